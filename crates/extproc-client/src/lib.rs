@@ -1,0 +1,1 @@
+//! Carries ext_proc exchanges to processors over HTTP/2.

@@ -1,0 +1,1 @@
+//! Write an ext_proc processor in Rust.

@@ -1,0 +1,1 @@
+//! Reads gateway configurations and translates them into a snapshot.

@@ -1,0 +1,1 @@
+//! The neutral model of a gateway configuration: listeners, routes, filter chains, clusters, processors.
