@@ -1,1 +1,19 @@
-//! The neutral model of a gateway configuration: listeners, routes, filter chains, clusters, processors.
+//! The neutral model of a gateway configuration.
+//!
+//! A [`Snapshot`] is everything the data plane needs, compiled and complete: listeners, virtual hosts, routes,
+//! filter chains, clusters and processors. It knows no file format and no dialect, does no I/O, and never changes
+//! once built; a new configuration is a new snapshot.
+
+pub mod access_log;
+pub mod cluster;
+pub mod format;
+pub mod header;
+pub mod http_connection_manager;
+pub mod listener;
+pub mod matching;
+pub mod processor;
+pub mod route;
+pub mod snapshot;
+pub mod tls;
+
+pub use snapshot::Snapshot;

@@ -1,0 +1,5 @@
+//! Attributes sent to the processor (section 17).
+
+/// The attribute expressions of one direction, parsed.
+#[derive(Debug, Clone, Default)]
+pub struct Attributes {}

@@ -1,0 +1,140 @@
+//! Clusters: groups of endpoints and how to reach them.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use crate::{http_connection_manager::Http2Options, tls::UpstreamTls};
+
+/// A group of endpoints. Defaults are Envoy's (dialects 5.6).
+#[derive(Debug, Serialize)]
+pub struct Cluster {
+    /// Unique name.
+    pub name: String,
+    /// Where addresses come from.
+    pub discovery: Discovery,
+    /// The endpoints as configured.
+    pub endpoints: Vec<Endpoint>,
+    /// How one is chosen.
+    pub lb_policy: LbPolicy,
+    /// Time for TCP and TLS to be established. Default 5 s.
+    pub connect_timeout: Duration,
+    /// What is spoken.
+    pub protocol: UpstreamProtocol,
+    /// TLS; `None` is cleartext.
+    pub tls: Option<Arc<UpstreamTls>>,
+    /// Read/write buffer limit, bytes. Default 1 MiB.
+    pub per_connection_buffer_limit_bytes: usize,
+    /// Limits.
+    pub circuit_breakers: CircuitBreakers,
+    /// Idle pooled connections are closed after this. Default 1 h; `None` = never.
+    pub idle_timeout: Option<Duration>,
+    /// Most requests on one connection. Default unlimited.
+    pub max_requests_per_connection: Option<u32>,
+}
+
+/// Where addresses come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Discovery {
+    /// Fixed addresses.
+    Static,
+    /// Every address DNS returns is an endpoint.
+    StrictDns(Dns),
+    /// One endpoint; each new connection uses the first address DNS returned last.
+    LogicalDns(Dns),
+}
+
+/// DNS settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Dns {
+    /// How often names are looked up again. Default 5 s.
+    pub refresh_rate: Duration,
+    /// Use the answer's TTL instead when there is one. Default false.
+    pub respect_dns_ttl: bool,
+    /// Address families. Default auto.
+    pub lookup_family: DnsLookupFamily,
+}
+
+/// Address families to look up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DnsLookupFamily {
+    /// IPv6, and IPv4 if there is none.
+    Auto,
+    /// IPv4 only.
+    V4Only,
+    /// IPv6 only.
+    V6Only,
+    /// IPv4, and IPv6 if there is none.
+    V4Preferred,
+    /// Both.
+    All,
+}
+
+/// One endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Endpoint {
+    /// Where.
+    pub address: EndpointAddress,
+    /// Host name for `auto_host_rewrite`; empty = none.
+    pub hostname: String,
+    /// Relative share, 1 or more. Default 1.
+    pub weight: u32,
+}
+
+/// Where an endpoint is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub enum EndpointAddress {
+    /// TCP address.
+    Socket(SocketAddr),
+    /// Unix socket.
+    Pipe(PathBuf),
+    /// A name to resolve.
+    Dns {
+        /// Host name.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+}
+
+/// How an endpoint is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum LbPolicy {
+    /// Weighted round robin.
+    RoundRobin,
+    /// The less busy of two random ones.
+    LeastRequest,
+    /// At random.
+    Random,
+}
+
+/// What is spoken with endpoints.
+#[derive(Debug, Clone, Serialize)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    Http1 {
+        /// Pass trailers on. Default false (T-9).
+        enable_trailers: bool,
+    },
+    /// HTTP/2, with prior knowledge on cleartext.
+    Http2(Http2Options),
+}
+
+/// Limits of a cluster (per gateway, not per worker, as Envoy's are).
+#[derive(Debug, Clone, Serialize)]
+pub struct CircuitBreakers {
+    /// Connections. Default 1024.
+    pub max_connections: u32,
+    /// Requests that wait for a connection. Default 1024.
+    pub max_pending_requests: u32,
+    /// Requests under way. Default 1024.
+    pub max_requests: u32,
+}
+
+impl Default for CircuitBreakers {
+    fn default() -> Self {
+        Self { max_connections: 1024, max_pending_requests: 1024, max_requests: 1024 }
+    }
+}

@@ -1,0 +1,151 @@
+//! The HTTP connection manager: how HTTP is spoken with clients.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use crate::{access_log::AccessLog, processor::HttpFilter, route::RouteConfiguration};
+
+/// How HTTP is spoken with clients, and what happens to their requests. Defaults are Envoy's (dialects 5.4).
+#[derive(Debug, Serialize)]
+pub struct HttpConnectionManager {
+    /// Prefix of statistics: `http.<stat_prefix>.`.
+    pub stat_prefix: String,
+    /// Which protocol clients speak.
+    pub codec_type: CodecType,
+    /// Virtual hosts and routes.
+    pub route_config: Arc<RouteConfiguration>,
+    /// HTTP filters in request order, without the router, which always ends the chain.
+    pub http_filters: Vec<Arc<HttpFilter>>,
+    /// `server` header of responses. Default `envoy`.
+    pub server_name: String,
+    /// What to do with the upstream's `server` header.
+    pub server_header_transformation: ServerHeaderTransformation,
+    /// Trust the peer address (edge) instead of `x-forwarded-for`. Default false.
+    pub use_remote_address: bool,
+    /// Trusted proxies in front of us. Default 0.
+    pub xff_num_trusted_hops: u32,
+    /// Do not append the peer address to `x-forwarded-for`. Default false.
+    pub skip_xff_append: bool,
+    /// Appended to `via`; empty = nothing.
+    pub via: String,
+    /// Create `x-request-id` when missing. Default true.
+    pub generate_request_id: bool,
+    /// Keep the client's `x-request-id` at the edge. Default false.
+    pub preserve_external_request_id: bool,
+    /// Put `x-request-id` into responses. Default false.
+    pub always_set_request_id_in_response: bool,
+    /// Add `x-forwarded-port`. Default false.
+    pub append_x_forwarded_port: bool,
+    /// Most header fields a message may have, pseudo-headers included. Default 100; more: 431.
+    pub max_headers_count: usize,
+    /// Largest header block, KiB. Default 60; more: 431.
+    pub max_request_headers_kb: usize,
+    /// A connection without requests is closed after this. Default 1 h.
+    pub idle_timeout: Option<Duration>,
+    /// Longest life of a connection, after which it drains. Default none.
+    pub max_connection_duration: Option<Duration>,
+    /// Longest life of one request. Default none.
+    pub max_stream_duration: Option<Duration>,
+    /// Most requests on one connection. Default unlimited.
+    pub max_requests_per_connection: Option<u32>,
+    /// Header names with underscores.
+    pub headers_with_underscores_action: HeadersWithUnderscoresAction,
+    /// A stream without any progress is ended after this. Default 5 min.
+    pub stream_idle_timeout: Option<Duration>,
+    /// The whole request must have arrived by then. Default none.
+    pub request_timeout: Option<Duration>,
+    /// The request headers must have arrived by then. Default none.
+    pub request_headers_timeout: Option<Duration>,
+    /// Time between the GOAWAY notice and the end of a draining connection. Default 5 s.
+    pub drain_timeout: Duration,
+    /// How long a closing connection is read from, so that the client sees the response. Default 1 s.
+    pub delayed_close_timeout: Option<Duration>,
+    /// Normalize paths (RFC 3986). Default false.
+    pub normalize_path: bool,
+    /// Merge adjacent slashes. Default false.
+    pub merge_slashes: bool,
+    /// Drop the port from the authority when it equals the listener's. Default false.
+    pub strip_matching_host_port: bool,
+    /// Drop any port from the authority. Default false.
+    pub strip_any_host_port: bool,
+    /// HTTP/1 settings.
+    pub http1: Http1Options,
+    /// HTTP/2 settings.
+    pub http2: Http2Options,
+    /// Upgrade types allowed by default, lower case (`websocket`).
+    pub upgrade_types: Vec<String>,
+    /// Answer `Expect: 100-continue` ourselves (false) or pass it on (true). Default false.
+    pub proxy_100_continue: bool,
+    /// Access logs; empty = off.
+    pub access_log: Vec<Arc<AccessLog>>,
+    /// Router option: do not add `x-envoy-*` headers. Default false.
+    pub suppress_envoy_headers: bool,
+    /// Prefix of the proxy's own headers without the trailing dash. Default `x-envoy`.
+    pub header_prefix: String,
+}
+
+/// Which HTTP version clients speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum CodecType {
+    /// By ALPN on TLS, else by the HTTP/2 preface.
+    Auto,
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only.
+    Http2,
+}
+
+/// What to do with the upstream's `server` header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum ServerHeaderTransformation {
+    /// Always our name.
+    Overwrite,
+    /// Our name if the upstream sent none.
+    AppendIfAbsent,
+    /// Leave it.
+    PassThrough,
+}
+
+/// What to do with header names that contain an underscore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum HeadersWithUnderscoresAction {
+    /// Keep them.
+    Allow,
+    /// Answer 400.
+    RejectRequest,
+    /// Remove them.
+    DropHeader,
+}
+
+/// HTTP/1 settings.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Http1Options {
+    /// Pass trailers on. Default false (T-9).
+    pub enable_trailers: bool,
+    /// Accept HTTP/1.0 requests. Default false: 426.
+    pub accept_http_10: bool,
+    /// Host of HTTP/1.0 requests without one.
+    pub default_host_for_http_10: String,
+}
+
+/// HTTP/2 settings, for either side.
+#[derive(Debug, Clone, Serialize)]
+pub struct Http2Options {
+    /// Most concurrent streams the peer may open. Default 1024.
+    pub max_concurrent_streams: u32,
+    /// Stream window, bytes. Default 256 KiB.
+    pub initial_stream_window_size: u32,
+    /// Connection window, bytes. Default 4 MiB (8 MiB towards processors).
+    pub initial_connection_window_size: u32,
+}
+
+impl Default for Http2Options {
+    fn default() -> Self {
+        Self {
+            max_concurrent_streams: 1024,
+            initial_stream_window_size: 256 * 1024,
+            initial_connection_window_size: 4 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Listeners and the choice of a filter chain for a connection.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use ipnet::IpNet;
+use serde::Serialize;
+
+use crate::{http_connection_manager::HttpConnectionManager, tls::DownstreamTls};
+
+/// One listener: where to accept connections and what to do with them.
+#[derive(Debug, Serialize)]
+pub struct Listener {
+    /// Unique name.
+    pub name: String,
+    /// Every address it is bound to (`address` and `additional_addresses`); never empty.
+    pub addresses: Vec<BindAddress>,
+    /// Candidate filter chains; the most specific match wins (dialects 5.3).
+    pub filter_chains: Vec<FilterChain>,
+    /// Used when no filter chain matches; without it such connections are closed.
+    pub default_filter_chain: Option<FilterChain>,
+    /// `per_connection_buffer_limit_bytes`: the limit of buffered bodies, in bytes. Default 1 MiB.
+    pub per_connection_buffer_limit_bytes: usize,
+    /// How long the first bytes (TLS ClientHello) may take. Default 15 s; `None` means no limit was asked for (0).
+    pub listener_filters_timeout: Option<Duration>,
+}
+
+/// Where a listener accepts connections.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub enum BindAddress {
+    /// TCP.
+    Socket(SocketAddr),
+    /// A Unix socket, created with the given file mode.
+    Pipe {
+        /// File system path.
+        path: PathBuf,
+        /// Permission bits; `None` leaves the process default.
+        mode: Option<u32>,
+    },
+}
+
+/// What serves a connection: TLS (or not) and the HTTP connection manager.
+#[derive(Debug, Serialize)]
+pub struct FilterChain {
+    /// Optional name (attribute `xds.filter_chain_name`).
+    pub name: String,
+    /// When it applies.
+    pub filter_chain_match: FilterChainMatch,
+    /// TLS termination; `None` is cleartext.
+    pub tls: Option<Arc<DownstreamTls>>,
+    /// `transport_socket_connect_timeout`: how long the TLS handshake may take; `None` = no limit of its own.
+    pub transport_socket_connect_timeout: Option<Duration>,
+    /// The HTTP side.
+    pub http: Arc<HttpConnectionManager>,
+}
+
+/// Conditions on a connection; empty lists match everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct FilterChainMatch {
+    /// Local port.
+    pub destination_port: Option<u16>,
+    /// Local address.
+    pub prefix_ranges: Vec<IpNet>,
+    /// SNI: exact or `*.suffix`, lower case.
+    pub server_names: Vec<String>,
+    /// `tls` or `raw_buffer`.
+    pub transport_protocol: Option<TransportProtocol>,
+    /// ALPN values of the ClientHello.
+    pub application_protocols: Vec<String>,
+    /// Source address.
+    pub source_prefix_ranges: Vec<IpNet>,
+    /// Source port.
+    pub source_ports: Vec<u16>,
+}
+
+/// What the first bytes of a connection are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransportProtocol {
+    /// A TLS ClientHello.
+    Tls,
+    /// Anything else.
+    RawBuffer,
+}

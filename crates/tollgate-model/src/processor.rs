@@ -1,0 +1,76 @@
+//! External processing filters and the processors they talk to.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use crate::{cluster::Cluster, format::Format};
+
+/// One HTTP filter of a chain.
+#[derive(Debug, Serialize)]
+pub struct HttpFilter {
+    /// Unique name in the chain; per-route configuration refers to it (EN-7).
+    pub name: String,
+    /// `http.<connection manager prefix>.ext_proc.[<filter stat_prefix>.]`: where its counters are kept (Z-1).
+    pub stat_prefix: String,
+    /// What applies where no route says otherwise.
+    pub default: FilterOverride,
+}
+
+/// What a filter does on a route, everything folded (section 19 of the protocol rules).
+#[derive(Debug, Clone, Serialize)]
+pub enum FilterOverride {
+    /// Nothing.
+    Disabled,
+    /// Talks to a processor.
+    ExtProc(Arc<ExtProc>),
+}
+
+/// An external processing filter as it applies to a request.
+#[derive(Debug, Serialize)]
+pub struct ExtProc {
+    /// Every rule of the exchange.
+    #[serde(skip)]
+    pub plan: Arc<extproc::Plan>,
+    /// Who is spoken to.
+    pub grpc_service: GrpcService,
+}
+
+/// A gRPC service and how it is called.
+#[derive(Debug, Serialize)]
+pub struct GrpcService {
+    /// Where it is.
+    pub target: GrpcTarget,
+    /// `:authority` of the calls.
+    pub authority: String,
+    /// Metadata added to each call, in order; values are evaluated on the request (N-3).
+    pub initial_metadata: Vec<(String, Format)>,
+    /// Largest reply accepted, bytes. Default 64 MiB (EN-23).
+    pub max_receive_message_length: usize,
+    /// Leave `x-forwarded-for` and `x-envoy-internal` out of the call (N-2). True for `google_grpc`.
+    pub skip_envoy_headers: bool,
+    /// Reopening of streams that failed before the processor answered (N-5).
+    pub retry_policy: Option<GrpcRetryPolicy>,
+}
+
+/// Where a processor is.
+#[derive(Debug, Serialize)]
+pub enum GrpcTarget {
+    /// `envoy_grpc`: a cluster of the snapshot, by name. A name that does not exist fails each exchange (F-9).
+    EnvoyGrpc(String),
+    /// `google_grpc`: a target of its own.
+    GoogleGrpc(Arc<Cluster>),
+}
+
+/// Reopening of failed streams (N-5).
+#[derive(Debug, Clone, Serialize)]
+pub struct GrpcRetryPolicy {
+    /// gRPC codes that are tried again.
+    pub retriable_codes: Vec<u8>,
+    /// Tries after the first. Default 1.
+    pub num_retries: u32,
+    /// First back-off. Default 25 ms.
+    pub base_interval: Duration,
+    /// Longest back-off. Default 250 ms.
+    pub max_interval: Duration,
+}

@@ -1,0 +1,228 @@
+//! Virtual hosts, routes and what they do.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::{
+    header::HeaderMutations,
+    matching::{FullRegex, HeaderMatcher, QueryParameterMatcher},
+    processor::FilterOverride,
+};
+
+/// A route table.
+#[derive(Debug, Serialize)]
+pub struct RouteConfiguration {
+    /// Name, may be empty.
+    pub name: String,
+    /// Virtual hosts; their domains are unique across the table. Chosen by EN-10.
+    pub virtual_hosts: Vec<Arc<VirtualHost>>,
+    /// Compare hosts without their port.
+    pub ignore_port_in_host_matching: bool,
+    /// Header changes of the least specific level.
+    pub headers: HeaderMutations,
+    /// Apply route before virtual host before table header changes' opposite order, so that the most specific wins.
+    pub most_specific_header_mutations_wins: bool,
+}
+
+/// Routes of a set of host names.
+#[derive(Debug, Serialize)]
+pub struct VirtualHost {
+    /// Unique name.
+    pub name: String,
+    /// Lower-case domains: exact, `*.suffix`, `*-suffix`, `prefix.*`, `*`.
+    pub domains: Vec<String>,
+    /// Tried in order; first match wins (EN-11).
+    pub routes: Vec<Arc<Route>>,
+    /// Header changes of this level.
+    pub headers: HeaderMutations,
+}
+
+/// One route.
+#[derive(Debug, Serialize)]
+pub struct Route {
+    /// Name (attribute `xds.route_name`), may be empty.
+    pub name: String,
+    /// When it applies.
+    pub route_match: RouteMatch,
+    /// What it does.
+    pub action: Action,
+    /// Header changes of this level.
+    pub headers: HeaderMutations,
+    /// Effective per-filter configuration, index by index with `HttpConnectionManager::http_filters`; already folded
+    /// over table, virtual host and route.
+    pub filters: Vec<FilterOverride>,
+    /// `per_request_buffer_limit_bytes` / `request_body_buffer_limit`; `None` = the listener's.
+    pub request_body_buffer_limit: Option<usize>,
+}
+
+/// When a route applies: every part must hold.
+#[derive(Debug, Serialize)]
+pub struct RouteMatch {
+    /// Condition on the path without its query.
+    pub path: PathMatch,
+    /// Conditions on headers.
+    pub headers: Vec<HeaderMatcher>,
+    /// Conditions on query parameters.
+    pub query_parameters: Vec<QueryParameterMatcher>,
+    /// Only gRPC requests.
+    pub grpc: bool,
+}
+
+/// Condition on the path.
+#[derive(Debug, Serialize)]
+pub enum PathMatch {
+    /// Starts with.
+    Prefix {
+        /// The prefix.
+        prefix: String,
+        /// Compare case-sensitively (default true).
+        case_sensitive: bool,
+    },
+    /// Equal.
+    Path {
+        /// The path.
+        path: String,
+        /// Compare case-sensitively (default true).
+        case_sensitive: bool,
+    },
+    /// Equal, or starts with the prefix followed by `/`.
+    PathSeparatedPrefix {
+        /// The prefix, without trailing slash.
+        prefix: String,
+        /// Compare case-sensitively (default true).
+        case_sensitive: bool,
+    },
+    /// The whole path matches.
+    SafeRegex(FullRegex),
+}
+
+/// What a route does.
+#[derive(Debug, Serialize)]
+pub enum Action {
+    /// Forward to a cluster.
+    Route(Box<RouteAction>),
+    /// Answer with a redirect.
+    Redirect(Box<RedirectAction>),
+    /// Answer directly.
+    DirectResponse(DirectResponse),
+    /// Answer nothing of its own: for filters that always reply.
+    NonForwarding,
+}
+
+/// Forward to a cluster.
+#[derive(Debug, Serialize)]
+pub struct RouteAction {
+    /// Where to.
+    pub cluster: ClusterSpecifier,
+    /// Status when the named cluster does not exist. Default 503.
+    #[serde(serialize_with = "status")]
+    pub cluster_not_found_response_code: StatusCode,
+    /// Change of the path.
+    pub path_rewrite: Option<PathRewrite>,
+    /// Change of the authority.
+    pub host_rewrite: Option<HostRewrite>,
+    /// Append the original host to `x-forwarded-host` when it is rewritten.
+    pub append_x_forwarded_host: bool,
+    /// From the end of the request to the end of the response. Default 15 s; `None` = off (0).
+    pub timeout: Option<Duration>,
+    /// Replaces the connection manager's stream idle timeout; `Some(None)` = off.
+    pub idle_timeout: Option<Option<Duration>>,
+    /// Replaces the connection manager's upgrade types for the named ones: (lower-case type, enabled).
+    pub upgrade_configs: Vec<(String, bool)>,
+}
+
+/// Where a request goes.
+#[derive(Debug, Serialize)]
+pub enum ClusterSpecifier {
+    /// One cluster.
+    Cluster(String),
+    /// The cluster named by a request header.
+    ClusterHeader(String),
+    /// A share each; never empty, total weight above zero.
+    WeightedClusters(Vec<WeightedCluster>),
+}
+
+/// One share of the traffic.
+#[derive(Debug, Serialize)]
+pub struct WeightedCluster {
+    /// Cluster name.
+    pub name: String,
+    /// Relative weight.
+    pub weight: u32,
+    /// Header changes of this level, the most specific one.
+    pub headers: HeaderMutations,
+    /// Replaces [`Route::filters`] when this share is chosen; folded one level further.
+    pub filters: Vec<FilterOverride>,
+    /// Replaces the authority.
+    pub host_rewrite_literal: Option<String>,
+}
+
+/// Change of the path.
+#[derive(Debug, Serialize)]
+pub enum PathRewrite {
+    /// Replace the matched prefix (or whole path of an exact match).
+    Prefix(String),
+    /// Replace every match of the pattern (not anchored) in the path.
+    Regex {
+        /// Pattern.
+        #[serde(serialize_with = "crate::matching::serialize_pattern")]
+        pattern: regex::Regex,
+        /// Replacement, in the regex crate's syntax.
+        substitution: String,
+    },
+}
+
+/// Change of the authority.
+#[derive(Debug, Serialize)]
+pub enum HostRewrite {
+    /// Fixed.
+    Literal(String),
+    /// The endpoint's host name (DNS clusters).
+    Auto,
+    /// Value of a request header.
+    Header(String),
+}
+
+/// Answer with a redirect. Unset parts keep the request's.
+#[derive(Debug, Serialize)]
+pub struct RedirectAction {
+    /// New scheme.
+    pub scheme: Option<String>,
+    /// New host.
+    pub host: Option<String>,
+    /// New port.
+    pub port: Option<u16>,
+    /// New path.
+    pub path: Option<RedirectPath>,
+    /// 301, 302, 303, 307 or 308. Default 301.
+    #[serde(serialize_with = "status")]
+    pub response_code: StatusCode,
+    /// Drop the query.
+    pub strip_query: bool,
+}
+
+/// New path of a redirect.
+#[derive(Debug, Serialize)]
+pub enum RedirectPath {
+    /// Whole path; keeps the request's query unless it has its own.
+    Path(String),
+    /// Replace the matched prefix.
+    Prefix(String),
+}
+
+/// Answer directly.
+#[derive(Debug, Serialize)]
+pub struct DirectResponse {
+    /// Status 200..=599.
+    #[serde(serialize_with = "status")]
+    pub status: StatusCode,
+    /// Body, may be empty.
+    pub body: Bytes,
+}
+
+fn status<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}

@@ -1,0 +1,29 @@
+//! The root of the model.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+
+use serde::Serialize;
+
+use crate::{cluster::Cluster, listener::Listener};
+
+/// A complete, immutable configuration.
+#[derive(Debug, Default, Serialize)]
+pub struct Snapshot {
+    /// Listeners by configuration order; names are unique.
+    pub listeners: Vec<Arc<Listener>>,
+    /// Clusters by name.
+    pub clusters: HashMap<String, Arc<Cluster>>,
+    /// Where the admin server listens, when the configuration says so.
+    pub admin_address: Option<SocketAddr>,
+    /// Who this gateway is.
+    pub node: Node,
+}
+
+/// The identity a configuration gives the gateway; visible as the attribute `xds.node` and in admin output.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct Node {
+    /// `node.id`.
+    pub id: String,
+    /// `node.cluster`.
+    pub cluster: String,
+}
