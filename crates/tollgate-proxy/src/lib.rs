@@ -1,1 +1,8 @@
 //! The data plane: listeners, connections, the filter chain, upstreams.
+//!
+//! A request travels: connection (TLS, HTTP/1.1 or HTTP/2; `downstream`) -> `transaction` (one HTTP request and its
+//! response: route match, filter chain, timers) -> `upstream` (clusters, pools) and back. Each worker is one thread
+//! with its own runtime, listeners, pools and processor connections; nothing on the request path is shared.
+
+mod stream;
+mod stream_info;

@@ -1,0 +1,81 @@
+//! What a transaction sees of the client's and the upstream's side: message heads, pieces of bodies, trailers.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use extproc::ResponseHeaders;
+use http::HeaderMap;
+
+/// What follows the head of a message.
+#[derive(Debug)]
+pub(crate) enum BodyEvent {
+    /// A piece of the body. HTTP/1 reports the end as an empty piece of its own (B-6.5); HTTP/2 with the last frame.
+    Data {
+        /// The bytes, may be empty when they end the message.
+        data: Bytes,
+        /// Nothing follows.
+        end_stream: bool,
+    },
+    /// Trailers; nothing follows.
+    Trailers(HeaderMap),
+}
+
+/// What an upstream answers.
+#[derive(Debug)]
+pub(crate) enum ResponseEvent {
+    /// A 1xx head (not 101); more heads follow.
+    Informational(ResponseHeaders),
+    /// The head of the response (101 included).
+    Headers {
+        /// Status and fields.
+        head: ResponseHeaders,
+        /// Nothing follows.
+        end_stream: bool,
+    },
+    /// Body or trailers.
+    Body(BodyEvent),
+}
+
+/// Why the client's side ended early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DownstreamError {
+    /// The connection was closed or the stream reset by the client (RCD `downstream_remote_disconnect` or
+    /// `downstream_remote_reset`).
+    Disconnected,
+    /// The request broke the protocol (body framing, trailers); an answer may still be possible.
+    Protocol(&'static str),
+}
+
+/// The client's side of one request. Implemented for an HTTP/1 connection and for an HTTP/2 stream.
+///
+/// Everything sent is queued and written when polled; callers stop producing while [`poll_writable`] is pending, so
+/// the queue is bounded by the write watermark plus one piece.
+///
+/// [`poll_writable`]: Downstream::poll_writable
+pub(crate) trait Downstream {
+    /// The next piece of the request body. Not called again after its end.
+    ///
+    /// HTTP/1 sends `100 Continue` on the first poll if the client waits for it.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyEvent, DownstreamError>>;
+
+    /// Resolves when the client goes away; used while nothing else is read from it.
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DownstreamError>;
+
+    /// Writes what is queued; ready when the queue is below its watermark.
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>>;
+
+    /// Queues a 1xx head.
+    fn send_informational(&mut self, head: &ResponseHeaders);
+
+    /// Queues the head of the response. A `101` turns an upgrade request's body and the response body into raw bytes.
+    fn send_headers(&mut self, head: &ResponseHeaders, end_stream: bool);
+
+    /// Queues a piece of the body.
+    fn send_data(&mut self, data: Bytes, end_stream: bool);
+
+    /// Queues trailers, which end the response.
+    fn send_trailers(&mut self, trailers: &HeaderMap);
+
+    /// Ends the response abnormally: HTTP/2 RST_STREAM, HTTP/1 closes the connection without the final chunk.
+    fn reset(&mut self);
+}

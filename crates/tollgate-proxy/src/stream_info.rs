@@ -1,0 +1,120 @@
+//! Everything known about a connection and about one request on it: for access logs, format strings, attributes and
+//! statistics.
+
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::{Instant, SystemTime}};
+
+use http::StatusCode;
+use tollgate_model::listener::{FilterChain, Listener};
+
+/// A client connection.
+#[derive(Debug)]
+pub(crate) struct ConnectionInfo {
+    /// Unique in the process.
+    pub(crate) id: u64,
+    /// The peer; `None` on a Unix socket.
+    pub(crate) remote_address: Option<SocketAddr>,
+    /// Our side; `None` on a Unix socket.
+    pub(crate) local_address: Option<SocketAddr>,
+    /// The listener that accepted it.
+    pub(crate) listener: Arc<Listener>,
+    /// Index into the listener's filter chains; `None` = the default one.
+    pub(crate) filter_chain: Option<usize>,
+    /// TLS facts, if any.
+    pub(crate) tls: Option<TlsInfo>,
+}
+
+/// What the TLS handshake told.
+#[derive(Debug, Default)]
+pub(crate) struct TlsInfo {
+    /// SNI.
+    pub(crate) server_name: Option<String>,
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub(crate) version: &'static str,
+    /// The client presented a certificate that was verified.
+    pub(crate) peer_certificate_verified: bool,
+    /// The client's certificate, DER.
+    pub(crate) peer_certificate: Option<Vec<u8>>,
+}
+
+impl ConnectionInfo {
+    /// The filter chain that serves the connection.
+    pub(crate) fn filter_chain(&self) -> &FilterChain {
+        match self.filter_chain {
+            Some(index) => &self.listener.filter_chains[index],
+            None => self.listener.default_filter_chain.as_ref().unwrap_or(&self.listener.filter_chains[0]),
+        }
+    }
+}
+
+/// HTTP version of a request as its client speaks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+    /// HTTP/2.
+    Http2,
+}
+
+/// One request and its response so far.
+#[derive(Debug)]
+pub(crate) struct StreamInfo {
+    /// The connection it came on.
+    pub(crate) connection: Rc<ConnectionInfo>,
+    /// Version the client speaks.
+    pub(crate) protocol: Protocol,
+    /// When the request head was complete (wall clock).
+    pub(crate) start_time: SystemTime,
+    /// The same moment on the monotonic clock.
+    pub(crate) start: Instant,
+    /// When the request was complete.
+    pub(crate) last_downstream_rx: Option<Instant>,
+    /// When the first byte of the request went upstream.
+    pub(crate) first_upstream_tx: Option<Instant>,
+    /// When the last byte of the request went upstream.
+    pub(crate) last_upstream_tx: Option<Instant>,
+    /// When the upstream's head arrived.
+    pub(crate) first_upstream_rx: Option<Instant>,
+    /// When the upstream's response was complete.
+    pub(crate) last_upstream_rx: Option<Instant>,
+    /// When the first byte of the response went to the client.
+    pub(crate) first_downstream_tx: Option<Instant>,
+    /// When the response was complete.
+    pub(crate) last_downstream_tx: Option<Instant>,
+    /// Body bytes from the client.
+    pub(crate) bytes_received: u64,
+    /// Body bytes to the client.
+    pub(crate) bytes_sent: u64,
+    /// Status sent to the client.
+    pub(crate) response_code: Option<StatusCode>,
+    /// Response code details; empty = none.
+    pub(crate) response_code_details: std::borrow::Cow<'static, str>,
+    /// Response flags (`UF`, `NR`, ...).
+    pub(crate) response_flags: ResponseFlags,
+    /// The chosen route's name.
+    pub(crate) route_name: Option<Arc<str>>,
+    /// Upstream side, once an endpoint was chosen.
+    pub(crate) upstream: UpstreamInfo,
+    /// Dynamic metadata.
+    pub(crate) metadata: extproc::metadata::DynamicMetadata,
+}
+
+/// What is known about the upstream side.
+#[derive(Debug, Default)]
+pub(crate) struct UpstreamInfo {
+    /// Cluster name.
+    pub(crate) cluster: Option<Arc<str>>,
+    /// Endpoint: `ip:port` or socket path.
+    pub(crate) address: Option<Arc<str>>,
+    /// Our side of the upstream connection.
+    pub(crate) local_address: Option<SocketAddr>,
+    /// Tries so far.
+    pub(crate) attempt_count: u32,
+    /// `%UPSTREAM_TRANSPORT_FAILURE_REASON%`.
+    pub(crate) transport_failure_reason: Option<String>,
+}
+
+/// Response flags as a set (Envoy's short names).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ResponseFlags(pub(crate) u32);
