@@ -4,6 +4,7 @@
 mod attributes;
 mod forward;
 mod http_message;
+pub mod messages;
 mod mode;
 mod mutation;
 mod plan;
@@ -11,6 +12,6 @@ mod plan;
 pub use attributes::Attributes;
 pub use forward::ForwardRules;
 pub use http_message::{Direction, Messages, RequestHeaders, ResponseHeaders};
-pub use mode::{BodySendMode, HeaderSendMode, ProcessingMode};
+pub use mode::{BodySendMode, HeaderSendMode, ProcessingMode, UndefinedMode};
 pub use mutation::MutationRules;
 pub use plan::{MetadataNamespaces, MetadataOptions, Plan, RouteCacheAction};

@@ -49,3 +49,65 @@ pub struct ProcessingMode {
     /// Response trailers.
     pub response_trailer_mode: HeaderSendMode,
 }
+
+/// A number that is none of a mode's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("undefined mode number {0}")]
+pub struct UndefinedMode(pub i32);
+
+impl TryFrom<i32> for HeaderSendMode {
+    type Error = UndefinedMode;
+
+    fn try_from(number: i32) -> Result<Self, UndefinedMode> {
+        match number {
+            0 => Ok(Self::Default),
+            1 => Ok(Self::Send),
+            2 => Ok(Self::Skip),
+            _ => Err(UndefinedMode(number)),
+        }
+    }
+}
+
+impl TryFrom<i32> for BodySendMode {
+    type Error = UndefinedMode;
+
+    fn try_from(number: i32) -> Result<Self, UndefinedMode> {
+        match number {
+            0 => Ok(Self::None),
+            1 => Ok(Self::Streamed),
+            2 => Ok(Self::Buffered),
+            3 => Ok(Self::BufferedPartial),
+            4 => Ok(Self::FullDuplexStreamed),
+            5 => Ok(Self::Grpc),
+            _ => Err(UndefinedMode(number)),
+        }
+    }
+}
+
+impl From<ProcessingMode> for crate::messages::ProcessingMode {
+    fn from(mode: ProcessingMode) -> Self {
+        Self {
+            request_header_mode: mode.request_header_mode as i32,
+            response_header_mode: mode.response_header_mode as i32,
+            request_body_mode: mode.request_body_mode as i32,
+            response_body_mode: mode.response_body_mode as i32,
+            request_trailer_mode: mode.request_trailer_mode as i32,
+            response_trailer_mode: mode.response_trailer_mode as i32,
+        }
+    }
+}
+
+impl TryFrom<&crate::messages::ProcessingMode> for ProcessingMode {
+    type Error = UndefinedMode;
+
+    fn try_from(mode: &crate::messages::ProcessingMode) -> Result<Self, UndefinedMode> {
+        Ok(Self {
+            request_header_mode: mode.request_header_mode.try_into()?,
+            response_header_mode: mode.response_header_mode.try_into()?,
+            request_body_mode: mode.request_body_mode.try_into()?,
+            response_body_mode: mode.response_body_mode.try_into()?,
+            request_trailer_mode: mode.request_trailer_mode.try_into()?,
+            response_trailer_mode: mode.response_trailer_mode.try_into()?,
+        })
+    }
+}
