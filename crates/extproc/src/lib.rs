@@ -4,6 +4,7 @@
 mod attributes;
 mod forward;
 mod http_message;
+pub mod log;
 pub mod messages;
 mod mode;
 mod mutation;
