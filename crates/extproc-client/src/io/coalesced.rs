@@ -1,0 +1,222 @@
+//! Merges the many small writes of one driver poll into one.
+
+use std::{
+    cell::RefCell,
+    fmt,
+    io::{Error, ErrorKind, IoSlice},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Bytes collected before a write goes to the stream without waiting for the end of the driver's poll.
+const THRESHOLD: usize = 64 * 1024;
+/// A slice of at least this size is not copied: it is gathered behind what was collected.
+const GATHER: usize = 16 * 1024;
+/// Slices gathered in one write.
+const MAX_SLICES: usize = 16;
+/// Capacity the buffer keeps although it is more than what is being used.
+const KEEP: usize = 16 * 1024;
+
+/// A byte stream whose writes are collected and go out together.
+///
+/// HTTP/2 libraries write every larger frame on its own. Here a write is appended to a buffer and a flush does nothing;
+/// whoever drives the connection flushes the [`Flusher`] once after each poll, as [`Driven`](super::Driven) does. After
+/// that the buffer is empty or the stream is not writable and the task will be woken when it is.
+///
+/// Reads pass through.
+pub struct Coalesced<S: AsyncWrite + Unpin> {
+    shared: Rc<RefCell<Shared<S>>>,
+}
+
+/// Writes out what its [`Coalesced`] stream has collected.
+pub struct Flusher<S> {
+    shared: Rc<RefCell<Shared<S>>>,
+}
+
+struct Shared<S> {
+    io: S,
+    buffer: BytesMut,
+    /// Bytes of the flush that is under way or was last, which tells how large the buffer has to be.
+    recent: usize,
+    /// The stream took bytes after it was last flushed.
+    unflushed: bool,
+    /// A write failed; every further one fails alike.
+    failed: Option<(ErrorKind, String)>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Coalesced<S> {
+    /// Collects the writes to a stream.
+    #[must_use]
+    pub fn new(io: S) -> (Self, Flusher<S>) {
+        let shared = Shared { io, buffer: BytesMut::new(), recent: 0, unflushed: false, failed: None };
+        let shared = Rc::new(RefCell::new(shared));
+        (Self { shared: shared.clone() }, Flusher { shared })
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Flusher<S> {
+    /// Writes out everything collected. Pending means that the stream is not writable; the task will be woken.
+    ///
+    /// # Errors
+    ///
+    /// The stream failed; further writes to the [`Coalesced`] fail with the same error.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.shared.borrow_mut().poll_flush(cx)
+    }
+
+    /// Whether nothing is waiting to be written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shared.borrow().buffer.is_empty()
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Shared<S> {
+    fn check(&self) -> Result<(), Error> {
+        match &self.failed {
+            Some((kind, text)) => Err(Error::new(*kind, text.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the outcome of an operation on the stream if it is a failure.
+    fn note<T>(&mut self, outcome: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error) = &outcome {
+            self.failed = Some((error.kind(), error.to_string()));
+            self.buffer = BytesMut::new();
+        }
+        outcome
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.check()?;
+        while !self.buffer.is_empty() {
+            ready!(self.poll_write_out(cx, &[]))?;
+        }
+        if self.unflushed {
+            let outcome = ready!(Pin::new(&mut self.io).poll_flush(cx));
+            self.note(outcome)?;
+            self.unflushed = false;
+            if self.buffer.capacity() > KEEP && self.recent < self.buffer.capacity() / 4 {
+                self.buffer = BytesMut::new();
+            }
+            self.recent = 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes the buffer and then the slices, in one operation; returns how much of the slices was taken.
+    fn poll_write_out(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<Result<usize, Error>> {
+        let buffered = self.buffer.len();
+        let outcome = if slices.is_empty() {
+            ready!(Pin::new(&mut self.io).poll_write(cx, &self.buffer))
+        } else {
+            let mut gathered = [IoSlice::new(&[]); MAX_SLICES];
+            let mut used = 0;
+            for slice in [IoSlice::new(&self.buffer)].iter().chain(slices) {
+                if !slice.is_empty() && used < MAX_SLICES {
+                    gathered[used] = *slice;
+                    used += 1;
+                }
+            }
+            ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &gathered[..used]))
+        };
+        let outcome = match outcome {
+            Ok(0) => Err(ErrorKind::WriteZero.into()),
+            other => other,
+        };
+        let written = self.note(outcome)?;
+        self.unflushed = true;
+        self.recent += written.min(buffered);
+        if written < buffered {
+            self.buffer.advance(written);
+            return Poll::Ready(Ok(0));
+        }
+        self.buffer.clear();
+        Poll::Ready(Ok(written - buffered))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<Result<usize, Error>> {
+        self.check()?;
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        if total == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let gather = slices.iter().any(|slice| slice.len() >= GATHER);
+        loop {
+            if !gather && (self.buffer.len() + total <= THRESHOLD || self.buffer.is_empty()) {
+                self.buffer.reserve(total);
+                for slice in slices {
+                    self.buffer.extend_from_slice(slice);
+                }
+                return Poll::Ready(Ok(total));
+            }
+            let taken = ready!(self.poll_write_out(cx, slices))?;
+            if taken > 0 {
+                return Poll::Ready(Ok(taken));
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Coalesced<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<Result<(), Error>> {
+        Pin::new(&mut self.shared.borrow_mut().io).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Coalesced<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>> {
+        self.shared.borrow_mut().poll_write(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<Result<usize, Error>> {
+        self.shared.borrow_mut().poll_write(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// Does nothing: the flush happens once, after the driver's poll. Reports an earlier failure.
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(self.shared.borrow().check())
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let mut shared = self.shared.borrow_mut();
+        ready!(shared.poll_flush(cx))?;
+        Pin::new(&mut shared.io).poll_shutdown(cx)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Drop for Coalesced<S> {
+    /// Writes what the stream takes at once, so that a last GOAWAY is not lost. Nobody is left to wait for more.
+    fn drop(&mut self) {
+        let _ = self.shared.borrow_mut().poll_flush(&mut Context::from_waker(Waker::noop()));
+    }
+}
+
+impl<S: AsyncWrite + Unpin> fmt::Debug for Coalesced<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Coalesced").finish_non_exhaustive()
+    }
+}
+
+impl<S> fmt::Debug for Flusher<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flusher").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,14 @@
+//! Byte streams and the adapter that merges writes.
+
+mod coalesced;
+mod driven;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use coalesced::{Coalesced, Flusher};
+pub use driven::Driven;
+
+/// A byte stream to a peer: a socket, or TLS on one.
+pub trait Io: AsyncRead + AsyncWrite + Unpin + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Io for S {}
