@@ -1,23 +1,36 @@
 //! TLS settings, compiled to what the TLS library takes.
+//!
+//! Every configuration is built with the aws-lc-rs provider explicitly: nothing depends on a process default.
 
-use std::sync::Arc;
+mod client_verifier;
+mod downstream;
+mod error;
+mod identity;
+mod server_verifier;
+mod subject_alt_name;
+mod trust;
+mod upstream;
+mod version;
 
-use serde::Serialize;
+use std::sync::{Arc, OnceLock};
 
-/// TLS towards clients.
-#[derive(Debug, Serialize)]
-pub struct DownstreamTls {
-    /// Ready configuration: certificates by SNI, client verification, ALPN.
-    #[serde(skip)]
-    pub config: Arc<rustls::ServerConfig>,
+use rustls::crypto::CryptoProvider;
+
+pub use self::{
+    downstream::{ClientValidation, DownstreamTls, DownstreamTlsSettings},
+    error::TlsError,
+    identity::Identity,
+    subject_alt_name::SubjectAltNameMatcher,
+    trust::TrustAnchors,
+    upstream::{ServerNameIndication, ServerValidation, UpstreamTls, UpstreamTlsSettings},
+    version::{TlsVersion, TlsVersions},
+};
+
+/// The cryptography of every connection.
+fn provider() -> &'static Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER.get_or_init(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
 }
 
-/// TLS towards upstreams and processors.
-#[derive(Debug, Serialize)]
-pub struct UpstreamTls {
-    /// Ready configuration: roots, client certificate, ALPN.
-    #[serde(skip)]
-    pub config: Arc<rustls::ClientConfig>,
-    /// Server name to send and verify; `None` = the endpoint's host name when it has one, else its address.
-    pub sni: Option<String>,
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! TLS towards clients.
+
+use std::{collections::HashMap, sync::Arc};
+
+use rustls::{
+    ServerConfig, SignatureScheme,
+    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use serde::Serialize;
+
+use super::{
+    Identity, SubjectAltNameMatcher, TlsError, TlsVersions, TrustAnchors, client_verifier::ClientVerifier,
+    provider,
+};
+
+/// TLS towards clients.
+#[derive(Debug, Serialize)]
+pub struct DownstreamTls {
+    /// Ready configuration: certificates by SNI, client verification, ALPN.
+    #[serde(skip)]
+    pub config: Arc<ServerConfig>,
+    /// What it was built from.
+    #[serde(flatten)]
+    settings: DownstreamTlsSettings,
+}
+
+/// What TLS towards clients is built from.
+#[derive(Debug, Clone, Serialize)]
+pub struct DownstreamTlsSettings {
+    /// Certificates; the one whose names cover the SNI is used, else the first. Never empty.
+    pub certificates: Vec<Identity>,
+    /// Refuse connections without SNI. Default false.
+    pub require_sni: bool,
+    /// When no certificate covers the SNI, look for one whose key suits the client instead of taking the first.
+    /// Default false.
+    pub full_scan_certs_on_sni_mismatch: bool,
+    /// Certificates of clients; `None` asks for none.
+    pub client_validation: Option<ClientValidation>,
+    /// Protocols offered by ALPN, best first; none = ALPN is not spoken.
+    pub alpn_protocols: Vec<String>,
+    /// Versions.
+    pub versions: TlsVersions,
+    /// No session tickets. Default false.
+    pub disable_stateless_session_resumption: bool,
+    /// No sessions kept by the server for clients without tickets. Default false.
+    pub disable_stateful_session_resumption: bool,
+}
+
+/// What is asked of the certificates of clients.
+#[derive(Debug, Clone, Serialize)]
+pub struct ClientValidation {
+    /// Refuse clients without a certificate. Default false.
+    pub require_client_certificate: bool,
+    /// Certificates must be signed through one of these; `None` accepts any certificate.
+    #[serde(skip)]
+    pub trusted_ca: Option<TrustAnchors>,
+    /// One of these must be met; empty = any name. Needs `trusted_ca`.
+    pub subject_alt_names: Vec<SubjectAltNameMatcher>,
+}
+
+impl DownstreamTls {
+    /// Builds the configuration.
+    ///
+    /// # Errors
+    /// When there is no certificate, or names of clients are to be checked without `trusted_ca`.
+    pub fn new(settings: DownstreamTlsSettings) -> Result<Self, TlsError> {
+        let builder = ServerConfig::builder_with_provider(Arc::clone(provider()))
+            .with_protocol_versions(&settings.versions.supported())?;
+        let builder = match &settings.client_validation {
+            None => builder.with_no_client_auth(),
+            Some(validation) => {
+                builder.with_client_cert_verifier(Arc::new(ClientVerifier::new(validation.clone())?))
+            }
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(CertificatesBySni::new(&settings)?));
+        config.alpn_protocols =
+            settings.alpn_protocols.iter().map(|name| name.clone().into_bytes()).collect();
+        if !settings.disable_stateless_session_resumption {
+            config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+        }
+        if settings.disable_stateful_session_resumption {
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+        }
+        Ok(Self { config: Arc::new(config), settings })
+    }
+}
+
+/// Chooses a certificate by SNI, as Envoy does: exact name, then wildcard of one label, then the first certificate.
+#[derive(Debug)]
+struct CertificatesBySni {
+    all: Vec<Arc<CertifiedKey>>,
+    by_name: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    require_sni: bool,
+    scan_all: bool,
+}
+
+impl CertificatesBySni {
+    fn new(settings: &DownstreamTlsSettings) -> Result<Self, TlsError> {
+        if settings.certificates.is_empty() {
+            return Err(TlsError::NoCertificate);
+        }
+        let mut by_name: HashMap<String, Vec<Arc<CertifiedKey>>> = HashMap::new();
+        for identity in &settings.certificates {
+            for name in &identity.dns_names {
+                by_name.entry(name.clone()).or_default().push(Arc::clone(&identity.key));
+            }
+        }
+        Ok(Self {
+            all: settings.certificates.iter().map(|identity| Arc::clone(&identity.key)).collect(),
+            by_name,
+            require_sni: settings.require_sni,
+            scan_all: settings.full_scan_certs_on_sni_mismatch,
+        })
+    }
+
+    fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let Some(name) = name else {
+            return if self.require_sni { None } else { first_suitable(&self.all, schemes) };
+        };
+        let name = name.to_ascii_lowercase();
+        let wildcard = name.split_once('.').map(|(_, suffix)| format!("*.{suffix}"));
+        let named = self.by_name.get(&name).or_else(|| self.by_name.get(wildcard.as_deref()?));
+        match named {
+            Some(keys) => first_suitable(keys, schemes),
+            None if self.scan_all => first_suitable(&self.all, schemes),
+            None => self.all.first().cloned(),
+        }
+    }
+}
+
+/// The first certificate whose key can sign for the client; the first at all when there is none, so that the
+/// handshake fails for the right reason.
+fn first_suitable(keys: &[Arc<CertifiedKey>], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+    keys.iter().find(|key| key.key.choose_scheme(schemes).is_some()).or_else(|| keys.first()).cloned()
+}
+
+impl ResolvesServerCert for CertificatesBySni {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.choose(hello.server_name(), hello.signature_schemes())
+    }
+}

@@ -1,0 +1,73 @@
+//! Certificates that are trusted.
+
+use std::{fmt, sync::Arc};
+
+use rustls::{CertificateError, Error, RootCertStore, pki_types::CertificateDer};
+
+use super::{TlsError, identity::certificates};
+
+/// Certificates that are trusted: a peer's certificate must be one of them or be signed through them.
+#[derive(Clone)]
+pub struct TrustAnchors {
+    pub(super) store: Arc<RootCertStore>,
+    certificates: Arc<[CertificateDer<'static>]>,
+}
+
+impl TrustAnchors {
+    /// Reads every certificate of a PEM text.
+    ///
+    /// # Errors
+    /// When there is none, or one of them cannot be used.
+    pub fn from_pem(text: &[u8]) -> Result<Self, TlsError> {
+        Self::from_certificates(certificates(text)?)
+    }
+
+    /// Trusts `certificates`.
+    ///
+    /// # Errors
+    /// When there is none, or one of them cannot be used.
+    pub fn from_certificates(certificates: Vec<CertificateDer<'static>>) -> Result<Self, TlsError> {
+        if certificates.is_empty() {
+            return Err(TlsError::NoCertificate);
+        }
+        let mut store = RootCertStore::empty();
+        for certificate in &certificates {
+            store.add(certificate.clone()).map_err(|error| TlsError::Certificate(error.to_string()))?;
+        }
+        Ok(Self { store: Arc::new(store), certificates: certificates.into() })
+    }
+
+    /// Trusts those of `certificates` that can be used; for the certificates of a system, which may hold odd ones.
+    ///
+    /// # Errors
+    /// When none can be used.
+    pub fn from_usable(certificates: Vec<CertificateDer<'static>>) -> Result<Self, TlsError> {
+        let mut store = RootCertStore::empty();
+        let usable: Vec<_> =
+            certificates.into_iter().filter(|certificate| store.add(certificate.clone()).is_ok()).collect();
+        if usable.is_empty() {
+            return Err(TlsError::NoCertificate);
+        }
+        Ok(Self { store: Arc::new(store), certificates: usable.into() })
+    }
+
+    /// Mends the outcome of a verification: a certificate that is itself trusted is good although it is a CA's.
+    ///
+    /// Self-signed certificates are often made as CA certificates and trusted as they are. The check of the validity
+    /// period comes before the one that failed here.
+    pub(super) fn accept_trusted_itself(
+        &self,
+        outcome: Result<(), Error>,
+        end_entity: &CertificateDer<'_>,
+    ) -> Result<(), Error> {
+        let Err(Error::InvalidCertificate(CertificateError::Other(other))) = &outcome else { return outcome };
+        let is_ca = other.0.downcast_ref::<webpki::Error>() == Some(&webpki::Error::CaUsedAsEndEntity);
+        if is_ca && self.certificates.iter().any(|trusted| trusted == end_entity) { Ok(()) } else { outcome }
+    }
+}
+
+impl fmt::Debug for TrustAnchors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("TrustAnchors").field("certificates", &self.certificates.len()).finish()
+    }
+}
