@@ -6,3 +6,5 @@
 
 mod stream;
 mod stream_info;
+#[allow(dead_code, unused_imports, reason = "the transaction drives it")]
+mod upstream;

@@ -1,7 +1,12 @@
 //! Everything known about a connection and about one request on it: for access logs, format strings, attributes and
 //! statistics.
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc, time::{Instant, SystemTime}};
+use std::{
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use http::StatusCode;
 use tollgate_model::listener::{FilterChain, Listener};
