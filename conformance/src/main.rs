@@ -1,1 +1,177 @@
-fn main() {}
+//! Plays the same scenarios against real Envoy and against Tollgate, and compares what client, upstream and
+//! processor see with what each scenario expects. `conformance/README.md` says how scenarios are written.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Parser, ValueEnum};
+
+mod actors;
+mod batch;
+mod board;
+mod check;
+mod gateway;
+mod http1;
+mod message;
+mod play;
+mod prepare;
+mod scenario;
+
+use gateway::Gateway;
+use play::Outcome;
+use scenario::load::{Written, read_all};
+
+/// Play conformance scenarios against Envoy and Tollgate.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The gateways to play against.
+    #[arg(long, value_enum, default_value = "both")]
+    gateway: Which,
+    /// Only scenarios whose name or file contains this.
+    #[arg(long, default_value = "")]
+    filter: String,
+    /// Play everything so many times.
+    #[arg(long, default_value_t = 1)]
+    repeat: usize,
+    /// Scenarios played at once.
+    #[arg(long, default_value_t = 4)]
+    jobs: usize,
+    /// Only name the scenarios.
+    #[arg(long)]
+    list: bool,
+    /// Print the transcript of every scenario, not only of failed ones.
+    #[arg(long)]
+    verbose: bool,
+    /// Keep configurations and logs of the gateways.
+    #[arg(long)]
+    keep: bool,
+    /// Directory of the scenarios.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios"))]
+    scenarios: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Which {
+    Envoy,
+    Tollgate,
+    Both,
+}
+
+impl Which {
+    fn gateways(self) -> &'static [Gateway] {
+        match self {
+            Self::Envoy => &[Gateway::Envoy],
+            Self::Tollgate => &[Gateway::Tollgate],
+            Self::Both => &[Gateway::Envoy, Gateway::Tollgate],
+        }
+    }
+}
+
+/// Passed and failed plays of one gateway, and how often each failed scenario failed.
+#[derive(Debug, Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    names: BTreeMap<String, usize>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.to_string()),
+    };
+    match runtime.block_on(run(&arguments)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &str) -> ExitCode {
+    say(&format!("error: {error}"));
+    ExitCode::FAILURE
+}
+
+fn say(line: &str) {
+    // A closed standard output is nobody's failure.
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+async fn run(arguments: &Arguments) -> Result<bool, String> {
+    let wanted = |written: &Written| {
+        written.name.contains(&arguments.filter) || written.file.to_string_lossy().contains(&arguments.filter)
+    };
+    let all: Vec<Written> = read_all(&arguments.scenarios)?.into_iter().filter(wanted).collect();
+    // Every scenario must be readable for both gateways, whichever is played.
+    for written in &all {
+        written.for_gateway(Gateway::Envoy)?;
+        written.for_gateway(Gateway::Tollgate)?;
+    }
+    if arguments.list {
+        for written in &all {
+            say(&written.name);
+        }
+        say(&format!("{} scenarios", all.len()));
+        return Ok(true);
+    }
+    if all.is_empty() {
+        return Err(format!("no scenario matches {:?}", arguments.filter));
+    }
+    let mut tallies = Vec::new();
+    for gateway in arguments.gateway.gateways() {
+        tallies.push((*gateway, play_all(arguments, *gateway, &all).await?));
+    }
+    for (gateway, tally) in &tallies {
+        for (name, times) in &tally.names {
+            say(&format!("{}: FAILED {times} times: {name}", gateway.name()));
+        }
+    }
+    for (gateway, tally) in &tallies {
+        say(&format!("{}: {} passed, {} failed", gateway.name(), tally.passed, tally.failed));
+    }
+    Ok(tallies.iter().all(|(_, tally)| tally.failed == 0))
+}
+
+async fn play_all(arguments: &Arguments, gateway: Gateway, all: &[Written]) -> Result<Tally, String> {
+    let binary = gateway::find::binary(gateway)?;
+    let directory = batch::directory(gateway)?;
+    let run = batch::Run::new(gateway, binary, directory.clone(), arguments.jobs.max(1));
+    let mut tally = Tally::default();
+    for _ in 0..arguments.repeat.max(1) {
+        run.all(all, |outcome| report(arguments, gateway, &mut tally, &outcome)).await?;
+    }
+    if arguments.keep {
+        say(&format!("{}: configurations and logs are in {}", gateway.name(), directory.display()));
+    } else {
+        let _ = std::fs::remove_dir_all(&directory);
+    }
+    Ok(tally)
+}
+
+fn report(arguments: &Arguments, gateway: Gateway, tally: &mut Tally, outcome: &Outcome) {
+    let passed = outcome.differences.is_empty();
+    say(&format!("{} {:<8} {}", if passed { "ok    " } else { "FAILED" }, gateway.name(), outcome.name));
+    if !passed {
+        let file = outcome.file.strip_prefix(&arguments.scenarios).unwrap_or(&outcome.file);
+        say(&format!("    in {}", file.display()));
+    }
+    for difference in &outcome.differences {
+        say(&format!("    {}", difference.replace('\n', "\n    ")));
+    }
+    if !passed || arguments.verbose {
+        for line in &outcome.transcript {
+            say(&format!("      | {line}"));
+        }
+    }
+    if passed {
+        tally.passed += 1;
+    } else {
+        tally.failed += 1;
+        *tally.names.entry(outcome.name.clone()).or_default() += 1;
+    }
+}

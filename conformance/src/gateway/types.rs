@@ -1,0 +1,65 @@
+//! Short `@type` names, so that scenarios stay readable.
+
+use serde_json::{Value, json};
+
+const TYPES: [(&str, &str); 9] = [
+    ("ExternalProcessor", "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor"),
+    ("ExtProcPerRoute", "envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute"),
+    ("FilterConfig", "envoy.config.route.v3.FilterConfig"),
+    ("HttpConnectionManager", HCM),
+    ("HttpProtocolOptions", HTTP_OPTIONS),
+    ("Router", "envoy.extensions.filters.http.router.v3.Router"),
+    ("UpstreamCodec", "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"),
+    ("SetMetadata", "envoy.extensions.filters.http.set_metadata.v3.Config"),
+    ("FileAccessLog", "envoy.extensions.access_loggers.file.v3.FileAccessLog"),
+];
+
+const HCM: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+
+/// Key of the HTTP options of a cluster.
+pub(crate) const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/// `@type` of a short name.
+pub(crate) fn url(short: &str) -> String {
+    let full = TYPES.iter().find(|(name, _)| *name == short).map_or(short, |(_, full)| full);
+    format!("type.googleapis.com/{full}")
+}
+
+/// Writes out short `@type` names and `grpc_service: CLUSTER`.
+pub(crate) fn write_out(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if let Some(Value::String(name)) = map.get_mut("@type")
+                && !name.contains('/')
+            {
+                *name = url(name);
+            }
+            if let Some(service) = map.get_mut("grpc_service")
+                && let Value::String(cluster) = service
+            {
+                *service = json!({"envoy_grpc": {"cluster_name": cluster}});
+            }
+            map.values_mut().for_each(write_out);
+        }
+        Value::Array(values) => values.iter_mut().for_each(write_out),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_forms_are_written_out() {
+        let mut value =
+            json!([{"@type": "Router"}, {"@type": "type.googleapis.com/x"}, {"grpc_service": "p"}]);
+        write_out(&mut value);
+        let router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+        let service = json!({"envoy_grpc": {"cluster_name": "p"}});
+        assert_eq!(
+            value,
+            json!([{"@type": router}, {"@type": "type.googleapis.com/x"}, {"grpc_service": service}])
+        );
+    }
+}

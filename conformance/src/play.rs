@@ -1,0 +1,159 @@
+//! Plays one scenario against a running gateway.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use crate::{
+    actors::{client, processor, upstream},
+    board::{Board, State},
+    check,
+    gateway::admin,
+    prepare::{Prepared, Server},
+    scenario::{
+        Scenario,
+        expect::{StreamEnd, UpstreamEnd, UpstreamExpect},
+    },
+};
+
+/// What came of a scenario.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    /// Name of the scenario.
+    pub name: String,
+    /// The file it is in.
+    pub file: PathBuf,
+    /// What was not as expected; empty = passed.
+    pub differences: Vec<String>,
+    /// What happened, line by line.
+    pub transcript: Vec<String>,
+}
+
+/// Plays a scenario.
+pub(crate) async fn play(prepared: Prepared, admin_port: u16) -> Outcome {
+    let Prepared { id, scenario, file, port, upstreams, processors, log_file, .. } = prepared;
+    let board = Arc::new(Board::new(processors.len(), scenario.deadline.0));
+    let mut servers = JoinSet::new();
+    let mut kept = Vec::new();
+    for (name, answers, server) in upstreams {
+        match server {
+            Server::Listening(listener) => {
+                servers.spawn(upstream::run(Arc::clone(&board), name, answers, listener));
+            }
+            Server::Refusing { socket } => kept.push(socket),
+        }
+    }
+    for (number, (script, server)) in processors.into_iter().enumerate() {
+        match server {
+            Server::Listening(listener) => {
+                servers.spawn(processor::run(Arc::clone(&board), number, script, listener));
+            }
+            Server::Refusing { socket } => kept.push(socket),
+        }
+    }
+    client::run(&board, &scenario, port).await;
+    board.until(scenario.deadline.0, |state| settled(&scenario, state)).await;
+    let mut differences = check::all(&scenario, &board.snapshot(), board.started());
+    if differences.is_empty() {
+        differences.extend(log(&scenario, &log_file).await);
+        differences.extend(counters(&scenario, admin_port, &id).await);
+    }
+    drop(kept);
+    Outcome { name: scenario.name, file, differences, transcript: board.transcript() }
+}
+
+/// Whether all that the gateway still does after the client is done has been seen.
+fn settled(scenario: &Scenario, state: &State) -> bool {
+    if !state.failures.is_empty() {
+        return true;
+    }
+    let expect = &scenario.expect;
+    let open = |number: usize, index: usize| {
+        let listed = if number == 0 { expect.processor.as_ref() } else { None };
+        let Some(processor) = expect.processors.get(number).or(listed) else { return false };
+        let end = processor.each.get(index).map_or(processor.end, |stream| stream.end);
+        end == Some(StreamEnd::Open)
+    };
+    let streams_ended = state.processors.iter().enumerate().all(|(number, processor)| {
+        let mut streams = processor.streams.iter().enumerate();
+        streams.all(|(index, stream)| stream.script_done && (stream.end.is_some() || open(number, index)))
+    });
+    let stays_open = |name: &str| {
+        let expected = if name == "upstream" { expect.upstream.as_ref() } else { expect.upstreams.get(name) };
+        matches!(expected, Some(UpstreamExpect::Request(request)) if request.end == Some(UpstreamEnd::Open))
+    };
+    let requests_ended = state.upstreams.iter().all(|(name, upstream)| {
+        stays_open(name)
+            || upstream
+                .requests
+                .iter()
+                .all(|request| request.end.is_some() && (request.done || request.response_cut))
+    });
+    streams_ended && requests_ended
+}
+
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Repeats a look until it finds no differences or patience ends.
+async fn eventually<F: Future<Output = Vec<String>>>(mut look: impl FnMut() -> F) -> Vec<String> {
+    let begin = tokio::time::Instant::now();
+    loop {
+        let differences = look().await;
+        if differences.is_empty() || tokio::time::Instant::now().duration_since(begin) > PATIENCE {
+            return differences;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn log(scenario: &Scenario, file: &std::path::Path) -> Vec<String> {
+    if scenario.expect.log.is_empty() {
+        return Vec::new();
+    }
+    eventually(|| async {
+        let text = tokio::fs::read_to_string(file).await.unwrap_or_default();
+        let Some(line) = text.lines().last() else { return vec!["log: no entry".to_owned()] };
+        let entry: Value = match serde_json::from_str(line) {
+            Ok(entry) => entry,
+            Err(error) => return vec![format!("log: {error} in {line:?}")],
+        };
+        let fields = scenario.expect.log.iter();
+        fields
+            .filter_map(|(name, expect)| {
+                let got = entry.get(name).unwrap_or(&Value::Null);
+                check::values::difference(&format!("log {name}"), &expect.0, got)
+            })
+            .collect()
+    })
+    .await
+}
+
+async fn counters(scenario: &Scenario, admin_port: u16, id: &str) -> Vec<String> {
+    let expect = &scenario.expect;
+    if expect.counters.is_empty() && !expect.counters_exact {
+        return Vec::new();
+    }
+    eventually(|| async {
+        let got = match admin::counters(admin_port, id).await {
+            Ok(got) => got,
+            Err(error) => return vec![format!("counters: {error}")],
+        };
+        let mut differences = Vec::new();
+        for (name, value) in &expect.counters {
+            match got.get(name) {
+                Some(seen) if seen == value => {}
+                Some(seen) => differences.push(format!("counter {name}: expected {value}, got {seen}")),
+                None => differences.push(format!("counter {name}: expected {value}, there is none")),
+            }
+        }
+        if expect.counters_exact {
+            let others =
+                got.iter().filter(|(name, value)| **value != 0 && !expect.counters.contains_key(*name));
+            differences
+                .extend(others.map(|(name, value)| format!("counter {name}: expected 0, got {value}")));
+        }
+        differences
+    })
+    .await
+}
