@@ -1,18 +1,135 @@
 //! Format strings with `%OPERATOR%`s: access logs, header values, processor metadata.
+//!
+//! A [`Format`] is parsed once, when the configuration is read, and says exactly which facts of a request it needs.
+//! The syntax is Envoy's: `%NAME%`, `%NAME(arguments)%`, `%NAME(arguments):length%`, and `%%` for a percent sign.
+
+mod operator;
+mod parse;
+mod time;
 
 use serde::{Serialize, Serializer};
 
+pub use operator::{
+    AddressPart, DurationPrecision, FilterStateForm, GrpcStatusForm, HeaderOperand, HostSource, Operator,
+    PathSource, ServerNameSource, TimePoint,
+};
+pub use time::{TimePattern, Timestamp};
+
 /// A compiled format string.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Format {
     source: String,
+    parts: Box<[FormatPart]>,
+}
+
+/// A piece of a format string.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FormatPart {
+    /// Fixed text; never empty, never next to another text.
+    Text(String),
+    /// A fact of the request.
+    Operator(Operator),
+}
+
+/// Why a format string was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("at character {position}: {problem}")]
+pub struct FormatError {
+    /// Where, in characters from the start of the string, counted from zero.
+    pub position: usize,
+    /// What is wrong.
+    pub problem: FormatProblem,
+}
+
+/// What is wrong with a format string.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatProblem {
+    /// A percent sign that begins no operator.
+    #[error("'%' begins no operator (write '%%' for a percent sign)")]
+    NotAnOperator,
+    /// An operator that does not exist, or that this gateway does not have.
+    #[error("unknown operator {name}")]
+    UnknownOperator {
+        /// The operator.
+        name: String,
+    },
+    /// An operator that needs arguments has none.
+    #[error("{name} needs arguments in parentheses: {expected}")]
+    MissingArguments {
+        /// The operator.
+        name: String,
+        /// What they look like.
+        expected: &'static str,
+    },
+    /// An operator without arguments has some.
+    #[error("{name} takes no arguments")]
+    UnexpectedArguments {
+        /// The operator.
+        name: String,
+    },
+    /// An operator that cannot be shortened has a length.
+    #[error("{name} takes no length")]
+    UnexpectedLength {
+        /// The operator.
+        name: String,
+    },
+    /// An argument has a value that is not allowed.
+    #[error("{name}: {argument:?} is not {expected}")]
+    InvalidArgument {
+        /// The operator.
+        name: String,
+        /// The argument as written.
+        argument: String,
+        /// What it may be.
+        expected: &'static str,
+    },
 }
 
 impl Format {
+    /// Compiles `source`. `%ENVIRONMENT(X)%` is replaced now by the variable of this process.
+    ///
+    /// # Errors
+    /// When an operator is unknown or used wrongly; the error names it and its position.
+    pub fn parse(source: &str) -> Result<Self, FormatError> {
+        Ok(Self { source: source.to_owned(), parts: parse::parse(source)?.into() })
+    }
+
+    /// A format that is `text` as it stands: nothing in it is an operator.
+    #[must_use]
+    pub fn literal(text: &str) -> Self {
+        let parts = if text.is_empty() { Vec::new() } else { vec![FormatPart::Text(text.to_owned())] };
+        Self { source: text.replace('%', "%%"), parts: parts.into() }
+    }
+
     /// The string as written.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The pieces in order.
+    #[must_use]
+    pub fn parts(&self) -> &[FormatPart] {
+        &self.parts
+    }
+
+    /// The text when there is no operator in it.
+    #[must_use]
+    pub fn as_literal(&self) -> Option<&str> {
+        match &*self.parts {
+            [] => Some(""),
+            [FormatPart::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The operator when it stands alone; only then JSON logs keep its type.
+    #[must_use]
+    pub fn as_operator(&self) -> Option<&Operator> {
+        match &*self.parts {
+            [FormatPart::Operator(operator)] => Some(operator),
+            _ => None,
+        }
     }
 }
 

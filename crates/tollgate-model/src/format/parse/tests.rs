@@ -1,0 +1,169 @@
+use super::*;
+use crate::format::Format;
+
+fn parts(source: &str) -> Vec<FormatPart> {
+    parse(source).unwrap_or_else(|error| panic!("{source}: {error}"))
+}
+
+fn only(source: &str) -> Operator {
+    match parts(source).as_slice() {
+        [FormatPart::Operator(operator)] => operator.clone(),
+        other => panic!("{source}: {other:?}"),
+    }
+}
+
+fn error(source: &str) -> String {
+    parse(source).expect_err(source).to_string()
+}
+
+fn text(text: &str) -> FormatPart {
+    FormatPart::Text(text.to_owned())
+}
+
+#[test]
+fn text_and_operators() {
+    assert_eq!(parts(""), []);
+    assert_eq!(parts("%%"), [text("%")]);
+    assert_eq!(parts("100%% é"), [text("100% é")]);
+    assert_eq!(parts("é%PROTOCOL%b"), [text("é"), FormatPart::Operator(Operator::Protocol), text("b")]);
+    assert_eq!(parts("%%REQ(A)%%"), [text("%REQ(A)%")]);
+    let two = [FormatPart::Operator(Operator::BytesSent), FormatPart::Operator(Operator::BytesReceived)];
+    assert_eq!(parts("%BYTES_SENT%%BYTES_RECEIVED%"), two);
+}
+
+#[test]
+fn header_operands() {
+    let field = |name: &str| FieldName::parse(name).unwrap();
+    let operand = |names: &[&str], max_length| HeaderOperand {
+        names: names.iter().map(|name| field(name)).collect(),
+        max_length,
+    };
+    assert_eq!(only("%REQ(X-A)%"), Operator::RequestHeader(operand(&["x-a"], None)));
+    assert_eq!(only("%REQ(:METHOD)%"), Operator::RequestHeader(operand(&[":method"], None)));
+    assert_eq!(only("%REQ(HOST)%"), Operator::RequestHeader(operand(&[":authority"], None)));
+    assert_eq!(only("%REQ(A?B):7%"), Operator::RequestHeader(operand(&["a", "b"], Some(7))));
+    assert_eq!(only("%REQUEST_HEADER(A?):0%"), Operator::RequestHeader(operand(&["a"], Some(0))));
+    assert_eq!(only("%RESP(?B)%"), Operator::ResponseHeader(operand(&["b"], None)));
+    assert_eq!(only("%TRAILER(grpc-status)%"), Operator::ResponseTrailer(operand(&["grpc-status"], None)));
+    assert_eq!(
+        only("%REQ_WITHOUT_QUERY(:PATH)%"),
+        Operator::RequestHeaderWithoutQuery(operand(&[":path"], None))
+    );
+}
+
+#[test]
+fn arguments_may_contain_parentheses_and_percent_signs() {
+    let pattern = TimePattern::parse("a)b %Y").unwrap();
+    assert_eq!(only("%START_TIME(a)b %Y)%"), Operator::StartTime(pattern));
+    assert_eq!(only("%START_TIME()%"), Operator::StartTime(TimePattern::default()));
+}
+
+#[test]
+fn other_operands() {
+    use AddressPart::{Network, Port, Whole, WithoutPort};
+    assert_eq!(only("%DOWNSTREAM_REMOTE_ADDRESS%"), Operator::DownstreamRemoteAddress(Whole));
+    assert_eq!(only("%DOWNSTREAM_REMOTE_PORT%"), Operator::DownstreamRemoteAddress(Port));
+    assert_eq!(
+        only("%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"),
+        Operator::DownstreamDirectRemoteAddress(WithoutPort)
+    );
+    assert_eq!(
+        only("%UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT(16)%"),
+        Operator::UpstreamLocalAddress(Network(16))
+    );
+    assert_eq!(
+        only("%COMMON_DURATION(DS_RX_BEG:US_TX_END:us)%"),
+        Operator::CommonDuration {
+            from: TimePoint::DownstreamRxBegin,
+            to: TimePoint::UpstreamTxEnd,
+            precision: DurationPrecision::Microseconds,
+        }
+    );
+    assert_eq!(
+        only("%DYNAMIC_METADATA(ns:a:b):5%"),
+        Operator::DynamicMetadata {
+            namespace: "ns".into(),
+            path: vec!["a".into(), "b".into()],
+            max_length: Some(5)
+        }
+    );
+    let state = |form| Operator::FilterState { name: "ext".into(), form, max_length: None };
+    assert_eq!(only("%FILTER_STATE(ext)%"), state(FilterStateForm::Typed));
+    assert_eq!(only("%FILTER_STATE(ext:PLAIN)%"), state(FilterStateForm::Plain));
+    assert_eq!(
+        only("%FILTER_STATE(ext:FIELD:bytes_sent)%"),
+        state(FilterStateForm::Field("bytes_sent".into()))
+    );
+    assert_eq!(only("%GRPC_STATUS_NUMBER%"), Operator::GrpcStatus(GrpcStatusForm::Number));
+    assert_eq!(
+        only("%PATH(NQ:ORIG):4%"),
+        Operator::Path { with_query: false, source: PathSource::Original, max_length: Some(4) }
+    );
+    assert_eq!(
+        only("%RESPONSE_CODE_DETAILS(FOO)%"),
+        Operator::ResponseCodeDetails { allow_whitespaces: false }
+    );
+}
+
+/// The variable is read when the configuration is; a missing one is `-` whatever the log says about missing values.
+#[test]
+fn environment_is_fixed_text() {
+    assert_eq!(parts("a%ENVIRONMENT(TOLLGATE_NO_SUCH_VARIABLE)%"), [text("a-")]);
+    let path = std::env::var("PATH").unwrap();
+    assert_eq!(parts("%ENVIRONMENT(PATH):3%"), [text(&path[..3])]);
+}
+
+/// EN-3: an operator that is not there is an error that names it and its place.
+#[test]
+fn errors_say_what_and_where() {
+    assert_eq!(error("é %FOO(x)%"), "at character 2: unknown operator FOO");
+    assert_eq!(error("100%"), "at character 3: '%' begins no operator (write '%%' for a percent sign)");
+    for source in
+        ["%", "a%b", "%%%", "%REQ(A):x%", "%REQ(A%", "%REQ(A)", "%REQ(A):%", "%req(a)%", "% %", "%REQ (a)%"]
+    {
+        assert!(error(source).ends_with("begins no operator (write '%%' for a percent sign)"), "{source}");
+    }
+    for source in ["%START_TIME(\n)%", "%REQ(A):99999999999999999999%"] {
+        assert!(error(source).contains("begins no operator"), "{source}");
+    }
+    assert_eq!(
+        error("%REQ%"),
+        "at character 0: REQ needs arguments in parentheses: (name) or (name?alternative)"
+    );
+    assert!(error("%REQ()%").contains("needs arguments"));
+    assert_eq!(error("%REQ(a b)%"), "at character 0: REQ: \"a b\" is not a header name");
+    assert!(error("%REQ(A?B?C)%").contains("at most one alternative"));
+    assert_eq!(error("%PROTOCOL(x)%"), "at character 0: PROTOCOL takes no arguments");
+    assert_eq!(error("%PROTOCOL:3%"), "at character 0: PROTOCOL takes no length");
+    assert_eq!(error("%START_TIME(%s):3%"), "at character 0: START_TIME takes no length");
+    assert!(error("%START_TIME(%n)%").contains("\"%n\" is not a time specifier"));
+    for source in [
+        "%COMMON_DURATION(DS_RX_BEG)%",
+        "%COMMON_DURATION(DS_RX_BEG:FOO)%",
+        "%COMMON_DURATION(DS_RX_BEG:DS_RX_END:s)%",
+        "%COMMON_DURATION(DS_RX_BEG:DS_RX_END:ms:x)%",
+        "%FILTER_STATE(:PLAIN)%",
+        "%FILTER_STATE(a:FOO)%",
+        "%FILTER_STATE(a:FIELD)%",
+        "%FILTER_STATE(a:PLAIN:x)%",
+        "%PATH(X)%",
+        "%PATH(NQ:FOO)%",
+        "%QUERY_PARAMS(X)%",
+        "%REQUESTED_SERVER_NAME(X)%",
+        "%REQUESTED_SERVER_NAME(SNI_FIRST:X)%",
+        "%GRPC_STATUS(X)%",
+        "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(MASK)%",
+    ] {
+        assert!(error(source).contains("is not"), "{source}: {}", error(source));
+    }
+}
+
+#[test]
+fn literals() {
+    let literal = Format::literal("50%");
+    assert_eq!(literal.as_literal(), Some("50%"));
+    assert_eq!(Format::parse(literal.source()).unwrap().as_literal(), Some("50%"));
+    assert_eq!(Format::parse("").unwrap().as_literal(), Some(""));
+    assert_eq!(Format::parse("%PROTOCOL%").unwrap().as_operator(), Some(&Operator::Protocol));
+    assert_eq!(Format::parse("a%PROTOCOL%").unwrap().as_operator(), None);
+}
