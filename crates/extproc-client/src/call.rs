@@ -2,17 +2,28 @@
 
 use std::{
     fmt,
+    future::Future,
+    pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::{
+    answer,
     client::ClientSettings,
-    endpoint::{Endpoint, Endpoints},
+    connection::{Leftover, Slot, Then},
+    endpoint::{Endpoint, Endpoints, PickError, Ticket, Waiting},
+    payload::{Backlog, Payload},
+    receive::Receive,
+    replay::Replay,
+    reset::ResetReason,
     status::GrpcStatus,
+    stream::{End, Progress, Stream},
+    wire_size,
 };
 
 /// What [`Call::poll`] reports.
@@ -32,7 +43,8 @@ pub enum Close {
     Reset,
     /// Half-close, then wait this long for the processor's own end before resetting (L-5 b). The caller does not wait.
     Graceful(Duration),
-    /// Leave the stream open this long so that the processor can read what is in flight, then end it gracefully (V-6).
+    /// Leave the stream open this long so that the processor can read what is in flight, then half-close and give it
+    /// another second (V-6). An exchange that waits for a connection keeps waiting that long.
     Deferred(Duration),
 }
 
@@ -42,17 +54,96 @@ pub struct Call {
     endpoints: Rc<dyn Endpoints>,
     settings: Rc<ClientSettings>,
     endpoint: Rc<Endpoint>,
+    state: State,
+    /// The head of the stream, until it is certain that it is not needed again.
+    request: Option<http::Request<()>>,
+    /// What was queued since the last poll.
+    outgoing: Payload,
+    backlog: Rc<Backlog>,
+    /// What was sent, while the exchange may be tried again.
+    replay: Option<Replay>,
+    retried: bool,
+    /// Wire bytes of heads, and of the headers of frames with messages.
+    heads_sent: u64,
+    frames_sent: u64,
+    /// Wire bytes of streams that have ended.
+    received: u64,
+}
+
+enum State {
+    /// There is a connection to open the stream on.
+    Ready(Slot),
+    Waiting(Waiting),
+    /// There is no connection, and it is too early to make one.
+    Failed(ResetReason),
+    Open(Box<Stream>),
+    /// The exchange is tried again after a pause.
+    Paused(Pin<Box<Sleep>>),
+    Over,
+}
+
+impl From<Ticket> for State {
+    fn from(ticket: Ticket) -> Self {
+        match ticket {
+            Ticket::Slot(slot) => Self::Ready(slot),
+            Ticket::Waiting(waiting) => Self::Waiting(waiting),
+            Ticket::Failed(reason) => Self::Failed(reason),
+        }
+    }
+}
+
+/// Queued messages of an exchange whose caller has left before the stream could be opened.
+pub(crate) struct Orphan {
     request: http::Request<()>,
+    outgoing: Payload,
+    half_close_at: Instant,
+}
+
+impl Orphan {
+    /// Whether it is too late to open the stream.
+    pub(crate) fn is_expired(&self, now: Instant) -> bool {
+        now >= self.half_close_at
+    }
+
+    /// Opens the stream, sends what was queued and leaves it to the connection.
+    pub(crate) fn open(mut self: Box<Self>, slot: Slot) {
+        if let Ok((response, mut send)) = slot.open(self.request) {
+            // An error means that the stream has ended.
+            let _ = send.send_data(self.outgoing.split(), false);
+            let receive = Receive::Head(response);
+            Leftover { send, receive, nothing: self.outgoing, slot }
+                .leave(Then::HalfClose(self.half_close_at));
+        }
+    }
 }
 
 impl Call {
+    /// Asks for a connection.
+    ///
+    /// # Errors
+    ///
+    /// The queue of exchanges that wait for one is full.
     pub(crate) fn new(
         endpoints: Rc<dyn Endpoints>,
         settings: Rc<ClientSettings>,
         endpoint: Rc<Endpoint>,
         request: http::Request<()>,
-    ) -> Self {
-        Self { endpoints, settings, endpoint, request }
+    ) -> Result<Self, PickError> {
+        let backlog = Rc::<Backlog>::default();
+        Ok(Self {
+            state: endpoint.acquire()?.into(),
+            endpoints,
+            endpoint,
+            request: Some(request),
+            outgoing: Payload::new(backlog.clone()),
+            backlog,
+            replay: settings.retry.is_some().then(Replay::default),
+            settings,
+            retried: false,
+            heads_sent: 0,
+            frames_sent: 0,
+            received: 0,
+        })
     }
 
     /// Queues a framed message (gRPC prefix included). It is sent at the next [`poll`](Self::poll), together with
@@ -62,45 +153,242 @@ impl Call {
     }
 
     /// As [`send`](Self::send), for a message in two parts, so that a large body need not be copied behind its prefix.
-    pub fn send_parts(&mut self, _prefix: Bytes, _body: Bytes) {
-        let _ = (&self.endpoints, &self.settings, &self.endpoint, &self.request);
+    pub fn send_parts(&mut self, prefix: Bytes, body: Bytes) {
+        if matches!(self.state, State::Over) {
+            return;
+        }
+        self.frames_sent += wire_size::data_frame_headers(prefix.len() + body.len());
+        for piece in [prefix, body] {
+            if let (Some(replay), Some(policy)) = (&mut self.replay, &self.settings.retry)
+                && !replay.keep(&piece, policy)
+            {
+                self.replay = None;
+            }
+            self.outgoing.push(piece);
+        }
     }
 
-    /// Whether less than 128 KiB are queued: above that the caller pauses what feeds the exchange (N-9). When enough
-    /// has been sent the task that last polled is woken.
+    /// Whether less than 128 KiB are queued: above that the caller pauses what feeds the exchange (N-9). When half of
+    /// that is left the task that last polled is woken.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        true
+        self.backlog.is_writable()
     }
 
     /// Bytes that were queued and have not been handed to the connection yet.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
-        0
+        self.backlog.queued()
     }
 
     /// Gives window back for this many bytes of the messages received: they have been forwarded or dropped, and the
     /// processor may send as many more. Framing is accounted for internally.
-    pub fn credit(&mut self, _bytes: usize) {}
-
-    /// Drives the exchange: connects, opens, sends, receives. After [`Event::Closed`] always pending.
-    pub fn poll(&mut self, _cx: &mut Context<'_>) -> Poll<Event> {
-        Poll::Pending
+    pub fn credit(&mut self, bytes: usize) {
+        if let State::Open(stream) = &mut self.state {
+            stream.credit(bytes);
+        }
     }
 
-    /// Ends the exchange. What is queued is still sent, except with [`Close::Reset`] where the peer is too slow for it.
-    pub fn close(self, _close: Close) {}
+    /// Drives the exchange: connects, opens, sends, receives. Ready with each event, so it has to be called until it
+    /// is pending. After [`Event::Closed`] always pending.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        loop {
+            match &mut self.state {
+                State::Ready(_) => {
+                    let State::Ready(slot) = std::mem::replace(&mut self.state, State::Over) else {
+                        continue;
+                    };
+                    if let Err(status) = self.open(slot) {
+                        return Poll::Ready(self.close_with(Err(status)));
+                    }
+                }
+                State::Waiting(waiting) => match waiting.poll(cx) {
+                    Poll::Ready(Ok(slot)) => self.state = State::Ready(slot),
+                    Poll::Ready(Err(reason)) => self.state = State::Failed(reason),
+                    Poll::Pending => {
+                        self.backlog.register(cx);
+                        return Poll::Pending;
+                    }
+                },
+                State::Failed(reason) => {
+                    let reason = reason.clone();
+                    if let Some(event) = self.failed(&reason) {
+                        return Poll::Ready(event);
+                    }
+                }
+                State::Open(stream) => {
+                    stream.send(&mut self.outgoing);
+                    let progress = match stream.poll(cx) {
+                        Poll::Ready(progress) => progress,
+                        Poll::Pending => {
+                            self.backlog.register(cx);
+                            return Poll::Pending;
+                        }
+                    };
+                    if let Some(event) = self.progress(progress) {
+                        return Poll::Ready(event);
+                    }
+                }
+                State::Paused(pause) => {
+                    ready!(pause.as_mut().poll(cx));
+                    if let Err(status) = self.reopen() {
+                        return Poll::Ready(self.close_with(Err(status)));
+                    }
+                }
+                State::Over => return Poll::Pending,
+            }
+        }
+    }
 
-    /// Wire bytes sent for this exchange: HTTP/2 frames, headers included (G-7).
+    /// Ends the exchange. What is queued is still sent, except where [`Close::Reset`] finds no room for it or the
+    /// stream could not be opened yet.
+    pub fn close(mut self, close: Close) {
+        self.leave(close);
+    }
+
+    /// Wire bytes sent for this exchange: HTTP/2 frames with heads and messages (G-7).
     #[must_use]
     pub fn bytes_sent(&self) -> u64 {
-        0
+        let messages = self.backlog.taken();
+        self.heads_sent + messages + if messages > 0 { self.frames_sent } else { 0 }
     }
 
     /// Wire bytes received for this exchange (G-7).
     #[must_use]
     pub fn bytes_received(&self) -> u64 {
-        0
+        self.received + if let State::Open(stream) = &self.state { stream.received() } else { 0 }
+    }
+
+    /// Opens the stream, or asks for another connection if this one has gone meanwhile.
+    fn open(&mut self, slot: Slot) -> Result<(), GrpcStatus> {
+        if !slot.is_usable() {
+            drop(slot);
+            self.state = self.endpoint.acquire()?.into();
+            return Ok(());
+        }
+        let request = if self.replay.is_some() { self.request.clone() } else { self.request.take() };
+        let request = request.ok_or_else(|| answer::local(13))?;
+        let size = slot.connection().requests.borrow_mut().request(&request);
+        // The connection takes streams, so the request must be one that HTTP/2 cannot carry.
+        let (response, send) = slot.open(request).map_err(|_| answer::local(13))?;
+        self.heads_sent += size;
+        let stream = Stream::new(slot, response, send, self.settings.max_receive_message_length);
+        self.state = State::Open(Box::new(stream));
+        Ok(())
+    }
+
+    /// Tries the exchange again on whatever endpoint is picked now.
+    fn reopen(&mut self) -> Result<(), GrpcStatus> {
+        self.endpoint = self.endpoints.pick()?;
+        self.outgoing.split();
+        if let Some(replay) = &self.replay {
+            replay.fill(&mut self.outgoing);
+        }
+        self.state = self.endpoint.acquire()?.into();
+        Ok(())
+    }
+
+    fn progress(&mut self, progress: Progress) -> Option<Event> {
+        match progress {
+            Progress::Message(message) => Some(Event::Message(message)),
+            Progress::Answered { status, grpc_status } => {
+                let covered = self
+                    .settings
+                    .retry
+                    .as_ref()
+                    .is_some_and(|policy| policy.covers_answer(status, grpc_status));
+                if !(covered && self.pause()) {
+                    self.replay = None;
+                    self.request = None;
+                }
+                None
+            }
+            Progress::End(End::ResetBeforeHead(reason)) => self.failed(&reason),
+            Progress::End(End::ResetAfterHead(reason)) => Some(self.close_with(Err(reason.after_headers()))),
+            Progress::End(End::Local(status)) => {
+                self.leave(Close::Reset);
+                Some(self.close_with(Err(status)))
+            }
+            Progress::End(End::Remote(result)) => {
+                if let Some(stream) = self.take_stream() {
+                    stream.end(&mut self.outgoing);
+                }
+                Some(self.close_with(result))
+            }
+        }
+    }
+
+    /// The stream broke, or there was none, before the processor answered.
+    fn failed(&mut self, reason: &ResetReason) -> Option<Event> {
+        let covered = self.settings.retry.as_ref().is_some_and(|policy| policy.covers_reset(reason));
+        if covered && self.pause() {
+            return None;
+        }
+        Some(self.close_with(Err(reason.before_headers(self.retried))))
+    }
+
+    /// Gives the stream up and waits before the next try. False if there is none.
+    fn pause(&mut self) -> bool {
+        let (Some(replay), Some(policy)) = (&mut self.replay, &self.settings.retry) else { return false };
+        let Some(pause) = replay.next(policy) else { return false };
+        self.retried = true;
+        self.leave(Close::Reset);
+        self.state = State::Paused(Box::pin(sleep(pause)));
+        true
+    }
+
+    fn take_stream(&mut self) -> Option<Stream> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Open(stream) => {
+                self.received += stream.received();
+                Some(*stream)
+            }
+            _ => None,
+        }
+    }
+
+    fn close_with(&mut self, result: Result<(), GrpcStatus>) -> Event {
+        // What is left of a stream has ended, or is reset with its last handle.
+        drop(self.take_stream());
+        self.replay = None;
+        self.outgoing.split();
+        Event::Closed(result)
+    }
+
+    fn leave(&mut self, close: Close) {
+        if !self.outgoing.is_empty()
+            && close != Close::Reset
+            && let State::Ready(_) = &self.state
+            && let State::Ready(slot) = std::mem::replace(&mut self.state, State::Over)
+        {
+            // An error leaves nothing to close.
+            let _ = self.open(slot);
+        }
+        if let Some(stream) = match &self.state {
+            State::Open(_) => self.take_stream(),
+            _ => None,
+        } {
+            let then = match close {
+                Close::Reset => Then::Reset,
+                Close::Graceful(timeout) => Then::End(Instant::now() + timeout),
+                Close::Deferred(timeout) => Then::HalfClose(Instant::now() + timeout),
+            };
+            stream.leave(&mut self.outgoing, then);
+        }
+        if let State::Waiting(waiting) = std::mem::replace(&mut self.state, State::Over)
+            && let Close::Deferred(timeout) = close
+            && let Some(request) = self.request.take()
+            && !self.outgoing.is_empty()
+        {
+            let outgoing = self.outgoing.split();
+            waiting.orphan(Box::new(Orphan { request, outgoing, half_close_at: Instant::now() + timeout }));
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.leave(Close::Reset);
     }
 }
 

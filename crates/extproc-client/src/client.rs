@@ -33,17 +33,20 @@ impl Client {
         Self { endpoints, settings: Rc::new(settings) }
     }
 
-    /// Begins an exchange. Nothing is sent before the call is polled, and connecting, if necessary, starts then too.
+    /// Begins an exchange. A connection is made if there is none; nothing is sent before the call is polled.
     ///
     /// The request carries the complete head of the stream: method, `:path`, `:authority` (its URI must be absolute),
     /// `content-type`, `te` and metadata (N-2, N-3).
     ///
     /// # Errors
     ///
-    /// There is no endpoint to talk to: the stream was not even started, so it is not counted as one (F-9).
-    pub fn open(&self, request: http::Request<()>) -> Result<Call, GrpcStatus> {
+    /// There is no endpoint to talk to, or too many exchanges wait for a connection already. The stream was not even
+    /// started: it is not counted as started (F-9), no step has begun, and the code is the one that logs call the
+    /// status before the first call (G-2 `os`).
+    pub fn open(&self, mut request: http::Request<()>) -> Result<Call, GrpcStatus> {
         let endpoint = self.endpoints.pick()?;
-        Ok(Call::new(self.endpoints.clone(), self.settings.clone(), endpoint, request))
+        *request.version_mut() = http::Version::HTTP_2;
+        Ok(Call::new(self.endpoints.clone(), self.settings.clone(), endpoint, request)?)
     }
 }
 

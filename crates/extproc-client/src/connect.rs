@@ -1,6 +1,11 @@
 //! How connections to a processor are made.
 
-use std::{future::Future, io::Error, pin::Pin};
+use std::{
+    fmt::Display,
+    future::Future,
+    io::{Error, ErrorKind},
+    pin::Pin,
+};
 
 use crate::io::Io;
 
@@ -28,16 +33,35 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// A connect that failed after it was under way, which is what a refused TCP connection amounts to.
+    /// A TCP connection to `address` that could not be established. What the system notices without asking the peer
+    /// is reported with the address, as Envoy does.
     #[must_use]
-    pub fn delayed(error: &Error) -> Self {
-        Self::Remote(format!("delayed connect error: {}", system_text(error)))
+    pub fn tcp(error: &Error, address: impl Display) -> Self {
+        match error.kind() {
+            ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::HostUnreachable
+            | ErrorKind::TimedOut
+            | ErrorKind::BrokenPipe => Self::Remote(format!("delayed connect error: {}", system_text(error))),
+            _ => Self::immediate(error, address),
+        }
     }
 
-    /// A connect that the system refused at once, e.g. because the network is unreachable or a Unix socket is missing.
+    /// A connection to the Unix socket at `path` that could not be established, which the system always knows at once.
     #[must_use]
-    pub fn immediate(error: &Error) -> Self {
-        Self::Remote(format!("immediate connect error: {}", system_text(error)))
+    pub fn unix(error: &Error, path: impl Display) -> Self {
+        Self::immediate(error, path)
+    }
+
+    /// TLS that could not be established.
+    #[must_use]
+    pub fn tls(error: impl Display) -> Self {
+        Self::Remote(format!("TLS_error:|{error}:TLS_error_end"))
+    }
+
+    fn immediate(error: &Error, address: impl Display) -> Self {
+        Self::Remote(format!("immediate connect error: {}|remote address:{address}", system_text(error)))
     }
 }
 
@@ -47,5 +71,35 @@ fn system_text(error: &Error) -> String {
     match text.find(" (os error ") {
         Some(end) => text[..end].to_owned(),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F-8: as observed on Envoy 1.39.3.
+    #[test]
+    fn failures_have_envoys_words() {
+        let refused = Error::from_raw_os_error(111);
+        assert_eq!(
+            ConnectError::tcp(&refused, "127.0.0.1:1"),
+            ConnectError::Remote("delayed connect error: Connection refused".to_owned())
+        );
+        let missing = Error::from_raw_os_error(2);
+        assert_eq!(
+            ConnectError::unix(&missing, "/run/processor.sock"),
+            ConnectError::Remote(
+                "immediate connect error: No such file or directory|remote address:/run/processor.sock"
+                    .to_owned()
+            )
+        );
+        let unreachable = Error::from_raw_os_error(101);
+        assert_eq!(
+            ConnectError::tcp(&unreachable, "192.0.2.1:80"),
+            ConnectError::Remote(
+                "immediate connect error: Network is unreachable|remote address:192.0.2.1:80".to_owned()
+            )
+        );
     }
 }

@@ -6,13 +6,23 @@
 //!
 //! How connections are made (addresses, TLS, socket options) is the business of a [`Connector`].
 
+mod answer;
 mod call;
 mod client;
 mod connect;
+mod connection;
+mod deframe;
 mod endpoint;
 pub mod io;
+mod payload;
+mod receive;
+mod replay;
+mod reset;
 mod retry;
 mod status;
+mod stream;
+mod window;
+mod wire_size;
 
 pub use call::{Call, Close, Event};
 pub use client::{Client, ClientSettings};

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use crate::answer;
+
 /// A gRPC status other than a clean end: what the processor said, or what the failure of its connection, its stream or
 /// its answer amounts to (F-8, F-9, F-12, N-7).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +17,12 @@ pub struct GrpcStatus {
 }
 
 impl GrpcStatus {
+    /// A reply that could not be understood (F-12): code 13.
+    #[must_use]
+    pub fn malformed_reply() -> Self {
+        answer::local(13)
+    }
+
     /// The response code details of an exchange that fails with this status (F-8):
     /// `ext_proc_error_gRPC_error_<code>{<message>{<details>}}`, white space replaced by underscores.
     #[must_use]
@@ -37,3 +45,23 @@ impl fmt::Display for GrpcStatus {
 }
 
 impl std::error::Error for GrpcStatus {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F-8, F-9: as observed on Envoy 1.39.3.
+    #[test]
+    fn response_code_details_are_envoys() {
+        let rcd = |code, message: &str, details: &str| {
+            GrpcStatus { code, message: message.to_owned(), details: details.to_owned() }.rcd()
+        };
+        assert_eq!(rcd(14, "x y", "via_upstream"), "ext_proc_error_gRPC_error_14{x_y{via_upstream}}");
+        assert_eq!(rcd(-1, "", "via_upstream"), "ext_proc_error_gRPC_error_-1{via_upstream}");
+        assert_eq!(
+            rcd(14, "Cluster not available", ""),
+            "ext_proc_error_gRPC_error_14{Cluster_not_available}"
+        );
+        assert_eq!(rcd(13, "", ""), "ext_proc_error_gRPC_error_13{}");
+    }
+}

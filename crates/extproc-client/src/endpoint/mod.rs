@@ -1,0 +1,284 @@
+//! One address of a processor and the connections to it.
+
+mod backoff;
+mod waiting;
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::{
+    connect::Connector,
+    connection::{self, Connection, Slot},
+    reset::ResetReason,
+    status::GrpcStatus,
+};
+
+use backoff::Backoff;
+use waiting::Queue;
+pub(crate) use waiting::Waiting;
+
+/// The endpoints of a processor.
+pub trait Endpoints: 'static {
+    /// Chooses the endpoint of the next exchange.
+    ///
+    /// # Errors
+    ///
+    /// There is none to choose.
+    fn pick(&self) -> Result<Rc<Endpoint>, PickError>;
+}
+
+/// Why no endpoint could be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PickError {
+    /// The cluster is unknown (F-9).
+    #[error("Cluster not available")]
+    ClusterNotAvailable,
+    /// The cluster has no endpoint that could be used.
+    #[error("no healthy upstream")]
+    NoHealthyUpstream,
+    /// A circuit breaker is open.
+    #[error("overflow")]
+    Overflow,
+}
+
+impl From<PickError> for GrpcStatus {
+    fn from(error: PickError) -> Self {
+        let (message, details) = match error {
+            PickError::ClusterNotAvailable => ("Cluster not available", ""),
+            PickError::NoHealthyUpstream => ("no healthy upstream", "no_healthy_upstream"),
+            PickError::Overflow => return ResetReason::Overflow.before_headers(false),
+        };
+        Self { code: 14, message: message.to_owned(), details: details.to_owned() }
+    }
+}
+
+/// How an endpoint's connections are used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointSettings {
+    /// Time for a connection to be established, TLS included. Default 5 s.
+    pub connect_timeout: Duration,
+    /// A connection without exchanges is closed after this. Default 1 h; `None` = never.
+    pub idle_timeout: Option<Duration>,
+    /// Most connections at a time. Default 1024.
+    pub max_connections: usize,
+    /// Most exchanges that wait for a connection; further ones fail. Default 1024.
+    pub max_pending_requests: usize,
+    /// Most exchanges at a time on one connection; the peer's own limit holds too. Default 1024.
+    pub max_concurrent_streams: usize,
+    /// Most exchanges in the life of a connection. Default `None`: unlimited.
+    pub max_requests_per_connection: Option<u32>,
+    /// PINGs that find dead connections. Default `None`, because servers answer unexpected PINGs with GOAWAY.
+    pub keepalive: Option<KeepAlive>,
+}
+
+impl Default for EndpointSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Some(Duration::from_secs(3600)),
+            max_connections: 1024,
+            max_pending_requests: 1024,
+            max_concurrent_streams: 1024,
+            max_requests_per_connection: None,
+            keepalive: None,
+        }
+    }
+}
+
+/// PINGs that find dead connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Time between two PINGs.
+    pub interval: Duration,
+    /// A PING that is not answered within this closes the connection.
+    pub timeout: Duration,
+}
+
+/// One address of a processor. Owns the connections to it and shares them among exchanges; the first is made when the
+/// first exchange needs it.
+pub struct Endpoint {
+    connector: Rc<dyn Connector>,
+    settings: Rc<EndpointSettings>,
+    pool: RefCell<Pool>,
+}
+
+/// What an exchange that asked for a connection has got.
+pub(crate) enum Ticket {
+    Slot(Slot),
+    Waiting(Waiting),
+    Failed(ResetReason),
+}
+
+impl Endpoint {
+    /// An endpoint without connections.
+    #[must_use]
+    pub fn new(connector: Rc<dyn Connector>, settings: EndpointSettings) -> Rc<Self> {
+        Rc::new(Self { connector, settings: Rc::new(settings), pool: RefCell::default() })
+    }
+
+    /// Exchanges under way here, waiting ones included: what least-request balancing compares.
+    #[must_use]
+    pub fn active_requests(&self) -> usize {
+        let pool = self.pool.borrow();
+        pool.queue.len() + pool.connections.iter().map(|connection| connection.streams()).sum::<usize>()
+    }
+
+    /// A place on a connection for one exchange, or one in the queue.
+    ///
+    /// # Errors
+    ///
+    /// The queue is full.
+    pub(crate) fn acquire(self: &Rc<Self>) -> Result<Ticket, PickError> {
+        let mut pool = self.pool.borrow_mut();
+        if pool.queue.is_empty()
+            && let Some(slot) = pool.slot()
+        {
+            return Ok(Ticket::Slot(slot));
+        }
+        if pool.connections.is_empty()
+            && pool.connecting == 0
+            && let Some(reason) = pool.backoff.blocked(Instant::now())
+        {
+            return Ok(Ticket::Failed(reason.clone()));
+        }
+        if pool.queue.len() >= self.settings.max_pending_requests {
+            return Err(PickError::Overflow);
+        }
+        let waiting = pool.queue.push(self.clone());
+        self.connect(&mut pool);
+        Ok(Ticket::Waiting(waiting))
+    }
+
+    /// Gives free places to exchanges that wait, and sees to it that those that are left will get one.
+    pub(crate) fn grant(self: &Rc<Self>) {
+        loop {
+            let mut pool = self.pool.borrow_mut();
+            if pool.queue.is_empty() {
+                return;
+            }
+            let now = Instant::now();
+            let Some(slot) = pool.slot() else {
+                self.connect(&mut pool);
+                return;
+            };
+            let waiter = pool.queue.pop(now);
+            drop(pool);
+            match waiter {
+                Some(waiter) => waiter.deliver(Ok(slot)),
+                None => return,
+            }
+        }
+    }
+
+    /// Starts as many attempts as the queue is long for.
+    fn connect(self: &Rc<Self>, pool: &mut Pool) {
+        let expected =
+            pool.learned_streams.unwrap_or(UNKNOWN_STREAMS).min(self.settings.max_concurrent_streams);
+        while pool.queue.len() > pool.connecting.saturating_mul(expected.max(1)) {
+            let total = pool.connections.len() + pool.connecting;
+            if total >= self.settings.max_connections && total > 0 {
+                return;
+            }
+            self.start(pool);
+        }
+    }
+
+    fn start(self: &Rc<Self>, pool: &mut Pool) {
+        pool.connecting += 1;
+        let attempt = connection::run(Rc::downgrade(self), self.settings.clone(), self.connector.connect());
+        tokio::task::spawn_local(attempt);
+    }
+
+    /// An attempt succeeded.
+    pub(crate) fn connected(self: &Rc<Self>, connection: Rc<Connection>) {
+        let mut pool = self.pool.borrow_mut();
+        pool.connecting -= 1;
+        pool.backoff.reset();
+        pool.connections.push(connection);
+        drop(pool);
+        self.grant();
+    }
+
+    /// An attempt failed, and with it everything that waits, as in Envoy. Without anyone waiting it is as if it had not
+    /// been made.
+    pub(crate) fn connect_failed(&self, reason: &ResetReason) {
+        let mut pool = self.pool.borrow_mut();
+        pool.connecting -= 1;
+        if pool.queue.is_empty() {
+            return;
+        }
+        pool.backoff.failed(Instant::now(), reason.clone());
+        let waiters = pool.queue.take();
+        drop(pool);
+        for waiter in waiters {
+            waiter.deliver(Err(reason.clone()));
+        }
+    }
+
+    /// A connection takes no more exchanges. If it was in use, another is made ahead of need.
+    pub(crate) fn retire(self: &Rc<Self>, connection: &Rc<Connection>, replace: bool) {
+        let mut pool = self.pool.borrow_mut();
+        let before = pool.connections.len();
+        pool.connections.retain(|other| !Rc::ptr_eq(other, connection));
+        let removed = pool.connections.len() < before;
+        if removed && replace && pool.connections.is_empty() && pool.connecting == 0 {
+            self.start(&mut pool);
+        }
+        drop(pool);
+        self.grant();
+    }
+
+    /// A connection's peer said how many exchanges it takes at a time.
+    pub(crate) fn learned(self: &Rc<Self>, streams: usize) {
+        self.pool.borrow_mut().learned_streams = Some(streams);
+        self.grant();
+    }
+}
+
+impl Drop for Endpoint {
+    /// Connections end when their last exchange does.
+    fn drop(&mut self) {
+        for connection in self.pool.get_mut().connections.drain(..) {
+            connection.retire();
+        }
+    }
+}
+
+/// Exchanges a peer takes at a time before it has said so.
+pub(crate) const UNKNOWN_STREAMS: usize = 100;
+
+#[derive(Default)]
+struct Pool {
+    /// Those that take exchanges.
+    connections: Vec<Rc<Connection>>,
+    /// Attempts under way.
+    connecting: usize,
+    queue: Queue,
+    backoff: Backoff,
+    learned_streams: Option<usize>,
+}
+
+impl Pool {
+    /// A place on the least busy connection.
+    fn slot(&mut self) -> Option<Slot> {
+        let connection = self
+            .connections
+            .iter()
+            .filter(|connection| connection.has_room())
+            .min_by_key(|connection| connection.streams())?
+            .clone();
+        let slot = Slot::new(connection.clone());
+        if connection.is_used_up() {
+            self.connections.retain(|other| !Rc::ptr_eq(other, &connection));
+            connection.retire();
+        }
+        Some(slot)
+    }
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

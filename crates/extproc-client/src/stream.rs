@@ -1,0 +1,212 @@
+//! One stream of an exchange; an exchange that is tried again has several, one after the other.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use h2::{SendStream, client::ResponseFuture};
+use http::{HeaderMap, StatusCode};
+
+use crate::{
+    answer,
+    connection::{Leftover, Slot, Then},
+    deframe::{DeframeError, Deframer},
+    payload::Payload,
+    receive::Receive,
+    reset::ResetReason,
+    status::GrpcStatus,
+    window::Window,
+    wire_size::FRAME_HEADER,
+};
+
+/// What a stream brings.
+pub(crate) enum Progress {
+    /// The response head. If it is also the end, that follows.
+    Answered { status: StatusCode, grpc_status: Option<i32> },
+    /// A whole message.
+    Message(Bytes),
+    /// The end; nothing follows.
+    End(End),
+}
+
+/// How a stream ends.
+pub(crate) enum End {
+    /// The processor ended it.
+    Remote(Result<(), GrpcStatus>),
+    /// It is useless, and this side ends it.
+    Local(GrpcStatus),
+    /// It broke before the response head.
+    ResetBeforeHead(ResetReason),
+    /// It broke after the response head.
+    ResetAfterHead(ResetReason),
+}
+
+/// An open stream.
+pub(crate) struct Stream {
+    send: SendStream<Payload>,
+    receive: Receive,
+    /// The end that came with the response head.
+    end: Option<End>,
+    deframer: Deframer,
+    window: Window,
+    received: u64,
+    slot: Slot,
+}
+
+impl Stream {
+    pub(crate) fn new(
+        slot: Slot,
+        response: ResponseFuture,
+        send: SendStream<Payload>,
+        max_length: usize,
+    ) -> Self {
+        Self {
+            send,
+            receive: Receive::Head(response),
+            end: None,
+            deframer: Deframer::new(max_length),
+            window: Window::new(slot.connection().clone()),
+            received: 0,
+            slot,
+        }
+    }
+
+    /// Sends what has been collected, in as few frames as possible.
+    pub(crate) fn send(&mut self, payload: &mut Payload) {
+        if !payload.is_empty() {
+            // An error means that the stream has ended; the receiving half tells how.
+            let _ = self.send.send_data(payload.split(), false);
+        }
+    }
+
+    /// Wire bytes received.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
+        loop {
+            if let Some(end) = self.end.take() {
+                return Poll::Ready(Progress::End(end));
+            }
+            let body = match &mut self.receive {
+                Receive::Head(response) => {
+                    let response = match ready!(Pin::new(response).poll(cx)) {
+                        Ok(response) => response,
+                        Err(error) => {
+                            return Poll::Ready(Progress::End(End::ResetBeforeHead((&error).into())));
+                        }
+                    };
+                    return Poll::Ready(self.answered(response));
+                }
+                Receive::Body(body) => body,
+            };
+            match self.deframer.next() {
+                Ok(Some(message)) => {
+                    self.window.hand_out(message.len(), self.deframer.buffered());
+                    return Poll::Ready(Progress::Message(message));
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let code = match error {
+                        DeframeError::Flag => 13,
+                        DeframeError::TooLarge => 8,
+                    };
+                    return Poll::Ready(Progress::End(End::Local(answer::local(code))));
+                }
+            }
+            match body.poll_data(cx) {
+                Poll::Ready(Some(Ok(chunk))) => {
+                    self.received += FRAME_HEADER + chunk.len() as u64;
+                    self.window.hold(chunk.len());
+                    self.deframer.push(chunk);
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Progress::End(End::ResetAfterHead((&error).into())));
+                }
+                Poll::Ready(None) => {
+                    let end = match ready!(body.poll_trailers(cx)) {
+                        Ok(Some(trailers)) => self.trailers(&trailers),
+                        Ok(None) => End::Remote(Err(answer::end_without_trailers())),
+                        Err(error) => End::ResetAfterHead((&error).into()),
+                    };
+                    return Poll::Ready(Progress::End(end));
+                }
+                Poll::Pending => {
+                    // A message that is larger than the window could not arrive otherwise.
+                    let framing = self.window.unowed();
+                    self.release(framing);
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn answered(&mut self, response: http::Response<h2::RecvStream>) -> Progress {
+        let (head, body) = response.into_parts();
+        self.received += self.slot.connection().responses.borrow_mut().response(&head.headers);
+        let ended = body.is_end_stream();
+        self.receive = Receive::Body(body);
+        if head.headers.len() > answer::MAX_FIELDS {
+            return Progress::End(End::ResetBeforeHead(ResetReason::RemoteReset));
+        }
+        let grpc_status = answer::grpc_status(&head.headers);
+        self.end = if head.status == StatusCode::OK {
+            ended.then(|| End::Remote(answer::end(&head.headers)))
+        } else if ended {
+            Some(End::Remote(match grpc_status {
+                Some(_) => answer::end(&head.headers),
+                None => Err(answer::http_status(head.status)),
+            }))
+        } else {
+            Some(End::Local(answer::http_status(head.status)))
+        };
+        Progress::Answered { status: head.status, grpc_status }
+    }
+
+    fn trailers(&mut self, trailers: &HeaderMap) -> End {
+        self.received += self.slot.connection().trailers.borrow_mut().trailers(trailers);
+        if trailers.len() > answer::MAX_FIELDS {
+            End::ResetAfterHead(ResetReason::RemoteReset)
+        } else {
+            End::Remote(answer::end(trailers))
+        }
+    }
+
+    /// The caller is done with so many bytes of messages.
+    pub(crate) fn credit(&mut self, bytes: usize) {
+        let bytes = self.window.take_back(bytes);
+        self.release(bytes);
+    }
+
+    /// Lets the peer send so many bytes more.
+    fn release(&mut self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        self.window.release(bytes);
+        if let Receive::Body(body) = &mut self.receive {
+            // An error means that the stream has ended.
+            let _ = body.flow_control().release_capacity(bytes);
+        }
+    }
+
+    /// Leaves the stream to its connection. `rest` is what has not been sent yet.
+    pub(crate) fn leave(mut self, rest: &mut Payload, then: Then) {
+        self.send(rest);
+        self.into_leftover(rest).leave(then);
+    }
+
+    /// Ends the stream after the processor has ended its half. What has not been sent is of no use any more.
+    pub(crate) fn end(self, rest: &mut Payload) {
+        drop(rest.split());
+        self.into_leftover(rest).end();
+    }
+
+    fn into_leftover(mut self, rest: &mut Payload) -> Leftover {
+        self.release(self.window.held());
+        Leftover { send: self.send, receive: self.receive, nothing: rest.split(), slot: self.slot }
+    }
+}
