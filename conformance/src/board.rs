@@ -61,6 +61,8 @@ pub(crate) struct ClientSeen {
     pub end: Option<(End, Instant)>,
     /// The gateway closed the connection.
     pub closed: bool,
+    /// The script closed or reset it.
+    pub left: bool,
 }
 
 /// One request at an upstream.
@@ -82,6 +84,8 @@ pub(crate) struct RequestSeen {
     pub response_cut: bool,
     /// The upstream has done everything its script says.
     pub done: bool,
+    /// The script closed or reset the connection.
+    pub left: bool,
 }
 
 /// An upstream.

@@ -85,10 +85,7 @@ fn settled(scenario: &Scenario, state: &State) -> bool {
     };
     let requests_ended = state.upstreams.iter().all(|(name, upstream)| {
         stays_open(name)
-            || upstream
-                .requests
-                .iter()
-                .all(|request| request.end.is_some() && (request.done || request.response_cut))
+            || upstream.requests.iter().all(|r| r.left || (r.end.is_some() && (r.done || r.response_cut)))
     });
     streams_ended && requests_ended
 }

@@ -4,18 +4,22 @@ use std::time::{Duration, Instant};
 
 use tokio::net::{TcpStream, tcp::OwnedReadHalf};
 
-use super::sender::{self, Outgoing, Sent};
+use super::{
+    http2,
+    sender::{self, Outgoing, Sent, Start},
+};
 use crate::{
-    board::{Board, End},
+    board::{Board, End, Stop},
     http1::{Framing, Reader},
     scenario::{
-        Scenario,
+        Protocol, Scenario,
         steps::{SendAction, SendStep},
         text::show,
     },
 };
 
-const WHO: &str = "client";
+/// Name in the transcript.
+pub(super) const WHO: &str = "client";
 
 /// Sends the request of a scenario and reads the response, until it ended or patience did.
 pub(crate) async fn run(board: &Board, scenario: &Scenario, port: u16) {
@@ -27,13 +31,17 @@ pub(crate) async fn run(board: &Board, scenario: &Scenario, port: u16) {
         }
     };
     let _ = stream.set_nodelay(true);
-    let (read, mut write) = stream.into_split();
     let request = &scenario.request;
     let out = outgoing(scenario);
+    if request.protocol == Protocol::Http2 {
+        return http2::client(board, scenario, &out, stream).await;
+    }
+    let (read, mut write) = stream.into_split();
     let sending = async {
         match sender::play(board, WHO, &mut write, &out).await {
             Ok(Sent::Open) => {}
-            Ok(Sent::Gone) | Err(_) => return,
+            Ok(Sent::Gone) => return board.note(WHO, "left", |state| state.client.left = true),
+            Err(Stop) => return,
         }
         finish(board, scenario).await;
     };
@@ -62,14 +70,16 @@ fn outgoing(scenario: &Scenario) -> Outgoing {
     if request.headers.get("host").is_none() {
         fields.insert(0, ("host".to_owned(), b"example.com".to_vec()));
     }
-    let has_body = request.body.is_some() || request.send.is_some() || request.chunked;
+    let is_body = |step: &SendStep| matches!(step.action, Some(SendAction::Body(_)));
+    let sends_body = request.send.iter().flatten().any(is_body);
+    let has_body = request.body.is_some() || sends_body || request.chunked;
     let steps = request.send.clone().unwrap_or_else(|| {
         let body = request.body.clone().map(|body| SendStep::act(SendAction::Body(body)));
         let ends = [SendStep::act(SendAction::End)];
         std::iter::once(SendStep::act(SendAction::Head)).chain(body).chain(ends).collect()
     });
     let mut out = Outgoing {
-        line: format!("{} {} HTTP/1.1", request.method, request.path),
+        start: Start::Request { method: request.method.clone(), path: request.path.clone() },
         fields,
         chunked: request.chunked,
         trailers: request.trailers.0.clone(),

@@ -8,7 +8,7 @@ use h2::{
     Reason, RecvStream, SendStream,
     server::{self, SendResponse},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::Response;
 use prost::Message as _;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -16,7 +16,10 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::replies::{frame, unchanged, unframe};
+use super::{
+    http2::header_map,
+    replies::{frame, unchanged, unframe},
+};
 use crate::{
     board::{Board, SideEnd, State, Stop, StreamSeen},
     check::messages::first_difference,
@@ -397,14 +400,4 @@ impl Stream {
             }
         }
     }
-}
-
-fn header_map(fields: &[Field]) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    for (name, value) in fields {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::from_bytes(value)) {
-            map.append(name, value);
-        }
-    }
-    map
 }

@@ -11,11 +11,37 @@ use crate::{
     },
 };
 
+/// The start of a message.
+#[derive(Clone, Debug)]
+pub(crate) enum Start {
+    /// A request.
+    Request {
+        /// Method.
+        method: String,
+        /// Path with query.
+        path: String,
+    },
+    /// A response with this status.
+    Response(u16),
+}
+
+impl Start {
+    /// The first line of an HTTP/1.1 message.
+    pub(crate) fn line(&self) -> String {
+        match self {
+            Self::Request { method, path } => format!("{method} {path} HTTP/1.1"),
+            Self::Response(101) => "HTTP/1.1 101 Switching Protocols".to_owned(),
+            Self::Response(200) => "HTTP/1.1 200 OK".to_owned(),
+            Self::Response(status) => format!("HTTP/1.1 {status} Status"),
+        }
+    }
+}
+
 /// The message that is being sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
-    /// Request or status line.
-    pub line: String,
+    /// What begins the message.
+    pub start: Start,
     /// Fields, with the framing ones.
     pub fields: Vec<Field>,
     /// Chunked encoding.
@@ -88,8 +114,8 @@ pub(crate) async fn play(
         match &step.action {
             None => {}
             Some(SendAction::Head) => {
-                board.note(who, &format!("sends {} {}", out.line, describe(&out.fields)), |_| ());
-                pending.extend(http1::write_head(&out.line, &out.fields));
+                board.note(who, &format!("sends {} {}", out.start.line(), describe(&out.fields)), |_| ());
+                pending.extend(http1::write_head(&out.start.line(), &out.fields));
             }
             Some(SendAction::Informational(code, fields)) => {
                 board.note(who, &format!("sends {code}"), |_| ());

@@ -1,6 +1,6 @@
 //! The scripted HTTP/1.1 upstream.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     net::{
@@ -10,16 +10,22 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::sender::{self, Outgoing, Sent};
+use super::{
+    http2,
+    sender::{self, Outgoing, Sent, Start},
+};
 use crate::{
     board::{Board, End, RequestSeen, State, Stop},
     http1::{Framing, Head, Reader},
     scenario::{
-        Respond, Upstream, Upstreams,
+        Protocol, Respond, Upstream, Upstreams,
         steps::{SendAction, SendStep},
         text::{Payload, show},
     },
 };
+
+/// Bounded by the life of the scenario, which drops everything at its end.
+const FOREVER: Duration = Duration::from_secs(3600);
 
 /// Accepts connections and answers requests until it is dropped.
 pub(crate) async fn run(board: Arc<Board>, name: String, answers: Upstreams, listener: TcpListener) {
@@ -30,7 +36,10 @@ pub(crate) async fn run(board: Arc<Board>, name: String, answers: Upstreams, lis
         board.note(&name, "connection", |state| seen(state, &name).connections += 1);
         let connection =
             Connection { board: Arc::clone(&board), name: name.clone(), answers: Arc::clone(&answers) };
-        connections.spawn(connection.run(stream));
+        match connection.answers.0.first().map(|answer| answer.protocol) {
+            Some(Protocol::Http2) => connections.spawn(http2::upstream(connection, stream)),
+            _ => connections.spawn(connection.run(stream)),
+        };
     }
 }
 
@@ -38,16 +47,52 @@ fn seen<'a>(state: &'a mut State, name: &str) -> &'a mut crate::board::UpstreamS
     state.upstreams.entry(name.to_owned()).or_default()
 }
 
-struct Connection {
-    board: Arc<Board>,
-    name: String,
+/// One connection to an upstream.
+pub(super) struct Connection {
+    pub(super) board: Arc<Board>,
+    pub(super) name: String,
     answers: Arc<Upstreams>,
 }
 
 impl Connection {
-    fn change<T>(&self, number: usize, what: &str, change: impl FnOnce(&mut RequestSeen) -> T) {
+    pub(super) fn change<T>(&self, number: usize, what: &str, change: impl FnOnce(&mut RequestSeen) -> T) {
         self.board
             .note(&self.name, what, |state| seen(state, &self.name).requests.get_mut(number).map(change));
+    }
+
+    /// Writes down a request and returns its number at this upstream.
+    pub(super) fn begin(&self, request: RequestSeen) -> usize {
+        let what = format!("got {} {} {}", request.method, request.path, sender::describe(&request.headers));
+        self.board.note(&self.name, &what, |state| {
+            let requests = &mut seen(state, &self.name).requests;
+            requests.push(request);
+            requests.len() - 1
+        })
+    }
+
+    /// Whether something holds for a request.
+    pub(super) fn of(&self, number: usize, state: &State, holds: impl Fn(&RequestSeen) -> bool) -> bool {
+        let request = state.upstreams.get(&self.name).and_then(|seen| seen.requests.get(number));
+        request.is_some_and(holds)
+    }
+
+    /// Waits until the answer begins, and returns it.
+    pub(super) async fn answer(&self, number: usize, method: &str) -> Outgoing {
+        let last = self.answers.0.len() - 1;
+        let answer = &self.answers.0[number.min(last)];
+        if respond_when(answer) == Respond::Complete {
+            let ended = |state: &State| {
+                self.of(number, state, |request| request.end.is_some()) || !state.failures.is_empty()
+            };
+            self.board.until(FOREVER, ended).await;
+        }
+        let echoed = answer.echo.then(|| {
+            self.board.look(|state| {
+                let request = state.upstreams.get(&self.name).and_then(|seen| seen.requests.get(number));
+                request.map(|request| Payload(request.body.bytes.clone())).unwrap_or_default()
+            })
+        });
+        outgoing(answer, method, echoed)
     }
 
     async fn run(self, stream: TcpStream) {
@@ -68,24 +113,20 @@ impl Connection {
         write: &mut OwnedWriteHalf,
     ) -> Sent {
         let (method, path) = head.words();
-        let request = RequestSeen {
+        let number = self.begin(RequestSeen {
             method: method.to_owned(),
             path: path.to_owned(),
             headers: head.fields.clone(),
             ..RequestSeen::default()
-        };
-        let what = format!("got {} {}", head.line, sender::describe(&head.fields));
-        let number = self.board.note(&self.name, &what, |state| {
-            let requests = &mut seen(state, &self.name).requests;
-            requests.push(request);
-            requests.len() - 1
         });
-        let last = self.answers.0.len() - 1;
-        let answer = &self.answers.0[number.min(last)];
+        let responding = async {
+            let out = self.answer(number, method).await;
+            sender::play(&self.board, &self.name, write, &out).await
+        };
         let mut reading = std::pin::pin!(self.read(number, head, reader));
         let sent = tokio::select! {
             biased;
-            sent = self.respond(number, method, answer, write) => sent,
+            sent = responding => sent,
             () = &mut reading => {
                 self.change(number, "the gateway went away", |request| request.response_cut = true);
                 return Sent::Gone;
@@ -93,17 +134,16 @@ impl Connection {
         };
         match sent {
             Ok(Sent::Open) => {}
-            Ok(Sent::Gone) | Err(Stop) => return Sent::Gone,
+            Ok(Sent::Gone) | Err(Stop) => {
+                self.change(number, "left", |request| request.left = true);
+                return Sent::Gone;
+            }
         }
         self.change(number, "answered", |request| request.done = true);
-        let ended = |state: &State| {
-            let request = state.upstreams.get(&self.name).and_then(|seen| seen.requests.get(number));
-            request.is_none_or(|request| request.end.is_some())
-        };
-        let long = std::time::Duration::from_secs(3600);
+        let ended = |state: &State| self.of(number, state, |request| request.end.is_some());
         tokio::select! {
             biased;
-            _ = self.board.until(long, ended) => Sent::Open,
+            _ = self.board.until(FOREVER, ended) => Sent::Open,
             () = &mut reading => Sent::Gone,
         }
     }
@@ -137,34 +177,10 @@ impl Connection {
             }
         }
     }
-
-    async fn respond(
-        &self,
-        number: usize,
-        method: &str,
-        answer: &Upstream,
-        write: &mut OwnedWriteHalf,
-    ) -> Result<Sent, Stop> {
-        if respond_when(answer) == Respond::Complete {
-            let ended = |state: &State| {
-                let request = state.upstreams.get(&self.name).and_then(|seen| seen.requests.get(number));
-                request.is_some_and(|request| request.end.is_some()) || !state.failures.is_empty()
-            };
-            self.board.until(std::time::Duration::from_secs(3600), ended).await;
-        }
-        let echoed = answer.echo.then(|| {
-            self.board.look(|state| {
-                let request = state.upstreams.get(&self.name).and_then(|seen| seen.requests.get(number));
-                request.map(|request| Payload(request.body.bytes.clone())).unwrap_or_default()
-            })
-        });
-        let out = outgoing(answer, method, echoed);
-        sender::play(&self.board, &self.name, write, &out).await
-    }
 }
 
 /// A script has its own waits, so it begins with the head; the plain answer comes after the whole request.
-pub(crate) fn respond_when(answer: &Upstream) -> Respond {
+fn respond_when(answer: &Upstream) -> Respond {
     match answer.respond {
         Some(when) => when,
         None if answer.send.is_some() => Respond::Head,
@@ -173,7 +189,7 @@ pub(crate) fn respond_when(answer: &Upstream) -> Respond {
 }
 
 /// The answer as a message to send.
-pub(crate) fn outgoing(answer: &Upstream, method: &str, echoed: Option<Payload>) -> Outgoing {
+fn outgoing(answer: &Upstream, method: &str, echoed: Option<Payload>) -> Outgoing {
     let bodyless = answer.status == 204 || answer.status == 304 || answer.status < 200;
     let steps = answer.send.clone().unwrap_or_else(|| {
         let body = echoed.unwrap_or_else(|| answer.body.clone());
@@ -182,7 +198,7 @@ pub(crate) fn outgoing(answer: &Upstream, method: &str, echoed: Option<Payload>)
         std::iter::once(SendStep::act(SendAction::Head)).chain(body).chain(end).collect()
     });
     let mut out = Outgoing {
-        line: format!("HTTP/1.1 {} {}", answer.status, reason(answer.status)),
+        start: Start::Response(answer.status),
         fields: answer.headers.0.clone(),
         chunked: answer.chunked || !answer.trailers.0.is_empty(),
         trailers: answer.trailers.0.clone(),
@@ -191,12 +207,4 @@ pub(crate) fn outgoing(answer: &Upstream, method: &str, echoed: Option<Payload>)
     };
     out.frame(!bodyless);
     out
-}
-
-fn reason(status: u16) -> &'static str {
-    match status {
-        101 => "Switching Protocols",
-        200 => "OK",
-        _ => "Status",
-    }
 }

@@ -50,6 +50,7 @@ fn client(expect: &ClientExpect, state: &State, started: std::time::Instant) -> 
     let seen = &state.client;
     let mut differences = Vec::new();
     let end = match (&seen.end, &seen.head) {
+        (None | Some((End::Cut(_), _)), _) if seen.left => ClientEnd::Left,
         (None, _) => ClientEnd::Hangs,
         (Some((End::Complete, _)), _) => ClientEnd::Complete,
         (Some((End::Cut(_), _)), None) => ClientEnd::NoResponse,

@@ -43,6 +43,8 @@ pub(crate) enum ClientEnd {
     NoResponse,
     /// The response had not ended when the client gave up (`patience` of the request).
     Hangs,
+    /// The client itself closed or reset the connection or stream before the end.
+    Left,
 }
 
 /// The response as the client saw it.

@@ -122,11 +122,6 @@ impl Scenario {
         if self.routes.is_some() && self.virtual_hosts.is_some() {
             return Err("both routes and virtual_hosts".to_owned());
         }
-        let answers = self.upstreams.values().chain([&self.upstream]).flat_map(|all| &all.0);
-        let http2 = answers.map(|answer| answer.protocol).chain([self.request.protocol]);
-        if http2.into_iter().any(|protocol| protocol == Protocol::Http2) {
-            return Err("protocol: http2 is not there yet".to_owned());
-        }
         if self.request.body.is_some() && self.request.send.is_some() {
             return Err("request: both body and send".to_owned());
         }
