@@ -4,6 +4,8 @@
 //! response: route match, filter chain, timers) -> `upstream` (clusters, pools) and back. Each worker is one thread
 //! with its own runtime, listeners, pools and processor connections; nothing on the request path is shared.
 
+#[allow(dead_code, unused_imports, reason = "connections and upstreams use it")]
+mod http1;
 mod stream;
 mod stream_info;
 #[allow(dead_code, unused_imports, reason = "the transaction drives it")]

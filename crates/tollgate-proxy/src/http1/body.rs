@@ -1,0 +1,265 @@
+//! Bodies: from bytes of the connection to pieces of a message.
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+};
+
+use super::{
+    BodyLength, CodecError, HeadLimits,
+    scan::{Found, HeadScan},
+};
+
+/// Longest chunk-size line, extensions included.
+const MAX_CHUNK_LINE: usize = 4096;
+/// Chunks that have arrived together are joined up to this size: a message to a processor costs far more than a copy.
+const MAX_JOINED: usize = 64 * 1024;
+
+/// What the next bytes of a body are.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Decoded {
+    /// A piece, never empty.
+    Data(Bytes),
+    /// The body is complete; bytes that follow belong to the next message.
+    End,
+    /// Trailers, which also complete the body.
+    Trailers(HeaderMap),
+    /// More bytes are needed.
+    NeedMore,
+}
+
+/// Decodes one body.
+#[derive(Debug)]
+pub(crate) struct BodyDecoder {
+    state: State,
+    limits: HeadLimits,
+}
+
+#[derive(Debug)]
+enum State {
+    Length(u64),
+    UntilClose,
+    ChunkSize,
+    ChunkData(u64),
+    ChunkEnd,
+    Trailers(HeadScan),
+    Done,
+}
+
+impl BodyDecoder {
+    /// A decoder for a body framed as the head said; `limits` are for trailers.
+    pub(crate) fn new(length: BodyLength, limits: HeadLimits) -> Self {
+        let state = match length {
+            BodyLength::Empty => State::Done,
+            BodyLength::Length(length) => State::Length(length),
+            BodyLength::Chunked => State::ChunkSize,
+            BodyLength::UntilClose | BodyLength::Raw => State::UntilClose,
+        };
+        Self { state, limits }
+    }
+
+    /// The end was reached: `decode` returned `End` or `Trailers`, or there is no body.
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// The body is framed by the end of the connection.
+    pub(crate) fn ends_with_connection(&self) -> bool {
+        matches!(self.state, State::UntilClose)
+    }
+
+    /// The next piece, taken from the front of `buffer`; whole pieces are split off without copying.
+    ///
+    /// After an error the connection cannot be used further.
+    pub(crate) fn decode(&mut self, buffer: &mut BytesMut) -> Result<Decoded, CodecError> {
+        match &mut self.state {
+            State::Done => Ok(Decoded::End),
+            State::Length(0) => {
+                self.state = State::Done;
+                Ok(Decoded::End)
+            }
+            _ if buffer.is_empty() => Ok(Decoded::NeedMore),
+            State::Length(remaining) => Ok(Decoded::Data(take(buffer, remaining))),
+            State::UntilClose => Ok(Decoded::Data(buffer.split().freeze())),
+            _ => self.decode_chunked(buffer),
+        }
+    }
+
+    /// The connection ended. `Ok` if that completes the body; its end has then been seen by `decode`'s caller as
+    /// [`Decoded::End`].
+    pub(crate) fn end_of_input(&mut self) -> Result<Decoded, CodecError> {
+        match self.state {
+            State::UntilClose | State::Done | State::Length(0) => {
+                self.state = State::Done;
+                Ok(Decoded::End)
+            }
+            _ => Err(CodecError::Malformed),
+        }
+    }
+
+    fn decode_chunked(&mut self, buffer: &mut BytesMut) -> Result<Decoded, CodecError> {
+        let mut pieces = Pieces::default();
+        loop {
+            match &mut self.state {
+                State::ChunkSize => match chunk_size(buffer) {
+                    Ok(Some((size, line))) => {
+                        buffer.advance(line);
+                        self.state = if size == 0 {
+                            State::Trailers(HeadScan::default())
+                        } else {
+                            State::ChunkData(size)
+                        };
+                    }
+                    Ok(None) => return Ok(pieces.finish()),
+                    // What came before the error is delivered first; the bad line is still there next time.
+                    Err(error) => return pieces.finish_or(error),
+                },
+                State::ChunkData(remaining) => {
+                    if buffer.is_empty() || pieces.is_full(*remaining) {
+                        return Ok(pieces.finish());
+                    }
+                    pieces.add(take(buffer, remaining));
+                    if *remaining == 0 {
+                        self.state = State::ChunkEnd;
+                    }
+                }
+                State::ChunkEnd => match buffer.as_ref() {
+                    [b'\r', b'\n', ..] => {
+                        buffer.advance(2);
+                        self.state = State::ChunkSize;
+                    }
+                    [] | [b'\r'] => return Ok(pieces.finish()),
+                    _ => return pieces.finish_or(CodecError::Malformed),
+                },
+                State::Trailers(_) if !pieces.is_empty() => return Ok(pieces.finish()),
+                State::Trailers(scan) => {
+                    let decoded = trailers(scan, buffer, &self.limits)?;
+                    if decoded != Decoded::NeedMore {
+                        self.state = State::Done;
+                    }
+                    return Ok(decoded);
+                }
+                State::Length(_) | State::UntilClose | State::Done => return Ok(Decoded::End),
+            }
+        }
+    }
+}
+
+/// Takes what there is, but not more than remains of the body or chunk.
+fn take(buffer: &mut BytesMut, remaining: &mut u64) -> Bytes {
+    let length = usize::try_from(*remaining).unwrap_or(usize::MAX).min(buffer.len());
+    *remaining -= length as u64;
+    if length == buffer.len() { buffer.split().freeze() } else { buffer.split_to(length).freeze() }
+}
+
+/// Pieces of chunks that arrived together.
+#[derive(Default)]
+struct Pieces {
+    first: Bytes,
+    joined: BytesMut,
+}
+
+impl Pieces {
+    fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.joined.is_empty()
+    }
+
+    fn is_full(&self, next: u64) -> bool {
+        !self.is_empty() && (self.first.len() + self.joined.len()) as u64 + next > MAX_JOINED as u64
+    }
+
+    fn add(&mut self, piece: Bytes) {
+        if self.is_empty() {
+            self.first = piece;
+            return;
+        }
+        if !self.first.is_empty() {
+            self.joined.reserve(self.first.len() + piece.len());
+            self.joined.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.joined.extend_from_slice(&piece);
+    }
+
+    fn finish(self) -> Decoded {
+        if self.is_empty() {
+            Decoded::NeedMore
+        } else if self.joined.is_empty() {
+            Decoded::Data(self.first)
+        } else {
+            Decoded::Data(self.joined.freeze())
+        }
+    }
+
+    fn finish_or(self, error: CodecError) -> Result<Decoded, CodecError> {
+        if self.is_empty() { Err(error) } else { Ok(self.finish()) }
+    }
+}
+
+/// The size of the next chunk and the length of its line, once the line is complete.
+fn chunk_size(buffer: &[u8]) -> Result<Option<(u64, usize)>, CodecError> {
+    let Some(end) = memchr::memchr(b'\n', &buffer[..buffer.len().min(MAX_CHUNK_LINE)]) else {
+        return if buffer.len() >= MAX_CHUNK_LINE { Err(CodecError::Malformed) } else { early_check(buffer) };
+    };
+    let line = buffer[..end].strip_suffix(b"\r").ok_or(CodecError::Malformed)?;
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let extensions = line[digits..].trim_ascii_start();
+    let extensions_are_valid = extensions.is_empty()
+        || (extensions[0] == b';'
+            && extensions.iter().all(|byte| *byte == b'\t' || (0x20..0x7f).contains(byte)));
+    if !(1..=16).contains(&digits) || !extensions_are_valid {
+        return Err(CodecError::Malformed);
+    }
+    let digits = std::str::from_utf8(&line[..digits]).map_err(|_| CodecError::Malformed)?;
+    let size = u64::from_str_radix(digits, 16).map_err(|_| CodecError::Malformed)?;
+    Ok(Some((size, end + 1)))
+}
+
+/// An incomplete line that cannot become a chunk size is refused at once.
+fn early_check(buffer: &[u8]) -> Result<Option<(u64, usize)>, CodecError> {
+    match buffer.first() {
+        Some(byte) if !byte.is_ascii_hexdigit() => Err(CodecError::Malformed),
+        _ => Ok(None),
+    }
+}
+
+fn trailers(scan: &mut HeadScan, buffer: &mut BytesMut, limits: &HeadLimits) -> Result<Decoded, CodecError> {
+    match buffer.as_ref() {
+        [b'\r', b'\n', ..] => {
+            buffer.advance(2);
+            return Ok(Decoded::End);
+        }
+        [] | [b'\r'] => return Ok(Decoded::NeedMore),
+        [b'\r' | b'\n', ..] => return Err(CodecError::Malformed),
+        _ => {}
+    }
+    let Found::Complete(length) = scan.scan(buffer, limits)? else { return Ok(Decoded::NeedMore) };
+    let section = buffer.split_to(length).freeze();
+    parse_trailers(&section, limits).map(Decoded::Trailers)
+}
+
+fn parse_trailers(section: &Bytes, limits: &HeadLimits) -> Result<HeaderMap, CodecError> {
+    let mut lines = vec![httparse::EMPTY_HEADER; limits.max_count + 1];
+    let parsed = match httparse::parse_headers(section, &mut lines) {
+        Ok(httparse::Status::Complete((length, parsed))) if length == section.len() => parsed,
+        Ok(_) => return Err(CodecError::Malformed),
+        Err(httparse::Error::TooManyHeaders) => return Err(CodecError::TooManyHeaders),
+        Err(httparse::Error::HeaderValue) => return Err(CodecError::InvalidCharacters),
+        Err(_) => return Err(CodecError::Malformed),
+    };
+    if parsed.len() > limits.max_count {
+        return Err(CodecError::TooManyHeaders);
+    }
+    let mut trailers = HeaderMap::with_capacity(parsed.len());
+    for line in parsed {
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| CodecError::Malformed)?;
+        // RFC 9110 section 6.5.1: framing and routing must not be changed from a trailer.
+        if matches!(name, CONTENT_LENGTH | TRANSFER_ENCODING | HOST) {
+            continue;
+        }
+        let value = HeaderValue::from_maybe_shared(section.slice_ref(line.value))
+            .map_err(|_| CodecError::InvalidCharacters)?;
+        trailers.try_append(name, value).map_err(|_| CodecError::TooManyHeaders)?;
+    }
+    Ok(trailers)
+}

@@ -1,0 +1,75 @@
+//! Finding the end of a head in a growing buffer, without reading any byte twice.
+
+use bytes::{Buf, BytesMut};
+
+use super::{CodecError, HeadLimits};
+
+/// Where the search for the end of a head stands. One per head.
+#[derive(Debug, Default)]
+pub(super) struct HeadScan {
+    /// Bytes known not to contain the end.
+    scanned: usize,
+    /// Length up to which the start was checked for syntax errors.
+    checked: usize,
+}
+
+/// What was found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// The head is the first `n` bytes.
+    Complete(usize),
+    /// More bytes are needed. `check` says that the part so far is worth a syntax check: it has doubled since the
+    /// last one, so that garbage is refused early at a total cost linear in the head's size.
+    Partial { check: bool },
+}
+
+impl HeadScan {
+    /// Looks for the end of the head; empty lines before it are skipped (RFC 9112 section 2.2).
+    pub(super) fn scan(&mut self, buffer: &mut BytesMut, limits: &HeadLimits) -> Result<Found, CodecError> {
+        if self.scanned == 0 {
+            let empty = buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            buffer.advance(empty);
+        }
+        let found = self.find(buffer);
+        match found {
+            Some(end) if end > limits.max_bytes => Err(CodecError::HeadersTooLarge),
+            Some(end) => {
+                *self = Self::default();
+                Ok(Found::Complete(end))
+            }
+            None if buffer.len() >= limits.max_bytes => Err(CodecError::HeadersTooLarge),
+            None => {
+                let check = buffer.len() >= self.checked * 2 && !buffer.is_empty();
+                if check {
+                    self.checked = buffer.len();
+                }
+                Ok(Found::Partial { check })
+            }
+        }
+    }
+
+    fn find(&mut self, buffer: &[u8]) -> Option<usize> {
+        while let Some(offset) = memchr::memchr(b'\n', &buffer[self.scanned..]) {
+            let line_end = self.scanned + offset;
+            match buffer.get(line_end + 1) {
+                Some(b'\n') => return Some(line_end + 2),
+                Some(b'\r') => match buffer.get(line_end + 2) {
+                    Some(b'\n') => return Some(line_end + 3),
+                    Some(_) => {}
+                    None => {
+                        self.scanned = line_end;
+                        return None;
+                    }
+                },
+                Some(_) => {}
+                None => {
+                    self.scanned = line_end;
+                    return None;
+                }
+            }
+            self.scanned = line_end + 1;
+        }
+        self.scanned = buffer.len();
+        None
+    }
+}
