@@ -1,0 +1,3 @@
+//! Sample processors that come with Tollgate.
+
+pub(crate) mod instructions;
