@@ -37,7 +37,7 @@ pub struct ExtProc {
 }
 
 /// A gRPC service and how it is called.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct GrpcService {
     /// Where it is.
     pub target: GrpcTarget,
@@ -54,7 +54,7 @@ pub struct GrpcService {
 }
 
 /// Where a processor is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub enum GrpcTarget {
     /// `envoy_grpc`: a cluster of the snapshot, by name. A name that does not exist fails each exchange (F-9).
     EnvoyGrpc(String),

@@ -1,0 +1,91 @@
+//! What is said about a configuration.
+
+mod render;
+
+use std::cell::RefCell;
+
+pub use render::render;
+use serde::Serialize;
+
+use crate::yaml::Location;
+
+/// One thing to say about a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Name of the source.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// Characters to underline, at least 1.
+    #[serde(skip)]
+    pub length: usize,
+    /// Path of the field, `static_resources.listeners[0].name`; empty for the whole document.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The configuration is refused.
+    Error,
+    /// It is accepted, and probably not what was meant.
+    Warning,
+    /// It is accepted; good to know.
+    Info,
+}
+
+/// Collects what is said about one source.
+#[derive(Debug)]
+pub(crate) struct Report {
+    file: String,
+    diagnostics: RefCell<Vec<Diagnostic>>,
+}
+
+impl Report {
+    pub(crate) fn new(file: &str) -> Self {
+        Self { file: file.to_owned(), diagnostics: RefCell::default() }
+    }
+
+    pub(crate) fn add(
+        &self,
+        severity: Severity,
+        location: Location,
+        path: &str,
+        message: String,
+        help: Option<String>,
+    ) {
+        self.diagnostics.borrow_mut().push(Diagnostic {
+            severity,
+            file: self.file.clone(),
+            line: location.line,
+            column: location.column,
+            length: location.length.max(1),
+            path: path.to_owned(),
+            message,
+            help,
+        });
+    }
+
+    /// Whether an error was reported.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.diagnostics.borrow().iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// Everything said, in the order of lines.
+    pub(crate) fn finish(self) -> Vec<Diagnostic> {
+        let mut diagnostics = self.diagnostics.into_inner();
+        diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        diagnostics.dedup();
+        diagnostics
+    }
+}

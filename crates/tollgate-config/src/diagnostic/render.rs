@@ -1,0 +1,110 @@
+//! Diagnostics for people.
+
+use std::fmt::Write as _;
+
+use super::{Diagnostic, Severity};
+use crate::Source;
+
+/// Longest part of a source line that is shown, in characters.
+const WIDTH: usize = 120;
+
+/// Writes a diagnostic for people: what is wrong, where, with the line and a mark under the place, and how to mend
+/// it. Ends with a newline. `sources` gives the lines; a source that is not there costs only the excerpt.
+#[must_use]
+pub fn render(diagnostic: &Diagnostic, sources: &[Source]) -> String {
+    let severity = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "info",
+    };
+    let line = sources
+        .iter()
+        .find(|source| source.path == diagnostic.file)
+        .and_then(|source| source.text.lines().nth(diagnostic.line.checked_sub(1)?));
+    let number = diagnostic.line.to_string();
+    let margin = " ".repeat(number.len());
+    let mut text = format!("{severity}: {}\n", diagnostic.message);
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "{margin}--> {}:{}:{}{}",
+        diagnostic.file,
+        diagnostic.line,
+        diagnostic.column,
+        if diagnostic.path.is_empty() { String::new() } else { format!(" ({})", diagnostic.path) },
+    );
+    if let Some(line) = line {
+        let (shown, column) = excerpt(line, diagnostic.column - 1);
+        let length = diagnostic.length.min(shown.chars().count().saturating_sub(column)).max(1);
+        let _ = writeln!(text, "{margin} |");
+        let _ = writeln!(text, "{number} | {shown}");
+        let _ = writeln!(text, "{margin} | {}{}", " ".repeat(column), "^".repeat(length));
+    }
+    if let Some(help) = &diagnostic.help {
+        let _ = writeln!(text, "{margin} = help: {help}");
+    }
+    text
+}
+
+/// The part of `line` around a column, and the column in it. Tabs become spaces, so that the mark stays below.
+fn excerpt(line: &str, column: usize) -> (String, usize) {
+    let length = line.chars().count();
+    let start = if column > WIDTH - 20 { (column - WIDTH / 2).min(length) } else { 0 };
+    let mut shown: String = if start > 0 { "…".to_owned() } else { String::new() };
+    shown.extend(line.chars().skip(start).take(WIDTH).map(|c| if c.is_control() { ' ' } else { c }));
+    let shown = shown.trim_end().to_owned();
+    if start + WIDTH < length {
+        (shown + "…", column - start + usize::from(start > 0))
+    } else {
+        (shown, column - start + usize::from(start > 0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn diagnostic(line: usize, column: usize, length: usize) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Error,
+            file: "a.yaml".into(),
+            line,
+            column,
+            length,
+            path: "node.id".into(),
+            message: "expected a string, found the number 3".into(),
+            help: Some("write it in quotes: \"3\"".into()),
+        }
+    }
+
+    #[test]
+    fn the_place_is_marked() {
+        let sources = [Source { path: "a.yaml".into(), text: "node:\n  id: 345\n".into() }];
+        insta::assert_snapshot!(render(&diagnostic(2, 7, 3), &sources), @r#"
+        error: expected a string, found the number 3
+         --> a.yaml:2:7 (node.id)
+          |
+        2 |   id: 345
+          |       ^^^
+          = help: write it in quotes: "3"
+        "#);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_place() {
+        let text = format!("{}x: 3{}", "a".repeat(300), "b".repeat(300));
+        let sources = [Source { path: "a.yaml".into(), text }];
+        let shown = render(&diagnostic(1, 304, 1), &sources);
+        let lines: Vec<&str> = shown.lines().collect();
+        let column = lines[4].find('^').unwrap() - lines[4].find('|').unwrap();
+        assert_eq!(lines[3].chars().nth(lines[3].find('|').unwrap() + column), Some('3'));
+        assert!(lines[3].chars().count() < 140);
+    }
+
+    #[test]
+    fn places_that_do_not_exist_are_no_problem() {
+        let sources = [Source { path: "a.yaml".into(), text: String::new() }];
+        assert!(render(&diagnostic(7, 9, 1), &sources).contains("a.yaml:7:9"));
+        assert!(render(&diagnostic(1, 200, 1), &[]).contains("a.yaml:1:200"));
+    }
+}

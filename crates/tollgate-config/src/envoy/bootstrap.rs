@@ -1,0 +1,192 @@
+//! The bootstrap itself (dialects 5.2).
+
+use std::{collections::HashMap, sync::Arc};
+
+use tollgate_model::{Snapshot, listener::BindAddress, snapshot::Node};
+
+use super::{
+    Scope,
+    address::read_bind_address,
+    cluster::{self, read_cluster},
+    listener::read_listener,
+    runtime::read_runtime,
+};
+use crate::protobuf::{Message, Schema, Value, no_effect, read, refused};
+
+const NO_STATS: &str = "metrics are always on at the admin address";
+const ONLY_STATIC: &str = "only static resources are supported; write them below static_resources";
+
+pub(super) static BOOTSTRAP: Schema = Schema {
+    name: "envoy.config.bootstrap.v3.Bootstrap",
+    fields: &[
+        read("static_resources", "", "Listeners and clusters."),
+        read("admin", "", "The admin server."),
+        read("node", "", "Who this gateway is."),
+        read("layered_runtime", "", "Runtime keys."),
+        read("header_prefix", "x-envoy", "Prefix of the proxy's own headers."),
+        no_effect("stats_config", NO_STATS),
+        no_effect("stats_sinks", NO_STATS),
+        no_effect("stats_flush_interval", NO_STATS),
+        no_effect("stats_flush_on_admin", NO_STATS),
+        no_effect("deferred_stat_options", NO_STATS),
+        no_effect("enable_dispatcher_stats", NO_STATS),
+        no_effect("cluster_manager", "clusters are static and have no upstream binding"),
+        no_effect("watchdog", "workers are not watched"),
+        no_effect("watchdogs", "workers are not watched"),
+        no_effect("overload_manager", "every queue and buffer has a bound of its own"),
+        no_effect("typed_dns_resolver_config", "names are resolved as the system is configured"),
+        no_effect("default_regex_engine", "expressions have RE2's syntax"),
+        no_effect("application_log_config", "logging is set on the command line"),
+        no_effect("tracing", "no spans are exported"),
+        refused("dynamic_resources", ONLY_STATIC),
+        refused("hds_config", ONLY_STATIC),
+        refused("config_sources", ONLY_STATIC),
+        refused("default_config_source", ONLY_STATIC),
+    ],
+    unsupported: &[
+        "node_context_params",
+        "flags_path",
+        "stats_eviction_interval",
+        "stats_server_version_override",
+        "use_tcp_for_dns_lookups",
+        "dns_resolution_config",
+        "bootstrap_extensions",
+        "fatal_actions",
+        "default_socket_interface",
+        "certificate_provider_instances",
+        "inline_headers",
+        "perf_tracing_file_path",
+        "xds_delegate_extension",
+        "xds_config_tracker_extension",
+        "listener_manager",
+        "grpc_async_client_manager_config",
+        "memory_allocator_manager",
+        "enable_worker_cpu_affinity",
+    ],
+};
+
+pub(super) static STATIC_RESOURCES: Schema = Schema {
+    name: "envoy.config.bootstrap.v3.Bootstrap.StaticResources",
+    fields: &[
+        read("listeners", "[]", "Listeners."),
+        read("clusters", "[]", "Clusters."),
+        refused("secrets", "write certificates into the TLS context that uses them"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static ADMIN: Schema = Schema {
+    name: "envoy.config.bootstrap.v3.Admin",
+    fields: &[
+        read("address", "", "Where the admin server listens; a TCP address. Without it there is none."),
+        no_effect("access_log", "requests to the admin server are not logged"),
+        no_effect("access_log_path", "requests to the admin server are not logged"),
+        no_effect("profile_path", "there is no profiler to start"),
+        no_effect("allow_paths", "every path of the admin server only reads"),
+        no_effect("socket_options", "the admin server needs none"),
+        no_effect("ignore_global_conn_limit", "there is no such limit"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static NODE: Schema = Schema {
+    name: "envoy.config.core.v3.Node",
+    fields: &[
+        read("id", "", "Name of this gateway."),
+        read("cluster", "", "Name of the group of gateways that this one belongs to."),
+        no_effect("locality", "no choice depends on where the gateway is"),
+        no_effect("metadata", "only id and cluster are shown"),
+        no_effect("user_agent_name", "nothing is fetched from a management server"),
+    ],
+    unsupported: &[
+        "dynamic_parameters",
+        "user_agent_version",
+        "user_agent_build_version",
+        "extensions",
+        "client_features",
+        "listening_addresses",
+    ],
+};
+
+/// Reads a bootstrap.
+pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<Snapshot> {
+    if value.is_kubernetes_object() {
+        value.error_with_help(
+            "this is a Kubernetes object, not an Envoy configuration",
+            "an Envoy configuration begins with static_resources, admin, node or layered_runtime",
+        );
+        return None;
+    }
+    let bootstrap = value.message(&BOOTSTRAP)?;
+    let mut scope = Scope {
+        header_prefix: read_header_prefix(&bootstrap),
+        runtime: read_runtime(&bootstrap),
+        clusters: HashMap::new(),
+    };
+    let mut snapshot = Snapshot {
+        admin_address: read_admin(&bootstrap),
+        node: read_node(&bootstrap),
+        ..Snapshot::default()
+    };
+    let Some(resources) = bootstrap.message("static_resources", &STATIC_RESOURCES) else {
+        return Some(snapshot);
+    };
+    for value in resources.list("clusters") {
+        let Some(cluster) = read_cluster(&value) else { continue };
+        scope.clusters.insert(cluster.name.clone(), cluster::facts(&cluster));
+        if let Some(twin) = snapshot.clusters.insert(cluster.name.clone(), Arc::new(cluster)) {
+            value.error(format!("there are two clusters named \"{}\"", twin.name));
+        }
+    }
+    for (index, value) in resources.list("listeners").into_iter().enumerate() {
+        let Some(listener) = read_listener(&value, index, &scope) else { continue };
+        if snapshot.listeners.iter().any(|other| other.name == listener.name) {
+            value.error(format!("there are two listeners named \"{}\"", listener.name));
+        }
+        let taken = snapshot.listeners.iter().find_map(|other| {
+            let shared = listener.addresses.iter().find(|address| conflict(address, &other.addresses))?;
+            Some((other.name.clone(), shared))
+        });
+        if let Some((name, _)) = taken {
+            value.error(format!("it listens where the listener \"{name}\" does"));
+        }
+        snapshot.listeners.push(Arc::new(listener));
+    }
+    Some(snapshot)
+}
+
+/// Whether `address` is among `taken`; port 0 is never the same twice.
+fn conflict(address: &BindAddress, taken: &[BindAddress]) -> bool {
+    !matches!(address, BindAddress::Socket(socket) if socket.port() == 0) && taken.contains(address)
+}
+
+fn read_header_prefix(bootstrap: &Message<'_>) -> String {
+    let prefix = bootstrap.string("header_prefix");
+    if prefix.is_empty() {
+        return "x-envoy".to_owned();
+    }
+    if http::HeaderName::try_from(&prefix).is_err()
+        && let Some(value) = bootstrap.get("header_prefix")
+    {
+        value.error(format!("\"{prefix}\" cannot begin a header name"));
+    }
+    prefix.to_ascii_lowercase()
+}
+
+fn read_admin(bootstrap: &Message<'_>) -> Option<std::net::SocketAddr> {
+    let admin = bootstrap.message("admin", &ADMIN)?;
+    let address = admin.get("address")?;
+    match read_bind_address(&address)? {
+        BindAddress::Socket(socket) => Some(socket),
+        BindAddress::Pipe { .. } => {
+            address.error("the admin server listens on TCP only");
+            None
+        }
+    }
+}
+
+fn read_node(bootstrap: &Message<'_>) -> Node {
+    bootstrap
+        .message("node", &NODE)
+        .map_or_else(Node::default, |node| Node { id: node.string("id"), cluster: node.string("cluster") })
+}

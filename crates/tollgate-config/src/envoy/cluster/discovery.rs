@@ -1,0 +1,99 @@
+//! Where the addresses of a cluster come from.
+
+use std::time::Duration;
+
+use tollgate_model::cluster::{Discovery, Dns, DnsLookupFamily};
+
+use super::schema::{CUSTOM_CLUSTER_TYPE, DNS_CLUSTER};
+use crate::protobuf::{Enumeration, Message, Value};
+
+#[derive(Clone, Copy)]
+enum Type {
+    Static,
+    StrictDns,
+    LogicalDns,
+}
+
+static TYPE: Enumeration<Type> = Enumeration {
+    values: &[
+        ("STATIC", 0, Some(Type::Static)),
+        ("STRICT_DNS", 1, Some(Type::StrictDns)),
+        ("LOGICAL_DNS", 2, Some(Type::LogicalDns)),
+        ("EDS", 3, None),
+        ("ORIGINAL_DST", 4, None),
+    ],
+};
+
+static LOOKUP_FAMILY: Enumeration<DnsLookupFamily> = Enumeration {
+    values: &[
+        ("AUTO", 0, Some(DnsLookupFamily::Auto)),
+        ("V4_ONLY", 1, Some(DnsLookupFamily::V4Only)),
+        ("V6_ONLY", 2, Some(DnsLookupFamily::V6Only)),
+        ("V4_PREFERRED", 3, Some(DnsLookupFamily::V4Preferred)),
+        ("ALL", 4, Some(DnsLookupFamily::All)),
+    ],
+};
+
+/// The enum of `DnsCluster` has other numbers, and a value that means its default.
+static DNS_CLUSTER_LOOKUP_FAMILY: Enumeration<DnsLookupFamily> = Enumeration {
+    values: &[
+        ("UNSPECIFIED", 0, Some(DnsLookupFamily::Auto)),
+        ("AUTO", 1, Some(DnsLookupFamily::Auto)),
+        ("V4_ONLY", 2, Some(DnsLookupFamily::V4Only)),
+        ("V6_ONLY", 3, Some(DnsLookupFamily::V6Only)),
+        ("V4_PREFERRED", 4, Some(DnsLookupFamily::V4Preferred)),
+        ("ALL", 5, Some(DnsLookupFamily::All)),
+    ],
+};
+
+pub(super) fn read_discovery(cluster: &Message<'_>) -> Option<Discovery> {
+    let dns = Dns {
+        refresh_rate: read_refresh_rate(cluster),
+        respect_dns_ttl: cluster.boolean("respect_dns_ttl", false),
+        lookup_family: cluster.enumeration("dns_lookup_family", &LOOKUP_FAMILY, DnsLookupFamily::Auto),
+    };
+    match cluster.one_of(&["type", "cluster_type"]) {
+        None => Some(Discovery::Static),
+        Some(("type", value)) => Some(match value.enumeration(&TYPE)? {
+            Type::Static => Discovery::Static,
+            Type::StrictDns => Discovery::StrictDns(dns),
+            Type::LogicalDns => Discovery::LogicalDns(dns),
+        }),
+        Some((_, value)) => read_cluster_type(&value),
+    }
+}
+
+fn read_cluster_type(value: &Value<'_>) -> Option<Discovery> {
+    let message = value.message(&CUSTOM_CLUSTER_TYPE)?;
+    message.required_string("name");
+    let any = message.required("typed_config")?.any()?;
+    if any.type_name != DNS_CLUSTER.name {
+        any.unsupported("cluster type", &[DNS_CLUSTER.name]);
+        return None;
+    }
+    let message = any.value.message(&DNS_CLUSTER)?;
+    let dns = Dns {
+        refresh_rate: read_refresh_rate(&message),
+        respect_dns_ttl: message.boolean("respect_dns_ttl", false),
+        lookup_family: message.enumeration(
+            "dns_lookup_family",
+            &DNS_CLUSTER_LOOKUP_FAMILY,
+            DnsLookupFamily::Auto,
+        ),
+    };
+    Some(if message.boolean("all_addresses_in_single_endpoint", false) {
+        Discovery::LogicalDns(dns)
+    } else {
+        Discovery::StrictDns(dns)
+    })
+}
+
+fn read_refresh_rate(message: &Message<'_>) -> Duration {
+    let default = Duration::from_secs(5);
+    let Some(value) = message.get("dns_refresh_rate") else { return default };
+    let rate = value.duration().unwrap_or(default);
+    if rate < Duration::from_millis(1) {
+        value.error("must be at least 0.001s");
+    }
+    rate
+}

@@ -1,0 +1,107 @@
+//! The endpoints of a cluster.
+
+use std::net::{IpAddr, SocketAddr};
+
+use tollgate_model::cluster::{Discovery, Endpoint, EndpointAddress};
+
+use super::schema::{CLUSTER_LOAD_ASSIGNMENT, ENDPOINT, LB_ENDPOINT, LOCALITY_LB_ENDPOINTS};
+use crate::{
+    envoy::address::{Address, read_address},
+    protobuf::{Enumeration, Message, Value},
+};
+
+static HEALTH_STATUS: Enumeration<()> = Enumeration {
+    values: &[
+        ("UNKNOWN", 0, Some(())),
+        ("HEALTHY", 1, Some(())),
+        ("UNHEALTHY", 2, None),
+        ("DRAINING", 3, None),
+        ("TIMEOUT", 4, None),
+        ("DEGRADED", 5, None),
+    ],
+};
+
+/// Reads `load_assignment`; `None` for a discovery that could not be read.
+pub(super) fn read_endpoints(cluster: &Message<'_>, discovery: Option<&Discovery>) -> Option<Vec<Endpoint>> {
+    let Some(value) = cluster.get("load_assignment") else {
+        // Envoy takes a static cluster without endpoints; requests to it get 503.
+        return match discovery {
+            Some(Discovery::LogicalDns(_)) => {
+                cluster
+                    .value()
+                    .error("\"load_assignment\" is missing: a LOGICAL_DNS cluster has exactly one endpoint");
+                None
+            }
+            _ => {
+                cluster.value().warning("this cluster has no endpoints", "add a load_assignment");
+                Some(Vec::new())
+            }
+        };
+    };
+    let message = value.message(&CLUSTER_LOAD_ASSIGNMENT)?;
+    message.required_string("cluster_name");
+    let mut endpoints = Vec::new();
+    let mut count = 0;
+    for group in message.list("endpoints") {
+        let Some(group) = group.message(&LOCALITY_LB_ENDPOINTS) else { continue };
+        if let Some(priority) = group.get("priority")
+            && priority.integer(0..=128).is_some_and(|priority| priority > 0)
+        {
+            priority.error("only priority 0 is supported");
+        }
+        for endpoint in group.list("lb_endpoints") {
+            count += 1;
+            endpoints.extend(read_lb_endpoint(&endpoint, discovery));
+        }
+    }
+    if matches!(discovery, Some(Discovery::LogicalDns(_))) && count != 1 {
+        value.error(format!("a LOGICAL_DNS cluster has exactly one endpoint, here are {count}"));
+    }
+    Some(endpoints)
+}
+
+fn read_lb_endpoint(value: &Value<'_>, discovery: Option<&Discovery>) -> Option<Endpoint> {
+    let message = value.message(&LB_ENDPOINT)?;
+    message.enumeration("health_status", &HEALTH_STATUS, ());
+    let weight = message
+        .get("load_balancing_weight")
+        .and_then(|weight| weight.integer(1..=i64::from(u32::MAX)))
+        .and_then(|weight| u32::try_from(weight).ok())
+        .unwrap_or(1);
+    let endpoint = message.required("endpoint")?.message(&ENDPOINT)?;
+    let mut hostname = endpoint.string("hostname");
+    let value = endpoint.required("address")?;
+    let address = match read_address(&value)? {
+        Address::Pipe { path, .. } => {
+            if !matches!(discovery, Some(Discovery::Static) | None) {
+                value.error("a DNS cluster needs host names; use type STATIC");
+            }
+            EndpointAddress::Pipe(path)
+        }
+        Address::Socket { host, port } => {
+            let ip = host.parse::<IpAddr>();
+            match discovery {
+                Some(Discovery::Static) => match ip {
+                    Ok(ip) => EndpointAddress::Socket(SocketAddr::new(ip, port)),
+                    Err(_) => {
+                        value.error_with_help(
+                            format!("\"{host}\" is not an IP address"),
+                            "use type STRICT_DNS or LOGICAL_DNS for host names",
+                        );
+                        return None;
+                    }
+                },
+                _ => {
+                    if hostname.is_empty() {
+                        hostname.clone_from(&host);
+                    }
+                    match ip {
+                        Ok(ip) => EndpointAddress::Socket(SocketAddr::new(ip, port)),
+                        Err(_) => EndpointAddress::Dns { host, port },
+                    }
+                }
+            }
+        }
+    };
+    Some(Endpoint { address, hostname, weight })
+}

@@ -1,0 +1,312 @@
+//! The messages of clusters.
+
+use crate::protobuf::{Schema, no_effect, read, refused};
+
+const NO_HEALTH_CHECKS: &str = "endpoints are not checked; those that cannot be connected to are passed over";
+const ONE_LOCALITY: &str = "endpoints are chosen without regard to where they are";
+const SYSTEM_DNS: &str = "names are resolved as the system is configured";
+const NO_SLOW_START: &str = "endpoints take their share at once";
+
+/// The schemas of clusters, for the documentation.
+pub(in crate::envoy) static SCHEMAS: [&Schema; 19] = [
+    &CLUSTER,
+    &CUSTOM_CLUSTER_TYPE,
+    &DNS_CLUSTER,
+    &CLUSTER_LOAD_ASSIGNMENT,
+    &LOCALITY_LB_ENDPOINTS,
+    &LB_ENDPOINT,
+    &ENDPOINT,
+    &CIRCUIT_BREAKERS,
+    &THRESHOLDS,
+    &LOAD_BALANCING_POLICY,
+    &POLICY,
+    &TYPED_EXTENSION_CONFIG,
+    &ROUND_ROBIN,
+    &LEAST_REQUEST,
+    &RANDOM,
+    &HTTP_PROTOCOL_OPTIONS,
+    &EXPLICIT_HTTP_CONFIG,
+    &UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS,
+    &UPSTREAM_HTTP1_PROTOCOL_OPTIONS,
+];
+
+pub(super) static CLUSTER: Schema = Schema {
+    name: "envoy.config.cluster.v3.Cluster",
+    fields: &[
+        read("name", "", "Unique name. Required."),
+        read("type", "STATIC", "STATIC, STRICT_DNS or LOGICAL_DNS."),
+        read("cluster_type", "", "DnsCluster, instead of `type`."),
+        read("load_assignment", "", "The endpoints. Required."),
+        read("connect_timeout", "5s", "Time to connect, TLS included."),
+        read("lb_policy", "ROUND_ROBIN", "ROUND_ROBIN, LEAST_REQUEST or RANDOM."),
+        read("load_balancing_policy", "", "RoundRobin, LeastRequest or Random, instead of `lb_policy`."),
+        read("per_connection_buffer_limit_bytes", "1048576", "What is read ahead of a slow client, bytes."),
+        read(
+            "typed_extension_protocol_options",
+            "{}",
+            "HttpProtocolOptions below the key `envoy.extensions.upstreams.http.v3.HttpProtocolOptions`.",
+        ),
+        read("http2_protocol_options", "", "Old form of HttpProtocolOptions: HTTP/2 is spoken."),
+        read("http_protocol_options", "", "Old form of HttpProtocolOptions: settings of HTTP/1."),
+        read(
+            "common_http_protocol_options",
+            "{}",
+            "Old form of HttpProtocolOptions.common_http_protocol_options.",
+        ),
+        read(
+            "max_requests_per_connection",
+            "unlimited",
+            "Old form of the setting in common_http_protocol_options.",
+        ),
+        read("transport_socket", "raw_buffer", "TLS (UpstreamTlsContext) or raw_buffer."),
+        read("circuit_breakers", "{}", "Limits."),
+        read("dns_lookup_family", "AUTO", "AUTO, V4_ONLY, V6_ONLY, V4_PREFERRED or ALL."),
+        read("dns_refresh_rate", "5s", "Time between lookups, at least 0.001s."),
+        read("respect_dns_ttl", "false", "Look up again when the answer's time to live is over."),
+        read("alt_stat_name", "", "Accepted; metrics are kept by the cluster's name."),
+        no_effect("dns_failure_refresh_rate", "failed lookups are repeated like others"),
+        no_effect("dns_jitter", "lookups of different clusters are spread anyway"),
+        no_effect("use_tcp_for_dns_lookups", SYSTEM_DNS),
+        no_effect("typed_dns_resolver_config", SYSTEM_DNS),
+        no_effect("wait_for_warm_on_init", "clusters are looked up before listeners accept"),
+        no_effect("cleanup_interval", "it is for clusters of type ORIGINAL_DST"),
+        no_effect("metadata", "nothing reads it"),
+        no_effect("track_timeout_budgets", "metrics are always on"),
+        no_effect("track_cluster_stats", "metrics are always on"),
+        no_effect("common_lb_config", ONE_LOCALITY),
+        no_effect("preconnect_policy", "connections are opened when they are needed"),
+        no_effect("round_robin_lb_config", NO_SLOW_START),
+        no_effect("least_request_lb_config", "two random endpoints are compared"),
+        no_effect("upstream_connection_options", "the system's TCP settings are used"),
+        refused("health_checks", NO_HEALTH_CHECKS),
+        refused("outlier_detection", NO_HEALTH_CHECKS),
+        refused("protocol_selection", "use HttpProtocolOptions"),
+        refused("upstream_http_protocol_options", "set sni in the UpstreamTlsContext"),
+        refused("dns_resolvers", SYSTEM_DNS),
+        refused("dns_resolution_config", SYSTEM_DNS),
+        refused("transport_socket_matches", "use transport_socket, and a cluster for each kind of endpoint"),
+        refused("transport_socket_matcher", "use transport_socket, and a cluster for each kind of endpoint"),
+        refused("upstream_bind_config", "the system chooses the source address"),
+        refused("hosts", "use load_assignment: this field belongs to the v2 API"),
+        refused("tls_context", "use transport_socket: this field belongs to the v2 API"),
+        refused("eds_cluster_config", "write the endpoints into load_assignment"),
+        refused("lb_subset_config", "make a cluster of each subset"),
+        refused("ring_hash_lb_config", "clusters are balanced without hashing"),
+        refused("maglev_lb_config", "clusters are balanced without hashing"),
+        refused("original_dst_lb_config", "clusters of type ORIGINAL_DST are not supported"),
+        refused("filters", "network filters are not supported"),
+    ],
+    unsupported: &[
+        "stats_matcher",
+        "per_connection_buffer_high_watermark_timeout",
+        "close_connections_on_host_health_failure",
+        "ignore_health_on_host_removal",
+        "lrs_server",
+        "lrs_report_endpoint_metrics",
+        "upstream_config",
+        "connection_pool_per_downstream_connection",
+        "queuing_policies",
+    ],
+};
+
+pub(super) static CUSTOM_CLUSTER_TYPE: Schema = Schema {
+    name: "envoy.config.cluster.v3.Cluster.CustomClusterType",
+    fields: &[
+        read("name", "", "`envoy.cluster.dns`. Required."),
+        read("typed_config", "", "DnsCluster. Required."),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static DNS_CLUSTER: Schema = Schema {
+    name: "envoy.extensions.clusters.dns.v3.DnsCluster",
+    fields: &[
+        read("dns_refresh_rate", "5s", "Time between lookups, at least 0.001s."),
+        read("respect_dns_ttl", "false", "Look up again when the answer's time to live is over."),
+        read("dns_lookup_family", "AUTO", "AUTO, V4_ONLY, V6_ONLY, V4_PREFERRED or ALL."),
+        read(
+            "all_addresses_in_single_endpoint",
+            "false",
+            "false: every address is an endpoint (STRICT_DNS); true: one endpoint (LOGICAL_DNS).",
+        ),
+        no_effect("dns_failure_refresh_rate", "failed lookups are repeated like others"),
+        no_effect("dns_jitter", "lookups of different clusters are spread anyway"),
+        no_effect("typed_dns_resolver_config", SYSTEM_DNS),
+    ],
+    unsupported: &["dns_min_refresh_rate"],
+};
+
+pub(super) static CLUSTER_LOAD_ASSIGNMENT: Schema = Schema {
+    name: "envoy.config.endpoint.v3.ClusterLoadAssignment",
+    fields: &[
+        read("cluster_name", "", "Any name. Required."),
+        read("endpoints", "[]", "Groups of endpoints."),
+        no_effect("policy", "there is one priority"),
+    ],
+    unsupported: &["named_endpoints"],
+};
+
+pub(super) static LOCALITY_LB_ENDPOINTS: Schema = Schema {
+    name: "envoy.config.endpoint.v3.LocalityLbEndpoints",
+    fields: &[
+        read("lb_endpoints", "[]", "Endpoints."),
+        read("priority", "0", "Only 0."),
+        no_effect("locality", ONE_LOCALITY),
+        no_effect("load_balancing_weight", ONE_LOCALITY),
+        no_effect("proximity", ONE_LOCALITY),
+        no_effect("metadata", "nothing reads it"),
+    ],
+    unsupported: &["load_balancer_endpoints", "leds_cluster_locality_config"],
+};
+
+pub(super) static LB_ENDPOINT: Schema = Schema {
+    name: "envoy.config.endpoint.v3.LbEndpoint",
+    fields: &[
+        read("endpoint", "", "The endpoint. Required."),
+        read("load_balancing_weight", "1", "Its share, 1 or more."),
+        read("health_status", "UNKNOWN", "Only UNKNOWN and HEALTHY."),
+        no_effect("metadata", "nothing reads it"),
+        refused("endpoint_name", "write the endpoint itself"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static ENDPOINT: Schema = Schema {
+    name: "envoy.config.endpoint.v3.Endpoint",
+    fields: &[
+        read(
+            "address",
+            "",
+            "Where it is: an IP address or Unix socket; a host name for DNS clusters. Required.",
+        ),
+        read("hostname", "the DNS name", "Host name for auto_host_rewrite and auto_host_sni."),
+        no_effect("health_check_config", "endpoints are not checked"),
+        refused("additional_addresses", "make an endpoint of each address"),
+    ],
+    unsupported: &["observability_name"],
+};
+
+pub(super) static CIRCUIT_BREAKERS: Schema = Schema {
+    name: "envoy.config.cluster.v3.CircuitBreakers",
+    fields: &[read("thresholds", "[]", "Limits of the default priority; those of HIGH have no effect.")],
+    unsupported: &["per_host_thresholds"],
+};
+
+pub(super) static THRESHOLDS: Schema = Schema {
+    name: "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
+    fields: &[
+        read("priority", "DEFAULT", "DEFAULT; HIGH has no effect."),
+        read("max_connections", "1024", "Connections, all workers together."),
+        read("max_pending_requests", "1024", "Requests that wait for a connection."),
+        read("max_requests", "1024", "Requests under way."),
+        no_effect("max_retries", "only connecting is tried again"),
+        no_effect("retry_budget", "only connecting is tried again"),
+        no_effect("track_remaining", "metrics are always on"),
+        no_effect("max_connection_pools", "pools are bounded by max_connections"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static LOAD_BALANCING_POLICY: Schema = Schema {
+    name: "envoy.config.cluster.v3.LoadBalancingPolicy",
+    fields: &[read("policies", "", "The first one that is supported is used. Required.")],
+    unsupported: &[],
+};
+
+pub(super) static POLICY: Schema = Schema {
+    name: "envoy.config.cluster.v3.LoadBalancingPolicy.Policy",
+    fields: &[read("typed_extension_config", "", "The policy. Required.")],
+    unsupported: &[],
+};
+
+pub(super) static TYPED_EXTENSION_CONFIG: Schema = Schema {
+    name: "envoy.config.core.v3.TypedExtensionConfig",
+    fields: &[
+        read("name", "", "Any name. Required."),
+        read("typed_config", "", "The extension's message. Required."),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static ROUND_ROBIN: Schema = Schema {
+    name: "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
+    fields: &[no_effect("slow_start_config", NO_SLOW_START), no_effect("locality_lb_config", ONE_LOCALITY)],
+    unsupported: &[],
+};
+
+pub(super) static LEAST_REQUEST: Schema = Schema {
+    name: "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
+    fields: &[
+        no_effect("choice_count", "two random endpoints are compared"),
+        no_effect("active_request_bias", "the number of requests counts as it is"),
+        no_effect("slow_start_config", NO_SLOW_START),
+        no_effect("locality_lb_config", ONE_LOCALITY),
+    ],
+    unsupported: &["enable_full_scan", "selection_method"],
+};
+
+pub(super) static RANDOM: Schema = Schema {
+    name: "envoy.extensions.load_balancing_policies.random.v3.Random",
+    fields: &[no_effect("locality_lb_config", ONE_LOCALITY)],
+    unsupported: &[],
+};
+
+pub(super) static HTTP_PROTOCOL_OPTIONS: Schema = Schema {
+    name: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    fields: &[
+        read("explicit_http_config", "", "HTTP/1 or HTTP/2. Required."),
+        read("common_http_protocol_options", "{}", "Settings of both versions of HTTP."),
+        refused("auto_config", "use explicit_http_config"),
+        refused("use_downstream_protocol_config", "use explicit_http_config"),
+        refused("upstream_http_protocol_options", "set sni in the UpstreamTlsContext"),
+        refused("http_filters", "use http_filters of the HTTP connection manager"),
+        refused("hash_policy", "clusters are balanced without hashing"),
+        refused("retry_policy", "requests are only tried again when the connection could not be made"),
+        refused("request_mirror_policies", "requests cannot be mirrored"),
+        refused("outlier_detection", NO_HEALTH_CHECKS),
+    ],
+    unsupported: &["header_validation_config"],
+};
+
+pub(super) static EXPLICIT_HTTP_CONFIG: Schema = Schema {
+    name: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
+    fields: &[
+        read("http_protocol_options", "", "HTTP/1 is spoken. One of the two is required."),
+        read("http2_protocol_options", "", "HTTP/2 is spoken."),
+        refused("http3_protocol_options", "HTTP/3 is not spoken"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS: Schema = Schema {
+    name: "envoy.config.core.v3.HttpProtocolOptions",
+    fields: &[
+        read("idle_timeout", "3600s", "An idle connection is closed after this; 0 = never."),
+        read("max_requests_per_connection", "unlimited", "Most requests on one connection; 0 = unlimited."),
+        no_effect("max_headers_count", "the limit is built in"),
+        no_effect("max_response_headers_kb", "the limit is built in"),
+        refused("max_connection_duration", "use idle_timeout or max_requests_per_connection"),
+        refused("max_stream_duration", "use timeout of the routes"),
+        refused("headers_with_underscores_action", "headers of upstreams are passed on as they are"),
+    ],
+    unsupported: &["max_connection_duration_jitter"],
+};
+
+pub(super) static UPSTREAM_HTTP1_PROTOCOL_OPTIONS: Schema = Schema {
+    name: "envoy.config.core.v3.Http1ProtocolOptions",
+    fields: &[
+        read("enable_trailers", "false", "Pass trailers on."),
+        no_effect("use_balsa_parser", "there is one parser"),
+        refused("allow_chunked_length", "content-length beside transfer-encoding is always refused"),
+        refused("header_key_format", "header names are lower case"),
+    ],
+    unsupported: &[
+        "allow_absolute_url",
+        "accept_http_10",
+        "default_host_for_http_10",
+        "override_stream_error_on_invalid_http_message",
+        "send_fully_qualified_url",
+        "allow_custom_methods",
+        "ignore_http_11_upgrade",
+    ],
+};

@@ -1,0 +1,53 @@
+//! `DataSource`: content given in place or by reference.
+
+use std::path::Path;
+
+use crate::protobuf::{Schema, Value, no_effect, read};
+
+pub(super) static DATA_SOURCE: Schema = Schema {
+    name: "envoy.config.core.v3.DataSource",
+    fields: &[
+        read("filename", "", "A file, read when the configuration is loaded. One of the four is required."),
+        read("inline_bytes", "", "Base64."),
+        read("inline_string", "", "A text."),
+        read("environment_variable", "", "The value of a variable, which has to be set."),
+        no_effect("watched_directory", "files are read when the configuration is loaded"),
+    ],
+    unsupported: &[],
+};
+
+/// Largest file that is read.
+const LARGEST: usize = 16 * 1024 * 1024;
+
+/// Reads a `DataSource` and what it refers to.
+pub(super) fn read_data_source(value: &Value<'_>) -> Option<Vec<u8>> {
+    let message = value.message(&DATA_SOURCE)?;
+    let (kind, source) =
+        message.required_one_of(&["filename", "inline_bytes", "inline_string", "environment_variable"])?;
+    match kind {
+        "filename" => {
+            let name = source.non_empty_string()?;
+            match source.context.files.read(Path::new(&name)) {
+                Ok(content) if content.len() > LARGEST => {
+                    source.error(format!("the file \"{name}\" is larger than {LARGEST} bytes"));
+                    None
+                }
+                Ok(content) => Some(content),
+                Err(error) => {
+                    source.error(format!("the file \"{name}\" cannot be read: {error}"));
+                    None
+                }
+            }
+        }
+        "inline_bytes" => source.bytes(),
+        "inline_string" => source.string().map(String::into_bytes),
+        _ => {
+            let name = source.non_empty_string()?;
+            let content = source.context.files.environment_variable(&name);
+            if content.is_none() {
+                source.error(format!("the environment variable \"{name}\" is not set"));
+            }
+            content.map(String::into_bytes)
+        }
+    }
+}

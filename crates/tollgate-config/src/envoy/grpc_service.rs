@@ -1,0 +1,181 @@
+//! The gRPC service of a processor (section 23, EN-20 to EN-24).
+
+use std::time::Duration;
+
+use tollgate_model::processor::{GrpcRetryPolicy, GrpcService, GrpcTarget};
+
+use super::{Scope, format::read_header_values};
+use crate::protobuf::{Message, Schema, Value, read, refused};
+
+pub(super) static GRPC_SERVICE: Schema = Schema {
+    name: "envoy.config.core.v3.GrpcService",
+    fields: &[
+        read("envoy_grpc", "", "The processor is a cluster. This or google_grpc is required."),
+        read("google_grpc", "", "The processor is a target of its own."),
+        read("timeout", "none", "Accepted; as in Envoy it does not limit the stream."),
+        read("initial_metadata", "[]", "Metadata of each call; values may hold `%REQ(name)%` and the like."),
+        read("retry_policy", "none", "Reopening of streams that failed before the processor answered."),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static ENVOY_GRPC: Schema = Schema {
+    name: "envoy.config.core.v3.GrpcService.EnvoyGrpc",
+    fields: &[
+        read("cluster_name", "", "The cluster. Required."),
+        read("authority", "the cluster's name", "`:authority` of the calls."),
+        read("max_receive_message_length", "67108864", "Largest answer, bytes."),
+        read(
+            "skip_envoy_headers",
+            "false",
+            "Leave `x-forwarded-for` and `x-envoy-internal` out of the calls.",
+        ),
+        refused("retry_policy", "use retry_policy of the grpc_service"),
+    ],
+    unsupported: &[],
+};
+
+/// Largest answer of a processor when nothing else is configured (decision 10).
+const MAX_RECEIVE_MESSAGE_LENGTH: usize = 64 * 1024 * 1024;
+
+/// Reads a `GrpcService`.
+pub(super) fn read_grpc_service(value: &Value<'_>, scope: &Scope) -> Option<GrpcService> {
+    let message = value.message(&GRPC_SERVICE)?;
+    message.duration("timeout");
+    let initial_metadata = read_header_values(&message.list("initial_metadata"));
+    let retry_policy = message.get("retry_policy").and_then(|policy| read_retry_policy(&policy));
+    let service = match message.required_one_of(&["envoy_grpc", "google_grpc"])? {
+        ("envoy_grpc", service) => read_envoy_grpc(&service.message(&ENVOY_GRPC)?, scope),
+        (_, service) => {
+            service.error("\"google_grpc\" is not supported yet");
+            None
+        }
+    };
+    Some(GrpcService { initial_metadata, retry_policy, ..service? })
+}
+
+fn read_envoy_grpc(message: &Message<'_>, scope: &Scope) -> Option<GrpcService> {
+    let cluster = message.required("cluster_name")?;
+    let name = cluster.non_empty_string()?;
+    let facts = scope.clusters.get(&name);
+    match facts {
+        // F-9: each exchange fails, and the failure policy decides.
+        None => cluster.warning(
+            format!("there is no cluster \"{name}\"; every exchange with this processor will fail"),
+            "add the cluster to static_resources.clusters",
+        ),
+        // CF-21
+        Some(facts) if !facts.http2 => cluster.warning(
+            format!("the cluster \"{name}\" is not configured for HTTP/2; it is spoken with it nevertheless"),
+            "Envoy would fail: add http2_protocol_options to the cluster's HttpProtocolOptions",
+        ),
+        Some(_) => {}
+    }
+    let authority = match message.get("authority") {
+        Some(authority) => {
+            let text = authority.string()?;
+            if !text.is_empty() && !is_authority(&text) {
+                authority.error(format!("\"{text}\" is not an authority"));
+            }
+            text
+        }
+        None => String::new(),
+    };
+    let authority = if !authority.is_empty() {
+        authority
+    } else if is_authority(&name) {
+        name.clone()
+    } else {
+        // CF-20: what HTTP/2 servers would refuse is replaced by something they take.
+        facts.and_then(|facts| facts.first_endpoint.clone()).unwrap_or_else(|| "processor".to_owned())
+    };
+    Some(GrpcService {
+        target: GrpcTarget::EnvoyGrpc(name),
+        authority,
+        initial_metadata: Vec::new(),
+        max_receive_message_length: message
+            .u32("max_receive_message_length")
+            .filter(|length| *length > 0)
+            .map_or(MAX_RECEIVE_MESSAGE_LENGTH, |length| length as usize),
+        skip_envoy_headers: message.boolean("skip_envoy_headers", false),
+        retry_policy: None,
+    })
+}
+
+/// Whether HTTP/2 servers take this authority.
+pub(super) fn is_authority(text: &str) -> bool {
+    !text.contains('@') && text.parse::<http::uri::Authority>().is_ok()
+}
+
+pub(super) static RETRY_POLICY: Schema = Schema {
+    name: "envoy.config.core.v3.RetryPolicy",
+    fields: &[
+        read(
+            "retry_on",
+            "",
+            "gRPC statuses: cancelled, deadline-exceeded, internal, resource-exhausted, unavailable.",
+        ),
+        read("num_retries", "1", "Tries after the first."),
+        read("retry_back_off", "25ms to 250ms", "Time between tries."),
+        refused("retry_priority", "every endpoint has the same priority"),
+        refused("retry_host_predicate", "endpoints are chosen by the cluster's lb_policy"),
+    ],
+    unsupported: &["host_selection_retry_max_attempts"],
+};
+
+pub(super) static BACKOFF_STRATEGY: Schema = Schema {
+    name: "envoy.config.core.v3.BackoffStrategy",
+    fields: &[
+        read("base_interval", "", "First interval, at least 0.001s. Required."),
+        read("max_interval", "10 times base_interval", "Longest interval."),
+    ],
+    unsupported: &[],
+};
+
+/// Names of `retry_on` and the gRPC codes they stand for.
+const RETRIABLE: [(&str, u8); 5] = [
+    ("cancelled", 1),
+    ("deadline-exceeded", 4),
+    ("resource-exhausted", 8),
+    ("internal", 13),
+    ("unavailable", 14),
+];
+
+fn read_retry_policy(value: &Value<'_>) -> Option<GrpcRetryPolicy> {
+    let message = value.message(&RETRY_POLICY)?;
+    let mut retriable_codes = Vec::new();
+    if let Some(retry_on) = message.get("retry_on") {
+        for name in retry_on.string()?.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            match RETRIABLE.iter().find(|(known, _)| *known == name) {
+                Some((_, code)) => retriable_codes.push(*code),
+                None => retry_on.error_with_help(
+                    format!("unsupported condition \"{name}\""),
+                    "supported: cancelled, deadline-exceeded, internal, resource-exhausted, unavailable",
+                ),
+            }
+        }
+    }
+    let mut base_interval = Duration::from_millis(25);
+    let mut max_interval = base_interval * 10;
+    if let Some(back_off) = message.message("retry_back_off", &BACKOFF_STRATEGY) {
+        if let Some(base) = back_off.required("base_interval")
+            && let Some(interval) = base.duration()
+        {
+            if interval < Duration::from_millis(1) {
+                base.error("must be at least 0.001s");
+            }
+            base_interval = interval;
+            max_interval = interval * 10;
+        }
+        if let Some(max) = back_off.get("max_interval")
+            && let Some(interval) = max.duration()
+        {
+            if interval < base_interval {
+                max.error("must not be below base_interval");
+            }
+            max_interval = interval;
+        }
+    }
+    let num_retries = message.u32("num_retries").unwrap_or(1);
+    Some(GrpcRetryPolicy { retriable_codes, num_retries, base_interval, max_interval })
+}

@@ -1,0 +1,249 @@
+//! The HTTP connection manager (dialects 5.4).
+
+use std::{sync::Arc, time::Duration};
+
+use tollgate_model::http_connection_manager::{
+    CodecType, HeadersWithUnderscoresAction, HttpConnectionManager, ServerHeaderTransformation,
+};
+
+use super::{
+    Scope,
+    access_log::read_access_logs,
+    http_filters::read_http_filters,
+    protocol_options::{COMMON_HTTP_PROTOCOL_OPTIONS, read_http1_options, read_http2_options},
+    route::read_route_configuration,
+};
+use crate::protobuf::{Enumeration, Message, Schema, Value, no_effect, read, refused};
+
+const NO_SPANS: &str = "no spans are exported";
+
+pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
+    name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+    fields: &[
+        read("codec_type", "AUTO", "AUTO (ALPN on TLS, else the HTTP/2 preface), HTTP1 or HTTP2."),
+        read("stat_prefix", "", "Prefix of statistics, `http.<stat_prefix>.`. Required."),
+        read("route_config", "", "Virtual hosts and routes. Required."),
+        read(
+            "http_filters",
+            "",
+            "HTTP filters in request order; the last one has to be the router. Required.",
+        ),
+        read("server_name", "envoy", "`server` header of responses."),
+        read(
+            "server_header_transformation",
+            "OVERWRITE",
+            "What to do with the upstream's `server` header: OVERWRITE, APPEND_IF_ABSENT, PASS_THROUGH.",
+        ),
+        read(
+            "use_remote_address",
+            "false",
+            "The gateway is the edge: trust the peer address, not `x-forwarded-for`.",
+        ),
+        read("xff_num_trusted_hops", "0", "Trusted proxies in front of the gateway."),
+        read("skip_xff_append", "false", "Do not add the peer address to `x-forwarded-for`."),
+        read("via", "", "Added to `via`."),
+        read("generate_request_id", "true", "Create `x-request-id` when it is missing."),
+        read("preserve_external_request_id", "false", "Keep the `x-request-id` of clients at the edge."),
+        read("always_set_request_id_in_response", "false", "Put `x-request-id` into responses."),
+        read("append_x_forwarded_port", "false", "Add `x-forwarded-port`."),
+        read("common_http_protocol_options", "{}", "Settings of both versions of HTTP."),
+        read("http_protocol_options", "{}", "Settings of HTTP/1."),
+        read("http2_protocol_options", "{}", "Settings of HTTP/2."),
+        read("max_request_headers_kb", "60", "Largest header block of a request, KiB; more: 431. 1 to 8192."),
+        read("stream_idle_timeout", "300s", "A stream without progress ends after this; 0 = never."),
+        read("request_timeout", "none", "The whole request has to be there by then; 0 = no limit."),
+        read(
+            "request_headers_timeout",
+            "none",
+            "The request headers have to be there by then; 0 = no limit.",
+        ),
+        read("drain_timeout", "5s", "Time between the notice and the end of a draining connection."),
+        read(
+            "delayed_close_timeout",
+            "1s",
+            "How long a connection that closes is still read from; 0 = not at all.",
+        ),
+        read("normalize_path", "false", "Normalize paths (RFC 3986)."),
+        read("merge_slashes", "false", "Merge adjacent slashes of paths."),
+        read(
+            "strip_matching_host_port",
+            "false",
+            "Drop the port from the authority if it is the listener's.",
+        ),
+        read("strip_any_host_port", "false", "Drop any port from the authority."),
+        read("upgrade_configs", "[]", "Upgrades that are allowed, `websocket` for one."),
+        read("proxy_100_continue", "false", "Pass `expect: 100-continue` on instead of answering it."),
+        read("access_log", "[]", "Access logs."),
+        no_effect("tracing", NO_SPANS),
+        no_effect("request_id_extension", "request ids are random UUIDs"),
+        no_effect("access_log_options", "a request is logged once, when it ends"),
+        refused("rds", "write the routes into route_config"),
+        refused("scoped_routes", "write the routes into route_config"),
+        refused("http3_protocol_options", "HTTP/3 is not served"),
+        refused("local_reply_config", "replies of the proxy cannot be changed"),
+        refused("forward_client_cert_details", "x-forwarded-client-cert is not written"),
+        refused("set_current_client_cert_details", "x-forwarded-client-cert is not written"),
+        refused("original_ip_detection_extensions", "use use_remote_address and xff_num_trusted_hops"),
+        refused("internal_address_config", "private addresses are internal (RFC 1918, RFC 4193)"),
+    ],
+    unsupported: &[
+        "add_user_agent",
+        "http1_safe_max_connection_duration",
+        "scheme_header_transformation",
+        "stream_flush_timeout",
+        "drain_timeout_jitter",
+        "access_log_flush_interval",
+        "flush_access_log_on_new_request",
+        "early_header_mutation_extensions",
+        "forward_client_cert_matcher",
+        "represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
+        "path_with_escaped_slashes_action",
+        "stream_error_on_invalid_http_message",
+        "path_normalization_options",
+        "strip_trailing_host_dot",
+        "proxy_status_config",
+        "typed_header_validation_config",
+        "append_local_overload",
+        "add_proxy_protocol_connection_state",
+        "forward_proto_config",
+    ],
+};
+
+pub(super) static UPGRADE_CONFIG: Schema = Schema {
+    name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig",
+    fields: &[
+        read("upgrade_type", "", "Value of the `upgrade` header, case ignored. Required."),
+        read("enabled", "true", "Whether routes allow it that do not say otherwise."),
+        refused("filters", "upgrades pass the same filters as other requests"),
+    ],
+    unsupported: &[],
+};
+
+static CODEC_TYPE: Enumeration<CodecType> = Enumeration {
+    values: &[
+        ("AUTO", 0, Some(CodecType::Auto)),
+        ("HTTP1", 1, Some(CodecType::Http1)),
+        ("HTTP2", 2, Some(CodecType::Http2)),
+        ("HTTP3", 3, None),
+    ],
+};
+
+static SERVER_HEADER_TRANSFORMATION: Enumeration<ServerHeaderTransformation> = Enumeration {
+    values: &[
+        ("OVERWRITE", 0, Some(ServerHeaderTransformation::Overwrite)),
+        ("APPEND_IF_ABSENT", 1, Some(ServerHeaderTransformation::AppendIfAbsent)),
+        ("PASS_THROUGH", 2, Some(ServerHeaderTransformation::PassThrough)),
+    ],
+};
+
+static HEADERS_WITH_UNDERSCORES_ACTION: Enumeration<HeadersWithUnderscoresAction> = Enumeration {
+    values: &[
+        ("ALLOW", 0, Some(HeadersWithUnderscoresAction::Allow)),
+        ("REJECT_REQUEST", 1, Some(HeadersWithUnderscoresAction::RejectRequest)),
+        ("DROP_HEADER", 2, Some(HeadersWithUnderscoresAction::DropHeader)),
+    ],
+};
+
+/// Reads the HTTP connection manager.
+pub(super) fn read_http_connection_manager(
+    value: &Value<'_>,
+    scope: &Scope,
+) -> Option<HttpConnectionManager> {
+    let message = value.message(&HTTP_CONNECTION_MANAGER)?;
+    let stat_prefix = message.required_string("stat_prefix");
+    let filters = read_http_filters(&message, &stat_prefix, scope);
+    let route_config = message
+        .required("route_config")
+        .and_then(|routes| read_route_configuration(&routes, &filters, scope));
+    let common = message.message("common_http_protocol_options", &COMMON_HTTP_PROTOCOL_OPTIONS);
+    let common = common.as_ref();
+    let strip_any_host_port = message.boolean("strip_any_host_port", false);
+    let strip_matching_host_port = message.boolean("strip_matching_host_port", false);
+    if strip_any_host_port && strip_matching_host_port {
+        value.error("\"strip_matching_host_port\" and \"strip_any_host_port\" cannot be given together");
+    }
+    Some(HttpConnectionManager {
+        codec_type: message.enumeration("codec_type", &CODEC_TYPE, CodecType::Auto),
+        server_name: Some(message.string("server_name"))
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "envoy".to_owned()),
+        server_header_transformation: message.enumeration(
+            "server_header_transformation",
+            &SERVER_HEADER_TRANSFORMATION,
+            ServerHeaderTransformation::Overwrite,
+        ),
+        use_remote_address: message.boolean("use_remote_address", false),
+        xff_num_trusted_hops: message.u32("xff_num_trusted_hops").unwrap_or(0),
+        skip_xff_append: message.boolean("skip_xff_append", false),
+        via: message.string("via"),
+        generate_request_id: message.boolean("generate_request_id", true),
+        preserve_external_request_id: message.boolean("preserve_external_request_id", false),
+        always_set_request_id_in_response: message.boolean("always_set_request_id_in_response", false),
+        append_x_forwarded_port: message.boolean("append_x_forwarded_port", false),
+        max_headers_count: common.and_then(|common| read_max_headers_count(common)).unwrap_or(100),
+        max_request_headers_kb: message
+            .get("max_request_headers_kb")
+            .and_then(|size| size.integer(1..=8192))
+            .and_then(|size| usize::try_from(size).ok())
+            .unwrap_or(60),
+        idle_timeout: match common {
+            Some(common) => common.timeout("idle_timeout", Some(HOUR)),
+            None => Some(HOUR),
+        },
+        max_connection_duration: common.and_then(|common| common.timeout("max_connection_duration", None)),
+        max_stream_duration: common.and_then(|common| common.timeout("max_stream_duration", None)),
+        max_requests_per_connection: common
+            .and_then(|common| common.u32("max_requests_per_connection"))
+            .filter(|requests| *requests > 0),
+        headers_with_underscores_action: common.map_or(HeadersWithUnderscoresAction::Allow, |common| {
+            common.enumeration(
+                "headers_with_underscores_action",
+                &HEADERS_WITH_UNDERSCORES_ACTION,
+                HeadersWithUnderscoresAction::Allow,
+            )
+        }),
+        stream_idle_timeout: message.timeout("stream_idle_timeout", Some(Duration::from_secs(300))),
+        request_timeout: message.timeout("request_timeout", None),
+        request_headers_timeout: message.timeout("request_headers_timeout", None),
+        drain_timeout: message.duration("drain_timeout").unwrap_or(Duration::from_secs(5)),
+        delayed_close_timeout: message.timeout("delayed_close_timeout", Some(Duration::from_secs(1))),
+        normalize_path: message.boolean("normalize_path", false),
+        merge_slashes: message.boolean("merge_slashes", false),
+        strip_matching_host_port,
+        strip_any_host_port,
+        http1: read_http1_options(message.get("http_protocol_options").as_ref()),
+        http2: read_http2_options(message.get("http2_protocol_options").as_ref()),
+        upgrade_types: read_upgrade_types(&message),
+        proxy_100_continue: message.boolean("proxy_100_continue", false),
+        access_log: read_access_logs(&message.list("access_log")),
+        suppress_envoy_headers: filters.suppress_envoy_headers,
+        header_prefix: scope.header_prefix.clone(),
+        http_filters: filters.into_model(),
+        route_config: Arc::new(route_config?),
+        stat_prefix,
+    })
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn read_max_headers_count(common: &Message<'_>) -> Option<usize> {
+    usize::try_from(common.get("max_headers_count")?.integer(1..=i64::from(u32::MAX))?).ok()
+}
+
+fn read_upgrade_types(message: &Message<'_>) -> Vec<String> {
+    let mut types: Vec<String> = Vec::new();
+    for value in message.list("upgrade_configs") {
+        let Some(config) = value.message(&UPGRADE_CONFIG) else { continue };
+        let upgrade_type = config.required_string("upgrade_type").to_ascii_lowercase();
+        if upgrade_type == "connect" || upgrade_type == "connect-udp" {
+            value.error(format!("the upgrade type \"{upgrade_type}\" is not supported"));
+        }
+        if types.contains(&upgrade_type) {
+            value.error(format!("the upgrade type \"{upgrade_type}\" is given twice"));
+        }
+        if config.boolean("enabled", true) {
+            types.push(upgrade_type);
+        }
+    }
+    types
+}

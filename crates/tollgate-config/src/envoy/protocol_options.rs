@@ -1,0 +1,121 @@
+//! Settings of HTTP/1 and HTTP/2, the same for clients and upstreams.
+
+use tollgate_model::http_connection_manager::{Http1Options, Http2Options};
+
+use crate::protobuf::{Schema, Value, no_effect, read, refused};
+
+const LIMITED: &str = "the limit is built in";
+
+pub(super) static COMMON_HTTP_PROTOCOL_OPTIONS: Schema = Schema {
+    name: "envoy.config.core.v3.HttpProtocolOptions",
+    fields: &[
+        read("idle_timeout", "3600s", "A connection without requests is closed after this; 0 = never."),
+        read("max_connection_duration", "none", "Longest life of a client's connection; 0 = no limit."),
+        read("max_headers_count", "100", "Most header fields of a request; more: 431."),
+        read("max_stream_duration", "none", "Longest life of a request; 0 = no limit."),
+        read(
+            "headers_with_underscores_action",
+            "ALLOW",
+            "Header names with an underscore: ALLOW, REJECT_REQUEST (400) or DROP_HEADER.",
+        ),
+        read("max_requests_per_connection", "unlimited", "Most requests on one connection; 0 = unlimited."),
+        no_effect("max_response_headers_kb", LIMITED),
+    ],
+    unsupported: &["max_connection_duration_jitter"],
+};
+
+pub(super) static HTTP1_PROTOCOL_OPTIONS: Schema = Schema {
+    name: "envoy.config.core.v3.Http1ProtocolOptions",
+    fields: &[
+        read("enable_trailers", "false", "Pass trailers on."),
+        read("accept_http_10", "false", "Accept HTTP/1.0 requests; otherwise 426."),
+        read("default_host_for_http_10", "", "Host of HTTP/1.0 requests that have none."),
+        no_effect("allow_absolute_url", "absolute request targets are always accepted"),
+        no_effect("use_balsa_parser", "there is one parser"),
+        refused("allow_chunked_length", "content-length beside transfer-encoding is always refused"),
+        refused("header_key_format", "header names are lower case"),
+    ],
+    unsupported: &[
+        "override_stream_error_on_invalid_http_message",
+        "send_fully_qualified_url",
+        "allow_custom_methods",
+        "ignore_http_11_upgrade",
+    ],
+};
+
+pub(super) static HTTP2_PROTOCOL_OPTIONS: Schema = Schema {
+    name: "envoy.config.core.v3.Http2ProtocolOptions",
+    fields: &[
+        read("max_concurrent_streams", "1024", "Most streams at a time. 1 to 2147483647."),
+        read("initial_stream_window_size", "262144", "Window of a stream, bytes. 65535 to 2147483647."),
+        read(
+            "initial_connection_window_size",
+            "4194304",
+            "Window of a connection, bytes. 65535 to 2147483647.",
+        ),
+        no_effect("hpack_table_size", LIMITED),
+        no_effect("max_outbound_frames", LIMITED),
+        no_effect("max_outbound_control_frames", LIMITED),
+        no_effect("max_consecutive_inbound_frames_with_empty_payload", LIMITED),
+        no_effect("max_inbound_priority_frames_per_stream", LIMITED),
+        no_effect("max_inbound_window_update_frames_per_data_frame_sent", LIMITED),
+        no_effect("use_oghttp2_codec", "there is one codec"),
+        no_effect("enable_huffman_encoding", "the codec decides"),
+        no_effect("stream_reset_burst", LIMITED),
+        no_effect("stream_reset_rate", LIMITED),
+    ],
+    unsupported: &[
+        "allow_connect",
+        "allow_metadata",
+        "stream_error_on_invalid_http_messaging",
+        "override_stream_error_on_invalid_http_message",
+        "custom_settings_parameters",
+        "connection_keepalive",
+        "max_metadata_size",
+        "max_header_field_size_kb",
+        "disallow_obs_text",
+    ],
+};
+
+/// Largest window and stream count of HTTP/2.
+const LARGEST: i64 = 0x7fff_ffff;
+
+/// Reads HTTP/1 settings; defaults when there are none.
+pub(super) fn read_http1_options(value: Option<&Value<'_>>) -> Http1Options {
+    let Some(message) = value.and_then(|value| value.message(&HTTP1_PROTOCOL_OPTIONS)) else {
+        return Http1Options::default();
+    };
+    Http1Options {
+        enable_trailers: message.boolean("enable_trailers", false),
+        accept_http_10: message.boolean("accept_http_10", false),
+        default_host_for_http_10: message.string("default_host_for_http_10"),
+    }
+}
+
+/// Reads HTTP/2 settings; defaults when there are none.
+pub(super) fn read_http2_options(value: Option<&Value<'_>>) -> Http2Options {
+    let defaults = Http2Options::default();
+    let Some(message) = value.and_then(|value| value.message(&HTTP2_PROTOCOL_OPTIONS)) else {
+        return defaults;
+    };
+    let number = |name, lowest, default| {
+        message
+            .get(name)
+            .and_then(|value| value.integer(lowest..=LARGEST))
+            .and_then(|number| u32::try_from(number).ok())
+            .unwrap_or(default)
+    };
+    Http2Options {
+        max_concurrent_streams: number("max_concurrent_streams", 1, defaults.max_concurrent_streams),
+        initial_stream_window_size: number(
+            "initial_stream_window_size",
+            65_535,
+            defaults.initial_stream_window_size,
+        ),
+        initial_connection_window_size: number(
+            "initial_connection_window_size",
+            65_535,
+            defaults.initial_connection_window_size,
+        ),
+    }
+}

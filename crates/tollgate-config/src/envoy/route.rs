@@ -1,0 +1,180 @@
+//! Route tables (dialects 5.5).
+
+mod action;
+mod matching;
+mod reply;
+mod schema;
+mod weighted;
+
+use std::{collections::HashSet, rc::Rc, sync::Arc};
+
+use tollgate_model::route::{Action, Route, RouteConfiguration, VirtualHost};
+
+pub(super) use self::schema::SCHEMAS;
+use self::{
+    action::read_route_action,
+    matching::read_route_match,
+    reply::{read_direct_response, read_redirect},
+    schema::{NON_FORWARDING_ACTION, ROUTE, ROUTE_CONFIGURATION, VIRTUAL_HOST},
+};
+use super::{
+    Scope,
+    ext_proc::Filter,
+    header::read_header_mutations,
+    http_filters::Filters,
+    per_route::{Level, fold, read_level},
+};
+use crate::protobuf::{Message, Value};
+
+/// What the routes of a table share.
+struct Table<'a> {
+    scope: &'a Scope,
+    filters: &'a [Rc<Filter>],
+    /// Unknown clusters are errors.
+    validate_clusters: bool,
+    max_direct_response_body_size: usize,
+    level: Level,
+}
+
+impl Table<'_> {
+    /// Says so when `value` names a cluster that does not exist.
+    fn check_cluster(&self, value: &Value<'_>, name: &str) {
+        if self.scope.clusters.contains_key(name) {
+            return;
+        }
+        let message = format!("there is no cluster \"{name}\"");
+        let near = crate::suggestion::nearest(name, self.scope.clusters.keys().map(String::as_str));
+        let help = near.map_or_else(
+            || "add it to static_resources.clusters".to_owned(),
+            |near| format!("did you mean \"{near}\"?"),
+        );
+        if self.validate_clusters {
+            value.error_with_help(message, help);
+        } else {
+            value.warning(format!("{message}; requests get the reply for that"), help);
+        }
+    }
+}
+
+/// Reads a `RouteConfiguration` for this chain of filters.
+pub(super) fn read_route_configuration(
+    value: &Value<'_>,
+    filters: &Filters,
+    scope: &Scope,
+) -> Option<RouteConfiguration> {
+    let message = value.message(&ROUTE_CONFIGURATION)?;
+    let table = Table {
+        scope,
+        filters: &filters.filters,
+        validate_clusters: message.boolean("validate_clusters", true),
+        max_direct_response_body_size: message
+            .u32("max_direct_response_body_size_bytes")
+            .map_or(4096, |size| size as usize),
+        level: read_level(&message, &filters.filters, scope),
+    };
+    let mut names = HashSet::new();
+    let mut domains = HashSet::new();
+    let virtual_hosts = message
+        .list("virtual_hosts")
+        .iter()
+        .filter_map(|value| read_virtual_host(value, &table, &mut names, &mut domains).map(Arc::new))
+        .collect();
+    Some(RouteConfiguration {
+        name: message.string("name"),
+        virtual_hosts,
+        ignore_port_in_host_matching: message.boolean("ignore_port_in_host_matching", false),
+        headers: read_header_mutations(&message),
+        most_specific_header_mutations_wins: message.boolean("most_specific_header_mutations_wins", false),
+    })
+}
+
+fn read_virtual_host(
+    value: &Value<'_>,
+    table: &Table<'_>,
+    names: &mut HashSet<String>,
+    domains: &mut HashSet<String>,
+) -> Option<VirtualHost> {
+    let message = value.message(&VIRTUAL_HOST)?;
+    let name = message.required_string("name");
+    if !name.is_empty() && !names.insert(name.clone()) {
+        value.error(format!("there are two virtual hosts named \"{name}\""));
+    }
+    let level = read_level(&message, table.filters, table.scope);
+    let buffer_limit = read_buffer_limit(&message);
+    let routes = message
+        .list("routes")
+        .iter()
+        .filter_map(|route| read_route(route, table, &level, buffer_limit).map(Arc::new))
+        .collect();
+    Some(VirtualHost {
+        name,
+        domains: read_domains(&message, domains),
+        routes,
+        headers: read_header_mutations(&message),
+    })
+}
+
+fn read_domains(message: &Message<'_>, taken: &mut HashSet<String>) -> Vec<String> {
+    let values = message.list("domains");
+    if values.is_empty() {
+        message.value().error("\"domains\" is missing: the host names, or \"*\" for all");
+    }
+    let mut domains = Vec::new();
+    for value in values {
+        let Some(domain) = value.non_empty_string() else { continue };
+        let domain = domain.to_ascii_lowercase();
+        let stars = domain.matches('*').count();
+        let at_end = domain.starts_with('*') || domain.ends_with('*');
+        if stars > 1 || stars == 1 && !at_end {
+            value.error("a wildcard is one \"*\" at the beginning or the end");
+        }
+        if !taken.insert(domain.clone()) {
+            value.error(format!("the domain \"{domain}\" is in the table twice"));
+        }
+        domains.push(domain);
+    }
+    domains
+}
+
+fn read_buffer_limit(message: &Message<'_>) -> Option<usize> {
+    let both = ["request_body_buffer_limit", "per_request_buffer_limit_bytes"];
+    let (_, value) = message.one_of(&both)?;
+    usize::try_from(value.integer(0..=i64::MAX)?).ok()
+}
+
+fn read_route(
+    value: &Value<'_>,
+    table: &Table<'_>,
+    virtual_host: &Level,
+    virtual_host_buffer_limit: Option<usize>,
+) -> Option<Route> {
+    let message = value.message(&ROUTE)?;
+    let level = read_level(&message, table.filters, table.scope);
+    let levels = [&table.level, virtual_host, &level];
+    let route_match = message.required("match").and_then(|value| read_route_match(&value));
+    let action = message
+        .required_one_of(&["route", "redirect", "direct_response", "non_forwarding_action"])
+        .and_then(|(kind, value)| read_action(kind, &value, table, &levels));
+    let headers = read_header_mutations(&message);
+    let buffer_limit = read_buffer_limit(&message).or(virtual_host_buffer_limit);
+    Some(Route {
+        name: message.string("name"),
+        route_match: route_match?,
+        action: action?,
+        headers,
+        filters: fold(table.filters, &levels),
+        request_body_buffer_limit: buffer_limit,
+    })
+}
+
+fn read_action(kind: &str, value: &Value<'_>, table: &Table<'_>, levels: &[&Level]) -> Option<Action> {
+    Some(match kind {
+        "route" => Action::Route(Box::new(read_route_action(value, table, levels)?)),
+        "redirect" => Action::Redirect(Box::new(read_redirect(value)?)),
+        "direct_response" => Action::DirectResponse(read_direct_response(value, table)?),
+        _ => {
+            value.message(&NON_FORWARDING_ACTION)?;
+            Action::NonForwarding
+        }
+    })
+}

@@ -1,0 +1,168 @@
+//! Forwarding to clusters.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tollgate_model::route::{ClusterSpecifier, HostRewrite, PathRewrite, RouteAction};
+
+use super::{
+    Table,
+    schema::{REGEX_MATCH_AND_SUBSTITUTE, ROUTE_ACTION, UPGRADE_CONFIG},
+    weighted::read_weighted_clusters,
+};
+use crate::{
+    envoy::{
+        header::read_header_name,
+        matchers::{REGEX_MATCHER, read_matched_header, regex_problem},
+        per_route::Level,
+    },
+    protobuf::{Enumeration, Message, Value},
+};
+
+static CLUSTER_NOT_FOUND_RESPONSE_CODE: Enumeration<StatusCode> = Enumeration {
+    values: &[
+        ("SERVICE_UNAVAILABLE", 0, Some(StatusCode::SERVICE_UNAVAILABLE)),
+        ("NOT_FOUND", 1, Some(StatusCode::NOT_FOUND)),
+        ("INTERNAL_SERVER_ERROR", 2, Some(StatusCode::INTERNAL_SERVER_ERROR)),
+    ],
+};
+
+pub(super) fn read_route_action(
+    value: &Value<'_>,
+    table: &Table<'_>,
+    levels: &[&Level],
+) -> Option<RouteAction> {
+    let message = value.message(&ROUTE_ACTION)?;
+    let cluster = message
+        .required_one_of(&["cluster", "cluster_header", "weighted_clusters"])
+        .and_then(|(kind, value)| read_cluster_specifier(kind, &value, table, levels));
+    let idle_timeout = message.get("idle_timeout").map(|_| message.timeout("idle_timeout", None));
+    Some(RouteAction {
+        cluster_not_found_response_code: message.enumeration(
+            "cluster_not_found_response_code",
+            &CLUSTER_NOT_FOUND_RESPONSE_CODE,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
+        path_rewrite: read_path_rewrite(&message),
+        host_rewrite: read_host_rewrite(&message),
+        append_x_forwarded_host: message.boolean("append_x_forwarded_host", false),
+        timeout: message.timeout("timeout", Some(Duration::from_secs(15))),
+        idle_timeout,
+        upgrade_configs: read_upgrade_configs(&message),
+        cluster: cluster?,
+    })
+}
+
+fn read_cluster_specifier(
+    kind: &str,
+    value: &Value<'_>,
+    table: &Table<'_>,
+    levels: &[&Level],
+) -> Option<ClusterSpecifier> {
+    Some(match kind {
+        "cluster" => {
+            let name = value.non_empty_string()?;
+            table.check_cluster(value, &name);
+            ClusterSpecifier::Cluster(name)
+        }
+        "cluster_header" => ClusterSpecifier::ClusterHeader(read_matched_header(value)?),
+        _ => ClusterSpecifier::WeightedClusters(read_weighted_clusters(value, table, levels)?),
+    })
+}
+
+fn read_path_rewrite(message: &Message<'_>) -> Option<PathRewrite> {
+    // Envoy takes the two for one oneof when both are given with content.
+    let (kind, value) = message.one_of(&["prefix_rewrite", "regex_rewrite"])?;
+    if kind == "prefix_rewrite" {
+        return value.string().filter(|prefix| !prefix.is_empty()).map(PathRewrite::Prefix);
+    }
+    let rewrite = value.message(&REGEX_MATCH_AND_SUBSTITUTE)?;
+    let pattern = rewrite.required("pattern").and_then(|pattern| read_pattern(&pattern));
+    let substitution = match rewrite.get("substitution") {
+        None => String::new(),
+        Some(value) => {
+            let text = value.string()?;
+            translate_substitution(&text, pattern.as_ref().map_or(9, regex::Regex::captures_len)).or_else(
+                || {
+                    value.error(
+                        "a backslash stands before a group that exists (\\0 to \\9) or another backslash",
+                    );
+                    None
+                },
+            )?
+        }
+    };
+    Some(PathRewrite::Regex { pattern: pattern?, substitution })
+}
+
+fn read_pattern(value: &Value<'_>) -> Option<regex::Regex> {
+    let pattern = value.message(&REGEX_MATCHER)?.required("regex")?;
+    let text = pattern.non_empty_string()?;
+    match regex::RegexBuilder::new(&text).size_limit(1 << 20).build() {
+        Ok(regex) => Some(regex),
+        Err(error) => {
+            pattern.error(format!("not a regular expression: {}", regex_problem(&error)));
+            None
+        }
+    }
+}
+
+/// From RE2's notation of groups (`\1`) to the library's (`${1}`).
+fn translate_substitution(text: &str, groups: usize) -> Option<String> {
+    let mut translated = String::new();
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '$' => translated.push_str("$$"),
+            '\\' => match letters.next()? {
+                '\\' => translated.push('\\'),
+                digit => {
+                    let group = digit.to_digit(10).filter(|group| (*group as usize) < groups)?;
+                    translated.push_str(&format!("${{{group}}}"));
+                }
+            },
+            other => translated.push(other),
+        }
+    }
+    Some(translated)
+}
+
+fn read_host_rewrite(message: &Message<'_>) -> Option<HostRewrite> {
+    let (kind, value) =
+        message.one_of(&["host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header"])?;
+    match kind {
+        "host_rewrite_literal" => value.string().filter(|host| !host.is_empty()).map(HostRewrite::Literal),
+        "auto_host_rewrite" => value.boolean()?.then_some(HostRewrite::Auto),
+        _ => Some(HostRewrite::Header(read_header_name(&value, false)?.to_string())),
+    }
+}
+
+fn read_upgrade_configs(message: &Message<'_>) -> Vec<(String, bool)> {
+    let mut configs: Vec<(String, bool)> = Vec::new();
+    for value in message.list("upgrade_configs") {
+        let Some(config) = value.message(&UPGRADE_CONFIG) else { continue };
+        let upgrade_type = config.required_string("upgrade_type").to_ascii_lowercase();
+        if upgrade_type == "connect" || upgrade_type == "connect-udp" {
+            value.error(format!("the upgrade type \"{upgrade_type}\" is not supported"));
+        }
+        if configs.iter().any(|(known, _)| *known == upgrade_type) {
+            value.error(format!("the upgrade type \"{upgrade_type}\" is given twice"));
+        }
+        configs.push((upgrade_type, config.boolean("enabled", true)));
+    }
+    configs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::translate_substitution;
+
+    #[test]
+    fn groups_are_translated() {
+        assert_eq!(translate_substitution(r"/\1/x$\\", 2).as_deref(), Some(r"/${1}/x$$\"));
+        assert_eq!(translate_substitution(r"\0", 1).as_deref(), Some("${0}"));
+        assert_eq!(translate_substitution(r"\2", 2), None);
+        assert_eq!(translate_substitution(r"\", 2), None);
+        assert_eq!(translate_substitution(r"\a", 2), None);
+    }
+}

@@ -1,0 +1,289 @@
+//! The messages of route tables.
+
+use crate::protobuf::{Schema, no_effect, read, refused};
+
+const ADD_REQUEST: &str = "Headers added to requests.";
+const REMOVE_REQUEST: &str = "Headers removed from requests.";
+const ADD_RESPONSE: &str = "Headers added to responses.";
+const REMOVE_RESPONSE: &str = "Headers removed from responses.";
+const PER_FILTER: &str = "What is different for a filter, by the filter's name.";
+const NO_METADATA: &str = "nothing reads it";
+const NO_RETRIES: &str = "requests are only tried again when the connection could not be made";
+const NO_MIRRORS: &str = "requests cannot be mirrored";
+const NO_VIRTUAL_CLUSTERS: &str = "metrics are kept by route";
+
+/// The schemas of route tables, for the documentation.
+pub(in crate::envoy) static SCHEMAS: [&Schema; 13] = [
+    &ROUTE_CONFIGURATION,
+    &VIRTUAL_HOST,
+    &ROUTE,
+    &ROUTE_MATCH,
+    &GRPC_ROUTE_MATCH_OPTIONS,
+    &ROUTE_ACTION,
+    &REGEX_MATCH_AND_SUBSTITUTE,
+    &UPGRADE_CONFIG,
+    &WEIGHTED_CLUSTER,
+    &CLUSTER_WEIGHT,
+    &REDIRECT_ACTION,
+    &DIRECT_RESPONSE_ACTION,
+    &NON_FORWARDING_ACTION,
+];
+
+pub(super) static ROUTE_CONFIGURATION: Schema = Schema {
+    name: "envoy.config.route.v3.RouteConfiguration",
+    fields: &[
+        read("name", "", "Name of the table."),
+        read("virtual_hosts", "[]", "Routes by host name."),
+        read("request_headers_to_add", "[]", ADD_REQUEST),
+        read("request_headers_to_remove", "[]", REMOVE_REQUEST),
+        read("response_headers_to_add", "[]", ADD_RESPONSE),
+        read("response_headers_to_remove", "[]", REMOVE_RESPONSE),
+        read(
+            "most_specific_header_mutations_wins",
+            "false",
+            "Header changes of routes come after those of their virtual host and table, not before.",
+        ),
+        read(
+            "validate_clusters",
+            "true",
+            "A route to a cluster that does not exist is an error, not a warning.",
+        ),
+        read("max_direct_response_body_size_bytes", "4096", "Largest body of a direct response, bytes."),
+        read("ignore_port_in_host_matching", "false", "Compare host names without their port."),
+        read("typed_per_filter_config", "{}", PER_FILTER),
+        no_effect("metadata", NO_METADATA),
+        refused("vhds", "write the virtual hosts into virtual_hosts"),
+        refused("cluster_specifier_plugins", "name clusters in the routes"),
+        refused("request_mirror_policies", NO_MIRRORS),
+        refused("internal_only_headers", "use request_headers_to_remove"),
+    ],
+    unsupported: &["vhost_header", "ignore_path_parameters_in_path_matching", "route_specifiers"],
+};
+
+pub(super) static VIRTUAL_HOST: Schema = Schema {
+    name: "envoy.config.route.v3.VirtualHost",
+    fields: &[
+        read("name", "", "Unique name. Required."),
+        read(
+            "domains",
+            "",
+            "Host names: exact, `*.suffix`, `*-suffix`, `prefix.*` or `*`; each once in a table. Required.",
+        ),
+        read("routes", "[]", "Tried in order, the first match wins."),
+        read("request_headers_to_add", "[]", ADD_REQUEST),
+        read("request_headers_to_remove", "[]", REMOVE_REQUEST),
+        read("response_headers_to_add", "[]", ADD_RESPONSE),
+        read("response_headers_to_remove", "[]", REMOVE_RESPONSE),
+        read("typed_per_filter_config", "{}", PER_FILTER),
+        read("request_body_buffer_limit", "the listener's", "Limit of buffered request bodies, bytes."),
+        read("per_request_buffer_limit_bytes", "the listener's", "Old form of request_body_buffer_limit."),
+        no_effect("virtual_clusters", NO_VIRTUAL_CLUSTERS),
+        no_effect("rate_limits", "there is no rate limit filter that would read it"),
+        no_effect("metadata", NO_METADATA),
+        refused("matcher", "use routes"),
+        refused("cors", "there is no CORS filter"),
+        refused("require_tls", "use a route with redirect.https_redirect"),
+        refused("retry_policy", NO_RETRIES),
+        refused("request_mirror_policies", NO_MIRRORS),
+    ],
+    unsupported: &[
+        "include_request_attempt_count",
+        "include_attempt_count_in_response",
+        "retry_policy_typed_config",
+        "hedge_policy",
+        "include_is_timeout_retry_header",
+        "route_specifiers",
+    ],
+};
+
+pub(super) static ROUTE: Schema = Schema {
+    name: "envoy.config.route.v3.Route",
+    fields: &[
+        read("name", "", "Name of the route."),
+        read("match", "", "When it applies. Required."),
+        read("route", "", "Forward to a cluster. One of the four actions is required."),
+        read("redirect", "", "Answer with a redirect."),
+        read("direct_response", "", "Answer directly."),
+        read("non_forwarding_action", "", "Nothing of its own, for filters that always answer."),
+        read("request_headers_to_add", "[]", ADD_REQUEST),
+        read("request_headers_to_remove", "[]", REMOVE_REQUEST),
+        read("response_headers_to_add", "[]", ADD_RESPONSE),
+        read("response_headers_to_remove", "[]", REMOVE_RESPONSE),
+        read("typed_per_filter_config", "{}", PER_FILTER),
+        read("request_body_buffer_limit", "the virtual host's", "Limit of buffered request bodies, bytes."),
+        read(
+            "per_request_buffer_limit_bytes",
+            "the virtual host's",
+            "Old form of request_body_buffer_limit.",
+        ),
+        no_effect("decorator", "no spans are exported"),
+        no_effect("tracing", "no spans are exported"),
+        no_effect("stat_prefix", "metrics are kept by the name of the route"),
+        no_effect("metadata", NO_METADATA),
+        refused("filter_action", "use route, redirect, direct_response or non_forwarding_action"),
+    ],
+    unsupported: &["route_specifiers"],
+};
+
+pub(super) static ROUTE_MATCH: Schema = Schema {
+    name: "envoy.config.route.v3.RouteMatch",
+    fields: &[
+        read("prefix", "", "The path begins with this. One of the four path conditions is required."),
+        read("path", "", "The path is this."),
+        read("path_separated_prefix", "", "The path is this, or begins with this and a slash."),
+        read("safe_regex", "", "The whole path matches."),
+        read("case_sensitive", "true", "Compare the path case-sensitively; not for safe_regex."),
+        read("headers", "[]", "Conditions on headers; all have to hold."),
+        read("query_parameters", "[]", "Conditions on query parameters; all have to hold."),
+        read("grpc", "", "Only gRPC requests."),
+        refused("runtime_fraction", "use weighted_clusters"),
+        refused("connect_matcher", "CONNECT is not served"),
+        refused("path_match_policy", "use prefix, path or safe_regex"),
+        refused("cookies", "match the cookie header in headers"),
+        refused("tls_context", "use filter chains with a client certificate of their own"),
+        refused("dynamic_metadata", "match headers"),
+        refused("filter_state", "match headers"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static GRPC_ROUTE_MATCH_OPTIONS: Schema =
+    Schema { name: "envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions", fields: &[], unsupported: &[] };
+
+pub(super) static NON_FORWARDING_ACTION: Schema =
+    Schema { name: "envoy.config.route.v3.NonForwardingAction", fields: &[], unsupported: &[] };
+
+pub(super) static ROUTE_ACTION: Schema = Schema {
+    name: "envoy.config.route.v3.RouteAction",
+    fields: &[
+        read("cluster", "", "The cluster. One of the three ways to name it is required."),
+        read("cluster_header", "", "The request header that names the cluster."),
+        read("weighted_clusters", "", "Several clusters, each with its share."),
+        read(
+            "cluster_not_found_response_code",
+            "SERVICE_UNAVAILABLE",
+            "Reply when the cluster does not exist: SERVICE_UNAVAILABLE, NOT_FOUND, INTERNAL_SERVER_ERROR.",
+        ),
+        read("prefix_rewrite", "", "Replaces the prefix or path that matched."),
+        read("regex_rewrite", "", "Replaces what matches in the path."),
+        read("host_rewrite_literal", "", "Replaces the host."),
+        read("auto_host_rewrite", "false", "The host becomes the endpoint's host name."),
+        read("host_rewrite_header", "", "The host becomes the value of this request header."),
+        read(
+            "append_x_forwarded_host",
+            "false",
+            "Add the original host to `x-forwarded-host` when it is replaced.",
+        ),
+        read("timeout", "15s", "From the end of the request to the end of the response; 0 = no limit."),
+        read(
+            "idle_timeout",
+            "the connection manager's",
+            "A stream without progress ends after this; 0 = never.",
+        ),
+        read("upgrade_configs", "the connection manager's", "Upgrades that are allowed here or not."),
+        no_effect("priority", "there are no limits by priority"),
+        no_effect("rate_limits", "there is no rate limit filter that would read it"),
+        no_effect("include_vh_rate_limits", "there is no rate limit filter that would read it"),
+        refused("host_rewrite_path_regex", "use host_rewrite_literal or host_rewrite_header"),
+        refused("retry_policy", NO_RETRIES),
+        refused("request_mirror_policies", NO_MIRRORS),
+        refused("hash_policy", "clusters are balanced without hashing"),
+        refused("metadata_match", "clusters have no subsets"),
+        refused("max_stream_duration", "use timeout"),
+        refused("cluster_specifier_plugin", "name the cluster"),
+        refused("inline_cluster_specifier_plugin", "name the cluster"),
+        refused("internal_redirect_policy", "redirects of upstreams go to the client"),
+        refused("cors", "there is no CORS filter"),
+    ],
+    unsupported: &[
+        "path_rewrite_policy",
+        "path_rewrite",
+        "host_rewrite",
+        "flush_timeout",
+        "early_data_policy",
+        "retry_policy_typed_config",
+        "max_grpc_timeout",
+        "grpc_timeout_offset",
+        "internal_redirect_action",
+        "max_internal_redirects",
+        "hedge_policy",
+    ],
+};
+
+pub(super) static REGEX_MATCH_AND_SUBSTITUTE: Schema = Schema {
+    name: "envoy.type.matcher.v3.RegexMatchAndSubstitute",
+    fields: &[
+        read("pattern", "", "What is replaced, everywhere in the path. Required."),
+        read("substitution", "", "What it becomes; `\\1` is the first group."),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static UPGRADE_CONFIG: Schema = Schema {
+    name: "envoy.config.route.v3.RouteAction.UpgradeConfig",
+    fields: &[
+        read("upgrade_type", "", "Value of the `upgrade` header, case ignored. Required."),
+        read("enabled", "true", "Whether it is allowed."),
+        refused("connect_config", "CONNECT is not served"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static WEIGHTED_CLUSTER: Schema = Schema {
+    name: "envoy.config.route.v3.WeightedCluster",
+    fields: &[
+        read("clusters", "", "The shares. Required."),
+        no_effect("total_weight", "as in Envoy, the sum of the weights counts"),
+        no_effect("runtime_key_prefix", "weights do not change at run time"),
+        refused("header_name", "the choice is random"),
+        refused("use_hash_policy", "the choice is random"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static CLUSTER_WEIGHT: Schema = Schema {
+    name: "envoy.config.route.v3.WeightedCluster.ClusterWeight",
+    fields: &[
+        read("name", "", "The cluster. Required."),
+        read("weight", "0", "Share of the requests, against the sum of all weights."),
+        read("request_headers_to_add", "[]", ADD_REQUEST),
+        read("request_headers_to_remove", "[]", REMOVE_REQUEST),
+        read("response_headers_to_add", "[]", ADD_RESPONSE),
+        read("response_headers_to_remove", "[]", REMOVE_RESPONSE),
+        read("typed_per_filter_config", "{}", PER_FILTER),
+        read("host_rewrite_literal", "", "Replaces the host."),
+        refused("cluster_header", "use cluster_header of the route"),
+        refused("metadata_match", "clusters have no subsets"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static REDIRECT_ACTION: Schema = Schema {
+    name: "envoy.config.route.v3.RedirectAction",
+    fields: &[
+        read("https_redirect", "false", "The scheme becomes https."),
+        read("scheme_redirect", "the request's", "New scheme."),
+        read("host_redirect", "the request's", "New host."),
+        read("port_redirect", "the request's", "New port."),
+        read("path_redirect", "the request's", "New path, with a query of its own or not."),
+        read("prefix_rewrite", "", "Replaces the prefix or path that matched."),
+        read(
+            "response_code",
+            "MOVED_PERMANENTLY",
+            "MOVED_PERMANENTLY, FOUND, SEE_OTHER, TEMPORARY_REDIRECT or PERMANENT_REDIRECT.",
+        ),
+        read("strip_query", "false", "Leave the query out."),
+        refused("regex_rewrite", "use path_redirect or prefix_rewrite"),
+    ],
+    unsupported: &["path_rewrite"],
+};
+
+pub(super) static DIRECT_RESPONSE_ACTION: Schema = Schema {
+    name: "envoy.config.route.v3.DirectResponseAction",
+    fields: &[
+        read("status", "", "Status, 200 to 599. Required."),
+        read("body", "", "Body, at most `max_direct_response_body_size_bytes`."),
+        refused("body_format", "use body"),
+    ],
+    unsupported: &[],
+};

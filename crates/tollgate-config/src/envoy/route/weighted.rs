@@ -1,0 +1,52 @@
+//! Several clusters for one route.
+
+use tollgate_model::route::WeightedCluster;
+
+use super::{
+    Table,
+    schema::{CLUSTER_WEIGHT, WEIGHTED_CLUSTER},
+};
+use crate::{
+    envoy::{
+        header::read_header_mutations,
+        per_route::{Level, fold, read_level},
+    },
+    protobuf::Value,
+};
+
+pub(super) fn read_weighted_clusters(
+    value: &Value<'_>,
+    table: &Table<'_>,
+    levels: &[&Level],
+) -> Option<Vec<WeightedCluster>> {
+    let message = value.message(&WEIGHTED_CLUSTER)?;
+    let clusters: Vec<WeightedCluster> = message
+        .list("clusters")
+        .iter()
+        .filter_map(|cluster| read_weighted_cluster(cluster, table, levels))
+        .collect();
+    let total: u64 = clusters.iter().map(|cluster| u64::from(cluster.weight)).sum();
+    if total == 0 {
+        value.error("the sum of the weights must not be zero");
+    } else if total > u64::from(u32::MAX) {
+        value.error(format!("the sum of the weights is {total}; it must be at most {}", u32::MAX));
+    }
+    Some(clusters)
+}
+
+fn read_weighted_cluster(value: &Value<'_>, table: &Table<'_>, levels: &[&Level]) -> Option<WeightedCluster> {
+    let message = value.message(&CLUSTER_WEIGHT)?;
+    let name = message.required("name")?;
+    let text = name.non_empty_string()?;
+    table.check_cluster(&name, &text);
+    let level = read_level(&message, table.filters, table.scope);
+    let mut levels = levels.to_vec();
+    levels.push(&level);
+    Some(WeightedCluster {
+        name: text,
+        weight: message.u32("weight").unwrap_or(0),
+        headers: read_header_mutations(&message),
+        filters: fold(table.filters, &levels),
+        host_rewrite_literal: Some(message.string("host_rewrite_literal")).filter(|host| !host.is_empty()),
+    })
+}

@@ -1,0 +1,108 @@
+//! `layered_runtime`: the keys that change what an exchange does (Z-4).
+
+use crate::protobuf::{Message, Schema, Value, read, refused};
+
+pub(super) static LAYERED_RUNTIME: Schema = Schema {
+    name: "envoy.config.bootstrap.v3.LayeredRuntime",
+    fields: &[read("layers", "[]", "Layers; a later one wins.")],
+    unsupported: &[],
+};
+
+pub(super) static RUNTIME_LAYER: Schema = Schema {
+    name: "envoy.config.bootstrap.v3.RuntimeLayer",
+    fields: &[
+        read("name", "", "Name of the layer, required and unique."),
+        read(
+            "static_layer",
+            "{}",
+            "Keys and values, nested or dotted. `envoy.reloadable_features.ext_proc_fail_close_spurious_resp` and \
+             `envoy.reloadable_features.ext_proc_graceful_grpc_close` work, the other guards of ext_proc are accepted \
+             at their default, and every other key has no effect.",
+        ),
+        read("admin_layer", "", "Accepted when empty: there is nothing to set at run time."),
+        refused("disk_layer", "use static_layer"),
+        refused("rtds_layer", "use static_layer"),
+    ],
+    unsupported: &[],
+};
+
+/// Runtime keys.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Runtime {
+    /// `envoy.reloadable_features.ext_proc_fail_close_spurious_resp` (F-14).
+    pub(super) fail_close_spurious_response: bool,
+    /// `envoy.reloadable_features.ext_proc_graceful_grpc_close` (L-5).
+    pub(super) graceful_grpc_close: bool,
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self { fail_close_spurious_response: true, graceful_grpc_close: true }
+    }
+}
+
+/// Guards of ext_proc that describe how Envoy does it, with their defaults.
+const FIXED_GUARDS: [(&str, bool); 4] = [
+    ("ext_proc_stream_close_optimization", true),
+    ("ext_proc_inject_data_with_state_update", true),
+    ("ext_proc_return_stop_iteration", true),
+    ("ext_proc_report_client_creation_error", true),
+];
+
+pub(super) fn read_runtime(bootstrap: &Message<'_>) -> Runtime {
+    let mut runtime = Runtime::default();
+    let Some(layered) = bootstrap.message("layered_runtime", &LAYERED_RUNTIME) else { return runtime };
+    let mut names = Vec::new();
+    for layer in layered.list("layers") {
+        let Some(layer) = layer.message(&RUNTIME_LAYER) else { continue };
+        let name = layer.required_string("name");
+        if !name.is_empty() && names.contains(&name) {
+            layer.value().error(format!("there are two layers named \"{name}\""));
+        }
+        names.push(name);
+        match layer.required_one_of(&["static_layer", "admin_layer"]) {
+            Some(("static_layer", value)) => read_keys(&value, "", &mut runtime),
+            Some((_, value)) if !value.is_empty_message() => value.error("expected {}"),
+            _ => {}
+        }
+    }
+    runtime
+}
+
+/// Reads keys, which may be nested: `{a: {b: 1}}` is `a.b`.
+fn read_keys(value: &Value<'_>, prefix: &str, runtime: &mut Runtime) {
+    for (key, value) in value.map() {
+        let key = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
+        if value.is_mapping() {
+            read_keys(&value, &key, runtime);
+            continue;
+        }
+        let Some(guard) = key.strip_prefix("envoy.reloadable_features.") else {
+            no_effect(&value, &key);
+            continue;
+        };
+        match guard {
+            "ext_proc_fail_close_spurious_resp" => {
+                runtime.fail_close_spurious_response = value.boolean().unwrap_or(true);
+            }
+            "ext_proc_graceful_grpc_close" => {
+                runtime.graceful_grpc_close = value.boolean().unwrap_or(true);
+            }
+            _ => match FIXED_GUARDS.iter().find(|(name, _)| *name == guard) {
+                Some((_, default)) => {
+                    if value.boolean().is_some_and(|wanted| wanted != *default) {
+                        value.error_with_help(
+                            format!("\"{key}\" cannot be changed"),
+                            format!("only its default, {default}, is supported"),
+                        );
+                    }
+                }
+                None => no_effect(&value, &key),
+            },
+        }
+    }
+}
+
+fn no_effect(value: &Value<'_>, key: &str) {
+    value.no_effect(format!("the runtime key \"{key}\""), "no setting here depends on it");
+}

@@ -1,0 +1,23 @@
+//! What the whole bootstrap says, for the parts that refer to it.
+
+use std::collections::HashMap;
+
+use super::runtime::Runtime;
+
+/// What the whole bootstrap says.
+pub(super) struct Scope {
+    /// `header_prefix`, without the trailing dash.
+    pub(super) header_prefix: String,
+    /// Runtime keys.
+    pub(super) runtime: Runtime,
+    /// Clusters by name.
+    pub(super) clusters: HashMap<String, ClusterFacts>,
+}
+
+/// What others want to know about a cluster.
+pub(super) struct ClusterFacts {
+    /// HTTP/2 is spoken with it.
+    pub(super) http2: bool,
+    /// `host:port` of its first endpoint, if it has a TCP address.
+    pub(super) first_endpoint: Option<String>,
+}

@@ -1,0 +1,47 @@
+//! Enums: by name or number (1.3).
+
+use super::Value;
+use crate::{suggestion::nearest, yaml::Content};
+
+/// The values of an enum. A value without counterpart exists in Envoy and is refused.
+pub(crate) struct Enumeration<T: 'static> {
+    pub(crate) values: &'static [(&'static str, i64, Option<T>)],
+}
+
+impl<T: Copy> Enumeration<T> {
+    pub(super) fn read(&self, value: &Value<'_>) -> Option<T> {
+        let found = match &value.node.content {
+            Content::Plain(text) | Content::Quoted(text) => {
+                let number = text.parse::<i64>().ok();
+                self.values.iter().find(|(name, index, _)| name == text || Some(*index) == number)
+            }
+            _ => return value.expected(&format!("one of {}", self.supported())),
+        };
+        match found {
+            Some((_, _, Some(found))) => Some(*found),
+            Some((name, _, None)) => {
+                value.error_with_help(
+                    format!("\"{name}\" is not supported"),
+                    format!("supported: {}", self.supported()),
+                );
+                None
+            }
+            None => {
+                let text = value.node.content.describe();
+                let names = self.values.iter().map(|(name, ..)| *name);
+                let help = match nearest(text.trim_matches('"'), names) {
+                    Some(name) => format!("did you mean \"{name}\"?"),
+                    None => format!("supported: {}", self.supported()),
+                };
+                value.error_with_help(format!("unknown value {text}"), help);
+                None
+            }
+        }
+    }
+
+    fn supported(&self) -> String {
+        let names: Vec<&str> =
+            self.values.iter().filter(|(_, _, value)| value.is_some()).map(|(name, ..)| *name).collect();
+        names.join(", ")
+    }
+}

@@ -1,0 +1,221 @@
+//! A message with its fields.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{Enumeration, Schema, Value, schema::Support};
+use crate::{
+    Severity,
+    suggestion::nearest,
+    yaml::{Content, Entry},
+};
+
+/// A message: what it says was checked against its schema.
+pub(crate) struct Message<'a> {
+    value: Value<'a>,
+    schema: &'static Schema,
+    fields: BTreeMap<&'static str, &'a Entry>,
+}
+
+impl<'a> Message<'a> {
+    pub(super) fn open(value: Value<'a>, schema: &'static Schema) -> Option<Self> {
+        let Content::Mapping(entries) = &value.node.content else { return value.expected("a mapping") };
+        let mut message = Self { value, schema, fields: BTreeMap::new() };
+        for entry in entries {
+            message.take(entry);
+        }
+        Some(message)
+    }
+
+    /// Sorts a field in: read, without effect, refused or unknown.
+    fn take(&mut self, entry: &'a Entry) {
+        if self.value.in_any && entry.key == "@type" {
+            return;
+        }
+        let Some(name) = self.schema.names().find(|name| is_spelling(name, &entry.key)) else {
+            return self.unknown(entry);
+        };
+        if entry.value.content == Content::Null {
+            return;
+        }
+        let report = |severity, message, help: &str| {
+            let help = (!help.is_empty()).then(|| help.to_owned());
+            let path = self.path_of(&entry.key);
+            self.value.context.report.add(severity, entry.key_location, &path, message, help);
+        };
+        match self.schema.field(name) {
+            None => report(Severity::Error, format!("\"{name}\" is not supported"), ""),
+            Some(field) => match field.support {
+                Support::Read => {
+                    if let Some(first) = self.fields.insert(name, entry) {
+                        let message = format!("\"{}\" and \"{}\" are the same field", first.key, entry.key);
+                        let path = self.path_of(&entry.key);
+                        let help = Some("remove one of them".to_owned());
+                        self.value.context.report.add(
+                            Severity::Error,
+                            entry.key_location,
+                            &path,
+                            message,
+                            help,
+                        );
+                    }
+                }
+                Support::NoEffect if self.value.context.options.strict => {
+                    report(
+                        Severity::Error,
+                        format!("\"{name}\" has no effect (refused by strict)"),
+                        field.note,
+                    );
+                }
+                Support::NoEffect => {
+                    report(Severity::Info, format!("\"{name}\" has no effect"), field.note);
+                }
+                Support::Refused => {
+                    report(Severity::Error, format!("\"{name}\" is not supported"), field.note);
+                }
+            },
+        }
+    }
+
+    fn unknown(&self, entry: &Entry) {
+        let help = nearest(&entry.key, self.schema.names()).map(|name| format!("did you mean \"{name}\"?"));
+        let short = self.schema.name.rsplit('.').next().unwrap_or(self.schema.name);
+        self.value.context.report.add(
+            Severity::Error,
+            entry.key_location,
+            &self.path_of(&entry.key),
+            format!("unknown field \"{}\" in {short}", entry.key),
+            help,
+        );
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.value.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.value.path) }
+    }
+
+    /// The message itself, to report about it as a whole.
+    pub(crate) fn value(&self) -> &Value<'a> {
+        &self.value
+    }
+
+    /// A field that is present.
+    pub(crate) fn get(&self, name: &'static str) -> Option<Value<'a>> {
+        debug_assert!(
+            self.schema.read_names().any(|read| read == name),
+            "{} does not list {name} as read",
+            self.schema.name
+        );
+        let entry = self.fields.get(name)?;
+        Some(self.value.child(&entry.value, self.path_of(&entry.key)))
+    }
+
+    /// A field that has to be present.
+    pub(crate) fn required(&self, name: &'static str) -> Option<Value<'a>> {
+        let value = self.get(name);
+        if value.is_none() {
+            self.value.error(format!("\"{name}\" is missing"));
+        }
+        value
+    }
+
+    /// The one member of a oneof that is present.
+    pub(crate) fn one_of(&self, names: &[&'static str]) -> Option<(&'static str, Value<'a>)> {
+        let mut present = names.iter().filter_map(|name| Some((*name, self.get(name)?)));
+        let first = present.next()?;
+        for (name, value) in present {
+            value.error(format!("\"{}\" and \"{name}\" cannot be given together", first.0));
+        }
+        Some(first)
+    }
+
+    /// The one member of a oneof that has to be there.
+    pub(crate) fn required_one_of(&self, names: &[&'static str]) -> Option<(&'static str, Value<'a>)> {
+        let found = self.one_of(names);
+        if found.is_none() {
+            let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+            self.value.error(match names.as_slice() {
+                [one] => format!("{one} is missing"),
+                _ => format!("one of {} is missing", names.join(", ")),
+            });
+        }
+        found
+    }
+
+    /// A string; empty when absent.
+    pub(crate) fn string(&self, name: &'static str) -> String {
+        self.get(name).and_then(|value| value.string()).unwrap_or_default()
+    }
+
+    /// A string that has to be present and not empty; empty when it is not, which is reported.
+    pub(crate) fn required_string(&self, name: &'static str) -> String {
+        self.required(name).and_then(|value| value.non_empty_string()).unwrap_or_default()
+    }
+
+    /// A boolean.
+    pub(crate) fn boolean(&self, name: &'static str, default: bool) -> bool {
+        self.get(name).and_then(|value| value.boolean()).unwrap_or(default)
+    }
+
+    /// A number.
+    pub(crate) fn u32(&self, name: &'static str) -> Option<u32> {
+        self.get(name)?.u32()
+    }
+
+    /// A duration.
+    pub(crate) fn duration(&self, name: &'static str) -> Option<Duration> {
+        self.get(name)?.duration()
+    }
+
+    /// A timeout with a default, where zero means that there is none.
+    pub(crate) fn timeout(&self, name: &'static str, default: Option<Duration>) -> Option<Duration> {
+        match self.get(name) {
+            None => default,
+            Some(value) => value.duration().filter(|duration| !duration.is_zero()),
+        }
+    }
+
+    /// An enum value.
+    pub(crate) fn enumeration<T: Copy>(&self, name: &'static str, values: &Enumeration<T>, default: T) -> T {
+        self.get(name).and_then(|value| value.enumeration(values)).unwrap_or(default)
+    }
+
+    /// The elements of a list; none when it is absent.
+    pub(crate) fn list(&self, name: &'static str) -> Vec<Value<'a>> {
+        self.get(name).map(|value| value.list()).unwrap_or_default()
+    }
+
+    /// A list of strings.
+    pub(crate) fn strings(&self, name: &'static str) -> Vec<String> {
+        self.list(name).iter().filter_map(Value::string).collect()
+    }
+
+    /// The entries of a map; none when it is absent.
+    pub(crate) fn map(&self, name: &'static str) -> Vec<(&'a str, Value<'a>)> {
+        self.get(name).map(|value| value.map()).unwrap_or_default()
+    }
+
+    /// A message.
+    pub(crate) fn message(&self, name: &'static str, schema: &'static Schema) -> Option<Self> {
+        self.get(name)?.message(schema)
+    }
+}
+
+/// Whether `key` names the field, in snake_case or lowerCamelCase.
+fn is_spelling(name: &str, key: &str) -> bool {
+    if name == key {
+        return true;
+    }
+    let mut upper = false;
+    let mut key = key.chars();
+    for letter in name.chars() {
+        if letter == '_' {
+            upper = true;
+            continue;
+        }
+        let expected = if upper { letter.to_ascii_uppercase() } else { letter };
+        upper = false;
+        if key.next() != Some(expected) {
+            return false;
+        }
+    }
+    key.next().is_none()
+}

@@ -1,0 +1,67 @@
+//! Which fields of a message are read, and what is said about the others.
+
+/// A message type of the Envoy API, as far as it is known here.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    /// Full name of the type.
+    pub(crate) name: &'static str,
+    /// The fields there is something to say about.
+    pub(crate) fields: &'static [Field],
+    /// Further fields that exist in Envoy's API and are refused.
+    pub(crate) unsupported: &'static [&'static str],
+}
+
+/// A field of a message.
+#[derive(Debug)]
+pub(crate) struct Field {
+    /// Name in snake_case.
+    pub(crate) name: &'static str,
+    /// What happens to it.
+    pub(crate) support: Support,
+    /// What it does; why it has no effect; what to use instead.
+    pub(crate) note: &'static str,
+    /// Value when it is absent, for the documentation.
+    pub(crate) default: &'static str,
+}
+
+/// What happens to a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Support {
+    /// It is read and works.
+    Read,
+    /// It is accepted and said to have no effect; refused when strict.
+    NoEffect,
+    /// It is refused.
+    Refused,
+}
+
+/// A field that works.
+pub(crate) const fn read(name: &'static str, default: &'static str, note: &'static str) -> Field {
+    Field { name, support: Support::Read, note, default }
+}
+
+/// A field that is accepted although it has no counterpart; `note` says why that changes nothing for anyone.
+pub(crate) const fn no_effect(name: &'static str, note: &'static str) -> Field {
+    Field { name, support: Support::NoEffect, note, default: "" }
+}
+
+/// A field that is refused; `note` says what to do instead.
+pub(crate) const fn refused(name: &'static str, note: &'static str) -> Field {
+    Field { name, support: Support::Refused, note, default: "" }
+}
+
+impl Schema {
+    pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// Every field name that can be written without being unknown.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.fields.iter().map(|field| field.name).chain(self.unsupported.iter().copied())
+    }
+
+    /// Names of the fields that work.
+    pub(crate) fn read_names(&self) -> impl Iterator<Item = &'static str> {
+        self.fields.iter().filter(|field| field.support == Support::Read).map(|field| field.name)
+    }
+}

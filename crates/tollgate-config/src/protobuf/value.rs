@@ -1,0 +1,232 @@
+//! A value of the tree, and reading it as a type.
+
+use std::{rc::Rc, time::Duration};
+
+use super::{Context, Enumeration, Message, Schema, base64, duration, scalar};
+use crate::{
+    Severity,
+    yaml::{Content, Location, Node},
+};
+
+/// A value of the tree, with its path. It may be absent in the sense of protobuf only inside a list.
+#[derive(Clone)]
+pub(crate) struct Value<'a> {
+    pub(crate) context: Context<'a>,
+    pub(crate) node: &'a Node,
+    pub(crate) path: Rc<str>,
+    /// The content of an `Any`: `@type` is not a field.
+    pub(super) in_any: bool,
+}
+
+impl<'a> Value<'a> {
+    /// The root of a document.
+    pub(crate) fn root(context: Context<'a>, node: &'a Node) -> Self {
+        Self { context, node, path: Rc::from(""), in_any: false }
+    }
+
+    pub(super) fn child(&self, node: &'a Node, path: String) -> Self {
+        Self { context: self.context, node, path: Rc::from(path), in_any: false }
+    }
+
+    pub(crate) fn location(&self) -> Location {
+        self.node.location
+    }
+
+    /// Reports a problem here.
+    pub(crate) fn error(&self, message: impl Into<String>) {
+        self.report(Severity::Error, message, None);
+    }
+
+    /// Reports a problem here, with a way to mend it.
+    pub(crate) fn error_with_help(&self, message: impl Into<String>, help: impl Into<String>) {
+        self.report(Severity::Error, message, Some(help.into()));
+    }
+
+    /// Reports what is accepted and probably not meant.
+    pub(crate) fn warning(&self, message: impl Into<String>, help: impl Into<String>) {
+        self.report(Severity::Warning, message, Some(help.into()));
+    }
+
+    /// Says what is good to know.
+    pub(crate) fn info(&self, message: impl Into<String>) {
+        self.report(Severity::Info, message, None);
+    }
+
+    pub(super) fn report(&self, severity: Severity, message: impl Into<String>, help: Option<String>) {
+        self.context.report.add(severity, self.location(), &self.path, message.into(), help);
+    }
+
+    pub(super) fn expected<T>(&self, what: &str) -> Option<T> {
+        self.error(format!("expected {what}, found {}", self.node.content.describe()));
+        None
+    }
+
+    /// A string. Plain numbers and booleans are none, as in Envoy: they have to be quoted.
+    pub(crate) fn string(&self) -> Option<String> {
+        match &self.node.content {
+            Content::Quoted(text) => Some(text.clone()),
+            Content::Plain(text) => match scalar::resolve(text) {
+                scalar::Plain::Text => Some(text.clone()),
+                scalar::Plain::Bool(_) | scalar::Plain::Integer(_) => {
+                    self.error_with_help(
+                        format!("expected a string, found {text}"),
+                        format!("write it in quotes: \"{text}\""),
+                    );
+                    None
+                }
+            },
+            _ => self.expected("a string"),
+        }
+    }
+
+    /// A string that is not empty.
+    pub(crate) fn non_empty_string(&self) -> Option<String> {
+        let text = self.string()?;
+        if text.is_empty() {
+            self.error("must not be empty");
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A boolean.
+    pub(crate) fn boolean(&self) -> Option<bool> {
+        let found = match &self.node.content {
+            Content::Plain(text) => match scalar::resolve(text) {
+                scalar::Plain::Bool(value) => Some(value),
+                scalar::Plain::Integer(_) => None,
+                scalar::Plain::Text => scalar::boolean_from_string(text),
+            },
+            Content::Quoted(text) => scalar::boolean_from_string(text),
+            _ => None,
+        };
+        found.or_else(|| self.expected("true or false"))
+    }
+
+    /// An integer between two bounds, both included; written as a number or a string.
+    pub(crate) fn integer(&self, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+        let number = match &self.node.content {
+            Content::Plain(text) => match scalar::resolve(text) {
+                scalar::Plain::Integer(number) => Some(i128::from(number)),
+                scalar::Plain::Bool(_) => None,
+                scalar::Plain::Text => scalar::integer_from_string(text),
+            },
+            Content::Quoted(text) => scalar::integer_from_string(text),
+            _ => None,
+        };
+        let Some(number) = number else { return self.expected("a whole number") };
+        match i64::try_from(number) {
+            Ok(number) if range.contains(&number) => Some(number),
+            _ => {
+                self.error(format!("{number} is outside of {}..={}", range.start(), range.end()));
+                None
+            }
+        }
+    }
+
+    /// An integer that fits.
+    pub(crate) fn u32(&self) -> Option<u32> {
+        u32::try_from(self.integer(0..=i64::from(u32::MAX))?).ok()
+    }
+
+    /// A port that can be listened on or connected to.
+    pub(crate) fn port(&self, lowest: u16) -> Option<u16> {
+        u16::try_from(self.integer(i64::from(lowest)..=i64::from(u16::MAX))?).ok()
+    }
+
+    /// A duration, not negative: `0.2s`.
+    pub(crate) fn duration(&self) -> Option<Duration> {
+        let text = match &self.node.content {
+            Content::Plain(text) | Content::Quoted(text) => text,
+            Content::Mapping(_) => return duration::from_message(self),
+            _ => return self.expected("a duration such as \"0.2s\""),
+        };
+        match duration::parse(text) {
+            Ok(duration) => Some(duration),
+            Err(problem) => {
+                self.report(Severity::Error, problem.message, problem.help);
+                None
+            }
+        }
+    }
+
+    /// Base64 in either alphabet.
+    pub(crate) fn bytes(&self) -> Option<Vec<u8>> {
+        let text = self.string()?;
+        base64::decode(&text).or_else(|| {
+            self.error("expected base64");
+            None
+        })
+    }
+
+    /// An enum value, by name or number.
+    pub(crate) fn enumeration<T: Copy>(&self, values: &Enumeration<T>) -> Option<T> {
+        values.read(self)
+    }
+
+    /// The elements of a list. A single value stands for a list of one, as in Envoy.
+    pub(crate) fn list(&self) -> Vec<Self> {
+        match &self.node.content {
+            Content::Sequence(items) => items
+                .iter()
+                .enumerate()
+                .filter_map(|(index, node)| {
+                    let value = self.child(node, format!("{}[{index}]", self.path));
+                    if node.content == Content::Null { value.expected("a value") } else { Some(value) }
+                })
+                .collect(),
+            _ => vec![self.clone()],
+        }
+    }
+
+    /// The entries of a map; the key comes with its location.
+    pub(crate) fn map(&self) -> Vec<(&'a str, Self)> {
+        match &self.node.content {
+            Content::Mapping(entries) => entries
+                .iter()
+                .filter(|entry| entry.value.content != Content::Null)
+                .map(|entry| {
+                    (
+                        entry.key.as_str(),
+                        self.child(&entry.value, format!("{}[\"{}\"]", self.path, entry.key)),
+                    )
+                })
+                .collect(),
+            _ => {
+                let _: Option<()> = self.expected("a mapping");
+                Vec::new()
+            }
+        }
+    }
+
+    /// A message.
+    pub(crate) fn message(&self, schema: &'static Schema) -> Option<Message<'a>> {
+        Message::open(self.clone(), schema)
+    }
+
+    /// Says that something accepted has no effect, and why; strict refuses it.
+    pub(crate) fn no_effect(&self, what: impl std::fmt::Display, why: &str) {
+        let help = Some(why.to_owned());
+        if self.context.options.strict {
+            self.report(Severity::Error, format!("{what} has no effect (refused by strict)"), help);
+        } else {
+            self.report(Severity::Info, format!("{what} has no effect"), help);
+        }
+    }
+
+    /// Whether this looks like a Kubernetes object (EN-1).
+    pub(crate) fn is_kubernetes_object(&self) -> bool {
+        let Content::Mapping(entries) = &self.node.content else { return false };
+        ["apiVersion", "kind"].iter().all(|key| entries.iter().any(|entry| entry.key == *key))
+    }
+
+    /// Whether this is a mapping.
+    pub(crate) fn is_mapping(&self) -> bool {
+        matches!(&self.node.content, Content::Mapping(_))
+    }
+
+    /// Whether this is a mapping without entries.
+    pub(crate) fn is_empty_message(&self) -> bool {
+        matches!(&self.node.content, Content::Mapping(entries) if entries.is_empty())
+    }
+}
