@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     connect::{ConnectError, Connecting},
-    endpoint::{Endpoint, EndpointSettings, UNKNOWN_STREAMS},
+    endpoint::{Endpoint, EndpointSettings},
     io::Coalesced,
     payload::Payload,
     reset::ResetReason,
@@ -68,12 +68,17 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn new(endpoint: Weak<Endpoint>, settings: &EndpointSettings, sender: SendRequest<Payload>) -> Rc<Self> {
+    fn new(
+        endpoint: Weak<Endpoint>,
+        settings: &EndpointSettings,
+        expected: usize,
+        sender: SendRequest<Payload>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             endpoint,
             sender: RefCell::new(Some(sender)),
             streams: Cell::new(0),
-            limit: Cell::new(settings.max_concurrent_streams.min(UNKNOWN_STREAMS)),
+            limit: Cell::new(expected),
             requests_left: Cell::new(settings.max_requests_per_connection.unwrap_or(u32::MAX)),
             retired: Cell::new(false),
             held: Cell::new(0),
@@ -229,12 +234,13 @@ pub(crate) async fn run(endpoint: Weak<Endpoint>, settings: Rc<EndpointSettings>
         Err(error) => return failed(error.into()),
     };
     let (io, flusher) = Coalesced::new(io);
+    let Some(expected) = endpoint.upgrade().map(|endpoint| endpoint.expected_streams()) else { return };
     // Does not wait for the peer: the preface is collected like any other write.
-    let (sender, h2) = match protocol().handshake(io).await {
+    let (sender, h2) = match protocol(expected).handshake(io).await {
         Ok(pair) => pair,
         Err(error) => return failed((&error).into()),
     };
-    let connection = Connection::new(endpoint.clone(), &settings, sender);
+    let connection = Connection::new(endpoint.clone(), &settings, expected, sender);
     let Some(endpoint) = endpoint.upgrade() else { return };
     endpoint.connected(connection.clone());
     drop(endpoint);
@@ -242,7 +248,7 @@ pub(crate) async fn run(endpoint: Weak<Endpoint>, settings: Rc<EndpointSettings>
 }
 
 /// HTTP/2 as it is spoken with processors.
-fn protocol() -> h2::client::Builder {
+fn protocol(expected: usize) -> h2::client::Builder {
     let mut builder = h2::client::Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)
@@ -251,7 +257,7 @@ fn protocol() -> h2::client::Builder {
         .max_frame_size(MAX_FRAME_SIZE)
         .max_header_list_size(MAX_HEADER_LIST_SIZE)
         .max_send_buffer_size(SEND_BUFFER)
-        .initial_max_send_streams(UNKNOWN_STREAMS)
+        .initial_max_send_streams(expected)
         .max_concurrent_reset_streams(RESET_STREAMS)
         .max_local_error_reset_streams(None)
         .enable_push(false);

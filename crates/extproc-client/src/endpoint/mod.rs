@@ -190,6 +190,11 @@ impl Endpoint {
         tokio::task::spawn_local(attempt);
     }
 
+    /// Exchanges a new connection takes until its peer has said how many it takes.
+    pub(crate) fn expected_streams(&self) -> usize {
+        self.pool.borrow().expected(&self.settings)
+    }
+
     /// An attempt succeeded.
     pub(crate) fn connected(self: &Rc<Self>, connection: Rc<Connection>) {
         let mut pool = self.pool.borrow_mut();
@@ -245,8 +250,8 @@ impl Drop for Endpoint {
     }
 }
 
-/// Exchanges a peer takes at a time before it has said so.
-pub(crate) const UNKNOWN_STREAMS: usize = 100;
+/// Exchanges a peer that has never said so is believed to take at a time.
+const UNKNOWN_STREAMS: usize = 100;
 
 #[derive(Default)]
 struct Pool {
@@ -260,6 +265,14 @@ struct Pool {
 }
 
 impl Pool {
+    /// Exchanges a new connection is believed to take: what an earlier one took, within reason.
+    fn expected(&self, settings: &EndpointSettings) -> usize {
+        self.learned_streams
+            .unwrap_or(UNKNOWN_STREAMS)
+            .clamp(1, UNKNOWN_STREAMS)
+            .min(settings.max_concurrent_streams.max(1))
+    }
+
     /// A place on the least busy connection.
     fn slot(&mut self) -> Option<Slot> {
         let connection = self

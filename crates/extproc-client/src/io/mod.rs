@@ -2,6 +2,8 @@
 
 mod coalesced;
 mod driven;
+#[cfg(test)]
+mod tests;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
