@@ -39,9 +39,9 @@ pub enum LogFormat {
 #[derive(Debug, Serialize)]
 pub enum JsonFormat {
     /// Object, keys in order of the configuration sorted by name.
-    Object(Vec<(String, JsonFormat)>),
+    Object(Vec<(String, Self)>),
     /// Array.
-    Array(Vec<JsonFormat>),
+    Array(Vec<Self>),
     /// A string with operators; a lone operator keeps its type (number, object, null).
     Format(Format),
     /// A number, boolean or null as written.

@@ -1,7 +1,17 @@
 //! Matchers of strings and headers, as Envoy's `StringMatcher` and `HeaderMatcher`.
 
-use regex::Regex;
+#[cfg(test)]
+mod tests;
+
+use extproc::RequestHeaders;
+use http::HeaderValue;
+use regex::{Regex, bytes};
 use serde::{Serialize, Serializer};
+
+use crate::header::FieldName;
+
+/// Bytes a compiled regular expression may take.
+const REGEX_SIZE_LIMIT: usize = 1 << 20;
 
 /// A test of one string.
 #[derive(Debug, Clone, Serialize)]
@@ -20,13 +30,40 @@ pub enum StringMatcher {
     SafeRegex(FullRegex),
 }
 
+impl StringMatcher {
+    /// Whether `text` passes. Texts are bytes, since header values may be anything.
+    #[must_use]
+    pub fn matches(&self, text: &[u8]) -> bool {
+        match self {
+            Self::Exact(expected) => text == expected.as_bytes(),
+            Self::ExactIgnoreCase(expected) => text.eq_ignore_ascii_case(expected.as_bytes()),
+            Self::Prefix(prefix, ignore_case) => {
+                text.get(..prefix.len()).is_some_and(|start| equal(start, prefix.as_bytes(), *ignore_case))
+            }
+            Self::Suffix(suffix, ignore_case) => {
+                let start = text.len().checked_sub(suffix.len());
+                start.is_some_and(|start| equal(&text[start..], suffix.as_bytes(), *ignore_case))
+            }
+            Self::Contains(part, ignore_case) => {
+                part.is_empty()
+                    || text.windows(part.len()).any(|window| equal(window, part.as_bytes(), *ignore_case))
+            }
+            Self::SafeRegex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+fn equal(left: &[u8], right: &[u8], ignore_case: bool) -> bool {
+    if ignore_case { left.eq_ignore_ascii_case(right) } else { left == right }
+}
+
 /// A regular expression that must match the whole input.
 ///
 /// The pattern is compiled as `^(?:…)$`, so that alternations behave as RE2's full match does.
 #[derive(Debug, Clone)]
 pub struct FullRegex {
     pattern: String,
-    regex: Regex,
+    regex: bytes::Regex,
 }
 
 impl FullRegex {
@@ -35,13 +72,15 @@ impl FullRegex {
     /// # Errors
     /// When the pattern is not valid or its program is too large.
     pub fn new(pattern: &str) -> Result<Self, regex::Error> {
-        let regex = regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(1 << 20).build()?;
-        Ok(Self { pattern: pattern.to_owned(), regex })
+        let compile = |pattern: &str| bytes::RegexBuilder::new(pattern).size_limit(REGEX_SIZE_LIMIT).build();
+        // On its own first: parentheses that do not match could become valid by the wrapping.
+        compile(pattern)?;
+        Ok(Self { pattern: pattern.to_owned(), regex: compile(&format!("^(?:{pattern})$"))? })
     }
 
     /// Whether the whole of `text` matches.
     #[must_use]
-    pub fn is_match(&self, text: &str) -> bool {
+    pub fn is_match(&self, text: &[u8]) -> bool {
         self.regex.is_match(text)
     }
 
@@ -61,13 +100,13 @@ impl Serialize for FullRegex {
 /// A condition on a header.
 #[derive(Debug, Clone, Serialize)]
 pub struct HeaderMatcher {
-    /// Lower-case name; pseudo-headers allowed (`:method`, `:authority`, `:path`, `:scheme`).
-    pub name: String,
-    /// What its value must be; repeated values are joined with a comma.
+    /// Which header.
+    pub name: FieldName,
+    /// What one of its values must be.
     pub value: HeaderValueMatch,
-    /// Negate the result.
+    /// Negate the result: no value may match. A missing header does not match either way, unless presence is asked for.
     pub invert_match: bool,
-    /// A missing header counts as empty instead of failing the match.
+    /// A missing header counts as an empty value.
     pub treat_missing_header_as_empty: bool,
 }
 
@@ -85,6 +124,64 @@ pub enum HeaderValueMatch {
         /// First value behind it.
         end: i64,
     },
+}
+
+impl HeaderMatcher {
+    /// Whether the condition holds for a request.
+    #[must_use]
+    pub fn matches(&self, request: &RequestHeaders) -> bool {
+        match &self.value {
+            HeaderValueMatch::Present(present) => {
+                let is_there =
+                    self.treat_missing_header_as_empty || self.name.first_in_request(request).is_some();
+                (is_there == *present) != self.invert_match
+            }
+            HeaderValueMatch::String(matcher) => self.any_value(request, |value| matcher.matches(value)),
+            HeaderValueMatch::Range { start, end } => self.any_value(request, |value| {
+                integer(value).is_some_and(|number| (*start..*end).contains(&number))
+            }),
+        }
+    }
+
+    /// Whether a value passes, or none if inverted. A missing header does neither.
+    fn any_value(&self, request: &RequestHeaders, test: impl Fn(&[u8]) -> bool) -> bool {
+        let found = match &self.name {
+            FieldName::Field(name) => {
+                let mut values = request.fields.get_all(name).iter().map(HeaderValue::as_bytes).peekable();
+                values.peek().is_some().then(|| values.any(&test))
+            }
+            pseudo => pseudo.first_in_request(request).map(&test),
+        };
+        match found {
+            Some(found) => found != self.invert_match,
+            None => self.treat_missing_header_as_empty && test(b"") != self.invert_match,
+        }
+    }
+}
+
+/// A decimal integer with an optional sign.
+fn integer(text: &[u8]) -> Option<i64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+impl QueryParameterMatcher {
+    /// Whether the condition holds for a query (without `?`). Names and values are compared as they are, nothing is
+    /// decoded; of a repeated parameter the first counts.
+    #[must_use]
+    pub fn matches(&self, query: &[u8]) -> bool {
+        let mut parameters = query.split(|byte| *byte == b'&').map(|parameter| {
+            match parameter.iter().position(|byte| *byte == b'=') {
+                Some(equals) => (&parameter[..equals], &parameter[equals + 1..]),
+                None => (parameter, &b""[..]),
+            }
+        });
+        let value = parameters.find(|(name, _)| *name == self.name.as_bytes()).map(|(_, value)| value);
+        match (&self.value, value) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(matcher), Some(value)) => matcher.matches(value),
+        }
+    }
 }
 
 /// A condition on a query parameter.

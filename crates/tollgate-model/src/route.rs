@@ -3,11 +3,24 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use extproc::RequestHeaders;
 use http::StatusCode;
 use serde::Serialize;
 
+mod cluster_choice;
+mod path_match;
+mod redirect;
+mod rewrite;
+#[cfg(test)]
+mod tests;
+mod virtual_hosts;
+
+pub use self::{
+    cluster_choice::ClusterChoice,
+    virtual_hosts::{DuplicateDomain, VirtualHosts},
+};
 use crate::{
-    header::HeaderMutations,
+    header::{FieldName, HeaderMutations},
     matching::{FullRegex, HeaderMatcher, QueryParameterMatcher},
     processor::FilterOverride,
 };
@@ -18,12 +31,13 @@ pub struct RouteConfiguration {
     /// Name, may be empty.
     pub name: String,
     /// Virtual hosts; their domains are unique across the table. Chosen by EN-10.
-    pub virtual_hosts: Vec<Arc<VirtualHost>>,
+    pub virtual_hosts: VirtualHosts,
     /// Compare hosts without their port.
     pub ignore_port_in_host_matching: bool,
     /// Header changes of the least specific level.
     pub headers: HeaderMutations,
-    /// Apply route before virtual host before table header changes' opposite order, so that the most specific wins.
+    /// Apply header changes of the table before those of the virtual host before those of the route, so that the most
+    /// specific wins. Default false: the other way round. Those of a weighted cluster always come first.
     pub most_specific_header_mutations_wins: bool,
 }
 
@@ -139,8 +153,8 @@ pub struct RouteAction {
 pub enum ClusterSpecifier {
     /// One cluster.
     Cluster(String),
-    /// The cluster named by a request header.
-    ClusterHeader(String),
+    /// The cluster named by the first value of a request header.
+    ClusterHeader(FieldName),
     /// A share each; never empty, total weight above zero.
     WeightedClusters(Vec<WeightedCluster>),
 }
@@ -182,8 +196,8 @@ pub enum HostRewrite {
     Literal(String),
     /// The endpoint's host name (DNS clusters).
     Auto,
-    /// Value of a request header.
-    Header(String),
+    /// First value of a request header; without it nothing is rewritten.
+    Header(FieldName),
 }
 
 /// Answer with a redirect. Unset parts keep the request's.
@@ -221,6 +235,67 @@ pub struct DirectResponse {
     pub status: StatusCode,
     /// Body, may be empty.
     pub body: Bytes,
+}
+
+/// A virtual host and the first of its routes that applies.
+#[derive(Debug, Clone, Copy)]
+pub struct RouteMatchResult<'a> {
+    /// The virtual host.
+    pub virtual_host: &'a Arc<VirtualHost>,
+    /// The route.
+    pub route: &'a Arc<Route>,
+}
+
+impl RouteConfiguration {
+    /// The route of a request: the virtual host by its authority (EN-10), then the first route that applies (EN-11).
+    ///
+    /// The cost does not depend on the number of other virtual hosts.
+    #[must_use]
+    pub fn find(&self, request: &RequestHeaders) -> Option<RouteMatchResult<'_>> {
+        let host = request.authority.as_bytes();
+        let host = if self.ignore_port_in_host_matching { host_without_port(host) } else { host };
+        let virtual_host = self.virtual_hosts.find(host)?;
+        let route = virtual_host.routes.iter().find(|route| route.route_match.matches(request))?;
+        Some(RouteMatchResult { virtual_host, route })
+    }
+}
+
+impl RouteMatch {
+    /// Whether the route applies to a request.
+    #[must_use]
+    pub fn matches(&self, request: &RequestHeaders) -> bool {
+        let (path, query) = split_path(request.path.as_bytes());
+        self.path.matches(path)
+            && (!self.grpc || is_grpc(request))
+            && self.headers.iter().all(|matcher| matcher.matches(request))
+            && self.query_parameters.iter().all(|matcher| matcher.matches(query))
+    }
+}
+
+/// Whether a request is a gRPC request: its content type is `application/grpc` or begins with `application/grpc+`.
+#[must_use]
+pub fn is_grpc(request: &RequestHeaders) -> bool {
+    let content_type = request.fields.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| rest.first().is_none_or(|first| *first == b'+'))
+}
+
+/// Splits a path at its `?`; the query is without it.
+#[must_use]
+pub fn split_path(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().position(|byte| *byte == b'?') {
+        Some(end) => (&path[..end], &path[end + 1..]),
+        None => (path, b""),
+    }
+}
+
+/// The authority without what follows its last colon, unless that colon belongs to an IPv6 address in brackets.
+#[must_use]
+pub fn host_without_port(authority: &[u8]) -> &[u8] {
+    match authority.iter().rposition(|byte| matches!(byte, b':' | b']')) {
+        Some(end) if authority[end] == b':' => &authority[..end],
+        _ => authority,
+    }
 }
 
 fn status<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {

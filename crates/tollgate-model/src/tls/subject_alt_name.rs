@@ -30,8 +30,8 @@ impl SubjectAltNameMatcher {
             Self::DnsName(name) => DnsName::try_from(name.as_str()).is_ok_and(|name| {
                 certificate.verify_is_valid_for_subject_name(&ServerName::DnsName(name)).is_ok()
             }),
-            Self::Dns(matcher) => certificate.valid_dns_names().any(|name| string_matches(matcher, name)),
-            Self::Uri(matcher) => certificate.valid_uri_names().any(|name| string_matches(matcher, name)),
+            Self::Dns(matcher) => certificate.valid_dns_names().any(|name| matcher.matches(name.as_bytes())),
+            Self::Uri(matcher) => certificate.valid_uri_names().any(|name| matcher.matches(name.as_bytes())),
             Self::IpAddress(address) => certificate
                 .verify_is_valid_for_subject_name(&ServerName::IpAddress((*address).into()))
                 .is_ok(),
@@ -53,18 +53,5 @@ pub(super) fn verify_names(
         Ok(())
     } else {
         Err(Error::InvalidCertificate(CertificateError::NotValidForName))
-    }
-}
-
-fn string_matches(matcher: &StringMatcher, text: &str) -> bool {
-    let fold =
-        |text: &str, ignore_case: bool| if ignore_case { text.to_ascii_lowercase() } else { text.to_owned() };
-    match matcher {
-        StringMatcher::Exact(exact) => text == exact,
-        StringMatcher::ExactIgnoreCase(exact) => text.eq_ignore_ascii_case(exact),
-        StringMatcher::Prefix(prefix, ignore) => fold(text, *ignore).starts_with(&fold(prefix, *ignore)),
-        StringMatcher::Suffix(suffix, ignore) => fold(text, *ignore).ends_with(&fold(suffix, *ignore)),
-        StringMatcher::Contains(part, ignore) => fold(text, *ignore).contains(&fold(part, *ignore)),
-        StringMatcher::SafeRegex(regex) => regex.is_match(text),
     }
 }

@@ -1,0 +1,41 @@
+//! The choice of a cluster by a route.
+
+use extproc::RequestHeaders;
+
+use super::{ClusterSpecifier, WeightedCluster};
+
+/// The cluster a request goes to.
+#[derive(Debug, Clone, Copy)]
+pub struct ClusterChoice<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The share that was drawn, if there are several.
+    pub weighted: Option<&'a WeightedCluster>,
+}
+
+impl ClusterSpecifier {
+    /// The cluster of a request; `random` is drawn evenly from all numbers.
+    ///
+    /// `None` when the header that should name it is missing: then the cluster counts as not found.
+    #[must_use]
+    pub fn choose<'a>(&'a self, request: &'a RequestHeaders, random: u64) -> Option<ClusterChoice<'a>> {
+        match self {
+            Self::Cluster(name) => Some(ClusterChoice { name, weighted: None }),
+            Self::ClusterHeader(header) => {
+                let name = std::str::from_utf8(header.first_in_request(request)?).ok()?;
+                Some(ClusterChoice { name, weighted: None })
+            }
+            Self::WeightedClusters(shares) => {
+                let total: u64 = shares.iter().map(|share| u64::from(share.weight)).sum();
+                let mut selected = random.checked_rem(total)?;
+                let share = shares.iter().find(|share| {
+                    let weight = u64::from(share.weight);
+                    let hit = selected < weight;
+                    selected = selected.saturating_sub(weight);
+                    hit
+                })?;
+                Some(ClusterChoice { name: &share.name, weighted: Some(share) })
+            }
+        }
+    }
+}

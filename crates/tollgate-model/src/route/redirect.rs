@@ -1,0 +1,76 @@
+//! Redirects.
+
+use extproc::RequestHeaders;
+use http::HeaderValue;
+
+use super::{PathMatch, PathRewrite, RedirectAction, RedirectPath, host_without_port, split_path};
+
+impl RedirectAction {
+    /// Rewrites the path of the request as the redirect does, which logs show too. Only a prefix does that.
+    pub fn rewrite_request(&self, route_match: &PathMatch, request: &mut RequestHeaders) {
+        if let Some(RedirectPath::Prefix(prefix)) = &self.path
+            && let Some(path) = PathRewrite::Prefix(prefix.clone()).rewrite(route_match, &request.path)
+        {
+            request.path = path;
+        }
+    }
+
+    /// The `location` of the response. The request is as [`rewrite_request`](Self::rewrite_request) left it;
+    /// `forwarded_proto` is its `x-forwarded-proto`.
+    #[must_use]
+    pub fn location(&self, request: &RequestHeaders, forwarded_proto: &[u8]) -> Option<HeaderValue> {
+        let scheme = self.scheme.as_ref().map_or(request.scheme.as_bytes(), |scheme| scheme.as_bytes());
+        let mut location = Vec::with_capacity(64 + request.path.len());
+        location.extend_from_slice(scheme);
+        location.extend_from_slice(b"://");
+        location.extend_from_slice(match &self.host {
+            Some(host) => host.as_bytes(),
+            None => self.host_of_request(request, scheme, forwarded_proto),
+        });
+        if let Some(port) = self.port {
+            location.push(b':');
+            location.extend_from_slice(port.to_string().as_bytes());
+        }
+        self.push_path(request.path.as_bytes(), &mut location);
+        HeaderValue::from_bytes(&location).ok()
+    }
+
+    /// The request's authority, without a port that is replaced, or that is the default one of a scheme left behind.
+    fn host_of_request<'a>(
+        &self,
+        request: &'a RequestHeaders,
+        scheme: &[u8],
+        forwarded_proto: &[u8],
+    ) -> &'a [u8] {
+        let authority = request.authority.as_bytes();
+        let host = host_without_port(authority);
+        let default_port: &[u8] = match forwarded_proto {
+            b"http" => b":80",
+            b"https" => b":443",
+            _ => b"",
+        };
+        let port = &authority[host.len()..];
+        let left_behind = scheme != forwarded_proto && port == default_port;
+        if self.port.is_some() || left_behind { host } else { authority }
+    }
+
+    fn push_path(&self, path: &[u8], location: &mut Vec<u8>) {
+        let (before_query, query) = split_path(path);
+        let mut keep_query = !self.strip_query && path.len() > before_query.len();
+        let path = match &self.path {
+            Some(RedirectPath::Path(path)) => {
+                keep_query &= !path.contains('?');
+                path.as_bytes()
+            }
+            Some(RedirectPath::Prefix(_)) | None => before_query,
+        };
+        if !path.starts_with(b"/") {
+            location.push(b'/');
+        }
+        location.extend_from_slice(path);
+        if keep_query {
+            location.push(b'?');
+            location.extend_from_slice(query);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Changes of paths and authorities on the way to the upstream.
+
+use extproc::RequestHeaders;
+use http::HeaderValue;
+
+use super::{HostRewrite, PathMatch, PathRewrite, split_path};
+
+impl PathRewrite {
+    /// The new path, with the old query. `None` when it stays as it is.
+    #[must_use]
+    pub fn rewrite(&self, route_match: &PathMatch, path: &HeaderValue) -> Option<HeaderValue> {
+        let whole = path.as_bytes();
+        let (before_query, _) = split_path(whole);
+        match self {
+            Self::Prefix(replacement) if replacement.is_empty() => None,
+            Self::Prefix(replacement) => {
+                let kept = &whole[route_match.replaced_length(before_query)..];
+                HeaderValue::from_bytes(&[replacement.as_bytes(), kept].concat()).ok()
+            }
+            Self::Regex { pattern, substitution } => {
+                let text = std::str::from_utf8(before_query).ok()?;
+                let rewritten = pattern.replace_all(text, substitution.as_str());
+                HeaderValue::from_bytes(&[rewritten.as_bytes(), &whole[before_query.len()..]].concat()).ok()
+            }
+        }
+    }
+}
+
+impl HostRewrite {
+    /// The new authority. `None` when it stays as it is, or when it depends on the endpoint ([`HostRewrite::Auto`]).
+    #[must_use]
+    pub fn rewrite(&self, request: &RequestHeaders) -> Option<HeaderValue> {
+        match self {
+            Self::Literal(host) => HeaderValue::from_str(host).ok(),
+            Self::Header(name) => {
+                let host = name.first_in_request(request).filter(|host| !host.is_empty())?;
+                HeaderValue::from_bytes(host).ok()
+            }
+            Self::Auto => None,
+        }
+    }
+}
