@@ -16,8 +16,14 @@ pub(super) static HEADER_VALUE: Schema = Schema {
 
 /// Reads a format string.
 pub(super) fn read_format(value: &Value<'_>) -> Option<Format> {
-    value.error("format strings are not supported yet");
-    None
+    let text = value.string()?;
+    match Format::parse(&text) {
+        Ok(format) => Some(format),
+        Err(problem) => {
+            value.error(format!("\"{text}\" is not a format string: {problem}"));
+            None
+        }
+    }
 }
 
 /// Reads names and values with operators.

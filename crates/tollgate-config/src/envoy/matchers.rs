@@ -1,7 +1,8 @@
 //! Matchers of strings, headers and query parameters.
 
-use tollgate_model::matching::{
-    FullRegex, HeaderMatcher, HeaderValueMatch, QueryParameterMatcher, StringMatcher,
+use tollgate_model::{
+    header::FieldName,
+    matching::{FullRegex, HeaderMatcher, HeaderValueMatch, QueryParameterMatcher, StringMatcher},
 };
 
 use crate::protobuf::{Schema, Value, no_effect, read, refused};
@@ -152,15 +153,14 @@ pub(super) fn read_header_matcher(value: &Value<'_>) -> Option<HeaderMatcher> {
 }
 
 /// The name of a header that is only looked at.
-pub(super) fn read_matched_header(value: &Value<'_>) -> Option<String> {
-    let name = value.non_empty_string()?.to_ascii_lowercase();
-    let pseudo = [":method", ":authority", ":path", ":scheme"].contains(&name.as_str());
-    if !pseudo && http::HeaderName::try_from(&name).is_err() {
-        value.error(format!("\"{name}\" is not a header name"));
-        return None;
+pub(super) fn read_matched_header(value: &Value<'_>) -> Option<FieldName> {
+    let text = value.non_empty_string()?;
+    // No request has a status.
+    let name = FieldName::parse(&text).filter(|name| *name != FieldName::Status);
+    if name.is_none() {
+        value.error(format!("\"{text}\" is not a header name"));
     }
-    // HTTP/1's host and HTTP/2's :authority are one header.
-    Some(if name == "host" { ":authority".to_owned() } else { name })
+    name
 }
 
 fn read_range(value: &Value<'_>) -> Option<HeaderValueMatch> {

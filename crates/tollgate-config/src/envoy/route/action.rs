@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     envoy::{
-        header::read_header_name,
         matchers::{REGEX_MATCHER, read_matched_header, regex_problem},
         per_route::Level,
     },
@@ -133,7 +132,7 @@ fn read_host_rewrite(message: &Message<'_>) -> Option<HostRewrite> {
     match kind {
         "host_rewrite_literal" => value.string().filter(|host| !host.is_empty()).map(HostRewrite::Literal),
         "auto_host_rewrite" => value.boolean()?.then_some(HostRewrite::Auto),
-        _ => Some(HostRewrite::Header(read_header_name(&value, false)?.to_string())),
+        _ => Some(HostRewrite::Header(read_matched_header(&value)?)),
     }
 }
 
