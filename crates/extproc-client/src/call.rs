@@ -280,10 +280,6 @@ impl Call {
     /// Tries the exchange again on whatever endpoint is picked now.
     fn reopen(&mut self) -> Result<(), GrpcStatus> {
         self.endpoint = self.endpoints.pick()?;
-        self.outgoing.split();
-        if let Some(replay) = &self.replay {
-            replay.fill(&mut self.outgoing);
-        }
         self.state = self.endpoint.acquire()?.into();
         Ok(())
     }
@@ -329,10 +325,15 @@ impl Call {
 
     /// Gives the stream up and waits before the next try. False if there is none.
     fn pause(&mut self) -> bool {
-        let (Some(replay), Some(policy)) = (&mut self.replay, &self.settings.retry) else { return false };
+        let (Some(mut replay), Some(policy)) = (self.replay.take(), &self.settings.retry) else {
+            return false;
+        };
         let Some(pause) = replay.next(policy) else { return false };
         self.retried = true;
         self.leave(Close::Reset);
+        self.outgoing.split();
+        replay.fill(&mut self.outgoing);
+        self.replay = Some(replay);
         self.state = State::Paused(Box::pin(sleep(pause)));
         true
     }

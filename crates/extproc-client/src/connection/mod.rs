@@ -192,8 +192,10 @@ impl Slot {
         &self,
         request: http::Request<()>,
     ) -> Result<(ResponseFuture, h2::SendStream<Payload>), h2::Error> {
-        match &mut *self.connection.sender.borrow_mut() {
-            Some(sender) => sender.send_request(request, false),
+        match &*self.connection.sender.borrow() {
+            // A handle that has opened a stream beyond the peer's limit opens no other before that one has begun. Such
+            // streams occur: a place is free as soon as an exchange is over, while its last frames are still queued.
+            Some(sender) => sender.clone().send_request(request, false),
             None => Err(h2::Reason::REFUSED_STREAM.into()),
         }
     }

@@ -143,7 +143,7 @@ impl Reaper {
         let ended = leftover.receive.poll_end(&mut Context::from_waker(&self.wakers[key])).is_ready();
         match (ended, *then) {
             (true, Then::HalfClose(_)) => leftover.end(),
-            (true, _) => {}
+            (true, _) => leftover.give_up(),
             (false, Then::HalfClose(_)) if due => {
                 leftover.half_close();
                 let at = now + DEFERRED_GRACE;
@@ -188,12 +188,15 @@ impl Leftover {
         connection.leave(self, then);
     }
 
-    /// Ends this side's half of a stream of which the peer has ended its own. With bytes queued that the peer will not
-    /// take any more it is reset.
+    /// Ends this side's half of a stream of which the peer has ended its own.
     pub(crate) fn end(&mut self) {
-        if self.nothing.is_backlog_empty() {
-            self.half_close();
-        } else {
+        self.half_close();
+        self.give_up();
+    }
+
+    /// Resets the stream if something is queued that the peer, which has ended its half, may never take.
+    fn give_up(&mut self) {
+        if !self.nothing.is_backlog_empty() {
             self.send.send_reset(Reason::CANCEL);
         }
     }

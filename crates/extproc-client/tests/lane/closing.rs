@@ -265,4 +265,14 @@ async fn reset_gives_up_what_cannot_be_sent() {
     peer.head(stream).trailers(stream, "0").flush().await;
     assert_eq!(closed(&mut call).await, Ok(()));
     assert_eq!(peer.expect_stream().await.kind, RST_STREAM);
+    let mut call = client.open(request()).unwrap();
+    call.send(framed(b"stuck"));
+    idle(&mut call).await;
+    let stream = peer.expect(HEADERS).await.stream;
+    call.close(Close::Graceful(SECOND));
+    assert!(said(&mut peer).await.is_empty());
+    peer.head(stream).trailers(stream, "0").flush().await;
+    let start = Instant::now();
+    assert_eq!(peer.expect_stream().await.kind, RST_STREAM);
+    assert_eq!(start.elapsed(), Duration::ZERO);
 }

@@ -173,6 +173,51 @@ async fn exchanges_wait_for_a_place() {
     assert_eq!(network.attempts.get(), 1);
 }
 
+/// Places that become free are taken before the last frames of those who left are written, and the peer's limit is
+/// kept nevertheless.
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn places_change_hands_at_once() {
+    const LIMIT: u32 = 3;
+    let settings = EndpointSettings { max_connections: 1, ..EndpointSettings::default() };
+    let (client, mut network) = client(settings, ClientSettings::default());
+    let mut first = client.open(request()).unwrap();
+    idle(&mut first).await;
+    let mut peer = network.accept_with(&[(MAX_CONCURRENT_STREAMS, LIMIT)]).await;
+    peer.put(PING, 0, 0, b"12345678").flush().await;
+    peer.expect(PING).await;
+    let mut calls = vec![first];
+    calls.extend((1..30).map(|_| client.open(request()).unwrap()));
+    for call in &mut calls {
+        idle(call).await;
+    }
+    let mut open = Vec::new();
+    let mut seen = 0;
+    while seen < 30 {
+        while open.len() < (LIMIT as usize).min(30 - seen) {
+            let frame = peer.expect_stream().await;
+            if frame.kind == HEADERS {
+                open.push(frame.stream);
+            }
+        }
+        // More than the limit would be here by now.
+        peer.put(PING, 0, 0, b"12345678").flush().await;
+        while peer.next().await.is_some_and(|frame| frame.kind != PING) {}
+        for stream in open.drain(..) {
+            peer.head(stream).trailers(stream, "0");
+            seen += 1;
+        }
+        peer.flush().await;
+        for call in calls.drain(..calls.len().min(LIMIT as usize)) {
+            let mut call = call;
+            assert_eq!(closed(&mut call).await, Ok(()));
+        }
+        for call in &mut calls {
+            idle(call).await;
+        }
+    }
+    assert_eq!((network.attempts.get(), calls.len()), (1, 0));
+}
+
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn a_departing_connection_finishes_what_it_has() {
     let (client, mut network, mut call, mut peer) = opened().await;

@@ -167,6 +167,31 @@ async fn exchanges_that_sent_much_are_not_tried_again() {
     }
 }
 
+/// What is sent during a pause belongs to the next try, even if it is the last one because of that.
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn nothing_is_lost_in_a_pause() {
+    let policy = RetryPolicy { reset: true, buffer_limit: 100, num_retries: 5, ..RetryPolicy::default() };
+    let (client, mut network) = client(EndpointSettings::default(), retrying(policy));
+    let mut call = client.open(request()).unwrap();
+    call.send(framed(b"before"));
+    idle(&mut call).await;
+    drop(network.accept().await);
+    let paused = tokio::time::timeout(Duration::from_nanos(1), event(&mut call)).await;
+    assert!(paused.is_err());
+    call.send(framed(&[b'x'; 100]));
+    let mut peer = tokio::select! {
+        event = event(&mut call) => panic!("{event:?}"),
+        peer = network.accept() => peer,
+    };
+    let data = tokio::select! {
+        event = event(&mut call) => panic!("{event:?}"),
+        data = peer.expect(DATA) => data,
+    };
+    assert_eq!(data.payload, [framed(b"before"), framed(&[b'x'; 100])].concat());
+    drop(peer);
+    assert_eq!(closed(&mut call).await.unwrap_err().code, 14);
+}
+
 /// A pause between tries ends with the exchange.
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn an_exchange_may_end_while_it_pauses() {
