@@ -7,4 +7,5 @@ mod connections;
 mod flow;
 mod retries;
 mod sockets;
+mod storm;
 mod support;

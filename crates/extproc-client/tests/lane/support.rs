@@ -83,6 +83,14 @@ impl Network {
         within(self.accepted.recv()).await.expect("nobody connects")
     }
 
+    /// The next connection, whenever it comes.
+    pub(crate) async fn accept_forever(&mut self) -> Box<dyn Io> {
+        match self.accepted.recv().await {
+            Some(io) => io,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Connections that nobody has accepted.
     pub(crate) fn pending(&self) -> usize {
         self.accepted.len()
@@ -247,7 +255,7 @@ impl Peer {
         let stream = u32::from_be_bytes(head[5..].try_into().unwrap());
         let frame = Frame { kind: head[3], flags: head[4], stream, payload };
         if frame.kind == SETTINGS && frame.flags == 0 {
-            self.put(SETTINGS, 1, 0, &[]).flush().await;
+            self.put(SETTINGS, 1, 0, &[]).try_flush().await.ok()?;
         }
         Some(frame)
     }
@@ -324,7 +332,11 @@ impl Peer {
 
     /// Writes everything at once.
     pub(crate) async fn flush(&mut self) {
+        self.try_flush().await.unwrap();
+    }
+
+    pub(crate) async fn try_flush(&mut self) -> std::io::Result<()> {
         let out = std::mem::take(&mut self.out);
-        within(self.io.write_all(&out)).await.unwrap();
+        within(self.io.write_all(&out)).await
     }
 }
