@@ -9,6 +9,7 @@ mod cluster;
 mod data_source;
 mod ext_proc;
 mod format;
+mod google_grpc;
 mod grpc_service;
 mod header;
 mod http_connection_manager;

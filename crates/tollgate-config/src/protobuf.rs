@@ -17,8 +17,8 @@ pub(crate) use self::{
     any::Any,
     enumeration::Enumeration,
     message::Message,
-    schema::{Field, Schema, no_effect, read, refused},
-    value::Value,
+    schema::{Schema, no_effect, read, refused},
+    value::{Json, Value},
 };
 use crate::{Files, Options, diagnostic::Report};
 

@@ -1,15 +1,160 @@
-//! Access logs.
+//! Access logs (dialects 5.4): to a file, standard output or standard error, as text or JSON.
 
 use std::sync::Arc;
 
-use tollgate_model::access_log::AccessLog;
+use tollgate_model::{
+    access_log::{AccessLog, JsonFormat, LogFormat, LogSink},
+    format::Format,
+};
 
-use crate::protobuf::Value;
+use super::{
+    data_source::read_data_source,
+    format::{parse_format, read_format},
+};
+use crate::protobuf::{Json, Message, Schema, Value, no_effect, read, refused};
+
+pub(super) static ACCESS_LOG: Schema = Schema {
+    name: "envoy.config.accesslog.v3.AccessLog",
+    fields: &[
+        read("name", "", "Any name."),
+        read("typed_config", "", "FileAccessLog, StdoutAccessLog or StderrAccessLog. Required."),
+        refused("filter", "every request is logged"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static FILE_ACCESS_LOG: Schema = Schema {
+    name: "envoy.extensions.access_loggers.file.v3.FileAccessLog",
+    fields: &[
+        read("path", "", "The file, appended to. `/dev/stdout` and `/dev/stderr` work as well. Required."),
+        read("log_format", "Envoy's default text format", "The format of lines."),
+        read("format", "", "Old form of log_format.text_format."),
+        read("json_format", "", "Old form of log_format.json_format, every value a string."),
+        read("typed_json_format", "", "Old form of log_format.json_format."),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static STDOUT_ACCESS_LOG: Schema = Schema {
+    name: "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+    fields: &[read("log_format", "Envoy's default text format", "The format of lines.")],
+    unsupported: &[],
+};
+
+pub(super) static STDERR_ACCESS_LOG: Schema = Schema {
+    name: "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
+    fields: &[read("log_format", "Envoy's default text format", "The format of lines.")],
+    unsupported: &[],
+};
+
+pub(super) static SUBSTITUTION_FORMAT_STRING: Schema = Schema {
+    name: "envoy.config.core.v3.SubstitutionFormatString",
+    fields: &[
+        read("text_format", "", "Text with `%OPERATOR%`s; a line ends where the text says so."),
+        read("text_format_source", "", "The same, from a DataSource."),
+        read("json_format", "", "A JSON object with operators in its strings, a line each."),
+        no_effect("content_type", "log lines have none"),
+        no_effect("json_format_options", "properties are always sorted"),
+        refused("omit_empty_values", "what is missing is written as \"-\" or null"),
+        refused("formatters", "the operators that exist need no extension"),
+    ],
+    unsupported: &[],
+};
+
+/// The schemas of this module.
+pub(super) static SCHEMAS: [&Schema; 5] =
+    [&ACCESS_LOG, &FILE_ACCESS_LOG, &STDOUT_ACCESS_LOG, &STDERR_ACCESS_LOG, &SUBSTITUTION_FORMAT_STRING];
+
+/// What Envoy writes when no format is configured.
+const DEFAULT_FORMAT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" \
+     %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% \
+     %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" \
+     \"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\"\n";
 
 /// Reads `access_log`.
 pub(super) fn read_access_logs(values: &[Value<'_>]) -> Vec<Arc<AccessLog>> {
-    for value in values {
-        value.error("access logs are not supported yet");
+    values.iter().filter_map(|value| read_access_log(value).map(Arc::new)).collect()
+}
+
+fn read_access_log(value: &Value<'_>) -> Option<AccessLog> {
+    let message = value.message(&ACCESS_LOG)?;
+    message.string("name");
+    let any = message.required("typed_config")?.any()?;
+    let (sink, config) = match any.type_name.as_str() {
+        name if name == FILE_ACCESS_LOG.name => {
+            let config = any.value.message(&FILE_ACCESS_LOG)?;
+            (read_path(&config), config)
+        }
+        name if name == STDOUT_ACCESS_LOG.name => {
+            (Some(LogSink::Stdout), any.value.message(&STDOUT_ACCESS_LOG)?)
+        }
+        name if name == STDERR_ACCESS_LOG.name => {
+            (Some(LogSink::Stderr), any.value.message(&STDERR_ACCESS_LOG)?)
+        }
+        _ => {
+            let supported = [FILE_ACCESS_LOG.name, STDOUT_ACCESS_LOG.name, STDERR_ACCESS_LOG.name];
+            any.unsupported("access log", &supported);
+            return None;
+        }
+    };
+    let fields: &[&'static str] = match sink {
+        Some(LogSink::File(_)) | None => &["log_format", "format", "json_format", "typed_json_format"],
+        Some(_) => &["log_format"],
+    };
+    let format = match config.one_of(fields) {
+        None => default_format(value),
+        Some(("log_format", value)) => read_log_format(&value),
+        Some(("format", value)) => read_text_format(&value),
+        Some((_, value)) => read_json_format(&value).map(LogFormat::Json),
+    };
+    Some(AccessLog { sink: sink?, format: format? })
+}
+
+fn read_path(config: &Message<'_>) -> Option<LogSink> {
+    Some(LogSink::File(config.required("path")?.non_empty_string()?.into()))
+}
+
+fn default_format(value: &Value<'_>) -> Option<LogFormat> {
+    parse_format(value, DEFAULT_FORMAT).map(LogFormat::Text)
+}
+
+/// Reads a `SubstitutionFormatString`.
+fn read_log_format(value: &Value<'_>) -> Option<LogFormat> {
+    let message = value.message(&SUBSTITUTION_FORMAT_STRING)?;
+    match message.required_one_of(&["text_format", "text_format_source", "json_format"])? {
+        ("text_format", value) => read_text_format(&value),
+        ("json_format", value) => read_json_format(&value).map(LogFormat::Json),
+        (_, value) => match String::from_utf8(read_data_source(&value)?) {
+            Ok(text) => parse_format(&value, &text).map(LogFormat::Text),
+            Err(_) => {
+                value.error("not UTF-8");
+                None
+            }
+        },
     }
-    Vec::new()
+}
+
+/// Empty stands for the default, as in Envoy.
+fn read_text_format(value: &Value<'_>) -> Option<LogFormat> {
+    if value.string()?.is_empty() { default_format(value) } else { read_format(value).map(LogFormat::Text) }
+}
+
+fn read_json_format(value: &Value<'_>) -> Option<JsonFormat> {
+    Some(match value.json() {
+        Json::Null => JsonFormat::Literal("null".into()),
+        Json::Bool(value) => JsonFormat::Literal(value.to_string()),
+        Json::Number(number) => JsonFormat::Literal(number.to_string()),
+        Json::String(text) => {
+            JsonFormat::Format(parse_format(value, &text).unwrap_or_else(|| Format::literal("")))
+        }
+        Json::List(values) => JsonFormat::Array(values.iter().filter_map(read_json_format).collect()),
+        Json::Object(entries) => {
+            let mut object: Vec<(String, JsonFormat)> = entries
+                .iter()
+                .filter_map(|(key, value)| Some(((*key).to_owned(), read_json_format(value)?)))
+                .collect();
+            object.sort_by(|(left, _), (right, _)| left.cmp(right));
+            JsonFormat::Object(object)
+        }
+    })
 }

@@ -16,11 +16,15 @@ pub(super) static HEADER_VALUE: Schema = Schema {
 
 /// Reads a format string.
 pub(super) fn read_format(value: &Value<'_>) -> Option<Format> {
-    let text = value.string()?;
-    match Format::parse(&text) {
+    parse_format(value, &value.string()?)
+}
+
+/// Compiles `text`, which is what `value` holds.
+pub(super) fn parse_format(value: &Value<'_>, text: &str) -> Option<Format> {
+    match Format::parse(text) {
         Ok(format) => Some(format),
-        Err(problem) => {
-            value.error(format!("\"{text}\" is not a format string: {problem}"));
+        Err(error) => {
+            value.error_at(error.position, format!("not a format string: {}", error.problem));
             None
         }
     }
@@ -32,8 +36,18 @@ pub(super) fn read_header_values(values: &[Value<'_>]) -> Vec<(String, Format)> 
         .iter()
         .filter_map(|value| {
             let message = value.message(&HEADER_VALUE)?;
-            let key = message.required_string("key");
-            Some((key, message.get("value").and_then(|value| read_format(&value))?))
+            let key = message.required("key").and_then(|key| {
+                let name = key.non_empty_string()?;
+                if http::HeaderName::try_from(&name).is_err() {
+                    key.error(format!("\"{name}\" is not a header name"));
+                }
+                Some(name)
+            });
+            let format = match message.get("value") {
+                Some(value) => read_format(&value)?,
+                None => Format::literal(""),
+            };
+            Some((key?, format))
         })
         .collect()
 }

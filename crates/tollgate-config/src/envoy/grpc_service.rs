@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollgate_model::processor::{GrpcRetryPolicy, GrpcService, GrpcTarget};
 
-use super::{Scope, format::read_header_values};
+use super::{Scope, format::read_header_values, google_grpc::read_google_grpc};
 use crate::protobuf::{Message, Schema, Value, read, refused};
 
 pub(super) static GRPC_SERVICE: Schema = Schema {
@@ -36,7 +36,7 @@ pub(super) static ENVOY_GRPC: Schema = Schema {
 };
 
 /// Largest answer of a processor when nothing else is configured (decision 10).
-const MAX_RECEIVE_MESSAGE_LENGTH: usize = 64 * 1024 * 1024;
+pub(super) const MAX_RECEIVE_MESSAGE_LENGTH: usize = 64 * 1024 * 1024;
 
 /// Reads a `GrpcService`.
 pub(super) fn read_grpc_service(value: &Value<'_>, scope: &Scope) -> Option<GrpcService> {
@@ -46,12 +46,13 @@ pub(super) fn read_grpc_service(value: &Value<'_>, scope: &Scope) -> Option<Grpc
     let retry_policy = message.get("retry_policy").and_then(|policy| read_retry_policy(&policy));
     let service = match message.required_one_of(&["envoy_grpc", "google_grpc"])? {
         ("envoy_grpc", service) => read_envoy_grpc(&service.message(&ENVOY_GRPC)?, scope),
-        (_, service) => {
-            service.error("\"google_grpc\" is not supported yet");
-            None
-        }
+        (_, service) => read_google_grpc(&service),
     };
-    Some(GrpcService { initial_metadata, retry_policy, ..service? })
+    let mut service = service?;
+    service.retry_policy = retry_policy;
+    // Tokens of google_grpc come last, as the gRPC library puts them there.
+    service.initial_metadata.splice(..0, initial_metadata);
+    Some(service)
 }
 
 fn read_envoy_grpc(message: &Message<'_>, scope: &Scope) -> Option<GrpcService> {

@@ -1,26 +1,211 @@
-//! TLS contexts (dialects 5.6).
+//! Transport sockets: TLS contexts and cleartext (dialects 5.6).
 
-use tollgate_model::tls::{DownstreamTls, UpstreamTls};
+mod certificate;
+mod schema;
+mod validation;
 
-use crate::protobuf::{Schema, Value, read};
-
-pub(super) static TRANSPORT_SOCKET: Schema = Schema {
-    name: "envoy.config.core.v3.TransportSocket",
-    fields: &[
-        read("name", "", "Any name. Required."),
-        read("typed_config", "", "A TLS context or RawBuffer. Required."),
-    ],
-    unsupported: &[],
+use tollgate_model::tls::{
+    ClientValidation, DownstreamTls, DownstreamTlsSettings, ServerNameIndication, ServerValidation,
+    TlsVersion, TlsVersions, UpstreamTls, UpstreamTlsSettings,
 };
+
+use self::{
+    certificate::read_certificates,
+    schema::{
+        COMMON_TLS_CONTEXT, DOWNSTREAM_TLS_CONTEXT, RAW_BUFFER, TLS_PARAMETERS, TRANSPORT_SOCKET,
+        UPSTREAM_TLS_CONTEXT,
+    },
+    validation::{Validation, read_validation},
+};
+pub(super) use self::{certificate::read_identity, schema::SCHEMAS, validation::system_roots};
+use crate::protobuf::{Any, Enumeration, Message, Schema, Value};
+
+static TLS_PROTOCOL: Enumeration<Option<TlsVersion>> = Enumeration {
+    values: &[
+        ("TLS_AUTO", 0, Some(None)),
+        ("TLSv1_0", 1, None),
+        ("TLSv1_1", 2, None),
+        ("TLSv1_2", 3, Some(Some(TlsVersion::Tls12))),
+        ("TLSv1_3", 4, Some(Some(TlsVersion::Tls13))),
+    ],
+};
+
+static OCSP_STAPLE_POLICY: Enumeration<()> = Enumeration {
+    values: &[("LENIENT_STAPLING", 0, Some(())), ("STRICT_STAPLING", 1, None), ("MUST_STAPLE", 2, None)],
+};
+
+/// Opens a transport socket; `None` is cleartext, or a problem that was reported.
+fn open<'a>(value: &Value<'a>, tls: &'static Schema) -> Option<(Any<'a>, Message<'a>)> {
+    let message = value.message(&TRANSPORT_SOCKET)?;
+    message.required_string("name");
+    let any = message.required("typed_config")?.any()?;
+    if any.type_name == RAW_BUFFER.name {
+        any.value.message(&RAW_BUFFER)?;
+        return None;
+    }
+    if any.type_name != tls.name {
+        any.unsupported("transport socket", &[tls.name, RAW_BUFFER.name]);
+        return None;
+    }
+    let context = any.value.message(tls)?;
+    Some((any, context))
+}
 
 /// Reads the transport socket of a filter chain; `None` is cleartext.
 pub(super) fn read_downstream_transport_socket(value: &Value<'_>) -> Option<DownstreamTls> {
-    value.error("transport sockets are not supported yet");
-    None
+    let (any, message) = open(value, &DOWNSTREAM_TLS_CONTEXT)?;
+    let common = message.required("common_tls_context")?.message(&COMMON_TLS_CONTEXT)?;
+    message.enumeration("ocsp_staple_policy", &OCSP_STAPLE_POLICY, ());
+    let require = message.boolean("require_client_certificate", false);
+    let client_validation = match read_validation(&common) {
+        None if require => Some(ClientValidation {
+            require_client_certificate: true,
+            trusted_ca: None,
+            subject_alt_names: Vec::new(),
+        }),
+        None => None,
+        Some(Validation { trusted_ca, subject_alt_names }) => {
+            let asked = require || trusted_ca.is_some();
+            asked.then_some(ClientValidation {
+                require_client_certificate: require,
+                trusted_ca,
+                subject_alt_names,
+            })
+        }
+    };
+    if let Some(ClientValidation { trusted_ca: None, .. }) = &client_validation {
+        any.value.warning(
+            "every client certificate is accepted: there is no trusted_ca to verify it with",
+            "add validation_context.trusted_ca",
+        );
+    }
+    let certificates = read_certificates(&common);
+    if common.get("tls_certificates").is_none() {
+        any.value.error("\"tls_certificates\" is missing: a listener needs a certificate");
+    }
+    let settings = DownstreamTlsSettings {
+        certificates,
+        require_sni: message.boolean("require_sni", false),
+        full_scan_certs_on_sni_mismatch: message.boolean("full_scan_certs_on_sni_mismatch", false),
+        client_validation,
+        alpn_protocols: read_alpn(&common),
+        versions: read_versions(&common, TlsVersion::Tls13),
+        prefer_client_ciphers: message.boolean("prefer_client_ciphers", false),
+        disable_stateless_session_resumption: message.boolean("disable_stateless_session_resumption", false),
+        disable_stateful_session_resumption: message.boolean("disable_stateful_session_resumption", false),
+    };
+    build(&any.value, settings.certificates.is_empty(), || DownstreamTls::new(settings))
 }
 
-/// Reads the transport socket of a cluster; `None` is cleartext.
-pub(super) fn read_upstream_transport_socket(value: &Value<'_>, _alpn: &str) -> Option<UpstreamTls> {
-    value.error("transport sockets are not supported yet");
-    None
+/// Reads the transport socket of a cluster; `None` is cleartext. `alpn` is what is offered when the context names
+/// no protocol: the one that the cluster speaks.
+pub(super) fn read_upstream_transport_socket(value: &Value<'_>, alpn: &str) -> Option<UpstreamTls> {
+    let (any, message) = open(value, &UPSTREAM_TLS_CONTEXT)?;
+    let common = message.get("common_tls_context").and_then(|common| common.message(&COMMON_TLS_CONTEXT));
+    let common = common.as_ref();
+    let by_sni = message.boolean("auto_sni_san_validation", false);
+    let validation = match common.and_then(read_validation) {
+        Some(Validation { trusted_ca: Some(trusted_ca), .. }) if by_sni => {
+            ServerValidation::ChainAndServerName { trusted_ca }
+        }
+        Some(Validation { trusted_ca: Some(trusted_ca), subject_alt_names }) => {
+            ServerValidation::Chain { trusted_ca, subject_alt_names }
+        }
+        _ if by_sni => {
+            any.value.error("\"auto_sni_san_validation\" needs a trusted_ca");
+            ServerValidation::Nothing
+        }
+        _ => {
+            any.value.warning(
+                "the server's certificate is not verified",
+                "add common_tls_context.validation_context with a trusted_ca; Envoy does not verify it either",
+            );
+            ServerValidation::Nothing
+        }
+    };
+    let certificates = common.map(read_certificates).unwrap_or_default();
+    if certificates.len() > 1 {
+        any.value.error("towards a server there is one certificate at most");
+    }
+    let sni = message.string("sni");
+    let auto_host_sni = message.boolean("auto_host_sni", false);
+    if sni.len() > 255 {
+        any.value.error("\"sni\" has more than 255 bytes");
+    }
+    let settings = UpstreamTlsSettings {
+        sni: if auto_host_sni {
+            ServerNameIndication::EndpointHostname { otherwise: sni }
+        } else if sni.is_empty() {
+            ServerNameIndication::Nothing
+        } else {
+            ServerNameIndication::Fixed(sni)
+        },
+        validation,
+        certificate: certificates.into_iter().next(),
+        alpn_protocols: common
+            .map(read_alpn)
+            .filter(|protocols| !protocols.is_empty())
+            .unwrap_or_else(|| vec![alpn.to_owned()]),
+        versions: common.map_or_else(
+            || versions(TlsVersion::Tls12, UPSTREAM_MAXIMUM),
+            |common| read_versions(common, UPSTREAM_MAXIMUM),
+        ),
+        max_session_keys: message.u32("max_session_keys").unwrap_or(1) as usize,
+    };
+    build(&any.value, false, || UpstreamTls::new(settings))
+}
+
+/// Highest version towards servers when the context says nothing; Envoy's default.
+const UPSTREAM_MAXIMUM: TlsVersion = TlsVersion::Tls12;
+
+/// Builds a configuration out of settings that were read without problems.
+fn build<T>(
+    value: &Value<'_>,
+    incomplete: bool,
+    build: impl FnOnce() -> Result<T, tollgate_model::tls::TlsError>,
+) -> Option<T> {
+    if incomplete {
+        // The reason is reported where the certificate is.
+        return None;
+    }
+    match build() {
+        Ok(built) => Some(built),
+        Err(error) => {
+            value.error(error.to_string());
+            None
+        }
+    }
+}
+
+fn read_alpn(common: &Message<'_>) -> Vec<String> {
+    common
+        .list("alpn_protocols")
+        .iter()
+        .filter_map(|value| {
+            let protocol = value.non_empty_string()?;
+            if protocol.len() > 255 {
+                value.error("a protocol name has at most 255 bytes");
+            }
+            Some(protocol)
+        })
+        .collect()
+}
+
+fn read_versions(common: &Message<'_>, highest: TlsVersion) -> TlsVersions {
+    let Some(params) = common.message("tls_params", &TLS_PARAMETERS) else {
+        return versions(TlsVersion::Tls12, highest);
+    };
+    let minimum = params.enumeration("tls_minimum_protocol_version", &TLS_PROTOCOL, None);
+    let maximum = params.enumeration("tls_maximum_protocol_version", &TLS_PROTOCOL, None);
+    let minimum = minimum.unwrap_or(TlsVersion::Tls12);
+    // Asking for a higher minimum raises a maximum that nobody asked for.
+    let maximum = maximum.unwrap_or_else(|| highest.max(minimum));
+    TlsVersions::new(minimum, maximum).unwrap_or_else(|error| {
+        params.value().error(error.to_string());
+        TlsVersions::default()
+    })
+}
+
+fn versions(minimum: TlsVersion, maximum: TlsVersion) -> TlsVersions {
+    TlsVersions::new(minimum, maximum).unwrap_or_default()
 }

@@ -18,6 +18,16 @@ pub(crate) struct Value<'a> {
     pub(super) in_any: bool,
 }
 
+/// A JSON value; those inside of it are still to be read.
+pub(crate) enum Json<'a> {
+    Null,
+    Bool(bool),
+    Number(i64),
+    String(String),
+    List(Vec<Value<'a>>),
+    Object(Vec<(&'a str, Value<'a>)>),
+}
+
 impl<'a> Value<'a> {
     /// The root of a document.
     pub(crate) fn root(context: Context<'a>, node: &'a Node) -> Self {
@@ -50,6 +60,22 @@ impl<'a> Value<'a> {
     /// Says what is good to know.
     pub(crate) fn info(&self, message: impl Into<String>) {
         self.report(Severity::Info, message, None);
+    }
+
+    /// Reports a problem at a character of this scalar, counted from zero.
+    pub(crate) fn error_at(&self, position: usize, message: impl Into<String>) {
+        let mut location = self.location();
+        let quote = match &self.node.content {
+            Content::Plain(text) if location.length == text.chars().count() => Some(0),
+            // Without escapes only the quotes are more.
+            Content::Quoted(text) if location.length == text.chars().count() + 2 => Some(1),
+            _ => None,
+        };
+        if let Some(quote) = quote {
+            location.column += quote + position;
+            location.length = 1;
+        }
+        self.context.report.add(Severity::Error, location, &self.path, message.into(), None);
     }
 
     pub(super) fn report(&self, severity: Severity, message: impl Into<String>, help: Option<String>) {
@@ -196,6 +222,35 @@ impl<'a> Value<'a> {
                 let _: Option<()> = self.expected("a mapping");
                 Vec::new()
             }
+        }
+    }
+
+    /// Any JSON value (`google.protobuf.Struct` and its parts), as Envoy makes it from YAML.
+    pub(crate) fn json(&self) -> Json<'a> {
+        match &self.node.content {
+            Content::Null => Json::Null,
+            Content::Quoted(text) => Json::String(text.clone()),
+            Content::Plain(text) => match scalar::resolve(text) {
+                scalar::Plain::Bool(value) => Json::Bool(value),
+                scalar::Plain::Integer(number) => Json::Number(number),
+                scalar::Plain::Text => Json::String(text.clone()),
+            },
+            Content::Sequence(nodes) => Json::List(
+                nodes
+                    .iter()
+                    .enumerate()
+                    .map(|(index, node)| self.child(node, format!("{}[{index}]", self.path)))
+                    .collect(),
+            ),
+            Content::Mapping(entries) => Json::Object(
+                entries
+                    .iter()
+                    .map(|entry| {
+                        let path = format!("{}[\"{}\"]", self.path, entry.key);
+                        (entry.key.as_str(), self.child(&entry.value, path))
+                    })
+                    .collect(),
+            ),
         }
     }
 

@@ -20,6 +20,9 @@ pub struct DownstreamTls {
     /// Ready configuration: certificates by SNI, client verification, ALPN.
     #[serde(skip)]
     pub config: Arc<ServerConfig>,
+    /// The same without ALPN.
+    #[serde(skip)]
+    without_alpn: Arc<ServerConfig>,
     /// What it was built from.
     #[serde(flatten)]
     settings: DownstreamTlsSettings,
@@ -41,6 +44,8 @@ pub struct DownstreamTlsSettings {
     pub alpn_protocols: Vec<String>,
     /// Versions.
     pub versions: TlsVersions,
+    /// Let the client's order of cipher suites decide, not ours. Default false.
+    pub prefer_client_ciphers: bool,
     /// No session tickets. Default false.
     pub disable_stateless_session_resumption: bool,
     /// No sessions kept by the server for clients without tickets. Default false.
@@ -82,7 +87,21 @@ impl DownstreamTls {
         if settings.disable_stateful_session_resumption {
             config.session_storage = Arc::new(NoServerSessionStorage {});
         }
-        Ok(Self { config: Arc::new(config), settings })
+        config.ignore_client_order = !settings.prefer_client_ciphers;
+        let mut without_alpn = config.clone();
+        without_alpn.alpn_protocols = Vec::new();
+        Ok(Self { config: Arc::new(config), without_alpn: Arc::new(without_alpn), settings })
+    }
+
+    /// The configuration for a client: as Envoy does, one that offers only protocols we do not have goes on without
+    /// ALPN instead of being refused.
+    #[must_use]
+    pub fn config_for(&self, hello: &ClientHello<'_>) -> &Arc<ServerConfig> {
+        let ours = &self.settings.alpn_protocols;
+        let common = hello.alpn().is_none_or(|mut theirs| {
+            theirs.any(|protocol| ours.iter().any(|own| own.as_bytes() == protocol))
+        });
+        if common { &self.config } else { &self.without_alpn }
     }
 }
 

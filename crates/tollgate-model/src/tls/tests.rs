@@ -35,6 +35,7 @@ fn server(certificates: Vec<Identity>) -> DownstreamTlsSettings {
         client_validation: None,
         alpn_protocols: Vec::new(),
         versions: TlsVersions::default(),
+        prefer_client_ciphers: false,
         disable_stateless_session_resumption: false,
         disable_stateful_session_resumption: false,
     }
@@ -144,6 +145,34 @@ fn the_first_common_protocol_of_the_server_is_chosen() {
     let (server, client) = connect(server, client).unwrap();
     assert_eq!(server.alpn_protocol(), Some(&b"h2"[..]));
     assert_eq!(client.alpn_protocol(), Some(&b"h2"[..]));
+}
+
+#[test]
+fn a_client_without_a_common_protocol_goes_on_without_alpn() {
+    let authority = Authority::new();
+    let mut settings = server(vec![authority.identity(&["a.example"])]);
+    settings.alpn_protocols = vec!["h2".into()];
+    let server = DownstreamTls::new(settings).unwrap();
+    let chosen = |offered: &[&str]| {
+        let mut settings = client("a.example", chain(&authority));
+        settings.alpn_protocols = offered.iter().map(ToString::to_string).collect();
+        let client = UpstreamTls::new(settings).unwrap();
+        let mut hello = Vec::new();
+        let name = client.server_name("");
+        ClientConnection::new(Arc::clone(&client.config), name.clone())
+            .unwrap()
+            .write_tls(&mut hello)
+            .unwrap();
+        let mut acceptor = rustls::server::Acceptor::default();
+        acceptor.read_tls(&mut hello.as_slice()).unwrap();
+        let accepted = acceptor.accept().unwrap().unwrap();
+        let config = Arc::clone(server.config_for(&accepted.client_hello()));
+        let (server, _) = handshake(config, Arc::clone(&client.config), name).unwrap();
+        server.alpn_protocol().map(<[u8]>::to_vec)
+    };
+    assert_eq!(chosen(&["http/1.1"]), None);
+    assert_eq!(chosen(&["http/1.1", "h2"]), Some(b"h2".to_vec()));
+    assert_eq!(chosen(&[]), None);
 }
 
 #[test]

@@ -50,8 +50,11 @@ pub enum ServerNameIndication {
     Nothing,
     /// Always this one.
     Fixed(String),
-    /// The endpoint's host name, none if it has none (`auto_host_sni`).
-    EndpointHostname,
+    /// The endpoint's host name (`auto_host_sni`).
+    EndpointHostname {
+        /// For endpoints without one; empty = none.
+        otherwise: String,
+    },
 }
 
 /// What is asked of the server's certificate.
@@ -110,7 +113,9 @@ impl UpstreamTls {
         let name = match &self.settings.sni {
             ServerNameIndication::Nothing => None,
             ServerNameIndication::Fixed(name) => server_name(name),
-            ServerNameIndication::EndpointHostname => server_name(endpoint_hostname),
+            ServerNameIndication::EndpointHostname { otherwise } => {
+                server_name(if endpoint_hostname.is_empty() { otherwise } else { endpoint_hostname })
+            }
         };
         name.unwrap_or_else(|| ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into()))
     }

@@ -1,0 +1,345 @@
+//! `google_grpc`: a processor that is a target of its own (EN-24).
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tollgate_model::{
+    cluster::{
+        CircuitBreakers, Cluster, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, LbPolicy,
+        UpstreamProtocol,
+    },
+    format::Format,
+    http_connection_manager::Http2Options,
+    processor::{GrpcService, GrpcTarget},
+    tls::{
+        ServerNameIndication, ServerValidation, TlsVersions, TrustAnchors, UpstreamTls, UpstreamTlsSettings,
+    },
+};
+
+use super::{
+    data_source::read_data_source,
+    grpc_service::MAX_RECEIVE_MESSAGE_LENGTH,
+    listener::BUFFER_LIMIT,
+    tls::{read_identity, system_roots},
+};
+use crate::protobuf::{Message, Schema, Value, no_effect, read, refused};
+
+const ONLY_TOKENS: &str = "use access_token";
+
+pub(super) static GOOGLE_GRPC: Schema = Schema {
+    name: "envoy.config.core.v3.GrpcService.GoogleGrpc",
+    fields: &[
+        read(
+            "target_uri",
+            "",
+            "`host:port`, `dns:///host:port`, `ipv4:address:port`, `ipv6:[address]:port` or `unix:path`. Required.",
+        ),
+        read("stat_prefix", "", "Any name. Required."),
+        read("channel_credentials", "cleartext", "TLS."),
+        read("call_credentials", "[]", "Tokens sent with each call; only with TLS."),
+        no_effect("per_stream_buffer_limit_bytes", "streams are bounded by HTTP/2 windows"),
+        no_effect("channel_args", "there is no gRPC library to take them"),
+        refused("channel_credentials_plugin", "use channel_credentials"),
+        refused("call_credentials_plugin", "use call_credentials"),
+        refused("credentials_factory_name", "use channel_credentials and call_credentials"),
+        refused("config", "use channel_credentials and call_credentials"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static CHANNEL_CREDENTIALS: Schema = Schema {
+    name: "envoy.config.core.v3.GrpcService.GoogleGrpc.ChannelCredentials",
+    fields: &[
+        read("ssl_credentials", "", "TLS; the certificate has to be for the host of the target."),
+        refused("google_default", "use ssl_credentials"),
+        refused("local_credentials", "leave channel_credentials out: the connection is cleartext"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static SSL_CREDENTIALS: Schema = Schema {
+    name: "envoy.config.core.v3.GrpcService.GoogleGrpc.SslCredentials",
+    fields: &[
+        read("root_certs", "the system's", "PEM of the certificates that are trusted."),
+        read("private_key", "", "PEM of our own key, together with cert_chain."),
+        read("cert_chain", "", "PEM of our own certificate, together with private_key."),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static CALL_CREDENTIALS: Schema = Schema {
+    name: "envoy.config.core.v3.GrpcService.GoogleGrpc.CallCredentials",
+    fields: &[
+        read("access_token", "", "Sent as `authorization: Bearer <token>`. Required."),
+        refused("google_compute_engine", ONLY_TOKENS),
+        refused("google_refresh_token", ONLY_TOKENS),
+        refused("service_account_jwt_access", ONLY_TOKENS),
+        refused("google_iam", ONLY_TOKENS),
+        refused("from_plugin", ONLY_TOKENS),
+        refused("sts_service", ONLY_TOKENS),
+    ],
+    unsupported: &[],
+};
+
+/// The schemas of this module.
+pub(super) static SCHEMAS: [&Schema; 4] =
+    [&GOOGLE_GRPC, &CHANNEL_CREDENTIALS, &SSL_CREDENTIALS, &CALL_CREDENTIALS];
+
+/// How long connecting may take, as in the gRPC library.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often names are looked up, as in the gRPC library.
+const REFRESH_RATE: Duration = Duration::from_secs(30);
+/// The port of a target without one, as in the gRPC library.
+const DEFAULT_PORT: u16 = 443;
+
+/// Where a target is and how it is called by name.
+#[derive(Debug, PartialEq, Eq)]
+struct Target {
+    addresses: Vec<EndpointAddress>,
+    authority: String,
+    /// Name that the certificate has to be for.
+    host: String,
+}
+
+/// Reads `GoogleGrpc`.
+pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
+    let message = value.message(&GOOGLE_GRPC)?;
+    let uri = message.required("target_uri");
+    let target = uri.as_ref().and_then(|uri| match parse_target(&uri.non_empty_string()?) {
+        Ok(target) => Some(target),
+        Err(problem) => {
+            uri.error_with_help(
+                problem,
+                "a target is host:port, dns:///host:port, ipv4:address:port, ipv6:[address]:port or unix:path",
+            );
+            None
+        }
+    });
+    let stat_prefix = message.required_string("stat_prefix");
+    let credentials = message.message("channel_credentials", &CHANNEL_CREDENTIALS).and_then(|credentials| {
+        let (_, value) = credentials.required_one_of(&["ssl_credentials"])?;
+        Some(value)
+    });
+    let tls = credentials.as_ref().and_then(|credentials| {
+        read_ssl_credentials(credentials, target.as_ref().map_or("", |target| target.host.as_str()))
+    });
+    let initial_metadata = read_call_credentials(&message, credentials.is_some());
+    let target = target?;
+    let is_name = matches!(target.addresses.first(), Some(EndpointAddress::Dns { .. }));
+    let dns =
+        Dns { refresh_rate: REFRESH_RATE, respect_dns_ttl: false, lookup_family: DnsLookupFamily::Auto };
+    let hostname = target.host;
+    let cluster = Cluster {
+        name: format!("google_grpc.{stat_prefix}"),
+        // The gRPC library takes the first address that can be connected to.
+        discovery: if is_name { Discovery::LogicalDns(dns) } else { Discovery::Static },
+        endpoints: target
+            .addresses
+            .into_iter()
+            .map(|address| Endpoint { address, hostname: hostname.clone(), weight: 1 })
+            .collect(),
+        lb_policy: LbPolicy::RoundRobin,
+        connect_timeout: CONNECT_TIMEOUT,
+        protocol: UpstreamProtocol::Http2(Http2Options::default()),
+        tls: tls.map(Arc::new),
+        per_connection_buffer_limit_bytes: BUFFER_LIMIT as usize,
+        circuit_breakers: CircuitBreakers::default(),
+        idle_timeout: Some(Duration::from_secs(3600)),
+        max_requests_per_connection: None,
+    };
+    Some(GrpcService {
+        target: GrpcTarget::GoogleGrpc(Arc::new(cluster)),
+        authority: target.authority,
+        initial_metadata,
+        max_receive_message_length: MAX_RECEIVE_MESSAGE_LENGTH,
+        skip_envoy_headers: true,
+        retry_policy: None,
+    })
+}
+
+fn parse_target(uri: &str) -> Result<Target, String> {
+    let Some((scheme, rest)) = uri.split_once(':') else { return dns_target(uri) };
+    match scheme {
+        "dns" => match rest.strip_prefix("//") {
+            None => dns_target(rest),
+            Some(with_server) => match with_server.split_once('/') {
+                Some(("", name)) => dns_target(name),
+                _ => Err(format!("\"{uri}\" names a DNS server; the system's is used")),
+            },
+        },
+        "ipv4" | "ipv6" => {
+            let addresses = rest
+                .split(',')
+                .map(|address| address_target(address, scheme == "ipv4"))
+                .collect::<Result<Vec<_>, _>>()?;
+            let host = addresses.first().map(|address| address.ip().to_string()).unwrap_or_default();
+            Ok(Target {
+                authority: rest.split(',').next().unwrap_or_default().to_owned(),
+                addresses: addresses.into_iter().map(EndpointAddress::Socket).collect(),
+                host,
+            })
+        }
+        "unix" => {
+            let path = rest.strip_prefix("//").unwrap_or(rest);
+            if path.is_empty() || rest.starts_with("//") && !path.starts_with('/') {
+                return Err(format!("\"{uri}\" names no path"));
+            }
+            Ok(Target {
+                addresses: vec![EndpointAddress::Pipe(path.into())],
+                authority: "localhost".to_owned(),
+                host: "localhost".to_owned(),
+            })
+        }
+        "unix-abstract" | "vsock" | "xds" | "google-c2p" => {
+            Err(format!("targets of the scheme \"{scheme}\" are not supported"))
+        }
+        _ => dns_target(uri),
+    }
+}
+
+/// `host`, `host:port`, `address:port` or `[address]:port`.
+fn dns_target(text: &str) -> Result<Target, String> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+            (host, port.parse().map_err(|_| format!("\"{port}\" is not a port"))?)
+        }
+        _ => (text, DEFAULT_PORT),
+    };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if host.is_empty() || host.contains(['/', '@', ' ']) {
+        return Err(format!("\"{text}\" is not a target"));
+    }
+    let address = match host.parse() {
+        Ok(ip) => EndpointAddress::Socket(SocketAddr::new(ip, port)),
+        Err(_) => EndpointAddress::Dns { host: host.to_owned(), port },
+    };
+    Ok(Target { addresses: vec![address], authority: text.to_owned(), host: host.to_owned() })
+}
+
+fn address_target(text: &str, ipv4: bool) -> Result<SocketAddr, String> {
+    let problem = || format!("\"{text}\" is not an address");
+    let with_port = text.parse::<SocketAddr>().ok();
+    let bare = || {
+        let ip = text.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
+        Some(SocketAddr::new(ip, DEFAULT_PORT))
+    };
+    with_port.or_else(bare).filter(|address| address.is_ipv4() == ipv4).ok_or_else(problem)
+}
+
+fn read_ssl_credentials(value: &Value<'_>, host: &str) -> Option<UpstreamTls> {
+    let message = value.message(&SSL_CREDENTIALS)?;
+    let trusted_ca = match message.get("root_certs") {
+        None => system_roots(value),
+        Some(source) => read_data_source(&source).and_then(|text| match TrustAnchors::from_pem(&text) {
+            Ok(anchors) => Some(anchors),
+            Err(error) => {
+                source.error(error.to_string());
+                None
+            }
+        }),
+    };
+    let certificate = match (message.get("cert_chain"), message.get("private_key")) {
+        (Some(chain), Some(key)) => read_identity(&chain, &key),
+        (None, None) => None,
+        _ => {
+            value.error("\"cert_chain\" and \"private_key\" belong together");
+            None
+        }
+    };
+    let settings = UpstreamTlsSettings {
+        sni: ServerNameIndication::Fixed(host.to_owned()),
+        validation: ServerValidation::ChainAndServerName { trusted_ca: trusted_ca? },
+        certificate,
+        alpn_protocols: vec!["h2".to_owned()],
+        versions: TlsVersions::default(),
+        max_session_keys: 1,
+    };
+    match UpstreamTls::new(settings) {
+        Ok(tls) => Some(tls),
+        Err(error) => {
+            value.error(error.to_string());
+            None
+        }
+    }
+}
+
+/// Tokens become metadata; without TLS the gRPC library would not send them.
+fn read_call_credentials(message: &Message<'_>, with_tls: bool) -> Vec<(String, Format)> {
+    message
+        .list("call_credentials")
+        .iter()
+        .filter_map(|value| {
+            let (_, token) = value.message(&CALL_CREDENTIALS)?.required_one_of(&["access_token"])?;
+            let token = token.non_empty_string()?;
+            if !with_tls {
+                value.error_with_help(
+                    "call credentials are only sent over TLS",
+                    "add channel_credentials.ssl_credentials",
+                );
+            }
+            Some(("authorization".to_owned(), Format::literal(&format!("Bearer {token}"))))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(uri: &str) -> (Vec<EndpointAddress>, String, String) {
+        let Target { addresses, authority, host } = parse_target(uri).unwrap();
+        (addresses, authority, host)
+    }
+
+    fn dns(host: &str, port: u16) -> Vec<EndpointAddress> {
+        vec![EndpointAddress::Dns { host: host.into(), port }]
+    }
+
+    fn socket(address: &str) -> EndpointAddress {
+        EndpointAddress::Socket(address.parse().unwrap())
+    }
+
+    #[test]
+    fn every_form_of_a_target_is_read() {
+        // EN-24
+        let named =
+            |authority: &str, port| (dns("a.example", port), authority.to_owned(), "a.example".to_owned());
+        assert_eq!(target("a.example:80"), named("a.example:80", 80));
+        assert_eq!(target("a.example"), named("a.example", 443));
+        assert_eq!(target("dns:///a.example:80"), named("a.example:80", 80));
+        assert_eq!(target("dns:a.example:80"), named("a.example:80", 80));
+        assert_eq!(
+            target("127.0.0.1:80"),
+            (vec![socket("127.0.0.1:80")], "127.0.0.1:80".into(), "127.0.0.1".into())
+        );
+        assert_eq!(target("[::1]:80"), (vec![socket("[::1]:80")], "[::1]:80".into(), "::1".into()));
+        assert_eq!(
+            target("ipv4:127.0.0.1:80,127.0.0.2:81"),
+            (vec![socket("127.0.0.1:80"), socket("127.0.0.2:81")], "127.0.0.1:80".into(), "127.0.0.1".into())
+        );
+        assert_eq!(target("ipv6:[::1]:80"), (vec![socket("[::1]:80")], "[::1]:80".into(), "::1".into()));
+        let pipe = |path: &str| {
+            (vec![EndpointAddress::Pipe(path.into())], "localhost".to_owned(), "localhost".to_owned())
+        };
+        assert_eq!(target("unix:run/x.sock"), pipe("run/x.sock"));
+        assert_eq!(target("unix:///run/x.sock"), pipe("/run/x.sock"));
+    }
+
+    #[test]
+    fn other_targets_are_refused() {
+        let refused = [
+            "dns://8.8.8.8/a.example",
+            "unix:",
+            "unix://x",
+            "unix-abstract:x",
+            "xds:///x",
+            "a.example:http",
+            "ipv4:[::1]:80",
+            "ipv6:127.0.0.1:80",
+            ":80",
+            "a/b:80",
+        ];
+        for uri in refused {
+            assert!(parse_target(uri).is_err(), "{uri}");
+        }
+    }
+}
