@@ -15,10 +15,10 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::{
     answer,
     client::ClientSettings,
-    connection::{Leftover, Slot, Then},
+    connection::{Slot, Then},
     endpoint::{Endpoint, Endpoints, PickError, Ticket, Waiting},
+    orphan::Orphan,
     payload::{Backlog, Payload},
-    receive::Receive,
     replay::Replay,
     reset::ResetReason,
     status::GrpcStatus,
@@ -88,31 +88,6 @@ impl From<Ticket> for State {
             Ticket::Slot(slot) => Self::Ready(slot),
             Ticket::Waiting(waiting) => Self::Waiting(waiting),
             Ticket::Failed(reason) => Self::Failed(reason),
-        }
-    }
-}
-
-/// Queued messages of an exchange whose caller has left before the stream could be opened.
-pub(crate) struct Orphan {
-    request: http::Request<()>,
-    outgoing: Payload,
-    half_close_at: Instant,
-}
-
-impl Orphan {
-    /// Whether it is too late to open the stream.
-    pub(crate) fn is_expired(&self, now: Instant) -> bool {
-        now >= self.half_close_at
-    }
-
-    /// Opens the stream, sends what was queued and leaves it to the connection.
-    pub(crate) fn open(mut self: Box<Self>, slot: Slot) {
-        if let Ok((response, mut send)) = slot.open(self.request) {
-            // An error means that the stream has ended.
-            let _ = send.send_data(self.outgoing.split(), false);
-            let receive = Receive::Head(response);
-            Leftover { send, receive, nothing: self.outgoing, slot }
-                .leave(Then::HalfClose(self.half_close_at));
         }
     }
 }
@@ -246,7 +221,8 @@ impl Call {
         self.leave(close);
     }
 
-    /// Wire bytes sent for this exchange: HTTP/2 frames with heads and messages (G-7).
+    /// Wire bytes sent for this exchange: HTTP/2 frames with heads and messages, of all tries (G-7). What ends the
+    /// exchange is not counted, so this is the final number when it is about to be closed.
     #[must_use]
     pub fn bytes_sent(&self) -> u64 {
         let messages = self.backlog.taken();
@@ -382,7 +358,7 @@ impl Call {
             && !self.outgoing.is_empty()
         {
             let outgoing = self.outgoing.split();
-            waiting.orphan(Box::new(Orphan { request, outgoing, half_close_at: Instant::now() + timeout }));
+            waiting.orphan(Box::new(Orphan::new(request, outgoing, Instant::now() + timeout)));
         }
     }
 }

@@ -14,6 +14,7 @@ mod connection;
 mod deframe;
 mod endpoint;
 pub mod io;
+mod orphan;
 mod payload;
 mod receive;
 mod replay;

@@ -141,9 +141,12 @@ impl Reaper {
             Then::End(at) | Then::HalfClose(at) => now >= at,
         };
         let ended = leftover.receive.poll_end(&mut Context::from_waker(&self.wakers[key])).is_ready();
-        match (ended, *then) {
-            (true, Then::HalfClose(_)) => leftover.end(),
-            (true, _) => leftover.give_up(),
+        let queued = match (ended, *then) {
+            (true, Then::HalfClose(_)) => {
+                leftover.end();
+                true
+            }
+            (true, Then::Reset | Then::End(_)) => leftover.give_up(),
             (false, Then::HalfClose(_)) if due => {
                 leftover.half_close();
                 let at = now + DEFERRED_GRACE;
@@ -151,12 +154,15 @@ impl Reaper {
                 self.sweep = Some(self.sweep.map_or(at, |sweep| sweep.min(at)));
                 return true;
             }
-            (false, Then::Reset | Then::End(_)) if due => leftover.send.send_reset(Reason::CANCEL),
+            (false, Then::Reset | Then::End(_)) if due => {
+                leftover.send.send_reset(Reason::CANCEL);
+                true
+            }
             (false, _) => return false,
-        }
+        };
         let (leftover, _) = self.leftovers.remove(key);
         done.push(leftover);
-        true
+        queued
     }
 
     fn sweep(&mut self, now: Instant, done: &mut Vec<Leftover>) -> bool {
@@ -194,11 +200,14 @@ impl Leftover {
         self.give_up();
     }
 
-    /// Resets the stream if something is queued that the peer, which has ended its half, may never take.
-    fn give_up(&mut self) {
-        if !self.nothing.is_backlog_empty() {
+    /// Resets the stream if something is queued that the peer, which has ended its half, may never take. Whether that
+    /// was so.
+    fn give_up(&mut self) -> bool {
+        let stuck = !self.nothing.is_backlog_empty();
+        if stuck {
             self.send.send_reset(Reason::CANCEL);
         }
+        stuck
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::Endpoint;
-use crate::{call::Orphan, connection::Slot, reset::ResetReason};
+use crate::{connection::Slot, orphan::Orphan, reset::ResetReason};
 
 /// What an exchange that waits gets.
 pub(crate) type Outcome = Result<Slot, ResetReason>;

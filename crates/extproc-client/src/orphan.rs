@@ -1,0 +1,39 @@
+//! Exchanges that are sent although nobody waits for an answer (V-6).
+
+use tokio::time::Instant;
+
+use crate::{
+    connection::{Leftover, Slot, Then},
+    payload::Payload,
+    receive::Receive,
+};
+
+/// Queued messages of an exchange whose caller has left before the stream could be opened.
+pub(crate) struct Orphan {
+    request: http::Request<()>,
+    outgoing: Payload,
+    half_close_at: Instant,
+}
+
+impl Orphan {
+    /// Everything an exchange wants to be sent if it can be until then, which is when the stream is half-closed, too.
+    pub(crate) fn new(request: http::Request<()>, outgoing: Payload, half_close_at: Instant) -> Self {
+        Self { request, outgoing, half_close_at }
+    }
+
+    /// Whether it is too late to open the stream.
+    pub(crate) fn is_expired(&self, now: Instant) -> bool {
+        now >= self.half_close_at
+    }
+
+    /// Opens the stream, sends what was queued and leaves it to the connection.
+    pub(crate) fn open(mut self: Box<Self>, slot: Slot) {
+        if let Ok((response, mut send)) = slot.open(self.request) {
+            // An error means that the stream has ended.
+            let _ = send.send_data(self.outgoing.split(), false);
+            let receive = Receive::Head(response);
+            Leftover { send, receive, nothing: self.outgoing, slot }
+                .leave(Then::HalfClose(self.half_close_at));
+        }
+    }
+}
