@@ -2,12 +2,16 @@
 //! exchange state machine.
 
 mod attributes;
+pub mod codec;
+pub mod exchange;
 mod forward;
 mod http_message;
 pub mod log;
+pub mod matching;
 pub mod messages;
+pub mod metadata;
 mod mode;
-mod mutation;
+pub mod mutation;
 mod plan;
 
 pub use attributes::Attributes;

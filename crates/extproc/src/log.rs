@@ -90,6 +90,14 @@ pub enum ProcessingEffect {
     MutationFailed = 4,
 }
 
+impl ProcessingEffect {
+    /// The number in the log.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
 impl LoggingInfo {
     /// The log of a direction.
     pub const fn direction_mut(&mut self, direction: Direction) -> &mut DirectionLog {

@@ -1,0 +1,120 @@
+//! When and how the stream to the processor ends from our side (L-5, L-6).
+
+use super::{
+    Action, Close, Exchange, Stream, StreamedReply,
+    side::{Awaiting, End, Head},
+};
+use crate::{http_message::Direction, mode::BodySendMode};
+
+/// Why the stream is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CloseKind {
+    /// Everything that was needed has arrived.
+    Orderly,
+    /// Something failed: always a reset (L-5).
+    Failed,
+}
+
+impl Exchange {
+    /// Closes the stream if it is open.
+    pub(super) fn finish_stream(&mut self, kind: CloseKind) {
+        if self.stream != Stream::Open {
+            return;
+        }
+        self.stream = Stream::Closed;
+        self.counters.streams_closed += 1;
+        let close = match kind {
+            CloseKind::Orderly if self.plan.graceful_grpc_close => Close::Graceful,
+            CloseKind::Orderly | CloseKind::Failed => Close::Reset,
+        };
+        self.actions.push_back(Action::Close(close));
+    }
+
+    /// The HTTP exchange is over: answered completely, or either peer is gone (L-6.5, F-16). Nothing more is handed in.
+    pub fn handle_end(&mut self) {
+        self.request.stop_timer();
+        self.response.stop_timer();
+        self.complete = true;
+        if self.streamed_reply == StreamedReply::Started {
+            self.streamed_reply = StreamedReply::Ended;
+        }
+        if self.stream != Stream::Open {
+            return;
+        }
+        if self.plan.observability_mode {
+            // V-6
+            self.stream = Stream::Closed;
+            self.counters.streams_closed += 1;
+            self.actions.push_back(Action::Close(Close::Deferred(self.plan.deferred_close_timeout)));
+        } else {
+            self.finish_stream(CloseKind::Orderly);
+        }
+    }
+
+    /// After a reply was carried out: closes the stream if it was the last one needed (L-6.1).
+    pub(super) fn close_if_last(&mut self, direction: Direction, step: LastStep) {
+        if direction == Direction::Request && !self.response.wants_nothing() && !self.response_finished {
+            return;
+        }
+        let side = self.side(direction);
+        let unwanted_trailers = side.end == End::Trailers && !side.send_trailers;
+        let last = match step {
+            LastStep::Headers => {
+                side.awaiting == Awaiting::Idle
+                    && match side.end {
+                        End::Headers => true,
+                        _ if side.body_mode == BodySendMode::None => {
+                            !side.send_trailers || side.end == End::Data
+                        }
+                        End::Trailers => unwanted_trailers,
+                        End::Open | End::Data => false,
+                    }
+            }
+            LastStep::Piece { end_of_stream } => {
+                side.awaiting == Awaiting::Idle && (end_of_stream || unwanted_trailers)
+            }
+            LastStep::Buffered => false,
+            LastStep::Trailers => side.awaiting == Awaiting::Idle,
+        };
+        if last && direction == Direction::Response && self.request.duplex_owed {
+            // Envoy closes the stream here too; the request data in the processor's hands would be lost.
+            self.response_finished = true;
+            return;
+        }
+        if last {
+            self.finish_stream(CloseKind::Orderly);
+            self.complete = true;
+            self.release_unanswered();
+        }
+    }
+
+    /// Nothing of the request waits for the processor.
+    pub(super) fn request_is_settled(&self) -> bool {
+        self.request.awaiting == Awaiting::Idle && self.request.head != Head::Held
+    }
+
+    /// The exchange is complete: what either direction still holds goes on unmodified.
+    pub(super) fn release_unanswered(&mut self) {
+        for direction in [Direction::Request, Direction::Response] {
+            let side = self.side_mut(direction);
+            side.stop_timer();
+            side.awaiting = Awaiting::Idle;
+            if side.head != Head::Expected {
+                self.release(direction);
+            }
+        }
+    }
+}
+
+/// The reply that may have been the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LastStep {
+    Headers,
+    /// A piece in a streaming mode; whether it ended the message.
+    Piece {
+        end_of_stream: bool,
+    },
+    /// A whole body, or its first part: the optimisation is not applied (L-6.1).
+    Buffered,
+    Trailers,
+}

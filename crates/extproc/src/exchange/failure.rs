@@ -1,0 +1,214 @@
+//! What happens when something goes wrong (section 12).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::{
+    Action, Exchange, LocalReply, Stream, StreamedReply,
+    close::CloseKind,
+    side::{Awaiting, Head},
+};
+use crate::{http_message::Direction, mutation::RefusedReason};
+
+/// How the stream to the processor ended, as its transport tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// With status OK (L-8).
+    Ok,
+    /// With another status, or it broke.
+    Error {
+        /// gRPC code; −1 for a status that is none (F-12).
+        code: i32,
+        /// Response code details, white space replaced: `ext_proc_error_gRPC_error_<code>{...}` (F-8).
+        details: String,
+        /// False if the stream could not even be created (F-9).
+        started: bool,
+    },
+}
+
+/// A kind of failure (F-1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Failure {
+    ///
+    MessageTimeout,
+    /// F-13, with its response code details.
+    Spurious(&'static str),
+    /// F-8 to F-12.
+    Stream { code: i32, details: String },
+    /// M-9.
+    RefusedMutation(RefusedReason),
+    /// B-3.4.
+    ContentLengthMismatch,
+    /// The processor ended while it owed body data (decision 4).
+    ClosedMidBody,
+    /// A streamed immediate response without content (S-6).
+    EmptyStreamedReply,
+}
+
+impl Failure {
+    fn details(&self) -> String {
+        match self {
+            Self::MessageTimeout => "ext_proc_error_per-message_timeout_exceeded".to_owned(),
+            Self::Spurious(details) => (*details).to_owned(),
+            Self::Stream { details, .. } => details.clone(),
+            Self::RefusedMutation(reason) => reason.as_str().to_owned(),
+            Self::ContentLengthMismatch => {
+                "mismatch_between_content_length_and_the_length_of_the_mutated_body".to_owned()
+            }
+            Self::ClosedMidBody => "processor_closed_mid_body".to_owned(),
+            Self::EmptyStreamedReply => "Invalid_local_response_headers_continue".to_owned(),
+        }
+    }
+
+    /// gRPC code of the steps it ended (G-5).
+    const fn call_status(&self) -> i32 {
+        match self {
+            Self::MessageTimeout => 4,
+            Self::Spurious(_) => 9,
+            Self::Stream { code, .. } => *code,
+            Self::RefusedMutation(_) | Self::EmptyStreamedReply => 3,
+            Self::ContentLengthMismatch => 13,
+            Self::ClosedMidBody => 10,
+        }
+    }
+}
+
+impl Exchange {
+    /// The processor ended the stream, or it broke.
+    pub fn handle_stream_end(&mut self, end: StreamEnd, now: Instant) {
+        if self.stream != Stream::Open {
+            return;
+        }
+        self.stream = Stream::Closed;
+        self.counters.server_half_closed += 1;
+        match end {
+            StreamEnd::Ok => {
+                self.counters.streams_closed += 1;
+                self.closed_by_processor(now);
+            }
+            StreamEnd::Error { code, details, started } => {
+                self.counters.streams_failed += 1;
+                if !started {
+                    // F-9: nothing was opened, so nothing was sent.
+                    self.counters.streams_started = self.counters.streams_started.saturating_sub(1);
+                    self.counters.stream_msgs_sent = self.counters.stream_msgs_sent.saturating_sub(1);
+                    self.log.grpc_status_before_first_call = code;
+                    self.request.sent_at = None;
+                    self.response.sent_at = None;
+                }
+                if self.complete && self.streamed_reply != StreamedReply::Started {
+                    return;
+                }
+                let direction = self.failing_direction();
+                self.fail(direction, Failure::Stream { code, details }, now);
+            }
+        }
+    }
+
+    /// L-8: an orderly end is not a failure, unless the processor still has data of ours (decision 4).
+    fn closed_by_processor(&mut self, now: Instant) {
+        if self.complete || self.plan.observability_mode {
+            return;
+        }
+        for direction in [Direction::Request, Direction::Response] {
+            if self.side(direction).duplex_owed {
+                self.fail(direction, Failure::ClosedMidBody, now);
+                return;
+            }
+        }
+        self.record_outstanding(10, now);
+        self.complete = true;
+        self.release_unanswered();
+    }
+
+    /// A message that does not fit (F-13).
+    pub(super) fn spurious(&mut self, direction: Direction, details: &'static str, now: Instant) {
+        self.counters.spurious_msgs_received += 1;
+        self.fail(direction, Failure::Spurious(details), now);
+    }
+
+    /// Ends the exchange by the failure policy: everything goes on unmodified, or the client gets an error.
+    pub(super) fn fail(&mut self, direction: Direction, failure: Failure, now: Instant) {
+        self.record_outstanding(failure.call_status(), now);
+        let _ = direction;
+        if self.may_fail_open(&failure) {
+            self.counters.failure_mode_allowed += 1;
+            if matches!(failure, Failure::Stream { .. }) {
+                // F-10
+                self.counters.streams_closed += 1;
+            }
+            self.finish_stream(CloseKind::Failed);
+            self.log.failed_open = true;
+            self.complete = true;
+            self.release_unanswered();
+            return;
+        }
+        self.finish_stream(CloseKind::Failed);
+        let status = match failure {
+            Failure::MessageTimeout => StatusCode::GATEWAY_TIMEOUT,
+            _ => self.plan.status_on_error,
+        };
+        self.reply(LocalReply {
+            status,
+            fields: HeaderMap::new(),
+            body: Bytes::new(),
+            grpc_status: None,
+            details: failure.details(),
+        });
+    }
+
+    /// Answers the client and is done.
+    pub(super) fn reply(&mut self, reply: LocalReply) {
+        self.complete = true;
+        if self.streamed_reply == StreamedReply::Started {
+            self.streamed_reply = StreamedReply::Ended;
+        }
+        for side in [&mut self.request, &mut self.response] {
+            side.stop_timer();
+            side.awaiting = Awaiting::Idle;
+            side.take_held();
+            side.take_chunks();
+            side.paused = false;
+        }
+        self.counters.immediate_responses_sent += 1;
+        self.actions.push_back(Action::Reply(Box::new(reply)));
+    }
+
+    fn may_fail_open(&self, failure: &Failure) -> bool {
+        let allowed = match failure {
+            // M-9; decision 4
+            Failure::RefusedMutation(_)
+            | Failure::ContentLengthMismatch
+            | Failure::ClosedMidBody
+            | Failure::EmptyStreamedReply => false,
+            // F-14
+            Failure::Spurious(_) => self.plan.failure_mode_allow || !self.plan.fail_close_spurious_response,
+            Failure::MessageTimeout | Failure::Stream { .. } => self.plan.failure_mode_allow,
+        };
+        // F-6
+        let data_is_gone =
+            [&self.request, &self.response].iter().any(|side| side.is_duplex() && side.duplex_received);
+        allowed && !data_is_gone && self.streamed_reply == StreamedReply::None
+    }
+
+    /// The direction a failure of the stream strikes.
+    fn failing_direction(&self) -> Direction {
+        if self.response.head == Head::Expected { Direction::Request } else { Direction::Response }
+    }
+
+    fn record_outstanding(&mut self, status: i32, now: Instant) {
+        for direction in [Direction::Request, Direction::Response] {
+            self.record_step(direction, status, now);
+        }
+    }
+
+    /// Notes how the awaited step ended (G-5, G-6).
+    pub(super) fn record_step(&mut self, direction: Direction, status: i32, now: Instant) {
+        let side = self.side(direction);
+        if let (Some(step), Some(sent_at)) = (side.awaiting.step(), side.sent_at) {
+            self.log.record_call(direction, step, now.saturating_duration_since(sent_at), status);
+        }
+    }
+}

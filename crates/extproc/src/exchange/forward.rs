@@ -1,0 +1,61 @@
+//! Passing parts of a message on.
+
+use bytes::Bytes;
+
+use super::{
+    Action, Exchange,
+    side::{End, Head},
+};
+use crate::http_message::Direction;
+
+impl Exchange {
+    /// Passes the head on unless it has gone already.
+    pub(super) fn forward_head(&mut self, direction: Direction, end_stream: bool) {
+        let side = self.side_mut(direction);
+        if side.head != Head::Held {
+            return;
+        }
+        side.head = Head::Passed;
+        side.end_forwarded |= end_stream;
+        self.actions.push_back(Action::ForwardHeaders { direction, end_stream });
+    }
+
+    /// Passes a piece on; an empty one that ends nothing is not worth passing (B-5.7, Y-4).
+    pub(super) fn forward_data(&mut self, direction: Direction, data: Bytes, end_stream: bool) {
+        let side = self.side_mut(direction);
+        if side.end_forwarded || (data.is_empty() && !end_stream) {
+            return;
+        }
+        side.end_forwarded |= end_stream;
+        self.actions.push_back(Action::ForwardData { direction, data, end_stream });
+    }
+
+    pub(super) fn forward_trailers(&mut self, direction: Direction) {
+        let side = self.side_mut(direction);
+        if side.end_forwarded {
+            return;
+        }
+        side.end_forwarded = true;
+        self.actions.push_back(Action::ForwardTrailers { direction });
+    }
+
+    /// Passes on everything of a direction that was held, unmodified: what was sent and not answered, in one piece with
+    /// what was not sent (X-2, L-8), and the end if it has arrived.
+    pub(super) fn release(&mut self, direction: Direction) {
+        let side = self.side_mut(direction);
+        let end = side.end;
+        side.paused = false;
+        let chunks = side.take_chunks();
+        let held = side.take_held();
+        let discard = side.discard;
+        self.forward_head(direction, end == End::Headers);
+        if !discard {
+            let last = if held.is_empty() { end == End::Data } else { false };
+            self.forward_data(direction, chunks, last);
+            self.forward_data(direction, held, end == End::Data);
+        }
+        if end == End::Trailers {
+            self.forward_trailers(direction);
+        }
+    }
+}

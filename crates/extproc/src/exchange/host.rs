@@ -1,0 +1,44 @@
+//! What an exchange needs from the one that drives it.
+
+use crate::{
+    attributes::Attributes,
+    http_message::{Direction, Messages},
+    messages::Struct,
+    metadata::DynamicMetadata,
+};
+
+/// The transaction an exchange works on: its messages, its metadata and what is known about it.
+pub trait Host {
+    /// The request and response heads and trailers, to read and to change.
+    fn messages(&mut self) -> &mut Messages;
+
+    /// The dynamic metadata of the request.
+    fn metadata(&mut self) -> &mut DynamicMetadata;
+
+    /// The values of attributes at this moment, by expression.
+    fn attributes(&self, wanted: &Attributes) -> Struct;
+
+    /// Most bytes of a body to hold, per direction (section 7, "limit").
+    fn buffer_limit(&self, direction: Direction) -> usize;
+
+    /// Limits of a header map after mutation (M-1, M-8).
+    fn header_limits(&self, direction: Direction) -> HeaderLimits;
+
+    /// Whether the request or response is an upgrade, whose head is never held for a body piece (decision 12).
+    fn is_upgrade(&self) -> bool;
+}
+
+/// Limits of a header map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeaderLimits {
+    /// Most entries, pseudo-headers included.
+    pub max_count: usize,
+    /// Most bytes.
+    pub max_bytes: usize,
+}
+
+impl Default for HeaderLimits {
+    fn default() -> Self {
+        Self { max_count: 100, max_bytes: 60 * 1024 }
+    }
+}

@@ -1,0 +1,183 @@
+//! The state machine of one HTTP request with one processor.
+//!
+//! An [`Exchange`] does no I/O and reads no clock. Its driver feeds it with what happens (`handle_*`), after each of
+//! which it carries out every [`Action`] that [`poll_action`](Exchange::poll_action) gives, and calls
+//! [`handle_timeout`](Exchange::handle_timeout) when [`poll_timeout`](Exchange::poll_timeout) is due. Heads and
+//! trailers stay with the driver, in the [`Host`]; body pieces travel through the exchange.
+//!
+//! ```text
+//!                 +------- one direction -------+
+//!  head, data --> | Headers -> Buffered/Partial | --> ForwardHeaders, ForwardData, ForwardTrailers
+//!  trailers       |         -> Streamed         |
+//!                 |         -> Trailers -> Idle | --> Send ... and Reply, Close when it fails or is done
+//!  reply -------> +-----------------------------+
+//! ```
+//!
+//! The rule numbers in the comments are those of the protocol specification of the project.
+
+mod action;
+mod arrive;
+mod close;
+mod counters;
+mod failure;
+mod forward;
+mod host;
+mod immediate;
+mod mode_override;
+mod observe;
+mod reply;
+mod reply_body;
+mod reply_headers;
+mod send;
+mod side;
+#[cfg(test)]
+mod tests;
+mod timer;
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use self::side::{Awaiting, Side};
+pub use self::{
+    action::{Action, Close, LocalReply},
+    counters::Counters,
+    failure::StreamEnd,
+    host::{HeaderLimits, Host},
+};
+use crate::{http_message::Direction, log::LoggingInfo, mode::ProcessingMode, plan::Plan};
+
+/// One HTTP request with one processor.
+#[derive(Debug)]
+pub struct Exchange {
+    plan: Arc<Plan>,
+    /// The mode in force: the route's, or an override (section 10).
+    mode: ProcessingMode,
+    stream: Stream,
+    /// "Processing complete" (L-7): nothing is sent any more, replies are ignored, parts pass through.
+    complete: bool,
+    streamed_reply: StreamedReply,
+    /// The first message of the stream, which carries the protocol configuration, was sent (L-3).
+    first_sent: bool,
+    request: Side,
+    response: Side,
+    /// The last reply of the response direction came while the request's body was still with the processor.
+    response_finished: bool,
+    actions: VecDeque<Action>,
+    counters: Counters,
+    log: LoggingInfo,
+}
+
+/// The stream to the processor as the exchange knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Stream {
+    Unopened,
+    Open,
+    Closed,
+}
+
+/// A response made by the processor piece by piece (13.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum StreamedReply {
+    None,
+    Started,
+    Ended,
+}
+
+impl Exchange {
+    /// A new exchange under `plan`. Opens nothing before something must be sent (L-1).
+    #[must_use]
+    pub fn new(plan: Arc<Plan>) -> Self {
+        let mode = plan.processing_mode;
+        Self {
+            request: Side::new(Direction::Request, &mode),
+            response: Side::new(Direction::Response, &mode),
+            mode,
+            plan,
+            stream: Stream::Unopened,
+            complete: false,
+            streamed_reply: StreamedReply::None,
+            response_finished: false,
+            first_sent: false,
+            actions: VecDeque::new(),
+            counters: Counters::default(),
+            log: LoggingInfo::default(),
+        }
+    }
+
+    /// The next thing to do, in order. `None` means everything was given out.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) must be called, if nothing happens before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match (self.request.deadline, self.response.deadline) {
+            (Some(request), Some(response)) => Some(request.min(response)),
+            (request, response) => request.or(response),
+        }
+    }
+
+    /// Whether more of the body of `direction` may be handed in. False while too much of it is held; the driver then
+    /// stops reading its source.
+    #[must_use]
+    pub fn wants(&self, direction: Direction) -> bool {
+        !self.side(direction).paused
+    }
+
+    /// Whether the exchange is over: everything else passes by untouched.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.complete && self.streamed_reply != StreamedReply::Started
+    }
+
+    /// Whether the processor is giving the response itself, piece by piece (13.3).
+    #[must_use]
+    pub fn is_replying(&self) -> bool {
+        self.streamed_reply == StreamedReply::Started
+    }
+
+    /// Whether a reply of the processor is outstanding.
+    #[must_use]
+    pub fn awaits_processor(&self) -> bool {
+        !self.complete
+            && [&self.request, &self.response]
+                .iter()
+                .any(|side| side.awaiting != Awaiting::Idle || side.duplex_owed)
+    }
+
+    /// The plan it follows.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// What it counted since the last call.
+    pub fn take_counters(&mut self) -> Counters {
+        std::mem::take(&mut self.counters)
+    }
+
+    /// What access logs show of it; the driver adds the bytes (G-7).
+    pub fn log_mut(&mut self) -> &mut LoggingInfo {
+        &mut self.log
+    }
+
+    /// What access logs show of it.
+    #[must_use]
+    pub fn log(&self) -> &LoggingInfo {
+        &self.log
+    }
+
+    fn side(&self, direction: Direction) -> &Side {
+        match direction {
+            Direction::Request => &self.request,
+            Direction::Response => &self.response,
+        }
+    }
+
+    fn side_mut(&mut self, direction: Direction) -> &mut Side {
+        match direction {
+            Direction::Request => &mut self.request,
+            Direction::Response => &mut self.response,
+        }
+    }
+}

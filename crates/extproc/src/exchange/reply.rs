@@ -1,0 +1,204 @@
+//! Messages from the processor.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::{
+    Action, Close, Exchange, Host, StreamEnd, StreamedReply,
+    close::LastStep,
+    failure::Failure,
+    side::{Awaiting, Head},
+};
+use crate::{
+    http_message::Direction,
+    log::{ProcessingEffect, Step},
+    messages::{
+        CommonResponse, HeaderMutation, ProcessingResponse, TrailersResponse, processing_response::Response,
+    },
+    mutation::{self, Policy, Target},
+    plan::RouteCacheAction,
+};
+
+impl Exchange {
+    /// One message arrived, without its gRPC framing.
+    pub fn handle_message(&mut self, message: Bytes, now: Instant, host: &mut dyn Host) {
+        // P-4 (1) and (2): dropped unread.
+        if self.plan.observability_mode || (self.complete && self.streamed_reply != StreamedReply::Started) {
+            return;
+        }
+        let Ok(response) = ProcessingResponse::decode(message) else {
+            // F-12
+            let details = "ext_proc_error_gRPC_error_13{}".to_owned();
+            self.actions.push_back(Action::Close(Close::Reset));
+            self.handle_stream_end(StreamEnd::Error { code: 13, details, started: true }, now);
+            return;
+        };
+        if let Some(timeout) = &response.override_message_timeout {
+            self.override_timeout(timeout, now);
+            return;
+        }
+        if let Some(mode) = &response.mode_override {
+            if response.response.is_none() {
+                if self.override_mode_alone(mode, now, host) {
+                    self.counters.stream_msgs_received += 1;
+                } else {
+                    self.spurious(self.current_direction(), "unhandled_message", now);
+                }
+                return;
+            }
+            self.override_mode(mode);
+        }
+        let Some(reply) = response.response else {
+            // P-3
+            self.spurious(self.current_direction(), "unhandled_message", now);
+            return;
+        };
+        // D-3 to D-5
+        let receiving = &self.plan.metadata_options.receiving_namespaces;
+        if let Some(metadata) = response.dynamic_metadata {
+            host.metadata().merge(metadata, &receiving.untyped);
+        }
+        if !response.typed_dynamic_metadata.is_empty() {
+            host.metadata().merge_typed(response.typed_dynamic_metadata, &receiving.typed);
+        }
+        match reply {
+            Response::ImmediateResponse(reply) => self.immediate_response(reply, now),
+            Response::StreamedImmediateResponse(reply) => self.streamed_immediate_response(reply, now, host),
+            _ if self.streamed_reply != StreamedReply::None => {
+                // S-6
+                self.spurious(Direction::Request, "spurious_message", now);
+            }
+            Response::RequestHeaders(reply) => self.headers_reply(Direction::Request, reply, now, host),
+            Response::ResponseHeaders(reply) => self.headers_reply(Direction::Response, reply, now, host),
+            Response::RequestBody(reply) => self.body_reply(Direction::Request, reply, now, host),
+            Response::ResponseBody(reply) => self.body_reply(Direction::Response, reply, now, host),
+            Response::RequestTrailers(reply) => self.trailers_reply(Direction::Request, reply, now, host),
+            Response::ResponseTrailers(reply) => self.trailers_reply(Direction::Response, reply, now, host),
+        }
+    }
+
+    /// The reply to the trailers. In FULL_DUPLEX_STREAMED it may come at any time (P-1, B-6.8).
+    fn trailers_reply(
+        &mut self,
+        direction: Direction,
+        reply: TrailersResponse,
+        now: Instant,
+        host: &mut dyn Host,
+    ) {
+        let side = self.side(direction);
+        if side.awaiting != Awaiting::Trailers && !side.is_duplex() {
+            self.spurious(direction, "spurious_message", now);
+            return;
+        }
+        if side.duplex_owed && !side.trailers_sent {
+            // Decision 4: the data it was given would be lost.
+            self.counters.stream_msgs_received += 1;
+            self.fail(direction, Failure::ClosedMidBody, now);
+            return;
+        }
+        self.side_mut(direction).awaiting = Awaiting::Trailers;
+        if let Some(mutation) = &reply.header_mutation
+            && !self.mutate(direction, Step::Trailers, mutation, false, now, host)
+        {
+            return;
+        }
+        self.side_mut(direction).duplex_owed = false;
+        self.accept(direction, now);
+        let side = self.side_mut(direction);
+        if !side.trailers_sent {
+            side.body_mode = crate::mode::BodySendMode::None;
+            side.send_trailers = false;
+        }
+        self.release(direction);
+        self.close_if_last(direction, LastStep::Trailers);
+    }
+
+    /// Applies a header mutation to the head or the trailers. False if it was refused and the exchange has failed (M-9).
+    pub(super) fn mutate(
+        &mut self,
+        direction: Direction,
+        step: Step,
+        wanted: &HeaderMutation,
+        replace_message: bool,
+        now: Instant,
+        host: &mut dyn Host,
+    ) -> bool {
+        let limits = host.header_limits(direction);
+        let policy = Policy {
+            rules: &self.plan.mutation_rules,
+            header_prefix: &self.plan.header_prefix,
+            replace_message,
+            content_length_removed: self.removes_content_length(direction),
+            max_count: limits.max_count,
+            max_bytes: limits.max_bytes,
+        };
+        let messages = host.messages();
+        let target = match (step, direction) {
+            (Step::Trailers, Direction::Request) => messages.request_trailers.as_mut().map(Target::Trailers),
+            (Step::Trailers, Direction::Response) => {
+                messages.response_trailers.as_mut().map(Target::Trailers)
+            }
+            (_, Direction::Request) => Some(Target::Request(&mut messages.request)),
+            (_, Direction::Response) => messages.response.as_mut().map(Target::Response),
+        };
+        let Some(target) = target else {
+            return true;
+        };
+        match mutation::apply(wanted, target, &policy) {
+            Ok(applied) => {
+                self.counters.rejected_header_mutations += applied.ignored;
+                if applied.changed {
+                    self.log.record_effect(direction, step, ProcessingEffect::MutationApplied);
+                }
+                true
+            }
+            Err(refused) => {
+                self.counters.rejected_header_mutations += refused.ignored_before + 1;
+                self.counters.stream_msgs_received += 1;
+                self.log.record_effect(direction, step, refused.effect);
+                self.fail(direction, Failure::RefusedMutation(refused.reason), now);
+                false
+            }
+        }
+    }
+
+    /// A reply fits: counts it, notes it and stops the timer, unless pieces are still outstanding (decision 3).
+    pub(super) fn accept(&mut self, direction: Direction, now: Instant) {
+        self.counters.stream_msgs_received += 1;
+        self.record_step(direction, 0, now);
+        let timeout = self.plan.message_timeout;
+        let side = self.side_mut(direction);
+        side.awaiting =
+            if side.chunks.is_empty() && !side.duplex_owed { Awaiting::Idle } else { Awaiting::StreamedBody };
+        side.deadline =
+            if side.chunks.is_empty() || side.is_duplex() { None } else { now.checked_add(timeout) };
+        side.deadline_overridden = false;
+    }
+
+    /// Section 15. Only replies of the request direction come here (K-1).
+    pub(super) fn decide_route_cache(&mut self, common: &CommonResponse) {
+        if common.header_mutation.is_none() {
+            if common.clear_route_cache {
+                self.counters.clear_route_cache_ignored += 1;
+            }
+            return;
+        }
+        match self.plan.route_cache_action {
+            RouteCacheAction::Clear => self.actions.push_back(Action::ClearRouteCache),
+            RouteCacheAction::Default if common.clear_route_cache => {
+                self.actions.push_back(Action::ClearRouteCache);
+            }
+            RouteCacheAction::Retain if common.clear_route_cache => {
+                self.counters.clear_route_cache_disabled += 1;
+            }
+            RouteCacheAction::Default | RouteCacheAction::Retain => {}
+        }
+    }
+
+    /// The direction a message without a direction belongs to.
+    pub(super) fn current_direction(&self) -> Direction {
+        if self.response.head == Head::Expected { Direction::Request } else { Direction::Response }
+    }
+}

@@ -1,0 +1,184 @@
+//! Replies to bodies and pieces of bodies (section 7).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{
+    Exchange, Host,
+    close::LastStep,
+    failure::Failure,
+    side::{Awaiting, End, Head},
+};
+use crate::{
+    http_message::Direction,
+    log::{ProcessingEffect, Step},
+    messages::{BodyMutation, BodyResponse, CommonResponse, body_mutation::Mutation, common_response},
+};
+
+/// B-4.5.
+const STREAMED_RESPONSE_IN_OTHER_MODE: &str =
+    "spurious_message:_streamed_response_is_received_while_body_mode__is_not_FULL_DUPLEX_STREAMED";
+/// B-6.6.
+const NORMAL_RESPONSE_IN_DUPLEX_MODE: &str =
+    "spurious_message:_Normal_body_mutation_response_is_received_while_body_mode__is_FULL_DUPLEX_STREAMED";
+
+impl Exchange {
+    pub(super) fn body_reply(
+        &mut self,
+        direction: Direction,
+        reply: BodyResponse,
+        now: Instant,
+        host: &mut dyn Host,
+    ) {
+        let common = reply.response.unwrap_or_default();
+        let side = self.side(direction);
+        match side.awaiting {
+            Awaiting::BufferedBody | Awaiting::PartialBody => self.whole_reply(direction, common, now, host),
+            Awaiting::StreamedBody | Awaiting::Trailers if side.is_duplex() => {
+                self.duplex_reply(direction, common, now);
+            }
+            Awaiting::StreamedBody => self.piece_reply(direction, common, now, host),
+            Awaiting::Idle | Awaiting::Headers | Awaiting::Trailers => {
+                self.spurious(direction, "spurious_message", now);
+            }
+        }
+    }
+
+    /// The reply to a collected body, or to the first part of one (B-3.3, B-5.3).
+    fn whole_reply(
+        &mut self,
+        direction: Direction,
+        common: CommonResponse,
+        now: Instant,
+        host: &mut dyn Host,
+    ) {
+        let side = self.side(direction);
+        let partial = side.awaiting == Awaiting::PartialBody;
+        let head_is_here = side.head == Head::Held && side.headers_sent;
+        // M-20: only while the head is still here.
+        if head_is_here && let Some(mutation) = &common.header_mutation {
+            let replace = common.status == common_response::CONTINUE_AND_REPLACE;
+            if !self.mutate(direction, Step::Headers, mutation, replace, now, host) {
+                return;
+            }
+        }
+        if head_is_here
+            && let Some(mutation) = &common.body_mutation
+            && !length_matches(direction, mutation, host)
+        {
+            self.counters.stream_msgs_received += 1;
+            self.fail(direction, Failure::ContentLengthMismatch, now);
+            return;
+        }
+        if direction == Direction::Request && head_is_here {
+            self.decide_route_cache(&common);
+        }
+        let duplex = self.side(direction).is_duplex();
+        let side = self.side_mut(direction);
+        let original = side.take_chunks();
+        let (body, changed) = match common.body_mutation.and_then(|mutation| mutation.mutation) {
+            Some(Mutation::Body(body)) => (body, true),
+            Some(Mutation::ClearBody(true)) => (Bytes::new(), true),
+            // O-6: held data of a direction that an override switched to FULL_DUPLEX_STREAMED.
+            Some(Mutation::StreamedResponse(piece)) if duplex => (piece.body, true),
+            Some(Mutation::ClearBody(false) | Mutation::StreamedResponse(_)) | None => (original, false),
+        };
+        if !body.is_empty() {
+            side.held_bytes += body.len();
+            side.held.push_front(body);
+        }
+        side.partial_done |= partial;
+        if changed {
+            self.log.record_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
+        }
+        self.accept(direction, now);
+        let side = self.side(direction);
+        if side.end == End::Trailers && side.send_trailers {
+            self.send_trailers(direction, now, host);
+        } else {
+            self.release(direction);
+        }
+        self.close_if_last(direction, LastStep::Buffered);
+    }
+
+    /// The reply to the oldest unanswered piece (B-4.3).
+    fn piece_reply(
+        &mut self,
+        direction: Direction,
+        common: CommonResponse,
+        now: Instant,
+        host: &mut dyn Host,
+    ) {
+        let mutation = common.body_mutation.and_then(|mutation| mutation.mutation);
+        if matches!(mutation, Some(Mutation::StreamedResponse(_))) {
+            self.spurious(direction, STREAMED_RESPONSE_IN_OTHER_MODE, now);
+            return;
+        }
+        let limit = host.buffer_limit(direction);
+        let side = self.side_mut(direction);
+        let Some(chunk) = side.pop_chunk() else {
+            self.spurious(direction, "spurious_message", now);
+            return;
+        };
+        side.update_paused(limit);
+        let (data, changed) = match mutation {
+            Some(Mutation::Body(body)) => (body, true),
+            Some(Mutation::ClearBody(true)) => (Bytes::new(), true),
+            Some(Mutation::ClearBody(false) | Mutation::StreamedResponse(_)) | None => (chunk.data, false),
+        };
+        if changed {
+            self.log.record_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
+        }
+        self.accept(direction, now);
+        self.forward_head(direction, false);
+        self.forward_data(direction, data, chunk.end_stream);
+        let side = self.side(direction);
+        if side.chunks.is_empty() && side.end == End::Trailers {
+            self.trailers_step(direction, now, host);
+        }
+        self.close_if_last(direction, LastStep::Piece { end_of_stream: chunk.end_stream });
+    }
+
+    /// One of any number of pieces the processor gives (B-6.2).
+    fn duplex_reply(&mut self, direction: Direction, common: CommonResponse, now: Instant) {
+        let Some(Mutation::StreamedResponse(piece)) =
+            common.body_mutation.and_then(|mutation| mutation.mutation)
+        else {
+            self.spurious(direction, NORMAL_RESPONSE_IN_DUPLEX_MODE, now);
+            return;
+        };
+        let side = self.side_mut(direction);
+        if piece.end_of_stream {
+            side.duplex_owed = false;
+            side.discard = true;
+        }
+        let trailers_follow = side.end == End::Trailers && !side.trailers_sent;
+        self.log.record_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
+        self.accept(direction, now);
+        self.forward_head(direction, false);
+        self.forward_data(direction, piece.body, piece.end_of_stream && !trailers_follow);
+        if piece.end_of_stream && trailers_follow {
+            self.forward_trailers(direction);
+        }
+        self.close_if_last(direction, LastStep::Piece { end_of_stream: piece.end_of_stream });
+    }
+}
+
+/// B-3.4: a numeric `content-length` of the held head must be that of the mutated body.
+fn length_matches(direction: Direction, mutation: &BodyMutation, host: &mut dyn Host) -> bool {
+    let length = match &mutation.mutation {
+        Some(Mutation::Body(body)) => body.len(),
+        _ => 0,
+    };
+    let messages = host.messages();
+    let fields = match (direction, &messages.response) {
+        (Direction::Response, Some(head)) => &head.fields,
+        _ => &messages.request.fields,
+    };
+    let announced = fields
+        .get(http::header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse::<usize>().ok());
+    announced.is_none_or(|announced| announced == length)
+}

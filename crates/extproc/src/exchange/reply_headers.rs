@@ -1,0 +1,169 @@
+//! Replies to headers: continue, or replace the message (section 9).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{
+    Exchange, Host,
+    close::LastStep,
+    side::{Awaiting, End},
+};
+use crate::{
+    http_message::Direction,
+    log::{ProcessingEffect, Step},
+    messages::{
+        CommonResponse, HeadersResponse, body_mutation::Mutation, common_response::CONTINUE_AND_REPLACE,
+    },
+    mode::BodySendMode,
+};
+
+impl Exchange {
+    pub(super) fn headers_reply(
+        &mut self,
+        direction: Direction,
+        reply: HeadersResponse,
+        now: Instant,
+        host: &mut dyn Host,
+    ) {
+        if self.side(direction).awaiting != Awaiting::Headers {
+            self.spurious(direction, "spurious_message", now);
+            return;
+        }
+        let common = reply.response.unwrap_or_default();
+        let replace = common.status == CONTINUE_AND_REPLACE;
+        if let Some(mutation) = &common.header_mutation
+            && !self.mutate(direction, Step::Headers, mutation, replace, now, host)
+        {
+            return;
+        }
+        self.accept(direction, now);
+        if direction == Direction::Request {
+            self.decide_route_cache(&common);
+        }
+        if replace {
+            self.replace_message(direction, common, host);
+        } else {
+            // a body mutation here is ignored.
+            self.continue_behind_headers(direction, now, host);
+        }
+        self.close_if_last(direction, LastStep::Headers);
+    }
+
+    /// What of the message has arrived meanwhile takes its next step.
+    fn continue_behind_headers(&mut self, direction: Direction, now: Instant, host: &mut dyn Host) {
+        let upgrade = host.is_upgrade();
+        let limit = host.buffer_limit(direction);
+        let side = self.side_mut(direction);
+        if side.end == End::Headers {
+            self.forward_head(direction, true);
+            return;
+        }
+        if !side.chunks.is_empty() || side.duplex_owed {
+            // B-4.6, B-6.12: the head waits for the first piece that is under way.
+            if upgrade {
+                self.forward_head(direction, false);
+            }
+            return;
+        }
+        let collected = side.held_bytes > 0;
+        let whole = side.end == End::Data || (side.end == End::Trailers && collected);
+        if whole && side.body_mode != BodySendMode::None && !(side.is_duplex() && side.trailers_sent) {
+            // B-4.4, B-5.6, B-2.1, O-6
+            self.send_buffered(direction, now, host);
+            return;
+        }
+        let trailers = side.end == End::Trailers;
+        match side.body_mode {
+            BodySendMode::Buffered | BodySendMode::BufferedPartial if trailers => {
+                self.trailers_step(direction, now, host);
+            }
+            BodySendMode::Buffered => {}
+            BodySendMode::BufferedPartial => {
+                side.paused = false;
+                if side.held_bytes > limit {
+                    self.send_partial(direction, now, host);
+                }
+            }
+            BodySendMode::Streamed | BodySendMode::FullDuplexStreamed if collected => {
+                let duplex = side.is_duplex();
+                let data = side.take_held();
+                if duplex {
+                    self.send_duplex(direction, data, false, now, host);
+                } else {
+                    self.send_piece(direction, data, false, now, host);
+                }
+                if upgrade {
+                    self.forward_head(direction, false);
+                }
+            }
+            BodySendMode::FullDuplexStreamed if side.trailers_sent => {
+                side.awaiting = Awaiting::Trailers;
+                self.forward_head(direction, false);
+            }
+            BodySendMode::Streamed | BodySendMode::FullDuplexStreamed => {
+                // Decision 12: no piece is there, so nothing holds the head.
+                self.forward_head(direction, false);
+                if trailers {
+                    self.trailers_step(direction, now, host);
+                }
+            }
+            BodySendMode::None | BodySendMode::Grpc if trailers => self.trailers_step(direction, now, host),
+            BodySendMode::None | BodySendMode::Grpc => self.release(direction),
+        }
+    }
+
+    /// CONTINUE_AND_REPLACE: another body, and nothing more of this direction for the processor.
+    fn replace_message(&mut self, direction: Direction, common: CommonResponse, host: &mut dyn Host) {
+        let side = self.side_mut(direction);
+        side.body_mode = BodySendMode::None;
+        side.send_trailers = false;
+        side.awaiting = Awaiting::Idle;
+        side.duplex_owed = false;
+        side.paused = false;
+        side.stop_timer();
+        let replacement = match common.body_mutation.and_then(|mutation| mutation.mutation) {
+            Some(Mutation::Body(body)) => body,
+            Some(Mutation::ClearBody(true)) => Bytes::new(),
+            //
+            Some(Mutation::ClearBody(false) | Mutation::StreamedResponse(_)) | None => {
+                self.release(direction);
+                return;
+            }
+        };
+        let messages = host.messages();
+        let fields = match (direction, &mut messages.response) {
+            (Direction::Response, Some(head)) => {
+                if !replacement.is_empty() && forbids_body(head.status) {
+                    // Decision 2 on R-3.
+                    self.counters.rejected_header_mutations += 1;
+                    self.release(direction);
+                    return;
+                }
+                &mut head.fields
+            }
+            _ => &mut messages.request.fields,
+        };
+        // B-7.5
+        fields.remove(http::header::CONTENT_LENGTH);
+        self.log.record_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
+        let side = self.side_mut(direction);
+        //
+        side.take_chunks();
+        side.take_held();
+        side.discard = true;
+        let end = side.end;
+        let ended = matches!(end, End::Headers | End::Data);
+        self.forward_head(direction, ended && replacement.is_empty());
+        self.forward_data(direction, replacement, ended);
+        if end == End::Trailers {
+            //
+            self.forward_trailers(direction);
+        }
+    }
+}
+
+/// Responses that have no body whatever their headers say (RFC 9110, 6.4.1).
+fn forbids_body(status: http::StatusCode) -> bool {
+    matches!(status.as_u16(), 204 | 304)
+}

@@ -1,0 +1,226 @@
+//! The state of one direction.
+
+use std::{collections::VecDeque, time::Instant};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{
+    http_message::Direction,
+    log::Step,
+    mode::{BodySendMode, HeaderSendMode, ProcessingMode},
+};
+
+/// Which reply a direction waits for (P-1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Awaiting {
+    /// None.
+    Idle,
+    /// The reply to the headers.
+    Headers,
+    /// The reply to a whole body.
+    BufferedBody,
+    /// Replies to pieces of a body.
+    StreamedBody,
+    /// The reply to the first part of a body.
+    PartialBody,
+    /// The reply to the trailers.
+    Trailers,
+}
+
+impl Awaiting {
+    pub(super) const fn step(self) -> Option<Step> {
+        match self {
+            Self::Idle => None,
+            Self::Headers => Some(Step::Headers),
+            Self::BufferedBody | Self::StreamedBody | Self::PartialBody => Some(Step::Body),
+            Self::Trailers => Some(Step::Trailers),
+        }
+    }
+}
+
+/// Where the head of the message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Head {
+    /// Not here yet.
+    Expected,
+    /// Stopped at this filter.
+    Held,
+    /// Passed on.
+    Passed,
+}
+
+/// How the message as it arrived ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum End {
+    /// Not yet.
+    Open,
+    /// With its head: no body, no trailers.
+    Headers,
+    /// With its body.
+    Data,
+    /// With trailers.
+    Trailers,
+}
+
+/// A piece that was sent in STREAMED mode and is not answered yet; the original, in case it passes unchanged.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Chunk {
+    pub(super) data: Bytes,
+    pub(super) end_stream: bool,
+}
+
+/// One direction: what arrived, what is held, what is awaited.
+#[derive(Debug, Clone)]
+pub(super) struct Side {
+    pub(super) direction: Direction,
+    pub(super) header_mode: HeaderSendMode,
+    pub(super) body_mode: BodySendMode,
+    pub(super) send_trailers: bool,
+    pub(super) head: Head,
+    pub(super) end: End,
+    pub(super) awaiting: Awaiting,
+    /// The headers went to the processor, so a body reply may still change them (M-20).
+    pub(super) headers_sent: bool,
+    /// Any message was sent, so the attributes were too.
+    pub(super) attributes_sent: bool,
+    /// Body bytes that stopped here and were not sent (or were answered and wait for the trailers' reply).
+    pub(super) held: VecDeque<Bytes>,
+    pub(super) held_bytes: usize,
+    /// Sent and not answered (STREAMED, BUFFERED_PARTIAL, BUFFERED).
+    pub(super) chunks: VecDeque<Chunk>,
+    pub(super) chunk_bytes: usize,
+    /// The rest of the original body is dropped: it was replaced or ended by the processor (B-6.7).
+    pub(super) discard: bool,
+    /// The end of the message was passed on.
+    pub(super) end_forwarded: bool,
+    /// The one body message of BUFFERED_PARTIAL was answered; the rest passes by.
+    pub(super) partial_done: bool,
+    /// Body data was received while in FULL_DUPLEX_STREAMED (F-6).
+    pub(super) duplex_received: bool,
+    /// The processor has body data that it has not finished giving back (B-6.9).
+    pub(super) duplex_owed: bool,
+    /// Trailers went to the processor.
+    pub(super) trailers_sent: bool,
+    /// Source paused because too much is held.
+    pub(super) paused: bool,
+    /// When the awaited reply is late.
+    pub(super) deadline: Option<Instant>,
+    /// An override was accepted since the last message.
+    pub(super) deadline_overridden: bool,
+    /// When the message awaiting its reply was sent (G-6); for pieces, the last one.
+    pub(super) sent_at: Option<Instant>,
+}
+
+impl Side {
+    pub(super) fn new(direction: Direction, mode: &ProcessingMode) -> Self {
+        let mut side = Self {
+            direction,
+            header_mode: HeaderSendMode::Default,
+            body_mode: BodySendMode::None,
+            send_trailers: false,
+            head: Head::Expected,
+            end: End::Open,
+            awaiting: Awaiting::Idle,
+            headers_sent: false,
+            attributes_sent: false,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            chunks: VecDeque::new(),
+            chunk_bytes: 0,
+            discard: false,
+            end_forwarded: false,
+            partial_done: false,
+            duplex_received: false,
+            duplex_owed: false,
+            trailers_sent: false,
+            paused: false,
+            deadline: None,
+            deadline_overridden: false,
+            sent_at: None,
+        };
+        side.set_mode(mode);
+        side
+    }
+
+    /// Takes over a processing mode (O-5).
+    pub(super) fn set_mode(&mut self, mode: &ProcessingMode) {
+        let trailers;
+        (self.header_mode, self.body_mode, trailers) = match self.direction {
+            Direction::Request => {
+                (mode.request_header_mode, mode.request_body_mode, mode.request_trailer_mode)
+            }
+            Direction::Response => {
+                (mode.response_header_mode, mode.response_body_mode, mode.response_trailer_mode)
+            }
+        };
+        self.send_trailers = trailers == HeaderSendMode::Send;
+    }
+
+    pub(super) fn wants_headers(&self) -> bool {
+        self.header_mode != HeaderSendMode::Skip
+    }
+
+    /// Nothing of this direction is ever sent.
+    pub(super) fn wants_nothing(&self) -> bool {
+        !self.wants_headers() && self.body_mode == BodySendMode::None && !self.send_trailers
+    }
+
+    pub(super) fn is_duplex(&self) -> bool {
+        self.body_mode == BodySendMode::FullDuplexStreamed
+    }
+
+    pub(super) fn hold(&mut self, data: Bytes) {
+        if !data.is_empty() {
+            self.held_bytes += data.len();
+            self.held.push_back(data);
+        }
+    }
+
+    /// Everything held, as one piece.
+    pub(super) fn take_held(&mut self) -> Bytes {
+        self.held_bytes = 0;
+        join(self.held.drain(..))
+    }
+
+    pub(super) fn push_chunk(&mut self, data: Bytes, end_stream: bool) {
+        self.chunk_bytes += data.len();
+        self.chunks.push_back(Chunk { data, end_stream });
+    }
+
+    pub(super) fn pop_chunk(&mut self) -> Option<Chunk> {
+        let chunk = self.chunks.pop_front()?;
+        self.chunk_bytes -= chunk.data.len();
+        Some(chunk)
+    }
+
+    /// Everything sent and not answered, as one piece, and whether it ends the message.
+    pub(super) fn take_chunks(&mut self) -> Bytes {
+        self.chunk_bytes = 0;
+        join(self.chunks.drain(..).map(|chunk| chunk.data))
+    }
+
+    /// Pauses the source above `limit` and resumes it below half of it (B-4.2).
+    pub(super) fn update_paused(&mut self, limit: usize) {
+        let queued = self.held_bytes + self.chunk_bytes;
+        if queued > limit {
+            self.paused = true;
+        } else if queued <= limit / 2 {
+            self.paused = false;
+        }
+    }
+
+    pub(super) fn stop_timer(&mut self) {
+        self.deadline = None;
+    }
+}
+
+fn join(mut pieces: impl Iterator<Item = Bytes> + ExactSizeIterator) -> Bytes {
+    if pieces.len() <= 1 {
+        return pieces.next().unwrap_or_default();
+    }
+    let mut joined = BytesMut::new();
+    for piece in pieces {
+        joined.extend_from_slice(&piece);
+    }
+    joined.freeze()
+}

@@ -1,0 +1,7 @@
+//! The exchange against scripted processors, with a clock of its own.
+
+mod bodies;
+mod failures;
+mod headers;
+mod properties;
+mod world;
