@@ -80,6 +80,8 @@ pub(crate) struct RequestSeen {
     pub trailers: Vec<Field>,
     /// How it ended.
     pub end: Option<End>,
+    /// Bytes that came behind its end before it was answered.
+    pub after_end: Vec<u8>,
     /// The gateway went away before the response was complete.
     pub response_cut: bool,
     /// The upstream has done everything its script says.
@@ -212,6 +214,11 @@ impl Board {
     /// When the scenario began.
     pub(crate) fn started(&self) -> Instant {
         self.started
+    }
+
+    /// Longest wait of a single step.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
     }
 
     /// Changes the state and writes a line into the transcript.

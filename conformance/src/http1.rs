@@ -92,14 +92,17 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Ok(n > 0)
     }
 
-    /// Waits for the end of the connection; anything that still comes is returned as an error.
-    pub(crate) async fn closed(&mut self) -> Result<(), String> {
-        if !self.buffer.is_empty() {
-            return Err("unexpected bytes".to_owned());
-        }
-        match self.more().await {
-            Ok(true) => Err("unexpected bytes".to_owned()),
-            Ok(false) | Err(_) => Ok(()),
+    /// Waits for the end of the connection; bytes that still come are kept, and given to `on_bytes`.
+    pub(crate) async fn closed(&mut self, mut on_bytes: impl FnMut(&[u8])) {
+        let mut seen = 0;
+        loop {
+            if self.buffer.len() > seen {
+                on_bytes(&self.buffer[seen..]);
+                seen = self.buffer.len();
+            }
+            if !matches!(self.more().await, Ok(true)) {
+                return;
+            }
         }
     }
 

@@ -99,13 +99,11 @@ async fn receive(board: &Board, method: &str, io: OwnedReadHalf) {
         End::Cut(why) => format!("response cut: {why}"),
     };
     board.note(WHO, &text, |state| state.client.end = Some((end, Instant::now())));
-    if reader.closed().await.is_ok() {
-        board.note(WHO, "connection closed", |state| state.client.closed = true);
-    } else {
-        board.note(WHO, "got bytes after the response", |state| {
-            state.failures.push("client: got bytes after the response".to_owned());
-        });
-    }
+    let extra = |bytes: &[u8]| {
+        board.fail(WHO, &format!("got bytes after the response: {}", show(bytes)));
+    };
+    reader.closed(extra).await;
+    board.note(WHO, "connection closed", |state| state.client.closed = true);
     std::future::pending::<()>().await;
 }
 

@@ -306,8 +306,23 @@ impl Stream {
                 let ended = |state: &State| stream_of(state, number, index).is_some_and(|s| s.end.is_some());
                 self.board.require(&self.who, "await the end of the stream", ended).await?;
             }
+            ProcessorAction::AwaitReset => self.await_reset().await?,
             ProcessorAction::StopReading => self.stop_reading.notify_one(),
         }
+        Ok(())
+    }
+
+    async fn await_reset(&mut self) -> Result<(), Stop> {
+        let Some(send) = &mut self.send else {
+            return Err(self.board.fail(&self.who, "await_reset needs an answer before it"));
+        };
+        let reset = tokio::time::timeout(self.board.deadline(), std::future::poll_fn(|cx| send.poll_reset(cx)));
+        let what = match reset.await {
+            Ok(Ok(reason)) => format!("stream reset by the gateway: {reason}"),
+            Ok(Err(error)) => format!("connection of the stream gone: {error}"),
+            Err(_) => return Err(self.board.fail(&self.who, "await_reset: not in time")),
+        };
+        self.board.note(&self.who, &what, |_| ());
         Ok(())
     }
 

@@ -168,7 +168,15 @@ impl Connection {
                     request.trailers = trailers;
                     request.end = Some(End::Complete);
                 });
-                let _ = reader.closed().await;
+                let answered = |state: &State| self.of(number, state, |request| request.done);
+                let extra = |bytes: &[u8]| {
+                    // What comes after the answer is the next request.
+                    if !self.board.look(answered) {
+                        let what = format!("got bytes after the request: {}", show(bytes));
+                        self.change(number, &what, |request| request.after_end.extend_from_slice(bytes));
+                    }
+                };
+                reader.closed(extra).await;
             }
             Err(why) => {
                 self.change(number, &format!("request cut: {why}"), |request| {

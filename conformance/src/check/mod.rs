@@ -142,6 +142,10 @@ fn upstream_request(expect: &UpstreamRequest, seen: &crate::board::RequestSeen) 
     if let Some(expected) = expect.end.filter(|expected| *expected != end) {
         differences.push(format!("expected end {expected:?}, got {end:?}"));
     }
+    if expect.after_end.0 != seen.after_end {
+        let (expected, got) = (show(&expect.after_end.0), show(&seen.after_end));
+        differences.push(format!("expected {expected} behind the request, got {got}"));
+    }
     if let Some(cut) = expect.response_cut.filter(|cut| *cut != seen.response_cut) {
         differences.push(format!("expected response_cut {cut}"));
     }

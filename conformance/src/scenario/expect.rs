@@ -116,6 +116,8 @@ pub(crate) struct UpstreamRequest {
     pub trailers: HeadersExpect,
     /// How it ended.
     pub end: Option<UpstreamEnd>,
+    /// Bytes behind the end of the request; there must be none unless they are named.
+    pub after_end: Payload,
     /// The response was cut by the gateway: connection closed or stream reset before it was complete.
     pub response_cut: Option<bool>,
     /// Number of requests seen.

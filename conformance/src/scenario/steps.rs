@@ -160,6 +160,8 @@ pub(crate) enum ProcessorAction {
     Disconnect,
     /// Wait until the gateway has ended the stream (half-close or reset).
     AwaitEnd,
+    /// Wait until the gateway has reset the stream, after a half-close or without one.
+    AwaitReset,
     /// Do not read the body of the stream any further (flow control closes).
     StopReading,
 }
@@ -256,6 +258,8 @@ struct RawProcessorStep {
     #[serde(default)]
     await_end: bool,
     #[serde(default)]
+    await_reset: bool,
+    #[serde(default)]
     stop_reading: bool,
 }
 
@@ -277,6 +281,7 @@ impl<'de> Deserialize<'de> for ProcessorStep {
             (raw.auto, ProcessorAction::Auto),
             (raw.disconnect, ProcessorAction::Disconnect),
             (raw.await_end, ProcessorAction::AwaitEnd),
+            (raw.await_reset, ProcessorAction::AwaitReset),
             (raw.stop_reading, ProcessorAction::StopReading),
         ];
         actions.extend(flags.into_iter().filter(|(set, _)| *set).map(|(_, action)| action));
