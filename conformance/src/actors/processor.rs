@@ -316,7 +316,8 @@ impl Stream {
         let Some(send) = &mut self.send else {
             return Err(self.board.fail(&self.who, "await_reset needs an answer before it"));
         };
-        let reset = tokio::time::timeout(self.board.deadline(), std::future::poll_fn(|cx| send.poll_reset(cx)));
+        let reset =
+            tokio::time::timeout(self.board.deadline(), std::future::poll_fn(|cx| send.poll_reset(cx)));
         let what = match reset.await {
             Ok(Ok(reason)) => format!("stream reset by the gateway: {reason}"),
             Ok(Err(error)) => format!("connection of the stream gone: {error}"),
