@@ -5,10 +5,30 @@
 //! Connections of HTTP/1 belong to the request that uses them and are driven by whoever polls it; only an HTTP/2
 //! connection has a task of its own.
 
+mod address;
+mod circuit_breaker;
 mod cluster_manager;
+mod connect;
+mod connection_slot;
+mod dns;
 mod failure;
+mod host;
+mod host_set;
+mod http1_exchange;
+mod http1_pool;
+mod http2_connection;
+mod http2_exchange;
+mod http2_pool;
+mod load_balancer;
+mod processor;
 mod request;
 mod shared;
+mod shared_cluster;
+mod targets;
+#[cfg(test)]
+mod tests;
+mod transport;
+mod wait_queue;
 
 pub(crate) use cluster_manager::{ClusterManager, WorkerCluster};
 pub(crate) use failure::UpstreamFailure;

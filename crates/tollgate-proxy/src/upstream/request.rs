@@ -2,16 +2,29 @@
 
 use std::{
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
 use bytes::Bytes;
 use extproc::RequestHeaders;
 use http::HeaderMap;
+use tollgate_model::cluster::UpstreamProtocol;
 
-use super::{cluster_manager::WorkerCluster, failure::UpstreamFailure};
+use super::{
+    circuit_breaker::Permit,
+    cluster_manager::WorkerCluster,
+    failure::UpstreamFailure,
+    host::{ActiveRequest, Pool},
+    http1_exchange::Http1Exchange,
+    http1_pool::Http1Checkout,
+    http2_exchange::Http2Exchange,
+    http2_pool::Http2Checkout,
+};
 use crate::{stream::ResponseEvent, stream_info::UpstreamInfo};
+
+/// Connections that may turn out to have ended before the request fails.
+const MAX_STALE_CONNECTIONS: u32 = 3;
 
 /// One request to a cluster and its response.
 ///
@@ -24,18 +37,42 @@ use crate::{stream::ResponseEvent, stream_info::UpstreamInfo};
 /// messages were complete.
 #[derive(Debug)]
 pub(crate) struct UpstreamRequest {
-    cluster: Rc<WorkerCluster>,
     info: UpstreamInfo,
+    state: State,
+    /// Counts as a request of the cluster, once it is on a connection.
+    permit: Option<Permit>,
+    stale_connections: u32,
+    active: ActiveRequest,
+}
+
+#[derive(Debug)]
+enum State {
+    Http1Checkout(Http1Checkout),
+    Http1(Box<Http1Exchange>),
+    Http2Checkout(Http2Checkout),
+    Http2(Box<Http2Exchange>),
+    Failed,
 }
 
 impl UpstreamRequest {
-    /// Chooses an endpoint. Nothing is connected or sent yet.
+    /// Chooses an endpoint. Nothing is connected or sent yet. `now` tells which idle connections are too old.
     ///
     /// # Errors
     ///
     /// [`UpstreamFailure::NoHealthyUpstream`] when there is no endpoint.
-    pub(crate) fn start(cluster: &Rc<WorkerCluster>, _now: Instant) -> Result<Self, UpstreamFailure> {
-        Ok(Self { cluster: cluster.clone(), info: UpstreamInfo::default() })
+    pub(crate) fn start(cluster: &Rc<WorkerCluster>, now: Instant) -> Result<Self, UpstreamFailure> {
+        let host = cluster.choose()?;
+        let state = match &host.pool {
+            Pool::Http1(pool) => State::Http1Checkout(pool.check_out(now)),
+            Pool::Http2(pool) => State::Http2Checkout(pool.check_out()),
+        };
+        let info = UpstreamInfo {
+            cluster: Some(cluster.shared().name.clone()),
+            address: host.address.clone(),
+            attempt_count: 1,
+            ..UpstreamInfo::default()
+        };
+        Ok(Self { info, state, permit: None, stale_connections: 0, active: host.begin_request() })
     }
 
     /// What is known about the upstream side so far.
@@ -45,8 +82,7 @@ impl UpstreamRequest {
 
     /// The endpoint's host name for `auto_host_rewrite`; known from the start. `None` = it has none.
     pub(crate) fn host_name(&self) -> Option<&str> {
-        let _ = &self.cluster;
-        None
+        self.active.host().hostname.as_deref()
     }
 
     /// Takes a pooled connection or makes one, then queues the head. Called with the same arguments until ready, and
@@ -57,27 +93,97 @@ impl UpstreamRequest {
     ///
     /// # Errors
     ///
-    /// The request was not sent, or at most its head.
+    /// The request was not sent.
     pub(crate) fn poll_connect(
         &mut self,
-        _cx: &mut Context<'_>,
-        _head: &RequestHeaders,
-        _end_stream: bool,
+        cx: &mut Context<'_>,
+        head: &RequestHeaders,
+        end_stream: bool,
     ) -> Poll<Result<(), UpstreamFailure>> {
-        Poll::Pending
+        let outcome = ready!(self.poll_begin(cx, head, end_stream));
+        if let Err(failure) = &outcome {
+            self.fail(failure);
+        }
+        Poll::Ready(outcome)
+    }
+
+    fn poll_begin(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: &RequestHeaders,
+        end_stream: bool,
+    ) -> Poll<Result<(), UpstreamFailure>> {
+        loop {
+            let host = self.active.host();
+            match (&mut self.state, &host.pool) {
+                (State::Http1Checkout(checkout), Pool::Http1(pool)) => {
+                    let connection = ready!(checkout.poll(cx))?;
+                    self.permit =
+                        Some(host.cluster.counts.requests.try_acquire().ok_or(UpstreamFailure::Overflow)?);
+                    self.info.local_address = connection.local_address;
+                    self.info.address = Some(connection.address.clone());
+                    let enable_trailers = matches!(
+                        host.cluster.cluster.protocol,
+                        UpstreamProtocol::Http1 { enable_trailers: true }
+                    );
+                    let exchange = Http1Exchange::begin(pool, connection, head, end_stream, enable_trailers);
+                    self.state = State::Http1(Box::new(exchange));
+                    return Poll::Ready(Ok(()));
+                }
+                (State::Http2Checkout(checkout), Pool::Http2(pool)) => {
+                    let slot = ready!(checkout.poll(cx))?;
+                    self.permit =
+                        Some(host.cluster.counts.requests.try_acquire().ok_or(UpstreamFailure::Overflow)?);
+                    self.info.local_address = slot.connection().local_address;
+                    self.info.address = Some(slot.connection().address.clone());
+                    match Http2Exchange::begin(slot, head, end_stream) {
+                        Ok(exchange) => {
+                            self.state = State::Http2(Box::new(exchange));
+                            return Poll::Ready(Ok(()));
+                        }
+                        Err(Some(failure)) => return Poll::Ready(Err(failure)),
+                        Err(None) => {}
+                    }
+                    // Nothing was sent: safe to try another connection.
+                    self.permit = None;
+                    self.stale_connections += 1;
+                    if self.stale_connections > MAX_STALE_CONNECTIONS {
+                        return Poll::Ready(Err(UpstreamFailure::RemoteRefused));
+                    }
+                    self.state = State::Http2Checkout(pool.check_out());
+                }
+                _ => return Poll::Pending,
+            }
+        }
     }
 
     /// Writes what is queued; ready when the queue is below its watermark. A broken connection is reported by
     /// [`poll_response`](Self::poll_response) only, because a response may have been received before.
-    pub(crate) fn poll_writable(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), UpstreamFailure>> {
-        Poll::Pending
+    pub(crate) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamFailure>> {
+        match &mut self.state {
+            State::Http1(exchange) => exchange.poll_writable(cx).map(Ok),
+            State::Http2(exchange) => exchange.poll_writable(cx).map(Ok),
+            State::Http1Checkout(_) | State::Http2Checkout(_) | State::Failed => Poll::Pending,
+        }
     }
 
     /// Queues a piece of the body. After a `101` the pieces are raw bytes.
-    pub(crate) fn send_data(&mut self, _data: Bytes, _end_stream: bool) {}
+    pub(crate) fn send_data(&mut self, data: Bytes, end_stream: bool) {
+        match &mut self.state {
+            State::Http1(exchange) => exchange.send_data(data, end_stream),
+            State::Http2(exchange) => exchange.send_data(data, end_stream),
+            State::Http1Checkout(_) | State::Http2Checkout(_) | State::Failed => {}
+        }
+    }
 
     /// Queues trailers, which end the request. On HTTP/1 without `enable_trailers` they only end it (T-9).
-    pub(crate) fn send_trailers(&mut self, _trailers: &HeaderMap) {}
+    pub(crate) fn send_trailers(&mut self, trailers: &HeaderMap) {
+        match &mut self.state {
+            State::Http1(exchange) => exchange.send_trailers(trailers),
+            State::Http2(exchange) => exchange.send_trailers(trailers),
+            State::Http1Checkout(_) | State::Http2Checkout(_) | State::Failed => {}
+        }
+    }
 
     /// The next part of the response. HTTP/1 reports the end of a body as an empty piece of its own; a response without
     /// a body ends with its head. Not called again after the end. The bytes of a piece count against the flow-control
@@ -88,8 +194,22 @@ impl UpstreamRequest {
     /// The response failed; nothing follows.
     pub(crate) fn poll_response(
         &mut self,
-        _cx: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Result<ResponseEvent, UpstreamFailure>> {
-        Poll::Pending
+        let outcome = match &mut self.state {
+            State::Http1(exchange) => ready!(exchange.poll_response(cx)),
+            State::Http2(exchange) => ready!(exchange.poll_response(cx)),
+            State::Http1Checkout(_) | State::Http2Checkout(_) | State::Failed => return Poll::Pending,
+        };
+        if let Err(failure) = &outcome {
+            self.fail(failure);
+        }
+        Poll::Ready(outcome)
+    }
+
+    fn fail(&mut self, failure: &UpstreamFailure) {
+        self.info.transport_failure_reason = failure.transport_failure_reason().map(str::to_owned);
+        self.state = State::Failed;
+        self.permit = None;
     }
 }

@@ -1,0 +1,152 @@
+//! How connections to a host are made.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+
+use super::{
+    address::Address,
+    dns::Addresses,
+    failure::UpstreamFailure,
+    transport::{Socket, Transport},
+};
+
+/// Makes connections to one host.
+#[derive(Debug, Clone)]
+pub(super) struct Dialer {
+    /// Where to.
+    pub(super) target: DialTarget,
+    /// TLS: configuration and server name.
+    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// Time for everything: a first DNS answer, TCP, TLS.
+    pub(super) connect_timeout: Duration,
+}
+
+/// Where a dialer connects to.
+#[derive(Debug, Clone)]
+pub(super) enum DialTarget {
+    /// Always the same address.
+    Fixed(Address),
+    /// Whatever the name resolves to at that moment; waits for the first answer.
+    Name(Addresses),
+}
+
+/// A connection that was made.
+#[derive(Debug)]
+pub(super) struct Dialed {
+    /// The stream.
+    pub(super) transport: Transport,
+    /// What it is connected to.
+    pub(super) address: Address,
+}
+
+/// An attempt under way. Dropping it gives the attempt up.
+pub(super) type Dialing = Pin<Box<dyn Future<Output = Result<Dialed, UpstreamFailure>>>>;
+
+impl Dialer {
+    /// Starts an attempt, which ends within the connect timeout.
+    pub(super) fn dial(&self) -> Dialing {
+        let dialer = self.clone();
+        Box::pin(async move {
+            let limit = dialer.connect_timeout;
+            timeout(limit, dialer.attempt()).await.unwrap_or(Err(UpstreamFailure::ConnectTimeout))
+        })
+    }
+
+    /// As [`dial`](Self::dial), without a limit in time.
+    pub(super) async fn attempt(self) -> Result<Dialed, UpstreamFailure> {
+        let (socket, address) = match self.target {
+            DialTarget::Fixed(address) => (connect(&address).await?, address),
+            DialTarget::Name(mut addresses) => {
+                let addresses = addresses.first_answer().await;
+                connect_first(&addresses).await?
+            }
+        };
+        let transport = match self.tls {
+            None => Transport::Raw(socket),
+            Some((config, server_name)) => {
+                let handshake = TlsConnector::from(config).connect(server_name, socket).await;
+                Transport::Tls(Box::new(handshake.map_err(|error| tls_failure(&error))?))
+            }
+        };
+        Ok(Dialed { transport, address })
+    }
+}
+
+/// Tries one address after the other.
+async fn connect_first(addresses: &[Address]) -> Result<(Socket, Address), UpstreamFailure> {
+    let mut outcome = Err(UpstreamFailure::NoHealthyUpstream);
+    for address in addresses {
+        outcome = connect(address).await.map(|socket| (socket, address.clone()));
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
+}
+
+async fn connect(address: &Address) -> Result<Socket, UpstreamFailure> {
+    match address {
+        Address::Socket(socket_address) => {
+            let stream = connecting(address, TcpStream::connect(*socket_address)).await?;
+            // Pieces are gathered before they are written; a failure would only cost latency.
+            let _ = stream.set_nodelay(true);
+            Ok(Socket::Tcp(stream))
+        }
+        Address::Pipe(path) => connecting(address, UnixStream::connect(path)).await.map(Socket::Unix),
+    }
+}
+
+/// Tells a failure the system reports at once from one that comes later, as Envoy does in its texts.
+async fn connecting<S>(
+    address: &Address,
+    attempt: impl Future<Output = io::Result<S>>,
+) -> Result<S, UpstreamFailure> {
+    let mut attempt = pin!(attempt);
+    let mut immediate = true;
+    let outcome = poll_fn(|cx| {
+        let outcome = attempt.as_mut().poll(cx);
+        if outcome.is_pending() {
+            immediate = false;
+        }
+        match outcome {
+            Poll::Ready(outcome) => Poll::Ready(outcome),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await;
+    outcome.map_err(|error| {
+        let text = system_text(&error);
+        let detail = if immediate {
+            format!("immediate connect error: {text}|remote address:{address}")
+        } else {
+            format!("delayed connect error: {text}")
+        };
+        UpstreamFailure::ConnectionFailure { detail }
+    })
+}
+
+/// The system's text of an error without the number the standard library appends.
+fn system_text(error: &io::Error) -> String {
+    let mut text = error.to_string();
+    if let Some(end) = text.find(" (os error ") {
+        text.truncate(end);
+    }
+    text
+}
+
+fn tls_failure(error: &io::Error) -> UpstreamFailure {
+    UpstreamFailure::ConnectionFailure { detail: format!("TLS_error:|{}:TLS_error_end", system_text(error)) }
+}

@@ -1,0 +1,44 @@
+//! Permission to have one more connection to a host.
+
+use std::{cell::Cell, rc::Rc, sync::Arc};
+
+use super::{circuit_breaker::Permit, shared_cluster::SharedCluster, wait_queue::WaitQueue};
+
+/// The connections of one pool, by number.
+#[derive(Debug)]
+pub(super) struct ConnectionSlots {
+    cluster: Arc<SharedCluster>,
+    open: Rc<Cell<usize>>,
+    waiting: Rc<WaitQueue>,
+}
+
+impl ConnectionSlots {
+    /// A pool without connections; `waiting` is told when one ends.
+    pub(super) fn new(cluster: &Arc<SharedCluster>, waiting: &Rc<WaitQueue>) -> Self {
+        Self { cluster: cluster.clone(), open: Rc::default(), waiting: waiting.clone() }
+    }
+
+    /// One more connection, if the cluster's limit allows it. A pool that has none always gets one: otherwise
+    /// connections elsewhere could starve it.
+    pub(super) fn open(&self) -> Option<ConnectionSlot> {
+        let connections = &self.cluster.counts.connections;
+        let permit = if self.open.get() == 0 { connections.acquire() } else { connections.try_acquire()? };
+        self.open.set(self.open.get() + 1);
+        Some(ConnectionSlot { open: self.open.clone(), waiting: self.waiting.clone(), _permit: permit })
+    }
+}
+
+/// One connection, connecting ones included; counted until dropped.
+#[derive(Debug)]
+pub(super) struct ConnectionSlot {
+    open: Rc<Cell<usize>>,
+    waiting: Rc<WaitQueue>,
+    _permit: Permit,
+}
+
+impl Drop for ConnectionSlot {
+    fn drop(&mut self) {
+        self.open.set(self.open.get() - 1);
+        self.waiting.notify(1);
+    }
+}

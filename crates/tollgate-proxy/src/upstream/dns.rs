@@ -1,0 +1,208 @@
+//! Resolution of host names, away from the workers.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use hickory_resolver::{
+    TokioResolver,
+    config::{LookupIpStrategy, ResolverConfig},
+    net::runtime::TokioRuntimeProvider,
+};
+use tokio::{runtime::Handle, sync::watch};
+use tollgate_model::cluster::{Dns, DnsLookupFamily};
+
+use super::address::Address;
+
+/// The addresses of one name as last resolved. Every worker has its own handle.
+#[derive(Debug, Clone)]
+pub(super) struct Addresses {
+    /// `None` until the first lookup ended.
+    current: watch::Receiver<Option<Arc<[Address]>>>,
+}
+
+impl Addresses {
+    /// Whether they changed since they were last read by this handle.
+    pub(super) fn has_changed(&self) -> bool {
+        self.current.has_changed().unwrap_or(false)
+    }
+
+    /// The addresses, best first; `None` if the first lookup is still under way.
+    pub(super) fn read(&mut self) -> Option<Arc<[Address]>> {
+        self.current.borrow_and_update().clone()
+    }
+
+    /// Waits for the end of the first lookup.
+    pub(super) async fn first_answer(&mut self) -> Arc<[Address]> {
+        match self.current.wait_for(Option::is_some).await {
+            Ok(addresses) => addresses.clone().unwrap_or_default(),
+            // The resolver is gone together with its configuration.
+            Err(_) => Arc::default(),
+        }
+    }
+
+    /// No addresses, for ever.
+    pub(super) fn none() -> Self {
+        Self { current: watch::channel(Some(Arc::default())).1 }
+    }
+
+    /// Addresses that a test sets.
+    #[cfg(test)]
+    pub(super) fn set_by(sender: &watch::Sender<Option<Arc<[Address]>>>) -> Self {
+        Self { current: sender.subscribe() }
+    }
+}
+
+/// Resolves names with the system's configuration (`/etc/resolv.conf`, `/etc/hosts`).
+#[derive(Debug, Default)]
+pub(super) struct Resolver {
+    cached: Mutex<Cached>,
+}
+
+#[derive(Debug, Default)]
+struct Cached {
+    resolvers: Vec<(LookupIpStrategy, TokioResolver)>,
+    system: SystemFiles,
+}
+
+/// When the files that resolution depends on were last changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct SystemFiles {
+    hosts: Option<SystemTime>,
+    resolv_conf: Option<SystemTime>,
+}
+
+impl SystemFiles {
+    fn read() -> Self {
+        let modified = |path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        Self { hosts: modified("/etc/hosts"), resolv_conf: modified("/etc/resolv.conf") }
+    }
+}
+
+/// What a lookup gave.
+enum Answer {
+    /// These addresses, for so long.
+    Addresses(Vec<IpAddr>, Duration),
+    /// The name has none.
+    None,
+    /// The lookup failed: nothing is known.
+    Failed(String),
+}
+
+impl Resolver {
+    /// Looks a name up now and again, on the given runtime, until no handle is left.
+    pub(super) fn watch(self: &Arc<Self>, host: &str, port: u16, dns: &Dns, control: &Handle) -> Addresses {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            let (_, current) = watch::channel(Some([Address::Socket((address, port).into())].into()));
+            return Addresses { current };
+        }
+        let (sender, current) = watch::channel(None);
+        control.spawn(self.clone().refresh(host.to_owned(), port, dns.clone(), sender));
+        Addresses { current }
+    }
+
+    async fn refresh(
+        self: Arc<Self>,
+        host: String,
+        port: u16,
+        dns: Dns,
+        sender: watch::Sender<Option<Arc<[Address]>>>,
+    ) {
+        loop {
+            let answer = tokio::select! {
+                answer = self.look_up(&host, dns.lookup_family) => answer,
+                () = sender.closed() => return,
+            };
+            let mut pause = dns.refresh_rate;
+            let addresses = match answer {
+                Answer::Addresses(addresses, ttl) => {
+                    if dns.respect_dns_ttl && !ttl.is_zero() {
+                        pause = ttl;
+                    }
+                    Some(addresses)
+                }
+                Answer::None => Some(Vec::new()),
+                // What was known before is still the best guess.
+                Answer::Failed(error) => {
+                    tracing::warn!(host, error, "name resolution failed");
+                    sender.borrow().is_none().then(Vec::new)
+                }
+            };
+            if let Some(addresses) = addresses {
+                publish(&sender, addresses, port);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = sender.closed() => return,
+            }
+        }
+    }
+
+    async fn look_up(&self, host: &str, family: DnsLookupFamily) -> Answer {
+        let resolver = match self.resolver(strategy(family)) {
+            Ok(resolver) => resolver,
+            Err(error) => return Answer::Failed(error.to_string()),
+        };
+        match resolver.lookup_ip(host).await {
+            Ok(lookup) => {
+                let ttl = lookup.valid_until().saturating_duration_since(Instant::now());
+                let mut addresses: Vec<_> = lookup.iter().collect();
+                addresses.sort_by_key(IpAddr::is_ipv4);
+                Answer::Addresses(addresses, ttl)
+            }
+            Err(error) if error.is_no_records_found() => Answer::None,
+            Err(error) => Answer::Failed(error.to_string()),
+        }
+    }
+
+    /// The resolver for a strategy, made anew when the system's files changed.
+    fn resolver(&self, strategy: LookupIpStrategy) -> Result<TokioResolver, hickory_resolver::net::NetError> {
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let system = SystemFiles::read();
+        if cached.system != system {
+            *cached = Cached { resolvers: Vec::new(), system };
+        }
+        if let Some((_, resolver)) = cached.resolvers.iter().find(|(known, _)| *known == strategy) {
+            return Ok(resolver.clone());
+        }
+        // Without a usable /etc/resolv.conf there is still /etc/hosts.
+        let mut builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the system's resolver configuration cannot be read");
+            TokioResolver::builder_with_config(ResolverConfig::default(), TokioRuntimeProvider::default())
+        });
+        let options = builder.options_mut();
+        options.ip_strategy = strategy;
+        // Each refresh asks again, as the refresh rate says.
+        options.cache_size = 0;
+        let resolver = builder.build()?;
+        cached.resolvers.push((strategy, resolver.clone()));
+        Ok(resolver)
+    }
+}
+
+fn publish(sender: &watch::Sender<Option<Arc<[Address]>>>, addresses: Vec<IpAddr>, port: u16) {
+    let addresses: Arc<[Address]> =
+        addresses.into_iter().map(|ip| Address::Socket(SocketAddr::new(ip, port))).collect();
+    sender.send_if_modified(|current| {
+        // Servers rotate their answers; only another set is a change.
+        let same = current.as_ref().is_some_and(|current| {
+            current.len() == addresses.len() && addresses.iter().all(|address| current.contains(address))
+        });
+        if !same {
+            *current = Some(addresses);
+        }
+        !same
+    });
+}
+
+fn strategy(family: DnsLookupFamily) -> LookupIpStrategy {
+    match family {
+        DnsLookupFamily::Auto => LookupIpStrategy::Ipv6thenIpv4,
+        DnsLookupFamily::V4Only => LookupIpStrategy::Ipv4Only,
+        DnsLookupFamily::V6Only => LookupIpStrategy::Ipv6Only,
+        DnsLookupFamily::V4Preferred => LookupIpStrategy::Ipv4thenIpv6,
+        DnsLookupFamily::All => LookupIpStrategy::Ipv4AndIpv6,
+    }
+}

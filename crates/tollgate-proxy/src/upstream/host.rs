@@ -1,0 +1,154 @@
+//! One host of a cluster: an address, and the connections of this worker to it.
+
+use std::{
+    cell::{Cell, OnceCell},
+    rc::Rc,
+    sync::Arc,
+};
+
+use tollgate_model::cluster::UpstreamProtocol;
+
+use super::{
+    address::Address,
+    connect::{DialTarget, Dialer},
+    dns::Addresses,
+    http1_pool::Http1Pool,
+    http2_pool::Http2Pool,
+    load_balancer::Candidate,
+    processor,
+    shared_cluster::SharedCluster,
+};
+
+/// One host of a cluster as one worker uses it.
+#[derive(Debug)]
+pub(super) struct Host {
+    /// Its cluster.
+    pub(super) cluster: Arc<SharedCluster>,
+    /// How connections are made.
+    pub(super) dialer: Dialer,
+    /// Host name, for `auto_host_rewrite`.
+    pub(super) hostname: Option<Arc<str>>,
+    /// Address for logs; `None` if it is known only once connected.
+    pub(super) address: Option<Arc<str>>,
+    /// Its connections.
+    pub(super) pool: Pool,
+    place: Place,
+    endpoint: usize,
+    weight: u32,
+    active_requests: Cell<usize>,
+    /// Connections for processors, which are always HTTP/2.
+    processor: OnceCell<Rc<extproc_client::Endpoint>>,
+}
+
+/// Connections by protocol.
+#[derive(Debug)]
+pub(super) enum Pool {
+    /// HTTP/1.1.
+    Http1(Rc<Http1Pool>),
+    /// HTTP/2.
+    Http2(Rc<Http2Pool>),
+}
+
+/// What makes a host the same one when addresses change.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    /// An address.
+    Address(Address),
+    /// Whatever a name resolves to.
+    Name(Addresses),
+}
+
+impl Place {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Address(one), Self::Address(other)) => one == other,
+            (Self::Name(_), Self::Name(_)) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Host {
+    /// A host without connections, for the endpoint of that index.
+    pub(super) fn new(cluster: &Arc<SharedCluster>, endpoint: usize, place: Place) -> Rc<Self> {
+        let configured = &cluster.endpoints[endpoint];
+        let (target, address) = match &place {
+            Place::Address(address) => (DialTarget::Fixed(address.clone()), Some(address.to_string().into())),
+            Place::Name(addresses) => (DialTarget::Name(addresses.clone()), None),
+        };
+        let dialer = cluster.dialer(target, configured.hostname.as_deref(), false);
+        let pool = match &cluster.cluster.protocol {
+            UpstreamProtocol::Http1 { .. } => Pool::Http1(Http1Pool::new(cluster, &dialer)),
+            UpstreamProtocol::Http2(options) => Pool::Http2(Http2Pool::new(cluster, &dialer, options)),
+        };
+        Rc::new(Self {
+            cluster: cluster.clone(),
+            dialer,
+            hostname: configured.hostname.clone(),
+            address,
+            pool,
+            place,
+            endpoint,
+            weight: configured.weight,
+            active_requests: Cell::new(0),
+            processor: OnceCell::new(),
+        })
+    }
+
+    /// Whether it is the host of that endpoint at that place.
+    pub(super) fn is_at(&self, endpoint: usize, place: &Place) -> bool {
+        self.endpoint == endpoint && self.place.is_same(place)
+    }
+
+    /// Its connections for processors.
+    pub(super) fn processor(&self) -> &Rc<extproc_client::Endpoint> {
+        self.processor.get_or_init(|| {
+            let target = self.dialer.target.clone();
+            let dialer = self.cluster.dialer(target, self.hostname.as_deref(), true);
+            processor::endpoint(&self.cluster.cluster, dialer)
+        })
+    }
+
+    /// Takes it out of service: requests under way go on, their connections are not used again.
+    pub(super) fn remove(&self) {
+        match &self.pool {
+            Pool::Http1(pool) => pool.drain(),
+            Pool::Http2(pool) => pool.drain(),
+        }
+    }
+
+    /// Counts a request until the guard is dropped.
+    pub(super) fn begin_request(self: &Rc<Self>) -> ActiveRequest {
+        self.active_requests.set(self.active_requests.get() + 1);
+        ActiveRequest { host: self.clone() }
+    }
+}
+
+impl Candidate for Rc<Host> {
+    fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    fn active_requests(&self) -> usize {
+        self.active_requests.get() + self.processor.get().map_or(0, |endpoint| endpoint.active_requests())
+    }
+}
+
+/// A request to a host, for least-request balancing.
+#[derive(Debug)]
+pub(super) struct ActiveRequest {
+    host: Rc<Host>,
+}
+
+impl ActiveRequest {
+    /// The host.
+    pub(super) fn host(&self) -> &Rc<Host> {
+        &self.host
+    }
+}
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        self.host.active_requests.set(self.host.active_requests.get() - 1);
+    }
+}

@@ -1,0 +1,106 @@
+//! The hosts of a cluster, kept in step with name resolution.
+
+use std::{rc::Rc, sync::Arc};
+
+use super::{
+    host::{Host, Place},
+    load_balancer::LoadBalancer,
+    shared_cluster::{SharedCluster, Source},
+};
+
+/// The hosts of a cluster in one worker.
+#[derive(Debug)]
+pub(super) struct HostSet {
+    cluster: Arc<SharedCluster>,
+    /// This worker's view of where endpoints are, by endpoint.
+    sources: Vec<Source>,
+    is_static: bool,
+    hosts: Vec<Rc<Host>>,
+    balancer: LoadBalancer,
+}
+
+impl HostSet {
+    /// The hosts as far as they are known.
+    pub(super) fn new(cluster: &Arc<SharedCluster>) -> Self {
+        let sources: Vec<_> = cluster.endpoints.iter().map(|endpoint| endpoint.source.clone()).collect();
+        let mut set = Self {
+            cluster: cluster.clone(),
+            is_static: sources.iter().all(|source| matches!(source, Source::Fixed(_))),
+            sources,
+            hosts: Vec::new(),
+            balancer: LoadBalancer::new::<Rc<Host>>(cluster.cluster.lb_policy, &[]),
+        };
+        set.rebuild();
+        set
+    }
+
+    /// The host of the next request; `None` if there is none.
+    pub(super) fn choose(&mut self) -> Option<&Rc<Host>> {
+        if !self.is_static && self.has_changed() {
+            self.rebuild();
+        }
+        self.balancer.choose(&self.hosts).map(|index| &self.hosts[index])
+    }
+
+    /// All hosts.
+    pub(super) fn hosts(&self) -> &[Rc<Host>] {
+        &self.hosts
+    }
+
+    fn has_changed(&self) -> bool {
+        self.sources.iter().any(|source| match source {
+            Source::Fixed(_) => false,
+            Source::EachOf(addresses) | Source::OneOf(addresses) => addresses.has_changed(),
+        })
+    }
+
+    fn rebuild(&mut self) {
+        let mut places = Vec::new();
+        for (endpoint, source) in self.sources.iter_mut().enumerate() {
+            match source {
+                Source::Fixed(address) => places.push((endpoint, Place::Address(address.clone()))),
+                Source::EachOf(addresses) => match addresses.read() {
+                    // Requests wait for the first answer, on a host that is replaced when there is one.
+                    None => places.push((endpoint, Place::Name(addresses.clone()))),
+                    Some(known) => {
+                        places
+                            .extend(known.iter().map(|address| (endpoint, Place::Address(address.clone()))));
+                    }
+                },
+                Source::OneOf(addresses) => {
+                    let has_none = addresses.read().is_some_and(|known| known.is_empty());
+                    if !has_none {
+                        places.push((endpoint, Place::Name(addresses.clone())));
+                    }
+                }
+            }
+        }
+        let same = places.len() == self.hosts.len()
+            && places
+                .iter()
+                .all(|(endpoint, place)| self.hosts.iter().any(|host| host.is_at(*endpoint, place)));
+        if same {
+            return;
+        }
+        let mut old = std::mem::take(&mut self.hosts);
+        for (endpoint, place) in places {
+            let known = old.iter().position(|host| host.is_at(endpoint, &place));
+            self.hosts.push(match known {
+                Some(index) => old.swap_remove(index),
+                None => Host::new(&self.cluster, endpoint, place),
+            });
+        }
+        for host in old {
+            host.remove();
+        }
+        self.balancer = LoadBalancer::new(self.cluster.cluster.lb_policy, &self.hosts);
+    }
+}
+
+impl Drop for HostSet {
+    fn drop(&mut self) {
+        for host in &self.hosts {
+            host.remove();
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! One request and its response on an HTTP/1 connection.
+
+use std::{
+    future::Future,
+    io,
+    pin::pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use extproc::RequestHeaders;
+use http::{HeaderMap, Method, header};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{
+    failure::UpstreamFailure,
+    http1_pool::{Http1Connection, Http1Pool},
+};
+use crate::{
+    http1::{
+        BodyDecoder, BodyEncoder, BodyLength, Decoded, HeadLimits, RequestKind, ResponseHead, ResponseReader,
+        encode_request,
+    },
+    stream::{BodyEvent, ResponseEvent},
+};
+
+/// Limits of response heads and trailers, as Envoy's upstream connections have them.
+const LIMITS: HeadLimits = HeadLimits { max_bytes: 80 * 1024, max_count: 100 };
+/// Bytes read at once, at first and when there is always more.
+const READ_SIZE: std::ops::RangeInclusive<usize> = 8 * 1024..=64 * 1024;
+/// Bytes queued above which the caller should pause.
+const WATERMARK: usize = 128 * 1024;
+
+/// One request and its response on an HTTP/1 connection.
+#[derive(Debug)]
+pub(super) struct Http1Exchange {
+    pool: Rc<Http1Pool>,
+    /// `None` once the connection went back to the pool or was closed.
+    connection: Option<Http1Connection>,
+    request: RequestState,
+    response: ResponseState,
+    reader: ResponseReader,
+    kind: RequestKind,
+    enable_trailers: bool,
+    /// Something of the response has arrived.
+    received_any: bool,
+    read_size: usize,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum RequestState {
+    /// More is to be queued.
+    Open(BodyEncoder),
+    /// All was queued.
+    Queued,
+    /// All was queued and written; the connection's own end was sent if it marks the end of the request.
+    Written,
+    /// Writing failed. What the response says about it is still to be read.
+    Failed,
+}
+
+#[derive(Debug)]
+enum ResponseState {
+    Head,
+    Body { decoder: BodyDecoder, keep_alive: bool },
+    Complete,
+}
+
+impl Http1Exchange {
+    /// Queues the head of a request on a connection.
+    pub(super) fn begin(
+        pool: &Rc<Http1Pool>,
+        mut connection: Http1Connection,
+        head: &RequestHeaders,
+        end_stream: bool,
+        enable_trailers: bool,
+    ) -> Self {
+        let encoder = encode_request(&mut connection.queue, head, end_stream);
+        let upgrade = head.method != Method::CONNECT && head.fields.contains_key(header::UPGRADE);
+        Self {
+            pool: pool.clone(),
+            connection: Some(connection),
+            request: if end_stream { RequestState::Queued } else { RequestState::Open(encoder) },
+            response: ResponseState::Head,
+            reader: ResponseReader::default(),
+            kind: RequestKind::of(&head.method, upgrade),
+            enable_trailers,
+            received_any: false,
+            read_size: *READ_SIZE.start(),
+        }
+    }
+
+    /// Queues a piece of the body.
+    pub(super) fn send_data(&mut self, data: Bytes, end_stream: bool) {
+        let RequestState::Open(encoder) = self.request else { return };
+        if let Some(connection) = &mut self.connection {
+            encoder.data(&mut connection.queue, data, end_stream);
+        }
+        if end_stream {
+            self.request = RequestState::Queued;
+        }
+    }
+
+    /// Queues trailers.
+    pub(super) fn send_trailers(&mut self, trailers: &HeaderMap) {
+        let RequestState::Open(encoder) = self.request else { return };
+        if let Some(connection) = &mut self.connection {
+            encoder.trailers(&mut connection.queue, trailers, self.enable_trailers);
+        }
+        self.request = RequestState::Queued;
+    }
+
+    /// Writes what is queued; ready below the watermark.
+    pub(super) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.write(cx);
+        match &self.connection {
+            Some(connection) if connection.queue.len() > WATERMARK => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// The next part of the response.
+    pub(super) fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ResponseEvent, UpstreamFailure>> {
+        self.write(cx);
+        let outcome = ready!(self.poll_event(cx));
+        match &outcome {
+            Err(_) => {
+                self.response = ResponseState::Complete;
+                self.connection = None;
+            }
+            Ok(_) if matches!(self.response, ResponseState::Complete) => self.finish(),
+            Ok(_) => {}
+        }
+        Poll::Ready(outcome)
+    }
+
+    /// Writes as much as possible now.
+    fn write(&mut self, cx: &mut Context<'_>) {
+        let Some(connection) = &mut self.connection else { return };
+        if matches!(self.request, RequestState::Written | RequestState::Failed) {
+            return;
+        }
+        let Poll::Ready(mut outcome) = connection.queue.poll_flush(&mut connection.transport, cx) else {
+            return;
+        };
+        if self.request == RequestState::Queued {
+            if outcome.is_ok() && self.in_tunnel() {
+                let Some(connection) = &mut self.connection else { return };
+                match pin!(connection.transport.shutdown()).poll(cx) {
+                    Poll::Ready(shutdown) => outcome = shutdown,
+                    Poll::Pending => return,
+                }
+            }
+            self.request = RequestState::Written;
+        }
+        if outcome.is_err() {
+            self.request = RequestState::Failed;
+            if let Some(connection) = &mut self.connection {
+                connection.queue = Default::default();
+            }
+        }
+    }
+
+    /// The body of the response is raw bytes, so the end of the request's can only be told by closing.
+    fn in_tunnel(&self) -> bool {
+        matches!(self.kind, RequestKind::Upgrade | RequestKind::Connect)
+            && matches!(&self.response, ResponseState::Body { decoder, .. } if decoder.ends_with_connection())
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseEvent, UpstreamFailure>> {
+        loop {
+            let Some(connection) = &mut self.connection else { return Poll::Pending };
+            let received = &mut connection.received;
+            match &mut self.response {
+                ResponseState::Head => {
+                    let head = self.reader.read(received, &LIMITS, self.kind);
+                    if let Some(head) = head.map_err(|_| UpstreamFailure::ProtocolError)? {
+                        return Poll::Ready(Ok(self.head(head)));
+                    }
+                }
+                ResponseState::Body { decoder, .. } => {
+                    let decoded = decoder.decode(received).map_err(|_| UpstreamFailure::ProtocolError)?;
+                    if let Some(event) = self.body(decoded) {
+                        return Poll::Ready(Ok(event));
+                    }
+                }
+                ResponseState::Complete => return Poll::Pending,
+            }
+            if !ready!(self.poll_read(cx)) {
+                return Poll::Ready(self.end_of_input());
+            }
+        }
+    }
+
+    /// Reads more; `false` at the end of the stream, which a failure is, too.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let Some(connection) = &mut self.connection else { return Poll::Pending };
+        let received = &mut connection.received;
+        received.reserve(self.read_size);
+        let room = received.capacity() - received.len();
+        let outcome: io::Result<usize> = ready!(pin!(connection.transport.read_buf(received)).poll(cx));
+        let count = outcome.unwrap_or(0);
+        if count == room {
+            self.read_size = (self.read_size * 2).min(*READ_SIZE.end());
+        }
+        self.received_any |= count > 0;
+        Poll::Ready(count > 0)
+    }
+
+    fn head(&mut self, head: ResponseHead) -> ResponseEvent {
+        if head.is_informational() {
+            return ResponseEvent::Informational(head.headers);
+        }
+        let end_stream = head.body == BodyLength::Empty;
+        let decoder = BodyDecoder::new(head.body, LIMITS);
+        self.response = ResponseState::Body { decoder, keep_alive: head.keep_alive };
+        if end_stream {
+            self.complete();
+        }
+        ResponseEvent::Headers { head: head.headers, end_stream }
+    }
+
+    fn body(&mut self, decoded: Decoded) -> Option<ResponseEvent> {
+        let event = match decoded {
+            Decoded::Data(data) => BodyEvent::Data { data, end_stream: false },
+            Decoded::Trailers(trailers) if self.enable_trailers && !trailers.is_empty() => {
+                self.complete();
+                BodyEvent::Trailers(trailers)
+            }
+            Decoded::End | Decoded::Trailers(_) => {
+                self.complete();
+                BodyEvent::Data { data: Bytes::new(), end_stream: true }
+            }
+            Decoded::NeedMore => return None,
+        };
+        Some(ResponseEvent::Body(event))
+    }
+
+    /// The host closed the connection. In the middle of a message that breaks the protocol, in Envoy's view.
+    fn end_of_input(&mut self) -> Result<ResponseEvent, UpstreamFailure> {
+        match &mut self.response {
+            ResponseState::Body { decoder, keep_alive } => {
+                decoder.end_of_input().map_err(|_| UpstreamFailure::ProtocolError)?;
+                *keep_alive = false;
+                self.complete();
+                Ok(ResponseEvent::Body(BodyEvent::Data { data: Bytes::new(), end_stream: true }))
+            }
+            ResponseState::Head if self.received_any => Err(UpstreamFailure::ProtocolError),
+            ResponseState::Head | ResponseState::Complete => Err(UpstreamFailure::ConnectionTermination),
+        }
+    }
+
+    /// The response is complete. A connection that cannot be used again is closed as soon as the event is out.
+    fn complete(&mut self) {
+        if let ResponseState::Body { keep_alive: false, .. } = self.response {
+            self.connection = None;
+        }
+        self.response = ResponseState::Complete;
+    }
+
+    /// Gives the connection back if it can carry another request. If the request is not complete it stays here until
+    /// the exchange is dropped, and is closed then.
+    fn finish(&mut self) {
+        let reusable = |connection: &mut Http1Connection| {
+            self.request == RequestState::Written && connection.received.is_empty()
+        };
+        if let Some(connection) = self.connection.take_if(reusable) {
+            self.pool.put_back(connection);
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! One HTTP/2 connection and the task that drives it.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::{Pin, pin},
+    rc::{Rc, Weak},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use extproc_client::io::{Coalesced, Driven};
+use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
+use tokio::time::{Sleep, sleep};
+use tollgate_model::http_connection_manager::Http2Options;
+
+use super::{
+    connect::{Dialed, Dialer},
+    connection_slot::ConnectionSlot,
+    failure::UpstreamFailure,
+    http2_pool::Http2Pool,
+    transport::Transport,
+};
+
+/// What the library reports before the host has said how many streams it allows.
+const UNKNOWN: usize = usize::MAX - 1;
+/// Largest frame accepted.
+const MAX_FRAME_SIZE: u32 = 64 * 1024;
+/// Largest header block accepted, as Envoy's upstream connections do.
+const MAX_HEADER_LIST_SIZE: u32 = 80 * 1024;
+/// Bytes of one stream the library takes before they are sent.
+const MAX_SEND_BUFFER_SIZE: usize = 128 * 1024;
+
+/// One HTTP/2 connection to a host.
+#[derive(Debug)]
+pub(super) struct Http2Connection {
+    /// `None` once no further streams are opened. The connection closes when its streams have ended.
+    send_request: RefCell<Option<SendRequest<Bytes>>>,
+    /// Streams under way or about to be opened.
+    streams: Cell<usize>,
+    /// Streams in its life so far.
+    opened: Cell<u32>,
+    /// Streams at a time: one until the host has said how many it allows, because a burst that is too large would be
+    /// refused.
+    limit: Cell<usize>,
+    is_settled: Cell<bool>,
+    /// It ended after the host had announced that.
+    ended_after_notice: Cell<bool>,
+    idle_since: Cell<Instant>,
+    /// Our side.
+    pub(super) local_address: Option<SocketAddr>,
+    /// The host's side, for logs.
+    pub(super) address: Arc<str>,
+}
+
+impl Http2Connection {
+    /// How many more streams may be opened now.
+    pub(super) fn free(&self) -> usize {
+        if self.send_request.borrow().is_none() {
+            0
+        } else {
+            self.limit.get().saturating_sub(self.streams.get())
+        }
+    }
+
+    /// Most streams at a time.
+    pub(super) fn limit(&self) -> usize {
+        self.limit.get()
+    }
+
+    /// The host has said how many streams it allows.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_settled.get()
+    }
+
+    /// Streams in its life so far.
+    pub(super) fn opened(&self) -> u32 {
+        self.opened.get()
+    }
+
+    /// Opens no further streams.
+    pub(super) fn retire(&self) {
+        let send_request = self.send_request.borrow_mut().take();
+        drop(send_request);
+    }
+
+    /// It ended after the host had announced that: streams that were under way broke, they were not refused.
+    pub(super) fn ended_after_notice(&self) -> bool {
+        self.ended_after_notice.get()
+    }
+
+    /// Whether the host or a failure has ended it, or is about to.
+    fn is_ending(&self) -> bool {
+        self.send_request.borrow_mut().as_mut().is_some_and(is_ending)
+    }
+
+    fn is_idle_for(&self, limit: Duration, now: Instant) -> bool {
+        self.streams.get() == 0 && now.saturating_duration_since(self.idle_since.get()) >= limit
+    }
+}
+
+fn is_ending(send_request: &mut SendRequest<Bytes>) -> bool {
+    matches!(send_request.poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Err(_)))
+}
+
+/// Room for one stream on a connection, until dropped.
+#[derive(Debug)]
+pub(super) struct StreamSlot {
+    connection: Rc<Http2Connection>,
+    send_request: Option<SendRequest<Bytes>>,
+    pool: Weak<Http2Pool>,
+}
+
+impl StreamSlot {
+    /// Takes room that is there.
+    pub(super) fn take(connection: &Rc<Http2Connection>, pool: &Rc<Http2Pool>) -> Self {
+        connection.streams.set(connection.streams.get() + 1);
+        connection.opened.set(connection.opened.get().saturating_add(1));
+        Self {
+            connection: connection.clone(),
+            send_request: connection.send_request.borrow().clone(),
+            pool: Rc::downgrade(pool),
+        }
+    }
+
+    /// The connection.
+    pub(super) fn connection(&self) -> &Http2Connection {
+        &self.connection
+    }
+
+    /// Opens the stream.
+    ///
+    /// # Errors
+    ///
+    /// `None`: the connection has ended, nothing was sent, and another one should be tried. Otherwise the request cannot
+    /// be sent as it is.
+    pub(super) fn open(
+        &mut self,
+        request: http::Request<()>,
+        end_stream: bool,
+    ) -> Result<(ResponseFuture, h2::SendStream<Bytes>), Option<UpstreamFailure>> {
+        let mut send_request = self.send_request.take().ok_or(None)?;
+        if is_ending(&mut send_request) {
+            if let Some(pool) = self.pool.upgrade() {
+                pool.retire(&self.connection);
+            }
+            return Err(None);
+        }
+        send_request.send_request(request, end_stream).map_err(|error| {
+            if error.is_io() || error.is_go_away() { None } else { Some(UpstreamFailure::ProtocolError) }
+        })
+    }
+}
+
+impl Drop for StreamSlot {
+    fn drop(&mut self) {
+        let streams = self.connection.streams.get() - 1;
+        self.connection.streams.set(streams);
+        if streams == 0 {
+            self.connection.idle_since.set(Instant::now());
+        }
+        if let Some(pool) = self.pool.upgrade() {
+            pool.stream_ended(&self.connection);
+        }
+    }
+}
+
+/// Makes a connection for a pool and drives it until it ends.
+pub(super) async fn run(pool: Weak<Http2Pool>, dialer: Dialer, options: Http2Options, slot: ConnectionSlot) {
+    let established = establish(&dialer, &options).await;
+    // A pool that is gone has nobody waiting.
+    let Some(strong) = pool.upgrade() else { return };
+    let (connection, driven) = match established {
+        Ok(established) => established,
+        Err(failure) => {
+            // The next attempt may use the place of this one.
+            drop(slot);
+            strong.connect_failed(&failure);
+            return;
+        }
+    };
+    strong.connected(&connection);
+    let idle_timeout = strong.cluster.cluster.idle_timeout;
+    let most_streams = usize::try_from(options.max_concurrent_streams).unwrap_or(usize::MAX);
+    drop(strong);
+    drive(driven, &connection, &pool, idle_timeout, most_streams).await;
+    drop(slot);
+    if let Some(pool) = pool.upgrade() {
+        pool.retire(&connection);
+    }
+}
+
+type Driver = Driven<Connection<Coalesced<Transport>, Bytes>, Transport>;
+
+async fn establish(
+    dialer: &Dialer,
+    options: &Http2Options,
+) -> Result<(Rc<Http2Connection>, Driver), UpstreamFailure> {
+    let Dialed { transport, address } = dialer.dial().await?;
+    let local_address = transport.local_address();
+    let (coalesced, flusher) = Coalesced::new(transport);
+    let (send_request, connection) = Builder::new()
+        .initial_window_size(options.initial_stream_window_size)
+        .initial_connection_window_size(options.initial_connection_window_size)
+        .max_frame_size(MAX_FRAME_SIZE)
+        .max_header_list_size(MAX_HEADER_LIST_SIZE)
+        .max_send_buffer_size(MAX_SEND_BUFFER_SIZE)
+        .initial_max_send_streams(UNKNOWN)
+        .enable_push(false)
+        .handshake::<_, Bytes>(coalesced)
+        .await
+        .map_err(|_| UpstreamFailure::ConnectionTermination)?;
+    let connection_state = Http2Connection {
+        send_request: RefCell::new(Some(send_request)),
+        streams: Cell::new(0),
+        opened: Cell::new(0),
+        limit: Cell::new(1),
+        is_settled: Cell::new(false),
+        ended_after_notice: Cell::new(false),
+        idle_since: Cell::new(Instant::now()),
+        local_address,
+        address: address.to_string().into(),
+    };
+    Ok((Rc::new(connection_state), Driven::new(connection, flusher)))
+}
+
+async fn drive(
+    mut driven: Driver,
+    connection: &Rc<Http2Connection>,
+    pool: &Weak<Http2Pool>,
+    idle_timeout: Option<Duration>,
+    most_streams: usize,
+) {
+    let mut idle: Option<Pin<Box<Sleep>>> = idle_timeout.map(|limit| Box::pin(sleep(limit)));
+    let mut known = UNKNOWN;
+    let mut notice = false;
+    poll_fn(|cx| {
+        if pin!(&mut driven).poll(cx).is_ready() {
+            connection.ended_after_notice.set(notice);
+            return Poll::Ready(());
+        }
+        let allowed = driven.driver().max_concurrent_send_streams();
+        if allowed != known {
+            known = allowed;
+            connection.limit.set(allowed.min(most_streams));
+            connection.is_settled.set(true);
+            if let Some(pool) = pool.upgrade() {
+                pool.settled(connection);
+            }
+        }
+        if connection.is_ending() {
+            notice = true;
+            if let Some(pool) = pool.upgrade() {
+                pool.retire(connection);
+            }
+        }
+        if let (Some(limit), Some(idle)) = (idle_timeout, &mut idle) {
+            while idle.as_mut().poll(cx).is_ready() {
+                let now = Instant::now();
+                if connection.is_idle_for(limit, now)
+                    && let Some(pool) = pool.upgrade()
+                {
+                    pool.retire(connection);
+                }
+                // Looked at again when it could be idle for long enough.
+                let since = if connection.streams.get() == 0 { connection.idle_since.get() } else { now };
+                let rest = limit.saturating_sub(now.saturating_duration_since(since));
+                idle.set(sleep(if rest.is_zero() { limit } else { rest }));
+            }
+        }
+        Poll::Pending
+    })
+    .await;
+}

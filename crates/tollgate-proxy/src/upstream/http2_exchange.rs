@@ -1,0 +1,269 @@
+//! One request and its response on an HTTP/2 stream.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use extproc::{RequestHeaders, ResponseHeaders};
+use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
+    header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+    uri,
+};
+
+use super::{
+    failure::UpstreamFailure,
+    http2_connection::{Http2Connection, StreamSlot},
+};
+use crate::stream::{BodyEvent, ResponseEvent};
+
+/// Bytes queued above which the caller should pause.
+const WATERMARK: usize = 128 * 1024;
+/// Most fields of a response's head or trailers, as Envoy's upstream connections have it.
+const MAX_FIELDS: usize = 100;
+
+/// One request and its response on an HTTP/2 stream. Dropping it before both are complete resets the stream (CANCEL).
+#[derive(Debug)]
+pub(super) struct Http2Exchange {
+    request: RequestSide,
+    response: ResponseState,
+    /// Bytes of the last piece, which the host may send again once it was handed on.
+    unreleased: usize,
+    /// Dropped last, when the stream is over.
+    slot: StreamSlot,
+}
+
+#[derive(Debug)]
+struct RequestSide {
+    stream: Option<SendStream<Bytes>>,
+    queue: VecDeque<Bytes>,
+    queued: usize,
+    end: Option<End>,
+}
+
+/// How a request ends.
+#[derive(Debug)]
+enum End {
+    Data,
+    Trailers(HeaderMap),
+}
+
+#[derive(Debug)]
+enum ResponseState {
+    Head(ResponseFuture),
+    Body(RecvStream),
+    Complete,
+}
+
+impl Http2Exchange {
+    /// Opens the stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`StreamSlot::open`].
+    pub(super) fn begin(
+        mut slot: StreamSlot,
+        head: &RequestHeaders,
+        end_stream: bool,
+    ) -> Result<Self, Option<UpstreamFailure>> {
+        let request = request(head).ok_or(Some(UpstreamFailure::ProtocolError))?;
+        let (response, stream) = slot.open(request, end_stream)?;
+        Ok(Self {
+            request: RequestSide {
+                stream: (!end_stream).then_some(stream),
+                queue: VecDeque::new(),
+                queued: 0,
+                end: None,
+            },
+            response: ResponseState::Head(response),
+            unreleased: 0,
+            slot,
+        })
+    }
+
+    /// Room on which connection it has.
+    pub(super) fn slot(&self) -> &StreamSlot {
+        &self.slot
+    }
+
+    /// Queues a piece of the body.
+    pub(super) fn send_data(&mut self, data: Bytes, end_stream: bool) {
+        if !data.is_empty() {
+            self.request.queued += data.len();
+            self.request.queue.push_back(data);
+        }
+        if end_stream {
+            self.request.end = Some(End::Data);
+        }
+    }
+
+    /// Queues trailers.
+    pub(super) fn send_trailers(&mut self, trailers: &HeaderMap) {
+        self.request.end = Some(End::Trailers(trailers.clone()));
+    }
+
+    /// Hands on what is queued; ready below the watermark.
+    pub(super) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.request.write(cx);
+        if self.request.queued > WATERMARK { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// The next part of the response.
+    pub(super) fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ResponseEvent, UpstreamFailure>> {
+        self.request.write(cx);
+        let outcome = match ready!(self.poll_event(cx)) {
+            Ok(event) => Ok(event),
+            Err(error) => Err(failure(&error, self.slot.connection())),
+        };
+        let outcome = match outcome {
+            Ok(event) if is_too_long(&event) => Err(UpstreamFailure::ProtocolError),
+            outcome => outcome,
+        };
+        if outcome.is_err() {
+            self.response = ResponseState::Complete;
+            self.request.give_up();
+        }
+        Poll::Ready(outcome)
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseEvent, h2::Error>> {
+        match &mut self.response {
+            ResponseState::Head(response) => {
+                if let Poll::Ready(Some(head)) = response.poll_informational(cx) {
+                    let (head, ()) = head?.into_parts();
+                    let head = ResponseHeaders { status: head.status, fields: head.headers };
+                    return Poll::Ready(Ok(ResponseEvent::Informational(head)));
+                }
+                let (head, body) = ready!(Pin::new(response).poll(cx))?.into_parts();
+                let end_stream = body.is_end_stream();
+                self.response = if end_stream { ResponseState::Complete } else { ResponseState::Body(body) };
+                let head = ResponseHeaders { status: head.status, fields: head.headers };
+                Poll::Ready(Ok(ResponseEvent::Headers { head, end_stream }))
+            }
+            ResponseState::Body(body) => {
+                if self.unreleased > 0 {
+                    // Fails only if more is given back than was received.
+                    let _ = body.flow_control().release_capacity(std::mem::take(&mut self.unreleased));
+                }
+                let event = match ready!(body.poll_data(cx)) {
+                    Some(data) => {
+                        let data = data?;
+                        self.unreleased = data.len();
+                        BodyEvent::Data { data, end_stream: body.is_end_stream() }
+                    }
+                    None => match ready!(body.poll_trailers(cx))? {
+                        Some(trailers) => BodyEvent::Trailers(trailers),
+                        None => BodyEvent::Data { data: Bytes::new(), end_stream: true },
+                    },
+                };
+                if !matches!(event, BodyEvent::Data { end_stream: false, .. }) {
+                    self.response = ResponseState::Complete;
+                }
+                Poll::Ready(Ok(ResponseEvent::Body(event)))
+            }
+            ResponseState::Complete => Poll::Pending,
+        }
+    }
+}
+
+impl RequestSide {
+    /// Hands as much to the connection as it takes. A failure shows in the response.
+    fn write(&mut self, cx: &mut Context<'_>) {
+        let Some(stream) = &mut self.stream else { return };
+        while let Some(front) = self.queue.front_mut() {
+            stream.reserve_capacity(self.queued);
+            while stream.capacity() == 0 {
+                match stream.poll_capacity(cx) {
+                    Poll::Ready(Some(Ok(_))) => {}
+                    Poll::Ready(Some(Err(_)) | None) => return self.give_up(),
+                    Poll::Pending => return,
+                }
+            }
+            let piece = front.split_to(front.len().min(stream.capacity()));
+            if front.is_empty() {
+                self.queue.pop_front();
+            }
+            self.queued -= piece.len();
+            let last = self.queue.is_empty() && matches!(self.end, Some(End::Data));
+            let sent = stream.send_data(piece, last);
+            if last || sent.is_err() {
+                return self.give_up();
+            }
+        }
+        // Failures show in the response.
+        let _ = match self.end.take() {
+            Some(End::Data) => stream.send_data(Bytes::new(), true),
+            Some(End::Trailers(trailers)) => stream.send_trailers(trailers),
+            None => return,
+        };
+        self.give_up();
+    }
+
+    /// Nothing more is sent: all was, or it failed.
+    fn give_up(&mut self) {
+        self.stream = None;
+        self.queue.clear();
+        self.queued = 0;
+    }
+}
+
+/// The request as the library takes it; `None` if it cannot be expressed.
+fn request(head: &RequestHeaders) -> Option<Request<()>> {
+    let mut parts = uri::Parts::default();
+    parts.authority = Some(uri::Authority::try_from(head.authority.as_bytes()).ok()?);
+    if head.method != Method::CONNECT {
+        parts.scheme = Some(uri::Scheme::try_from(head.scheme.as_bytes()).ok()?);
+        parts.path_and_query = Some(uri::PathAndQuery::try_from(head.path.as_bytes()).ok()?);
+    }
+    let mut request = Request::new(());
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = Uri::from_parts(parts).ok()?;
+    let mut fields = head.fields.clone();
+    // What belongs to a connection has no place in HTTP/2 (RFC 9113 section 8.2.2).
+    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+    const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+    for name in [CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION] {
+        fields.remove(name);
+    }
+    if fields.get(TE).is_some_and(|value| value != HeaderValue::from_static("trailers")) {
+        fields.remove(TE);
+    }
+    *request.headers_mut() = fields;
+    Some(request)
+}
+
+fn is_too_long(event: &ResponseEvent) -> bool {
+    match event {
+        ResponseEvent::Informational(head) | ResponseEvent::Headers { head, .. } => {
+            head.fields.len() > MAX_FIELDS
+        }
+        ResponseEvent::Body(BodyEvent::Trailers(trailers)) => trailers.len() > MAX_FIELDS,
+        ResponseEvent::Body(BodyEvent::Data { .. }) => false,
+    }
+}
+
+/// What a failed stream is in Envoy's words.
+fn failure(error: &h2::Error, connection: &Http2Connection) -> UpstreamFailure {
+    match error.reason() {
+        _ if error.is_io() => UpstreamFailure::ConnectionTermination,
+        Some(Reason::REFUSED_STREAM) if error.is_remote() => UpstreamFailure::RemoteRefused,
+        Some(Reason::PROTOCOL_ERROR) if error.is_remote() && error.is_reset() => {
+            UpstreamFailure::ProtocolError
+        }
+        _ if error.is_remote() && error.is_go_away() && connection.ended_after_notice() => {
+            UpstreamFailure::ConnectionTermination
+        }
+        // A stream that is told so was not worked on.
+        _ if error.is_remote() && error.is_go_away() => UpstreamFailure::RemoteRefused,
+        _ if error.is_remote() => UpstreamFailure::RemoteReset,
+        _ => UpstreamFailure::ProtocolError,
+    }
+}

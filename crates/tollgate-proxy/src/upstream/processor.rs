@@ -1,0 +1,68 @@
+//! Connections to processors: clusters as the client of the exchange wants to see them.
+
+use std::rc::Rc;
+
+use extproc_client::{
+    Client, ClientSettings, ConnectError, Connecting, Connector, Endpoint, EndpointSettings, Endpoints,
+    PickError, RetryPolicy,
+};
+use tollgate_model::{cluster::Cluster, processor::GrpcService};
+
+use super::{cluster_manager::WorkerCluster, connect::Dialer, failure::UpstreamFailure};
+
+/// A client for a filter's processor on a cluster.
+pub(super) fn client(cluster: &Rc<WorkerCluster>, service: &GrpcService) -> Client {
+    let retry = service.retry_policy.as_ref().map(|policy| RetryPolicy {
+        retriable_codes: policy.retriable_codes.iter().map(|code| i32::from(*code)).collect(),
+        num_retries: policy.num_retries,
+        base_interval: policy.base_interval,
+        max_interval: policy.max_interval,
+        ..RetryPolicy::default()
+    });
+    let max_receive_message_length = service.max_receive_message_length;
+    Client::new(
+        Rc::new(ClusterEndpoints(cluster.clone())),
+        ClientSettings { max_receive_message_length, retry },
+    )
+}
+
+/// The connections for processors to one host.
+pub(super) fn endpoint(cluster: &Cluster, dialer: Dialer) -> Rc<Endpoint> {
+    let limits = &cluster.circuit_breakers;
+    let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+    let settings = EndpointSettings {
+        connect_timeout: cluster.connect_timeout,
+        idle_timeout: cluster.idle_timeout,
+        max_connections: count(limits.max_connections),
+        max_pending_requests: count(limits.max_pending_requests),
+        max_requests_per_connection: cluster.max_requests_per_connection,
+        ..EndpointSettings::default()
+    };
+    Endpoint::new(Rc::new(HostConnector(dialer)), settings)
+}
+
+/// The hosts of a cluster.
+struct ClusterEndpoints(Rc<WorkerCluster>);
+
+impl Endpoints for ClusterEndpoints {
+    fn pick(&self) -> Result<Rc<Endpoint>, PickError> {
+        self.0.choose_processor()
+    }
+}
+
+/// Makes connections to one host.
+struct HostConnector(Dialer);
+
+impl Connector for HostConnector {
+    fn connect(&self) -> Connecting {
+        let attempt = self.0.clone().attempt();
+        Box::pin(async move {
+            match attempt.await {
+                Ok(dialed) => Ok(Box::new(dialed.transport) as _),
+                Err(UpstreamFailure::ConnectTimeout) => Err(ConnectError::Timeout),
+                Err(UpstreamFailure::ConnectionFailure { detail }) => Err(ConnectError::Remote(detail)),
+                Err(other) => Err(ConnectError::Remote(other.to_string())),
+            }
+        })
+    }
+}

@@ -1,0 +1,143 @@
+//! One cluster as all workers share it.
+
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use tokio::runtime::Handle;
+use tollgate_model::cluster::{Cluster, Discovery, Endpoint, EndpointAddress, UpstreamProtocol};
+
+use super::{
+    address::Address,
+    circuit_breaker::CircuitBreakerCounts,
+    connect::{DialTarget, Dialer},
+    dns::{Addresses, Resolver},
+};
+
+const ALPN_HTTP2: &[u8] = b"h2";
+const ALPN_HTTP1: &[u8] = b"http/1.1";
+
+/// One cluster as all workers share it.
+#[derive(Debug)]
+pub(super) struct SharedCluster {
+    /// What was configured.
+    pub(super) cluster: Arc<Cluster>,
+    /// Its name, for logs.
+    pub(super) name: Arc<str>,
+    /// Circuit breakers.
+    pub(super) counts: CircuitBreakerCounts,
+    /// Endpoints and where they are.
+    pub(super) endpoints: Vec<SharedEndpoint>,
+    tls: Option<TlsConfigs>,
+}
+
+/// One configured endpoint.
+#[derive(Debug)]
+pub(super) struct SharedEndpoint {
+    /// Where it is.
+    pub(super) source: Source,
+    /// Host name, for `auto_host_rewrite` and SNI.
+    pub(super) hostname: Option<Arc<str>>,
+    /// Relative share, 1 or more.
+    pub(super) weight: u32,
+}
+
+/// Where the addresses of an endpoint come from.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// It is one.
+    Fixed(Address),
+    /// Each address of a name is a host (STRICT_DNS).
+    EachOf(Addresses),
+    /// The name is one host (LOGICAL_DNS).
+    OneOf(Addresses),
+}
+
+/// TLS configurations that differ in what ALPN offers.
+#[derive(Debug)]
+struct TlsConfigs {
+    own_protocol: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
+}
+
+impl SharedCluster {
+    /// Starts to resolve its names on the given runtime.
+    pub(super) fn new(cluster: &Arc<Cluster>, resolver: &Arc<Resolver>, control: &Handle) -> Arc<Self> {
+        let endpoints = cluster.endpoints.iter().map(|endpoint| SharedEndpoint {
+            source: source(&cluster.discovery, &endpoint.address, resolver, control),
+            hostname: hostname(endpoint),
+            weight: endpoint.weight.max(1),
+        });
+        let tls = cluster.tls.as_ref().map(|tls| {
+            let http2 = offering(&tls.config, ALPN_HTTP2, true);
+            let own_protocol = match cluster.protocol {
+                UpstreamProtocol::Http2(_) => http2.clone(),
+                UpstreamProtocol::Http1 { .. } => offering(&tls.config, ALPN_HTTP1, false),
+            };
+            TlsConfigs { own_protocol, http2 }
+        });
+        Arc::new(Self {
+            name: cluster.name.as_str().into(),
+            counts: CircuitBreakerCounts::new(&cluster.circuit_breakers),
+            endpoints: endpoints.collect(),
+            tls,
+            cluster: cluster.clone(),
+        })
+    }
+
+    /// Waits for the end of every first lookup.
+    pub(super) async fn initialized(&self) {
+        for endpoint in &self.endpoints {
+            if let Source::EachOf(addresses) | Source::OneOf(addresses) = &endpoint.source {
+                addresses.clone().first_answer().await;
+            }
+        }
+    }
+
+    /// A dialer for one of the cluster's hosts; `http2` makes TLS insist on HTTP/2 whatever the cluster speaks (CF-21).
+    pub(super) fn dialer(&self, target: DialTarget, hostname: Option<&str>, http2: bool) -> Dialer {
+        let tls = self.cluster.tls.as_ref().zip(self.tls.as_ref()).map(|(tls, configs)| {
+            let config = if http2 { &configs.http2 } else { &configs.own_protocol };
+            (config.clone(), tls.server_name(hostname.unwrap_or_default()))
+        });
+        Dialer { target, tls, connect_timeout: self.cluster.connect_timeout }
+    }
+}
+
+fn source(
+    discovery: &Discovery,
+    address: &EndpointAddress,
+    resolver: &Arc<Resolver>,
+    control: &Handle,
+) -> Source {
+    match (address, discovery) {
+        (EndpointAddress::Socket(address), _) => Source::Fixed(Address::Socket(*address)),
+        (EndpointAddress::Pipe(path), _) => Source::Fixed(Address::Pipe(path.clone())),
+        (EndpointAddress::Dns { host, port }, Discovery::StrictDns(dns)) => {
+            Source::EachOf(resolver.watch(host, *port, dns, control))
+        }
+        (EndpointAddress::Dns { host, port }, Discovery::LogicalDns(dns)) => {
+            Source::OneOf(resolver.watch(host, *port, dns, control))
+        }
+        // A name in a static cluster is refused by the configuration; it has no address.
+        (EndpointAddress::Dns { .. }, Discovery::Static) => Source::EachOf(Addresses::none()),
+    }
+}
+
+fn hostname(endpoint: &Endpoint) -> Option<Arc<str>> {
+    match &endpoint.address {
+        _ if !endpoint.hostname.is_empty() => Some(endpoint.hostname.as_str().into()),
+        EndpointAddress::Dns { host, .. } => Some(host.as_str().into()),
+        _ => None,
+    }
+}
+
+/// The configuration with a protocol offered by ALPN: if it offers none or, when the protocol is a must, not this one.
+fn offering(config: &Arc<ClientConfig>, protocol: &[u8], must: bool) -> Arc<ClientConfig> {
+    let offered = &config.alpn_protocols;
+    if offered.is_empty() || (must && !offered.iter().any(|offer| offer == protocol)) {
+        let mut config = ClientConfig::clone(config);
+        config.alpn_protocols = vec![protocol.to_vec()];
+        return Arc::new(config);
+    }
+    config.clone()
+}

@@ -1,0 +1,193 @@
+//! Upstream requests over real sockets.
+
+mod http1;
+
+use std::{
+    collections::HashMap,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use extproc::{RequestHeaders, ResponseHeaders};
+use http::{HeaderMap, HeaderValue, Method};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    runtime::Handle,
+    time::timeout,
+};
+use tollgate_model::{
+    Snapshot,
+    cluster::{CircuitBreakers, Cluster, Discovery, Endpoint, EndpointAddress, LbPolicy, UpstreamProtocol},
+};
+
+use super::{ClusterManager, SharedClusters, UpstreamFailure, UpstreamRequest, WorkerCluster};
+use crate::stream::{BodyEvent, ResponseEvent};
+
+/// Runs a test on a worker's runtime; fails it when it takes too long.
+fn run(test: impl Future<Output = ()>) {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
+    runtime.block_on(async { timeout(Duration::from_secs(20), test).await.expect("the test hangs") });
+}
+
+/// Waits until the runtime knows what has happened to all sockets so far: loopback sockets deliver at once, so an event
+/// that comes later is seen after those.
+async fn sockets_looked_at() {
+    let (mut one, mut other) = tokio::net::UnixStream::pair().unwrap();
+    one.write_all(b"x").await.unwrap();
+    other.read_u8().await.unwrap();
+}
+
+/// Polls until it holds.
+async fn eventually(mut condition: impl FnMut() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(5), wait).await.expect("the condition never held");
+}
+
+fn endpoint(address: EndpointAddress) -> Endpoint {
+    Endpoint { address, hostname: String::new(), weight: 1 }
+}
+
+fn cluster(endpoints: Vec<EndpointAddress>) -> Cluster {
+    Cluster {
+        name: "upstream".into(),
+        discovery: Discovery::Static,
+        endpoints: endpoints.into_iter().map(endpoint).collect(),
+        lb_policy: LbPolicy::RoundRobin,
+        connect_timeout: Duration::from_secs(5),
+        protocol: UpstreamProtocol::Http1 { enable_trailers: false },
+        tls: None,
+        per_connection_buffer_limit_bytes: 1024 * 1024,
+        circuit_breakers: CircuitBreakers::default(),
+        idle_timeout: Some(Duration::from_secs(3600)),
+        max_requests_per_connection: None,
+    }
+}
+
+/// One worker with one cluster.
+struct Worker {
+    manager: Rc<ClusterManager>,
+    shared: Arc<SharedClusters>,
+}
+
+impl Worker {
+    fn new(cluster: Cluster) -> Self {
+        let clusters = HashMap::from([(cluster.name.clone(), Arc::new(cluster))]);
+        let snapshot = Arc::new(Snapshot { clusters, ..Snapshot::default() });
+        let shared = SharedClusters::new(snapshot, &Handle::current());
+        Self { manager: ClusterManager::new(&shared), shared }
+    }
+
+    fn at(address: SocketAddr) -> Self {
+        Self::new(cluster(vec![EndpointAddress::Socket(address)]))
+    }
+
+    /// Another worker of the same gateway.
+    fn sibling(&self) -> Self {
+        Self { manager: ClusterManager::new(&self.shared), shared: self.shared.clone() }
+    }
+
+    fn cluster(&self) -> Rc<WorkerCluster> {
+        self.manager.get("upstream").unwrap()
+    }
+
+    fn start(&self) -> Result<UpstreamRequest, UpstreamFailure> {
+        UpstreamRequest::start(&self.cluster(), Instant::now())
+    }
+
+    /// A request whose head is on its way.
+    async fn begin(
+        &self,
+        head: &RequestHeaders,
+        end_stream: bool,
+    ) -> Result<UpstreamRequest, UpstreamFailure> {
+        let mut request = self.start()?;
+        poll_fn(|cx| request.poll_connect(cx, head, end_stream)).await?;
+        Ok(request)
+    }
+
+    async fn send(&self, head: RequestHeaders) -> Result<Response, UpstreamFailure> {
+        let mut request = self.begin(&head, true).await?;
+        Response::read(&mut request).await
+    }
+
+    async fn get(&self) -> Result<Response, UpstreamFailure> {
+        self.send(get("/")).await
+    }
+}
+
+fn request(method: Method, path: &'static str) -> RequestHeaders {
+    RequestHeaders {
+        method,
+        scheme: HeaderValue::from_static("http"),
+        authority: HeaderValue::from_static("example.com"),
+        path: HeaderValue::from_static(path),
+        fields: HeaderMap::new(),
+    }
+}
+
+fn get(path: &'static str) -> RequestHeaders {
+    request(Method::GET, path)
+}
+
+/// A whole response.
+#[derive(Debug)]
+struct Response {
+    informational: Vec<ResponseHeaders>,
+    head: ResponseHeaders,
+    /// The head ended the response.
+    head_only: bool,
+    body: Bytes,
+    trailers: Option<HeaderMap>,
+}
+
+impl Response {
+    async fn read(request: &mut UpstreamRequest) -> Result<Self, UpstreamFailure> {
+        let mut informational = Vec::new();
+        let (head, head_only) = loop {
+            match next(request).await? {
+                ResponseEvent::Informational(head) => informational.push(head),
+                ResponseEvent::Headers { head, end_stream } => break (head, end_stream),
+                ResponseEvent::Body(event) => panic!("body before head: {event:?}"),
+            }
+        };
+        let mut response = Self { informational, head, head_only, body: Bytes::new(), trailers: None };
+        if head_only {
+            return Ok(response);
+        }
+        let mut body = BytesMut::new();
+        loop {
+            match next(request).await? {
+                ResponseEvent::Body(BodyEvent::Data { data, end_stream }) => {
+                    body.extend_from_slice(&data);
+                    if end_stream {
+                        break;
+                    }
+                }
+                ResponseEvent::Body(BodyEvent::Trailers(trailers)) => {
+                    response.trailers = Some(trailers);
+                    break;
+                }
+                other => panic!("head within the body: {other:?}"),
+            }
+        }
+        response.body = body.freeze();
+        Ok(response)
+    }
+}
+
+async fn next(request: &mut UpstreamRequest) -> Result<ResponseEvent, UpstreamFailure> {
+    poll_fn(|cx| request.poll_response(cx)).await
+}
+
+async fn writable(request: &mut UpstreamRequest) -> Result<(), UpstreamFailure> {
+    poll_fn(|cx| request.poll_writable(cx)).await
+}
