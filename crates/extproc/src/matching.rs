@@ -1,7 +1,10 @@
 //! Matchers of strings: Envoy's `StringMatcher` and the full match of its regular expressions.
 
-use regex::Regex;
+use regex::bytes;
 use serde::{Serialize, Serializer};
+
+/// Bytes a compiled regular expression may take.
+const REGEX_SIZE_LIMIT: usize = 1 << 20;
 
 /// A test of one string.
 #[derive(Debug, Clone, Serialize)]
@@ -21,30 +24,30 @@ pub enum StringMatcher {
 }
 
 impl StringMatcher {
-    /// Whether `text` passes.
+    /// Whether `text` passes. Texts are bytes, since header values may be anything.
     #[must_use]
-    pub fn is_match(&self, text: &str) -> bool {
-        let bytes = text.as_bytes();
+    pub fn matches(&self, text: &[u8]) -> bool {
         match self {
-            Self::Exact(exact) => text == exact,
-            Self::ExactIgnoreCase(exact) => text.eq_ignore_ascii_case(exact),
-            Self::Prefix(prefix, false) => text.starts_with(prefix.as_str()),
-            Self::Prefix(prefix, true) => {
-                bytes.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+            Self::Exact(expected) => text == expected.as_bytes(),
+            Self::ExactIgnoreCase(expected) => text.eq_ignore_ascii_case(expected.as_bytes()),
+            Self::Prefix(prefix, ignore_case) => {
+                text.get(..prefix.len()).is_some_and(|start| equal(start, prefix.as_bytes(), *ignore_case))
             }
-            Self::Suffix(suffix, false) => text.ends_with(suffix.as_str()),
-            Self::Suffix(suffix, true) => bytes
-                .len()
-                .checked_sub(suffix.len())
-                .is_some_and(|at| bytes[at..].eq_ignore_ascii_case(suffix.as_bytes())),
-            Self::Contains(part, false) => text.contains(part.as_str()),
-            Self::Contains(part, true) => {
+            Self::Suffix(suffix, ignore_case) => {
+                let start = text.len().checked_sub(suffix.len());
+                start.is_some_and(|start| equal(&text[start..], suffix.as_bytes(), *ignore_case))
+            }
+            Self::Contains(part, ignore_case) => {
                 part.is_empty()
-                    || bytes.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+                    || text.windows(part.len()).any(|window| equal(window, part.as_bytes(), *ignore_case))
             }
             Self::SafeRegex(regex) => regex.is_match(text),
         }
     }
+}
+
+fn equal(left: &[u8], right: &[u8], ignore_case: bool) -> bool {
+    if ignore_case { left.eq_ignore_ascii_case(right) } else { left == right }
 }
 
 /// A regular expression that must match the whole input.
@@ -53,7 +56,7 @@ impl StringMatcher {
 #[derive(Debug, Clone)]
 pub struct FullRegex {
     pattern: String,
-    regex: Regex,
+    regex: bytes::Regex,
 }
 
 impl FullRegex {
@@ -62,13 +65,15 @@ impl FullRegex {
     /// # Errors
     /// When the pattern is not valid or its program is too large.
     pub fn new(pattern: &str) -> Result<Self, regex::Error> {
-        let regex = regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(1 << 20).build()?;
-        Ok(Self { pattern: pattern.to_owned(), regex })
+        let compile = |pattern: &str| bytes::RegexBuilder::new(pattern).size_limit(REGEX_SIZE_LIMIT).build();
+        // On its own first: parentheses that do not match could become valid by the wrapping.
+        compile(pattern)?;
+        Ok(Self { pattern: pattern.to_owned(), regex: compile(&format!("^(?:{pattern})$"))? })
     }
 
     /// Whether the whole of `text` matches.
     #[must_use]
-    pub fn is_match(&self, text: &str) -> bool {
+    pub fn is_match(&self, text: &[u8]) -> bool {
         self.regex.is_match(text)
     }
 
@@ -95,10 +100,10 @@ mod tests {
 
     #[test]
     fn regexes_match_the_whole_text() {
-        assert!(regex("a|bc").is_match("bc"));
-        assert!(!regex("a|bc").is_match("ab"));
-        assert!(!regex("a").is_match("a\n"));
-        assert!(FullRegex::new("(").is_err());
+        assert!(regex("a|bc").is_match(b"bc"));
+        assert!(!regex("a|bc").is_match(b"ab"));
+        assert!(!regex("a").is_match(b"a\n"));
+        assert!(FullRegex::new("(").is_err() && FullRegex::new("a)|(b").is_err());
     }
 
     /// E-7.
@@ -118,9 +123,9 @@ mod tests {
             (Contains(text(""), true), "", "\u{0}never"),
             (SafeRegex(regex("x-.*")), "x-a", "ax-a"),
         ] {
-            assert!(matcher.is_match(yes), "{matcher:?} {yes}");
-            assert!(no == "\u{0}never" || !matcher.is_match(no), "{matcher:?} {no}");
+            assert!(matcher.matches(yes.as_bytes()), "{matcher:?} {yes}");
+            assert!(no == "\u{0}never" || !matcher.matches(no.as_bytes()), "{matcher:?} {no}");
         }
-        assert!(!Prefix(text("é"), true).is_match("e"));
+        assert!(!Prefix(text("é"), true).matches(b"e"));
     }
 }

@@ -5,97 +5,12 @@ mod tests;
 
 use extproc::RequestHeaders;
 use http::HeaderValue;
-use regex::{Regex, bytes};
+use regex::Regex;
 use serde::{Serialize, Serializer};
 
 use crate::header::FieldName;
 
-/// Bytes a compiled regular expression may take.
-const REGEX_SIZE_LIMIT: usize = 1 << 20;
-
-/// A test of one string.
-#[derive(Debug, Clone, Serialize)]
-pub enum StringMatcher {
-    /// Equal.
-    Exact(String),
-    /// Equal, ASCII case ignored.
-    ExactIgnoreCase(String),
-    /// Starts with; the flag ignores ASCII case.
-    Prefix(String, bool),
-    /// Ends with; the flag ignores ASCII case.
-    Suffix(String, bool),
-    /// Contains; the flag ignores ASCII case.
-    Contains(String, bool),
-    /// The whole string matches (RE2 syntax).
-    SafeRegex(FullRegex),
-}
-
-impl StringMatcher {
-    /// Whether `text` passes. Texts are bytes, since header values may be anything.
-    #[must_use]
-    pub fn matches(&self, text: &[u8]) -> bool {
-        match self {
-            Self::Exact(expected) => text == expected.as_bytes(),
-            Self::ExactIgnoreCase(expected) => text.eq_ignore_ascii_case(expected.as_bytes()),
-            Self::Prefix(prefix, ignore_case) => {
-                text.get(..prefix.len()).is_some_and(|start| equal(start, prefix.as_bytes(), *ignore_case))
-            }
-            Self::Suffix(suffix, ignore_case) => {
-                let start = text.len().checked_sub(suffix.len());
-                start.is_some_and(|start| equal(&text[start..], suffix.as_bytes(), *ignore_case))
-            }
-            Self::Contains(part, ignore_case) => {
-                part.is_empty()
-                    || text.windows(part.len()).any(|window| equal(window, part.as_bytes(), *ignore_case))
-            }
-            Self::SafeRegex(regex) => regex.is_match(text),
-        }
-    }
-}
-
-fn equal(left: &[u8], right: &[u8], ignore_case: bool) -> bool {
-    if ignore_case { left.eq_ignore_ascii_case(right) } else { left == right }
-}
-
-/// A regular expression that must match the whole input.
-///
-/// The pattern is compiled as `^(?:…)$`, so that alternations behave as RE2's full match does.
-#[derive(Debug, Clone)]
-pub struct FullRegex {
-    pattern: String,
-    regex: bytes::Regex,
-}
-
-impl FullRegex {
-    /// Compiles `pattern`.
-    ///
-    /// # Errors
-    /// When the pattern is not valid or its program is too large.
-    pub fn new(pattern: &str) -> Result<Self, regex::Error> {
-        let compile = |pattern: &str| bytes::RegexBuilder::new(pattern).size_limit(REGEX_SIZE_LIMIT).build();
-        // On its own first: parentheses that do not match could become valid by the wrapping.
-        compile(pattern)?;
-        Ok(Self { pattern: pattern.to_owned(), regex: compile(&format!("^(?:{pattern})$"))? })
-    }
-
-    /// Whether the whole of `text` matches.
-    #[must_use]
-    pub fn is_match(&self, text: &[u8]) -> bool {
-        self.regex.is_match(text)
-    }
-
-    /// The pattern as written.
-    #[must_use]
-    pub fn pattern(&self) -> &str {
-        &self.pattern
-    }
-}
-
-impl Serialize for FullRegex {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.pattern)
-    }
-}
+pub use extproc::matching::{FullRegex, StringMatcher};
 
 /// A condition on a header.
 #[derive(Debug, Clone, Serialize)]

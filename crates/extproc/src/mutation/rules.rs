@@ -42,10 +42,10 @@ impl MutationRules {
         if operation == Operation::Remove && (system || name == "host") {
             return false;
         }
-        if self.disallow_expression.as_ref().is_some_and(|regex| regex.is_match(name)) {
+        if self.disallow_expression.as_ref().is_some_and(|regex| regex.is_match(name.as_bytes())) {
             return false;
         }
-        if self.allow_expression.as_ref().is_some_and(|regex| regex.is_match(name)) {
+        if self.allow_expression.as_ref().is_some_and(|regex| regex.is_match(name.as_bytes())) {
             return true;
         }
         let routing = matches!(name, "host" | ":authority" | ":method" | ":scheme");

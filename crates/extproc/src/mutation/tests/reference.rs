@@ -174,8 +174,8 @@ fn valid_for(name: &str, value: &[u8]) -> bool {
 fn allows(rules: &MutationRules, operation: Operation, name: &str, policy: &Policy<'_>) -> bool {
     let steps: [(bool, bool); 7] = [
         (operation == Operation::Remove && (name == "host" || name.starts_with(':')), false),
-        (rules.disallow_expression.as_ref().is_some_and(|regex| regex.is_match(name)), false),
-        (rules.allow_expression.as_ref().is_some_and(|regex| regex.is_match(name)), true),
+        (rules.disallow_expression.as_ref().is_some_and(|regex| regex.is_match(name.as_bytes())), false),
+        (rules.allow_expression.as_ref().is_some_and(|regex| regex.is_match(name.as_bytes())), true),
         (rules.disallow_all, false),
         (!rules.allow_all_routing && ["host", ":authority", ":method", ":scheme"].contains(&name), false),
         (name.starts_with(':') && (operation == Operation::Append || rules.disallow_system), false),
