@@ -13,7 +13,10 @@ use serde_json::Value;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
-    gateway::{Gateway, bootstrap, process},
+    gateway::{
+        Gateway, bootstrap,
+        process::{self, NotStarted},
+    },
     play::{Outcome, play},
     prepare::{Prepared, reserve},
     scenario::{Scenario, load::Written},
@@ -88,32 +91,31 @@ impl Run {
                     return self.play(running, prepared, admin_port, report).await;
                 }
                 // Somebody else took one of the ports meanwhile.
-                Err(why) if attempts < 3 && why.to_ascii_lowercase().contains("address already in use") => {
+                Err(NotStarted::Exited(why))
+                    if attempts < 3 && why.to_ascii_lowercase().contains("address already in use") =>
+                {
                     attempts += 1;
                 }
                 Err(why) => break why,
             }
         };
-        match batch {
-            [] => {}
-            [one] => {
-                let differences = vec![format!("{} did not start: {why}", self.gateway.name())];
-                report(Outcome {
-                    name: one.name.clone(),
-                    file: one.file.clone(),
-                    differences,
-                    transcript: Vec::new(),
-                });
-            }
-            _ => {
-                let (left, right) = batch.split_at(batch.len() / 2);
-                Box::pin(self.batch(left, report)).await;
-                Box::pin(self.batch(right, report)).await;
-            }
+        if let (NotStarted::Exited(_), 2..) = (&why, batch.len()) {
+            let (left, right) = batch.split_at(batch.len() / 2);
+            Box::pin(self.batch(left, report)).await;
+            return Box::pin(self.batch(right, report)).await;
+        }
+        let (NotStarted::Exited(why) | NotStarted::Other(why)) = why;
+        for one in batch {
+            report(Outcome {
+                name: one.name.clone(),
+                file: one.file.clone(),
+                differences: vec![format!("{} did not start: {why}", self.gateway.name())],
+                transcript: Vec::new(),
+            });
         }
     }
 
-    async fn start(&self, batch: &[&Written]) -> Result<(process::Running, Vec<Prepared>, u16), String> {
+    async fn start(&self, batch: &[&Written]) -> Result<(process::Running, Vec<Prepared>, u16), NotStarted> {
         let mut prepared = Vec::new();
         for written in batch {
             let id = format!("s{}", self.number());

@@ -86,10 +86,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Reads more bytes; `false` at the end of the connection.
     async fn more(&mut self) -> io::Result<bool> {
-        let mut piece = [0; 65536];
-        let n = self.io.read(&mut piece).await?;
-        self.buffer.extend_from_slice(&piece[..n]);
-        Ok(n > 0)
+        self.buffer.reserve(65536);
+        Ok(self.io.read_buf(&mut self.buffer).await? > 0)
     }
 
     /// Waits for the end of the connection; bytes that still come are kept, and given to `on_bytes`.

@@ -6,3 +6,6 @@ pub(crate) mod processor;
 pub(crate) mod replies;
 pub(crate) mod sender;
 pub(crate) mod upstream;
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,21 @@ pub(crate) struct Running {
     log: PathBuf,
 }
 
+/// Why a gateway did not start.
+#[derive(Debug)]
+pub(crate) enum NotStarted {
+    /// It exited, most often because of the configuration; what it wrote.
+    Exited(String),
+    /// Something that another configuration would not mend.
+    Other(String),
+}
+
+impl From<String> for NotStarted {
+    fn from(why: String) -> Self {
+        Self::Other(why)
+    }
+}
+
 /// Starts a gateway on a bootstrap file and waits until it is ready.
 ///
 /// # Errors
@@ -30,7 +45,7 @@ pub(crate) async fn start(
     binary: &Path,
     bootstrap: &Path,
     admin_port: u16,
-) -> Result<Running, String> {
+) -> Result<Running, NotStarted> {
     let log = bootstrap.with_extension("log");
     let file = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
     let other = file.try_clone().map_err(|error| error.to_string())?;
@@ -51,13 +66,13 @@ pub(crate) async fn start(
     let begin = Instant::now();
     loop {
         if let Ok(Some(status)) = running.child.try_wait() {
-            return Err(format!("exited with {status}:\n{}", running.log()));
+            return Err(NotStarted::Exited(format!("exited with {status}:\n{}", running.log())));
         }
         if matches!(admin::get(admin_port, "/ready").await, Ok((200, _))) {
             return Ok(running);
         }
         if Instant::now().duration_since(begin) > Duration::from_secs(20) {
-            return Err(format!("not ready after 20 s:\n{}", running.log()));
+            return Err(NotStarted::Other(format!("not ready after 20 s:\n{}", running.log())));
         }
         sleep(Duration::from_millis(20)).await;
     }
