@@ -1,6 +1,7 @@
 //! Upstream requests over real sockets.
 
 mod http1;
+mod http2;
 
 use std::{
     collections::HashMap,
