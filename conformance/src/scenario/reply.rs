@@ -24,8 +24,12 @@ use serde_json::Value;
 
 use super::{
     structs,
-    text::{Field, Fields, HeaderText, Payload, from_latin1},
+    text::{Field, Fields, HeaderText, Payload},
 };
+
+mod describe;
+
+pub(crate) use describe::describe;
 
 /// One reply of a scripted processor.
 #[derive(Clone, Debug)]
@@ -465,105 +469,5 @@ impl RawReply {
     }
 }
 
-/// One line about a reply for the transcript.
-pub(crate) fn describe(message: &ProcessingResponse) -> String {
-    let mutation = |mutation: &Option<HeaderMutation>| {
-        mutation.as_ref().map_or_else(String::new, |mutation| {
-            let sets = mutation.set_headers.iter().filter_map(|option| option.header.as_ref());
-            let sets: Vec<String> = sets
-                .take(8)
-                .map(|h| format!("{}={}", h.key, super::text::show(from_latin1(&h.raw_value).as_bytes())))
-                .collect();
-            let removes = &mutation.remove_headers[..mutation.remove_headers.len().min(8)];
-            format!(" set[{}] remove[{}]", sets.join(", "), removes.join(", "))
-        })
-    };
-    let common = |common: &Option<CommonResponse>| {
-        common.as_ref().map_or_else(String::new, |common| {
-            let body = match common.body_mutation.as_ref().and_then(|body| body.mutation.as_ref()) {
-                None => String::new(),
-                Some(Mutation::Body(body)) => format!(" body={}", super::text::show(body)),
-                Some(Mutation::ClearBody(clear)) => format!(" clear_body={clear}"),
-                Some(Mutation::StreamedResponse(streamed)) => {
-                    format!(
-                        " streamed={} end_of_stream={}",
-                        super::text::show(&streamed.body),
-                        streamed.end_of_stream
-                    )
-                }
-            };
-            format!(" status={}{}{body}", common.status, mutation(&common.header_mutation))
-        })
-    };
-    let what = match &message.response {
-        None => "empty reply".to_owned(),
-        Some(Response::RequestHeaders(r)) => format!("request_headers{}", common(&r.response)),
-        Some(Response::ResponseHeaders(r)) => format!("response_headers{}", common(&r.response)),
-        Some(Response::RequestBody(r)) => format!("request_body{}", common(&r.response)),
-        Some(Response::ResponseBody(r)) => format!("response_body{}", common(&r.response)),
-        Some(Response::RequestTrailers(r)) => format!("request_trailers{}", mutation(&r.header_mutation)),
-        Some(Response::ResponseTrailers(r)) => format!("response_trailers{}", mutation(&r.header_mutation)),
-        Some(Response::ImmediateResponse(r)) => format!("immediate_response {:?}", r.status.map(|s| s.code)),
-        Some(Response::StreamedImmediateResponse(_)) => "streamed_immediate_response".to_owned(),
-    };
-    let mode = if message.mode_override.is_some() { " +mode_override" } else { "" };
-    let timeout = if message.override_message_timeout.is_some() { " +override_message_timeout" } else { "" };
-    format!("{what}{mode}{timeout}")
-}
-
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn message(value: Value) -> ProcessingResponse {
-        match serde_json::from_value::<Reply>(value).expect("reply") {
-            Reply::Message(message) => *message,
-            Reply::Continue => panic!("not a message"),
-        }
-    }
-
-    #[test]
-    fn short_and_long_forms_are_equal() {
-        let short = message(json!({"request_headers": {"set": {"x-a": "b"}, "remove": ["x-c"]}}));
-        let long = message(json!({"request_headers": {"response": {"header_mutation": {
-            "set_headers": [{"header": {"key": "x-a", "raw_value": "b"}}], "remove_headers": ["x-c"]}}}}));
-        assert_eq!(short, long);
-        let short = message(json!({"request_body": {"body": "x"}}));
-        let long = message(json!({"request_body": {"response": {"body_mutation": {"body": "x"}}}}));
-        assert_eq!(short, long);
-    }
-
-    #[test]
-    fn empty_members_stay_apart_from_absent_ones() {
-        let bare = message(json!("request_headers"));
-        assert!(matches!(bare.response, Some(Response::RequestHeaders(HeadersResponse { response: None }))));
-        let with = message(json!({"request_headers": {"response": {}}}));
-        assert!(matches!(
-            with.response,
-            Some(Response::RequestHeaders(HeadersResponse { response: Some(_) }))
-        ));
-        assert!(message(json!({})).response.is_none());
-    }
-
-    #[test]
-    fn mistakes_are_refused() {
-        for bad in [
-            json!({"request_headers": {}, "request_body": {}}),
-            json!({"request_headers": {"sets": {}}}),
-            json!({"request_body": {"body": "x", "clear_body": true}}),
-            json!({"request_headers": {"status": "NO"}}),
-            json!("nonsense"),
-        ] {
-            assert!(serde_json::from_value::<Reply>(bad.clone()).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn durations() {
-        assert_eq!(duration("0.2s"), Ok(Duration { seconds: 0, nanos: 200_000_000 }));
-        assert_eq!(duration("-0.5s"), Ok(Duration { seconds: 0, nanos: -500_000_000 }));
-        assert!(duration("2").is_err());
-    }
-}
+mod tests;
