@@ -1,7 +1,7 @@
 //! The ext_proc protocol without I/O: messages, wire codec, header and body mutation, processing modes, and the
 //! exchange state machine.
 
-mod attributes;
+pub mod attributes;
 pub mod codec;
 pub mod exchange;
 mod forward;

@@ -1,0 +1,76 @@
+//! Attributes: facts about a request that the processor asked to be told (section 17).
+//!
+//! Expressions are attribute paths: dotted names such as `request.path`, members of maps such as
+//! `request.headers["x-user"]` or `xds.route_metadata.filter_metadata["team"].name`. Other CEL is refused by name when it
+//! is parsed, so that an accepted expression always works.
+
+mod grpc_status;
+mod known;
+mod messages;
+mod parse;
+mod path;
+mod text;
+mod value;
+
+pub use messages::{header_bytes, of_messages};
+pub use path::{
+    AddressAttribute, AttributePath, CertificateAttribute, ConnectionAttribute, RequestAttribute,
+    ResponseAttribute, UpstreamAttribute, XdsAttribute,
+};
+pub use value::AttributeValue;
+
+use crate::messages::Struct;
+use parse::Expression;
+
+/// The attribute expressions of one direction, parsed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attributes {
+    expressions: Vec<Expression>,
+}
+
+/// An expression that is no attribute path, or none that is known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("attribute expression {expression:?} {reason}")]
+pub struct AttributeError {
+    /// The expression as configured.
+    pub expression: String,
+    /// What is wrong with it, as the rest of a sentence that begins with the expression.
+    pub reason: String,
+}
+
+/// Where the values of attributes come from.
+pub trait AttributeSource {
+    /// The value at this moment; `None` if there is none (yet), which leaves the attribute out.
+    fn value(&self, path: &AttributePath) -> Option<AttributeValue>;
+}
+
+impl Attributes {
+    /// Parses the expressions of `request_attributes` or `response_attributes`.
+    ///
+    /// # Errors
+    /// For the first expression that cannot be evaluated.
+    pub fn parse<T: AsRef<str>>(expressions: impl IntoIterator<Item = T>) -> Result<Self, AttributeError> {
+        let parse = |expression: T| Expression::parse(expression.as_ref());
+        Ok(Self { expressions: expressions.into_iter().map(parse).collect::<Result<_, _>>()? })
+    }
+
+    /// Whether nothing is asked for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.expressions.is_empty()
+    }
+
+    /// The values at this moment, by expression as configured; what has none is left out.
+    #[must_use]
+    pub fn evaluate(&self, source: &dyn AttributeSource) -> Struct {
+        let value = |expression: &Expression| {
+            let value = source.value(&expression.path)?.into_value();
+            let value = expression.keys.iter().try_fold(value, value::member)?;
+            Some((expression.text.clone(), value))
+        };
+        Struct { fields: self.expressions.iter().filter_map(value).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests;
