@@ -34,6 +34,11 @@ impl Addresses {
         self.current.borrow_and_update().clone()
     }
 
+    /// The address that is tried first.
+    pub(super) fn first(&self) -> Option<Address> {
+        self.current.borrow().as_ref()?.first().cloned()
+    }
+
     /// Waits for the end of the first lookup.
     pub(super) async fn first_answer(&mut self) -> Arc<[Address]> {
         match self.current.wait_for(Option::is_some).await {

@@ -28,8 +28,8 @@ pub(super) struct Host {
     pub(super) dialer: Dialer,
     /// Host name, for `auto_host_rewrite`.
     pub(super) hostname: Option<Arc<str>>,
-    /// Address for logs; `None` if it is known only once connected.
-    pub(super) address: Option<Arc<str>>,
+    /// Address for logs, if it is always the same.
+    address: Option<Arc<str>>,
     /// Its connections.
     pub(super) pool: Pool,
     place: Place,
@@ -98,6 +98,15 @@ impl Host {
     /// Whether it is the host of that endpoint at that place.
     pub(super) fn is_at(&self, endpoint: usize, place: &Place) -> bool {
         self.endpoint == endpoint && self.place.is_same(place)
+    }
+
+    /// Where a connection would be made to now, for logs.
+    pub(super) fn address(&self) -> Option<Arc<str>> {
+        match (&self.address, &self.place) {
+            (Some(address), _) => Some(address.clone()),
+            (None, Place::Name(addresses)) => addresses.first().map(|address| address.to_string().into()),
+            (None, Place::Address(_)) => None,
+        }
     }
 
     /// Its connections for processors.

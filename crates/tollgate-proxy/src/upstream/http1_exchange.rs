@@ -29,8 +29,6 @@ use crate::{
 const LIMITS: HeadLimits = HeadLimits { max_bytes: 80 * 1024, max_count: 100 };
 /// Bytes read at once, at first and when there is always more.
 const READ_SIZE: std::ops::RangeInclusive<usize> = 8 * 1024..=64 * 1024;
-/// Bytes queued above which the caller should pause.
-const WATERMARK: usize = 128 * 1024;
 
 /// One request and its response on an HTTP/1 connection.
 #[derive(Debug)]
@@ -43,6 +41,8 @@ pub(super) struct Http1Exchange {
     reader: ResponseReader,
     kind: RequestKind,
     enable_trailers: bool,
+    /// Bytes queued above which the caller pauses.
+    watermark: usize,
     /// Something of the response has arrived.
     received_any: bool,
     read_size: usize,
@@ -75,6 +75,7 @@ impl Http1Exchange {
         head: &RequestHeaders,
         end_stream: bool,
         enable_trailers: bool,
+        watermark: usize,
     ) -> Self {
         let encoder = encode_request(&mut connection.queue, head, end_stream);
         let upgrade = head.method != Method::CONNECT && head.fields.contains_key(header::UPGRADE);
@@ -86,6 +87,7 @@ impl Http1Exchange {
             reader: ResponseReader::default(),
             kind: RequestKind::of(&head.method, upgrade),
             enable_trailers,
+            watermark,
             received_any: false,
             read_size: *READ_SIZE.start(),
         }
@@ -115,7 +117,7 @@ impl Http1Exchange {
     pub(super) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.write(cx);
         match &self.connection {
-            Some(connection) if connection.queue.len() > WATERMARK => Poll::Pending,
+            Some(connection) if connection.queue.len() > self.watermark => Poll::Pending,
             _ => Poll::Ready(()),
         }
     }

@@ -22,8 +22,6 @@ use super::{
 };
 use crate::stream::{BodyEvent, ResponseEvent};
 
-/// Bytes queued above which the caller should pause.
-const WATERMARK: usize = 128 * 1024;
 /// Most fields of a response's head or trailers, as Envoy's upstream connections have it.
 const MAX_FIELDS: usize = 100;
 
@@ -34,6 +32,8 @@ pub(super) struct Http2Exchange {
     response: ResponseState,
     /// Bytes of the last piece, which the host may send again once it was handed on.
     unreleased: usize,
+    /// Bytes queued above which the caller pauses.
+    watermark: usize,
     /// Dropped last, when the stream is over.
     slot: StreamSlot,
 }
@@ -70,6 +70,7 @@ impl Http2Exchange {
         mut slot: StreamSlot,
         head: &RequestHeaders,
         end_stream: bool,
+        watermark: usize,
     ) -> Result<Self, Option<UpstreamFailure>> {
         let request = request(head).ok_or(Some(UpstreamFailure::ProtocolError))?;
         let (response, stream) = slot.open(request, end_stream)?;
@@ -82,6 +83,7 @@ impl Http2Exchange {
             },
             response: ResponseState::Head(response),
             unreleased: 0,
+            watermark,
             slot,
         })
     }
@@ -93,6 +95,9 @@ impl Http2Exchange {
 
     /// Queues a piece of the body.
     pub(super) fn send_data(&mut self, data: Bytes, end_stream: bool) {
+        if self.request.stream.is_none() {
+            return;
+        }
         if !data.is_empty() {
             self.request.queued += data.len();
             self.request.queue.push_back(data);
@@ -110,7 +115,7 @@ impl Http2Exchange {
     /// Hands on what is queued; ready below the watermark.
     pub(super) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.request.write(cx);
-        if self.request.queued > WATERMARK { Poll::Pending } else { Poll::Ready(()) }
+        if self.request.queued > self.watermark { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// The next part of the response.

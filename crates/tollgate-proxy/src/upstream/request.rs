@@ -68,7 +68,7 @@ impl UpstreamRequest {
         };
         let info = UpstreamInfo {
             cluster: Some(cluster.shared().name.clone()),
-            address: host.address.clone(),
+            address: host.address(),
             attempt_count: 1,
             ..UpstreamInfo::default()
         };
@@ -115,9 +115,12 @@ impl UpstreamRequest {
     ) -> Poll<Result<(), UpstreamFailure>> {
         loop {
             let host = self.active.host();
+            let watermark = host.cluster.watermark();
             match (&mut self.state, &host.pool) {
                 (State::Http1Checkout(checkout), Pool::Http1(pool)) => {
-                    let connection = ready!(checkout.poll(cx))?;
+                    let connection = ready!(checkout.poll(cx)).inspect_err(|failure| {
+                        forget_address(failure, &mut self.info);
+                    })?;
                     self.permit =
                         Some(host.cluster.counts.requests.try_acquire().ok_or(UpstreamFailure::Overflow)?);
                     self.info.local_address = connection.local_address;
@@ -126,17 +129,20 @@ impl UpstreamRequest {
                         host.cluster.cluster.protocol,
                         UpstreamProtocol::Http1 { enable_trailers: true }
                     );
-                    let exchange = Http1Exchange::begin(pool, connection, head, end_stream, enable_trailers);
+                    let exchange =
+                        Http1Exchange::begin(pool, connection, head, end_stream, enable_trailers, watermark);
                     self.state = State::Http1(Box::new(exchange));
                     return Poll::Ready(Ok(()));
                 }
                 (State::Http2Checkout(checkout), Pool::Http2(pool)) => {
-                    let slot = ready!(checkout.poll(cx))?;
+                    let slot = ready!(checkout.poll(cx)).inspect_err(|failure| {
+                        forget_address(failure, &mut self.info);
+                    })?;
                     self.permit =
                         Some(host.cluster.counts.requests.try_acquire().ok_or(UpstreamFailure::Overflow)?);
                     self.info.local_address = slot.connection().local_address;
                     self.info.address = Some(slot.connection().address.clone());
-                    match Http2Exchange::begin(slot, head, end_stream) {
+                    match Http2Exchange::begin(slot, head, end_stream, watermark) {
                         Ok(exchange) => {
                             self.state = State::Http2(Box::new(exchange));
                             return Poll::Ready(Ok(()));
@@ -211,5 +217,12 @@ impl UpstreamRequest {
         self.info.transport_failure_reason = failure.transport_failure_reason().map(str::to_owned);
         self.state = State::Failed;
         self.permit = None;
+    }
+}
+
+/// A request that was not even queued has no upstream host, in Envoy's logs.
+fn forget_address(failure: &UpstreamFailure, info: &mut UpstreamInfo) {
+    if *failure == UpstreamFailure::Overflow {
+        info.address = None;
     }
 }

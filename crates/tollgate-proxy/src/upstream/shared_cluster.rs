@@ -15,6 +15,8 @@ use super::{
 
 const ALPN_HTTP2: &[u8] = b"h2";
 const ALPN_HTTP1: &[u8] = b"http/1.1";
+/// Most bytes of a request that are queued before its sender pauses, whatever larger limit is configured.
+const MAX_WATERMARK: usize = 128 * 1024;
 
 /// One cluster as all workers share it.
 #[derive(Debug)]
@@ -90,6 +92,15 @@ impl SharedCluster {
             if let Source::EachOf(addresses) | Source::OneOf(addresses) = &endpoint.source {
                 addresses.clone().first_answer().await;
             }
+        }
+    }
+
+    /// Bytes of a request that are queued before its sender pauses.
+    pub(super) fn watermark(&self) -> usize {
+        match self.cluster.per_connection_buffer_limit_bytes {
+            // No limit was asked for.
+            0 => MAX_WATERMARK,
+            limit => limit.min(MAX_WATERMARK),
         }
     }
 

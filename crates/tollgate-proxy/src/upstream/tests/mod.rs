@@ -1,7 +1,10 @@
 //! Upstream requests over real sockets.
 
+mod dns;
 mod http1;
 mod http2;
+mod processor;
+mod tls;
 
 use std::{
     collections::HashMap,
