@@ -8,8 +8,14 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+use extproc::metadata::DynamicMetadata;
 use http::StatusCode;
-use tollgate_model::listener::{FilterChain, Listener};
+use tollgate_model::{
+    listener::{FilterChain, Listener},
+    route::{Route, VirtualHost},
+};
+
+pub(crate) use crate::response_flags::ResponseFlags;
 
 /// A client connection.
 #[derive(Debug)]
@@ -97,12 +103,42 @@ pub(crate) struct StreamInfo {
     pub(crate) response_code_details: std::borrow::Cow<'static, str>,
     /// Response flags (`UF`, `NR`, ...).
     pub(crate) response_flags: ResponseFlags,
-    /// The chosen route's name.
-    pub(crate) route_name: Option<Arc<str>>,
+    /// The route in force.
+    pub(crate) route: Option<Arc<Route>>,
+    /// The virtual host it belongs to.
+    pub(crate) virtual_host: Option<Arc<VirtualHost>>,
     /// Upstream side, once an endpoint was chosen.
     pub(crate) upstream: UpstreamInfo,
     /// Dynamic metadata.
-    pub(crate) metadata: extproc::metadata::DynamicMetadata,
+    pub(crate) metadata: DynamicMetadata,
+}
+
+impl StreamInfo {
+    /// A request whose head has just arrived.
+    pub(crate) fn new(connection: Rc<ConnectionInfo>, protocol: Protocol, now: Instant) -> Self {
+        Self {
+            connection,
+            protocol,
+            start_time: SystemTime::now(),
+            start: now,
+            last_downstream_rx: None,
+            first_upstream_tx: None,
+            last_upstream_tx: None,
+            first_upstream_rx: None,
+            last_upstream_rx: None,
+            first_downstream_tx: None,
+            last_downstream_tx: None,
+            bytes_received: 0,
+            bytes_sent: 0,
+            response_code: None,
+            response_code_details: std::borrow::Cow::Borrowed(""),
+            response_flags: ResponseFlags::default(),
+            route: None,
+            virtual_host: None,
+            upstream: UpstreamInfo::default(),
+            metadata: DynamicMetadata::default(),
+        }
+    }
 }
 
 /// What is known about the upstream side.
@@ -119,7 +155,3 @@ pub(crate) struct UpstreamInfo {
     /// `%UPSTREAM_TRANSPORT_FAILURE_REASON%`.
     pub(crate) transport_failure_reason: Option<String>,
 }
-
-/// Response flags as a set (Envoy's short names).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct ResponseFlags(pub(crate) u32);

@@ -1,0 +1,94 @@
+//! Response flags: what went wrong with a request, in Envoy's short and long names.
+
+/// A set of response flags.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ResponseFlags(u32);
+
+/// Short and long names; a flag's bit is its place. The order is that of Envoy's logs.
+const NAMES: [(&str, &str); 16] = [
+    ("UH", "NoHealthyUpstream"),
+    ("UF", "UpstreamConnectionFailure"),
+    ("UO", "UpstreamOverflow"),
+    ("NR", "NoRouteFound"),
+    ("URX", "UpstreamRetryLimitExceeded"),
+    ("NC", "NoClusterFound"),
+    ("DT", "DurationTimeout"),
+    ("DC", "DownstreamConnectionTermination"),
+    ("UT", "UpstreamRequestTimeout"),
+    ("LR", "LocalReset"),
+    ("UR", "UpstreamRemoteReset"),
+    ("UC", "UpstreamConnectionTermination"),
+    ("SI", "StreamIdleTimeout"),
+    ("DPE", "DownstreamProtocolError"),
+    ("UPE", "UpstreamProtocolError"),
+    ("OM", "OverloadManagerTerminated"),
+];
+
+impl ResponseFlags {
+    /// No route applies.
+    pub(crate) const NO_ROUTE_FOUND: Self = Self(1 << 3);
+    /// The route's cluster does not exist.
+    pub(crate) const NO_CLUSTER_FOUND: Self = Self(1 << 5);
+    /// The stream lived too long.
+    pub(crate) const DURATION_TIMEOUT: Self = Self(1 << 6);
+    /// The client has gone.
+    pub(crate) const DOWNSTREAM_CONNECTION_TERMINATION: Self = Self(1 << 7);
+    /// The route's timeout has passed.
+    pub(crate) const UPSTREAM_REQUEST_TIMEOUT: Self = Self(1 << 8);
+    /// Nothing has moved for too long.
+    pub(crate) const STREAM_IDLE_TIMEOUT: Self = Self(1 << 12);
+    /// The client broke the protocol.
+    pub(crate) const DOWNSTREAM_PROTOCOL_ERROR: Self = Self(1 << 13);
+
+    /// The flag of a short name; the empty set if there is none.
+    pub(crate) fn from_short_name(name: &str) -> Self {
+        NAMES.iter().position(|(short, _)| *short == name).map_or(Self::default(), |bit| Self(1 << bit))
+    }
+
+    /// Adds flags.
+    pub(crate) fn insert(&mut self, flags: Self) {
+        self.0 |= flags.0;
+    }
+
+    /// Short names, joined with commas; empty if nothing went wrong.
+    pub(crate) fn short_names(self) -> String {
+        self.names(|(short, _)| short)
+    }
+
+    /// Long names, joined with commas; empty if nothing went wrong.
+    pub(crate) fn long_names(self) -> String {
+        self.names(|(_, long)| long)
+    }
+
+    fn names(self, pick: impl Fn((&'static str, &'static str)) -> &'static str) -> String {
+        let set = NAMES.iter().enumerate().filter(|(bit, _)| self.0 & (1 << bit) != 0);
+        set.map(|(_, names)| pick(*names)).collect::<Vec<_>>().join(",")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_bits_agree() {
+        for (flag, short) in [
+            (ResponseFlags::NO_ROUTE_FOUND, "NR"),
+            (ResponseFlags::NO_CLUSTER_FOUND, "NC"),
+            (ResponseFlags::DURATION_TIMEOUT, "DT"),
+            (ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, "DC"),
+            (ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "UT"),
+            (ResponseFlags::STREAM_IDLE_TIMEOUT, "SI"),
+            (ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR, "DPE"),
+        ] {
+            assert_eq!(flag.short_names(), short);
+            assert_eq!(ResponseFlags::from_short_name(short), flag);
+        }
+        let mut both = ResponseFlags::from_short_name("UF");
+        both.insert(ResponseFlags::from_short_name("URX"));
+        assert_eq!((both.short_names(), both.long_names()), (
+            "UF,URX".into(),
+            "UpstreamConnectionFailure,UpstreamRetryLimitExceeded".into()
+        ));
+    }
+}

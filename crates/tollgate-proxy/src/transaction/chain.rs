@@ -1,0 +1,128 @@
+//! The filter chain: an onion that requests pass inwards and responses outwards.
+
+use std::time::Instant;
+
+use extproc::{Direction, exchange::Action};
+use tollgate_model::processor::FilterOverride;
+
+use super::{Part, Transaction, processor::Filter};
+use crate::stream::Downstream;
+
+/// A place in the chain.
+#[derive(Debug)]
+pub(super) enum Slot {
+    /// No head has come by yet, so no route has decided what it does.
+    Untouched,
+    /// Off on this route.
+    Disabled,
+    /// At work.
+    Active(Box<Filter>),
+}
+
+impl Slot {
+    pub(super) fn filter(&self) -> Option<&Filter> {
+        match self {
+            Self::Active(filter) => Some(filter),
+            Self::Untouched | Self::Disabled => None,
+        }
+    }
+
+    /// Whether more of a body may be handed in.
+    pub(super) fn has_room(&self, direction: Direction) -> bool {
+        self.filter().is_none_or(|filter| filter.has_room(direction))
+    }
+}
+
+impl<D: Downstream> Transaction<'_, D> {
+    /// Hands a part of the request to the first filter from `index` on, or to the router.
+    pub(super) fn request_part(&mut self, index: usize, part: Part, now: Instant) {
+        for index in index..self.slots.len() {
+            if self.touch(index) {
+                self.feed(index, Direction::Request, part, now);
+                return;
+            }
+        }
+        self.router_part(part, now);
+    }
+
+    /// Hands a part of the response to the next filter before `index`, or to the client.
+    pub(super) fn response_part(&mut self, index: usize, part: Part, now: Instant) {
+        for index in (0..index).rev() {
+            if self.touch(index) {
+                self.feed(index, Direction::Response, part, now);
+                return;
+            }
+        }
+        self.client_part(part, now);
+    }
+
+    /// Whether the filter is at work; decides it by the route in force when the first head comes by (Q-9, L-12).
+    fn touch(&mut self, index: usize) -> bool {
+        if matches!(self.slots[index], Slot::Untouched) {
+            self.slots[index] = match self.core.filter_override(index) {
+                FilterOverride::Disabled => Slot::Disabled,
+                FilterOverride::ExtProc(ext_proc) => Slot::Active(Box::new(Filter::new(ext_proc.clone()))),
+            };
+        }
+        matches!(self.slots[index], Slot::Active(_))
+    }
+
+    fn feed(&mut self, index: usize, direction: Direction, part: Part, now: Instant) {
+        let Slot::Active(filter) = &mut self.slots[index] else {
+            return;
+        };
+        let exchange = &mut filter.exchange;
+        match part {
+            Part::Headers { end_stream } => exchange.handle_headers(direction, end_stream, now, &mut self.core),
+            Part::Data { data, end_stream } => {
+                exchange.handle_data(direction, data, end_stream, now, &mut self.core);
+            }
+            Part::Trailers => exchange.handle_trailers(direction, now, &mut self.core),
+        }
+        self.run_actions(index, now);
+    }
+
+    /// Carries out everything the exchange of a filter asks for.
+    pub(super) fn run_actions(&mut self, index: usize, now: Instant) {
+        loop {
+            let Slot::Active(filter) = &mut self.slots[index] else {
+                return;
+            };
+            let Some(action) = filter.exchange.poll_action() else {
+                return;
+            };
+            match action {
+                Action::Open => self.open_call(index, now),
+                Action::Send { message, payload } => filter.send(message, payload),
+                Action::Close(close) => filter.close(close),
+                Action::ForwardHeaders { direction, end_stream } => {
+                    self.pass_on(index, direction, Part::Headers { end_stream }, now);
+                }
+                Action::ForwardData { direction, data, end_stream } => {
+                    self.pass_on(index, direction, Part::Data { data, end_stream }, now);
+                }
+                Action::ForwardTrailers { direction } => self.pass_on(index, direction, Part::Trailers, now),
+                Action::ClearRouteCache => self.core.refresh_route(),
+                Action::Reply(reply) => self.filter_reply(*reply, now),
+                Action::PayloadTooLarge(direction) => self.payload_too_large(direction, now),
+                Action::ReplyHeaders { head, end_stream } => self.streamed_reply(*head, end_stream, now),
+                Action::ReplyData { data, end_stream } => {
+                    let end = self.slots.len();
+                    self.response_part(end, Part::Data { data, end_stream }, now);
+                }
+                Action::ReplyTrailers(trailers) => {
+                    self.core.messages.response_trailers = Some(*trailers);
+                    let end = self.slots.len();
+                    self.response_part(end, Part::Trailers, now);
+                }
+            }
+        }
+    }
+
+    fn pass_on(&mut self, index: usize, direction: Direction, part: Part, now: Instant) {
+        match direction {
+            Direction::Request => self.request_part(index + 1, part, now),
+            Direction::Response => self.response_part(index, part, now),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Deadlines of a transaction: the processors' replies, the route's timeout, idleness, the stream's longest life.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use tokio::time::Sleep;
+use tollgate_model::http_connection_manager::HttpConnectionManager;
+
+use super::{Transaction, chain::Slot};
+use crate::stream::Downstream;
+
+/// The deadlines that are the transaction's own, and the one timer that serves all of them.
+#[derive(Debug)]
+pub(super) struct Deadlines {
+    idle_timeout: Option<Duration>,
+    last_activity: Instant,
+    /// `request_timeout`: the request must be complete.
+    request: Option<Instant>,
+    /// `max_stream_duration`.
+    stream: Option<Instant>,
+    /// The route's timeout; runs from the end of the request.
+    pub(super) response: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+/// Which of them passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Processors,
+    Response,
+    Idle,
+    Request,
+    Stream,
+}
+
+impl Deadlines {
+    pub(super) fn new(http: &HttpConnectionManager, now: Instant) -> Self {
+        Self {
+            idle_timeout: http.stream_idle_timeout,
+            last_activity: now,
+            request: http.request_timeout.and_then(|timeout| now.checked_add(timeout)),
+            stream: http.max_stream_duration.and_then(|timeout| now.checked_add(timeout)),
+            response: None,
+            sleep: None,
+        }
+    }
+
+    /// Something moved between client and upstream.
+    pub(super) fn activity(&mut self, now: Instant) {
+        self.last_activity = now;
+    }
+
+    /// A route's own idle timeout; `None` = none.
+    pub(super) fn set_idle_timeout(&mut self, timeout: Option<Duration>) {
+        self.idle_timeout = timeout;
+    }
+
+    fn idle(&self) -> Option<Instant> {
+        self.last_activity.checked_add(self.idle_timeout?)
+    }
+}
+
+impl<D: Downstream> Transaction<'_, D> {
+    /// Waits for the next deadline. True if one passed and something was done about it.
+    pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some((deadline, due)) = self.next_deadline() else {
+            return false;
+        };
+        let deadlines = &mut self.deadlines;
+        let target = tokio::time::Instant::from_std(deadline);
+        let sleep = deadlines.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(target)));
+        // Deadlines mostly move outward: let the timer fire early and look again.
+        if sleep.deadline() > target || sleep.is_elapsed() {
+            sleep.as_mut().reset(target);
+        }
+        if sleep.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        let now = tokio::time::Instant::now().into_std();
+        if deadline <= now {
+            self.deadline_passed(due, now);
+        }
+        true
+    }
+
+    fn next_deadline(&self) -> Option<(Instant, Due)> {
+        let processors = self
+            .slots
+            .iter()
+            .filter_map(|slot| slot.filter().and_then(|filter| filter.exchange.poll_timeout()))
+            .min();
+        let request = if self.client.request_ended { None } else { self.deadlines.request };
+        [
+            (processors, Due::Processors),
+            (self.deadlines.response, Due::Response),
+            (self.deadlines.idle(), Due::Idle),
+            (request, Due::Request),
+            (self.deadlines.stream, Due::Stream),
+        ]
+        .into_iter()
+        .filter_map(|(deadline, due)| Some((deadline?, due)))
+        .min_by_key(|(deadline, _)| *deadline)
+    }
+
+    fn deadline_passed(&mut self, due: Due, now: Instant) {
+        match due {
+            Due::Processors => {
+                for index in 0..self.slots.len() {
+                    if let Slot::Active(filter) = &mut self.slots[index]
+                        && filter.exchange.poll_timeout().is_some_and(|deadline| deadline <= now)
+                    {
+                        filter.exchange.handle_timeout(now);
+                        self.run_actions(index, now);
+                    }
+                }
+            }
+            Due::Response => {
+                self.deadlines.response = None;
+                self.response_timed_out(now);
+            }
+            Due::Idle => {
+                self.deadlines.idle_timeout = None;
+                self.idle_timed_out(now);
+            }
+            Due::Request => {
+                self.deadlines.request = None;
+                self.request_timed_out(now);
+            }
+            Due::Stream => {
+                self.deadlines.stream = None;
+                self.stream_lived_too_long(now);
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What a transaction knows: its messages, its route, its facts; and what exchanges need of that.
+
+use std::{rc::Rc, sync::Arc, time::Instant};
+
+use extproc::{
+    Attributes, Direction, Messages, RequestHeaders,
+    exchange::{HeaderLimits, Host},
+    messages::Struct,
+    metadata::DynamicMetadata,
+};
+use tollgate_model::{
+    Snapshot,
+    http_connection_manager::HttpConnectionManager,
+    processor::FilterOverride,
+    route::{Action, Route, RouteAction, VirtualHost, WeightedCluster},
+};
+
+use crate::{
+    stream_info::{ConnectionInfo, Protocol, StreamInfo},
+    upstream::ClusterManager,
+    worker::Worker,
+};
+
+/// What a transaction knows, apart from where its parts are.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) worker: Rc<Worker>,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) clusters: Rc<ClusterManager>,
+    pub(super) messages: Messages,
+    pub(super) info: StreamInfo,
+    pub(super) route: Option<SelectedRoute>,
+    /// Drawn once, so that every look at the route sees the same share of weighted clusters.
+    random: u64,
+    /// The request asks for an upgrade that is allowed.
+    pub(super) upgrade: bool,
+}
+
+/// The route in force.
+#[derive(Debug, Clone)]
+pub(super) struct SelectedRoute {
+    pub(super) virtual_host: Arc<VirtualHost>,
+    pub(super) virtual_host_index: usize,
+    pub(super) route: Arc<Route>,
+    pub(super) route_index: usize,
+}
+
+impl Core {
+    pub(super) fn new(
+        worker: Rc<Worker>,
+        connection: Rc<ConnectionInfo>,
+        protocol: Protocol,
+        request: RequestHeaders,
+        now: Instant,
+    ) -> Self {
+        Self {
+            snapshot: worker.snapshot(),
+            clusters: worker.clusters(),
+            worker,
+            messages: Messages {
+                request,
+                request_trailers: None,
+                response: None,
+                response_trailers: None,
+            },
+            info: StreamInfo::new(connection, protocol, now),
+            route: None,
+            random: fastrand::u64(..),
+            upgrade: false,
+        }
+    }
+
+    pub(super) fn http(&self) -> &HttpConnectionManager {
+        &self.info.connection.filter_chain().http
+    }
+
+    /// Chooses the route by the request as it is now (K-5).
+    pub(super) fn refresh_route(&mut self) {
+        let table = &self.info.connection.filter_chain().http.route_config;
+        self.route = table.find(&self.messages.request).map(|found| SelectedRoute {
+            virtual_host: found.virtual_host.clone(),
+            virtual_host_index: found.virtual_host_index,
+            route: found.route.clone(),
+            route_index: found.route_index,
+        });
+        self.info.route = self.route.as_ref().map(|selected| selected.route.clone());
+        self.info.virtual_host = self.route.as_ref().map(|selected| selected.virtual_host.clone());
+    }
+
+    /// What a filter does on the route in force.
+    pub(super) fn filter_override(&self, index: usize) -> &FilterOverride {
+        let default = &self.http().http_filters[index].default;
+        let Some(selected) = &self.route else {
+            return default;
+        };
+        let filters = match self.weighted_cluster(&selected.route) {
+            Some(share) => &share.filters,
+            None => &selected.route.filters,
+        };
+        filters.get(index).unwrap_or(default)
+    }
+
+    /// The share of the traffic the request belongs to, if its route has shares.
+    pub(super) fn weighted_cluster<'a>(&'a self, route: &'a Route) -> Option<&'a WeightedCluster> {
+        match &route.action {
+            Action::Route(action) => action.cluster.choose(&self.messages.request, self.random)?.weighted,
+            _ => None,
+        }
+    }
+
+    /// The name of the cluster the request goes to.
+    pub(super) fn cluster_name<'a>(&'a self, action: &'a RouteAction) -> Option<&'a str> {
+        action.cluster.choose(&self.messages.request, self.random).map(|choice| choice.name)
+    }
+
+    /// Most bytes of a body to hold (section 7).
+    pub(super) fn buffer_limit_of(&self, direction: Direction) -> usize {
+        let listener = self.info.connection.listener.per_connection_buffer_limit_bytes;
+        match (direction, &self.route) {
+            (Direction::Request, Some(selected)) => {
+                selected.route.request_body_buffer_limit.unwrap_or(listener)
+            }
+            _ => listener,
+        }
+    }
+}
+
+impl Host for Core {
+    fn messages(&mut self) -> &mut Messages {
+        &mut self.messages
+    }
+
+    fn metadata(&mut self) -> &mut DynamicMetadata {
+        &mut self.info.metadata
+    }
+
+    fn attributes(&self, wanted: &Attributes) -> Struct {
+        wanted.evaluate(&crate::attributes::Source { info: &self.info, messages: &self.messages })
+    }
+
+    fn buffer_limit(&self, direction: Direction) -> usize {
+        self.buffer_limit_of(direction)
+    }
+
+    fn header_limits(&self, _direction: Direction) -> HeaderLimits {
+        let http = self.http();
+        HeaderLimits { max_count: http.max_headers_count, max_bytes: http.max_request_headers_kb * 1024 }
+    }
+
+    fn is_upgrade(&self) -> bool {
+        self.upgrade
+    }
+}

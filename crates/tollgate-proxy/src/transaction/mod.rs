@@ -1,0 +1,210 @@
+//! One HTTP request and its response.
+//!
+//! A transaction is one future that belongs to the client's connection (HTTP/1) or stream (HTTP/2). Everything that
+//! concerns the request happens in its [`poll`](Transaction::poll): the request body is read and handed to the first
+//! filter, what the last filter passes on goes to the router and upstream, the response comes back through the filters
+//! in reverse, and replies of processors are taken in between. No task, channel or lock belongs to it.
+//!
+//! ```text
+//!  client --> filter 0 --> filter 1 --> router --> upstream
+//!         <--          <--          <--        <--
+//! ```
+
+mod chain;
+mod client;
+mod deadline;
+mod host;
+mod processor;
+mod reply;
+mod router;
+
+use std::{
+    rc::Rc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use extproc::RequestHeaders;
+use smallvec::SmallVec;
+
+use self::{chain::Slot, client::Client, deadline::Deadlines, host::Core, router::Router};
+use crate::{
+    stream::{BodyEvent, Downstream, DownstreamError},
+    stream_info::{ConnectionInfo, Protocol, ResponseFlags},
+    worker::Worker,
+};
+
+/// A part of a message on its way through the chain. Heads and trailers are in [`Core`].
+#[derive(Debug)]
+enum Part {
+    Headers { end_stream: bool },
+    Data { data: Bytes, end_stream: bool },
+    Trailers,
+}
+
+/// One request and its response under way.
+struct Transaction<'d, D: Downstream> {
+    core: Core,
+    slots: SmallVec<[Slot; 2]>,
+    router: Router,
+    client: Client,
+    deadlines: Deadlines,
+    downstream: &'d mut D,
+    finished: bool,
+}
+
+/// Serves one request: returns when its response is complete (queued for writing) or given up.
+pub(crate) async fn serve<D: Downstream>(
+    worker: &Rc<Worker>,
+    connection: &Rc<ConnectionInfo>,
+    protocol: Protocol,
+    request: RequestHeaders,
+    end_stream: bool,
+    downstream: &mut D,
+) {
+    let now = Instant::now();
+    let core = Core::new(worker.clone(), connection.clone(), protocol, request, now);
+    let slots = core.http().http_filters.iter().map(|_| Slot::Untouched).collect();
+    let mut transaction = Transaction {
+        deadlines: Deadlines::new(core.http(), now),
+        core,
+        slots,
+        router: Router::Waiting,
+        client: Client::new(end_stream),
+        downstream,
+        finished: false,
+    };
+    transaction.begin(end_stream, now);
+    std::future::poll_fn(|cx| transaction.poll(cx)).await;
+}
+
+impl<D: Downstream> Transaction<'_, D> {
+    /// The head goes through the connection manager's rules and into the chain.
+    fn begin(&mut self, end_stream: bool, now: Instant) {
+        match self.core.prepare() {
+            Ok(()) => {
+                if end_stream {
+                    self.core.info.last_downstream_rx = Some(now);
+                }
+                self.request_part(0, Part::Headers { end_stream }, now);
+            }
+            Err(rejection) => self.local_reply(rejection, now),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let now = Instant::now();
+            let mut progress = self.poll_processors(cx, now);
+            progress |= self.poll_client_writable(cx, now);
+            progress |= self.poll_request_body(cx, now);
+            progress |= self.poll_upstream(cx, now);
+            if self.finished {
+                return Poll::Ready(());
+            }
+            if progress {
+                continue;
+            }
+            if !self.poll_deadline(cx) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Reads the request body while somebody wants it.
+    fn poll_request_body(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut progress = false;
+        while !self.finished {
+            if self.client.request_ended || self.client.request_abandoned {
+                if let Poll::Ready(error) = self.downstream.poll_closed(cx) {
+                    self.client_failed(error, now);
+                    return true;
+                }
+                return progress;
+            }
+            if !self.request_is_wanted() {
+                return progress;
+            }
+            match self.downstream.poll_body(cx) {
+                Poll::Pending => return progress,
+                Poll::Ready(Err(error)) => {
+                    self.client_failed(error, now);
+                    return true;
+                }
+                Poll::Ready(Ok(event)) => {
+                    progress = true;
+                    self.deadlines.activity(now);
+                    self.request_event(event, now);
+                }
+            }
+        }
+        progress
+    }
+
+    fn request_event(&mut self, event: BodyEvent, now: Instant) {
+        let part = match event {
+            BodyEvent::Data { data, end_stream } => {
+                self.core.info.bytes_received += data.len() as u64;
+                if data.is_empty() && !end_stream {
+                    return;
+                }
+                self.client.request_ended |= end_stream;
+                Part::Data { data, end_stream }
+            }
+            BodyEvent::Trailers(trailers) => {
+                self.core.messages.request_trailers = Some(trailers);
+                self.client.request_ended = true;
+                Part::Trailers
+            }
+        };
+        if self.client.request_ended {
+            self.core.info.last_downstream_rx = Some(now);
+        }
+        self.request_part(0, part, now);
+    }
+
+    /// Whether the next piece of the request body has a place to go: every stage has room for it.
+    fn request_is_wanted(&self) -> bool {
+        self.router.has_room()
+            && self.slots.iter().all(|slot| slot.has_room(extproc::Direction::Request))
+    }
+
+    fn client_failed(&mut self, error: DownstreamError, now: Instant) {
+        match error {
+            DownstreamError::Disconnected => {
+                self.core.info.response_flags.insert(ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION);
+                self.core.info.response_code_details = "downstream_remote_disconnect".into();
+                self.finish(now);
+            }
+            DownstreamError::Protocol(details) => {
+                self.core.info.response_flags.insert(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR);
+                self.protocol_error(details, now);
+            }
+        }
+    }
+
+    /// The transaction is over: closes what is open, writes the log, counts.
+    fn finish(&mut self, now: Instant) {
+        if self.finished {
+            return;
+        }
+        self.finished = true;
+        self.router = Router::Done;
+        for index in 0..self.slots.len() {
+            self.end_filter(index, now);
+        }
+        self.core.info.last_downstream_tx.get_or_insert(now);
+        self.core.log(&self.slots, now);
+    }
+}
+
+impl<D: Downstream> Drop for Transaction<'_, D> {
+    /// The client's connection is gone or the worker stops: the exchanges end and the request is logged all the same.
+    fn drop(&mut self) {
+        if !self.finished {
+            self.core.info.response_flags.insert(ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION);
+            self.finish(Instant::now());
+        }
+    }
+}

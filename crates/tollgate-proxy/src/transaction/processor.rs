@@ -1,0 +1,139 @@
+//! A filter at work: its exchange and its call to the processor.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use extproc::{
+    Direction,
+    exchange::{Close, Exchange, StreamEnd},
+};
+use extproc_client::{Call, Event};
+use tollgate_model::processor::ExtProc;
+
+use super::{Transaction, chain::Slot};
+use crate::stream::Downstream;
+
+/// How long a processor may take to end a stream that we have half-closed (L-5 b).
+const REMOTE_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A filter at work.
+#[derive(Debug)]
+pub(super) struct Filter {
+    pub(super) config: Arc<ExtProc>,
+    pub(super) exchange: Exchange,
+    call: Option<Call>,
+    /// Bytes of replies whose content may still be queued; their flow-control credit is due.
+    owed_credit: usize,
+}
+
+impl Filter {
+    pub(super) fn new(config: Arc<ExtProc>) -> Self {
+        Self { exchange: Exchange::new(config.plan.clone()), config, call: None, owed_credit: 0 }
+    }
+
+    /// Whether more of a body may be handed in: the exchange does not hold too much, and the call has room (N-9).
+    pub(super) fn has_room(&self, direction: Direction) -> bool {
+        self.exchange.wants(direction) && self.call.as_ref().is_none_or(Call::is_writable)
+    }
+
+    pub(super) fn send(&mut self, message: Bytes, payload: Bytes) {
+        if let Some(call) = &mut self.call {
+            if payload.is_empty() {
+                call.send(message);
+            } else {
+                call.send_parts(message, payload);
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self, close: Close) {
+        if let Some(call) = self.take_call() {
+            call.close(match close {
+                Close::Reset => extproc_client::Close::Reset,
+                Close::Graceful => extproc_client::Close::Graceful(REMOTE_CLOSE_TIMEOUT),
+                Close::Deferred(time) => extproc_client::Close::Deferred(time),
+            });
+        }
+    }
+
+    fn take_call(&mut self) -> Option<Call> {
+        let call = self.call.take()?;
+        let log = self.exchange.log_mut();
+        log.bytes_sent = call.bytes_sent();
+        log.bytes_received = call.bytes_received();
+        Some(call)
+    }
+}
+
+impl<D: Downstream> Transaction<'_, D> {
+    pub(super) fn open_call(&mut self, index: usize, now: Instant) {
+        let Slot::Active(filter) = &mut self.slots[index] else {
+            return;
+        };
+        match self.core.open_call(&filter.config.grpc_service) {
+            Ok(call) => filter.call = Some(call),
+            Err(status) => {
+                let end = StreamEnd::Error { code: status.code, details: status.rcd(), started: false };
+                filter.exchange.handle_stream_end(end, now);
+            }
+        }
+    }
+
+    /// Sends what is queued for processors and takes in what they answer.
+    pub(super) fn poll_processors(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut progress = false;
+        for index in 0..self.slots.len() {
+            while !self.finished && self.poll_processor(index, cx, now) {
+                progress = true;
+            }
+        }
+        progress
+    }
+
+    fn poll_processor(&mut self, index: usize, cx: &mut Context<'_>, now: Instant) -> bool {
+        let room = self.client.writable && self.router.has_room();
+        let Slot::Active(filter) = &mut self.slots[index] else {
+            return false;
+        };
+        let Some(call) = &mut filter.call else {
+            return false;
+        };
+        if room && filter.owed_credit > 0 {
+            call.credit(std::mem::take(&mut filter.owed_credit));
+        }
+        match call.poll(cx) {
+            Poll::Pending => return false,
+            Poll::Ready(Event::Message(message)) => {
+                filter.owed_credit += message.len();
+                filter.exchange.handle_message(message, now, &mut self.core);
+            }
+            Poll::Ready(Event::Closed(result)) => {
+                filter.take_call();
+                let end = match result {
+                    Ok(()) => StreamEnd::Ok,
+                    Err(status) => StreamEnd::Error { code: status.code, details: status.rcd(), started: true },
+                };
+                filter.exchange.handle_stream_end(end, now);
+            }
+        }
+        self.run_actions(index, now);
+        true
+    }
+
+    /// The transaction is over for this filter (L-6.5).
+    pub(super) fn end_filter(&mut self, index: usize, _now: Instant) {
+        let Slot::Active(filter) = &mut self.slots[index] else {
+            return;
+        };
+        filter.exchange.handle_end();
+        while let Some(action) = filter.exchange.poll_action() {
+            if let extproc::exchange::Action::Close(close) = action {
+                filter.close(close);
+            }
+        }
+    }
+}

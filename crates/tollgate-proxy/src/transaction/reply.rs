@@ -1,0 +1,102 @@
+//! Responses that the gateway gives itself.
+
+use std::time::Instant;
+
+use extproc::{Direction, ResponseHeaders, exchange};
+
+use super::{Part, Transaction, router::Router};
+use crate::{
+    local_reply::LocalReply,
+    stream::Downstream,
+    stream_info::ResponseFlags,
+};
+
+impl<D: Downstream> Transaction<'_, D> {
+    /// Answers the client instead of the upstream. If the response is on the wire already the client's stream is reset
+    /// (F-4); if an upstream's response is inside the chain, the reply goes straight to the client (F-5, Y-3), else
+    /// through the response side of the chain (L-11).
+    pub(super) fn local_reply(&mut self, reply: LocalReply, now: Instant) {
+        self.core.info.response_flags.insert(reply.flags);
+        self.core.info.response_code_details = reply.details.clone();
+        let through_chain = self.core.messages.response.is_none();
+        self.router = Router::Done;
+        self.deadlines.response = None;
+        self.client.request_abandoned = true;
+        if self.client.response_started {
+            self.reset_client(now);
+            return;
+        }
+        let (head, body) = self.core.local_response(reply);
+        self.core.messages.response = Some(head);
+        self.core.messages.response_trailers = None;
+        if !through_chain {
+            for index in 0..self.slots.len() {
+                self.end_filter(index, now);
+            }
+        }
+        let start = if through_chain { self.slots.len() } else { 0 };
+        let end_stream = body.is_empty();
+        self.response_part(start, Part::Headers { end_stream }, now);
+        if !end_stream {
+            self.response_part(start, Part::Data { data: body, end_stream: true }, now);
+        }
+    }
+
+    /// A filter answers: an immediate response, or the error of a failed exchange.
+    pub(super) fn filter_reply(&mut self, reply: exchange::LocalReply, now: Instant) {
+        self.local_reply(
+            LocalReply {
+                status: reply.status,
+                fields: reply.fields,
+                body: reply.body,
+                grpc_status: reply.grpc_status,
+                details: reply.details.into(),
+                flags: ResponseFlags::default(),
+            },
+            now,
+        );
+    }
+
+    /// A processor starts to give the response itself (S-1, S-2). The request goes no further than its filter.
+    pub(super) fn streamed_reply(&mut self, head: ResponseHeaders, end_stream: bool, now: Instant) {
+        self.router = Router::Done;
+        self.deadlines.response = None;
+        self.core.info.response_code_details = "ext_proc_local_response".into();
+        self.core.messages.response = Some(head);
+        let end = self.slots.len();
+        self.response_part(end, Part::Headers { end_stream }, now);
+    }
+
+    /// B-3.6.
+    pub(super) fn payload_too_large(&mut self, direction: Direction, now: Instant) {
+        self.local_reply(LocalReply::payload_too_large(direction), now);
+    }
+
+    pub(super) fn protocol_error(&mut self, details: &'static str, now: Instant) {
+        self.local_reply(LocalReply::bad_request(details), now);
+    }
+
+    /// The route's timeout has passed.
+    pub(super) fn response_timed_out(&mut self, now: Instant) {
+        self.local_reply(LocalReply::upstream_request_timeout(), now);
+    }
+
+    /// Nothing has moved for the stream idle timeout. A processor that was to answer is named (decision 13).
+    pub(super) fn idle_timed_out(&mut self, now: Instant) {
+        let processor = self
+            .slots
+            .iter()
+            .filter_map(|slot| slot.filter())
+            .any(|filter| filter.exchange.is_replying() || filter.exchange.awaits_processor());
+        let details = if processor { "processor_idle" } else { "stream_idle_timeout" };
+        self.local_reply(LocalReply::stream_timeout(self.client.request_ended, details), now);
+    }
+
+    pub(super) fn request_timed_out(&mut self, now: Instant) {
+        self.local_reply(LocalReply::request_timeout(), now);
+    }
+
+    pub(super) fn stream_lived_too_long(&mut self, now: Instant) {
+        self.local_reply(LocalReply::stream_timeout(self.client.request_ended, "max_duration_timeout"), now);
+    }
+}

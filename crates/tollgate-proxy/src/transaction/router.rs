@@ -1,0 +1,257 @@
+//! The end of the chain: what the route says is done, and the upstream's answer comes back.
+
+use std::{
+    collections::VecDeque,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use extproc::Direction;
+
+use super::{Part, Transaction};
+use crate::{
+    stream::{BodyEvent, Downstream, ResponseEvent},
+    upstream::{UpstreamFailure, UpstreamRequest},
+};
+
+/// Bytes that may wait for an upstream connection before the request's source is paused.
+const CONNECTING_ROOM: usize = 256 * 1024;
+
+/// The router's state for one request.
+#[derive(Debug)]
+pub(super) enum Router {
+    /// The request head has not come through the chain.
+    Waiting,
+    /// A connection is being made; what follows the head waits here.
+    Connecting { upstream: UpstreamRequest, end_stream: bool, waiting: VecDeque<Waiting>, waiting_bytes: usize },
+    /// The head was sent.
+    Active { upstream: UpstreamRequest, writable: bool, response_started: bool, response_ended: bool },
+    /// Answered, given up or complete: the rest of the request goes nowhere.
+    Done,
+}
+
+/// A part of the request that waits for a connection; trailers are in the messages.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    Data { data: Bytes, end_stream: bool },
+    Trailers,
+}
+
+impl Router {
+    /// Whether more of the request body may be handed in.
+    pub(super) fn has_room(&self) -> bool {
+        match self {
+            Self::Waiting | Self::Done => true,
+            Self::Connecting { waiting_bytes, .. } => *waiting_bytes < CONNECTING_ROOM,
+            Self::Active { writable, .. } => *writable,
+        }
+    }
+}
+
+impl<D: Downstream> Transaction<'_, D> {
+    /// A part of the request left the chain.
+    pub(super) fn router_part(&mut self, part: Part, now: Instant) {
+        match part {
+            Part::Headers { end_stream } => self.route(end_stream, now),
+            Part::Data { data, end_stream } => {
+                self.send_upstream(Waiting::Data { data, end_stream }, now);
+                if end_stream {
+                    self.request_complete(now);
+                }
+            }
+            Part::Trailers => {
+                self.send_upstream(Waiting::Trailers, now);
+                self.request_complete(now);
+            }
+        }
+    }
+
+    /// The whole request has come through: the route's timeout begins.
+    fn request_complete(&mut self, now: Instant) {
+        if matches!(self.router, Router::Connecting { .. } | Router::Active { .. }) {
+            self.deadlines.response = self.core.route_timeout().and_then(|timeout| now.checked_add(timeout));
+        }
+    }
+
+    fn route(&mut self, end_stream: bool, now: Instant) {
+        if !matches!(self.router, Router::Waiting) {
+            return;
+        }
+        match self.core.decide_route(now) {
+            Ok(upstream) => {
+                if let Some(timeout) = self.core.route_idle_timeout() {
+                    self.deadlines.set_idle_timeout(timeout);
+                }
+                self.router = Router::Connecting {
+                    upstream: *upstream,
+                    end_stream,
+                    waiting: VecDeque::new(),
+                    waiting_bytes: 0,
+                };
+                if end_stream {
+                    self.request_complete(now);
+                }
+            }
+            Err(reply) => self.local_reply(reply, now),
+        }
+    }
+
+    fn send_upstream(&mut self, part: Waiting, now: Instant) {
+        match &mut self.router {
+            Router::Waiting | Router::Done => {}
+            Router::Connecting { waiting, waiting_bytes, .. } => {
+                if let Waiting::Data { data, .. } = &part {
+                    // B-3.7: a piece beyond the limit does not fit while there is no connection.
+                    if data.len() > self.core.buffer_limit_of(Direction::Request) {
+                        self.payload_too_large(Direction::Request, now);
+                        return;
+                    }
+                    *waiting_bytes += data.len();
+                }
+                waiting.push_back(part);
+            }
+            Router::Active { upstream, .. } => match part {
+                Waiting::Data { data, end_stream } => upstream.send_data(data, end_stream),
+                Waiting::Trailers => {
+                    if let Some(trailers) = &self.core.messages.request_trailers {
+                        upstream.send_trailers(trailers);
+                    }
+                }
+            },
+        }
+    }
+
+    /// Connects, writes and reads as far as it goes.
+    pub(super) fn poll_upstream(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        if self.finished {
+            return false;
+        }
+        match &self.router {
+            Router::Waiting | Router::Done => false,
+            Router::Connecting { .. } => self.poll_connect(cx, now),
+            Router::Active { .. } => self.poll_active(cx, now),
+        }
+    }
+
+    fn poll_connect(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Router::Connecting { upstream, end_stream, .. } = &mut self.router else {
+            return false;
+        };
+        match upstream.poll_connect(cx, &self.core.messages.request, *end_stream) {
+            Poll::Pending => false,
+            Poll::Ready(Err(failure)) => {
+                self.core.note_upstream(upstream.info());
+                self.upstream_failed(&failure, now);
+                true
+            }
+            Poll::Ready(Ok(())) => {
+                self.core.note_upstream(upstream.info());
+                self.core.info.first_upstream_tx = Some(now);
+                let Router::Connecting { upstream, waiting, .. } =
+                    std::mem::replace(&mut self.router, Router::Done)
+                else {
+                    return false;
+                };
+                self.router =
+                    Router::Active { upstream, writable: true, response_started: false, response_ended: false };
+                for part in waiting {
+                    self.send_upstream(part, now);
+                }
+                true
+            }
+        }
+    }
+
+    fn poll_active(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut progress = false;
+        if let Router::Active { upstream, writable, .. } = &mut self.router {
+            match upstream.poll_writable(cx) {
+                Poll::Ready(Ok(())) => progress |= !std::mem::replace(writable, true),
+                Poll::Ready(Err(failure)) => {
+                    self.upstream_failed(&failure, now);
+                    return true;
+                }
+                Poll::Pending => *writable = false,
+            }
+        }
+        while !self.finished && self.response_is_wanted() {
+            let Router::Active { upstream, response_ended, .. } = &mut self.router else {
+                return progress;
+            };
+            if *response_ended {
+                return progress;
+            }
+            match upstream.poll_response(cx) {
+                Poll::Pending => return progress,
+                Poll::Ready(Ok(event)) => {
+                    progress = true;
+                    self.deadlines.activity(now);
+                    self.response_event(event, now);
+                }
+                Poll::Ready(Err(failure)) => {
+                    self.upstream_failed(&failure, now);
+                    return true;
+                }
+            }
+        }
+        progress
+    }
+
+    /// Whether the next piece of the response has a place to go.
+    fn response_is_wanted(&self) -> bool {
+        self.client.writable && self.slots.iter().all(|slot| slot.has_room(Direction::Response))
+    }
+
+    fn response_event(&mut self, event: ResponseEvent, now: Instant) {
+        let Router::Active { response_started, response_ended, .. } = &mut self.router else {
+            return;
+        };
+        let part = match event {
+            ResponseEvent::Informational(head) => {
+                // L-13: 1xx goes past the filters.
+                if !self.client.response_started {
+                    self.downstream.send_informational(&head);
+                }
+                return;
+            }
+            ResponseEvent::Headers { head, end_stream } => {
+                *response_started = true;
+                *response_ended = end_stream;
+                self.core.info.first_upstream_rx = Some(now);
+                self.core.take_response(head, now);
+                Part::Headers { end_stream }
+            }
+            ResponseEvent::Body(BodyEvent::Data { data, end_stream }) => {
+                *response_ended = end_stream;
+                if data.is_empty() && !end_stream {
+                    return;
+                }
+                Part::Data { data, end_stream }
+            }
+            ResponseEvent::Body(BodyEvent::Trailers(trailers)) => {
+                *response_ended = true;
+                self.core.messages.response_trailers = Some(trailers);
+                Part::Trailers
+            }
+        };
+        if let Router::Active { response_ended: true, .. } = &self.router {
+            self.core.info.last_upstream_rx = Some(now);
+            self.deadlines.response = None;
+        }
+        let end = self.slots.len();
+        self.response_part(end, part, now);
+    }
+
+    fn upstream_failed(&mut self, failure: &UpstreamFailure, now: Instant) {
+        let started = matches!(&self.router, Router::Active { response_started: true, .. });
+        self.core.note_upstream_failure(failure, started);
+        self.router = Router::Done;
+        if started {
+            self.reset_client(now);
+        } else {
+            let reply = self.core.upstream_failure_reply(failure);
+            self.local_reply(reply, now);
+        }
+    }
+}
