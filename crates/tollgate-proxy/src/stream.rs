@@ -55,7 +55,8 @@ pub(crate) enum DownstreamError {
 pub(crate) trait Downstream {
     /// The next piece of the request body. Not called again after its end.
     ///
-    /// HTTP/1 sends `100 Continue` on the first poll if the client waits for it.
+    /// A client that expects `100 Continue` was told to go on before the request was handed out, and the `expect` field
+    /// was removed, as in Envoy; with `proxy_100_continue` that is left to the upstream.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyEvent, DownstreamError>>;
 
     /// Resolves when the client goes away; used while nothing else is read from it.

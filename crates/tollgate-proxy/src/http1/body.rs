@@ -36,7 +36,7 @@ pub(crate) struct BodyDecoder {
     limits: HeadLimits,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum State {
     Length(u64),
     UntilClose,
@@ -95,6 +95,26 @@ impl BodyDecoder {
                 Ok(Decoded::End)
             }
             _ => Err(CodecError::Malformed),
+        }
+    }
+
+    /// The rest of the body is in `buffer`, so that nothing more has to be received.
+    pub(crate) fn completes_within(&self, buffer: &BytesMut) -> bool {
+        match self.state {
+            State::Done => true,
+            State::Length(remaining) => remaining <= buffer.len() as u64,
+            State::UntilClose => false,
+            _ => {
+                let mut ahead = Self { state: self.state.clone(), limits: self.limits };
+                let mut copy = buffer.clone();
+                loop {
+                    match ahead.decode(&mut copy) {
+                        Ok(Decoded::Data(_)) => {}
+                        Ok(Decoded::End | Decoded::Trailers(_)) => return true,
+                        Ok(Decoded::NeedMore) | Err(_) => return false,
+                    }
+                }
+            }
         }
     }
 

@@ -86,6 +86,12 @@ pub(crate) fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }
 
+/// Whether one of the fields of that name has the token, without regard to case.
+pub(crate) fn has_token(fields: &HeaderMap, name: &HeaderName, token: &[u8]) -> bool {
+    let mut values = fields.get_all(name).iter();
+    values.any(|value| tokens(value.as_bytes()).any(|found| found.eq_ignore_ascii_case(token)))
+}
+
 /// A field value; a folded one (responses only) becomes one line.
 fn value(head: &Bytes, raw: &[u8]) -> Result<HeaderValue, CodecError> {
     let value = if raw.contains(&b'\n') {

@@ -23,8 +23,9 @@ pub(crate) use encode::{
     BodyEncoder, ResponseContext, encode_informational, encode_request, encode_response,
 };
 pub(crate) use error::CodecError;
+pub(crate) use fields::{has_token, tokens};
 pub(crate) use reason::reason_phrase;
-pub(crate) use request::{RequestHead, RequestReader};
+pub(crate) use request::{RequestHead, RequestReader, is_authority_byte};
 pub(crate) use response::{ResponseHead, ResponseReader};
 pub(crate) use write_queue::WriteQueue;
 

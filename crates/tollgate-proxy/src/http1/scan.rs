@@ -5,7 +5,7 @@ use bytes::{Buf, BytesMut};
 use super::{CodecError, HeadLimits};
 
 /// Where the search for the end of a head stands. One per head.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct HeadScan {
     /// Bytes known not to contain the end.
     scanned: usize,

@@ -94,3 +94,19 @@ fn a_chunk_may_be_larger_than_what_has_arrived() {
     );
     assert_eq!(decode(BodyLength::UntilClose, "abc"), Ok(("abc".into(), None, false, String::new())));
 }
+
+#[test]
+fn what_has_arrived_can_be_known_to_be_everything() {
+    // I-10: whether the request was completely received.
+    let completes = |length, text: &str| {
+        BodyDecoder::new(length, HeadLimits::default()).completes_within(&BytesMut::from(text))
+    };
+    assert!(completes(BodyLength::Empty, ""));
+    assert!(completes(BodyLength::Length(3), "abcGET"));
+    assert!(!completes(BodyLength::Length(3), "ab"));
+    assert!(completes(BodyLength::Chunked, "3\r\nabc\r\n0\r\n\r\nGET"));
+    assert!(completes(BodyLength::Chunked, "0\r\na: b\r\n\r\n"));
+    assert!(!completes(BodyLength::Chunked, "3\r\nabc\r\n0\r\n"));
+    assert!(!completes(BodyLength::Chunked, "3\r\nabc\r\nzz\r\n"));
+    assert!(!completes(BodyLength::UntilClose, "abc"));
+}

@@ -1,0 +1,245 @@
+//! From a socket to an HTTP connection: filter chain, TLS, protocol.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio_rustls::LazyConfigAcceptor;
+use tollgate_model::{
+    http_connection_manager::CodecType,
+    listener::{FilterChain, Listener},
+};
+
+use super::{
+    client_stream::{ClientStream, Rewind},
+    filter_chain::{self, ConnectionFacts},
+};
+use crate::{
+    listener::Socket,
+    read_buffer::ReadBuffer,
+    stream_info::{ConnectionInfo, TlsInfo},
+    worker::Worker,
+};
+
+/// First byte of a TLS record that carries a handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
+/// What an HTTP/2 client sends first (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A connection on which HTTP can be spoken.
+pub(super) struct Established {
+    pub(super) stream: ClientStream,
+    /// Bytes that were read while looking at them.
+    pub(super) first: ReadBuffer,
+    pub(super) connection: Rc<ConnectionInfo>,
+    pub(super) version: HttpVersion,
+}
+
+/// Which HTTP a connection speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HttpVersion {
+    Http1,
+    Http2,
+}
+
+/// Why a connection was given up before HTTP was spoken.
+#[derive(Debug, thiserror::Error)]
+enum EstablishError {
+    #[error("no filter chain matches")]
+    NoFilterChain,
+    #[error("the client sent nothing within the time for listener filters")]
+    ListenerFiltersTimeout,
+    #[error("the TLS handshake took too long")]
+    HandshakeTimeout,
+    #[error("TLS was expected or not expected, and the filter chain is the other kind")]
+    TransportMismatch,
+    #[error("the TLS handshake failed: {0}")]
+    Tls(#[source] io::Error),
+    #[error("the connection failed: {0}")]
+    Io(#[source] io::Error),
+    #[error("the client went away")]
+    Closed,
+    #[error("the worker is draining")]
+    Draining,
+}
+
+/// Makes an HTTP connection of a socket. `None`: the reason was logged and the socket is closed.
+pub(super) async fn establish(
+    worker: &Worker,
+    listener: Arc<Listener>,
+    socket: Socket,
+) -> Option<Established> {
+    let id = worker.next_connection_id();
+    let name = listener.name.clone();
+    match try_establish(worker, id, listener, socket).await {
+        Ok(established) => Some(established),
+        Err(error) => {
+            tracing::debug!(listener = %name, connection = id, %error, "connection given up");
+            None
+        }
+    }
+}
+
+async fn try_establish(
+    worker: &Worker,
+    id: u64,
+    listener: Arc<Listener>,
+    mut socket: Socket,
+) -> Result<Established, EstablishError> {
+    let (remote_address, local_address) = socket.addresses();
+    let mut first = ReadBuffer::default();
+    let addresses = ConnectionFacts { local_address, remote_address, ..ConnectionFacts::default() };
+
+    let inspect = filter_chain::needs_first_bytes(&listener);
+    if inspect {
+        let filled = poll_fn(|cx| first.poll_fill(&mut socket, cx));
+        let filled =
+            within(listener.listener_filters_timeout, EstablishError::ListenerFiltersTimeout, filled);
+        if until_drain(worker, filled).await?.map_err(EstablishError::Io)? == 0 {
+            return Err(EstablishError::Closed);
+        }
+    }
+    let is_tls = first.bytes.first() == Some(&TLS_HANDSHAKE);
+    let chosen_before_hello = if inspect && is_tls {
+        None
+    } else {
+        Some(filter_chain::choose(&listener, &addresses).ok_or(EstablishError::NoFilterChain)?)
+    };
+    let expects_hello = match chosen_before_hello {
+        None => true,
+        Some(index) => chain(&listener, index).tls.is_some(),
+    };
+    if !expects_hello {
+        let filter_chain = chosen_before_hello.flatten();
+        let connection =
+            ConnectionInfo { id, remote_address, local_address, listener, filter_chain, tls: None };
+        return finish(worker, ClientStream::Plain(socket), first, connection, None).await;
+    }
+    if inspect && !is_tls {
+        return Err(EstablishError::TransportMismatch);
+    }
+
+    let rewound = Rewind::new(first.bytes.freeze(), socket);
+    let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), rewound);
+    let hello = within(listener.listener_filters_timeout, EstablishError::ListenerFiltersTimeout, hello);
+    let start = until_drain(worker, hello).await?.map_err(EstablishError::Tls)?;
+    let filter_chain = match chosen_before_hello {
+        Some(index) => index,
+        None => {
+            let hello = start.client_hello();
+            let server_name = hello.server_name().map(str::to_ascii_lowercase);
+            let protocols: Vec<&str> = hello
+                .alpn()
+                .into_iter()
+                .flatten()
+                .filter_map(|name| std::str::from_utf8(name).ok())
+                .collect();
+            let facts = ConnectionFacts {
+                server_name: server_name.as_deref(),
+                tls: true,
+                application_protocols: &protocols,
+                ..addresses
+            };
+            filter_chain::choose(&listener, &facts).ok_or(EstablishError::NoFilterChain)?
+        }
+    };
+    let chosen = chain(&listener, filter_chain);
+    let config = chosen.tls.as_ref().ok_or(EstablishError::TransportMismatch)?.config.clone();
+    let handshake = start.into_stream(config);
+    let handshake =
+        within(chosen.transport_socket_connect_timeout, EstablishError::HandshakeTimeout, handshake);
+    let stream = until_drain(worker, handshake).await?.map_err(EstablishError::Tls)?;
+    let alpn = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+    let tls = Some(tls_info(stream.get_ref().1));
+    let connection = ConnectionInfo { id, remote_address, local_address, listener, filter_chain, tls };
+    finish(worker, ClientStream::Tls(Box::new(stream)), ReadBuffer::default(), connection, alpn).await
+}
+
+/// Chooses the protocol.
+async fn finish(
+    worker: &Worker,
+    mut stream: ClientStream,
+    mut first: ReadBuffer,
+    connection: ConnectionInfo,
+    alpn: Option<Vec<u8>>,
+) -> Result<Established, EstablishError> {
+    let http = connection.filter_chain().http.clone();
+    let version = match (http.codec_type, alpn.as_deref()) {
+        (CodecType::Http1, _) => HttpVersion::Http1,
+        (CodecType::Http2, _) | (CodecType::Auto, Some(b"h2")) => HttpVersion::Http2,
+        (CodecType::Auto, Some(_)) => HttpVersion::Http1,
+        (CodecType::Auto, None) => {
+            let sniffed = within(http.idle_timeout, EstablishError::Closed, sniff(&mut stream, &mut first));
+            until_drain(worker, sniffed).await?.map_err(EstablishError::Io)?
+        }
+    };
+    Ok(Established { stream, first, connection: Rc::new(connection), version })
+}
+
+/// Reads until the bytes are, or cannot become, the start of HTTP/2's preface.
+async fn sniff(stream: &mut ClientStream, first: &mut ReadBuffer) -> io::Result<HttpVersion> {
+    loop {
+        let known = first.bytes.len().min(PREFACE.len());
+        if first.bytes[..known] != PREFACE[..known] {
+            return Ok(HttpVersion::Http1);
+        }
+        if known == PREFACE.len() {
+            return Ok(HttpVersion::Http2);
+        }
+        if poll_fn(|cx| first.poll_fill(stream, cx)).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+fn chain(listener: &Listener, index: Option<usize>) -> &FilterChain {
+    match index {
+        Some(index) => &listener.filter_chains[index],
+        None => listener.default_filter_chain.as_ref().unwrap_or(&listener.filter_chains[0]),
+    }
+}
+
+fn tls_info(session: &rustls::ServerConnection) -> TlsInfo {
+    let peer_certificate =
+        session.peer_certificates().and_then(|chain| chain.first()).map(|certificate| certificate.to_vec());
+    TlsInfo {
+        server_name: session.server_name().map(str::to_owned),
+        version: match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            _ => "",
+        },
+        // rustls gives a certificate only after it was verified.
+        peer_certificate_verified: peer_certificate.is_some(),
+        peer_certificate,
+    }
+}
+
+async fn within<T>(
+    limit: Option<Duration>,
+    too_late: EstablishError,
+    future: impl Future<Output = T>,
+) -> Result<T, EstablishError> {
+    match limit {
+        Some(limit) => tokio::time::timeout(limit, future).await.map_err(|_| too_late),
+        None => Ok(future.await),
+    }
+}
+
+async fn until_drain<T>(
+    worker: &Worker,
+    future: impl Future<Output = Result<T, EstablishError>>,
+) -> Result<T, EstablishError> {
+    let started = worker.drain.started();
+    if worker.drain.is_draining() {
+        return future.await;
+    }
+    tokio::select! {
+        outcome = future => outcome,
+        () = started => Err(EstablishError::Draining),
+    }
+}

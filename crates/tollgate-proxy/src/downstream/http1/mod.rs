@@ -1,0 +1,280 @@
+//! One HTTP/1 connection: its task reads requests one after the other, runs them and writes their responses.
+
+mod stream;
+
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http::{HeaderValue, header::EXPECT};
+use tokio::{io::AsyncWrite, time::Instant};
+use tollgate_model::http_connection_manager::HttpConnectionManager;
+
+use super::client_stream::ClientStream;
+use crate::{
+    handler::{Handler, Rejection},
+    http1::{HeadLimits, RequestHead, RequestReader, WriteQueue},
+    read_buffer::ReadBuffer,
+    stream_info::{ConnectionInfo, Protocol},
+    timer::LazyTimer,
+    worker::Worker,
+};
+use stream::{Http1Stream, RequestState};
+
+/// How long a client may take to accept the end of a response when no stream idle timeout is set.
+const FLUSH_LIMIT: Duration = Duration::from_secs(300);
+
+/// The connection's bytes, both ways.
+pub(super) struct Wire {
+    stream: ClientStream,
+    input: ReadBuffer,
+    output: WriteQueue,
+    /// The client will send nothing more, or the connection broke.
+    ended: bool,
+}
+
+/// What came of waiting for a request.
+enum Next {
+    Request(Box<RequestHead>),
+    Reject(Box<Rejection>),
+    /// The client went away, or the connection was idle for too long.
+    Close,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve<H: Handler>(
+    worker: Rc<Worker>,
+    handler: Rc<H>,
+    connection: Rc<ConnectionInfo>,
+    stream: ClientStream,
+    first: ReadBuffer,
+) {
+    let http = connection.filter_chain().http.clone();
+    let mut life = Life::new();
+    let wire = Wire { stream, input: first, output: WriteQueue::default(), ended: false };
+    let mut wire = wire;
+    let mut reader = RequestReader::default();
+    let mut timer = LazyTimer::default();
+    let drained = worker.drain.started();
+    let mut drained = pin!(drained);
+    loop {
+        let next = {
+            let mut wait = WaitForRequest::new(&mut wire, &mut reader, &http, &life);
+            poll_fn(|cx| {
+                let draining = drained.as_mut().poll(cx).is_ready() || worker.drain.is_draining();
+                wait.poll(draining, &mut timer, cx)
+            })
+            .await
+        };
+        let is_kept = match next {
+            Next::Request(head) => {
+                life.requests += 1;
+                let is_last = life.is_over(&http);
+                request(&worker, &handler, &connection, &http, &mut wire, *head, is_last).await
+            }
+            Next::Reject(rejection) => {
+                let yielded = Cell::new(false);
+                let state = RequestState::rejected();
+                let mut stream = Http1Stream::new(&mut wire, &worker, &http, state, &yielded);
+                handler.reject(&worker, &connection, Protocol::Http11, *rejection, &mut stream);
+                stream.finish()
+            }
+            Next::Close => return,
+        };
+        let flush_limit = Instant::now() + http.stream_idle_timeout.unwrap_or(FLUSH_LIMIT);
+        let flushed = poll_fn(|cx| wire.poll_flush(&mut timer, flush_limit, cx)).await;
+        if !flushed {
+            return;
+        }
+        if !is_kept {
+            break;
+        }
+        wire.input.release();
+        wire.output.release();
+        life.idle_since = Instant::now();
+    }
+    linger(&mut wire, &mut timer, http.delayed_close_timeout).await;
+}
+
+/// Runs one request. Gives whether the connection can be used again.
+async fn request<H: Handler>(
+    worker: &Rc<Worker>,
+    handler: &Rc<H>,
+    connection: &Rc<ConnectionInfo>,
+    http: &HttpConnectionManager,
+    wire: &mut Wire,
+    mut head: RequestHead,
+    is_last: bool,
+) -> bool {
+    let protocol = if head.is_http10 { Protocol::Http10 } else { Protocol::Http11 };
+    let yielded = Cell::new(false);
+    let mut state = RequestState::new(&head, limits(http), is_last);
+    if head.headers.scheme.is_empty() {
+        let scheme = if connection.tls.is_some() { "https" } else { "http" };
+        head.headers.scheme = HeaderValue::from_static(scheme);
+    }
+    if !head.has_host && head.is_http10 && !http.http1.default_host_for_http_10.is_empty() {
+        head.headers.authority = HeaderValue::from_str(&http.http1.default_host_for_http_10)
+            .unwrap_or_else(|_| HeaderValue::from_static(""));
+    } else if !head.has_host {
+        state.close();
+        let mut stream = Http1Stream::new(wire, worker, http, state, &yielded);
+        handler.reject(worker, connection, protocol, Rejection::missing_host(head.headers), &mut stream);
+        return stream.finish();
+    }
+    if head.expect_continue && !http.proxy_100_continue {
+        head.headers.fields.remove(EXPECT);
+        wire.output.put_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    let end_stream = state.is_complete();
+    let mut stream = Http1Stream::new(wire, worker, http, state, &yielded);
+    {
+        // Boxed, so that a connection which waits for its next request does not hold room for it.
+        let mut handled =
+            Box::pin(handler.handle(worker, connection, protocol, head.headers, end_stream, &mut stream));
+        poll_fn(|cx| {
+            let polled = handled.as_mut().poll(cx);
+            yielded.set(true);
+            polled
+        })
+        .await;
+    }
+    stream.finish()
+}
+
+fn limits(http: &HttpConnectionManager) -> HeadLimits {
+    HeadLimits { max_bytes: http.max_request_headers_kb * 1024, max_count: http.max_headers_count }
+}
+
+/// How long the connection has lived and how much it has done.
+struct Life {
+    opened: Instant,
+    idle_since: Instant,
+    requests: u32,
+}
+
+impl Life {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { opened: now, idle_since: now, requests: 0 }
+    }
+
+    /// The request just counted is the last one that the connection serves.
+    fn is_over(&self, http: &HttpConnectionManager) -> bool {
+        http.max_requests_per_connection.is_some_and(|most| self.requests >= most)
+            || http.max_connection_duration.is_some_and(|longest| Instant::now() >= self.opened + longest)
+    }
+
+    /// When an idle connection is closed.
+    fn idle_deadline(&self, http: &HttpConnectionManager) -> Option<Instant> {
+        let idle = http.idle_timeout.map(|limit| self.idle_since + limit);
+        let life = http.max_connection_duration.map(|longest| self.opened + longest + http.drain_timeout);
+        match (idle, life) {
+            (Some(idle), Some(life)) => Some(idle.min(life)),
+            (idle, life) => idle.or(life),
+        }
+    }
+}
+
+/// Waits for the head of the next request.
+struct WaitForRequest<'c> {
+    wire: &'c mut Wire,
+    reader: &'c mut RequestReader,
+    http: &'c HttpConnectionManager,
+    limits: HeadLimits,
+    idle_deadline: Option<Instant>,
+    /// When the first byte of the head was seen.
+    head_since: Option<Instant>,
+}
+
+impl<'c> WaitForRequest<'c> {
+    fn new(
+        wire: &'c mut Wire,
+        reader: &'c mut RequestReader,
+        http: &'c HttpConnectionManager,
+        life: &Life,
+    ) -> Self {
+        let idle_deadline = life.idle_deadline(http);
+        Self { wire, reader, http, limits: limits(http), idle_deadline, head_since: None }
+    }
+
+    fn poll(&mut self, draining: bool, timer: &mut LazyTimer, cx: &mut Context<'_>) -> Poll<Next> {
+        loop {
+            let accept_http10 = self.http.http1.accept_http_10;
+            match self.reader.read(&mut self.wire.input.bytes, &self.limits, accept_http10) {
+                Ok(Some(head)) => return Poll::Ready(Next::Request(Box::new(head))),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Next::Reject(Box::new(error.into()))),
+            }
+            match self.wire.poll_fill(cx) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return Poll::Ready(Next::Close),
+                Poll::Pending => break,
+            }
+        }
+        if self.wire.input.bytes.is_empty() {
+            if draining || timer.poll(self.idle_deadline, cx).is_ready() {
+                return Poll::Ready(Next::Close);
+            }
+            return Poll::Pending;
+        }
+        let since = *self.head_since.get_or_insert_with(Instant::now);
+        let (limit, rejection): (_, fn() -> Rejection) =
+            match (self.http.request_headers_timeout, self.http.stream_idle_timeout) {
+                (Some(headers), Some(idle)) if idle < headers => (Some(idle), Rejection::stream_idle_timeout),
+                (Some(headers), _) => (Some(headers), Rejection::request_header_timeout),
+                (None, idle) => (idle, Rejection::stream_idle_timeout),
+            };
+        ready!(timer.poll(limit.map(|limit| since + limit), cx));
+        Poll::Ready(Next::Reject(Box::new(rejection())))
+    }
+}
+
+impl Wire {
+    /// Receives more. `false`: there is nothing more to come.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.ended {
+            return Poll::Ready(false);
+        }
+        let is_open = matches!(ready!(self.input.poll_fill(&mut self.stream, cx)), Ok(1..));
+        self.ended = !is_open;
+        Poll::Ready(is_open)
+    }
+
+    /// Writes what is queued, until the deadline. `false`: the client does not take it.
+    fn poll_flush(&mut self, timer: &mut LazyTimer, deadline: Instant, cx: &mut Context<'_>) -> Poll<bool> {
+        match self.output.poll_flush(&mut self.stream, cx) {
+            Poll::Ready(outcome) => Poll::Ready(outcome.is_ok()),
+            Poll::Pending => timer.poll(Some(deadline), cx).map(|()| false),
+        }
+    }
+}
+
+/// Ends our side and reads on for a while: if a socket with unread bytes were closed, the client would get a reset that
+/// may overtake the response.
+async fn linger(wire: &mut Wire, timer: &mut LazyTimer, limit: Option<Duration>) {
+    let Some(limit) = limit else { return };
+    let deadline = Some(Instant::now() + limit);
+    let mut is_shut = false;
+    poll_fn(|cx| {
+        if timer.poll(deadline, cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if !is_shut {
+            match ready!(Pin::new(&mut wire.stream).poll_shutdown(cx)) {
+                Ok(()) => is_shut = true,
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+        while ready!(wire.poll_fill(cx)) {
+            wire.input.bytes.clear();
+        }
+        Poll::Ready(())
+    })
+    .await;
+}

@@ -1,0 +1,266 @@
+//! One HTTP/2 connection: its task drives the protocol, and every stream has a task that runs its request.
+
+mod request;
+mod stream;
+
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use extproc_client::io::{Coalesced, Flusher};
+use h2::{
+    Reason, RecvStream,
+    server::{Builder, Connection, SendResponse},
+};
+use http::Request;
+use tokio::time::Instant;
+use tollgate_model::http_connection_manager::HttpConnectionManager;
+
+use super::client_stream::{ClientStream, Rewind};
+use crate::{
+    handler::Handler,
+    read_buffer::ReadBuffer,
+    stream_info::{ConnectionInfo, Protocol},
+    timer::LazyTimer,
+    worker::Worker,
+};
+use stream::Http2Stream;
+
+/// What the kernel holds unsent, at most: frames of other streams wait behind it.
+const UNSENT_LIMIT: u32 = 128 * 1024;
+/// What one stream holds unsent, at most.
+const SEND_BUFFER: usize = 128 * 1024;
+
+type Io = Coalesced<Rewind<ClientStream>>;
+
+/// Serves a connection to its end.
+pub(super) async fn serve<H: Handler>(
+    worker: Rc<Worker>,
+    handler: Rc<H>,
+    connection: Rc<ConnectionInfo>,
+    stream: ClientStream,
+    first: ReadBuffer,
+) {
+    let http = connection.filter_chain().http.clone();
+    stream.limit_unsent(UNSENT_LIMIT);
+    let (io, flusher) = Coalesced::new(Rewind::new(first.bytes.freeze(), stream));
+    let handshake = builder(&http).handshake(io);
+    let accepted = {
+        let mut handshake = pin!(handshake);
+        let deadline = http.idle_timeout.map(|limit| Instant::now() + limit);
+        let mut timer = LazyTimer::default();
+        std::future::poll_fn(|cx| {
+            let polled = handshake.as_mut().poll(cx);
+            let _ = flusher.poll_flush(cx);
+            match polled {
+                Poll::Ready(outcome) => Poll::Ready(outcome.ok()),
+                Poll::Pending => timer.poll(deadline, cx).map(|()| None),
+            }
+        })
+        .await
+    };
+    let Some(h2) = accepted else { return };
+    let drained = worker.drain.started();
+    Driver {
+        h2,
+        flusher,
+        handler,
+        connection,
+        http,
+        streams: Rc::new(Streams::default()),
+        timer: LazyTimer::default(),
+        opened: Instant::now(),
+        requests: 0,
+        going_away: GoingAway::No,
+        drained: pin!(drained),
+        worker: worker.clone(),
+    }
+    .await;
+}
+
+fn builder(http: &HttpConnectionManager) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .initial_window_size(http.http2.initial_stream_window_size)
+        .initial_connection_window_size(http.http2.initial_connection_window_size)
+        .max_concurrent_streams(http.http2.max_concurrent_streams)
+        .max_header_list_size(u32::try_from(http.max_request_headers_kb * 1024).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BUFFER);
+    builder
+}
+
+/// How many streams are open, and who wants to know when there are none.
+#[derive(Default)]
+struct Streams {
+    open: Cell<usize>,
+    idle_since: Cell<Option<Instant>>,
+    driver: RefCell<Option<Waker>>,
+}
+
+/// Counts a stream until it is dropped.
+struct OpenStream(Rc<Streams>);
+
+impl OpenStream {
+    fn new(streams: &Rc<Streams>) -> Self {
+        streams.open.set(streams.open.get() + 1);
+        Self(streams.clone())
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get() - 1);
+        if self.0.open.get() == 0 {
+            self.0.idle_since.set(Some(Instant::now()));
+            if let Some(waker) = self.0.driver.borrow_mut().take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// How far the connection's end has come.
+#[derive(PartialEq, Eq)]
+enum GoingAway {
+    No,
+    /// GOAWAY was sent; streams that the client has opened by the time it answers are still served.
+    Graceful {
+        since: Instant,
+    },
+    /// The last stream is fixed.
+    Final,
+}
+
+/// Drives the connection. Its streams run in tasks of their own.
+struct Driver<'d, H, D> {
+    h2: Connection<Io, Bytes>,
+    flusher: Flusher<Rewind<ClientStream>>,
+    worker: Rc<Worker>,
+    handler: Rc<H>,
+    connection: Rc<ConnectionInfo>,
+    http: std::sync::Arc<HttpConnectionManager>,
+    streams: Rc<Streams>,
+    timer: LazyTimer,
+    opened: Instant,
+    requests: u32,
+    going_away: GoingAway,
+    drained: Pin<&'d mut D>,
+}
+
+impl<H, D> Unpin for Driver<'_, H, D> {}
+
+impl<H: Handler, D: Future<Output = ()>> Future for Driver<'_, H, D> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let draining = this.worker.drain.is_draining() || this.drained.as_mut().poll(cx).is_ready();
+        if draining {
+            this.go_away();
+        }
+        let ended = loop {
+            match this.h2.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => this.accept(request, respond),
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::debug!(connection = this.connection.id, %error, "HTTP/2 connection failed");
+                    break true;
+                }
+                Poll::Ready(None) => break true,
+                Poll::Pending => break false,
+            }
+        };
+        if !ended {
+            this.poll_timers(cx);
+        }
+        let flushed = this.flusher.poll_flush(cx);
+        if ended || matches!(flushed, Poll::Ready(Err(_))) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl<H: Handler, D> Driver<'_, H, D> {
+    fn accept(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+        self.requests += 1;
+        let is_last = self.http.max_requests_per_connection.is_some_and(|most| self.requests >= most);
+        if is_last {
+            self.go_away();
+        }
+        let open = OpenStream::new(&self.streams);
+        let (worker, handler, connection) =
+            (self.worker.clone(), self.handler.clone(), self.connection.clone());
+        tokio::task::spawn_local(async move {
+            let _open = open;
+            run(worker, handler, connection, request, respond).await;
+        });
+    }
+
+    fn go_away(&mut self) {
+        if self.going_away == GoingAway::No {
+            self.going_away = GoingAway::Graceful { since: Instant::now() };
+            self.h2.graceful_shutdown();
+        }
+    }
+
+    fn poll_timers(&mut self, cx: &mut Context<'_>) {
+        let life = self.http.max_connection_duration.map(|longest| self.opened + longest);
+        let idle = match (self.streams.open.get(), self.http.idle_timeout) {
+            (0, Some(limit)) => Some(self.streams.idle_since.get().unwrap_or(self.opened) + limit),
+            _ => None,
+        };
+        if self.streams.open.get() > 0 {
+            *self.streams.driver.borrow_mut() = Some(cx.waker().clone());
+        }
+        let deadline = match self.going_away {
+            GoingAway::No => [life, idle].into_iter().flatten().min(),
+            GoingAway::Graceful { since } => Some(since + self.http.drain_timeout),
+            GoingAway::Final => None,
+        };
+        if self.timer.poll(deadline, cx).is_ready() {
+            if self.going_away == GoingAway::No {
+                self.go_away();
+            } else {
+                // The client has not answered the first GOAWAY; what it has opened by now is served, nothing else.
+                self.going_away = GoingAway::Final;
+                if self.streams.open.get() == 0 {
+                    self.h2.abrupt_shutdown(Reason::NO_ERROR);
+                }
+            }
+            // The frames are written by another poll.
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+/// Runs one request.
+async fn run<H: Handler>(
+    worker: Rc<Worker>,
+    handler: Rc<H>,
+    connection: Rc<ConnectionInfo>,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+) {
+    let http = connection.filter_chain().http.clone();
+    let (parts, body) = request.into_parts();
+    let mut stream = Http2Stream::new(respond, body);
+    match request::head(parts, &connection, &http) {
+        Ok(mut accepted) => {
+            if accepted.expects_continue && !http.proxy_100_continue {
+                accepted.headers.fields.remove(http::header::EXPECT);
+                stream.send_continue();
+            }
+            let end_stream = stream.is_request_complete();
+            handler
+                .handle(&worker, &connection, Protocol::Http2, accepted.headers, end_stream, &mut stream)
+                .await;
+        }
+        Err(request::Refusal::Reject(rejection)) => {
+            handler.reject(&worker, &connection, Protocol::Http2, *rejection, &mut stream);
+        }
+        Err(request::Refusal::Reset) => stream.refuse(Reason::PROTOCOL_ERROR),
+    }
+    stream.finish(http.stream_idle_timeout).await;
+}

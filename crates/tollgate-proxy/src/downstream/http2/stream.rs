@@ -1,0 +1,290 @@
+//! One HTTP/2 stream, as a transaction sees it.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use extproc::ResponseHeaders;
+use h2::{Reason, RecvStream, SendStream, server::SendResponse};
+use http::{
+    HeaderMap, Response, StatusCode,
+    header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE},
+};
+use tokio::time::Instant;
+
+use crate::{
+    stream::{BodyEvent, Downstream, DownstreamError},
+    timer::LazyTimer,
+};
+
+/// Queued bytes above which a transaction should wait before it sends more.
+const WRITE_WATERMARK: usize = 64 * 1024;
+/// How long a client may take to accept the end of a response when no stream idle timeout is set.
+const FLUSH_LIMIT: Duration = Duration::from_secs(300);
+
+/// One HTTP/2 stream.
+pub(super) struct Http2Stream {
+    body: RecvStream,
+    request: RequestBody,
+    /// Bytes of the last piece, whose credit the client gets back when the next one is asked for.
+    unreleased: usize,
+    send: SendHalf,
+    /// Body and trailers that wait for the client's window.
+    queue: VecDeque<Bytes>,
+    queued: usize,
+    end: End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RequestBody {
+    Open,
+    /// All data was read; trailers may follow.
+    Data,
+    Complete,
+}
+
+enum SendHalf {
+    Respond(SendResponse<Bytes>),
+    Stream(SendStream<Bytes>),
+    /// The response is complete, as far as this side can do anything about it.
+    Closed(SendStream<Bytes>),
+    Reset,
+}
+
+/// What follows the queued data.
+enum End {
+    Open,
+    Stream,
+    Trailers(HeaderMap),
+}
+
+impl Http2Stream {
+    pub(super) fn new(respond: SendResponse<Bytes>, body: RecvStream) -> Self {
+        let request = if body.is_end_stream() { RequestBody::Complete } else { RequestBody::Open };
+        Self {
+            body,
+            request,
+            unreleased: 0,
+            send: SendHalf::Respond(respond),
+            queue: VecDeque::new(),
+            queued: 0,
+            end: End::Open,
+        }
+    }
+
+    /// The request has no body.
+    pub(super) fn is_request_complete(&self) -> bool {
+        self.request == RequestBody::Complete
+    }
+
+    /// Tells a client that expects it to send the body.
+    pub(super) fn send_continue(&mut self) {
+        self.send_informational(&ResponseHeaders { status: StatusCode::CONTINUE, fields: HeaderMap::new() });
+    }
+
+    /// Resets the stream with a reason of the protocol.
+    pub(super) fn refuse(&mut self, reason: Reason) {
+        match std::mem::replace(&mut self.send, SendHalf::Reset) {
+            SendHalf::Respond(mut respond) => respond.send_reset(reason),
+            SendHalf::Stream(mut stream) | SendHalf::Closed(mut stream) => stream.send_reset(reason),
+            SendHalf::Reset => {}
+        }
+        self.queue.clear();
+        self.queued = 0;
+    }
+
+    /// Passes on what is queued as the client's window allows, within a time. A response that its transaction left
+    /// incomplete is reset.
+    pub(super) async fn finish(mut self, limit: Option<Duration>) {
+        if matches!(self.send, SendHalf::Respond(_)) || matches!(self.end, End::Open) {
+            self.reset();
+            return;
+        }
+        let deadline = Some(Instant::now() + limit.unwrap_or(FLUSH_LIMIT));
+        let mut timer = LazyTimer::default();
+        let is_flushed = poll_fn(|cx| match self.poll_flush(cx) {
+            Poll::Ready(_) => Poll::Ready(true),
+            Poll::Pending => timer.poll(deadline, cx).map(|()| false),
+        })
+        .await;
+        if !is_flushed {
+            self.refuse(Reason::NO_ERROR);
+        }
+    }
+
+    /// Hands queued data to the connection as far as the window allows.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>> {
+        let SendHalf::Stream(stream) = &mut self.send else {
+            return match self.send {
+                SendHalf::Reset => Poll::Ready(Err(DownstreamError::Disconnected)),
+                _ => Poll::Ready(Ok(())),
+            };
+        };
+        while let Some(front) = self.queue.front_mut() {
+            stream.reserve_capacity(front.len());
+            let capacity = match stream.capacity() {
+                0 => match ready!(stream.poll_capacity(cx)) {
+                    Some(Ok(capacity)) => capacity,
+                    Some(Err(_)) | None => return Poll::Ready(Err(DownstreamError::Disconnected)),
+                },
+                capacity => capacity,
+            };
+            let piece = front.split_to(capacity.min(front.len()));
+            self.queued -= piece.len();
+            if front.is_empty() {
+                self.queue.pop_front();
+            }
+            let is_last = self.queue.is_empty() && matches!(self.end, End::Stream);
+            if stream.send_data(piece, is_last).is_err() {
+                return Poll::Ready(Err(DownstreamError::Disconnected));
+            }
+            if is_last {
+                self.close();
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let sent = match std::mem::replace(&mut self.end, End::Open) {
+            End::Open => return self.poll_reset(cx),
+            End::Stream => stream.send_data(Bytes::new(), true),
+            End::Trailers(trailers) => stream.send_trailers(trailers),
+        };
+        self.end = End::Stream;
+        self.close();
+        Poll::Ready(sent.map_err(|_| DownstreamError::Disconnected))
+    }
+
+    /// Nothing is left to hand over; a reset of the client still has to be noticed.
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>> {
+        if let SendHalf::Stream(stream) = &mut self.send
+            && stream.poll_reset(cx).is_ready()
+        {
+            return Poll::Ready(Err(DownstreamError::Disconnected));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn close(&mut self) {
+        self.send = match std::mem::replace(&mut self.send, SendHalf::Reset) {
+            SendHalf::Stream(stream) => SendHalf::Closed(stream),
+            other => other,
+        };
+    }
+
+    fn is_started(&self) -> bool {
+        !matches!(self.send, SendHalf::Respond(_))
+    }
+}
+
+impl Downstream for Http2Stream {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyEvent, DownstreamError>> {
+        // The last piece was handed on, otherwise no other one would be asked for.
+        let handed_on = std::mem::take(&mut self.unreleased);
+        if handed_on > 0 && self.body.flow_control().release_capacity(handed_on).is_err() {
+            return Poll::Ready(Err(DownstreamError::Disconnected));
+        }
+        if self.request == RequestBody::Open {
+            match ready!(self.body.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    self.unreleased = data.len();
+                    let end_stream = self.body.is_end_stream();
+                    if end_stream {
+                        self.request = RequestBody::Complete;
+                    }
+                    return Poll::Ready(Ok(BodyEvent::Data { data, end_stream }));
+                }
+                Some(Err(_)) => return Poll::Ready(Err(DownstreamError::Disconnected)),
+                None => self.request = RequestBody::Data,
+            }
+        }
+        if self.request == RequestBody::Data {
+            let trailers = ready!(self.body.poll_trailers(cx)).map_err(|_| DownstreamError::Disconnected)?;
+            self.request = RequestBody::Complete;
+            if let Some(trailers) = trailers {
+                return Poll::Ready(Ok(BodyEvent::Trailers(trailers)));
+            }
+        }
+        Poll::Ready(Ok(BodyEvent::Data { data: Bytes::new(), end_stream: true }))
+    }
+
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DownstreamError> {
+        let reset = match &mut self.send {
+            SendHalf::Respond(respond) => respond.poll_reset(cx).map(drop),
+            SendHalf::Stream(stream) | SendHalf::Closed(stream) => stream.poll_reset(cx).map(drop),
+            SendHalf::Reset => Poll::Ready(()),
+        };
+        reset.map(|()| DownstreamError::Disconnected)
+    }
+
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>> {
+        match self.poll_flush(cx) {
+            Poll::Pending if self.queued < WRITE_WATERMARK => Poll::Ready(Ok(())),
+            polled => polled,
+        }
+    }
+
+    fn send_informational(&mut self, head: &ResponseHeaders) {
+        if let SendHalf::Respond(respond) = &mut self.send
+            && let Err(error) = respond.send_informational(response(head))
+        {
+            tracing::debug!(%error, "an informational response was not sent");
+        }
+    }
+
+    fn send_headers(&mut self, head: &ResponseHeaders, end_stream: bool) {
+        let SendHalf::Respond(respond) = &mut self.send else { return };
+        match respond.send_response(response(head), end_stream) {
+            Ok(stream) if end_stream => {
+                self.end = End::Stream;
+                self.send = SendHalf::Closed(stream);
+            }
+            Ok(stream) => self.send = SendHalf::Stream(stream),
+            // The client has reset the stream; every poll says so from now on.
+            Err(_) => self.send = SendHalf::Reset,
+        }
+    }
+
+    fn send_data(&mut self, data: Bytes, end_stream: bool) {
+        if !self.is_started() || !matches!(self.end, End::Open) {
+            return;
+        }
+        if !data.is_empty() {
+            self.queued += data.len();
+            self.queue.push_back(data);
+        }
+        if end_stream {
+            self.end = End::Stream;
+        }
+    }
+
+    fn send_trailers(&mut self, trailers: &HeaderMap) {
+        if self.is_started() && matches!(self.end, End::Open) {
+            self.end = End::Trailers(trailers.clone());
+        }
+    }
+
+    fn reset(&mut self) {
+        self.refuse(Reason::NO_ERROR);
+    }
+}
+
+/// The head without the fields that HTTP/2 forbids (RFC 9113 section 8.2.2).
+fn response(head: &ResponseHeaders) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = head.status;
+    let mut fields = head.fields.clone();
+    for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE, HOST] {
+        fields.remove(name);
+    }
+    for name in ["keep-alive", "proxy-connection"] {
+        fields.remove(name);
+    }
+    if head.status == StatusCode::NO_CONTENT || head.status.is_informational() {
+        fields.remove(CONTENT_LENGTH);
+    }
+    *response.headers_mut() = fields;
+    response
+}

@@ -1,0 +1,100 @@
+//! What connections hand their requests to.
+
+use std::{future::Future, rc::Rc};
+
+use extproc::RequestHeaders;
+use http::StatusCode;
+
+use crate::{
+    http1::CodecError,
+    stream::Downstream,
+    stream_info::{ConnectionInfo, Protocol},
+    worker::Worker,
+};
+
+/// Answers requests. Connections know nothing else of what happens behind them.
+pub(crate) trait Handler: 'static {
+    /// Serves one request completely: when the future ends, the response was queued to its end, or `downstream` was
+    /// reset. A response that is neither complete nor reset then is reset by the connection.
+    fn handle<D: Downstream>(
+        &self,
+        worker: &Rc<Worker>,
+        connection: &Rc<ConnectionInfo>,
+        protocol: Protocol,
+        request: RequestHeaders,
+        end_stream: bool,
+        downstream: &mut D,
+    ) -> impl Future<Output = ()>;
+
+    /// Answers a request that did not get as far as [`handle`](Self::handle), and logs it.
+    fn reject<D: Downstream>(
+        &self,
+        worker: &Rc<Worker>,
+        connection: &Rc<ConnectionInfo>,
+        protocol: Protocol,
+        rejection: Rejection,
+        downstream: &mut D,
+    );
+}
+
+/// Why a request is answered by its connection, and with what.
+#[derive(Debug)]
+pub(crate) struct Rejection {
+    /// The status of the answer.
+    pub(crate) status: StatusCode,
+    /// The body, `text/plain`; empty = none.
+    pub(crate) body: &'static str,
+    /// `%RESPONSE_CODE_DETAILS%`.
+    pub(crate) details: &'static str,
+    /// The client broke the protocol: response flag `DPE`.
+    pub(crate) protocol_error: bool,
+    /// The head of the request, when there is one.
+    pub(crate) request: Option<RequestHeaders>,
+}
+
+impl Rejection {
+    /// A request without a host (400).
+    pub(crate) fn missing_host(request: RequestHeaders) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            body: "",
+            details: "missing_host_header",
+            protocol_error: false,
+            request: Some(request),
+        }
+    }
+
+    /// A head that did not arrive within `request_headers_timeout` (408).
+    pub(crate) fn request_header_timeout() -> Self {
+        Self {
+            status: StatusCode::REQUEST_TIMEOUT,
+            body: "request header timeout",
+            details: "request_header_timeout",
+            protocol_error: false,
+            request: None,
+        }
+    }
+
+    /// A head that did not arrive within `stream_idle_timeout` (408).
+    pub(crate) fn stream_idle_timeout() -> Self {
+        Self {
+            status: StatusCode::REQUEST_TIMEOUT,
+            body: "stream timeout",
+            details: "stream_idle_timeout",
+            protocol_error: false,
+            request: None,
+        }
+    }
+}
+
+impl From<CodecError> for Rejection {
+    fn from(error: CodecError) -> Self {
+        Self {
+            status: error.status(),
+            body: crate::http1::reason_phrase(error.status()),
+            details: error.details(),
+            protocol_error: true,
+            request: None,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Accepting connections.
+
+use std::{future::poll_fn, io, sync::Arc, time::Duration};
+
+use tollgate_model::listener::Listener;
+
+use super::{Accepted, Balance, ConnectionToken, ListeningSocket, Socket};
+use crate::drain::Drain;
+
+/// First and longest pause after the process has run out of descriptors or memory.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// Accepts until the worker drains; `serve` gets the connections that stay on this worker.
+pub(crate) async fn accept_connections(
+    socket: ListeningSocket,
+    listener: Arc<Listener>,
+    worker: usize,
+    balance: Arc<Balance>,
+    drain: &Drain,
+    serve: impl Fn(Socket, Arc<Listener>, ConnectionToken),
+) {
+    let place = |socket: Socket| {
+        let token = balance.place(worker);
+        if token.worker() == worker {
+            serve(socket, listener.clone(), token);
+            return;
+        }
+        match socket.into_std() {
+            Ok(socket) => {
+                let accepted = Accepted { socket, listener: listener.clone(), token };
+                if let Err(Accepted { socket, listener, .. }) = balance.hand_over(accepted) {
+                    match Socket::try_from(socket) {
+                        Ok(socket) => serve(socket, listener, balance.token(worker)),
+                        Err(error) => tracing::warn!(%error, "a connection was lost between workers"),
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "a connection was lost between workers"),
+        }
+    };
+    let started = drain.started();
+    tokio::pin!(started);
+    let mut pause = PAUSE.0;
+    while !drain.is_draining() {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut started => break,
+            accepted = poll_fn(|cx| socket.poll_accept(cx)) => accepted,
+        };
+        match accepted {
+            Ok(socket) => {
+                pause = PAUSE.0;
+                place(socket);
+            }
+            Err(error) if is_exhaustion(&error) => {
+                tracing::warn!(listener = %listener.name, %error, "cannot accept connections; trying again");
+                tokio::select! {
+                    () = &mut started => break,
+                    () = tokio::time::sleep(pause) => {}
+                }
+                pause = (pause * 2).min(PAUSE.1);
+            }
+            Err(error) => tracing::debug!(listener = %listener.name, %error, "a connection was not accepted"),
+        }
+    }
+    // Connections that the kernel has completed would be reset if the socket were just closed.
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    while let std::task::Poll::Ready(Ok(socket)) = socket.poll_accept(&mut cx) {
+        place(socket);
+    }
+}
+
+/// The process or the system has run out of something; accepting again at once would only burn CPU.
+fn is_exhaustion(error: &io::Error) -> bool {
+    const EMFILE: i32 = 24;
+    const ENFILE: i32 = 23;
+    const ENOBUFS: i32 = 105;
+    const ENOMEM: i32 = 12;
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
+}

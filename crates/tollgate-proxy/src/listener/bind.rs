@@ -1,0 +1,89 @@
+//! Binding every socket of a configuration.
+
+use std::{io, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+use tollgate_model::listener::{BindAddress, Listener};
+
+/// Connections the kernel completes before they are accepted.
+const BACKLOG: i32 = 4096;
+
+/// One address of a listener with its sockets, one for each worker.
+#[derive(Debug)]
+pub(crate) struct BoundListener {
+    /// The listener.
+    pub(crate) listener: Arc<Listener>,
+    /// Where it is bound; the port is the kernel's choice if 0 was configured.
+    pub(crate) address: BindAddress,
+    /// Bound, not yet listening.
+    sockets: Vec<Socket>,
+}
+
+/// Binds one socket for each worker; on TCP each has its own queue (SO_REUSEPORT), on a Unix socket all share one.
+pub(crate) fn bind(
+    listener: &Arc<Listener>,
+    address: &BindAddress,
+    workers: usize,
+) -> io::Result<BoundListener> {
+    let (address, sockets) = match address {
+        BindAddress::Socket(address) => {
+            let first = bind_tcp(*address)?;
+            let bound = first.local_addr()?.as_socket().unwrap_or(*address);
+            let mut sockets = vec![first];
+            while sockets.len() < workers {
+                sockets.push(bind_tcp(bound)?);
+            }
+            (BindAddress::Socket(bound), sockets)
+        }
+        BindAddress::Pipe { path, mode } => {
+            let first = bind_unix(path, *mode)?;
+            let mut sockets = Vec::with_capacity(workers);
+            for _ in 1..workers {
+                sockets.push(first.try_clone()?);
+            }
+            sockets.push(first);
+            (address.clone(), sockets)
+        }
+    };
+    Ok(BoundListener { listener: listener.clone(), address, sockets })
+}
+
+impl BoundListener {
+    /// Lets the kernel complete connections, and gives the sockets, one for each worker.
+    pub(crate) fn listen(self) -> io::Result<Vec<Socket>> {
+        for socket in &self.sockets {
+            socket.listen(BACKLOG)?;
+        }
+        Ok(self.sockets)
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        // `::` means IPv6 alone unless `ipv4_compat` is asked for.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn bind_unix(path: &Path, mode: Option<u32>) -> io::Result<Socket> {
+    let address = SockAddr::unix(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    if path.exists() {
+        // A socket file outlives its process. It is removed if nobody listens on it any more.
+        let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        match probe.connect(&address) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+            _ => return Err(io::ErrorKind::AddrInUse.into()),
+        }
+    }
+    socket.bind(&address)?;
+    if let Some(mode) = mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(socket)
+}

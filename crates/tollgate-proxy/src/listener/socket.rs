@@ -1,0 +1,141 @@
+//! Sockets: TCP and Unix, listening and connected.
+
+use std::{
+    io::{self, IoSlice},
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+};
+
+/// A connected socket that belongs to no runtime, on its way to a worker.
+#[derive(Debug)]
+pub(crate) enum StdSocket {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+/// A connected socket.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl TryFrom<StdSocket> for Socket {
+    type Error = io::Error;
+
+    fn try_from(socket: StdSocket) -> io::Result<Self> {
+        Ok(match socket {
+            StdSocket::Tcp(socket) => Self::Tcp(TcpStream::from_std(socket)?),
+            StdSocket::Unix(socket) => Self::Unix(UnixStream::from_std(socket)?),
+        })
+    }
+}
+
+impl Socket {
+    /// Takes the socket off its runtime.
+    pub(crate) fn into_std(self) -> io::Result<StdSocket> {
+        Ok(match self {
+            Self::Tcp(socket) => StdSocket::Tcp(socket.into_std()?),
+            Self::Unix(socket) => StdSocket::Unix(socket.into_std()?),
+        })
+    }
+
+    /// The peer's and our own address; `None` on a Unix socket.
+    pub(crate) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        match self {
+            Self::Tcp(socket) => (socket.peer_addr().ok(), socket.local_addr().ok()),
+            Self::Unix(_) => (None, None),
+        }
+    }
+
+    /// Bounds what the kernel holds unsent, so that a large response does not delay small frames behind it.
+    pub(crate) fn limit_unsent(&self, bytes: u32) {
+        if let Self::Tcp(socket) = self
+            && let Err(error) = socket2::SockRef::from(socket).set_tcp_notsent_lowat(bytes)
+        {
+            tracing::debug!(%error, "cannot limit unsent bytes");
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::Unix(socket) => Pin::new(socket).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+            Self::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A socket that accepts connections.
+#[derive(Debug)]
+pub(crate) enum ListeningSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl ListeningSocket {
+    /// Registers a bound and listening socket with the current runtime.
+    pub(crate) fn new(socket: socket2::Socket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        if socket.domain()? == socket2::Domain::UNIX {
+            Ok(Self::Unix(UnixListener::from_std(socket.into())?))
+        } else {
+            Ok(Self::Tcp(TcpListener::from_std(socket.into())?))
+        }
+    }
+
+    /// The next connection, with the options that all connections have.
+    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
+        match self {
+            Self::Tcp(listener) => listener.poll_accept(cx).map_ok(|(socket, _)| {
+                if let Err(error) = socket.set_nodelay(true) {
+                    tracing::debug!(%error, "cannot set TCP_NODELAY");
+                }
+                Socket::Tcp(socket)
+            }),
+            Self::Unix(listener) => listener.poll_accept(cx).map_ok(|(socket, _)| Socket::Unix(socket)),
+        }
+    }
+}
