@@ -11,7 +11,6 @@ mod call;
 mod client;
 mod connect;
 mod connection;
-mod deframe;
 mod endpoint;
 pub mod io;
 mod orphan;

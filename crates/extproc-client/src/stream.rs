@@ -6,13 +6,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use extproc::codec::Decoder;
 use h2::{SendStream, client::ResponseFuture};
 use http::{HeaderMap, StatusCode};
 
 use crate::{
     answer,
     connection::{Leftover, Slot, Then},
-    deframe::{DeframeError, Deframer},
     payload::Payload,
     receive::Receive,
     reset::ResetReason,
@@ -49,7 +49,7 @@ pub(crate) struct Stream {
     receive: Receive,
     /// The end that came with the response head.
     end: Option<End>,
-    deframer: Deframer,
+    decoder: Decoder,
     window: Window,
     received: u64,
     slot: Slot,
@@ -66,7 +66,7 @@ impl Stream {
             send,
             receive: Receive::Head(response),
             end: None,
-            deframer: Deframer::new(max_length),
+            decoder: Decoder::new(max_length),
             window: Window::new(slot.connection().clone()),
             received: 0,
             slot,
@@ -103,25 +103,21 @@ impl Stream {
                 }
                 Receive::Body(body) => body,
             };
-            match self.deframer.next() {
+            match self.decoder.next() {
                 Ok(Some(message)) => {
-                    self.window.hand_out(message.len(), self.deframer.buffered());
+                    self.window.hand_out(message.len(), self.decoder.buffered());
                     return Poll::Ready(Progress::Message(message));
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    let code = match error {
-                        DeframeError::Flag => 13,
-                        DeframeError::TooLarge => 8,
-                    };
-                    return Poll::Ready(Progress::End(End::Local(answer::local(code))));
+                    return Poll::Ready(Progress::End(End::Local(answer::local(error.grpc_status()))));
                 }
             }
             match body.poll_data(cx) {
                 Poll::Ready(Some(Ok(chunk))) => {
                     self.received += FRAME_HEADER + chunk.len() as u64;
                     self.window.hold(chunk.len());
-                    self.deframer.push(chunk);
+                    self.decoder.push(chunk);
                 }
                 Poll::Ready(Some(Err(error))) => {
                     return Poll::Ready(Progress::End(End::ResetAfterHead((&error).into())));

@@ -79,7 +79,7 @@ pub(super) fn duration(duration: Duration) -> String {
             text.push(name);
         }
     }
-    if seconds % 60 != 0 || nanos != 0 {
+    if !seconds.is_multiple_of(60) || nanos != 0 {
         push(&mut text, seconds % 60);
         push_fraction(&mut text, nanos, 9);
         text.push('s');

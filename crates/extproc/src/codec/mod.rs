@@ -1,6 +1,8 @@
 //! The wire codec: gRPC framing, and requests written straight from what the data plane holds.
 
+mod decode;
 mod encode;
 mod wire;
 
+pub use decode::{DecodeError, Decoder};
 pub use encode::{Envelope, HeadersRef, ProtocolConfig, encode_body, encode_headers, encode_trailers};
