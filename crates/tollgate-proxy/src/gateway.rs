@@ -26,6 +26,7 @@ use crate::{
     listener::{
         Accepted, Balance, BoundListener, ConnectionToken, ListeningSocket, Socket, accept_connections, bind,
     },
+    transaction::Transactions,
     upstream::SharedClusters,
     worker::Worker,
 };
@@ -79,6 +80,15 @@ enum Command {
 }
 
 impl Gateway {
+    /// Binds the listeners of a snapshot and serves them.
+    ///
+    /// # Errors
+    ///
+    /// When an address cannot be bound or the system refuses a thread. Nothing is served then.
+    pub fn start(snapshot: &Arc<Snapshot>, options: Options) -> Result<Self, StartError> {
+        Self::start_with(snapshot, options, || Transactions)
+    }
+
     /// Runs a gateway whose requests are answered by what `handler` makes for each worker.
     pub(crate) fn start_with<H: Handler>(
         snapshot: &Arc<Snapshot>,

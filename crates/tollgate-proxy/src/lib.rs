@@ -28,6 +28,7 @@ mod stream;
 mod stream_info;
 #[allow(dead_code, reason = "the transaction makes it reachable")]
 mod timer;
+mod transaction;
 #[allow(dead_code, unused_imports, reason = "the transaction drives it")]
 mod upstream;
 #[allow(dead_code, reason = "the transaction makes it reachable")]

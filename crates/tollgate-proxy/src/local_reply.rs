@@ -10,7 +10,7 @@ use http::{
 };
 use tollgate_model::route::is_grpc;
 
-use crate::{stream_info::ResponseFlags, upstream::UpstreamFailure};
+use crate::{handler::Rejection, stream_info::ResponseFlags, upstream::UpstreamFailure};
 
 /// A response that the gateway gives itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,16 @@ impl LocalReply {
             details: Cow::Borrowed(details),
             flags,
         }
+    }
+
+    /// A request that was refused before it became one.
+    pub(crate) fn rejection(rejection: &Rejection) -> Self {
+        let flags = if rejection.protocol_error {
+            ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR
+        } else {
+            ResponseFlags::default()
+        };
+        Self::new(rejection.status, rejection.body, rejection.details, flags)
     }
 
     /// No route applies.
@@ -130,11 +140,8 @@ impl LocalReply {
             Cow::Owned(text) => Bytes::from(text),
         };
         let flags = ResponseFlags::from_short_name(failure.response_flag());
-        let mut reply = Self {
-            body,
-            details: failure.details(false),
-            ..Self::new(failure.status(), "", "", flags)
-        };
+        let mut reply =
+            Self { body, details: failure.details(false), ..Self::new(failure.status(), "", "", flags) };
         if failure.overloaded() {
             reply
                 .fields
@@ -230,8 +237,8 @@ mod tests {
     fn plain() {
         for method in [Method::GET, Method::HEAD] {
             let head_request = method == Method::HEAD;
-            let (head, body) = LocalReply::payload_too_large(Direction::Request)
-                .into_response(&request(method, None));
+            let (head, body) =
+                LocalReply::payload_too_large(Direction::Request).into_response(&request(method, None));
             assert_eq!(head.status, 413);
             assert_eq!(field(&head, "content-length"), Some("17"));
             assert_eq!(field(&head, "content-type"), Some("text/plain"));

@@ -86,9 +86,9 @@ mod tests {
         }
         let mut both = ResponseFlags::from_short_name("UF");
         both.insert(ResponseFlags::from_short_name("URX"));
-        assert_eq!((both.short_names(), both.long_names()), (
-            "UF,URX".into(),
-            "UpstreamConnectionFailure,UpstreamRetryLimitExceeded".into()
-        ));
+        assert_eq!(
+            (both.short_names(), both.long_names()),
+            ("UF,URX".into(), "UpstreamConnectionFailure,UpstreamRetryLimitExceeded".into())
+        );
     }
 }

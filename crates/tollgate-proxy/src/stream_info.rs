@@ -142,7 +142,7 @@ impl StreamInfo {
 }
 
 /// What is known about the upstream side.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct UpstreamInfo {
     /// Cluster name.
     pub(crate) cluster: Option<Arc<str>>,

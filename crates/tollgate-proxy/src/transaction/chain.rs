@@ -73,7 +73,9 @@ impl<D: Downstream> Transaction<'_, D> {
         };
         let exchange = &mut filter.exchange;
         match part {
-            Part::Headers { end_stream } => exchange.handle_headers(direction, end_stream, now, &mut self.core),
+            Part::Headers { end_stream } => {
+                exchange.handle_headers(direction, end_stream, now, &mut self.core)
+            }
             Part::Data { data, end_stream } => {
                 exchange.handle_data(direction, data, end_stream, now, &mut self.core);
             }

@@ -59,8 +59,7 @@ impl<D: Downstream> Transaction<'_, D> {
             Part::Headers { end_stream } => {
                 self.client.response_started = true;
                 self.core.info.first_downstream_tx = Some(now);
-                let draining = self.core.finish_response();
-                let _ = draining;
+                self.core.finish_response();
                 if let Some(head) = &self.core.messages.response {
                     self.core.info.response_code = Some(head.status);
                     self.downstream.send_headers(head, end_stream);

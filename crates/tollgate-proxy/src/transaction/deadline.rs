@@ -1,17 +1,14 @@
 //! Deadlines of a transaction: the processors' replies, the route's timeout, idleness, the stream's longest life.
 
 use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll},
+    task::Context,
     time::{Duration, Instant},
 };
 
-use tokio::time::Sleep;
 use tollgate_model::http_connection_manager::HttpConnectionManager;
 
 use super::{Transaction, chain::Slot};
-use crate::stream::Downstream;
+use crate::{stream::Downstream, timer::LazyTimer};
 
 /// The deadlines that are the transaction's own, and the one timer that serves all of them.
 #[derive(Debug)]
@@ -24,7 +21,7 @@ pub(super) struct Deadlines {
     stream: Option<Instant>,
     /// The route's timeout; runs from the end of the request.
     pub(super) response: Option<Instant>,
-    sleep: Option<Pin<Box<Sleep>>>,
+    timer: LazyTimer,
 }
 
 /// Which of them passed.
@@ -45,7 +42,7 @@ impl Deadlines {
             request: http.request_timeout.and_then(|timeout| now.checked_add(timeout)),
             stream: http.max_stream_duration.and_then(|timeout| now.checked_add(timeout)),
             response: None,
-            sleep: None,
+            timer: LazyTimer::default(),
         }
     }
 
@@ -70,20 +67,10 @@ impl<D: Downstream> Transaction<'_, D> {
         let Some((deadline, due)) = self.next_deadline() else {
             return false;
         };
-        let deadlines = &mut self.deadlines;
-        let target = tokio::time::Instant::from_std(deadline);
-        let sleep = deadlines.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(target)));
-        // Deadlines mostly move outward: let the timer fire early and look again.
-        if sleep.deadline() > target || sleep.is_elapsed() {
-            sleep.as_mut().reset(target);
-        }
-        if sleep.as_mut().poll(cx).is_pending() {
+        if self.deadlines.timer.poll(Some(deadline.into()), cx).is_pending() {
             return false;
         }
-        let now = tokio::time::Instant::now().into_std();
-        if deadline <= now {
-            self.deadline_passed(due, now);
-        }
+        self.deadline_passed(due, Instant::now().max(deadline));
         true
     }
 

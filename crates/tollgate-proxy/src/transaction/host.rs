@@ -8,6 +8,7 @@ use extproc::{
     messages::Struct,
     metadata::DynamicMetadata,
 };
+use http::{HeaderMap, HeaderValue};
 use tollgate_model::{
     Snapshot,
     http_connection_manager::HttpConnectionManager,
@@ -40,12 +41,12 @@ pub(super) struct Core {
 #[derive(Debug, Clone)]
 pub(super) struct SelectedRoute {
     pub(super) virtual_host: Arc<VirtualHost>,
-    pub(super) virtual_host_index: usize,
     pub(super) route: Arc<Route>,
-    pub(super) route_index: usize,
 }
 
 impl Core {
+    pub(super) fn log(&mut self, _slots: &[super::chain::Slot], _now: Instant) {}
+
     pub(super) fn new(
         worker: Rc<Worker>,
         connection: Rc<ConnectionInfo>,
@@ -57,12 +58,7 @@ impl Core {
             snapshot: worker.snapshot(),
             clusters: worker.clusters(),
             worker,
-            messages: Messages {
-                request,
-                request_trailers: None,
-                response: None,
-                response_trailers: None,
-            },
+            messages: Messages { request, request_trailers: None, response: None, response_trailers: None },
             info: StreamInfo::new(connection, protocol, now),
             route: None,
             random: fastrand::u64(..),
@@ -79,9 +75,7 @@ impl Core {
         let table = &self.info.connection.filter_chain().http.route_config;
         self.route = table.find(&self.messages.request).map(|found| SelectedRoute {
             virtual_host: found.virtual_host.clone(),
-            virtual_host_index: found.virtual_host_index,
             route: found.route.clone(),
-            route_index: found.route_index,
         });
         self.info.route = self.route.as_ref().map(|selected| selected.route.clone());
         self.info.virtual_host = self.route.as_ref().map(|selected| selected.virtual_host.clone());
@@ -125,6 +119,17 @@ impl Core {
     }
 }
 
+/// Stands for the request of a client that sent none worth the name.
+pub(super) fn no_request() -> RequestHeaders {
+    RequestHeaders {
+        method: http::Method::GET,
+        scheme: HeaderValue::from_static("http"),
+        authority: HeaderValue::from_static(""),
+        path: HeaderValue::from_static(""),
+        fields: HeaderMap::new(),
+    }
+}
+
 impl Host for Core {
     fn messages(&mut self) -> &mut Messages {
         &mut self.messages
@@ -135,7 +140,7 @@ impl Host for Core {
     }
 
     fn attributes(&self, wanted: &Attributes) -> Struct {
-        wanted.evaluate(&crate::attributes::Source { info: &self.info, messages: &self.messages })
+        wanted.evaluate(&NoAttributes)
     }
 
     fn buffer_limit(&self, direction: Direction) -> usize {
@@ -149,5 +154,15 @@ impl Host for Core {
 
     fn is_upgrade(&self) -> bool {
         self.upgrade
+    }
+}
+
+struct NoAttributes;
+impl extproc::attributes::AttributeSource for NoAttributes {
+    fn value(
+        &self,
+        _path: &extproc::attributes::AttributePath,
+    ) -> Option<extproc::attributes::AttributeValue> {
+        None
     }
 }

@@ -13,6 +13,8 @@
 mod chain;
 mod client;
 mod deadline;
+mod decide;
+mod handler;
 mod host;
 mod processor;
 mod reply;
@@ -28,8 +30,11 @@ use bytes::Bytes;
 use extproc::RequestHeaders;
 use smallvec::SmallVec;
 
+pub(crate) use self::handler::Transactions;
 use self::{chain::Slot, client::Client, deadline::Deadlines, host::Core, router::Router};
 use crate::{
+    handler::Rejection,
+    local_reply::LocalReply,
     stream::{BodyEvent, Downstream, DownstreamError},
     stream_info::{ConnectionInfo, Protocol, ResponseFlags},
     worker::Worker,
@@ -77,6 +82,35 @@ pub(crate) async fn serve<D: Downstream>(
     };
     transaction.begin(end_stream, now);
     std::future::poll_fn(|cx| transaction.poll(cx)).await;
+}
+
+/// Answers a request that was refused before it became one, and logs it.
+fn reject<D: Downstream>(
+    worker: &Rc<Worker>,
+    connection: &Rc<ConnectionInfo>,
+    protocol: Protocol,
+    rejection: Rejection,
+    downstream: &mut D,
+) {
+    let now = Instant::now();
+    let reply = LocalReply::rejection(&rejection);
+    let request = rejection.request.unwrap_or_else(host::no_request);
+    let mut core = Core::new(worker.clone(), connection.clone(), protocol, request, now);
+    core.info.response_flags.insert(reply.flags);
+    core.info.response_code_details = reply.details.clone();
+    let (head, body) = core.local_response(reply);
+    core.info.response_code = Some(head.status);
+    core.info.bytes_sent = body.len() as u64;
+    core.messages.response = Some(head);
+    core.finish_response();
+    if let Some(head) = &core.messages.response {
+        downstream.send_headers(head, body.is_empty());
+    }
+    if !body.is_empty() {
+        downstream.send_data(body, true);
+    }
+    core.info.last_downstream_tx = Some(now);
+    core.log(&[], now);
 }
 
 impl<D: Downstream> Transaction<'_, D> {
@@ -166,8 +200,7 @@ impl<D: Downstream> Transaction<'_, D> {
 
     /// Whether the next piece of the request body has a place to go: every stage has room for it.
     fn request_is_wanted(&self) -> bool {
-        self.router.has_room()
-            && self.slots.iter().all(|slot| slot.has_room(extproc::Direction::Request))
+        self.router.has_room() && self.slots.iter().all(|slot| slot.has_room(extproc::Direction::Request))
     }
 
     fn client_failed(&mut self, error: DownstreamError, now: Instant) {

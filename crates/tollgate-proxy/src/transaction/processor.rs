@@ -115,7 +115,9 @@ impl<D: Downstream> Transaction<'_, D> {
                 filter.take_call();
                 let end = match result {
                     Ok(()) => StreamEnd::Ok,
-                    Err(status) => StreamEnd::Error { code: status.code, details: status.rcd(), started: true },
+                    Err(status) => {
+                        StreamEnd::Error { code: status.code, details: status.rcd(), started: true }
+                    }
                 };
                 filter.exchange.handle_stream_end(end, now);
             }

@@ -5,11 +5,7 @@ use std::time::Instant;
 use extproc::{Direction, ResponseHeaders, exchange};
 
 use super::{Part, Transaction, router::Router};
-use crate::{
-    local_reply::LocalReply,
-    stream::Downstream,
-    stream_info::ResponseFlags,
-};
+use crate::{local_reply::LocalReply, stream::Downstream, stream_info::ResponseFlags};
 
 impl<D: Downstream> Transaction<'_, D> {
     /// Answers the client instead of the upstream. If the response is on the wire already the client's stream is reset

@@ -24,7 +24,12 @@ pub(super) enum Router {
     /// The request head has not come through the chain.
     Waiting,
     /// A connection is being made; what follows the head waits here.
-    Connecting { upstream: UpstreamRequest, end_stream: bool, waiting: VecDeque<Waiting>, waiting_bytes: usize },
+    Connecting {
+        upstream: UpstreamRequest,
+        end_stream: bool,
+        waiting: VecDeque<Waiting>,
+        waiting_bytes: usize,
+    },
     /// The head was sent.
     Active { upstream: UpstreamRequest, writable: bool, response_started: bool, response_ended: bool },
     /// Answered, given up or complete: the rest of the request goes nowhere.
@@ -153,8 +158,12 @@ impl<D: Downstream> Transaction<'_, D> {
                 else {
                     return false;
                 };
-                self.router =
-                    Router::Active { upstream, writable: true, response_started: false, response_ended: false };
+                self.router = Router::Active {
+                    upstream,
+                    writable: true,
+                    response_started: false,
+                    response_ended: false,
+                };
                 for part in waiting {
                     self.send_upstream(part, now);
                 }

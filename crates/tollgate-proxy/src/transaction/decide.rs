@@ -1,0 +1,155 @@
+//! What the router does with a request: forward it, redirect it, answer it.
+
+use std::time::{Duration, Instant};
+
+use extproc::ResponseHeaders;
+use extproc_client::{Call, GrpcStatus};
+use tollgate_model::{
+    processor::GrpcService,
+    route::{Action, HostRewrite, RouteAction},
+};
+
+use super::host::Core;
+use crate::{
+    local_reply::LocalReply,
+    stream_info::{ResponseFlags, UpstreamInfo},
+    upstream::{UpstreamFailure, UpstreamRequest},
+};
+
+impl Core {
+    /// What happens on arrival of a request, before any filter sees it.
+    pub(super) fn prepare(&mut self) -> Result<(), LocalReply> {
+        self.refresh_route();
+        Ok(())
+    }
+
+    /// The request has passed the chain: an upstream request is begun, or the answer is known.
+    pub(super) fn decide_route(&mut self, now: Instant) -> Result<Box<UpstreamRequest>, LocalReply> {
+        let Some(selected) = self.route.clone() else {
+            return Err(LocalReply::route_not_found());
+        };
+        match &selected.route.action {
+            Action::Route(action) => self.forward(action, now),
+            Action::Redirect(redirect) => {
+                redirect.rewrite_request(&selected.route.route_match.path, &mut self.messages.request);
+                let forwarded_proto = self.messages.request.fields.get("x-forwarded-proto").cloned();
+                let forwarded_proto = forwarded_proto.as_ref().map_or(&b""[..], |value| value.as_bytes());
+                match redirect.location(&self.messages.request, forwarded_proto) {
+                    Some(location) => Err(LocalReply::redirect(redirect.response_code, location)),
+                    None => Err(LocalReply::route_not_found()),
+                }
+            }
+            Action::DirectResponse(direct) => {
+                Err(LocalReply::direct_response(direct.status, direct.body.clone()))
+            }
+            Action::NonForwarding => Err(LocalReply::non_forwarding()),
+        }
+    }
+
+    fn forward(&mut self, action: &RouteAction, now: Instant) -> Result<Box<UpstreamRequest>, LocalReply> {
+        let not_found = || LocalReply::cluster_not_found(action.cluster_not_found_response_code);
+        let cluster =
+            self.cluster_name(action).and_then(|name| self.clusters.get(name)).ok_or_else(not_found)?;
+        let upstream =
+            UpstreamRequest::start(&cluster, now).map_err(|failure| self.upstream_failure_reply(&failure))?;
+        self.note_upstream(upstream.info());
+        self.rewrite(action, &upstream);
+        Ok(Box::new(upstream))
+    }
+
+    fn rewrite(&mut self, action: &RouteAction, upstream: &UpstreamRequest) {
+        let Some(selected) = &self.route else {
+            return;
+        };
+        let route_match = &selected.route.route_match.path;
+        let path = action
+            .path_rewrite
+            .as_ref()
+            .and_then(|rewrite| rewrite.rewrite(route_match, &self.messages.request.path));
+        let host = match &action.host_rewrite {
+            Some(HostRewrite::Auto) => {
+                upstream.host_name().and_then(|name| http::HeaderValue::from_str(name).ok())
+            }
+            Some(rewrite) => rewrite.rewrite(&self.messages.request),
+            None => None,
+        };
+        let request = &mut self.messages.request;
+        if let Some(path) = path {
+            request.path = path;
+        }
+        if let Some(host) = host {
+            request.authority = host;
+        }
+    }
+
+    pub(super) fn route_timeout(&self) -> Option<Duration> {
+        match &self.route.as_ref()?.route.action {
+            Action::Route(action) => action.timeout,
+            _ => None,
+        }
+    }
+
+    /// `Some` if the route has an idle timeout of its own.
+    pub(super) fn route_idle_timeout(&self) -> Option<Option<Duration>> {
+        match &self.route.as_ref()?.route.action {
+            Action::Route(action) => action.idle_timeout,
+            _ => None,
+        }
+    }
+
+    /// The upstream's response head arrived.
+    pub(super) fn take_response(&mut self, head: ResponseHeaders, _now: Instant) {
+        self.info.response_code_details = "via_upstream".into();
+        self.messages.response = Some(head);
+    }
+
+    /// The response head is about to leave for the client.
+    pub(super) fn finish_response(&mut self) {}
+
+    /// Head and body of a local reply.
+    pub(super) fn local_response(&self, reply: LocalReply) -> (ResponseHeaders, bytes::Bytes) {
+        reply.into_response(&self.messages.request)
+    }
+
+    pub(super) fn note_upstream(&mut self, info: &UpstreamInfo) {
+        self.info.upstream = info.clone();
+    }
+
+    pub(super) fn note_upstream_failure(&mut self, failure: &UpstreamFailure, started: bool) {
+        self.info.response_flags.insert(ResponseFlags::from_short_name(failure.response_flag()));
+        self.info.response_code_details = failure.details(started);
+        if let Some(reason) = failure.transport_failure_reason() {
+            self.info.upstream.transport_failure_reason = Some(reason.to_owned());
+        }
+    }
+
+    pub(super) fn upstream_failure_reply(&self, failure: &UpstreamFailure) -> LocalReply {
+        LocalReply::upstream_failure(failure)
+    }
+
+    /// Begins a call to a processor.
+    pub(super) fn open_call(&self, service: &GrpcService) -> Result<Call, GrpcStatus> {
+        let Some(client) = self.clusters.processor(service) else {
+            return Err(extproc_client::PickError::ClusterNotAvailable.into());
+        };
+        client.open(self.call_head(service))
+    }
+
+    /// The head of the side stream (N-2, N-3).
+    fn call_head(&self, service: &GrpcService) -> http::Request<()> {
+        let uri = http::Uri::builder()
+            .scheme("http")
+            .authority(service.authority.as_str())
+            .path_and_query("/envoy.service.ext_proc.v3.ExternalProcessor/Process")
+            .build()
+            .unwrap_or_default();
+        let mut request = http::Request::new(());
+        *request.method_mut() = http::Method::POST;
+        *request.version_mut() = http::Version::HTTP_2;
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert("te", http::HeaderValue::from_static("trailers"));
+        headers.insert("content-type", http::HeaderValue::from_static("application/grpc"));
+        request
+    }
+}
