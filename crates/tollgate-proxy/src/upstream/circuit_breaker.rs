@@ -50,6 +50,12 @@ impl Counter {
         Some(Permit { count: self.count.clone() })
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> u32 {
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// Counts one more although the limit may be reached.
     pub(super) fn acquire(&self) -> Permit {
         self.count.fetch_add(1, Ordering::Relaxed);

@@ -110,7 +110,8 @@ pub(crate) struct WorkerCluster {
 }
 
 impl WorkerCluster {
-    fn new(shared: &Arc<SharedCluster>) -> Rc<Self> {
+    /// The cluster with its hosts as far as they are known.
+    pub(super) fn new(shared: &Arc<SharedCluster>) -> Rc<Self> {
         Rc::new(Self { shared: shared.clone(), hosts: RefCell::new(HostSet::new(shared)) })
     }
 

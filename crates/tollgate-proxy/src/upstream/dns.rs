@@ -7,7 +7,7 @@ use std::{
 };
 
 use hickory_resolver::{
-    TokioResolver,
+    ResolverBuilder, TokioResolver,
     config::{LookupIpStrategy, ResolverConfig},
     net::runtime::TokioRuntimeProvider,
 };
@@ -64,6 +64,18 @@ impl Addresses {
 #[derive(Debug, Default)]
 pub(super) struct Resolver {
     cached: Mutex<Cached>,
+    /// Name servers to use instead of the system's.
+    #[cfg(test)]
+    name_servers: Option<ResolverConfig>,
+}
+
+/// What becomes of the addresses of a name that has none any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WhenGone {
+    /// They are dropped.
+    Forget,
+    /// They are kept.
+    Keep,
 }
 
 #[derive(Debug, Default)]
@@ -98,13 +110,20 @@ enum Answer {
 
 impl Resolver {
     /// Looks a name up now and again, on the given runtime, until no handle is left.
-    pub(super) fn watch(self: &Arc<Self>, host: &str, port: u16, dns: &Dns, control: &Handle) -> Addresses {
+    pub(super) fn watch(
+        self: &Arc<Self>,
+        host: &str,
+        port: u16,
+        dns: &Dns,
+        when_gone: WhenGone,
+        control: &Handle,
+    ) -> Addresses {
         if let Ok(address) = host.parse::<IpAddr>() {
             let (_, current) = watch::channel(Some([Address::Socket((address, port).into())].into()));
             return Addresses { current };
         }
         let (sender, current) = watch::channel(None);
-        control.spawn(self.clone().refresh(host.to_owned(), port, dns.clone(), sender));
+        control.spawn(self.clone().refresh(host.to_owned(), port, dns.clone(), when_gone, sender));
         Addresses { current }
     }
 
@@ -113,6 +132,7 @@ impl Resolver {
         host: String,
         port: u16,
         dns: Dns,
+        when_gone: WhenGone,
         sender: watch::Sender<Option<Arc<[Address]>>>,
     ) {
         loop {
@@ -128,7 +148,8 @@ impl Resolver {
                     }
                     Some(addresses)
                 }
-                Answer::None => Some(Vec::new()),
+                Answer::None if when_gone == WhenGone::Forget => Some(Vec::new()),
+                Answer::None => sender.borrow().is_none().then(Vec::new),
                 // What was known before is still the best guess.
                 Answer::Failed(error) => {
                     tracing::warn!(host, error, "name resolution failed");
@@ -172,11 +193,7 @@ impl Resolver {
         if let Some((_, resolver)) = cached.resolvers.iter().find(|(known, _)| *known == strategy) {
             return Ok(resolver.clone());
         }
-        // Without a usable /etc/resolv.conf there is still /etc/hosts.
-        let mut builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
-            tracing::warn!(%error, "the system's resolver configuration cannot be read");
-            TokioResolver::builder_with_config(ResolverConfig::default(), TokioRuntimeProvider::default())
-        });
+        let mut builder = self.builder();
         let options = builder.options_mut();
         options.ip_strategy = strategy;
         // Each refresh asks again, as the refresh rate says.
@@ -187,14 +204,36 @@ impl Resolver {
     }
 }
 
+impl Resolver {
+    fn builder(&self) -> ResolverBuilder<TokioRuntimeProvider> {
+        #[cfg(test)]
+        if let Some(config) = &self.name_servers {
+            return TokioResolver::builder_with_config(config.clone(), TokioRuntimeProvider::default());
+        }
+        // Without a usable /etc/resolv.conf there is still /etc/hosts.
+        TokioResolver::builder_tokio().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the system's resolver configuration cannot be read");
+            TokioResolver::builder_with_config(ResolverConfig::default(), TokioRuntimeProvider::default())
+        })
+    }
+
+    /// A resolver that asks one server.
+    #[cfg(test)]
+    pub(super) fn asking(server: SocketAddr) -> Arc<Self> {
+        use hickory_resolver::config::{ConnectionConfig, NameServerConfig};
+        let mut connection = ConnectionConfig::udp();
+        connection.port = server.port();
+        let server = NameServerConfig::new(server.ip(), true, vec![connection]);
+        let name_servers = Some(ResolverConfig::from_name_servers(vec![server]));
+        Arc::new(Self { cached: Mutex::default(), name_servers })
+    }
+}
+
 fn publish(sender: &watch::Sender<Option<Arc<[Address]>>>, addresses: Vec<IpAddr>, port: u16) {
     let addresses: Arc<[Address]> =
         addresses.into_iter().map(|ip| Address::Socket(SocketAddr::new(ip, port))).collect();
     sender.send_if_modified(|current| {
-        // Servers rotate their answers; only another set is a change.
-        let same = current.as_ref().is_some_and(|current| {
-            current.len() == addresses.len() && addresses.iter().all(|address| current.contains(address))
-        });
+        let same = current.as_ref() == Some(&addresses);
         if !same {
             *current = Some(addresses);
         }

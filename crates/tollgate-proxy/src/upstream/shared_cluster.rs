@@ -10,7 +10,7 @@ use super::{
     address::Address,
     circuit_breaker::CircuitBreakerCounts,
     connect::{DialTarget, Dialer},
-    dns::{Addresses, Resolver},
+    dns::{Addresses, Resolver, WhenGone},
 };
 
 const ALPN_HTTP2: &[u8] = b"h2";
@@ -70,12 +70,11 @@ impl SharedCluster {
             weight: endpoint.weight.max(1),
         });
         let tls = cluster.tls.as_ref().map(|tls| {
-            let http2 = offering(&tls.config, ALPN_HTTP2, true);
             let own_protocol = match cluster.protocol {
-                UpstreamProtocol::Http2(_) => http2.clone(),
+                UpstreamProtocol::Http2(_) => offering(&tls.config, ALPN_HTTP2, false),
                 UpstreamProtocol::Http1 { .. } => offering(&tls.config, ALPN_HTTP1, false),
             };
-            TlsConfigs { own_protocol, http2 }
+            TlsConfigs { own_protocol, http2: offering(&tls.config, ALPN_HTTP2, true) }
         });
         Arc::new(Self {
             name: cluster.name.as_str().into(),
@@ -124,10 +123,10 @@ fn source(
         (EndpointAddress::Socket(address), _) => Source::Fixed(Address::Socket(*address)),
         (EndpointAddress::Pipe(path), _) => Source::Fixed(Address::Pipe(path.clone())),
         (EndpointAddress::Dns { host, port }, Discovery::StrictDns(dns)) => {
-            Source::EachOf(resolver.watch(host, *port, dns, control))
+            Source::EachOf(resolver.watch(host, *port, dns, WhenGone::Forget, control))
         }
         (EndpointAddress::Dns { host, port }, Discovery::LogicalDns(dns)) => {
-            Source::OneOf(resolver.watch(host, *port, dns, control))
+            Source::OneOf(resolver.watch(host, *port, dns, WhenGone::Keep, control))
         }
         // A name in a static cluster is refused by the configuration; it has no address.
         (EndpointAddress::Dns { .. }, Discovery::Static) => Source::EachOf(Addresses::none()),

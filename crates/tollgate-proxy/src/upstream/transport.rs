@@ -4,7 +4,7 @@ use std::{
     io::{self, IoSlice},
     net::SocketAddr,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use tokio::{
@@ -41,6 +41,15 @@ impl Transport {
         match socket {
             Socket::Tcp(stream) => stream.local_addr().ok(),
             Socket::Unix(_) => None,
+        }
+    }
+}
+
+impl Drop for Transport {
+    /// Says goodbye as TLS wants it, as far as the socket takes it at once.
+    fn drop(&mut self) {
+        if let Self::Tls(stream) = self {
+            let _ = Pin::new(stream.as_mut()).poll_shutdown(&mut Context::from_waker(Waker::noop()));
         }
     }
 }

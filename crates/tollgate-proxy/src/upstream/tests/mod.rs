@@ -1,5 +1,6 @@
 //! Upstream requests over real sockets.
 
+mod churn;
 mod dns;
 mod http1;
 mod http2;

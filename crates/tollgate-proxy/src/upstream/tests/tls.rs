@@ -153,6 +153,22 @@ fn a_tls_connection_is_kept_and_used_again() {
     });
 }
 
+/// RFC 8446 section 6.1: the end of a connection is told from a cut.
+#[test]
+fn connections_end_with_a_close_notify() {
+    run(async {
+        let server = Server::bind(&[]).await;
+        let worker = Worker::new(server.verified());
+        let head = get("/");
+        let (request, stream) = tokio::join!(worker.begin(&head, true), server.accept());
+        drop(request.unwrap());
+        let mut stream = stream.unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.is_empty());
+    });
+}
+
 #[test]
 fn http2() {
     run(async {
