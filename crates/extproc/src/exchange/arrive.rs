@@ -6,7 +6,6 @@ use bytes::Bytes;
 
 use super::{
     Action, Exchange, Host, StreamedReply,
-    close::CloseKind,
     side::{Awaiting, End, Head},
 };
 use crate::{http_message::Direction, mode::BodySendMode};
@@ -32,15 +31,6 @@ impl Exchange {
         }
         if self.plan.observability_mode {
             self.observe_headers(direction, end_stream, host);
-            return;
-        }
-        if direction == Direction::Response && self.response.wants_nothing() {
-            if self.request_is_settled() {
-                // L-6.2
-                self.finish_stream(CloseKind::Orderly);
-                self.complete = true;
-            }
-            self.forward_head(direction, end_stream);
             return;
         }
         if self.side(direction).wants_headers() {

@@ -2,9 +2,9 @@
 
 use super::{
     Action, Close, Exchange, Stream, StreamedReply,
-    side::{Awaiting, End, Head},
+    side::{Awaiting, Head},
 };
-use crate::{http_message::Direction, mode::BodySendMode};
+use crate::http_message::Direction;
 
 /// Why the stream is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,46 +51,13 @@ impl Exchange {
         }
     }
 
-    /// After a reply was carried out: closes the stream if it was the last one needed (L-6.1).
-    pub(super) fn close_if_last(&mut self, direction: Direction, step: LastStep) {
-        if direction == Direction::Request && !self.response.wants_nothing() && !self.response_finished {
-            return;
-        }
-        let side = self.side(direction);
-        let unwanted_trailers = side.end == End::Trailers && !side.send_trailers;
-        let last = match step {
-            LastStep::Headers => {
-                side.awaiting == Awaiting::Idle
-                    && match side.end {
-                        End::Headers => true,
-                        _ if side.body_mode == BodySendMode::None => {
-                            !side.send_trailers || side.end == End::Data
-                        }
-                        End::Trailers => unwanted_trailers,
-                        End::Open | End::Data => false,
-                    }
-            }
-            LastStep::Piece { end_of_stream } => {
-                side.awaiting == Awaiting::Idle && (end_of_stream || unwanted_trailers)
-            }
-            LastStep::Buffered => false,
-            LastStep::Trailers => side.awaiting == Awaiting::Idle,
-        };
-        if last && direction == Direction::Response && self.request.duplex_owed {
-            // Envoy closes the stream here too; the request data in the processor's hands would be lost.
-            self.response_finished = true;
-            return;
-        }
-        if last {
+    /// After a reply was carried out: closes the stream if neither direction can need another one (L-6.1).
+    pub(super) fn close_if_settled(&mut self) {
+        if !self.complete && self.request.is_settled() && self.response.is_settled() {
             self.finish_stream(CloseKind::Orderly);
             self.complete = true;
             self.release_unanswered();
         }
-    }
-
-    /// Nothing of the request waits for the processor.
-    pub(super) fn request_is_settled(&self) -> bool {
-        self.request.awaiting == Awaiting::Idle && self.request.head != Head::Held
     }
 
     /// The exchange is complete: what either direction still holds goes on unmodified.
@@ -104,17 +71,4 @@ impl Exchange {
             }
         }
     }
-}
-
-/// The reply that may have been the last one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LastStep {
-    Headers,
-    /// A piece in a streaming mode; whether it ended the message.
-    Piece {
-        end_of_stream: bool,
-    },
-    /// A whole body, or its first part: the optimisation is not applied (L-6.1).
-    Buffered,
-    Trailers,
 }

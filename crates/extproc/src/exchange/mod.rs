@@ -59,8 +59,6 @@ pub struct Exchange {
     first_sent: bool,
     request: Side,
     response: Side,
-    /// The last reply of the response direction came while the request's body was still with the processor.
-    response_finished: bool,
     actions: VecDeque<Action>,
     counters: Counters,
     log: LoggingInfo,
@@ -95,7 +93,6 @@ impl Exchange {
             stream: Stream::Unopened,
             complete: false,
             streamed_reply: StreamedReply::None,
-            response_finished: false,
             first_sent: false,
             actions: VecDeque::new(),
             counters: Counters::default(),

@@ -7,7 +7,6 @@ use prost::Message;
 
 use super::{
     Action, Close, Exchange, Host, StreamEnd, StreamedReply,
-    close::LastStep,
     failure::Failure,
     side::{Awaiting, Head},
 };
@@ -112,7 +111,7 @@ impl Exchange {
             side.send_trailers = false;
         }
         self.release(direction);
-        self.close_if_last(direction, LastStep::Trailers);
+        self.close_if_settled();
     }
 
     /// Applies a header mutation to the head or the trailers. False if it was refused and the exchange has failed (M-9).

@@ -6,7 +6,6 @@ use bytes::Bytes;
 
 use super::{
     Exchange, Host,
-    close::LastStep,
     failure::Failure,
     side::{Awaiting, End, Head},
 };
@@ -99,7 +98,6 @@ impl Exchange {
         } else {
             self.release(direction);
         }
-        self.close_if_last(direction, LastStep::Buffered);
     }
 
     /// The reply to the oldest unanswered piece (B-4.3).
@@ -137,7 +135,7 @@ impl Exchange {
         if side.chunks.is_empty() && side.end == End::Trailers {
             self.trailers_step(direction, now, host);
         }
-        self.close_if_last(direction, LastStep::Piece { end_of_stream: chunk.end_stream });
+        self.close_if_settled();
     }
 
     /// One of any number of pieces the processor gives (B-6.2).
@@ -161,7 +159,7 @@ impl Exchange {
         if piece.end_of_stream && trailers_follow {
             self.forward_trailers(direction);
         }
-        self.close_if_last(direction, LastStep::Piece { end_of_stream: piece.end_of_stream });
+        self.close_if_settled();
     }
 }
 

@@ -6,7 +6,6 @@ use bytes::Bytes;
 
 use super::{
     Exchange, Host,
-    close::LastStep,
     side::{Awaiting, End},
 };
 use crate::{
@@ -47,7 +46,7 @@ impl Exchange {
             // a body mutation here is ignored.
             self.continue_behind_headers(direction, now, host);
         }
-        self.close_if_last(direction, LastStep::Headers);
+        self.close_if_settled();
     }
 
     /// What of the message has arrived meanwhile takes its next step.

@@ -165,6 +165,20 @@ impl Side {
         !self.wants_headers() && self.body_mode == BodySendMode::None && !self.send_trailers
     }
 
+    /// Nothing of this direction waits for the processor, and nothing more will be sent (L-6.1).
+    pub(super) fn is_settled(&self) -> bool {
+        if self.head == Head::Expected {
+            return self.wants_nothing() || self.direction == Direction::Request;
+        }
+        let body_may_be_sent = match self.body_mode {
+            BodySendMode::None | BodySendMode::Grpc => false,
+            BodySendMode::BufferedPartial => !self.partial_done,
+            BodySendMode::Streamed | BodySendMode::Buffered | BodySendMode::FullDuplexStreamed => true,
+        };
+        let more_may_come = self.end == End::Open && !self.discard && (body_may_be_sent || self.send_trailers);
+        self.awaiting == Awaiting::Idle && !self.duplex_owed && !more_may_come
+    }
+
     pub(super) fn is_duplex(&self) -> bool {
         self.body_mode == BodySendMode::FullDuplexStreamed
     }
