@@ -242,8 +242,12 @@ pub struct DirectResponse {
 pub struct RouteMatchResult<'a> {
     /// The virtual host.
     pub virtual_host: &'a Arc<VirtualHost>,
+    /// Its place in the table.
+    pub virtual_host_index: usize,
     /// The route.
     pub route: &'a Arc<Route>,
+    /// Its place in the virtual host.
+    pub route_index: usize,
 }
 
 impl RouteConfiguration {
@@ -254,9 +258,10 @@ impl RouteConfiguration {
     pub fn find(&self, request: &RequestHeaders) -> Option<RouteMatchResult<'_>> {
         let host = request.authority.as_bytes();
         let host = if self.ignore_port_in_host_matching { host_without_port(host) } else { host };
-        let virtual_host = self.virtual_hosts.find(host)?;
-        let route = virtual_host.routes.iter().find(|route| route.route_match.matches(request))?;
-        Some(RouteMatchResult { virtual_host, route })
+        let (virtual_host_index, virtual_host) = self.virtual_hosts.find(host)?;
+        let mut routes = virtual_host.routes.iter().enumerate();
+        let (route_index, route) = routes.find(|(_, route)| route.route_match.matches(request))?;
+        Some(RouteMatchResult { virtual_host, virtual_host_index, route, route_index })
     }
 }
 

@@ -24,6 +24,8 @@ mod local_reply;
 mod read_buffer;
 #[allow(dead_code, reason = "access logs show them")]
 mod response_flags;
+#[allow(dead_code, unused_imports, reason = "workers count on it")]
+mod stats;
 mod stream;
 mod stream_info;
 #[allow(dead_code, reason = "the transaction makes it reachable")]
@@ -35,3 +37,4 @@ mod upstream;
 mod worker;
 
 pub use gateway::{Gateway, Options, StartError};
+pub use stats::Stats;

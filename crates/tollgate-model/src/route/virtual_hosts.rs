@@ -55,10 +55,16 @@ impl VirtualHosts {
         self.all.iter()
     }
 
-    /// The virtual host of an authority: the one with this very domain, else with the longest matching `*suffix`, else
-    /// with the longest matching `prefix*`, else with `*`. A star stands for one byte or more. Case does not matter.
+    /// The one at this place.
     #[must_use]
-    pub fn find(&self, authority: &[u8]) -> Option<&Arc<VirtualHost>> {
+    pub fn get(&self, index: usize) -> Option<&Arc<VirtualHost>> {
+        self.all.get(index)
+    }
+
+    /// The virtual host of an authority: the one with this very domain, else with the longest matching `*suffix`, else
+    /// with the longest matching `prefix*`, else with `*`. A star stands for one byte or more. Case does not matter. Comes with its place in the table.
+    #[must_use]
+    pub fn find(&self, authority: &[u8]) -> Option<(usize, &Arc<VirtualHost>)> {
         let lower_case;
         let host = if authority.iter().any(u8::is_ascii_uppercase) {
             lower_case = authority.to_ascii_lowercase();
@@ -67,7 +73,7 @@ impl VirtualHosts {
             authority
         };
         let index = self.exact.get(host).or_else(|| self.find_wildcard(host)).copied().or(self.default)?;
-        self.all.get(index)
+        Some((index, self.all.get(index)?))
     }
 
     fn find_wildcard(&self, host: &[u8]) -> Option<&usize> {

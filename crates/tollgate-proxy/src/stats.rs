@@ -1,0 +1,184 @@
+//! Statistics: counted by each worker for itself, summed when somebody looks.
+//!
+//! A worker asks its [`WorkerStats`] once for the metrics of everything a snapshot names ([`SnapshotStats`]) and counts
+//! on them without locks or read-modify-write operations: each metric has one writer. [`Stats`] reads them all.
+
+mod cell;
+mod metrics;
+mod scope;
+mod snapshot;
+mod text;
+
+use std::{
+    collections::BTreeMap,
+    marker::PhantomData,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use http::StatusCode;
+
+use self::{
+    cell::{Counter, Histogram},
+    metrics::Description,
+    scope::Scope,
+};
+pub(crate) use self::{
+    metrics::{
+        ClusterMetric, ExtProcMetric, HttpMetric, ListenerMetric, MetricSet, ProcessorMetric,
+        ResponseClasses, RouteMetric, ServerMetric,
+    },
+    snapshot::{ConnectionStats, SnapshotStats},
+};
+
+/// The statistics of the whole gateway, for its administration.
+///
+/// Metrics live as long as a configuration that names them is in use.
+#[derive(Debug, Default)]
+pub struct Stats {
+    registry: Mutex<BTreeMap<Scope, Entry>>,
+}
+
+/// The metrics of one thing, of every worker.
+#[derive(Debug)]
+struct Entry {
+    description: &'static Description,
+    workers: Vec<(usize, Weak<Block>)>,
+}
+
+/// The metrics of one thing, of one worker.
+#[derive(Debug)]
+struct Block {
+    values: Box<[Counter]>,
+    histogram: Histogram,
+}
+
+impl Stats {
+    /// Statistics of nothing so far.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    fn registry(&self) -> MutexGuard<'_, BTreeMap<Scope, Entry>> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The statistics of one worker. It is the only writer of the metrics it hands out.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerStats {
+    stats: Arc<Stats>,
+    worker: usize,
+}
+
+impl WorkerStats {
+    /// The statistics of worker number `worker`.
+    pub(crate) fn new(stats: Arc<Stats>, worker: usize) -> Self {
+        Self { stats, worker }
+    }
+
+    /// Of the process: `server.`
+    pub(crate) fn server(&self) -> Metrics<ServerMetric> {
+        self.metrics(Scope::Server)
+    }
+
+    /// Of the connection managers with this prefix: `http.<stat_prefix>.`
+    pub(crate) fn http(&self, stat_prefix: &str) -> Metrics<HttpMetric> {
+        self.metrics(Scope::Http { stat_prefix: stat_prefix.to_owned() })
+    }
+
+    /// Of a listener: `listener.<name>.`
+    pub(crate) fn listener(&self, name: &str) -> Metrics<ListenerMetric> {
+        self.metrics(Scope::Listener { name: name.to_owned() })
+    }
+
+    /// Of a route: `vhost.<virtual host>.route.<route>.`
+    pub(crate) fn route(&self, virtual_host: &str, route: &str) -> Metrics<RouteMetric> {
+        self.metrics(Scope::Route { virtual_host: virtual_host.to_owned(), route: route.to_owned() })
+    }
+
+    /// Of a cluster: `cluster.<name>.`
+    pub(crate) fn cluster(&self, name: &str) -> Metrics<ClusterMetric> {
+        self.metrics(Scope::Cluster { name: name.to_owned() })
+    }
+
+    /// Of a processor, named by its cluster or target: `processor.<name>.`
+    pub(crate) fn processor(&self, name: &str) -> Metrics<ProcessorMetric> {
+        self.metrics(Scope::Processor { name: name.to_owned() })
+    }
+
+    /// Of the ext_proc filters with this prefix (Z-1): `http.<connection manager>.ext_proc.[<filter>.]`
+    pub(crate) fn ext_proc(&self, http_stat_prefix: &str, prefix: &str) -> Metrics<ExtProcMetric> {
+        self.metrics(Scope::ext_proc(http_stat_prefix, prefix))
+    }
+
+    /// The same metrics for the same scope, as long as somebody holds them.
+    fn metrics<S: MetricSet>(&self, scope: Scope) -> Metrics<S> {
+        let mut registry = self.stats.registry();
+        let entry = registry
+            .entry(scope)
+            .or_insert_with(|| Entry { description: S::DESCRIPTION, workers: Vec::new() });
+        entry.workers.retain(|(_, block)| block.strong_count() > 0);
+        let known = entry.workers.iter().find(|(worker, _)| *worker == self.worker);
+        let block = known.and_then(|(_, block)| block.upgrade()).unwrap_or_else(|| {
+            let values = S::DESCRIPTION.metrics.iter().map(|_| Counter::default()).collect();
+            let block = Arc::new(Block { values, histogram: Histogram::default() });
+            entry.workers.push((self.worker, Arc::downgrade(&block)));
+            block
+        });
+        Metrics { block, set: PhantomData }
+    }
+}
+
+/// The metrics of one thing as its worker counts them.
+#[derive(Debug)]
+pub(crate) struct Metrics<S> {
+    block: Arc<Block>,
+    set: PhantomData<fn(S)>,
+}
+
+impl<S> Clone for Metrics<S> {
+    fn clone(&self) -> Self {
+        Self { block: self.block.clone(), set: PhantomData }
+    }
+}
+
+impl<S: MetricSet> Metrics<S> {
+    /// One more.
+    pub(crate) fn increment(&self, metric: S) {
+        self.add(metric, 1);
+    }
+
+    /// So many more.
+    pub(crate) fn add(&self, metric: S, amount: u64) {
+        if let Some(counter) = self.block.values.get(metric.index()) {
+            counter.add(amount);
+        }
+    }
+
+    /// One less; for gauges.
+    pub(crate) fn decrement(&self, metric: S) {
+        self.add(metric, u64::MAX);
+    }
+
+    /// Notes a duration in the histogram of the set.
+    pub(crate) fn record(&self, duration: Duration) {
+        self.block.histogram.record(duration);
+    }
+
+    /// Counts a response by the class of its status.
+    pub(crate) fn count_response(&self, status: StatusCode)
+    where
+        S: ResponseClasses,
+    {
+        let classes = S::CLASSES;
+        let class = usize::from(status.as_u16() / 100).wrapping_sub(1);
+        if let Some(metric) = classes.get(class) {
+            self.increment(*metric);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,343 @@
+//! What is counted.
+
+/// The metrics of a kind of thing.
+#[derive(Debug)]
+pub(super) struct Description {
+    pub(super) metrics: &'static [Metric],
+    /// Name of its histogram of durations in milliseconds, if it has one.
+    pub(super) histogram: Option<&'static str>,
+    /// Left out of reports until something was counted.
+    pub(super) quiet: bool,
+}
+
+/// One metric.
+#[derive(Debug)]
+pub(super) struct Metric {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Only grows.
+    Counter,
+    /// Grows and shrinks.
+    Gauge,
+}
+
+/// An enumeration of metrics.
+pub(crate) trait MetricSet: Copy {
+    #[doc(hidden)]
+    #[allow(private_interfaces, reason = "the metrics of a kind are described in this module only")]
+    const DESCRIPTION: &'static Description;
+
+    /// Its place in the description.
+    fn index(self) -> usize;
+}
+
+/// Sets with a counter for each class of response status.
+pub(crate) trait ResponseClasses: MetricSet + 'static {
+    /// 1xx to 5xx.
+    const CLASSES: &'static [Self; 5];
+}
+
+macro_rules! metrics {
+    (
+        $(#[$documentation:meta])*
+        $set:ident, histogram: $histogram:expr, quiet: $quiet:literal {
+            $($(#[$metric_documentation:meta])* $variant:ident: $kind:ident = $name:literal,)+
+        }
+    ) => {
+        $(#[$documentation])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $set {
+            $($(#[$metric_documentation])* $variant,)+
+        }
+
+        #[allow(private_interfaces, reason = "as in the trait")]
+        impl MetricSet for $set {
+            const DESCRIPTION: &'static Description = &Description {
+                metrics: &[$(Metric { name: $name, kind: Kind::$kind },)+],
+                histogram: $histogram,
+                quiet: $quiet,
+            };
+
+            fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Of the process.
+    ServerMetric, histogram: None, quiet: false {
+        /// Log lines that a slow destination made us drop.
+        AccessLogDropped: Counter = "access_log_dropped",
+    }
+}
+
+metrics! {
+    /// Of a listener.
+    ListenerMetric, histogram: Some("downstream_rq_time"), quiet: false {
+        /// Connections accepted.
+        DownstreamCxTotal: Counter = "downstream_cx_total",
+        /// Connections closed.
+        DownstreamCxDestroy: Counter = "downstream_cx_destroy",
+        /// Connections open.
+        DownstreamCxActive: Gauge = "downstream_cx_active",
+        /// Connections that no filter chain wants.
+        NoFilterChainMatch: Counter = "no_filter_chain_match",
+        /// TLS handshakes that failed.
+        SslConnectionError: Counter = "ssl.connection_error",
+        /// TLS handshakes done.
+        SslHandshake: Counter = "ssl.handshake",
+        /// Requests.
+        DownstreamRqTotal: Counter = "downstream_rq_total",
+        /// Responses 1xx.
+        DownstreamRq1xx: Counter = "downstream_rq_1xx",
+        /// Responses 2xx.
+        DownstreamRq2xx: Counter = "downstream_rq_2xx",
+        /// Responses 3xx.
+        DownstreamRq3xx: Counter = "downstream_rq_3xx",
+        /// Responses 4xx.
+        DownstreamRq4xx: Counter = "downstream_rq_4xx",
+        /// Responses 5xx.
+        DownstreamRq5xx: Counter = "downstream_rq_5xx",
+    }
+}
+
+metrics! {
+    /// Of a connection manager.
+    HttpMetric, histogram: Some("downstream_rq_time"), quiet: false {
+        /// Connections.
+        DownstreamCxTotal: Counter = "downstream_cx_total",
+        /// Connections closed.
+        DownstreamCxDestroy: Counter = "downstream_cx_destroy",
+        /// Connections open.
+        DownstreamCxActive: Gauge = "downstream_cx_active",
+        /// HTTP/1 connections.
+        DownstreamCxHttp1Total: Counter = "downstream_cx_http1_total",
+        /// HTTP/1 connections open.
+        DownstreamCxHttp1Active: Gauge = "downstream_cx_http1_active",
+        /// HTTP/2 connections.
+        DownstreamCxHttp2Total: Counter = "downstream_cx_http2_total",
+        /// HTTP/2 connections open.
+        DownstreamCxHttp2Active: Gauge = "downstream_cx_http2_active",
+        /// TLS connections.
+        DownstreamCxSslTotal: Counter = "downstream_cx_ssl_total",
+        /// Connections whose client broke the protocol.
+        DownstreamCxProtocolError: Counter = "downstream_cx_protocol_error",
+        /// Connections closed because they were idle.
+        DownstreamCxIdleTimeout: Counter = "downstream_cx_idle_timeout",
+        /// Requests that became tunnels.
+        DownstreamCxUpgradesTotal: Counter = "downstream_cx_upgrades_total",
+        /// Requests.
+        DownstreamRqTotal: Counter = "downstream_rq_total",
+        /// Requests under way.
+        DownstreamRqActive: Gauge = "downstream_rq_active",
+        /// HTTP/1 requests.
+        DownstreamRqHttp1Total: Counter = "downstream_rq_http1_total",
+        /// HTTP/2 requests.
+        DownstreamRqHttp2Total: Counter = "downstream_rq_http2_total",
+        /// Requests that were answered.
+        DownstreamRqCompleted: Counter = "downstream_rq_completed",
+        /// Responses 1xx.
+        DownstreamRq1xx: Counter = "downstream_rq_1xx",
+        /// Responses 2xx.
+        DownstreamRq2xx: Counter = "downstream_rq_2xx",
+        /// Responses 3xx.
+        DownstreamRq3xx: Counter = "downstream_rq_3xx",
+        /// Responses 4xx.
+        DownstreamRq4xx: Counter = "downstream_rq_4xx",
+        /// Responses 5xx.
+        DownstreamRq5xx: Counter = "downstream_rq_5xx",
+        /// Requests whose client went away.
+        DownstreamRqRxReset: Counter = "downstream_rq_rx_reset",
+        /// Responses that we reset.
+        DownstreamRqTxReset: Counter = "downstream_rq_tx_reset",
+        /// Requests that ended by the stream idle timeout.
+        DownstreamRqIdleTimeout: Counter = "downstream_rq_idle_timeout",
+        /// Requests that were not complete in time.
+        DownstreamRqTimeout: Counter = "downstream_rq_timeout",
+        /// Requests whose head was not complete in time.
+        DownstreamRqHeaderTimeout: Counter = "downstream_rq_header_timeout",
+        /// Requests that lived too long.
+        DownstreamRqMaxDurationReached: Counter = "downstream_rq_max_duration_reached",
+        /// Requests with a body beyond the limit (B-3.6).
+        DownstreamRqTooLarge: Counter = "downstream_rq_too_large",
+        /// Responses with a body beyond the limit (B-3.6).
+        RsTooLarge: Counter = "rs_too_large",
+        /// Requests with a path that cannot be normalized.
+        DownstreamRqFailedPathNormalization: Counter = "downstream_rq_failed_path_normalization",
+        /// Requests that reached the router.
+        RqTotal: Counter = "rq_total",
+        /// Requests without a route.
+        NoRoute: Counter = "no_route",
+        /// Requests whose cluster does not exist.
+        NoCluster: Counter = "no_cluster",
+        /// Requests that a route answered itself.
+        RqDirectResponse: Counter = "rq_direct_response",
+        /// Requests that a route redirected.
+        RqRedirect: Counter = "rq_redirect",
+        /// Responses reset after their head went out.
+        RqResetAfterDownstreamResponseStarted: Counter = "rq_reset_after_downstream_response_started",
+    }
+}
+
+metrics! {
+    /// Of a route.
+    RouteMetric, histogram: Some("upstream_rq_time"), quiet: true {
+        /// Requests.
+        UpstreamRqTotal: Counter = "upstream_rq_total",
+        /// Requests that were answered.
+        UpstreamRqCompleted: Counter = "upstream_rq_completed",
+        /// Responses 1xx.
+        UpstreamRq1xx: Counter = "upstream_rq_1xx",
+        /// Responses 2xx.
+        UpstreamRq2xx: Counter = "upstream_rq_2xx",
+        /// Responses 3xx.
+        UpstreamRq3xx: Counter = "upstream_rq_3xx",
+        /// Responses 4xx.
+        UpstreamRq4xx: Counter = "upstream_rq_4xx",
+        /// Responses 5xx.
+        UpstreamRq5xx: Counter = "upstream_rq_5xx",
+    }
+}
+
+metrics! {
+    /// Of a cluster.
+    ClusterMetric, histogram: Some("upstream_rq_time"), quiet: false {
+        /// Connections begun.
+        UpstreamCxTotal: Counter = "upstream_cx_total",
+        /// Connections open.
+        UpstreamCxActive: Gauge = "upstream_cx_active",
+        /// HTTP/1 connections.
+        UpstreamCxHttp1Total: Counter = "upstream_cx_http1_total",
+        /// HTTP/2 connections.
+        UpstreamCxHttp2Total: Counter = "upstream_cx_http2_total",
+        /// Connections closed.
+        UpstreamCxDestroy: Counter = "upstream_cx_destroy",
+        /// Connections that could not be established.
+        UpstreamCxConnectFail: Counter = "upstream_cx_connect_fail",
+        /// Connections that were not established in time.
+        UpstreamCxConnectTimeout: Counter = "upstream_cx_connect_timeout",
+        /// Connections not made because of the circuit breaker.
+        UpstreamCxOverflow: Counter = "upstream_cx_overflow",
+        /// Connections whose upstream broke the protocol.
+        UpstreamCxProtocolError: Counter = "upstream_cx_protocol_error",
+        /// Idle connections closed.
+        UpstreamCxIdleTimeout: Counter = "upstream_cx_idle_timeout",
+        /// Requests without a usable endpoint.
+        UpstreamCxNoneHealthy: Counter = "upstream_cx_none_healthy",
+        /// Requests.
+        UpstreamRqTotal: Counter = "upstream_rq_total",
+        /// Requests under way.
+        UpstreamRqActive: Gauge = "upstream_rq_active",
+        /// Requests that waited for a connection.
+        UpstreamRqPendingTotal: Counter = "upstream_rq_pending_total",
+        /// Requests that wait for a connection.
+        UpstreamRqPendingActive: Gauge = "upstream_rq_pending_active",
+        /// Requests refused by the circuit breaker.
+        UpstreamRqPendingOverflow: Counter = "upstream_rq_pending_overflow",
+        /// Requests whose connection failed.
+        UpstreamRqPendingFailureEject: Counter = "upstream_rq_pending_failure_eject",
+        /// Requests given up by us before the response.
+        UpstreamRqCancelled: Counter = "upstream_rq_cancelled",
+        /// Requests that ended by the route's timeout.
+        UpstreamRqTimeout: Counter = "upstream_rq_timeout",
+        /// Requests tried again.
+        UpstreamRqRetry: Counter = "upstream_rq_retry",
+        /// Requests that the upstream reset.
+        UpstreamRqRxReset: Counter = "upstream_rq_rx_reset",
+        /// Requests that we reset.
+        UpstreamRqTxReset: Counter = "upstream_rq_tx_reset",
+        /// Requests that were answered.
+        UpstreamRqCompleted: Counter = "upstream_rq_completed",
+        /// Responses 1xx.
+        UpstreamRq1xx: Counter = "upstream_rq_1xx",
+        /// Responses 2xx.
+        UpstreamRq2xx: Counter = "upstream_rq_2xx",
+        /// Responses 3xx.
+        UpstreamRq3xx: Counter = "upstream_rq_3xx",
+        /// Responses 4xx.
+        UpstreamRq4xx: Counter = "upstream_rq_4xx",
+        /// Responses 5xx.
+        UpstreamRq5xx: Counter = "upstream_rq_5xx",
+    }
+}
+
+metrics! {
+    /// Of a processor. Its histogram has the time an exchange waits for a reply.
+    ProcessorMetric, histogram: Some("message_time"), quiet: false {
+        /// Streams begun.
+        StreamsTotal: Counter = "streams_total",
+        /// Streams open.
+        StreamsActive: Gauge = "streams_active",
+        /// Streams that ended with an error.
+        StreamsFailed: Counter = "streams_failed",
+        /// Messages sent.
+        MessagesSent: Counter = "messages_sent",
+        /// Messages received.
+        MessagesReceived: Counter = "messages_received",
+        /// Replies that did not come in time.
+        MessageTimeouts: Counter = "message_timeouts",
+    }
+}
+
+metrics! {
+    /// Of an ext_proc filter: all counters of rule Z-2.
+    ExtProcMetric, histogram: None, quiet: false {
+        /// Streams opened; also when the connection fails later.
+        StreamsStarted: Counter = "streams_started",
+        /// Messages sent.
+        StreamMsgsSent: Counter = "stream_msgs_sent",
+        /// Replies accepted.
+        StreamMsgsReceived: Counter = "stream_msgs_received",
+        /// Spurious messages.
+        SpuriousMsgsReceived: Counter = "spurious_msgs_received",
+        /// Streams closed by us, or by the processor with OK.
+        StreamsClosed: Counter = "streams_closed",
+        /// Streams that ended with an error or could not be created.
+        StreamsFailed: Counter = "streams_failed",
+        /// Failures ignored by fail open.
+        FailureModeAllowed: Counter = "failure_mode_allowed",
+        /// Replies that did not come in time.
+        MessageTimeouts: Counter = "message_timeouts",
+        /// Ignored operations and refused mutations.
+        RejectedHeaderMutations: Counter = "rejected_header_mutations",
+        /// Timeouts extended.
+        OverrideMessageTimeoutReceived: Counter = "override_message_timeout_received",
+        /// Extensions of timeouts that were ignored.
+        OverrideMessageTimeoutIgnored: Counter = "override_message_timeout_ignored",
+        /// K-3.
+        ClearRouteCacheIgnored: Counter = "clear_route_cache_ignored",
+        /// K-4.
+        ClearRouteCacheDisabled: Counter = "clear_route_cache_disabled",
+        /// K-2.
+        ClearRouteCacheUpstreamIgnored: Counter = "clear_route_cache_upstream_ignored",
+        /// Errors of an HTTP service.
+        HttpNotOkRespReceived: Counter = "http_not_ok_resp_received",
+        /// Local replies: immediate responses and errors.
+        ImmediateResponsesSent: Counter = "immediate_responses_sent",
+        /// Ends of the stream by the processor while there was work.
+        ServerHalfClosed: Counter = "server_half_closed",
+    }
+}
+
+macro_rules! response_classes {
+    ($set:ident: $($class:ident)+) => {
+        impl ResponseClasses for $set {
+            const CLASSES: &'static [Self; 5] = &[$(Self::$class,)+];
+        }
+    };
+}
+
+response_classes!(
+    ListenerMetric: DownstreamRq1xx DownstreamRq2xx DownstreamRq3xx DownstreamRq4xx DownstreamRq5xx
+);
+response_classes!(
+    HttpMetric: DownstreamRq1xx DownstreamRq2xx DownstreamRq3xx DownstreamRq4xx DownstreamRq5xx
+);
+response_classes!(RouteMetric: UpstreamRq1xx UpstreamRq2xx UpstreamRq3xx UpstreamRq4xx UpstreamRq5xx);
+response_classes!(ClusterMetric: UpstreamRq1xx UpstreamRq2xx UpstreamRq3xx UpstreamRq4xx UpstreamRq5xx);

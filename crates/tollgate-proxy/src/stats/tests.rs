@@ -1,0 +1,135 @@
+use std::sync::Arc;
+
+use regex::Regex;
+
+use super::*;
+
+fn workers(number: usize) -> (Arc<Stats>, Vec<WorkerStats>) {
+    let stats = Stats::new();
+    let workers = (0..number).map(|worker| WorkerStats::new(stats.clone(), worker)).collect();
+    (stats, workers)
+}
+
+/// Z-1, Z-2: the names and order of Envoy 1.39.3.
+#[test]
+fn ext_proc_counters() {
+    let (stats, workers) = workers(1);
+    let plain = workers[0].ext_proc("my.prefix", "http.my.prefix.ext_proc.");
+    let named = workers[0].ext_proc("my.prefix", "http.my.prefix.ext_proc.pre.");
+    plain.add(ExtProcMetric::ServerHalfClosed, 4);
+    named.increment(ExtProcMetric::StreamsStarted);
+    let text = stats.envoy_text(None);
+    let expected = [
+        ("clear_route_cache_disabled", 0),
+        ("clear_route_cache_ignored", 0),
+        ("clear_route_cache_upstream_ignored", 0),
+        ("failure_mode_allowed", 0),
+        ("http_not_ok_resp_received", 0),
+        ("immediate_responses_sent", 0),
+        ("message_timeouts", 0),
+        ("override_message_timeout_ignored", 0),
+        ("override_message_timeout_received", 0),
+        ("rejected_header_mutations", 0),
+        ("server_half_closed", 4),
+        ("spurious_msgs_received", 0),
+        ("stream_msgs_received", 0),
+        ("stream_msgs_sent", 0),
+        ("streams_closed", 0),
+        ("streams_failed", 0),
+        ("streams_started", 0),
+    ]
+    .map(|(name, value)| format!("http.my.prefix.ext_proc.{name}: {value}"));
+    let own: Vec<_> = text.lines().filter(|line| !line.contains(".pre.")).collect();
+    assert_eq!(own, expected);
+    assert!(text.contains("http.my.prefix.ext_proc.pre.streams_started: 1\n"));
+    assert!(stats.prometheus_text().contains(
+        "tollgate_http_ext_proc_streams_started{http_conn_manager_prefix=\"my.prefix\",ext_proc_prefix=\"pre\"} 1\n"
+    ));
+}
+
+#[test]
+fn workers_are_summed() {
+    let (stats, workers) = workers(3);
+    let metrics: Vec<_> = workers.iter().map(|worker| worker.cluster("a:80")).collect();
+    for (number, metrics) in metrics.iter().enumerate() {
+        metrics.add(ClusterMetric::UpstreamRqTotal, number as u64 + 1);
+        metrics.record(Duration::from_millis(3));
+    }
+    metrics[0].increment(ClusterMetric::UpstreamCxActive);
+    metrics[1].increment(ClusterMetric::UpstreamCxActive);
+    metrics[1].decrement(ClusterMetric::UpstreamCxActive);
+    let text = stats.envoy_text(None);
+    assert!(text.contains("cluster.a_80.upstream_rq_total: 6\n"), "{text}");
+    assert!(text.contains("cluster.a_80.upstream_cx_active: 1\n"), "{text}");
+    assert!(text.lines().last().unwrap().starts_with("cluster.a_80.upstream_rq_time: P0(nan,"), "{text}");
+    let text = stats.prometheus_text();
+    assert!(text.contains("# TYPE tollgate_cluster_upstream_rq_time histogram\n"), "{text}");
+    for line in [
+        "tollgate_cluster_upstream_rq_time_bucket{cluster_name=\"a:80\",le=\"1\"} 0",
+        "tollgate_cluster_upstream_rq_time_bucket{cluster_name=\"a:80\",le=\"5\"} 3",
+        "tollgate_cluster_upstream_rq_time_bucket{cluster_name=\"a:80\",le=\"+Inf\"} 3",
+        "tollgate_cluster_upstream_rq_time_sum{cluster_name=\"a:80\"} 9",
+        "tollgate_cluster_upstream_rq_time_count{cluster_name=\"a:80\"} 3",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn response_classes() {
+    let (stats, workers) = workers(1);
+    let metrics = workers[0].http("p");
+    for status in [200, 204, 404, 599, 101, 600, 999] {
+        metrics.count_response(StatusCode::from_u16(status).unwrap());
+    }
+    let text = stats.prometheus_text();
+    for (class, value) in [(1, 1), (2, 2), (3, 0), (4, 1), (5, 1)] {
+        let line = format!(
+            "tollgate_http_downstream_rq_xx{{http_conn_manager_prefix=\"p\",response_code_class=\"{class}\"}} {value}"
+        );
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    assert_eq!(text.matches("# TYPE tollgate_http_downstream_rq_xx counter").count(), 1);
+}
+
+#[test]
+fn filtered() {
+    let (stats, workers) = workers(1);
+    let _http = workers[0].http("p");
+    let filter = Regex::new("rq_to.al$").unwrap();
+    assert_eq!(stats.envoy_text(Some(&filter)), "http.p.downstream_rq_total: 0\nhttp.p.rq_total: 0\n");
+    let histograms = Regex::new("rq_time$").unwrap();
+    assert_eq!(stats.envoy_text(Some(&histograms)), "http.p.downstream_rq_time: No recorded values\n");
+}
+
+/// A new snapshot goes on counting where the old one stopped; what nothing names any more is forgotten.
+#[test]
+fn live_as_long_as_their_configuration() {
+    let (stats, workers) = workers(1);
+    let old = workers[0].http("p");
+    old.increment(HttpMetric::RqTotal);
+    let new = workers[0].http("p");
+    drop(old);
+    new.increment(HttpMetric::RqTotal);
+    assert!(stats.envoy_text(None).contains("http.p.rq_total: 2\n"));
+    drop(new);
+    assert_eq!(stats.envoy_text(None), "");
+    assert!(stats.registry().is_empty());
+}
+
+#[test]
+fn routes_are_shown_when_used() {
+    let (stats, workers) = workers(1);
+    let route = workers[0].route("host", "first");
+    assert_eq!(stats.envoy_text(None), "");
+    route.increment(RouteMetric::UpstreamRqTotal);
+    assert!(stats.envoy_text(None).contains("vhost.host.route.first.upstream_rq_total: 1\n"));
+}
+
+/// Names come from configuration files and may hold anything.
+#[test]
+fn labels_are_escaped() {
+    let (stats, workers) = workers(1);
+    let _cluster = workers[0].cluster("a\"\\\n");
+    assert!(stats.prometheus_text().contains(r#"{cluster_name="a\"\\\n"}"#));
+}
