@@ -51,6 +51,21 @@ impl LocalReply {
         Self::new(rejection.status, rejection.body, rejection.details, flags)
     }
 
+    /// An upgrade that is not allowed.
+    pub(crate) fn upgrade_failed() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "", "upgrade_failed", ResponseFlags::default())
+    }
+
+    /// A path that the connection manager does not let pass.
+    pub(crate) fn rejected_path(details: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "", details, ResponseFlags::default())
+    }
+
+    /// Header names that the connection manager does not let pass.
+    pub(crate) fn rejected_headers(details: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "", details, ResponseFlags::default())
+    }
+
     /// No route applies.
     pub(crate) fn route_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "", "route_not_found", ResponseFlags::NO_ROUTE_FOUND)

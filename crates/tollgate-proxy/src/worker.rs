@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    net::{IpAddr, Ipv4Addr, UdpSocket},
     rc::Rc,
     sync::Arc,
 };
@@ -22,6 +23,8 @@ pub(crate) struct Worker {
     snapshot: RefCell<Arc<Snapshot>>,
     clusters: RefCell<Rc<ClusterManager>>,
     connections: Cell<u64>,
+    /// The machine's own address, for `x-forwarded-for` (N-2).
+    pub(crate) own_address: IpAddr,
     /// The `date` header.
     pub(crate) date: DateCache,
     /// Whether the worker is about to stop.
@@ -42,6 +45,7 @@ impl Worker {
             snapshot: RefCell::new(snapshot),
             clusters: RefCell::new(ClusterManager::new(shared)),
             connections: Cell::new(0),
+            own_address: own_address(),
             date: DateCache::default(),
             drain: Drain::default(),
         })
@@ -63,4 +67,14 @@ impl Worker {
         self.connections.set(count + 1);
         count * self.workers as u64 + self.index as u64
     }
+}
+
+/// The address this machine uses towards others; the loopback address if it is alone. Nothing is sent to find out:
+/// connecting a UDP socket only chooses a route (to an address reserved for documentation, RFC 5737).
+fn own_address() -> IpAddr {
+    let chosen = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+        socket.local_addr()
+    });
+    chosen.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
 }

@@ -1,25 +1,42 @@
 //! What the router does with a request: forward it, redirect it, answer it.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use extproc::ResponseHeaders;
 use extproc_client::{Call, GrpcStatus};
+use http::HeaderName;
 use tollgate_model::{
     processor::GrpcService,
     route::{Action, HostRewrite, RouteAction},
 };
 
-use super::host::Core;
+use super::host::{Core, SelectedRoute};
 use crate::{
+    connection_manager::{finish_response, prepare_request, router_request, router_response},
     local_reply::LocalReply,
     stream_info::{ResponseFlags, UpstreamInfo},
     upstream::{UpstreamFailure, UpstreamRequest},
 };
 
+const X_ENVOY_ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
+const X_ENVOY_ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
 impl Core {
     /// What happens on arrival of a request, before any filter sees it.
     pub(super) fn prepare(&mut self) -> Result<(), LocalReply> {
-        self.refresh_route();
+        let connection = self.info.connection.clone();
+        let http = &connection.filter_chain().http;
+        let own_address = self.worker.own_address;
+        let mut found = None;
+        let prepared =
+            prepare_request(&mut self.messages.request, http, &connection, own_address, |request| {
+                found = http.route_config.find(request);
+                found.as_ref().map(|found| &**found.route)
+            });
+        self.route = found.map(|found| SelectedRoute::new(&found));
+        self.note_route();
+        self.upgrade = prepared?;
         Ok(())
     }
 
@@ -53,6 +70,8 @@ impl Core {
         let upstream =
             UpstreamRequest::start(&cluster, now).map_err(|failure| self.upstream_failure_reply(&failure))?;
         self.note_upstream(upstream.info());
+        let connection = self.info.connection.clone();
+        router_request(&mut self.messages.request, &connection.filter_chain().http, action.timeout);
         self.rewrite(action, &upstream);
         Ok(Box::new(upstream))
     }
@@ -73,12 +92,22 @@ impl Core {
             Some(rewrite) => rewrite.rewrite(&self.messages.request),
             None => None,
         };
+        let suppress = self.http().suppress_envoy_headers;
         let request = &mut self.messages.request;
-        if let Some(path) = path {
-            request.path = path;
-        }
         if let Some(host) = host {
-            request.authority = host;
+            let original = std::mem::replace(&mut request.authority, host);
+            if !suppress {
+                request.fields.insert(X_ENVOY_ORIGINAL_HOST, original.clone());
+            }
+            if action.append_x_forwarded_host {
+                request.fields.append(X_FORWARDED_HOST, original);
+            }
+        }
+        if let Some(path) = path {
+            let original = std::mem::replace(&mut request.path, path);
+            if !suppress {
+                request.fields.insert(X_ENVOY_ORIGINAL_PATH, original);
+            }
         }
     }
 
@@ -98,13 +127,21 @@ impl Core {
     }
 
     /// The upstream's response head arrived.
-    pub(super) fn take_response(&mut self, head: ResponseHeaders, _now: Instant) {
+    pub(super) fn take_response(&mut self, mut head: ResponseHeaders, now: Instant) {
         self.info.response_code_details = "via_upstream".into();
+        let sent = self.info.last_downstream_rx.or(self.info.first_upstream_tx).unwrap_or(now);
+        router_response(&mut head, self.http(), now.saturating_duration_since(sent));
         self.messages.response = Some(head);
     }
 
     /// The response head is about to leave for the client.
-    pub(super) fn finish_response(&mut self) {}
+    pub(super) fn finish_response(&mut self) {
+        let connection = self.info.connection.clone();
+        let date = self.worker.date.value(SystemTime::now());
+        if let Some(head) = &mut self.messages.response {
+            finish_response(head, &self.messages.request, &connection.filter_chain().http, date);
+        }
+    }
 
     /// Head and body of a local reply.
     pub(super) fn local_response(&self, reply: LocalReply) -> (ResponseHeaders, bytes::Bytes) {
@@ -150,6 +187,12 @@ impl Core {
         let headers = request.headers_mut();
         headers.insert("te", http::HeaderValue::from_static("trailers"));
         headers.insert("content-type", http::HeaderValue::from_static("application/grpc"));
+        if !service.skip_envoy_headers {
+            headers.insert("x-envoy-internal", http::HeaderValue::from_static("true"));
+            if let Ok(own) = http::HeaderValue::from_str(&self.worker.own_address.to_string()) {
+                headers.insert("x-forwarded-for", own);
+            }
+        }
         request
     }
 }

@@ -13,7 +13,7 @@ use tollgate_model::{
     Snapshot,
     http_connection_manager::HttpConnectionManager,
     processor::FilterOverride,
-    route::{Action, Route, RouteAction, VirtualHost, WeightedCluster},
+    route::{Action, Route, RouteAction, RouteMatchResult, VirtualHost, WeightedCluster},
 };
 
 use crate::{
@@ -41,7 +41,20 @@ pub(super) struct Core {
 #[derive(Debug, Clone)]
 pub(super) struct SelectedRoute {
     pub(super) virtual_host: Arc<VirtualHost>,
+    pub(super) virtual_host_index: usize,
     pub(super) route: Arc<Route>,
+    pub(super) route_index: usize,
+}
+
+impl SelectedRoute {
+    pub(super) fn new(found: &RouteMatchResult<'_>) -> Self {
+        Self {
+            virtual_host: found.virtual_host.clone(),
+            virtual_host_index: found.virtual_host_index,
+            route: found.route.clone(),
+            route_index: found.route_index,
+        }
+    }
 }
 
 impl Core {
@@ -73,10 +86,12 @@ impl Core {
     /// Chooses the route by the request as it is now (K-5).
     pub(super) fn refresh_route(&mut self) {
         let table = &self.info.connection.filter_chain().http.route_config;
-        self.route = table.find(&self.messages.request).map(|found| SelectedRoute {
-            virtual_host: found.virtual_host.clone(),
-            route: found.route.clone(),
-        });
+        self.route = table.find(&self.messages.request).map(|found| SelectedRoute::new(&found));
+        self.note_route();
+    }
+
+    /// Logs and attributes name the route in force.
+    pub(super) fn note_route(&mut self) {
         self.info.route = self.route.as_ref().map(|selected| selected.route.clone());
         self.info.virtual_host = self.route.as_ref().map(|selected| selected.virtual_host.clone());
     }
