@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use proptest::prelude::*;
 
 use super::*;
+use crate::matching::StringMatcher;
 use crate::messages::{
     self, HttpBody, HttpHeaders, HttpTrailers, ProcessingRequest, ProtocolConfiguration, Value,
     processing_request::Request,
@@ -148,4 +149,55 @@ proptest! {
         let wanted = HttpBody { body, end_of_stream, ..Default::default() };
         prop_assert_eq!(decode(&out), expected(&envelope, Request::ResponseBody(wanted)));
     }
+}
+
+/// E-6: filtered are pseudo-headers, fields and trailers, and only in the copy.
+#[test]
+fn forward_rules_apply_to_everything() {
+    let rules = ForwardRules {
+        allowed_headers: None,
+        disallowed_headers: vec![
+            StringMatcher::Exact(":path".to_owned()),
+            StringMatcher::Exact(":status".to_owned()),
+            StringMatcher::Prefix("x-".to_owned(), false),
+        ],
+    };
+    let metadata_context = Metadata::default();
+    let envelope = Envelope {
+        protocol_config: None,
+        attributes: None,
+        metadata_context: &metadata_context,
+        observability_mode: false,
+    };
+    let fields: HeaderMap = [("x-a", "1"), ("b", "2")]
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .into_iter()
+        .collect();
+    let request = RequestHeaders {
+        method: Method::GET,
+        scheme: HeaderValue::from_static("http"),
+        authority: HeaderValue::from_static("h"),
+        path: HeaderValue::from_static("/"),
+        fields: fields.clone(),
+    };
+    let response = ResponseHeaders { status: StatusCode::OK, fields: fields.clone() };
+    let sent = |encode: &dyn Fn(&mut BytesMut)| {
+        let mut out = BytesMut::new();
+        encode(&mut out);
+        let headers = match decode(&out).request {
+            Some(Request::RequestHeaders(headers) | Request::ResponseHeaders(headers)) => headers.headers,
+            Some(Request::ResponseTrailers(trailers)) => trailers.trailers,
+            _ => None,
+        };
+        headers.expect("headers").headers.into_iter().map(|header| header.key).collect::<Vec<_>>()
+    };
+    let head = HeadersRef::Request(&request);
+    let names = sent(&|out| encode_headers(out, Direction::Request, head, true, &rules, &envelope));
+    assert_eq!(names, [":authority", ":method", ":scheme", "b"]);
+    let head = HeadersRef::Response(&response);
+    let names = sent(&|out| encode_headers(out, Direction::Response, head, true, &rules, &envelope));
+    assert_eq!(names, ["b"]);
+    let names = sent(&|out| encode_trailers(out, Direction::Response, &fields, &rules, &envelope));
+    assert_eq!(names, ["b"]);
+    assert_eq!(request.fields, fields);
 }
