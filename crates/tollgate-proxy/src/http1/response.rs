@@ -47,6 +47,10 @@ impl ResponseReader {
         limits: &HeadLimits,
         kind: RequestKind,
     ) -> Result<Option<ResponseHead>, CodecError> {
+        // Empty lines may come before a request (RFC 9112 section 2.2), but not before a response.
+        if matches!(buffer.first(), Some(b'\r' | b'\n')) {
+            return Err(CodecError::Malformed);
+        }
         match self.scan.scan(buffer, limits)? {
             Found::Complete(length) => {
                 let head = buffer.split_to(length).freeze();

@@ -326,9 +326,39 @@ fn broken_responses() {
             "HTTP/1.1 200 OK\r\ncontent-length: abc\r\n\r\nabc",
             "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabc",
             "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 3\r\n\r\nabc",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nabc",
+            "HTTP/1.1 200 OK\r\nx: a\0b\r\ncontent-length: 3\r\n\r\nabc",
+            "HTTP/1.1 200 OK\r\nx : a\r\ncontent-length: 3\r\n\r\nabc",
             "HTTP/1.1 204 No Content\r\ncontent-length: 3\r\n\r\nabc",
+            "HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n",
+            "\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc",
         ] {
             assert_eq!(answered_with(broken).await.unwrap_err(), UpstreamFailure::ProtocolError, "{broken}");
+        }
+    });
+}
+
+/// As Envoy 1.39.3.
+#[test]
+fn odd_responses() {
+    run(async {
+        for (odd, status, body) in [
+            ("HTTP/1.1 600 Odd\r\ncontent-length: 0\r\n\r\n", 600, ""),
+            ("HTTP/1.1 200 OK\ncontent-length: 3\n\nabc", 200, "abc"),
+            ("HTTP/1.1 200 OK\r\nx: a\r\n b\r\ncontent-length: 3\r\n\r\nabc", 200, "abc"),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabcdefg", 200, "abc"),
+            ("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 200, "abc"),
+            ("HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n", 204, ""),
+            ("HTTP/1.1 204 No Content\r\n\r\nabc", 204, ""),
+            ("HTTP/1.1 304 Not Modified\r\ncontent-length: 3\r\n\r\n", 304, ""),
+        ] {
+            let response = answered_with(odd).await.expect(odd);
+            assert_eq!(
+                (response.head.status.as_u16(), response.body.as_ref()),
+                (status, body.as_bytes()),
+                "{odd}"
+            );
         }
     });
 }
