@@ -23,7 +23,6 @@ mod stream;
 mod stream_info;
 mod timer;
 mod transaction;
-#[allow(dead_code, unused_imports, reason = "the transaction drives it")]
 mod upstream;
 mod worker;
 

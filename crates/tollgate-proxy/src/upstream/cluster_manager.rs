@@ -115,11 +115,7 @@ impl WorkerCluster {
         Rc::new(Self { shared: shared.clone(), hosts: RefCell::new(HostSet::new(shared)) })
     }
 
-    /// What was configured.
-    pub(crate) fn cluster(&self) -> &Arc<Cluster> {
-        &self.shared.cluster
-    }
-
+    /// What it has in common with the other workers'.
     pub(super) fn shared(&self) -> &Arc<SharedCluster> {
         &self.shared
     }

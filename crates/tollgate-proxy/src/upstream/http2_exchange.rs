@@ -88,11 +88,6 @@ impl Http2Exchange {
         })
     }
 
-    /// Room on which connection it has.
-    pub(super) fn slot(&self) -> &StreamSlot {
-        &self.slot
-    }
-
     /// Queues a piece of the body.
     pub(super) fn send_data(&mut self, data: Bytes, end_stream: bool) {
         if self.request.stream.is_none() {

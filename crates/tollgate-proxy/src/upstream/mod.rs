@@ -30,7 +30,7 @@ mod tests;
 mod transport;
 mod wait_queue;
 
-pub(crate) use cluster_manager::{ClusterManager, WorkerCluster};
+pub(crate) use cluster_manager::ClusterManager;
 pub(crate) use failure::UpstreamFailure;
 pub(crate) use request::UpstreamRequest;
 pub(crate) use shared::SharedClusters;

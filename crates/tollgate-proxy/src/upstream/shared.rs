@@ -11,7 +11,7 @@ use super::{dns::Resolver, shared_cluster::SharedCluster, targets::for_each_targ
 #[derive(Debug)]
 pub(crate) struct SharedClusters {
     /// Kept so that clusters and services can be told by their place in memory.
-    snapshot: Arc<Snapshot>,
+    _snapshot: Arc<Snapshot>,
     by_name: HashMap<String, Arc<SharedCluster>>,
     /// Processor targets of their own (`google_grpc`), by their place in memory.
     targets: HashMap<usize, Arc<SharedCluster>>,
@@ -31,7 +31,7 @@ impl SharedClusters {
             let new = || SharedCluster::new(cluster, &resolver, control);
             targets.entry(Arc::as_ptr(cluster).addr()).or_insert_with(new);
         });
-        Arc::new(Self { snapshot, by_name, targets })
+        Arc::new(Self { _snapshot: snapshot, by_name, targets })
     }
 
     /// Waits until every name of the snapshot's clusters was looked up once, successfully or not; listeners start
@@ -40,11 +40,6 @@ impl SharedClusters {
         for cluster in self.by_name.values() {
             cluster.initialized().await;
         }
-    }
-
-    /// The configuration they belong to.
-    pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
-        &self.snapshot
     }
 
     pub(super) fn by_name(&self) -> &HashMap<String, Arc<SharedCluster>> {

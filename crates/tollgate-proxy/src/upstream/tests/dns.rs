@@ -147,8 +147,8 @@ fn a_request_without_an_answer_gives_up_at_the_connect_timeout() {
 #[test]
 fn hosts_come_and_go() {
     use crate::upstream::{
-        WorkerCluster,
         address::Address,
+        cluster_manager::WorkerCluster,
         shared_cluster::{SharedCluster, Source},
     };
     run(async {

@@ -29,7 +29,9 @@ use tollgate_model::{
     cluster::{CircuitBreakers, Cluster, Discovery, Endpoint, EndpointAddress, LbPolicy, UpstreamProtocol},
 };
 
-use super::{ClusterManager, SharedClusters, UpstreamFailure, UpstreamRequest, WorkerCluster};
+use super::{
+    ClusterManager, SharedClusters, UpstreamFailure, UpstreamRequest, cluster_manager::WorkerCluster,
+};
 use crate::stream::{BodyEvent, ResponseEvent};
 
 /// Runs a test on a worker's runtime; fails it when it takes too long.
