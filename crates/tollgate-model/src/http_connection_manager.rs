@@ -85,6 +85,56 @@ pub struct HttpConnectionManager {
     pub header_prefix: String,
 }
 
+impl HttpConnectionManager {
+    /// A connection manager with nothing but defaults.
+    #[must_use]
+    pub fn new(
+        stat_prefix: String,
+        route_config: Arc<RouteConfiguration>,
+        http_filters: Vec<Arc<HttpFilter>>,
+    ) -> Self {
+        Self {
+            stat_prefix,
+            codec_type: CodecType::Auto,
+            route_config,
+            http_filters,
+            server_name: "envoy".to_owned(),
+            server_header_transformation: ServerHeaderTransformation::Overwrite,
+            use_remote_address: false,
+            xff_num_trusted_hops: 0,
+            skip_xff_append: false,
+            via: String::new(),
+            generate_request_id: true,
+            preserve_external_request_id: false,
+            always_set_request_id_in_response: false,
+            append_x_forwarded_port: false,
+            max_headers_count: 100,
+            max_request_headers_kb: 60,
+            idle_timeout: Some(Duration::from_secs(3600)),
+            max_connection_duration: None,
+            max_stream_duration: None,
+            max_requests_per_connection: None,
+            headers_with_underscores_action: HeadersWithUnderscoresAction::Allow,
+            stream_idle_timeout: Some(Duration::from_secs(300)),
+            request_timeout: None,
+            request_headers_timeout: None,
+            drain_timeout: Duration::from_secs(5),
+            delayed_close_timeout: Some(Duration::from_secs(1)),
+            normalize_path: false,
+            merge_slashes: false,
+            strip_matching_host_port: false,
+            strip_any_host_port: false,
+            http1: Http1Options::default(),
+            http2: Http2Options::default(),
+            upgrade_types: Vec::new(),
+            proxy_100_continue: false,
+            access_log: Vec::new(),
+            suppress_envoy_headers: false,
+            header_prefix: "x-envoy".to_owned(),
+        }
+    }
+}
+
 /// Which HTTP version clients speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum CodecType {

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A route table.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct RouteConfiguration {
     /// Name, may be empty.
     pub name: String,

@@ -56,14 +56,9 @@ impl LocalReply {
         Self::new(StatusCode::FORBIDDEN, "", "upgrade_failed", ResponseFlags::default())
     }
 
-    /// A path that the connection manager does not let pass.
-    pub(crate) fn rejected_path(details: &'static str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "", details, ResponseFlags::default())
-    }
-
-    /// Header names that the connection manager does not let pass.
-    pub(crate) fn rejected_headers(details: &'static str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "", details, ResponseFlags::default())
+    /// A request that the connection manager does not let pass.
+    pub(crate) fn refused(status: StatusCode, details: &'static str) -> Self {
+        Self::new(status, "", details, ResponseFlags::default())
     }
 
     /// No route applies.
@@ -76,9 +71,9 @@ impl LocalReply {
         Self::new(status, "", "cluster_not_found", ResponseFlags::NO_CLUSTER_FOUND)
     }
 
-    /// A route that forwards nothing was reached without an answer of a filter.
+    /// A route that forwards nothing was reached without an answer of a filter; Envoy then misses a cluster.
     pub(crate) fn non_forwarding() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "", "route_not_found", ResponseFlags::NO_ROUTE_FOUND)
+        Self::cluster_not_found(StatusCode::SERVICE_UNAVAILABLE)
     }
 
     /// The route answers itself.

@@ -75,6 +75,8 @@ pub(crate) struct StreamInfo {
     pub(crate) connection: Rc<ConnectionInfo>,
     /// Version the client speaks.
     pub(crate) protocol: Protocol,
+    /// The client as far as it can be trusted; port 0 if a proxy named it. `None` on Unix sockets.
+    pub(crate) remote_address: Option<SocketAddr>,
     /// When the request head was complete (wall clock).
     pub(crate) start_time: SystemTime,
     /// The same moment on the monotonic clock.
@@ -117,6 +119,7 @@ impl StreamInfo {
     /// A request whose head has just arrived.
     pub(crate) fn new(connection: Rc<ConnectionInfo>, protocol: Protocol, now: Instant) -> Self {
         Self {
+            remote_address: connection.remote_address,
             connection,
             protocol,
             start_time: SystemTime::now(),

@@ -6,16 +6,19 @@ use http::HeaderValue;
 use super::{PathMatch, PathRewrite, RedirectAction, RedirectPath, host_without_port, split_path};
 
 impl RedirectAction {
-    /// Rewrites the path of the request as the redirect does, which logs show too. Only a prefix does that.
-    pub fn rewrite_request(&self, route_match: &PathMatch, request: &mut RequestHeaders) {
-        if let Some(RedirectPath::Prefix(prefix)) = &self.path
-            && let Some(path) = PathRewrite::Prefix(prefix.clone()).rewrite(route_match, &request.path)
-        {
-            request.path = path;
+    /// The path that the request gets before the redirect is made of it, and that logs show. Only a prefix rewrite
+    /// changes it.
+    #[must_use]
+    pub fn rewritten_path(&self, route_match: &PathMatch, request: &RequestHeaders) -> Option<HeaderValue> {
+        match &self.path {
+            Some(RedirectPath::Prefix(prefix)) => {
+                PathRewrite::Prefix(prefix.clone()).rewrite(route_match, &request.path)
+            }
+            Some(RedirectPath::Path(_)) | None => None,
         }
     }
 
-    /// The `location` of the response. The request is as [`rewrite_request`](Self::rewrite_request) left it;
+    /// The `location` of the response. The request has its [rewritten path](Self::rewritten_path);
     /// `forwarded_proto` is its `x-forwarded-proto`.
     #[must_use]
     pub fn location(&self, request: &RequestHeaders, forwarded_proto: &[u8]) -> Option<HeaderValue> {

@@ -2,11 +2,27 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{CONNECTION, TE, TRANSFER_ENCODING, UPGRADE},
+    header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE},
 };
+
+use super::fields::remove_all;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// A request whose `connection` has this many tokens is refused.
+const TOO_MANY_TOKENS: usize = 10;
+/// A request with a `te` of this many bytes, named by `connection`, is refused.
+const TOO_LONG_TE: usize = 256;
+
+/// Why `connection` is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ConnectionProblem {
+    /// It names a field whose loss would hide where the request comes from, or too many fields.
+    Rejected,
+    /// It names `host`.
+    NamesHost,
+}
 
 /// The comma-separated tokens of all `connection` fields.
 pub(super) fn connection_tokens(fields: &HeaderMap) -> impl Iterator<Item = &str> {
@@ -19,16 +35,50 @@ pub(super) fn connection_tokens(fields: &HeaderMap) -> impl Iterator<Item = &str
         .filter(|token| !token.is_empty())
 }
 
-/// Removes what concerns the client's connection from a request, and what `connection` names. An upgrade that is
-/// allowed keeps the two fields that ask for it.
-pub(super) fn strip_request(fields: &mut HeaderMap, upgrade: bool) {
-    if fields.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = connection_tokens(fields)
-            .filter(|token| !is_structural(token))
-            .filter_map(|token| HeaderName::try_from(token).ok())
-            .collect();
-        remove_all(fields, &named);
+/// Removes what the client's `connection` names. Not done for upgrades, which pass `connection` on.
+pub(super) fn remove_nominated(fields: &mut HeaderMap) -> Result<(), ConnectionProblem> {
+    if !fields.contains_key(CONNECTION) {
+        return Ok(());
     }
+    if connection_tokens(fields).count() >= TOO_MANY_TOKENS {
+        return Err(ConnectionProblem::Rejected);
+    }
+    let mut named = Vec::new();
+    for token in connection_tokens(fields).filter(|token| !is_option(token)) {
+        if is_protected(token) {
+            return Err(ConnectionProblem::Rejected);
+        }
+        // A token that cannot be a name names nothing.
+        let Ok(name) = HeaderName::try_from(token) else { continue };
+        if name == HOST {
+            return Err(ConnectionProblem::NamesHost);
+        }
+        if name == TE {
+            // What remains of `te` may pass whether it is named or not.
+            if fields.get(TE).is_some_and(|value| value.len() >= TOO_LONG_TE) {
+                return Err(ConnectionProblem::Rejected);
+            }
+            continue;
+        }
+        named.push(name);
+    }
+    remove_all(fields, &named);
+    Ok(())
+}
+
+/// Tokens that are options of the connection and name no field.
+fn is_option(token: &str) -> bool {
+    ["close", "keep-alive", "upgrade"].iter().any(|option| token.eq_ignore_ascii_case(option))
+}
+
+/// Fields that `connection` must not name: removing them would hide the origin of a request.
+fn is_protected(token: &str) -> bool {
+    let names = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+    token.starts_with(':') || names.iter().any(|name| token.eq_ignore_ascii_case(name))
+}
+
+/// Removes what concerns the client's connection from a request. An upgrade keeps the fields that ask for it.
+pub(super) fn strip_request(fields: &mut HeaderMap, upgrade: bool) {
     keep_te_trailers(fields);
     strip(fields, upgrade);
 }
@@ -39,10 +89,8 @@ pub(super) fn strip_response(fields: &mut HeaderMap, upgrade: bool) {
 }
 
 fn strip(fields: &mut HeaderMap, upgrade: bool) {
-    if !upgrade {
-        remove_all(fields, &[CONNECTION, UPGRADE]);
-    }
-    remove_all(fields, &[KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING]);
+    let first = if upgrade { 2 } else { 0 };
+    remove_all(fields, &[CONNECTION, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING][first..]);
 }
 
 /// Of `te` only `trailers` may pass a proxy.
@@ -50,95 +98,12 @@ fn keep_te_trailers(fields: &mut HeaderMap) {
     let Some(value) = fields.get(TE) else {
         return;
     };
-    let trailers = value.to_str().is_ok_and(|text| {
-        text.split(',').any(|part| {
-            part.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("trailers"))
-        })
-    });
+    let trailers = value
+        .to_str()
+        .is_ok_and(|text| text.split(',').any(|part| part.trim().eq_ignore_ascii_case("trailers")));
     if trailers {
         fields.insert(TE, HeaderValue::from_static("trailers"));
     } else {
-        fields.remove(TE);
-    }
-}
-
-/// Tokens of `connection` that name no field to remove.
-fn is_structural(token: &str) -> bool {
-    ["close", "keep-alive", "upgrade", "te", "http2-settings"]
-        .iter()
-        .any(|known| token.eq_ignore_ascii_case(known))
-}
-
-/// Removes fields. `HeaderMap` fills a hole with its last entry, so the order of the others, which processors see
-/// (E-2), is restored by building the map again if something was really removed.
-pub(super) fn remove_all(fields: &mut HeaderMap, names: &[HeaderName]) {
-    if !names.iter().any(|name| fields.contains_key(name)) {
-        return;
-    }
-    let mut kept = HeaderMap::with_capacity(fields.keys_len());
-    let mut last = None;
-    for (name, value) in fields.drain() {
-        // A repeated name comes without it.
-        if name.is_some() {
-            last = name;
-        }
-        if let Some(name) = &last
-            && !names.contains(name)
-        {
-            kept.append(name.clone(), value);
-        }
-    }
-    *fields = kept;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn map(entries: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut map = HeaderMap::new();
-        for (name, value) in entries {
-            map.append(*name, HeaderValue::from_static(value));
-        }
-        map
-    }
-
-    fn names(map: &HeaderMap) -> Vec<&str> {
-        map.keys().map(HeaderName::as_str).collect()
-    }
-
-    /// As Envoy 1.39.3 forwards it.
-    #[test]
-    fn request() {
-        let mut fields = map(&[
-            ("connection", "keep-alive, x-hop, TE"),
-            ("a", "1"),
-            ("x-hop", "1"),
-            ("keep-alive", "5"),
-            ("proxy-connection", "x"),
-            ("te", "gzip, trailers"),
-            ("upgrade", "foo"),
-            ("b", "2"),
-            ("a", "3"),
-        ]);
-        strip_request(&mut fields, false);
-        assert_eq!(names(&fields), ["a", "te", "b"]);
-        assert_eq!(fields.get_all("a").iter().count(), 2);
-        assert_eq!(fields["te"], "trailers");
-    }
-
-    #[test]
-    fn upgrades_keep_what_asks_for_them() {
-        let mut fields = map(&[("connection", "Upgrade"), ("upgrade", "websocket")]);
-        strip_request(&mut fields, true);
-        assert_eq!(names(&fields), ["connection", "upgrade"]);
-    }
-
-    /// Envoy leaves what `connection` names in a response.
-    #[test]
-    fn response() {
-        let mut fields = map(&[("connection", "x-hop"), ("x-hop", "1"), ("transfer-encoding", "chunked")]);
-        strip_response(&mut fields, false);
-        assert_eq!(names(&fields), ["x-hop"]);
+        remove_all(fields, &[TE]);
     }
 }

@@ -1,21 +1,28 @@
-//! What the HTTP connection manager and the router do to headers by default, as Envoy does it.
+//! What the HTTP connection manager and the router do to headers, as Envoy does it.
 //!
 //! | when | what | seen by filters |
 //! |---|---|---|
-//! | [`prepare_request`]: on arrival | hop-by-hop fields go, `x-forwarded-*`, `x-request-id`, `via` come | yes (E-3) |
-//! | [`router_request`]: behind the chain | `x-envoy-expected-rq-timeout-ms` | no |
+//! | [`prepare_request`]: on arrival | hop-by-hop fields and control headers go, `x-forwarded-*`, `via`, `x-request-id` come | yes (E-3) |
+//! | [`router_request`]: behind the chain | control headers go, `x-envoy-expected-rq-timeout-ms` comes | no |
+//! | [`replace_host`], [`replace_path`]: after it | `x-envoy-original-host`, `x-forwarded-host`, `x-envoy-original-path` | no |
 //! | [`router_response`]: when the upstream's head arrives | `x-envoy-upstream-service-time` | yes (E-3) |
-//! | [`finish_response`]: on the way to the client | hop-by-hop fields go, `server`, `date`, `via` come | no |
+//! | [`finish_response`]: on the way to the client | hop-by-hop fields go, `date`, `server`, `via` come | no |
 
+mod envoy_headers;
+mod fields;
 mod forwarded;
 mod hop_by_hop;
 mod path;
 mod request;
 mod request_id;
 mod response;
+mod router;
+#[cfg(test)]
+mod testing;
 mod upgrade;
 
 pub(crate) use self::{
-    request::{prepare_request, router_request},
+    request::prepare_request,
     response::{finish_response, router_response},
+    router::{replace_host, replace_path, router_request},
 };

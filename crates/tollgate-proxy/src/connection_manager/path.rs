@@ -1,51 +1,99 @@
 //! Paths and authorities made uniform, where the configuration asks for it.
 
-/// Removes dot segments, decodes unreserved characters and turns backslashes into slashes (RFC 3986, 6.2.2). The query
-/// stays as it is. `None` if the path cannot be normalized.
+#[cfg(test)]
+mod tests;
+
+/// Removes dot segments, decodes unreserved characters, encodes what a path cannot hold and turns backslashes into
+/// slashes (RFC 3986, 6.2.2). The query stays as it is. `None` if the path cannot be normalized: it has a NUL, or does
+/// not begin with a slash.
 pub(super) fn normalize(path: &str) -> Option<String> {
-    let (path, query) = match path.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (path, None),
-    };
-    let decoded = decode_unreserved(path)?;
-    let mut segments: Vec<&str> = Vec::new();
-    let mut rest = decoded.strip_prefix('/')?.split('/').peekable();
-    while let Some(segment) = rest.next() {
-        let last = rest.peek().is_none();
-        match segment {
-            "." => {}
-            ".." => {
-                segments.pop();
-            }
-            segment => {
-                segments.push(segment);
+    let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+    let mut normalized = String::with_capacity(path.len() + query.len());
+    let mut segments = path.strip_prefix(['/', '\\'])?.split(['/', '\\']).peekable();
+    while let Some(segment) = segments.next() {
+        match dots(segment) {
+            Some(Dots::Same) => {}
+            Some(Dots::Parent) => normalized.truncate(normalized.rfind('/').unwrap_or(0)),
+            None => {
+                normalized.push('/');
+                push_segment(segment, &mut normalized)?;
                 continue;
             }
         }
-        if last {
-            // A dot segment at the end leaves a slash.
-            segments.push("");
+        if segments.peek().is_none() {
+            // A dot segment at the end leaves its slash.
+            normalized.push('/');
         }
     }
-    let mut normalized = format!("/{}", segments.join("/"));
-    if let Some(query) = query {
-        normalized.push('?');
-        normalized.push_str(query);
-    }
+    normalized.push_str(query);
     Some(normalized)
 }
 
-/// Replaces runs of slashes in the path by one.
-pub(super) fn merge_slashes(path: &str) -> String {
-    let end = path.find('?').unwrap_or(path.len());
-    let mut merged = String::with_capacity(path.len());
-    for character in path[..end].chars() {
-        if character != '/' || !merged.ends_with('/') {
-            merged.push(character);
-        }
+enum Dots {
+    Same,
+    Parent,
+}
+
+/// Whether a segment is `.` or `..`. The dots may be encoded; literal ones may be followed by parameters (`..;a`).
+fn dots(segment: &str) -> Option<Dots> {
+    match segment.split(';').next()? {
+        "." => return Some(Dots::Same),
+        ".." => return Some(Dots::Parent),
+        _ => {}
     }
-    merged.push_str(&path[end..]);
-    merged
+    let mut rest = segment;
+    let mut count = 0;
+    while !rest.is_empty() {
+        rest = rest
+            .strip_prefix('.')
+            .or_else(|| rest.strip_prefix("%2e"))
+            .or_else(|| rest.strip_prefix("%2E"))?;
+        count += 1;
+    }
+    match count {
+        1 => Some(Dots::Same),
+        2 => Some(Dots::Parent),
+        _ => None,
+    }
+}
+
+/// Appends a segment; `None` if it has an encoded NUL. A percent sign without two digits stays.
+fn push_segment(segment: &str, normalized: &mut String) -> Option<()> {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut rest = segment;
+    while let Some(first) = rest.chars().next() {
+        let (piece, after) = rest.split_at(first.len_utf8());
+        let escaped =
+            after.get(..2).filter(|_| first == '%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match (first, escaped) {
+            (_, Some(0)) => return None,
+            (_, Some(byte)) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                normalized.push(char::from(byte));
+                rest = &after[2..];
+                continue;
+            }
+            ('"' | '<' | '>' | '^' | '`' | '{' | '|' | '}', _) => {
+                let byte = piece.as_bytes()[0];
+                normalized.push('%');
+                normalized.push(char::from(HEX[usize::from(byte >> 4)]));
+                normalized.push(char::from(HEX[usize::from(byte & 15)]));
+            }
+            _ => normalized.push_str(piece),
+        }
+        rest = after;
+    }
+    Some(())
+}
+
+/// Replaces runs of slashes in the path by one. A path of slashes only becomes `//`, as in Envoy.
+pub(super) fn merge_slashes(path: &str) -> String {
+    let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+    if !path.contains("//") {
+        return [path, query].concat();
+    }
+    let segments: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let end = if path.ends_with('/') { "/" } else { "" };
+    format!("/{}{end}{query}", segments.join("/"))
 }
 
 /// Splits the port off an authority.
@@ -55,67 +103,4 @@ pub(super) fn split_port(authority: &str) -> Option<(&str, u16)> {
         return None;
     }
     Some((host, port.parse().ok()?))
-}
-
-fn decode_unreserved(path: &str) -> Option<String> {
-    let mut decoded = String::with_capacity(path.len());
-    let mut rest = path.char_indices();
-    while let Some((index, character)) = rest.next() {
-        match character {
-            '\\' => decoded.push('/'),
-            '%' => {
-                let digits = path.get(index + 1..index + 3)?;
-                let byte = u8::from_str_radix(digits, 16).ok()?;
-                if byte == 0 {
-                    return None;
-                }
-                if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                    decoded.push(char::from(byte));
-                } else {
-                    decoded.push('%');
-                    decoded.push_str(digits);
-                }
-                rest.next();
-                rest.next();
-            }
-            character => decoded.push(character),
-        }
-    }
-    Some(decoded)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn normalizes() {
-        for (path, normal) in [
-            ("/a/./b/../c", Some("/a/c")),
-            ("/a/..", Some("/")),
-            ("/../../a", Some("/a")),
-            ("/a/%2e%2E/b?x=../y", Some("/b?x=../y")),
-            ("/a\\b", Some("/a/b")),
-            ("/%61%2f", Some("/a%2f")),
-            ("/a/", Some("/a/")),
-            ("/%0", None),
-            ("/%00", None),
-            ("*", None),
-        ] {
-            assert_eq!(normalize(path).as_deref(), normal, "{path}");
-        }
-    }
-
-    #[test]
-    fn merges() {
-        assert_eq!(merge_slashes("//a///b/?x=//y"), "/a/b/?x=//y");
-    }
-
-    #[test]
-    fn ports() {
-        assert_eq!(split_port("a:80"), Some(("a", 80)));
-        assert_eq!(split_port("[::1]:80"), Some(("[::1]", 80)));
-        assert_eq!(split_port("[::1]"), None);
-        assert_eq!(split_port("a"), None);
-    }
 }

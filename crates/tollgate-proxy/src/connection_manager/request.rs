@@ -1,17 +1,22 @@
-//! Requests: on arrival, and on their way to the upstream.
+//! Requests on arrival.
 
-use std::{net::IpAddr, time::Duration};
+#[cfg(test)]
+mod tests;
 
-use extproc::RequestHeaders;
-use http::{HeaderName, HeaderValue, header::VIA};
+use std::net::{IpAddr, SocketAddr};
+
+use extproc::{RequestHeaders, mutation::Side};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header::VIA};
 use tollgate_model::{
     http_connection_manager::{HeadersWithUnderscoresAction, HttpConnectionManager},
     route::Route,
 };
 
 use super::{
-    forwarded::set_forwarded,
-    hop_by_hop::{remove_all, strip_request},
+    envoy_headers::EnvoyHeaders,
+    fields::{append_to_list, join_single_entries, remove_all},
+    forwarded::{scheme, set_external_address, set_forwarded},
+    hop_by_hop::{ConnectionProblem, remove_nominated, strip_request},
     path,
     request_id::new_request_id,
     upgrade,
@@ -19,38 +24,18 @@ use super::{
 use crate::{local_reply::LocalReply, stream_info::ConnectionInfo};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
-/// Fields that tell the proxy what to do; a client may not send them.
-const INTERNAL: [HeaderName; 17] = [
-    HeaderName::from_static("x-envoy-internal"),
-    HeaderName::from_static("x-envoy-retry-on"),
-    HeaderName::from_static("x-envoy-retry-grpc-on"),
-    HeaderName::from_static("x-envoy-max-retries"),
-    HeaderName::from_static("x-envoy-retriable-status-codes"),
-    HeaderName::from_static("x-envoy-retriable-header-names"),
-    HeaderName::from_static("x-envoy-upstream-alt-stat-name"),
-    HeaderName::from_static("x-envoy-upstream-rq-timeout-ms"),
-    HeaderName::from_static("x-envoy-upstream-rq-per-try-timeout-ms"),
-    HeaderName::from_static("x-envoy-upstream-rq-timeout-alt-response"),
-    HeaderName::from_static("x-envoy-upstream-stream-duration-ms"),
-    HeaderName::from_static("x-envoy-expected-rq-timeout-ms"),
-    HeaderName::from_static("x-envoy-force-trace"),
-    HeaderName::from_static("x-envoy-ip-tags"),
-    HeaderName::from_static("x-envoy-original-url"),
-    HeaderName::from_static("x-envoy-hedge-on-per-try-timeout"),
-    HeaderName::from_static("x-envoy-is-timeout-retry"),
-];
+/// What [`prepare_request`] found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Prepared {
+    /// The request is an upgrade that is allowed.
+    pub(crate) upgrade: bool,
+    /// The client as far as it can be trusted; port 0 if a proxy named it. `None` on Unix sockets.
+    pub(crate) remote_address: Option<SocketAddr>,
+}
 
-/// Fields that a client at the edge may not send either.
-const EDGE: [HeaderName; 5] = [
-    HeaderName::from_static("x-envoy-decorator-operation"),
-    HeaderName::from_static("x-envoy-downstream-service-cluster"),
-    HeaderName::from_static("x-envoy-downstream-service-node"),
-    HeaderName::from_static("x-envoy-original-path"),
-    HeaderName::from_static("x-envoy-original-host"),
-];
-
-/// Makes a request as it arrived one that filters may see. Gives whether it is an upgrade that is allowed.
+/// Makes a request as it arrived one that filters may see: everything it changes is seen by processors (E-3).
 ///
 /// The route is chosen by `route` in the middle: behind what changes path and authority, before what it decides about.
 ///
@@ -62,69 +47,97 @@ pub(crate) fn prepare_request<'r>(
     connection: &ConnectionInfo,
     own_address: IpAddr,
     route: impl FnOnce(&RequestHeaders) -> Option<&'r Route>,
-) -> Result<bool, LocalReply> {
-    make_uniform(request, http, connection)?;
+) -> Result<Prepared, Box<LocalReply>> {
+    let names = EnvoyHeaders::of(&http.header_prefix);
     act_on_underscores(request, http)?;
+    join_single_entries(&mut request.fields, Side::Request, &http.header_prefix);
     let upgrade = upgrade::upgrade_type(request);
+    if upgrade.is_none() {
+        remove_nominated(&mut request.fields).map_err(|problem| match problem {
+            ConnectionProblem::Rejected => LocalReply::bad_request("http1.connection_header_rejected"),
+            ConnectionProblem::NamesHost => {
+                LocalReply::refused(StatusCode::BAD_REQUEST, "missing_host_header")
+            }
+        })?;
+    }
+    check_path(request)?;
+    make_uniform(request, http, connection)?;
+
     let fields = &mut request.fields;
-    remove_all(fields, &INTERNAL);
-    if http.use_remote_address {
-        remove_all(fields, &EDGE);
-        if !http.preserve_external_request_id && http.xff_num_trusted_hops == 0 {
-            remove_all(fields, &[X_REQUEST_ID]);
-        }
-    }
     strip_request(fields, upgrade.is_some());
-    set_forwarded(fields, http, connection, own_address);
+    remove_all(fields, &names.control);
+    // Client certificates are ours to tell about.
+    remove_all(fields, &[X_FORWARDED_CLIENT_CERT]);
+    let is_edge = http.use_remote_address;
+    if is_edge {
+        remove_all(fields, &names.edge);
+    }
+    let remote_address = set_forwarded(fields, http, connection, own_address);
     if !http.via.is_empty() {
-        append_via(fields, &http.via);
+        append_to_list(fields, &VIA, ", ", http.via.as_bytes());
     }
-    if http.generate_request_id && !fields.contains_key(&X_REQUEST_ID) {
-        fields.insert(X_REQUEST_ID, new_request_id());
+    if is_edge {
+        set_external_address(fields, &names, remote_address);
     }
+    if http.generate_request_id {
+        set_request_id(fields, is_edge && !http.preserve_external_request_id);
+    }
+    request.scheme = if request.scheme.is_empty() {
+        scheme(&request.fields, connection)
+    } else {
+        lower_case(&request.scheme)
+    };
     let route = route(request);
     match upgrade {
-        Some(upgrade) if !upgrade::is_allowed(&upgrade, http, route) => Err(LocalReply::upgrade_failed()),
-        upgrade => Ok(upgrade.is_some()),
+        Some(upgrade) if !upgrade::is_allowed(&upgrade, http, route) => {
+            Err(Box::new(LocalReply::upgrade_failed()))
+        }
+        upgrade => Ok(Prepared { upgrade: upgrade.is_some(), remote_address }),
     }
 }
 
-/// What the router adds to a request for the upstream.
-pub(crate) fn router_request(
-    request: &mut RequestHeaders,
-    http: &HttpConnectionManager,
-    timeout: Option<Duration>,
-) {
-    if http.suppress_envoy_headers {
-        return;
-    }
-    if let Some(timeout) = timeout {
-        let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        request.fields.insert(
-            HeaderName::from_static("x-envoy-expected-rq-timeout-ms"),
-            HeaderValue::from(milliseconds),
-        );
+/// Gives the request an id unless it has one that may stay.
+fn set_request_id(fields: &mut http::HeaderMap, renew: bool) {
+    if renew || fields.get(&X_REQUEST_ID).is_none_or(HeaderValue::is_empty) {
+        fields.insert(X_REQUEST_ID, new_request_id());
     }
 }
 
-pub(super) fn append_via(fields: &mut http::HeaderMap, via: &str) {
-    let value = match fields.get(VIA).and_then(|value| value.to_str().ok()) {
-        Some(list) => HeaderValue::from_str(&format!("{list}, {via}")),
-        None => HeaderValue::from_str(via),
-    };
-    if let Ok(value) = value {
-        fields.insert(VIA, value);
+fn lower_case(value: &HeaderValue) -> HeaderValue {
+    if !value.as_bytes().iter().any(u8::is_ascii_uppercase) {
+        return value.clone();
     }
+    HeaderValue::from_bytes(&value.as_bytes().to_ascii_lowercase()).unwrap_or_else(|_| value.clone())
+}
+
+/// Refuses targets that are no path (`*`), and fragments, which are not for servers.
+fn check_path(request: &RequestHeaders) -> Result<(), Box<LocalReply>> {
+    if request.method == Method::CONNECT {
+        return Ok(());
+    }
+    let path = request.path.as_bytes();
+    if path.first() != Some(&b'/') {
+        return Err(refused(StatusCode::NOT_FOUND, "absolute_path_rejected"));
+    }
+    if path.contains(&b'#') {
+        return Err(path_not_normal());
+    }
+    Ok(())
+}
+
+fn refused(status: StatusCode, details: &'static str) -> Box<LocalReply> {
+    Box::new(LocalReply::refused(status, details))
+}
+
+fn path_not_normal() -> Box<LocalReply> {
+    refused(StatusCode::BAD_REQUEST, "path_normalization_failed")
 }
 
 fn make_uniform(
     request: &mut RequestHeaders,
     http: &HttpConnectionManager,
     connection: &ConnectionInfo,
-) -> Result<(), LocalReply> {
-    if request.path.as_bytes().contains(&b'#') {
-        return Err(LocalReply::rejected_path("path_with_fragment"));
-    }
+) -> Result<(), Box<LocalReply>> {
     if http.strip_any_host_port || http.strip_matching_host_port {
         let own_port = connection.local_address.map(|address| address.port());
         let stripped = request.authority.to_str().ok().and_then(path::split_port).and_then(|(host, port)| {
@@ -135,14 +148,12 @@ fn make_uniform(
             request.authority = host;
         }
     }
-    if request.path.as_bytes().first() != Some(&b'/') {
-        // `*` and the like.
+    if request.method == Method::CONNECT {
         return Ok(());
     }
     if http.normalize_path {
-        let failed = || LocalReply::rejected_path("path_normalization_failed");
-        let normal = request.path.to_str().ok().and_then(path::normalize).ok_or_else(failed)?;
-        request.path = HeaderValue::from_str(&normal).map_err(|_| failed())?;
+        let normal = request.path.to_str().ok().and_then(path::normalize).ok_or_else(path_not_normal)?;
+        request.path = HeaderValue::from_str(&normal).map_err(|_| path_not_normal())?;
     }
     if http.merge_slashes
         && let Some(merged) = request.path.to_str().ok().map(path::merge_slashes)
@@ -153,7 +164,10 @@ fn make_uniform(
     Ok(())
 }
 
-fn act_on_underscores(request: &mut RequestHeaders, http: &HttpConnectionManager) -> Result<(), LocalReply> {
+fn act_on_underscores(
+    request: &mut RequestHeaders,
+    http: &HttpConnectionManager,
+) -> Result<(), Box<LocalReply>> {
     if http.headers_with_underscores_action == HeadersWithUnderscoresAction::Allow {
         return Ok(());
     }
@@ -163,7 +177,7 @@ fn act_on_underscores(request: &mut RequestHeaders, http: &HttpConnectionManager
         return Ok(());
     }
     if http.headers_with_underscores_action == HeadersWithUnderscoresAction::RejectRequest {
-        return Err(LocalReply::rejected_headers("unexpected_underscore"));
+        return Err(Box::new(LocalReply::bad_request("http1.unexpected_underscore")));
     }
     remove_all(&mut request.fields, &names);
     Ok(())

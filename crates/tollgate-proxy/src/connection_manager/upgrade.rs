@@ -1,19 +1,37 @@
 //! Upgrades such as WebSocket (L-14).
 
 use extproc::{RequestHeaders, ResponseHeaders};
-use http::{StatusCode, header::UPGRADE};
+use http::{
+    HeaderMap, HeaderName, StatusCode,
+    header::{CONNECTION, UPGRADE},
+};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
     route::{Action, Route},
 };
 
-use super::hop_by_hop::connection_tokens;
+use super::{fields::remove_all, hop_by_hop::connection_tokens};
 
-/// The upgrade a request asks for, lower case. `None` if it asks for none.
-pub(super) fn upgrade_type(request: &RequestHeaders) -> Option<String> {
-    let value = request.fields.get(UPGRADE)?.to_str().ok()?;
-    let asked = connection_tokens(&request.fields).any(|token| token.eq_ignore_ascii_case("upgrade"));
-    asked.then(|| value.to_ascii_lowercase())
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// The upgrade a request asks for, as written. `None` if it asks for none.
+///
+/// An offer of HTTP/2 (`h2c`) is none: it is removed, and the request served as it is.
+pub(super) fn upgrade_type(request: &mut RequestHeaders) -> Option<String> {
+    if !asks_for_upgrade(&request.fields) {
+        return None;
+    }
+    let upgrade = request.fields.get(UPGRADE)?.to_str().ok()?;
+    if upgrade.eq_ignore_ascii_case("h2c") {
+        remove_all(&mut request.fields, &[UPGRADE, HTTP2_SETTINGS]);
+        return None;
+    }
+    Some(upgrade.to_owned())
+}
+
+fn asks_for_upgrade(fields: &HeaderMap) -> bool {
+    fields.contains_key(UPGRADE)
+        && connection_tokens(fields).any(|token| token.eq_ignore_ascii_case("upgrade"))
 }
 
 /// Whether the upgrade is allowed: by the route if it says something about it, else by the connection manager.
@@ -29,7 +47,9 @@ pub(super) fn is_allowed(upgrade: &str, http: &HttpConnectionManager, route: Opt
     by_route.unwrap_or_else(|| http.upgrade_types.iter().any(|known| known.eq_ignore_ascii_case(upgrade)))
 }
 
-/// Whether a response accepts an upgrade.
-pub(super) fn is_upgrade_response(response: &ResponseHeaders) -> bool {
+/// Whether a response accepts the upgrade that `request`, as filters saw it, asked for.
+pub(super) fn is_accepted(request: &RequestHeaders, response: &ResponseHeaders) -> bool {
     response.status == StatusCode::SWITCHING_PROTOCOLS
+        && request.fields.contains_key(CONNECTION)
+        && asks_for_upgrade(&request.fields)
 }

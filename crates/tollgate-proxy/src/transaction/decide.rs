@@ -4,23 +4,22 @@ use std::time::{Duration, Instant, SystemTime};
 
 use extproc::ResponseHeaders;
 use extproc_client::{Call, GrpcStatus};
-use http::HeaderName;
+use http::HeaderValue;
 use tollgate_model::{
+    http_connection_manager::HttpConnectionManager,
     processor::GrpcService,
     route::{Action, HostRewrite, RouteAction},
 };
 
 use super::host::{Core, SelectedRoute};
 use crate::{
-    connection_manager::{finish_response, prepare_request, router_request, router_response},
+    connection_manager::{
+        finish_response, prepare_request, replace_host, replace_path, router_request, router_response,
+    },
     local_reply::LocalReply,
     stream_info::{ResponseFlags, UpstreamInfo},
     upstream::{UpstreamFailure, UpstreamRequest},
 };
-
-const X_ENVOY_ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
-const X_ENVOY_ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 impl Core {
     /// What happens on arrival of a request, before any filter sees it.
@@ -36,7 +35,9 @@ impl Core {
             });
         self.route = found.map(|found| SelectedRoute::new(&found));
         self.note_route();
-        self.upgrade = prepared?;
+        let prepared = prepared.map_err(|refused| *refused)?;
+        self.upgrade = prepared.upgrade;
+        self.info.remote_address = prepared.remote_address;
         Ok(())
     }
 
@@ -48,7 +49,12 @@ impl Core {
         match &selected.route.action {
             Action::Route(action) => self.forward(action, now),
             Action::Redirect(redirect) => {
-                redirect.rewrite_request(&selected.route.route_match.path, &mut self.messages.request);
+                if let Some(path) =
+                    redirect.rewritten_path(&selected.route.route_match.path, &self.messages.request)
+                {
+                    let connection = self.info.connection.clone();
+                    replace_path(&mut self.messages.request, &connection.filter_chain().http, path);
+                }
                 let forwarded_proto = self.messages.request.fields.get("x-forwarded-proto").cloned();
                 let forwarded_proto = forwarded_proto.as_ref().map_or(&b""[..], |value| value.as_bytes());
                 match redirect.location(&self.messages.request, forwarded_proto) {
@@ -71,51 +77,41 @@ impl Core {
             UpstreamRequest::start(&cluster, now).map_err(|failure| self.upstream_failure_reply(&failure))?;
         self.note_upstream(upstream.info());
         let connection = self.info.connection.clone();
-        router_request(&mut self.messages.request, &connection.filter_chain().http, action.timeout);
-        self.rewrite(action, &upstream);
+        let http = &connection.filter_chain().http;
+        self.timeout = router_request(&mut self.messages.request, http, action.timeout);
+        self.rewrite(action, &upstream, http);
         Ok(Box::new(upstream))
     }
 
-    fn rewrite(&mut self, action: &RouteAction, upstream: &UpstreamRequest) {
-        let Some(selected) = &self.route else {
+    fn rewrite(&mut self, action: &RouteAction, upstream: &UpstreamRequest, http: &HttpConnectionManager) {
+        let Some(selected) = self.route.clone() else {
             return;
         };
-        let route_match = &selected.route.route_match.path;
-        let path = action
-            .path_rewrite
-            .as_ref()
-            .and_then(|rewrite| rewrite.rewrite(route_match, &self.messages.request.path));
+        let share = self.weighted_cluster(&selected.route);
+        let share_host = share.and_then(|share| share.host_rewrite_literal.as_deref());
+        if let Some(host) = share_host.and_then(|host| HeaderValue::from_str(host).ok()) {
+            // No trace of the old host is left, as in Envoy.
+            self.messages.request.authority = host;
+        }
+        let request = &mut self.messages.request;
         let host = match &action.host_rewrite {
-            Some(HostRewrite::Auto) => {
-                upstream.host_name().and_then(|name| http::HeaderValue::from_str(name).ok())
-            }
-            Some(rewrite) => rewrite.rewrite(&self.messages.request),
+            Some(HostRewrite::Auto) => upstream.host_name().and_then(|name| HeaderValue::from_str(name).ok()),
+            Some(rewrite) => rewrite.rewrite(request),
             None => None,
         };
-        let suppress = self.http().suppress_envoy_headers;
-        let request = &mut self.messages.request;
         if let Some(host) = host {
-            let original = std::mem::replace(&mut request.authority, host);
-            if !suppress {
-                request.fields.insert(X_ENVOY_ORIGINAL_HOST, original.clone());
-            }
-            if action.append_x_forwarded_host {
-                request.fields.append(X_FORWARDED_HOST, original);
-            }
+            replace_host(request, http, host, action.append_x_forwarded_host);
         }
-        if let Some(path) = path {
-            let original = std::mem::replace(&mut request.path, path);
-            if !suppress {
-                request.fields.insert(X_ENVOY_ORIGINAL_PATH, original);
-            }
+        let route_match = &selected.route.route_match.path;
+        let rewrite = action.path_rewrite.as_ref();
+        if let Some(path) = rewrite.and_then(|rewrite| rewrite.rewrite(route_match, &request.path)) {
+            replace_path(request, http, path);
         }
     }
 
+    /// The route's timeout, unless the request asks for another one.
     pub(super) fn route_timeout(&self) -> Option<Duration> {
-        match &self.route.as_ref()?.route.action {
-            Action::Route(action) => action.timeout,
-            _ => None,
-        }
+        self.timeout
     }
 
     /// `Some` if the route has an idle timeout of its own.
@@ -129,8 +125,9 @@ impl Core {
     /// The upstream's response head arrived.
     pub(super) fn take_response(&mut self, mut head: ResponseHeaders, now: Instant) {
         self.info.response_code_details = "via_upstream".into();
-        let sent = self.info.last_downstream_rx.or(self.info.first_upstream_tx).unwrap_or(now);
-        router_response(&mut head, self.http(), now.saturating_duration_since(sent));
+        let service_time =
+            self.info.last_downstream_rx.map(|complete| now.saturating_duration_since(complete));
+        router_response(&mut head, self.http(), service_time);
         self.messages.response = Some(head);
     }
 

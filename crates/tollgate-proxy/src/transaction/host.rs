@@ -35,6 +35,8 @@ pub(super) struct Core {
     random: u64,
     /// The request asks for an upgrade that is allowed.
     pub(super) upgrade: bool,
+    /// How long the upstream may take, once the request goes there.
+    pub(super) timeout: Option<std::time::Duration>,
 }
 
 /// The route in force.
@@ -76,6 +78,7 @@ impl Core {
             route: None,
             random: fastrand::u64(..),
             upgrade: false,
+            timeout: None,
         }
     }
 

@@ -18,7 +18,9 @@ fn redirected(
 ) -> String {
     let mut request = request(authority, path);
     request.scheme = HeaderValue::from_static(scheme);
-    action.rewrite_request(path_match, &mut request);
+    if let Some(path) = action.rewritten_path(path_match, &request) {
+        request.path = path;
+    }
     action.location(&request, scheme.as_bytes()).unwrap().to_str().unwrap().to_owned()
 }
 

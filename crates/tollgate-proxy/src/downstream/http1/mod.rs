@@ -114,10 +114,6 @@ async fn request<H: Handler>(
     let protocol = if head.is_http10 { Protocol::Http10 } else { Protocol::Http11 };
     let yielded = Cell::new(false);
     let mut state = RequestState::new(&head, limits(http), is_last);
-    if head.headers.scheme.is_empty() {
-        let scheme = if connection.tls.is_some() { "https" } else { "http" };
-        head.headers.scheme = HeaderValue::from_static(scheme);
-    }
     if !head.has_host && head.is_http10 && !http.http1.default_host_for_http_10.is_empty() {
         head.headers.authority = HeaderValue::from_str(&http.http1.default_host_for_http_10)
             .unwrap_or_else(|_| HeaderValue::from_static(""));

@@ -1,0 +1,75 @@
+//! Expected values are what Envoy 1.39.3 made of the same paths.
+
+use super::*;
+
+#[test]
+fn normalizes() {
+    for (path, normal) in [
+        ("/a/../b", "/b"),
+        ("/a/./b", "/a/b"),
+        ("/a//b", "/a//b"),
+        ("/a/b/..", "/a/"),
+        ("/..", "/"),
+        ("/../..", "/"),
+        ("/a/../../b", "/b"),
+        ("/a/.", "/a/"),
+        ("/.", "/"),
+        ("/a/", "/a/"),
+        ("//a", "//a"),
+        ("/a//../b", "/a/b"),
+        ("/a/%2e%2e/b", "/b"),
+        ("/a/.%2e/b", "/b"),
+        ("/a/%2E/b", "/a/b"),
+        ("/%2e", "/"),
+        ("/a/%2E%2E", "/"),
+        ("/a/...", "/a/..."),
+        ("/a/..b", "/a/..b"),
+        ("/a/.;x/b", "/a/b"),
+        ("/a/..;/b", "/b"),
+        ("/a;b/..;c", "/"),
+        ("/a/%2e%2e;x/b", "/a/..;x/b"),
+        ("/a/..%3bx/b", "/a/..%3bx/b"),
+        ("/a;p=1/../b", "/b"),
+        ("/%41%7e%2f%5c", "/A~%2f%5c"),
+        ("/%2D%2E%5F", "/-._"),
+        ("/a\\b", "/a/b"),
+        ("/a\\..\\b", "/b"),
+        ("/a%zz", "/a%zz"),
+        ("/a%2", "/a%2"),
+        ("/%", "/%"),
+        ("/a%20b%0a%E9%c3%28%25%7F", "/a%20b%0a%E9%c3%28%25%7F"),
+        ("/!$&'()*+,;=:@[a]-._~", "/!$&'()*+,;=:@[a]-._~"),
+        ("/a|b", "/a%7Cb"),
+        ("/a\"b<>^`{}", "/a%22b%3C%3E%5E%60%7B%7D"),
+        ("/a?x=/../y", "/a?x=/../y"),
+        ("/a?", "/a?"),
+        ("/%41?%41%00", "/A?%41%00"),
+    ] {
+        assert_eq!(normalize(path).as_deref(), Some(normal), "{path}");
+    }
+    assert_eq!(normalize("/a%00b"), None);
+    assert_eq!(normalize("*"), None);
+}
+
+#[test]
+fn merges() {
+    for (path, merged) in [
+        ("/a//b?x=//y", "/a/b?x=//y"),
+        ("///a", "/a"),
+        ("//", "//"),
+        ("/", "/"),
+        ("/a/../b//c", "/a/../b/c"),
+        ("//a///b/", "/a/b/"),
+    ] {
+        assert_eq!(merge_slashes(path), merged, "{path}");
+    }
+}
+
+#[test]
+fn ports() {
+    assert_eq!(split_port("a:80"), Some(("a", 80)));
+    assert_eq!(split_port("[::1]:80"), Some(("[::1]", 80)));
+    for without in ["[::1]", "a", "a:", "a:x", "::1"] {
+        assert_eq!(split_port(without), None, "{without}");
+    }
+}

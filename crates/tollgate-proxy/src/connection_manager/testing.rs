@@ -1,0 +1,77 @@
+//! What the tests of header rules are made of.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use extproc::{RequestHeaders, ResponseHeaders};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use tollgate_model::{
+    http_connection_manager::HttpConnectionManager,
+    listener::{FilterChain, FilterChainMatch, Listener},
+};
+
+use crate::stream_info::ConnectionInfo;
+
+pub(super) const OWN_ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+/// A connection manager with defaults, changed by `change`.
+pub(super) fn http(change: impl FnOnce(&mut HttpConnectionManager)) -> HttpConnectionManager {
+    let mut http = HttpConnectionManager::new("p".to_owned(), Arc::default(), Vec::new());
+    change(&mut http);
+    http
+}
+
+/// A cleartext connection from `peer` to port 10000.
+pub(super) fn connection(peer: &str) -> ConnectionInfo {
+    let chain = FilterChain {
+        name: String::new(),
+        filter_chain_match: FilterChainMatch::default(),
+        tls: None,
+        transport_socket_connect_timeout: None,
+        http: Arc::new(http(|_| ())),
+    };
+    let listener = Listener {
+        name: "l".to_owned(),
+        addresses: Vec::new(),
+        filter_chains: vec![chain],
+        default_filter_chain: None,
+        per_connection_buffer_limit_bytes: 1 << 20,
+        listener_filters_timeout: None,
+    };
+    ConnectionInfo {
+        id: 1,
+        remote_address: Some(SocketAddr::new(peer.parse().unwrap(), 5000)),
+        local_address: Some("127.0.0.1:10000".parse().unwrap()),
+        listener: Arc::new(listener),
+        filter_chain: Some(0),
+        tls: None,
+    }
+}
+
+fn map(fields: &[(&str, &str)]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in fields {
+        map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
+    }
+    map
+}
+
+/// A request of HTTP/1 for `h.test` as it arrives: without scheme.
+pub(super) fn request(path: &str, fields: &[(&str, &str)]) -> RequestHeaders {
+    RequestHeaders {
+        method: Method::GET,
+        scheme: HeaderValue::from_static(""),
+        authority: HeaderValue::from_static("h.test"),
+        path: HeaderValue::from_str(path).unwrap(),
+        fields: map(fields),
+    }
+}
+
+/// A response 200.
+pub(super) fn response(fields: &[(&str, &str)]) -> ResponseHeaders {
+    ResponseHeaders { status: StatusCode::OK, fields: map(fields) }
+}
+
+/// Fields as text, `name: value` each, in order.
+pub(super) fn shown(fields: &HeaderMap) -> Vec<String> {
+    fields.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
+}
