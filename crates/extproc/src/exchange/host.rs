@@ -37,7 +37,13 @@ pub struct HeaderLimits {
     pub max_bytes: usize,
 }
 
+impl HeaderLimits {
+    /// Of response headers and trailers where the upstream has no other ones: those Envoy reads responses with.
+    pub const RESPONSE: Self = Self { max_count: 100, max_bytes: 80 * 1024 };
+}
+
 impl Default for HeaderLimits {
+    /// Of request headers where the connection manager has no other ones.
     fn default() -> Self {
         Self { max_count: 100, max_bytes: 60 * 1024 }
     }

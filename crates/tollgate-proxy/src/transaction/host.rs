@@ -165,9 +165,17 @@ impl Host for Core {
         self.buffer_limit_of(direction)
     }
 
-    fn header_limits(&self, _direction: Direction) -> HeaderLimits {
-        let http = self.http();
-        HeaderLimits { max_count: http.max_headers_count, max_bytes: http.max_request_headers_kb * 1024 }
+    fn header_limits(&self, direction: Direction) -> HeaderLimits {
+        match direction {
+            Direction::Request => {
+                let http = self.http();
+                HeaderLimits {
+                    max_count: http.max_headers_count,
+                    max_bytes: http.max_request_headers_kb * 1024,
+                }
+            }
+            Direction::Response => HeaderLimits::RESPONSE,
+        }
     }
 
     fn is_upgrade(&self) -> bool {
