@@ -43,7 +43,7 @@ impl ReadBuffer {
         stream: &mut S,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        if self.bytes.capacity() == 0 {
+        if self.bytes.capacity() == 0 && self.space == SMALL {
             let mut space = [const { MaybeUninit::uninit() }; SMALL];
             let mut space = ReadBuf::uninit(&mut space);
             ready!(Pin::new(stream).poll_read(cx, &mut space))?;

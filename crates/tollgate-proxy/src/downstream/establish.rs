@@ -148,7 +148,8 @@ async fn try_establish(
         }
     };
     let chosen = chain(&listener, filter_chain);
-    let config = chosen.tls.as_ref().ok_or(EstablishError::TransportMismatch)?.config.clone();
+    let tls = chosen.tls.as_ref().ok_or(EstablishError::TransportMismatch)?;
+    let config = tls.config_for(&start.client_hello()).clone();
     let handshake = start.into_stream(config);
     let handshake =
         within(chosen.transport_socket_connect_timeout, EstablishError::HandshakeTimeout, handshake);
@@ -173,7 +174,9 @@ async fn finish(
         (CodecType::Http2, _) | (CodecType::Auto, Some(b"h2")) => HttpVersion::Http2,
         (CodecType::Auto, Some(_)) => HttpVersion::Http1,
         (CodecType::Auto, None) => {
-            let sniffed = within(http.idle_timeout, EstablishError::Closed, sniff(&mut stream, &mut first));
+            let life = http.max_connection_duration.map(|longest| longest + http.drain_timeout);
+            let limit = [http.idle_timeout, life].into_iter().flatten().min();
+            let sniffed = within(limit, EstablishError::Closed, sniff(&mut stream, &mut first));
             until_drain(worker, sniffed).await?.map_err(EstablishError::Io)?
         }
     };

@@ -132,8 +132,10 @@ enum GoingAway {
     Graceful {
         since: Instant,
     },
-    /// The last stream is fixed.
+    /// The client has not answered in time: the connection ends with its last stream.
     Final,
+    /// The last GOAWAY was sent.
+    Closed,
 }
 
 /// Drives the connection. Its streams run in tasks of their own.
@@ -214,22 +216,23 @@ impl<H: Handler, D> Driver<'_, H, D> {
         if self.streams.open.get() > 0 {
             *self.streams.driver.borrow_mut() = Some(cx.waker().clone());
         }
+        if self.going_away == GoingAway::Final && self.streams.open.get() == 0 {
+            self.going_away = GoingAway::Closed;
+            self.h2.abrupt_shutdown(Reason::NO_ERROR);
+            // The frame is written by another poll.
+            cx.waker().wake_by_ref();
+        }
         let deadline = match self.going_away {
             GoingAway::No => [life, idle].into_iter().flatten().min(),
             GoingAway::Graceful { since } => Some(since + self.http.drain_timeout),
-            GoingAway::Final => None,
+            GoingAway::Final | GoingAway::Closed => None,
         };
         if self.timer.poll(deadline, cx).is_ready() {
             if self.going_away == GoingAway::No {
                 self.go_away();
             } else {
-                // The client has not answered the first GOAWAY; what it has opened by now is served, nothing else.
                 self.going_away = GoingAway::Final;
-                if self.streams.open.get() == 0 {
-                    self.h2.abrupt_shutdown(Reason::NO_ERROR);
-                }
             }
-            // The frames are written by another poll.
             cx.waker().wake_by_ref();
         }
     }

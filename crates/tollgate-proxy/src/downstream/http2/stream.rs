@@ -37,6 +37,8 @@ pub(super) struct Http2Stream {
     queue: VecDeque<Bytes>,
     queued: usize,
     end: End,
+    /// The transaction gave the stream up; it is reset when the transaction has ended.
+    is_reset: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +75,7 @@ impl Http2Stream {
             queue: VecDeque::new(),
             queued: 0,
             end: End::Open,
+            is_reset: false,
         }
     }
 
@@ -100,8 +103,11 @@ impl Http2Stream {
     /// Passes on what is queued as the client's window allows, within a time. A response that its transaction left
     /// incomplete is reset.
     pub(super) async fn finish(mut self, limit: Option<Duration>) {
-        if matches!(self.send, SendHalf::Respond(_)) || matches!(self.end, End::Open) {
-            self.reset();
+        if self.is_reset || matches!(self.send, SendHalf::Respond(_)) || matches!(self.end, End::Open) {
+            // A reset discards frames that are not written yet. The connection's task was woken by them and has its
+            // turn before this one.
+            tokio::task::yield_now().await;
+            self.refuse(Reason::NO_ERROR);
             return;
         }
         let deadline = Some(Instant::now() + limit.unwrap_or(FLUSH_LIMIT));
@@ -118,6 +124,9 @@ impl Http2Stream {
 
     /// Hands queued data to the connection as far as the window allows.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>> {
+        if self.is_reset {
+            return Poll::Ready(Err(DownstreamError::Disconnected));
+        }
         let SendHalf::Stream(stream) = &mut self.send else {
             return match self.send {
                 SendHalf::Reset => Poll::Ready(Err(DownstreamError::Disconnected)),
@@ -181,6 +190,9 @@ impl Http2Stream {
 
 impl Downstream for Http2Stream {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyEvent, DownstreamError>> {
+        if self.is_reset {
+            return Poll::Ready(Err(DownstreamError::Disconnected));
+        }
         // The last piece was handed on, otherwise no other one would be asked for.
         let handed_on = std::mem::take(&mut self.unreleased);
         if handed_on > 0 && self.body.flow_control().release_capacity(handed_on).is_err() {
@@ -267,7 +279,7 @@ impl Downstream for Http2Stream {
     }
 
     fn reset(&mut self) {
-        self.refuse(Reason::NO_ERROR);
+        self.is_reset = true;
     }
 }
 
