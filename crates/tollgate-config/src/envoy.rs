@@ -16,14 +16,18 @@ mod http_connection_manager;
 mod http_filters;
 mod listener;
 mod matchers;
+mod metadata;
 mod per_route;
 mod protocol_options;
+mod re2;
+mod reference;
 mod route;
 mod runtime;
 mod scope;
 mod status;
 mod tls;
 
+pub(crate) use reference::reference;
 use tollgate_model::Snapshot;
 
 use self::scope::Scope;

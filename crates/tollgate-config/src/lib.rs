@@ -42,6 +42,12 @@ pub fn load(sources: &[Source]) -> Outcome {
     load_with(sources, &FileSystem, Options::default())
 }
 
+/// The reference of everything that is read, in Markdown.
+#[must_use]
+pub fn reference() -> String {
+    envoy::reference()
+}
+
 /// Loads an Envoy bootstrap configuration.
 #[must_use]
 pub fn load_with(sources: &[Source], files: &dyn Files, options: Options) -> Outcome {

@@ -6,6 +6,8 @@
 
 mod any;
 mod base64;
+#[cfg(test)]
+pub(crate) mod coverage;
 mod duration;
 mod enumeration;
 mod message;
@@ -17,7 +19,7 @@ pub(crate) use self::{
     any::Any,
     enumeration::Enumeration,
     message::Message,
-    schema::{Schema, no_effect, read, refused},
+    schema::{Field, Schema, Support, no_effect, read, refused},
     value::{Json, Value},
 };
 use crate::{Files, Options, diagnostic::Report};

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use extproc::messages::Metadata;
 use serde::Serialize;
 
 use crate::{http_connection_manager::Http2Options, tls::UpstreamTls};
@@ -31,6 +32,9 @@ pub struct Cluster {
     pub idle_timeout: Option<Duration>,
     /// Most requests on one connection. Default unlimited.
     pub max_requests_per_connection: Option<u32>,
+    /// Static metadata (attribute `xds.cluster_metadata`, and what processors are told by `cluster_metadata_forwarding_namespaces`); empty by default.
+    #[serde(serialize_with = "crate::metadata::serialize")]
+    pub metadata: Metadata,
 }
 
 /// Where addresses come from.
@@ -72,7 +76,7 @@ pub enum DnsLookupFamily {
 }
 
 /// One endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Endpoint {
     /// Where.
     pub address: EndpointAddress,
@@ -80,6 +84,9 @@ pub struct Endpoint {
     pub hostname: String,
     /// Relative share, 1 or more. Default 1.
     pub weight: u32,
+    /// Static metadata (attribute `xds.upstream_host_metadata`); empty by default.
+    #[serde(serialize_with = "crate::metadata::serialize")]
+    pub metadata: Metadata,
 }
 
 /// Where an endpoint is.

@@ -11,6 +11,7 @@ pub mod header;
 pub mod http_connection_manager;
 pub mod listener;
 pub mod matching;
+pub mod metadata;
 pub mod processor;
 pub mod route;
 pub mod snapshot;

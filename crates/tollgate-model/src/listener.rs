@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use extproc::messages::Metadata;
 use ipnet::IpNet;
 use serde::Serialize;
 
@@ -22,6 +23,25 @@ pub struct Listener {
     pub per_connection_buffer_limit_bytes: usize,
     /// How long the first bytes (TLS ClientHello) may take. Default 15 s; `None` means no limit was asked for (0).
     pub listener_filters_timeout: Option<Duration>,
+    /// Which way traffic goes (attribute `xds.listener_direction`). Default unspecified.
+    pub traffic_direction: TrafficDirection,
+    /// Static metadata (attribute `xds.listener_metadata`); empty by default.
+    #[serde(serialize_with = "crate::metadata::serialize")]
+    pub metadata: Metadata,
+}
+
+/// Which way the traffic of a listener goes; the numbers are those of the attribute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[repr(i32)]
+pub enum TrafficDirection {
+    /// Not said.
+    #[default]
+    Unspecified = 0,
+    /// Into the mesh or the host.
+    Inbound = 1,
+    /// Out of it.
+    Outbound = 2,
 }
 
 /// Where a listener accepts connections.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use extproc::RequestHeaders;
+use extproc::{RequestHeaders, messages::Metadata};
 use http::StatusCode;
 use serde::Serialize;
 
@@ -52,6 +52,9 @@ pub struct VirtualHost {
     pub routes: Vec<Arc<Route>>,
     /// Header changes of this level.
     pub headers: HeaderMutations,
+    /// Static metadata (attribute `xds.virtual_host_metadata`); empty by default.
+    #[serde(serialize_with = "crate::metadata::serialize")]
+    pub metadata: Metadata,
 }
 
 /// One route.
@@ -70,6 +73,9 @@ pub struct Route {
     pub filters: Vec<FilterOverride>,
     /// `per_request_buffer_limit_bytes` / `request_body_buffer_limit`; `None` = the listener's.
     pub request_body_buffer_limit: Option<usize>,
+    /// Static metadata (attribute `xds.route_metadata`); empty by default.
+    #[serde(serialize_with = "crate::metadata::serialize")]
+    pub metadata: Metadata,
 }
 
 /// When a route applies: every part must hold.

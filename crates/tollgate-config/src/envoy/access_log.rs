@@ -15,6 +15,7 @@ use crate::protobuf::{Json, Message, Schema, Value, no_effect, read, refused};
 
 pub(super) static ACCESS_LOG: Schema = Schema {
     name: "envoy.config.accesslog.v3.AccessLog",
+    title: "",
     fields: &[
         read("name", "", "Any name."),
         read("typed_config", "", "FileAccessLog, StdoutAccessLog or StderrAccessLog. Required."),
@@ -25,6 +26,7 @@ pub(super) static ACCESS_LOG: Schema = Schema {
 
 pub(super) static FILE_ACCESS_LOG: Schema = Schema {
     name: "envoy.extensions.access_loggers.file.v3.FileAccessLog",
+    title: "",
     fields: &[
         read("path", "", "The file, appended to. `/dev/stdout` and `/dev/stderr` work as well. Required."),
         read("log_format", "Envoy's default text format", "The format of lines."),
@@ -37,18 +39,21 @@ pub(super) static FILE_ACCESS_LOG: Schema = Schema {
 
 pub(super) static STDOUT_ACCESS_LOG: Schema = Schema {
     name: "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+    title: "",
     fields: &[read("log_format", "Envoy's default text format", "The format of lines.")],
     unsupported: &[],
 };
 
 pub(super) static STDERR_ACCESS_LOG: Schema = Schema {
     name: "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
+    title: "",
     fields: &[read("log_format", "Envoy's default text format", "The format of lines.")],
     unsupported: &[],
 };
 
 pub(super) static SUBSTITUTION_FORMAT_STRING: Schema = Schema {
     name: "envoy.config.core.v3.SubstitutionFormatString",
+    title: "",
     fields: &[
         read("text_format", "", "Text with `%OPERATOR%`s; a line ends where the text says so."),
         read("text_format_source", "", "The same, from a DataSource."),

@@ -11,6 +11,7 @@ use crate::protobuf::{Enumeration, Message, Schema, Value, read, refused};
 
 pub(super) static ADDRESS: Schema = Schema {
     name: "envoy.config.core.v3.Address",
+    title: "",
     fields: &[
         read("socket_address", "", "A TCP address."),
         read("pipe", "", "A Unix socket."),
@@ -21,6 +22,7 @@ pub(super) static ADDRESS: Schema = Schema {
 
 pub(super) static SOCKET_ADDRESS: Schema = Schema {
     name: "envoy.config.core.v3.SocketAddress",
+    title: "",
     fields: &[
         read("protocol", "TCP", "TCP."),
         read("address", "", "An IP address; for endpoints of DNS clusters a host name. Required."),
@@ -38,12 +40,16 @@ pub(super) static SOCKET_ADDRESS: Schema = Schema {
 
 pub(super) static PIPE: Schema = Schema {
     name: "envoy.config.core.v3.Pipe",
+    title: "",
     fields: &[
         read("path", "", "Path of the socket. Required."),
         read("mode", "0", "Permission bits of a listener's socket; 0 leaves the default. 0 to 511."),
     ],
     unsupported: &[],
 };
+
+/// The schemas of this module.
+pub(super) static SCHEMAS: [&Schema; 3] = [&ADDRESS, &SOCKET_ADDRESS, &PIPE];
 
 static PROTOCOL: Enumeration<()> = Enumeration { values: &[("TCP", 0, Some(())), ("UDP", 1, None)] };
 
@@ -73,8 +79,19 @@ fn read_socket_address(message: &Message<'_>) -> Option<Address> {
     (!host.is_empty()).then_some(Address::Socket { host, port })
 }
 
+/// Longest path of a Unix socket.
+const LONGEST_PATH: usize = 107;
+
 fn read_pipe(message: &Message<'_>) -> Option<Address> {
     let path = message.required_string("path");
+    if path.len() > LONGEST_PATH {
+        message
+            .value()
+            .error(format!("the path has more than {LONGEST_PATH} bytes, the most a Unix socket can have"));
+    }
+    if path.starts_with('@') {
+        message.value().error("abstract Unix sockets are not supported; use a path");
+    }
     let mode = message
         .get("mode")
         .and_then(|value| value.integer(0..=0o777))

@@ -18,6 +18,7 @@ const ONLY_STATIC: &str = "only static resources are supported; write them below
 
 pub(super) static BOOTSTRAP: Schema = Schema {
     name: "envoy.config.bootstrap.v3.Bootstrap",
+    title: "",
     fields: &[
         read("static_resources", "", "Listeners and clusters."),
         read("admin", "", "The admin server."),
@@ -67,6 +68,7 @@ pub(super) static BOOTSTRAP: Schema = Schema {
 
 pub(super) static STATIC_RESOURCES: Schema = Schema {
     name: "envoy.config.bootstrap.v3.Bootstrap.StaticResources",
+    title: "",
     fields: &[
         read("listeners", "[]", "Listeners."),
         read("clusters", "[]", "Clusters."),
@@ -77,6 +79,7 @@ pub(super) static STATIC_RESOURCES: Schema = Schema {
 
 pub(super) static ADMIN: Schema = Schema {
     name: "envoy.config.bootstrap.v3.Admin",
+    title: "",
     fields: &[
         read("address", "", "Where the admin server listens; a TCP address. Without it there is none."),
         no_effect("access_log", "requests to the admin server are not logged"),
@@ -91,6 +94,7 @@ pub(super) static ADMIN: Schema = Schema {
 
 pub(super) static NODE: Schema = Schema {
     name: "envoy.config.core.v3.Node",
+    title: "",
     fields: &[
         read("id", "", "Name of this gateway."),
         read("cluster", "", "Name of the group of gateways that this one belongs to."),
@@ -107,6 +111,9 @@ pub(super) static NODE: Schema = Schema {
         "listening_addresses",
     ],
 };
+
+/// The schemas of this module.
+pub(super) static SCHEMAS: [&Schema; 4] = [&BOOTSTRAP, &STATIC_RESOURCES, &ADMIN, &NODE];
 
 /// Reads a bootstrap.
 pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<Snapshot> {

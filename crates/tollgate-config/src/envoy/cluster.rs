@@ -19,7 +19,9 @@ use self::{
     protocol::{Protocol, read_protocol},
     schema::{CIRCUIT_BREAKERS, CLUSTER, LOAD_BALANCING_POLICY, POLICY, THRESHOLDS, TYPED_EXTENSION_CONFIG},
 };
-use super::{listener::BUFFER_LIMIT, scope::ClusterFacts, tls::read_upstream_transport_socket};
+use super::{
+    listener::BUFFER_LIMIT, metadata::read_metadata, scope::ClusterFacts, tls::read_upstream_transport_socket,
+};
 use crate::protobuf::{Enumeration, Message, Value};
 
 static LB_POLICY: Enumeration<LbPolicy> = Enumeration {
@@ -72,6 +74,7 @@ pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
         protocol,
         idle_timeout,
         max_requests_per_connection,
+        metadata: read_metadata(&message),
         endpoints: endpoints?,
         discovery: discovery?,
         name: Some(name).filter(|name| !name.is_empty())?,

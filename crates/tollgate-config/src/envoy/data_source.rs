@@ -6,6 +6,7 @@ use crate::protobuf::{Schema, Value, no_effect, read};
 
 pub(super) static DATA_SOURCE: Schema = Schema {
     name: "envoy.config.core.v3.DataSource",
+    title: "",
     fields: &[
         read("filename", "", "A file, read when the configuration is loaded. One of the four is required."),
         read("inline_bytes", "", "Base64."),
@@ -15,6 +16,9 @@ pub(super) static DATA_SOURCE: Schema = Schema {
     ],
     unsupported: &[],
 };
+
+/// The schemas of this module.
+pub(super) static SCHEMAS: [&Schema; 1] = [&DATA_SOURCE];
 
 /// Largest file that is read.
 const LARGEST: usize = 16 * 1024 * 1024;

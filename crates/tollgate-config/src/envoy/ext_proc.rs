@@ -5,7 +5,7 @@ mod rules;
 
 use std::{sync::Arc, time::Duration};
 
-use extproc::{Attributes, BodySendMode, MetadataNamespaces, MetadataOptions, Plan, RouteCacheAction};
+use extproc::{Attributes, MetadataNamespaces, MetadataOptions, Plan, RouteCacheAction};
 use http::StatusCode;
 use tollgate_model::processor::ExtProc;
 
@@ -19,6 +19,7 @@ use crate::protobuf::{Any, Enumeration, Message, Schema, Value, no_effect, read,
 
 pub(super) static EXTERNAL_PROCESSOR: Schema = Schema {
     name: "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
+    title: "",
     fields: &[
         read("grpc_service", "", "The processor. Required."),
         read("failure_mode_allow", "false", "Fail open: go on without the processor when it fails."),
@@ -50,7 +51,7 @@ pub(super) static EXTERNAL_PROCESSOR: Schema = Schema {
         ),
         read("allow_content_length_header", "false", "Keep `content-length` where it would be removed."),
         no_effect("filter_metadata", "no access logger can see it"),
-        read("async_mode", "false", "Only false: gone from the API."),
+        refused("async_mode", "it is gone from the API; use observability_mode"),
         no_effect("emit_client_span", "no spans are exported"),
         refused("http_service", "use grpc_service; processors over HTTP are not supported"),
         refused("processing_request_modifier", "messages to the processor cannot be modified"),
@@ -61,6 +62,7 @@ pub(super) static EXTERNAL_PROCESSOR: Schema = Schema {
 
 pub(super) static METADATA_OPTIONS: Schema = Schema {
     name: "envoy.extensions.filters.http.ext_proc.v3.MetadataOptions",
+    title: "",
     fields: &[
         read("forwarding_namespaces", "{}", "Namespaces sent to the processor."),
         read("receiving_namespaces", "{}", "Namespaces accepted from the processor."),
@@ -75,6 +77,7 @@ pub(super) static METADATA_OPTIONS: Schema = Schema {
 
 pub(super) static METADATA_NAMESPACES: Schema = Schema {
     name: "envoy.extensions.filters.http.ext_proc.v3.MetadataOptions.MetadataNamespaces",
+    title: "",
     fields: &[
         read("untyped", "[]", "Namespaces of `filter_metadata`."),
         read("typed", "[]", "Namespaces of `typed_filter_metadata`."),
@@ -161,11 +164,6 @@ fn read_plan(message: &Message<'_>, filter_name: &str, scope: &Scope) -> Plan {
     if let Some(mode) = message.get("processing_mode") {
         check_full_duplex(&mode, processing_mode);
     }
-    if let Some(mode) = message.get("async_mode")
-        && mode.boolean() == Some(true)
-    {
-        mode.error_with_help("asynchronous mode is not implemented", "use observability_mode");
-    }
     Plan {
         filter_name: filter_name.to_owned(),
         processing_mode,
@@ -249,10 +247,15 @@ fn read_status_on_error(value: &Value<'_>) -> Option<StatusCode> {
 
 /// Reads attribute expressions.
 pub(super) fn read_attributes(values: &[Value<'_>]) -> Attributes {
+    let mut expressions = Vec::new();
     for value in values {
-        value.error("attributes are not supported yet");
+        let Some(expression) = value.string() else { continue };
+        match Attributes::parse([&expression]) {
+            Ok(_) => expressions.push(expression),
+            Err(error) => value.error(format!("the attribute \"{}\" {}", error.expression, error.reason)),
+        }
     }
-    Attributes::default()
+    Attributes::parse(expressions).unwrap_or_default()
 }
 
 /// `MetadataOptions` as written: what is absent keeps what a less specific level says.

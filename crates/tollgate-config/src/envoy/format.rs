@@ -6,6 +6,7 @@ use crate::protobuf::{Schema, Value, read, refused};
 
 pub(super) static HEADER_VALUE: Schema = Schema {
     name: "envoy.config.core.v3.HeaderValue",
+    title: "",
     fields: &[
         read("key", "", "Name of the header. Required."),
         read("value", "", "Value; may hold `%OPERATOR%`s."),
@@ -13,6 +14,14 @@ pub(super) static HEADER_VALUE: Schema = Schema {
     ],
     unsupported: &[],
 };
+
+/// The schemas of this module.
+pub(super) static SCHEMAS: [&Schema; 1] = [&HEADER_VALUE];
+
+/// Reads a format string for a header.
+pub(super) fn read_header_format(value: &Value<'_>) -> Option<Format> {
+    parse_format(value, &value.header_text()?)
+}
 
 /// Reads a format string.
 pub(super) fn read_format(value: &Value<'_>) -> Option<Format> {
@@ -44,7 +53,7 @@ pub(super) fn read_header_values(values: &[Value<'_>]) -> Vec<(String, Format)> 
                 Some(name)
             });
             let format = match message.get("value") {
-                Some(value) => read_format(&value)?,
+                Some(value) => read_header_format(&value)?,
                 None => Format::literal(""),
             };
             Some((key?, format))

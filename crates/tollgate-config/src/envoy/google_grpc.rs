@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use extproc::messages::Metadata;
 use tollgate_model::{
     cluster::{
         CircuitBreakers, Cluster, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, LbPolicy,
@@ -27,6 +28,7 @@ const ONLY_TOKENS: &str = "use access_token";
 
 pub(super) static GOOGLE_GRPC: Schema = Schema {
     name: "envoy.config.core.v3.GrpcService.GoogleGrpc",
+    title: "",
     fields: &[
         read(
             "target_uri",
@@ -48,6 +50,7 @@ pub(super) static GOOGLE_GRPC: Schema = Schema {
 
 pub(super) static CHANNEL_CREDENTIALS: Schema = Schema {
     name: "envoy.config.core.v3.GrpcService.GoogleGrpc.ChannelCredentials",
+    title: "",
     fields: &[
         read("ssl_credentials", "", "TLS; the certificate has to be for the host of the target."),
         refused("google_default", "use ssl_credentials"),
@@ -58,6 +61,7 @@ pub(super) static CHANNEL_CREDENTIALS: Schema = Schema {
 
 pub(super) static SSL_CREDENTIALS: Schema = Schema {
     name: "envoy.config.core.v3.GrpcService.GoogleGrpc.SslCredentials",
+    title: "",
     fields: &[
         read("root_certs", "the system's", "PEM of the certificates that are trusted."),
         read("private_key", "", "PEM of our own key, together with cert_chain."),
@@ -68,6 +72,7 @@ pub(super) static SSL_CREDENTIALS: Schema = Schema {
 
 pub(super) static CALL_CREDENTIALS: Schema = Schema {
     name: "envoy.config.core.v3.GrpcService.GoogleGrpc.CallCredentials",
+    title: "",
     fields: &[
         read("access_token", "", "Sent as `authorization: Bearer <token>`. Required."),
         refused("google_compute_engine", ONLY_TOKENS),
@@ -135,7 +140,12 @@ pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
         endpoints: target
             .addresses
             .into_iter()
-            .map(|address| Endpoint { address, hostname: hostname.clone(), weight: 1 })
+            .map(|address| Endpoint {
+                address,
+                hostname: hostname.clone(),
+                weight: 1,
+                metadata: Metadata::default(),
+            })
             .collect(),
         lb_policy: LbPolicy::RoundRobin,
         connect_timeout: CONNECT_TIMEOUT,
@@ -145,6 +155,7 @@ pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
         circuit_breakers: CircuitBreakers::default(),
         idle_timeout: Some(Duration::from_secs(3600)),
         max_requests_per_connection: None,
+        metadata: Metadata::default(),
     };
     Some(GrpcService {
         target: GrpcTarget::GoogleGrpc(Arc::new(cluster)),

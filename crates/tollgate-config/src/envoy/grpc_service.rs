@@ -9,6 +9,7 @@ use crate::protobuf::{Message, Schema, Value, read, refused};
 
 pub(super) static GRPC_SERVICE: Schema = Schema {
     name: "envoy.config.core.v3.GrpcService",
+    title: "",
     fields: &[
         read("envoy_grpc", "", "The processor is a cluster. This or google_grpc is required."),
         read("google_grpc", "", "The processor is a target of its own."),
@@ -21,6 +22,7 @@ pub(super) static GRPC_SERVICE: Schema = Schema {
 
 pub(super) static ENVOY_GRPC: Schema = Schema {
     name: "envoy.config.core.v3.GrpcService.EnvoyGrpc",
+    title: "",
     fields: &[
         read("cluster_name", "", "The cluster. Required."),
         read("authority", "the cluster's name", "`:authority` of the calls."),
@@ -34,6 +36,36 @@ pub(super) static ENVOY_GRPC: Schema = Schema {
     ],
     unsupported: &[],
 };
+
+pub(super) static RETRY_POLICY: Schema = Schema {
+    name: "envoy.config.core.v3.RetryPolicy",
+    title: "RetryPolicy of gRPC services",
+    fields: &[
+        read(
+            "retry_on",
+            "",
+            "gRPC statuses: cancelled, deadline-exceeded, internal, resource-exhausted, unavailable.",
+        ),
+        read("num_retries", "1", "Tries after the first."),
+        read("retry_back_off", "25ms to 250ms", "Time between tries."),
+        refused("retry_priority", "every endpoint has the same priority"),
+        refused("retry_host_predicate", "endpoints are chosen by the cluster's lb_policy"),
+    ],
+    unsupported: &["host_selection_retry_max_attempts"],
+};
+
+pub(super) static BACKOFF_STRATEGY: Schema = Schema {
+    name: "envoy.config.core.v3.BackoffStrategy",
+    title: "",
+    fields: &[
+        read("base_interval", "", "First interval, at least 0.001s. Required."),
+        read("max_interval", "10 times base_interval", "Longest interval."),
+    ],
+    unsupported: &[],
+};
+
+/// The schemas of this module.
+pub(super) static SCHEMAS: [&Schema; 4] = [&GRPC_SERVICE, &ENVOY_GRPC, &RETRY_POLICY, &BACKOFF_STRATEGY];
 
 /// Largest answer of a processor when nothing else is configured (decision 10).
 pub(super) const MAX_RECEIVE_MESSAGE_LENGTH: usize = 64 * 1024 * 1024;
@@ -107,31 +139,6 @@ fn read_envoy_grpc(message: &Message<'_>, scope: &Scope) -> Option<GrpcService> 
 pub(super) fn is_authority(text: &str) -> bool {
     !text.contains('@') && text.parse::<http::uri::Authority>().is_ok()
 }
-
-pub(super) static RETRY_POLICY: Schema = Schema {
-    name: "envoy.config.core.v3.RetryPolicy",
-    fields: &[
-        read(
-            "retry_on",
-            "",
-            "gRPC statuses: cancelled, deadline-exceeded, internal, resource-exhausted, unavailable.",
-        ),
-        read("num_retries", "1", "Tries after the first."),
-        read("retry_back_off", "25ms to 250ms", "Time between tries."),
-        refused("retry_priority", "every endpoint has the same priority"),
-        refused("retry_host_predicate", "endpoints are chosen by the cluster's lb_policy"),
-    ],
-    unsupported: &["host_selection_retry_max_attempts"],
-};
-
-pub(super) static BACKOFF_STRATEGY: Schema = Schema {
-    name: "envoy.config.core.v3.BackoffStrategy",
-    fields: &[
-        read("base_interval", "", "First interval, at least 0.001s. Required."),
-        read("max_interval", "10 times base_interval", "Longest interval."),
-    ],
-    unsupported: &[],
-};
 
 /// Names of `retry_on` and the gRPC codes they stand for.
 const RETRIABLE: [(&str, u8); 5] = [

@@ -1,13 +1,17 @@
 //! Header changes of routes.
 
 use http::HeaderName;
-use tollgate_model::header::{AppendAction, HeaderAddition, HeaderMutations};
+use tollgate_model::{
+    format::Format,
+    header::{AppendAction, HeaderAddition, HeaderMutations},
+};
 
-use super::format::{HEADER_VALUE, read_format};
+use super::format::{HEADER_VALUE, read_header_format};
 use crate::protobuf::{Enumeration, Message, Schema, Value, read};
 
 pub(super) static HEADER_VALUE_OPTION: Schema = Schema {
     name: "envoy.config.core.v3.HeaderValueOption",
+    title: "",
     fields: &[
         read("header", "", "The header. Required."),
         read(
@@ -21,6 +25,9 @@ pub(super) static HEADER_VALUE_OPTION: Schema = Schema {
     ],
     unsupported: &[],
 };
+
+/// The schemas of this module.
+pub(super) static SCHEMAS: [&Schema; 1] = [&HEADER_VALUE_OPTION];
 
 static APPEND_ACTION: Enumeration<AppendAction> = Enumeration {
     values: &[
@@ -58,7 +65,10 @@ fn read_addition(value: &Value<'_>) -> Option<HeaderAddition> {
     let keep_empty_value = message.boolean("keep_empty_value", false);
     let header = message.required("header")?.message(&HEADER_VALUE)?;
     let name = header.required("key").and_then(|key| read_header_name(&key, true));
-    let value = header.required("value").and_then(|value| read_format(&value));
+    let value = match header.get("value") {
+        Some(value) => read_header_format(&value),
+        None => Some(Format::literal("")),
+    };
     Some(HeaderAddition { name: name?, value: value?, append_action, keep_empty_value })
 }
 

@@ -19,6 +19,7 @@ const NO_SPANS: &str = "no spans are exported";
 
 pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
     name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+    title: "",
     fields: &[
         read("codec_type", "AUTO", "AUTO (ALPN on TLS, else the HTTP/2 preface), HTTP1 or HTTP2."),
         read("stat_prefix", "", "Prefix of statistics, `http.<stat_prefix>.`. Required."),
@@ -111,6 +112,7 @@ pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
 
 pub(super) static UPGRADE_CONFIG: Schema = Schema {
     name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig",
+    title: "UpgradeConfig of the connection manager",
     fields: &[
         read("upgrade_type", "", "Value of the `upgrade` header, case ignored. Required."),
         read("enabled", "true", "Whether routes allow it that do not say otherwise."),
@@ -118,6 +120,9 @@ pub(super) static UPGRADE_CONFIG: Schema = Schema {
     ],
     unsupported: &[],
 };
+
+/// The schemas of this module.
+pub(super) static SCHEMAS: [&Schema; 2] = [&HTTP_CONNECTION_MANAGER, &UPGRADE_CONFIG];
 
 static CODEC_TYPE: Enumeration<CodecType> = Enumeration {
     values: &[
@@ -164,7 +169,7 @@ pub(super) fn read_http_connection_manager(
     }
     Some(HttpConnectionManager {
         codec_type: message.enumeration("codec_type", &CODEC_TYPE, CodecType::Auto),
-        server_name: Some(message.string("server_name"))
+        server_name: Some(message.header_text("server_name"))
             .filter(|name| !name.is_empty())
             .unwrap_or_else(|| "envoy".to_owned()),
         server_header_transformation: message.enumeration(
@@ -175,7 +180,7 @@ pub(super) fn read_http_connection_manager(
         use_remote_address: message.boolean("use_remote_address", false),
         xff_num_trusted_hops: message.u32("xff_num_trusted_hops").unwrap_or(0),
         skip_xff_append: message.boolean("skip_xff_append", false),
-        via: message.string("via"),
+        via: message.header_text("via"),
         generate_request_id: message.boolean("generate_request_id", true),
         preserve_external_request_id: message.boolean("preserve_external_request_id", false),
         always_set_request_id_in_response: message.boolean("always_set_request_id_in_response", false),

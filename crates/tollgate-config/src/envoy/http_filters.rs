@@ -12,6 +12,7 @@ use crate::protobuf::{Message, Schema, Value, no_effect, read, refused};
 
 pub(super) static HTTP_FILTER: Schema = Schema {
     name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
+    title: "",
     fields: &[
         read("name", "", "Unique name in the chain; `typed_per_filter_config` refers to it. Required."),
         read("typed_config", "", "ExternalProcessor or Router. Required."),
@@ -24,6 +25,7 @@ pub(super) static HTTP_FILTER: Schema = Schema {
 
 pub(super) static ROUTER: Schema = Schema {
     name: "envoy.extensions.filters.http.router.v3.Router",
+    title: "",
     fields: &[
         read("suppress_envoy_headers", "false", "Do not add `x-envoy-*` headers."),
         no_effect("dynamic_stats", "metrics are always on"),
@@ -37,9 +39,15 @@ pub(super) static ROUTER: Schema = Schema {
     unsupported: &["upstream_log_options", "reject_connect_request_early_data"],
 };
 
+/// The schemas of this module.
+pub(super) static SCHEMAS: [&Schema; 2] = [&HTTP_FILTER, &ROUTER];
+
 /// The filters of a chain, as routes need them.
 pub(super) struct Filters {
+    /// Those that do something, in order.
     pub(super) filters: Vec<Rc<Filter>>,
+    /// Every name of the chain, those of filters with problems too.
+    pub(super) names: Vec<String>,
     /// Router option.
     pub(super) suppress_envoy_headers: bool,
 }
@@ -65,21 +73,20 @@ impl Filters {
 
 /// Reads `http_filters` of the connection manager with this `stat_prefix`.
 pub(super) fn read_http_filters(manager: &Message<'_>, stat_prefix: &str, scope: &Scope) -> Filters {
-    let mut filters = Filters { filters: Vec::new(), suppress_envoy_headers: false };
+    let mut filters = Filters { filters: Vec::new(), names: Vec::new(), suppress_envoy_headers: false };
     let Some(list) = manager.required("http_filters") else { return filters };
     let values = list.list();
     if values.is_empty() {
         list.error("the router is missing: it has to be the last HTTP filter");
     }
-    let mut names: Vec<String> = Vec::new();
     for (index, value) in values.iter().enumerate() {
         let Some(message) = value.message(&HTTP_FILTER) else { continue };
         let name = message.required_string("name");
-        if !name.is_empty() && names.contains(&name) {
+        if !name.is_empty() && filters.names.contains(&name) {
             // EN-7: per-route configuration finds a filter by its name.
             value.error(format!("there are two HTTP filters named \"{name}\""));
         }
-        names.push(name.clone());
+        filters.names.push(name.clone());
         read_http_filter(value, &message, name, index + 1 == values.len(), stat_prefix, scope, &mut filters);
     }
     filters

@@ -1,22 +1,26 @@
 //! Listeners and filter chains (dialects 5.3).
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
-use tollgate_model::listener::{BindAddress, FilterChain, FilterChainMatch, Listener, TransportProtocol};
+use tollgate_model::listener::{
+    BindAddress, FilterChain, FilterChainMatch, Listener, TrafficDirection, TransportProtocol,
+};
 
 use super::{
     Scope,
     address::{ip, read_bind_address},
     http_connection_manager::{self, read_http_connection_manager},
+    metadata::read_metadata,
     tls::read_downstream_transport_socket,
 };
-use crate::protobuf::{Message, Schema, Value, no_effect, read, refused};
+use crate::protobuf::{Enumeration, Message, Schema, Value, no_effect, read, refused};
 
 const ONE_LISTENER: &str = "every worker has a listening socket of its own (SO_REUSEPORT)";
 
 pub(super) static LISTENER: Schema = Schema {
     name: "envoy.config.listener.v3.Listener",
+    title: "",
     fields: &[
         read("name", "the address", "Unique name."),
         read("address", "", "Where connections are accepted. Required."),
@@ -47,8 +51,8 @@ pub(super) static LISTENER: Schema = Schema {
         no_effect("enable_reuse_port", ONE_LISTENER),
         no_effect("reuse_port", ONE_LISTENER),
         no_effect("connection_balance_config", "connections are always balanced over the workers"),
-        no_effect("traffic_direction", "it is only read by telemetry that is not exported"),
-        no_effect("metadata", "nothing reads it"),
+        read("traffic_direction", "UNSPECIFIED", "INBOUND or OUTBOUND (attribute `xds.listener_direction`)."),
+        read("metadata", "{}", "Metadata (attribute `xds.listener_metadata`)."),
         no_effect("tcp_backlog_size", "the system's largest backlog is used"),
         no_effect("max_connections_to_accept_per_socket_event", "accepting is fair without it"),
         no_effect("ignore_global_conn_limit", "there is no such limit"),
@@ -78,12 +82,14 @@ pub(super) static LISTENER: Schema = Schema {
 
 pub(super) static ADDITIONAL_ADDRESS: Schema = Schema {
     name: "envoy.config.listener.v3.AdditionalAddress",
+    title: "",
     fields: &[read("address", "", "Where connections are accepted. Required.")],
     unsupported: &["socket_options", "tcp_keepalive"],
 };
 
 pub(super) static LISTENER_FILTER: Schema = Schema {
     name: "envoy.config.listener.v3.ListenerFilter",
+    title: "",
     fields: &[
         read("name", "", "Any name."),
         read("typed_config", "", "TlsInspector or HttpInspector. Required."),
@@ -94,6 +100,7 @@ pub(super) static LISTENER_FILTER: Schema = Schema {
 
 pub(super) static TLS_INSPECTOR: Schema = Schema {
     name: "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+    title: "",
     fields: &[
         no_effect("initial_read_buffer_size", "the ClientHello is read as it comes"),
         no_effect("max_client_hello_size", "the limit is the largest TLS record"),
@@ -107,12 +114,14 @@ pub(super) static TLS_INSPECTOR: Schema = Schema {
 
 pub(super) static HTTP_INSPECTOR: Schema = Schema {
     name: "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
+    title: "",
     fields: &[],
     unsupported: &[],
 };
 
 pub(super) static FILTER_CHAIN: Schema = Schema {
     name: "envoy.config.listener.v3.FilterChain",
+    title: "",
     fields: &[
         read("name", "", "Name of the chain."),
         read("filter_chain_match", "{}", "Which connections it serves."),
@@ -131,6 +140,7 @@ pub(super) static FILTER_CHAIN: Schema = Schema {
 
 pub(super) static FILTER_CHAIN_MATCH: Schema = Schema {
     name: "envoy.config.listener.v3.FilterChainMatch",
+    title: "",
     fields: &[
         read("destination_port", "any", "Local port, 1 to 65535."),
         read("prefix_ranges", "any", "Local address."),
@@ -147,6 +157,7 @@ pub(super) static FILTER_CHAIN_MATCH: Schema = Schema {
 
 pub(super) static CIDR_RANGE: Schema = Schema {
     name: "envoy.config.core.v3.CidrRange",
+    title: "",
     fields: &[
         read("address_prefix", "", "IP address. Required."),
         read("prefix_len", "0", "Bits that have to be equal."),
@@ -156,12 +167,34 @@ pub(super) static CIDR_RANGE: Schema = Schema {
 
 pub(super) static FILTER: Schema = Schema {
     name: "envoy.config.listener.v3.Filter",
+    title: "",
     fields: &[
         read("name", "", "Any name. Required."),
         read("typed_config", "", "HttpConnectionManager. Required."),
         refused("config_discovery", "write the filter itself"),
     ],
     unsupported: &[],
+};
+
+/// The schemas of this module.
+pub(super) static SCHEMAS: [&Schema; 9] = [
+    &LISTENER,
+    &ADDITIONAL_ADDRESS,
+    &LISTENER_FILTER,
+    &TLS_INSPECTOR,
+    &HTTP_INSPECTOR,
+    &FILTER_CHAIN,
+    &FILTER_CHAIN_MATCH,
+    &CIDR_RANGE,
+    &FILTER,
+];
+
+static TRAFFIC_DIRECTION: Enumeration<TrafficDirection> = Enumeration {
+    values: &[
+        ("UNSPECIFIED", 0, Some(TrafficDirection::Unspecified)),
+        ("INBOUND", 1, Some(TrafficDirection::Inbound)),
+        ("OUTBOUND", 2, Some(TrafficDirection::Outbound)),
+    ],
 };
 
 /// Default of `per_connection_buffer_limit_bytes`, for listeners and clusters.
@@ -198,11 +231,7 @@ pub(super) fn read_listener(value: &Value<'_>, index: usize, scope: &Scope) -> O
     }
     let filter_chains: Vec<FilterChain> =
         chains.iter().filter_map(|chain| read_filter_chain(chain, false, scope)).collect();
-    for (index, chain) in filter_chains.iter().enumerate() {
-        if filter_chains[..index].iter().any(|other| other.filter_chain_match == chain.filter_chain_match) {
-            value.error(format!("filter chain {index} has the same filter_chain_match as one before it"));
-        }
-    }
+    check_overlap(&chains, &filter_chains);
     Some(Listener {
         name,
         addresses,
@@ -212,7 +241,76 @@ pub(super) fn read_listener(value: &Value<'_>, index: usize, scope: &Scope) -> O
             .u32("per_connection_buffer_limit_bytes")
             .unwrap_or(BUFFER_LIMIT) as usize,
         listener_filters_timeout: message.timeout("listener_filters_timeout", Some(Duration::from_secs(15))),
+        traffic_direction: message.enumeration(
+            "traffic_direction",
+            &TRAFFIC_DIRECTION,
+            TrafficDirection::Unspecified,
+        ),
+        metadata: read_metadata(&message),
     })
+}
+
+/// No connection may be served by two chains that are equally specific: every combination of conditions is unique.
+fn check_overlap(values: &[Value<'_>], chains: &[FilterChain]) {
+    if values.len() != chains.len() {
+        // Something in them is wrong and reported.
+        return;
+    }
+    let mut seen = HashSet::new();
+    for (value, chain) in values.iter().zip(chains) {
+        for combination in combinations(&chain.filter_chain_match) {
+            if seen.len() > MAX_COMBINATIONS {
+                value.error(format!(
+                    "the filter chains have more than {MAX_COMBINATIONS} combinations of conditions"
+                ));
+                return;
+            }
+            if !seen.insert(combination) {
+                value.error(
+                    "a combination of its filter_chain_match is given twice, here or in a chain before",
+                );
+                break;
+            }
+        }
+    }
+}
+
+/// Most combinations of conditions of a listener.
+const MAX_COMBINATIONS: usize = 100_000;
+
+/// Every combination of the alternatives of a match, one of each condition.
+fn combinations(conditions: &FilterChainMatch) -> impl Iterator<Item = FilterChainMatch> {
+    let mut all = vec![FilterChainMatch {
+        destination_port: conditions.destination_port,
+        transport_protocol: conditions.transport_protocol,
+        ..FilterChainMatch::default()
+    }];
+    multiply(&mut all, &conditions.prefix_ranges, |one| &mut one.prefix_ranges);
+    multiply(&mut all, &conditions.server_names, |one| &mut one.server_names);
+    multiply(&mut all, &conditions.application_protocols, |one| &mut one.application_protocols);
+    multiply(&mut all, &conditions.source_prefix_ranges, |one| &mut one.source_prefix_ranges);
+    multiply(&mut all, &conditions.source_ports, |one| &mut one.source_ports);
+    all.into_iter()
+}
+
+fn multiply<T: Clone>(
+    all: &mut Vec<FilterChainMatch>,
+    alternatives: &[T],
+    field: impl Fn(&mut FilterChainMatch) -> &mut Vec<T>,
+) {
+    if alternatives.is_empty() || all.len().saturating_mul(alternatives.len()) > 2 * MAX_COMBINATIONS {
+        return;
+    }
+    *all = std::mem::take(all)
+        .iter()
+        .flat_map(|one| {
+            alternatives.iter().map(|alternative| {
+                let mut one = one.clone();
+                field(&mut one).push(alternative.clone());
+                one
+            })
+        })
+        .collect();
 }
 
 fn read_listener_filter(value: &Value<'_>) {
@@ -231,7 +329,10 @@ fn read_filter_chain(value: &Value<'_>, is_default: bool, scope: &Scope) -> Opti
     let message = value.message(&FILTER_CHAIN)?;
     let filter_chain_match = match message.get("filter_chain_match") {
         Some(matching) if is_default => {
-            matching.error("the default filter chain takes what no other takes; it cannot have conditions");
+            matching.no_effect(
+                "filter_chain_match of the default filter chain",
+                "it takes what no other filter chain takes",
+            );
             FilterChainMatch::default()
         }
         Some(matching) => read_filter_chain_match(&matching).unwrap_or_default(),

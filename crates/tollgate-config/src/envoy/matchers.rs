@@ -5,10 +5,12 @@ use tollgate_model::{
     matching::{FullRegex, HeaderMatcher, HeaderValueMatch, QueryParameterMatcher, StringMatcher},
 };
 
+use super::re2;
 use crate::protobuf::{Schema, Value, no_effect, read, refused};
 
 pub(super) static STRING_MATCHER: Schema = Schema {
     name: "envoy.type.matcher.v3.StringMatcher",
+    title: "",
     fields: &[
         read("exact", "", "Equal. One of exact, prefix, suffix, contains, safe_regex is required."),
         read("prefix", "", "Begins with this; not empty."),
@@ -23,6 +25,7 @@ pub(super) static STRING_MATCHER: Schema = Schema {
 
 pub(super) static REGEX_MATCHER: Schema = Schema {
     name: "envoy.type.matcher.v3.RegexMatcher",
+    title: "",
     fields: &[
         read("regex", "", "Expression in RE2's syntax. Required."),
         no_effect("google_re2", "every expression has RE2's syntax"),
@@ -32,6 +35,7 @@ pub(super) static REGEX_MATCHER: Schema = Schema {
 
 pub(super) static HEADER_MATCHER: Schema = Schema {
     name: "envoy.config.route.v3.HeaderMatcher",
+    title: "",
     fields: &[
         read("name", "", "Header, `:method` and the like too. Required. Without any condition: present."),
         read("string_match", "", "Condition on the value."),
@@ -50,12 +54,14 @@ pub(super) static HEADER_MATCHER: Schema = Schema {
 
 pub(super) static INT64_RANGE: Schema = Schema {
     name: "envoy.type.v3.Int64Range",
+    title: "",
     fields: &[read("start", "0", "First number in the range."), read("end", "0", "First number behind it.")],
     unsupported: &[],
 };
 
 pub(super) static QUERY_PARAMETER_MATCHER: Schema = Schema {
     name: "envoy.config.route.v3.QueryParameterMatcher",
+    title: "",
     fields: &[
         read("name", "", "Query parameter. Required. Without any condition: present."),
         read("string_match", "", "Condition on the value."),
@@ -94,19 +100,31 @@ pub(super) fn read_string_matcher(value: &Value<'_>) -> Option<StringMatcher> {
 
 /// Reads a `RegexMatcher`.
 pub(super) fn read_regex(value: &Value<'_>) -> Option<FullRegex> {
+    compile(value, FullRegex::new)
+}
+
+/// Reads a `RegexMatcher` and compiles its expression.
+pub(super) fn compile<T>(value: &Value<'_>, new: impl Fn(&str) -> Result<T, regex::Error>) -> Option<T> {
     let pattern = value.message(&REGEX_MATCHER)?.required("regex")?;
-    let text = pattern.non_empty_string()?;
-    match FullRegex::new(&text) {
+    let text = pattern.string()?;
+    if text.is_empty() {
+        pattern.error("must not be empty");
+        return None;
+    }
+    let compiled = re2::translate(&text)
+        .map_err(|problem| problem.to_string())
+        .and_then(|translated| new(&translated).map_err(|error| regex_problem(&error)));
+    match compiled {
         Ok(regex) => Some(regex),
-        Err(error) => {
-            pattern.error(format!("not a regular expression: {}", regex_problem(&error)));
+        Err(problem) => {
+            pattern.error(format!("not a regular expression: {problem}"));
             None
         }
     }
 }
 
 /// The reason without the drawing that the library makes.
-pub(super) fn regex_problem(error: &regex::Error) -> String {
+fn regex_problem(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
     last.strip_prefix("error: ").unwrap_or(last).to_owned()

@@ -15,11 +15,13 @@ use super::{
     },
     format::read_header_values,
     grpc_service::read_grpc_service,
+    http_filters::Filters,
 };
 use crate::protobuf::{Any, Message, Schema, Value, no_effect, read, refused};
 
 pub(super) static FILTER_CONFIG: Schema = Schema {
     name: "envoy.config.route.v3.FilterConfig",
+    title: "",
     fields: &[
         read("config", "", "ExtProcPerRoute, or `{}` to turn on a filter that is disabled in the chain."),
         read("is_optional", "false", "Leave it out, with a warning, when its type is not supported."),
@@ -30,6 +32,7 @@ pub(super) static FILTER_CONFIG: Schema = Schema {
 
 pub(super) static EXT_PROC_PER_ROUTE: Schema = Schema {
     name: "envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute",
+    title: "",
     fields: &[
         read("disabled", "", "true turns the filter off. This or overrides is required."),
         read("overrides", "", "What is different here; `{}` turns the filter on."),
@@ -39,6 +42,7 @@ pub(super) static EXT_PROC_PER_ROUTE: Schema = Schema {
 
 pub(super) static EXT_PROC_OVERRIDES: Schema = Schema {
     name: "envoy.extensions.filters.http.ext_proc.v3.ExtProcOverrides",
+    title: "",
     fields: &[
         read("processing_mode", "the filter's", "Replaces the whole mode: what is left out has its default."),
         read("request_attributes", "the filter's", "Replaces the list."),
@@ -47,7 +51,7 @@ pub(super) static EXT_PROC_OVERRIDES: Schema = Schema {
         read("metadata_options", "the filter's", "Replaces the lists that are given."),
         read("grpc_initial_metadata", "[]", "Added to the metadata of the calls; the same key is replaced."),
         read("failure_mode_allow", "the filter's", "Fail open or closed."),
-        read("async_mode", "false", "Only false: gone from the API."),
+        no_effect("async_mode", "as in Envoy; use observability_mode of the filter"),
         no_effect("emit_client_span", "no spans are exported"),
         refused("request_properties", "use request_attributes"),
         refused("response_properties", "use response_attributes"),
@@ -55,6 +59,9 @@ pub(super) static EXT_PROC_OVERRIDES: Schema = Schema {
     ],
     unsupported: &[],
 };
+
+/// The schemas of this module.
+pub(super) static SCHEMAS: [&Schema; 3] = [&FILTER_CONFIG, &EXT_PROC_PER_ROUTE, &EXT_PROC_OVERRIDES];
 
 /// What one level says about one filter.
 #[derive(Clone)]
@@ -85,15 +92,14 @@ struct Overrides {
 pub(super) struct Level(Vec<(String, Said)>);
 
 /// Reads `typed_per_filter_config` of a level.
-pub(super) fn read_level(message: &Message<'_>, filters: &[Rc<Filter>], scope: &Scope) -> Level {
+pub(super) fn read_level(message: &Message<'_>, filters: &Filters, scope: &Scope) -> Level {
     let mut level = Level::default();
     for (name, value) in message.map("typed_per_filter_config") {
-        if !filters.iter().any(|filter| filter.name == name) {
-            let known: Vec<&str> = filters.iter().map(|filter| filter.name.as_str()).collect();
-            let help = match crate::suggestion::nearest(name, known.iter().copied()) {
+        if !filters.names.iter().any(|known| known == name) {
+            let known = filters.names.iter().map(String::as_str);
+            let help = match crate::suggestion::nearest(name, known) {
                 Some(near) => format!("did you mean \"{near}\"?"),
-                None if known.is_empty() => "the chain has only the router".to_owned(),
-                None => format!("filters of the chain: {}", known.join(", ")),
+                None => format!("filters of the chain: {}", filters.names.join(", ")),
             };
             value.warning(format!("there is no HTTP filter named \"{name}\"; this has no effect"), help);
         }
@@ -144,11 +150,6 @@ fn read_per_route(any: &Any<'_>, optional: bool, scope: &Scope) -> Option<Said> 
 
 fn read_overrides(value: &Value<'_>, scope: &Scope) -> Option<Overrides> {
     let message = value.message(&EXT_PROC_OVERRIDES)?;
-    if let Some(mode) = message.get("async_mode")
-        && mode.boolean() == Some(true)
-    {
-        mode.error("asynchronous mode is not implemented");
-    }
     let attributes = |name| message.get(name).map(|list| read_attributes(&list.list()));
     Some(Overrides {
         disabled: false,

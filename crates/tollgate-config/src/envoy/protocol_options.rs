@@ -8,6 +8,7 @@ const LIMITED: &str = "the limit is built in";
 
 pub(super) static COMMON_HTTP_PROTOCOL_OPTIONS: Schema = Schema {
     name: "envoy.config.core.v3.HttpProtocolOptions",
+    title: "HttpProtocolOptions of clients",
     fields: &[
         read("idle_timeout", "3600s", "A connection without requests is closed after this; 0 = never."),
         read("max_connection_duration", "none", "Longest life of a client's connection; 0 = no limit."),
@@ -26,6 +27,7 @@ pub(super) static COMMON_HTTP_PROTOCOL_OPTIONS: Schema = Schema {
 
 pub(super) static HTTP1_PROTOCOL_OPTIONS: Schema = Schema {
     name: "envoy.config.core.v3.Http1ProtocolOptions",
+    title: "Http1ProtocolOptions of clients",
     fields: &[
         read("enable_trailers", "false", "Pass trailers on."),
         read("accept_http_10", "false", "Accept HTTP/1.0 requests; otherwise 426."),
@@ -45,6 +47,7 @@ pub(super) static HTTP1_PROTOCOL_OPTIONS: Schema = Schema {
 
 pub(super) static HTTP2_PROTOCOL_OPTIONS: Schema = Schema {
     name: "envoy.config.core.v3.Http2ProtocolOptions",
+    title: "",
     fields: &[
         read("max_concurrent_streams", "1024", "Most streams at a time. 1 to 2147483647."),
         read("initial_stream_window_size", "262144", "Window of a stream, bytes. 65535 to 2147483647."),
@@ -77,6 +80,10 @@ pub(super) static HTTP2_PROTOCOL_OPTIONS: Schema = Schema {
     ],
 };
 
+/// The schemas of this module.
+pub(super) static SCHEMAS: [&Schema; 3] =
+    [&COMMON_HTTP_PROTOCOL_OPTIONS, &HTTP1_PROTOCOL_OPTIONS, &HTTP2_PROTOCOL_OPTIONS];
+
 /// Largest window and stream count of HTTP/2.
 const LARGEST: i64 = 0x7fff_ffff;
 
@@ -88,7 +95,7 @@ pub(super) fn read_http1_options(value: Option<&Value<'_>>) -> Http1Options {
     Http1Options {
         enable_trailers: message.boolean("enable_trailers", false),
         accept_http_10: message.boolean("accept_http_10", false),
-        default_host_for_http_10: message.string("default_host_for_http_10"),
+        default_host_for_http_10: message.header_text("default_host_for_http_10"),
     }
 }
 

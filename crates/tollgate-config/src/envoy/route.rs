@@ -6,7 +6,7 @@ mod reply;
 mod schema;
 mod weighted;
 
-use std::{collections::HashSet, rc::Rc, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use tollgate_model::route::{Action, Route, RouteConfiguration, VirtualHost};
 
@@ -19,9 +19,9 @@ use self::{
 };
 use super::{
     Scope,
-    ext_proc::Filter,
     header::read_header_mutations,
     http_filters::Filters,
+    metadata::read_metadata,
     per_route::{Level, fold, read_level},
 };
 use crate::protobuf::{Message, Value};
@@ -29,7 +29,7 @@ use crate::protobuf::{Message, Value};
 /// What the routes of a table share.
 struct Table<'a> {
     scope: &'a Scope,
-    filters: &'a [Rc<Filter>],
+    filters: &'a Filters,
     /// Unknown clusters are errors.
     validate_clusters: bool,
     max_direct_response_body_size: usize,
@@ -65,12 +65,12 @@ pub(super) fn read_route_configuration(
     let message = value.message(&ROUTE_CONFIGURATION)?;
     let table = Table {
         scope,
-        filters: &filters.filters,
+        filters,
         validate_clusters: message.boolean("validate_clusters", true),
         max_direct_response_body_size: message
             .u32("max_direct_response_body_size_bytes")
             .map_or(4096, |size| size as usize),
-        level: read_level(&message, &filters.filters, scope),
+        level: read_level(&message, filters, scope),
     };
     let mut names = HashSet::new();
     let mut domains = HashSet::new();
@@ -97,7 +97,10 @@ fn read_virtual_host(
     let message = value.message(&VIRTUAL_HOST)?;
     let name = message.required_string("name");
     if !name.is_empty() && !names.insert(name.clone()) {
-        value.error(format!("there are two virtual hosts named \"{name}\""));
+        value.warning(
+            format!("there are two virtual hosts named \"{name}\""),
+            "their metrics are counted together; give them different names",
+        );
     }
     let level = read_level(&message, table.filters, table.scope);
     let buffer_limit = read_buffer_limit(&message);
@@ -111,6 +114,7 @@ fn read_virtual_host(
         domains: read_domains(&message, domains),
         routes,
         headers: read_header_mutations(&message),
+        metadata: read_metadata(&message),
     })
 }
 
@@ -137,8 +141,8 @@ fn read_domains(message: &Message<'_>, taken: &mut HashSet<String>) -> Vec<Strin
 }
 
 fn read_buffer_limit(message: &Message<'_>) -> Option<usize> {
-    let both = ["request_body_buffer_limit", "per_request_buffer_limit_bytes"];
-    let (_, value) = message.one_of(&both)?;
+    let old = message.get("per_request_buffer_limit_bytes");
+    let value = message.get("request_body_buffer_limit").or(old)?;
     usize::try_from(value.integer(0..=i64::MAX)?).ok()
 }
 
@@ -162,8 +166,9 @@ fn read_route(
         route_match: route_match?,
         action: action?,
         headers,
-        filters: fold(table.filters, &levels),
+        filters: fold(&table.filters.filters, &levels),
         request_body_buffer_limit: buffer_limit,
+        metadata: read_metadata(&message),
     })
 }
 

@@ -4,12 +4,14 @@ use crate::protobuf::{Message, Schema, Value, read, refused};
 
 pub(super) static LAYERED_RUNTIME: Schema = Schema {
     name: "envoy.config.bootstrap.v3.LayeredRuntime",
+    title: "",
     fields: &[read("layers", "[]", "Layers; a later one wins.")],
     unsupported: &[],
 };
 
 pub(super) static RUNTIME_LAYER: Schema = Schema {
     name: "envoy.config.bootstrap.v3.RuntimeLayer",
+    title: "",
     fields: &[
         read("name", "", "Name of the layer, required and unique."),
         read(
@@ -25,6 +27,9 @@ pub(super) static RUNTIME_LAYER: Schema = Schema {
     ],
     unsupported: &[],
 };
+
+/// The schemas of this module.
+pub(super) static SCHEMAS: [&Schema; 2] = [&LAYERED_RUNTIME, &RUNTIME_LAYER];
 
 /// Runtime keys.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +58,7 @@ pub(super) fn read_runtime(bootstrap: &Message<'_>) -> Runtime {
     let mut runtime = Runtime::default();
     let Some(layered) = bootstrap.message("layered_runtime", &LAYERED_RUNTIME) else { return runtime };
     let mut names = Vec::new();
+    let mut admin_layer = false;
     for layer in layered.list("layers") {
         let Some(layer) = layer.message(&RUNTIME_LAYER) else { continue };
         let name = layer.required_string("name");
@@ -62,8 +68,16 @@ pub(super) fn read_runtime(bootstrap: &Message<'_>) -> Runtime {
         names.push(name);
         match layer.required_one_of(&["static_layer", "admin_layer"]) {
             Some(("static_layer", value)) => read_keys(&value, "", &mut runtime),
-            Some((_, value)) if !value.is_empty_message() => value.error("expected {}"),
-            _ => {}
+            Some((_, value)) => {
+                if !value.is_empty_message() {
+                    value.error("expected {}");
+                }
+                if admin_layer {
+                    value.error("there can be one admin_layer at most");
+                }
+                admin_layer = true;
+            }
+            None => {}
         }
     }
     runtime

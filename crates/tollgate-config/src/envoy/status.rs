@@ -4,9 +4,13 @@ use crate::protobuf::{Enumeration, Schema, Value, read};
 
 pub(super) static HTTP_STATUS: Schema = Schema {
     name: "envoy.type.v3.HttpStatus",
+    title: "",
     fields: &[read("code", "", "Name (`ServiceUnavailable`) or number (503). Required.")],
     unsupported: &[],
 };
+
+/// The schemas of this module.
+pub(super) static SCHEMAS: [&Schema; 1] = [&HTTP_STATUS];
 
 static STATUS_CODE: Enumeration<u16> = Enumeration {
     values: &[

@@ -80,7 +80,7 @@ pub(super) fn read_downstream_transport_socket(value: &Value<'_>) -> Option<Down
         );
     }
     let certificates = read_certificates(&common);
-    if common.get("tls_certificates").is_none() {
+    if common.list("tls_certificates").is_empty() {
         any.value.error("\"tls_certificates\" is missing: a listener needs a certificate");
     }
     let settings = DownstreamTlsSettings {

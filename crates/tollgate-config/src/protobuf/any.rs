@@ -15,7 +15,11 @@ pub(crate) struct Any<'a> {
 
 static TYPED_STRUCT: Schema = Schema {
     name: "xds.type.v3.TypedStruct",
-    fields: &[read("type_url", "", "Type of the message in `value`."), read("value", "{}", "The message.")],
+    title: "",
+    fields: &[
+        read("type_url", "", "Type of the message in `value`."),
+        read("value", "", "The message. Required."),
+    ],
     unsupported: &[],
 };
 
@@ -39,13 +43,7 @@ impl<'a> Value<'a> {
         let wrapper = value.message(&TYPED_STRUCT)?;
         let type_value = wrapper.required("type_url")?;
         let type_name = self::type_name(&type_value)?;
-        let value = match wrapper.get("value") {
-            Some(value) => value,
-            None => {
-                self.error("\"value\" is missing");
-                return None;
-            }
-        };
+        let value = wrapper.required("value")?;
         Some(Any { type_name, type_value, value: Self { in_any: true, ..value } })
     }
 }

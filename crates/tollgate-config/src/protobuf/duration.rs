@@ -16,6 +16,7 @@ pub(super) struct Problem {
 
 static DURATION: Schema = Schema {
     name: "google.protobuf.Duration",
+    title: "",
     fields: &[read("seconds", "0", "Whole seconds."), read("nanos", "0", "Nanoseconds, 0 to 999999999.")],
     unsupported: &[],
 };

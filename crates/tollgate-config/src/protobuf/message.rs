@@ -42,7 +42,12 @@ impl<'a> Message<'a> {
             let path = self.path_of(&entry.key);
             self.value.context.report.add(severity, entry.key_location, &path, message, help);
         };
-        match self.schema.field(name) {
+        let field = self.schema.field(name);
+        let refused = field.is_none_or(|field| field.support == Support::Refused);
+        if refused && is_default(&entry.value.content) {
+            return;
+        }
+        match field {
             None => report(Severity::Error, format!("\"{name}\" is not supported"), ""),
             Some(field) => match field.support {
                 Support::Read => {
@@ -105,6 +110,8 @@ impl<'a> Message<'a> {
             self.schema.name
         );
         let entry = self.fields.get(name)?;
+        #[cfg(test)]
+        super::coverage::record(self.schema, name);
         Some(self.value.child(&entry.value, self.path_of(&entry.key)))
     }
 
@@ -143,6 +150,11 @@ impl<'a> Message<'a> {
     /// A string; empty when absent.
     pub(crate) fn string(&self, name: &'static str) -> String {
         self.get(name).and_then(|value| value.string()).unwrap_or_default()
+    }
+
+    /// A string for a header or a path; empty when absent.
+    pub(crate) fn header_text(&self, name: &'static str) -> String {
+        self.get(name).and_then(|value| value.header_text()).unwrap_or_default()
     }
 
     /// A string that has to be present and not empty; empty when it is not, which is reported.
@@ -196,6 +208,17 @@ impl<'a> Message<'a> {
     /// A message.
     pub(crate) fn message(&self, name: &'static str, schema: &'static Schema) -> Option<Self> {
         self.get(name)?.message(schema)
+    }
+}
+
+/// Whether this is what an absent field means anyway: what is spelt out so asks for nothing.
+fn is_default(content: &Content) -> bool {
+    match content {
+        Content::Null => true,
+        Content::Plain(text) => text == "false",
+        Content::Quoted(text) => text.is_empty(),
+        Content::Sequence(items) => items.is_empty(),
+        Content::Mapping(_) => false,
     }
 }
 

@@ -5,6 +5,8 @@
 pub(crate) struct Schema {
     /// Full name of the type.
     pub(crate) name: &'static str,
+    /// Title in the reference where the name alone would not tell two uses apart; normally empty.
+    pub(crate) title: &'static str,
     /// The fields there is something to say about.
     pub(crate) fields: &'static [Field],
     /// Further fields that exist in Envoy's API and are refused.

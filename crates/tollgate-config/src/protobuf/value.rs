@@ -105,9 +105,19 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A string for a header or a path: no line ends, no NUL.
+    pub(crate) fn header_text(&self) -> Option<String> {
+        let text = self.string()?;
+        if text.contains(['\0', '\r', '\n']) {
+            self.error("must not contain line ends or NUL");
+            return None;
+        }
+        Some(text)
+    }
+
     /// A string that is not empty.
     pub(crate) fn non_empty_string(&self) -> Option<String> {
-        let text = self.string()?;
+        let text = self.header_text()?;
         if text.is_empty() {
             self.error("must not be empty");
             return None;

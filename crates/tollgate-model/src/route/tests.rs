@@ -40,6 +40,7 @@ fn route(name: &str, route_match: RouteMatch) -> Arc<Route> {
         headers: HeaderMutations::default(),
         filters: Vec::new(),
         request_body_buffer_limit: None,
+        metadata: Metadata::default(),
     })
 }
 
@@ -57,6 +58,7 @@ fn virtual_host(name: &str, domains: &[&str], routes: Vec<Arc<Route>>) -> Arc<Vi
         domains: domains.iter().map(|&domain| domain.to_owned()).collect(),
         routes,
         headers: HeaderMutations::default(),
+        metadata: Metadata::default(),
     })
 }
 

@@ -6,7 +6,10 @@ use tollgate_model::cluster::{Discovery, Endpoint, EndpointAddress};
 
 use super::schema::{CLUSTER_LOAD_ASSIGNMENT, ENDPOINT, LB_ENDPOINT, LOCALITY_LB_ENDPOINTS};
 use crate::{
-    envoy::address::{Address, read_address},
+    envoy::{
+        address::{Address, read_address},
+        metadata::read_metadata,
+    },
     protobuf::{Enumeration, Message, Value},
 };
 
@@ -69,7 +72,7 @@ fn read_lb_endpoint(value: &Value<'_>, discovery: Option<&Discovery>) -> Option<
         .and_then(|weight| u32::try_from(weight).ok())
         .unwrap_or(1);
     let endpoint = message.required("endpoint")?.message(&ENDPOINT)?;
-    let mut hostname = endpoint.string("hostname");
+    let mut hostname = endpoint.header_text("hostname");
     let value = endpoint.required("address")?;
     let address = match read_address(&value)? {
         Address::Pipe { path, .. } => {
@@ -103,5 +106,5 @@ fn read_lb_endpoint(value: &Value<'_>, discovery: Option<&Discovery>) -> Option<
             }
         }
     };
-    Some(Endpoint { address, hostname, weight })
+    Some(Endpoint { address, hostname, weight, metadata: read_metadata(&message) })
 }

@@ -51,7 +51,7 @@ pub(super) fn read_protocol(cluster: &Message<'_>) -> Protocol {
         Some(options) => {
             for old in OLD_FIELDS {
                 if let Some(value) = cluster.get(old) {
-                    value.error(format!("\"{old}\" cannot be given together with HttpProtocolOptions"));
+                    value.no_effect(format!("\"{old}\""), "HttpProtocolOptions say what counts");
                 }
             }
             read_http_protocol_options(&options, &mut protocol);
@@ -88,8 +88,14 @@ fn read_old_fields(cluster: &Message<'_>, protocol: &mut Protocol) {
     }
     let http1 = cluster.get("http_protocol_options").map(|value| read_http1(&value));
     match cluster.get("http2_protocol_options") {
-        // HTTP/2 by presence; settings of HTTP/1 beside it are those of a protocol that is not spoken.
-        Some(value) => protocol.protocol = UpstreamProtocol::Http2(read_http2_options(Some(&value))),
+        Some(value) => {
+            if http1.is_some() {
+                value.error(
+                    "\"http_protocol_options\" and \"http2_protocol_options\" cannot be given together",
+                );
+            }
+            protocol.protocol = UpstreamProtocol::Http2(read_http2_options(Some(&value)));
+        }
         None => protocol.protocol = http1.unwrap_or_else(|| Protocol::default().protocol),
     }
 }

@@ -32,6 +32,7 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 19] = [
 
 pub(super) static CLUSTER: Schema = Schema {
     name: "envoy.config.cluster.v3.Cluster",
+    title: "",
     fields: &[
         read("name", "", "Unique name. Required."),
         read("type", "STATIC", "STATIC, STRICT_DNS or LOGICAL_DNS."),
@@ -70,7 +71,11 @@ pub(super) static CLUSTER: Schema = Schema {
         no_effect("typed_dns_resolver_config", SYSTEM_DNS),
         no_effect("wait_for_warm_on_init", "clusters are looked up before listeners accept"),
         no_effect("cleanup_interval", "it is for clusters of type ORIGINAL_DST"),
-        no_effect("metadata", "nothing reads it"),
+        read(
+            "metadata",
+            "{}",
+            "Metadata (attribute `xds.cluster_metadata`; processors are told what they ask for).",
+        ),
         no_effect("track_timeout_budgets", "metrics are always on"),
         no_effect("track_cluster_stats", "metrics are always on"),
         no_effect("common_lb_config", ONE_LOCALITY),
@@ -111,6 +116,7 @@ pub(super) static CLUSTER: Schema = Schema {
 
 pub(super) static CUSTOM_CLUSTER_TYPE: Schema = Schema {
     name: "envoy.config.cluster.v3.Cluster.CustomClusterType",
+    title: "",
     fields: &[
         read("name", "", "`envoy.cluster.dns`. Required."),
         read("typed_config", "", "DnsCluster. Required."),
@@ -120,6 +126,7 @@ pub(super) static CUSTOM_CLUSTER_TYPE: Schema = Schema {
 
 pub(super) static DNS_CLUSTER: Schema = Schema {
     name: "envoy.extensions.clusters.dns.v3.DnsCluster",
+    title: "",
     fields: &[
         read("dns_refresh_rate", "5s", "Time between lookups, at least 0.001s."),
         read("respect_dns_ttl", "false", "Look up again when the answer's time to live is over."),
@@ -138,6 +145,7 @@ pub(super) static DNS_CLUSTER: Schema = Schema {
 
 pub(super) static CLUSTER_LOAD_ASSIGNMENT: Schema = Schema {
     name: "envoy.config.endpoint.v3.ClusterLoadAssignment",
+    title: "",
     fields: &[
         read("cluster_name", "", "Any name. Required."),
         read("endpoints", "[]", "Groups of endpoints."),
@@ -148,6 +156,7 @@ pub(super) static CLUSTER_LOAD_ASSIGNMENT: Schema = Schema {
 
 pub(super) static LOCALITY_LB_ENDPOINTS: Schema = Schema {
     name: "envoy.config.endpoint.v3.LocalityLbEndpoints",
+    title: "",
     fields: &[
         read("lb_endpoints", "[]", "Endpoints."),
         read("priority", "0", "Only 0."),
@@ -161,11 +170,12 @@ pub(super) static LOCALITY_LB_ENDPOINTS: Schema = Schema {
 
 pub(super) static LB_ENDPOINT: Schema = Schema {
     name: "envoy.config.endpoint.v3.LbEndpoint",
+    title: "",
     fields: &[
         read("endpoint", "", "The endpoint. Required."),
         read("load_balancing_weight", "1", "Its share, 1 or more."),
         read("health_status", "UNKNOWN", "Only UNKNOWN and HEALTHY."),
-        no_effect("metadata", "nothing reads it"),
+        read("metadata", "{}", "Metadata (attribute `xds.upstream_host_metadata`)."),
         refused("endpoint_name", "write the endpoint itself"),
     ],
     unsupported: &[],
@@ -173,6 +183,7 @@ pub(super) static LB_ENDPOINT: Schema = Schema {
 
 pub(super) static ENDPOINT: Schema = Schema {
     name: "envoy.config.endpoint.v3.Endpoint",
+    title: "",
     fields: &[
         read(
             "address",
@@ -188,12 +199,14 @@ pub(super) static ENDPOINT: Schema = Schema {
 
 pub(super) static CIRCUIT_BREAKERS: Schema = Schema {
     name: "envoy.config.cluster.v3.CircuitBreakers",
+    title: "",
     fields: &[read("thresholds", "[]", "Limits of the default priority; those of HIGH have no effect.")],
     unsupported: &["per_host_thresholds"],
 };
 
 pub(super) static THRESHOLDS: Schema = Schema {
     name: "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
+    title: "",
     fields: &[
         read("priority", "DEFAULT", "DEFAULT; HIGH has no effect."),
         read("max_connections", "1024", "Connections, all workers together."),
@@ -209,18 +222,21 @@ pub(super) static THRESHOLDS: Schema = Schema {
 
 pub(super) static LOAD_BALANCING_POLICY: Schema = Schema {
     name: "envoy.config.cluster.v3.LoadBalancingPolicy",
+    title: "",
     fields: &[read("policies", "", "The first one that is supported is used. Required.")],
     unsupported: &[],
 };
 
 pub(super) static POLICY: Schema = Schema {
     name: "envoy.config.cluster.v3.LoadBalancingPolicy.Policy",
+    title: "",
     fields: &[read("typed_extension_config", "", "The policy. Required.")],
     unsupported: &[],
 };
 
 pub(super) static TYPED_EXTENSION_CONFIG: Schema = Schema {
     name: "envoy.config.core.v3.TypedExtensionConfig",
+    title: "",
     fields: &[
         read("name", "", "Any name. Required."),
         read("typed_config", "", "The extension's message. Required."),
@@ -230,12 +246,14 @@ pub(super) static TYPED_EXTENSION_CONFIG: Schema = Schema {
 
 pub(super) static ROUND_ROBIN: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
+    title: "",
     fields: &[no_effect("slow_start_config", NO_SLOW_START), no_effect("locality_lb_config", ONE_LOCALITY)],
     unsupported: &[],
 };
 
 pub(super) static LEAST_REQUEST: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
+    title: "",
     fields: &[
         no_effect("choice_count", "two random endpoints are compared"),
         no_effect("active_request_bias", "the number of requests counts as it is"),
@@ -247,12 +265,14 @@ pub(super) static LEAST_REQUEST: Schema = Schema {
 
 pub(super) static RANDOM: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.random.v3.Random",
+    title: "",
     fields: &[no_effect("locality_lb_config", ONE_LOCALITY)],
     unsupported: &[],
 };
 
 pub(super) static HTTP_PROTOCOL_OPTIONS: Schema = Schema {
     name: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    title: "",
     fields: &[
         read("explicit_http_config", "", "HTTP/1 or HTTP/2. Required."),
         read("common_http_protocol_options", "{}", "Settings of both versions of HTTP."),
@@ -270,6 +290,7 @@ pub(super) static HTTP_PROTOCOL_OPTIONS: Schema = Schema {
 
 pub(super) static EXPLICIT_HTTP_CONFIG: Schema = Schema {
     name: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
+    title: "",
     fields: &[
         read("http_protocol_options", "", "HTTP/1 is spoken. One of the two is required."),
         read("http2_protocol_options", "", "HTTP/2 is spoken."),
@@ -280,6 +301,7 @@ pub(super) static EXPLICIT_HTTP_CONFIG: Schema = Schema {
 
 pub(super) static UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS: Schema = Schema {
     name: "envoy.config.core.v3.HttpProtocolOptions",
+    title: "HttpProtocolOptions, common to both versions",
     fields: &[
         read("idle_timeout", "3600s", "An idle connection is closed after this; 0 = never."),
         read("max_requests_per_connection", "unlimited", "Most requests on one connection; 0 = unlimited."),
@@ -294,6 +316,7 @@ pub(super) static UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS: Schema = Schema {
 
 pub(super) static UPSTREAM_HTTP1_PROTOCOL_OPTIONS: Schema = Schema {
     name: "envoy.config.core.v3.Http1ProtocolOptions",
+    title: "Http1ProtocolOptions of clusters",
     fields: &[
         read("enable_trailers", "false", "Pass trailers on."),
         no_effect("use_balsa_parser", "there is one parser"),

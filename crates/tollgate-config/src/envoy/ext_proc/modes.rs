@@ -6,6 +6,7 @@ use crate::protobuf::{Enumeration, Schema, Value, read};
 
 pub(in crate::envoy) static PROCESSING_MODE: Schema = Schema {
     name: "envoy.extensions.filters.http.ext_proc.v3.ProcessingMode",
+    title: "",
     fields: &[
         read("request_header_mode", "SEND", "DEFAULT, SEND or SKIP."),
         read("response_header_mode", "SEND", "DEFAULT, SEND or SKIP."),

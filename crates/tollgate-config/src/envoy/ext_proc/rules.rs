@@ -1,16 +1,28 @@
 //! Which headers a processor sees and may change (sections 5.1 and 6.4).
 
-use extproc::{ForwardRules, MutationRules};
+use extproc::{ForwardRules, MutationRules, matching::StringMatcher};
 
-use crate::protobuf::{Schema, Value, read};
+use crate::{
+    envoy::matchers::{read_regex, read_string_matcher},
+    protobuf::{Message, Schema, Value, read},
+};
 
 pub(super) static MUTATION_RULES: Schema = Schema {
     name: "envoy.config.common.mutation_rules.v3.HeaderMutationRules",
+    title: "",
     fields: &[
-        read("allow_all_routing", "false", "Also `host`, `:authority`, `:scheme` and `:method`."),
-        read("allow_envoy", "false", "Also headers that begin with `x-envoy` (or `header_prefix`)."),
-        read("disallow_system", "false", "Not headers that begin with `:` and not `host`."),
-        read("disallow_all", "false", "None that is not allowed by an expression."),
+        read(
+            "allow_all_routing",
+            "false",
+            "Also `host`, `:authority`, `:scheme` and `:method` may be changed.",
+        ),
+        read(
+            "allow_envoy",
+            "false",
+            "Also headers that begin with `x-envoy` (or `header_prefix`) may be changed.",
+        ),
+        read("disallow_system", "false", "Not headers that begin with `:`."),
+        read("disallow_all", "false", "Only what allow_expression allows may be changed."),
         read("allow_expression", "", "Names that may be changed whatever the other rules say."),
         read("disallow_expression", "", "Names that may never be changed."),
         read("disallow_is_error", "false", "A change that is not allowed fails the request with 500."),
@@ -20,6 +32,7 @@ pub(super) static MUTATION_RULES: Schema = Schema {
 
 pub(super) static FORWARDING_RULES: Schema = Schema {
     name: "envoy.extensions.filters.http.ext_proc.v3.HeaderForwardingRules",
+    title: "",
     fields: &[
         read("allowed_headers", "all", "Only these are sent."),
         read("disallowed_headers", "none", "These are not sent."),
@@ -29,16 +42,41 @@ pub(super) static FORWARDING_RULES: Schema = Schema {
 
 pub(super) static LIST_STRING_MATCHER: Schema = Schema {
     name: "envoy.type.matcher.v3.ListStringMatcher",
+    title: "",
     fields: &[read("patterns", "", "One has to match. At least one is required.")],
     unsupported: &[],
 };
 
+/// Reads `HeaderMutationRules`.
 pub(super) fn read_mutation_rules(value: &Value<'_>) -> Option<MutationRules> {
-    value.error("\"mutation_rules\" is not supported yet");
-    None
+    let message = value.message(&MUTATION_RULES)?;
+    let expression = |name| message.get(name).and_then(|regex| read_regex(&regex));
+    Some(MutationRules {
+        allow_all_routing: message.boolean("allow_all_routing", false),
+        allow_envoy: message.boolean("allow_envoy", false),
+        disallow_system: message.boolean("disallow_system", false),
+        disallow_all: message.boolean("disallow_all", false),
+        allow_expression: expression("allow_expression"),
+        disallow_expression: expression("disallow_expression"),
+        disallow_is_error: message.boolean("disallow_is_error", false),
+    })
 }
 
+/// Reads `HeaderForwardingRules`.
 pub(super) fn read_forward_rules(value: &Value<'_>) -> Option<ForwardRules> {
-    value.error("\"forward_rules\" is not supported yet");
-    None
+    let message = value.message(&FORWARDING_RULES)?;
+    Some(ForwardRules {
+        allowed_headers: read_patterns(&message, "allowed_headers"),
+        disallowed_headers: read_patterns(&message, "disallowed_headers").unwrap_or_default(),
+    })
+}
+
+/// Reads a `ListStringMatcher`; an empty one is an error, an absent one is `None`.
+fn read_patterns(message: &Message<'_>, name: &'static str) -> Option<Vec<StringMatcher>> {
+    let list = message.message(name, &LIST_STRING_MATCHER)?;
+    let patterns = list.list("patterns");
+    if patterns.is_empty() {
+        list.value().error("\"patterns\" is missing: at least one");
+    }
+    Some(patterns.iter().filter_map(read_string_matcher).collect())
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     envoy::{
-        matchers::{REGEX_MATCHER, read_matched_header, regex_problem},
+        matchers::{compile, read_matched_header},
         per_route::Level,
     },
     protobuf::{Enumeration, Message, Value},
@@ -73,14 +73,14 @@ fn read_path_rewrite(message: &Message<'_>) -> Option<PathRewrite> {
     // Envoy takes the two for one oneof when both are given with content.
     let (kind, value) = message.one_of(&["prefix_rewrite", "regex_rewrite"])?;
     if kind == "prefix_rewrite" {
-        return value.string().filter(|prefix| !prefix.is_empty()).map(PathRewrite::Prefix);
+        return value.header_text().filter(|prefix| !prefix.is_empty()).map(PathRewrite::Prefix);
     }
     let rewrite = value.message(&REGEX_MATCH_AND_SUBSTITUTE)?;
     let pattern = rewrite.required("pattern").and_then(|pattern| read_pattern(&pattern));
     let substitution = match rewrite.get("substitution") {
         None => String::new(),
         Some(value) => {
-            let text = value.string()?;
+            let text = value.header_text()?;
             translate_substitution(&text, pattern.as_ref().map_or(9, regex::Regex::captures_len)).or_else(
                 || {
                     value.error(
@@ -95,15 +95,7 @@ fn read_path_rewrite(message: &Message<'_>) -> Option<PathRewrite> {
 }
 
 fn read_pattern(value: &Value<'_>) -> Option<regex::Regex> {
-    let pattern = value.message(&REGEX_MATCHER)?.required("regex")?;
-    let text = pattern.non_empty_string()?;
-    match regex::RegexBuilder::new(&text).size_limit(1 << 20).build() {
-        Ok(regex) => Some(regex),
-        Err(error) => {
-            pattern.error(format!("not a regular expression: {}", regex_problem(&error)));
-            None
-        }
-    }
+    compile(value, |pattern| regex::RegexBuilder::new(pattern).size_limit(1 << 20).build())
 }
 
 /// From RE2's notation of groups (`\1`) to the library's (`${1}`).
@@ -130,7 +122,9 @@ fn read_host_rewrite(message: &Message<'_>) -> Option<HostRewrite> {
     let (kind, value) =
         message.one_of(&["host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header"])?;
     match kind {
-        "host_rewrite_literal" => value.string().filter(|host| !host.is_empty()).map(HostRewrite::Literal),
+        "host_rewrite_literal" => {
+            value.header_text().filter(|host| !host.is_empty()).map(HostRewrite::Literal)
+        }
         "auto_host_rewrite" => value.boolean()?.then_some(HostRewrite::Auto),
         _ => Some(HostRewrite::Header(read_matched_header(&value)?)),
     }

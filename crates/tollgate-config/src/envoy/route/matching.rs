@@ -24,8 +24,8 @@ fn read_path(message: &Message<'_>) -> Option<PathMatch> {
     let case_sensitive = message.boolean("case_sensitive", true);
     Some(match kind {
         "safe_regex" => PathMatch::SafeRegex(read_regex(&value)?),
-        "prefix" => PathMatch::Prefix { prefix: value.string()?, case_sensitive },
-        "path" => PathMatch::Path { path: value.string()?, case_sensitive },
+        "prefix" => PathMatch::Prefix { prefix: value.header_text()?, case_sensitive },
+        "path" => PathMatch::Path { path: value.header_text()?, case_sensitive },
         _ => PathMatch::PathSeparatedPrefix { prefix: read_separated_prefix(&value)?, case_sensitive },
     })
 }

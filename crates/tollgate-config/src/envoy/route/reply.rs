@@ -27,18 +27,18 @@ pub(super) fn read_redirect(value: &Value<'_>) -> Option<RedirectAction> {
     let message = value.message(&REDIRECT_ACTION)?;
     let scheme = match message.one_of(&["https_redirect", "scheme_redirect"]) {
         Some(("https_redirect", value)) => value.boolean()?.then(|| "https".to_owned()),
-        Some((_, value)) => value.string().filter(|scheme| !scheme.is_empty()),
+        Some((_, value)) => value.header_text().filter(|scheme| !scheme.is_empty()),
         None => None,
     };
     let path = match message.one_of(&["path_redirect", "prefix_rewrite"]) {
-        Some(("path_redirect", value)) => value.string().map(RedirectPath::Path),
-        Some((_, value)) => value.string().map(RedirectPath::Prefix),
+        Some(("path_redirect", value)) => value.header_text().map(RedirectPath::Path),
+        Some((_, value)) => value.header_text().map(RedirectPath::Prefix),
         None => None,
     };
     let port = message.get("port_redirect").and_then(|port| port.port(0)).filter(|port| *port != 0);
     Some(RedirectAction {
         scheme,
-        host: Some(message.string("host_redirect")).filter(|host| !host.is_empty()),
+        host: Some(message.header_text("host_redirect")).filter(|host| !host.is_empty()),
         port,
         path,
         response_code: message.enumeration("response_code", &RESPONSE_CODE, StatusCode::MOVED_PERMANENTLY),

@@ -31,6 +31,7 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 13] = [
 
 pub(super) static ROUTE_CONFIGURATION: Schema = Schema {
     name: "envoy.config.route.v3.RouteConfiguration",
+    title: "",
     fields: &[
         read("name", "", "Name of the table."),
         read("virtual_hosts", "[]", "Routes by host name."),
@@ -62,6 +63,7 @@ pub(super) static ROUTE_CONFIGURATION: Schema = Schema {
 
 pub(super) static VIRTUAL_HOST: Schema = Schema {
     name: "envoy.config.route.v3.VirtualHost",
+    title: "",
     fields: &[
         read("name", "", "Unique name. Required."),
         read(
@@ -79,7 +81,7 @@ pub(super) static VIRTUAL_HOST: Schema = Schema {
         read("per_request_buffer_limit_bytes", "the listener's", "Old form of request_body_buffer_limit."),
         no_effect("virtual_clusters", NO_VIRTUAL_CLUSTERS),
         no_effect("rate_limits", "there is no rate limit filter that would read it"),
-        no_effect("metadata", NO_METADATA),
+        read("metadata", "{}", "Metadata (attribute `xds.virtual_host_metadata`)."),
         refused("matcher", "use routes"),
         refused("cors", "there is no CORS filter"),
         refused("require_tls", "use a route with redirect.https_redirect"),
@@ -98,6 +100,7 @@ pub(super) static VIRTUAL_HOST: Schema = Schema {
 
 pub(super) static ROUTE: Schema = Schema {
     name: "envoy.config.route.v3.Route",
+    title: "",
     fields: &[
         read("name", "", "Name of the route."),
         read("match", "", "When it applies. Required."),
@@ -119,7 +122,7 @@ pub(super) static ROUTE: Schema = Schema {
         no_effect("decorator", "no spans are exported"),
         no_effect("tracing", "no spans are exported"),
         no_effect("stat_prefix", "metrics are kept by the name of the route"),
-        no_effect("metadata", NO_METADATA),
+        read("metadata", "{}", "Metadata (attribute `xds.route_metadata`)."),
         refused("filter_action", "use route, redirect, direct_response or non_forwarding_action"),
     ],
     unsupported: &["route_specifiers"],
@@ -127,6 +130,7 @@ pub(super) static ROUTE: Schema = Schema {
 
 pub(super) static ROUTE_MATCH: Schema = Schema {
     name: "envoy.config.route.v3.RouteMatch",
+    title: "",
     fields: &[
         read("prefix", "", "The path begins with this. One of the four path conditions is required."),
         read("path", "", "The path is this."),
@@ -147,14 +151,19 @@ pub(super) static ROUTE_MATCH: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static GRPC_ROUTE_MATCH_OPTIONS: Schema =
-    Schema { name: "envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions", fields: &[], unsupported: &[] };
+pub(super) static GRPC_ROUTE_MATCH_OPTIONS: Schema = Schema {
+    name: "envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions",
+    title: "",
+    fields: &[],
+    unsupported: &[],
+};
 
 pub(super) static NON_FORWARDING_ACTION: Schema =
-    Schema { name: "envoy.config.route.v3.NonForwardingAction", fields: &[], unsupported: &[] };
+    Schema { name: "envoy.config.route.v3.NonForwardingAction", title: "", fields: &[], unsupported: &[] };
 
 pub(super) static ROUTE_ACTION: Schema = Schema {
     name: "envoy.config.route.v3.RouteAction",
+    title: "",
     fields: &[
         read("cluster", "", "The cluster. One of the three ways to name it is required."),
         read("cluster_header", "", "The request header that names the cluster."),
@@ -212,6 +221,7 @@ pub(super) static ROUTE_ACTION: Schema = Schema {
 
 pub(super) static REGEX_MATCH_AND_SUBSTITUTE: Schema = Schema {
     name: "envoy.type.matcher.v3.RegexMatchAndSubstitute",
+    title: "",
     fields: &[
         read("pattern", "", "What is replaced, everywhere in the path. Required."),
         read("substitution", "", "What it becomes; `\\1` is the first group."),
@@ -221,6 +231,7 @@ pub(super) static REGEX_MATCH_AND_SUBSTITUTE: Schema = Schema {
 
 pub(super) static UPGRADE_CONFIG: Schema = Schema {
     name: "envoy.config.route.v3.RouteAction.UpgradeConfig",
+    title: "UpgradeConfig of routes",
     fields: &[
         read("upgrade_type", "", "Value of the `upgrade` header, case ignored. Required."),
         read("enabled", "true", "Whether it is allowed."),
@@ -231,6 +242,7 @@ pub(super) static UPGRADE_CONFIG: Schema = Schema {
 
 pub(super) static WEIGHTED_CLUSTER: Schema = Schema {
     name: "envoy.config.route.v3.WeightedCluster",
+    title: "",
     fields: &[
         read("clusters", "", "The shares. Required."),
         no_effect("total_weight", "as in Envoy, the sum of the weights counts"),
@@ -243,6 +255,7 @@ pub(super) static WEIGHTED_CLUSTER: Schema = Schema {
 
 pub(super) static CLUSTER_WEIGHT: Schema = Schema {
     name: "envoy.config.route.v3.WeightedCluster.ClusterWeight",
+    title: "",
     fields: &[
         read("name", "", "The cluster. Required."),
         read("weight", "0", "Share of the requests, against the sum of all weights."),
@@ -260,6 +273,7 @@ pub(super) static CLUSTER_WEIGHT: Schema = Schema {
 
 pub(super) static REDIRECT_ACTION: Schema = Schema {
     name: "envoy.config.route.v3.RedirectAction",
+    title: "",
     fields: &[
         read("https_redirect", "false", "The scheme becomes https."),
         read("scheme_redirect", "the request's", "New scheme."),
@@ -280,6 +294,7 @@ pub(super) static REDIRECT_ACTION: Schema = Schema {
 
 pub(super) static DIRECT_RESPONSE_ACTION: Schema = Schema {
     name: "envoy.config.route.v3.DirectResponseAction",
+    title: "",
     fields: &[
         read("status", "", "Status, 200 to 599. Required."),
         read("body", "", "Body, at most `max_direct_response_body_size_bytes`."),

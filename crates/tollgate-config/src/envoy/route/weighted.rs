@@ -46,7 +46,8 @@ fn read_weighted_cluster(value: &Value<'_>, table: &Table<'_>, levels: &[&Level]
         name: text,
         weight: message.u32("weight").unwrap_or(0),
         headers: read_header_mutations(&message),
-        filters: fold(table.filters, &levels),
-        host_rewrite_literal: Some(message.string("host_rewrite_literal")).filter(|host| !host.is_empty()),
+        filters: fold(&table.filters.filters, &levels),
+        host_rewrite_literal: Some(message.header_text("host_rewrite_literal"))
+            .filter(|host| !host.is_empty()),
     })
 }

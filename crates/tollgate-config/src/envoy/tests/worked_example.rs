@@ -6,7 +6,7 @@ const TEXT: &str = include_str!("worked_example.yaml");
 
 #[test]
 fn it_becomes_a_snapshot() {
-    insta::assert_snapshot!(snapshot(TEXT));
+    insta::assert_snapshot!(json(TEXT));
 }
 
 #[test]

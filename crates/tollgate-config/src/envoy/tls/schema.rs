@@ -20,6 +20,7 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 9] = [
 
 pub(super) static TRANSPORT_SOCKET: Schema = Schema {
     name: "envoy.config.core.v3.TransportSocket",
+    title: "",
     fields: &[
         read("name", "", "Any name. Required."),
         read(
@@ -33,12 +34,14 @@ pub(super) static TRANSPORT_SOCKET: Schema = Schema {
 
 pub(super) static RAW_BUFFER: Schema = Schema {
     name: "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
+    title: "",
     fields: &[],
     unsupported: &[],
 };
 
 pub(super) static DOWNSTREAM_TLS_CONTEXT: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+    title: "",
     fields: &[
         read("common_tls_context", "", "Certificates and settings. Required."),
         read("require_client_certificate", "false", "Refuse clients without a certificate."),
@@ -61,6 +64,7 @@ pub(super) static DOWNSTREAM_TLS_CONTEXT: Schema = Schema {
 
 pub(super) static UPSTREAM_TLS_CONTEXT: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+    title: "",
     fields: &[
         read("common_tls_context", "{}", "Certificates and settings."),
         read("sni", "", "Server name to send; empty sends none."),
@@ -79,6 +83,7 @@ pub(super) static UPSTREAM_TLS_CONTEXT: Schema = Schema {
 
 pub(super) static COMMON_TLS_CONTEXT: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext",
+    title: "",
     fields: &[
         read("tls_params", "{}", "Versions."),
         read(
@@ -110,6 +115,7 @@ pub(super) static COMMON_TLS_CONTEXT: Schema = Schema {
 
 pub(super) static TLS_PARAMETERS: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.TlsParameters",
+    title: "",
     fields: &[
         read("tls_minimum_protocol_version", "TLSv1_2", "TLSv1_2 or TLSv1_3."),
         read(
@@ -126,6 +132,7 @@ pub(super) static TLS_PARAMETERS: Schema = Schema {
 
 pub(super) static TLS_CERTIFICATE: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.TlsCertificate",
+    title: "",
     fields: &[
         read("certificate_chain", "", "PEM; the certificate itself comes first. Required."),
         read("private_key", "", "PEM, without a password. Required."),
@@ -140,6 +147,7 @@ pub(super) static TLS_CERTIFICATE: Schema = Schema {
 
 pub(super) static CERTIFICATE_VALIDATION_CONTEXT: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext",
+    title: "",
     fields: &[
         read("trusted_ca", "", "PEM of the certificates that are trusted."),
         read("system_root_certs", "", "`{}` trusts what the system trusts, instead of trusted_ca."),
@@ -168,6 +176,7 @@ pub(super) static CERTIFICATE_VALIDATION_CONTEXT: Schema = Schema {
 
 pub(super) static SUBJECT_ALT_NAME_MATCHER: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher",
+    title: "",
     fields: &[
         read("san_type", "", "DNS, URI or IP_ADDRESS. Required."),
         read("matcher", "", "Condition on the name; IP_ADDRESS takes `exact`. Required."),

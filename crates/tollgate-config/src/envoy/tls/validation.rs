@@ -40,6 +40,7 @@ static TRUST_CHAIN_VERIFICATION: Enumeration<()> =
 
 static SYSTEM_ROOT_CERTS: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext.SystemRootCerts",
+    title: "",
     fields: &[],
     unsupported: &[],
 };

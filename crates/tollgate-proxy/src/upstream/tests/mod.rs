@@ -17,7 +17,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use extproc::{RequestHeaders, ResponseHeaders};
+use extproc::{RequestHeaders, ResponseHeaders, messages::Metadata};
 use http::{HeaderMap, HeaderValue, Method};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -60,7 +60,7 @@ async fn eventually(mut condition: impl FnMut() -> bool) {
 }
 
 fn endpoint(address: EndpointAddress) -> Endpoint {
-    Endpoint { address, hostname: String::new(), weight: 1 }
+    Endpoint { address, hostname: String::new(), weight: 1, metadata: Metadata::default() }
 }
 
 fn cluster(endpoints: Vec<EndpointAddress>) -> Cluster {
@@ -76,6 +76,7 @@ fn cluster(endpoints: Vec<EndpointAddress>) -> Cluster {
         circuit_breakers: CircuitBreakers::default(),
         idle_timeout: Some(Duration::from_secs(3600)),
         max_requests_per_connection: None,
+        metadata: Metadata::default(),
     }
 }
 

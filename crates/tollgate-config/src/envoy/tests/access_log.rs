@@ -1,0 +1,82 @@
+//! Access logs.
+
+use tollgate_model::access_log::{AccessLog, LogFormat, LogSink};
+
+use super::*;
+
+fn with(kind: &str, fields: &str) -> Gateway {
+    let manager = format!(
+        "access_log: [{{name: log, typed_config: {{\"@type\": type.googleapis.com/envoy.extensions.access_loggers.{kind}, {fields}}}}}],"
+    );
+    Gateway { manager, ..Gateway::default() }
+}
+
+fn read(gateway: &Gateway) -> std::sync::Arc<AccessLog> {
+    std::sync::Arc::clone(&gateway.snapshot().listeners[0].filter_chains[0].http.access_log[0])
+}
+
+const FILE: &str = "file.v3.FileAccessLog";
+const STDOUT: &str = "stream.v3.StdoutAccessLog";
+
+#[test]
+fn a_log_goes_to_a_file_or_a_standard_stream() {
+    assert_eq!(read(&with(FILE, "path: /tmp/a.log")).sink, LogSink::File("/tmp/a.log".into()));
+    assert_eq!(read(&with(STDOUT, "")).sink, LogSink::Stdout);
+    assert_eq!(read(&with("stream.v3.StderrAccessLog", "")).sink, LogSink::Stderr);
+}
+
+#[test]
+fn without_a_format_it_is_envoys() {
+    let source = |fields: &str| match &read(&with(FILE, fields)).format {
+        LogFormat::Text(format) => format.source().to_owned(),
+        LogFormat::Json(_) => panic!(),
+    };
+    let default = source("path: /tmp/a");
+    assert!(
+        default.starts_with("[%START_TIME%] \"%REQ(:METHOD)% ") && default.ends_with("\"%UPSTREAM_HOST%\"\n")
+    );
+    assert_eq!(source("path: /tmp/a, log_format: {text_format: ''}"), default);
+    assert_eq!(source("path: /tmp/a, log_format: {text_format: \"%PROTOCOL%\\n\"}"), "%PROTOCOL%\n");
+    assert_eq!(source("path: /tmp/a, format: x"), "x");
+    assert_eq!(source("path: /tmp/a, log_format: {text_format_source: {inline_string: z}}"), "z");
+}
+
+#[test]
+fn json_keeps_its_shape_and_sorts_its_keys() {
+    let log = read(&with(
+        STDOUT,
+        "log_format: {json_format: {b: [1, true, ~, '1'], a: {c: '%PROTOCOL%'}, d: 1.5}}",
+    ));
+    assert_eq!(
+        serde_json::to_string(&log.format).unwrap(),
+        r#"{"Json":{"Object":[["a",{"Object":[["c",{"Format":"%PROTOCOL%"}]]}],["b",{"Array":[{"Literal":"1"},{"Literal":"true"},{"Literal":"null"},{"Format":"1"}]}],["d",{"Format":"1.5"}]]}}"#
+    );
+}
+
+#[test]
+fn logs_that_cannot_be_written_are_refused() {
+    let refused = |kind: &str, fields: &str| {
+        let said = with(kind, fields).said();
+        assert_eq!(said.len(), 1, "{said:?}");
+        said[0].clone()
+    };
+    assert_eq!(refused(FILE, "log_format: {text_format: a}"), "error: \"path\" is missing");
+    assert_eq!(
+        refused(STDOUT, "log_format: {}"),
+        "error: one of \"text_format\", \"text_format_source\", \"json_format\" is missing"
+    );
+    assert_eq!(
+        refused(STDOUT, "log_format: {text_format: '%NOTHING%'}"),
+        "error: not a format string: unknown operator NOTHING"
+    );
+    assert_eq!(
+        refused(STDOUT, "log_format: {json_format: {a: {b: '%NOTHING%'}}}"),
+        "error: not a format string: unknown operator NOTHING"
+    );
+    assert_eq!(
+        refused(FILE, "path: /tmp/a, format: x, json_format: {}"),
+        "error: \"format\" and \"json_format\" cannot be given together"
+    );
+    assert_eq!(refused(STDOUT, "log_format: {text_format_source: {filename: binary}}"), "error: not UTF-8");
+    assert!(refused("grpc.v3.HttpGrpcAccessLogConfig", "").starts_with("error: unsupported access log"));
+}

@@ -1,0 +1,75 @@
+//! The bootstrap itself (dialects 5.2).
+
+use super::*;
+
+fn with(fields: &str) -> Gateway {
+    Gateway { bootstrap: fields.into(), ..Gateway::default() }
+}
+
+#[test]
+fn node_and_admin_are_read() {
+    let snapshot =
+        with("node: {id: a, cluster: b}\nadmin: {address: {socket_address: {address: 127.0.0.1, port_value: 9901}}}")
+            .snapshot();
+    assert_eq!((snapshot.node.id.as_str(), snapshot.node.cluster.as_str()), ("a", "b"));
+    assert_eq!(snapshot.admin_address, Some("127.0.0.1:9901".parse().unwrap()));
+    let said = with("admin: {address: {pipe: {path: /tmp/admin}}, access_log_path: /dev/null}").said();
+    assert_eq!(
+        said,
+        [
+            "error: the admin server listens on TCP only",
+            "info: \"access_log_path\" has no effect [requests to the admin server are not logged]"
+        ]
+    );
+}
+
+#[test]
+fn runtime_keys_that_would_change_something_are_refused() {
+    // Z-4
+    let layer = |keys: &str| {
+        with(&format!("layered_runtime: {{layers: [{{name: a, static_layer: {{{keys}}}}}]}}")).said()
+    };
+    assert_eq!(layer("envoy.reloadable_features.ext_proc_return_stop_iteration: true"), Vec::<String>::new());
+    assert_eq!(
+        layer("envoy.reloadable_features.ext_proc_return_stop_iteration: false"),
+        ["error: \"envoy.reloadable_features.ext_proc_return_stop_iteration\" cannot be changed \
+          [only its default, true, is supported]"]
+    );
+    assert_eq!(
+        layer("overload: {global_downstream_max_connections: 5}"),
+        ["info: the runtime key \"overload.global_downstream_max_connections\" has no effect \
+          [no setting here depends on it]"]
+    );
+    assert_eq!(
+        with("layered_runtime: {layers: [{name: a, disk_layer: {}}]}").said(),
+        [
+            "error: one of \"static_layer\", \"admin_layer\" is missing",
+            "error: \"disk_layer\" is not supported [use static_layer]"
+        ]
+    );
+    assert_eq!(
+        with("layered_runtime: {layers: [{name: a, admin_layer: {}}, {name: a, admin_layer: {}}]}").said(),
+        ["error: there are two layers named \"a\"", "error: there can be one admin_layer at most"]
+    );
+}
+
+#[test]
+fn only_static_resources_are_supported() {
+    assert_eq!(
+        with("dynamic_resources: {}").said(),
+        ["error: \"dynamic_resources\" is not supported \
+          [only static resources are supported; write them below static_resources]"]
+    );
+}
+
+#[test]
+fn what_has_no_effect_is_refused_when_strict() {
+    let text = with("stats_flush_interval: 1s").to_string();
+    assert_eq!(
+        said(&text),
+        ["info: \"stats_flush_interval\" has no effect [metrics are always on at the admin address]"]
+    );
+    let strict = load_with(&source(&text), &TestFiles, Options { strict: true });
+    assert!(strict.snapshot.is_none());
+    assert_eq!(strict.diagnostics[0].message, "\"stats_flush_interval\" has no effect (refused by strict)");
+}

@@ -1,0 +1,187 @@
+//! Clusters (dialects 5.6).
+
+use std::time::Duration;
+
+use tollgate_model::cluster::{
+    Cluster, Discovery, Dns, DnsLookupFamily, EndpointAddress, LbPolicy, UpstreamProtocol,
+};
+
+use super::*;
+
+const ASSIGNMENT: &str = "load_assignment: {cluster_name: x, endpoints: [{lb_endpoints: [{endpoint: {address: \
+                          {socket_address: {address: 127.0.0.1, port_value: 8080}}}}]}]}";
+
+fn with(fields: &str) -> Gateway {
+    let clusters = format!("{}, {{name: c, {fields}}}", Gateway::default().clusters);
+    Gateway { clusters, ..Gateway::default() }
+}
+
+fn read(fields: &str) -> std::sync::Arc<Cluster> {
+    std::sync::Arc::clone(&with(fields).snapshot().clusters["c"])
+}
+
+fn refused(fields: &str) -> String {
+    let said = with(fields).said();
+    assert_eq!(said.len(), 1, "{said:?}");
+    said[0].clone()
+}
+
+fn endpoints(address: &str) -> String {
+    format!(
+        "load_assignment: {{cluster_name: x, endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{{address}}}}}}}]}}]}}"
+    )
+}
+
+#[test]
+fn defaults_are_envoys() {
+    let cluster = read(ASSIGNMENT);
+    assert_eq!(cluster.discovery, Discovery::Static);
+    assert_eq!(cluster.lb_policy, LbPolicy::RoundRobin);
+    assert_eq!(cluster.connect_timeout, Duration::from_secs(5));
+    assert!(matches!(cluster.protocol, UpstreamProtocol::Http1 { enable_trailers: false }));
+    assert_eq!(cluster.per_connection_buffer_limit_bytes, 1024 * 1024);
+    assert_eq!(cluster.circuit_breakers.max_connections, 1024);
+    assert_eq!(cluster.idle_timeout, Some(Duration::from_secs(3600)));
+    assert_eq!(cluster.max_requests_per_connection, None);
+    assert_eq!(cluster.endpoints[0].weight, 1);
+}
+
+#[test]
+fn names_are_resolved_strictly_or_logically() {
+    let named = endpoints("socket_address: {address: a.example, port_value: 80}");
+    let dns = Dns {
+        refresh_rate: Duration::from_secs(9),
+        respect_dns_ttl: true,
+        lookup_family: DnsLookupFamily::V6Only,
+    };
+    let fields = format!("{named}, dns_refresh_rate: 9s, respect_dns_ttl: true, dns_lookup_family: V6_ONLY");
+    let cluster = read(&format!("type: STRICT_DNS, {fields}"));
+    assert_eq!(cluster.discovery, Discovery::StrictDns(dns.clone()));
+    assert_eq!(cluster.endpoints[0].address, EndpointAddress::Dns { host: "a.example".into(), port: 80 });
+    assert_eq!(cluster.endpoints[0].hostname, "a.example");
+    assert_eq!(read(&format!("type: LOGICAL_DNS, {fields}")).discovery, Discovery::LogicalDns(dns.clone()));
+    let extension = |extra: &str| {
+        read(&format!(
+            "{named}, cluster_type: {{name: envoy.cluster.dns, typed_config: {{\"@type\": \
+             type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster, dns_refresh_rate: 9s, \
+             respect_dns_ttl: true, dns_lookup_family: V6_ONLY, {extra}}}}}"
+        ))
+        .discovery
+        .clone()
+    };
+    assert_eq!(extension(""), Discovery::StrictDns(dns.clone()));
+    assert_eq!(extension("all_addresses_in_single_endpoint: true"), Discovery::LogicalDns(dns));
+}
+
+#[test]
+fn http2_is_spoken_by_either_spelling() {
+    let typed = |config: &str| {
+        format!(
+            "{ASSIGNMENT}, typed_extension_protocol_options: \
+             {{envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {{\"@type\": \
+             type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, {config}}}}}"
+        )
+    };
+    let streams = |fields: &str| match &read(fields).protocol {
+        UpstreamProtocol::Http2(options) => Some(options.max_concurrent_streams),
+        UpstreamProtocol::Http1 { .. } => None,
+    };
+    assert_eq!(
+        streams(&format!("{ASSIGNMENT}, http2_protocol_options: {{max_concurrent_streams: 5}}")),
+        Some(5)
+    );
+    let explicit = "explicit_http_config: {http2_protocol_options: {max_concurrent_streams: 5}}";
+    assert_eq!(streams(&typed(explicit)), Some(5));
+    assert_eq!(streams(&typed("explicit_http_config: {http_protocol_options: {}}")), None);
+    assert_eq!(
+        with(&(typed(explicit) + ", http_protocol_options: {}")).said(),
+        ["info: \"http_protocol_options\" has no effect [HttpProtocolOptions say what counts]"]
+    );
+    assert_eq!(
+        refused(&typed("explicit_http_config: {}")),
+        "error: one of \"http_protocol_options\", \"http2_protocol_options\" is missing"
+    );
+    assert_eq!(
+        refused(&typed(&format!("auto_config: {{}}, {explicit}"))),
+        "error: \"auto_config\" is not supported [use explicit_http_config]"
+    );
+    assert_eq!(
+        refused(&format!("{ASSIGNMENT}, http_protocol_options: {{}}, http2_protocol_options: {{}}")),
+        "error: \"http_protocol_options\" and \"http2_protocol_options\" cannot be given together"
+    );
+}
+
+#[test]
+fn balancing_and_limits_are_read() {
+    assert_eq!(read(&format!("{ASSIGNMENT}, lb_policy: RANDOM")).lb_policy, LbPolicy::Random);
+    let policy = |name: &str| {
+        format!(
+            "{ASSIGNMENT}, load_balancing_policy: {{policies: [{{typed_extension_config: {{name: a, typed_config: \
+             {{\"@type\": type.googleapis.com/envoy.extensions.load_balancing_policies.{name}}}}}}}]}}"
+        )
+    };
+    assert_eq!(read(&policy("least_request.v3.LeastRequest")).lb_policy, LbPolicy::LeastRequest);
+    assert!(refused(&policy("maglev.v3.Maglev")).starts_with("error: unsupported load balancing policy"));
+    let breakers =
+        format!("{ASSIGNMENT}, circuit_breakers: {{thresholds: [{{max_connections: 5, max_requests: 6}}]}}");
+    let breakers = read(&breakers).circuit_breakers.clone();
+    assert_eq!(
+        (breakers.max_connections, breakers.max_pending_requests, breakers.max_requests),
+        (5, 1024, 6)
+    );
+}
+
+#[test]
+fn addresses_have_to_suit_the_type() {
+    let named = endpoints("socket_address: {address: a.example, port_value: 80}");
+    assert_eq!(
+        refused(&named),
+        "error: \"a.example\" is not an IP address [use type STRICT_DNS or LOGICAL_DNS for host names]"
+    );
+    let pipe = endpoints("pipe: {path: /tmp/a.sock}");
+    assert_eq!(
+        refused(&format!("type: STRICT_DNS, {pipe}")),
+        "error: a DNS cluster needs host names; use type STATIC"
+    );
+    assert_eq!(read(&pipe).endpoints[0].address, EndpointAddress::Pipe("/tmp/a.sock".into()));
+    let two = "load_assignment: {cluster_name: x, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: \
+               {address: a, port_value: 1}}}}, {endpoint: {address: {socket_address: {address: b, port_value: 1}}}}]}]}";
+    assert_eq!(
+        refused(&format!("type: LOGICAL_DNS, {two}")),
+        "error: a LOGICAL_DNS cluster has exactly one endpoint, here are 2"
+    );
+}
+
+#[test]
+fn a_cluster_without_endpoints_is_warned_about() {
+    assert_eq!(
+        with("type: STATIC").said(),
+        ["warning: this cluster has no endpoints [add a load_assignment]"]
+    );
+}
+
+#[test]
+fn other_settings_are_refused_or_have_no_effect() {
+    let also = |field: &str| refused(&format!("{ASSIGNMENT}, {field}"));
+    assert_eq!(also("connect_timeout: 0s"), "error: must be more than zero");
+    assert_eq!(also("dns_refresh_rate: 0.0001s"), "error: must be at least 0.001s");
+    assert_eq!(
+        also("type: EDS"),
+        "error: \"EDS\" is not supported [supported: STATIC, STRICT_DNS, LOGICAL_DNS]"
+    );
+    assert_eq!(
+        also("lb_policy: RING_HASH"),
+        "error: \"RING_HASH\" is not supported [supported: ROUND_ROBIN, LEAST_REQUEST, RANDOM]"
+    );
+    assert_eq!(
+        also("hosts: [{}]"),
+        "error: \"hosts\" is not supported [use load_assignment: this field belongs to the v2 API]"
+    );
+    assert!(also("health_checks: [{}]").starts_with("error: \"health_checks\" is not supported"));
+    assert_eq!(
+        with(&format!("{ASSIGNMENT}, health_checks: [], track_timeout_budgets: true")).said(),
+        ["info: \"track_timeout_budgets\" has no effect [metrics are always on]"]
+    );
+    let twice = Gateway { clusters: format!("{0}, {0}", cluster("app", "")), ..Gateway::default() };
+    assert!(twice.said().contains(&"error: there are two clusters named \"app\"".to_owned()));
+}

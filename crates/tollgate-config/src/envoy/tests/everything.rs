@@ -1,0 +1,35 @@
+//! Every field that works.
+
+use super::*;
+use crate::{envoy::reference::schemas, protobuf::coverage};
+
+const EVERYTHING: &str = include_str!("everything.yaml");
+const OLD_SPELLINGS: &str = include_str!("old_spellings.yaml");
+
+#[test]
+fn every_field_of_the_reference_is_read() {
+    load(EVERYTHING);
+    load(OLD_SPELLINGS);
+    let unread: Vec<String> = schemas()
+        .into_iter()
+        .flat_map(|schema| schema.read_names().map(move |name| (schema, name)))
+        .filter(|(schema, name)| !coverage::is_read(schema, name))
+        .map(|(schema, name)| format!("{}.{name}", schema.name))
+        .collect();
+    assert_eq!(unread, Vec::<String>::new());
+}
+
+#[test]
+fn everything_becomes_a_snapshot() {
+    insta::assert_snapshot!(json(EVERYTHING));
+}
+
+#[test]
+fn old_spellings_become_a_snapshot() {
+    insta::assert_snapshot!(json(OLD_SPELLINGS));
+}
+
+#[test]
+fn everything_is_accepted_with_few_words() {
+    insta::assert_snapshot!(diagnostics(EVERYTHING) + "\n" + &diagnostics(OLD_SPELLINGS));
+}

@@ -1,0 +1,120 @@
+//! The HTTP connection manager (dialects 5.4).
+
+use std::{sync::Arc, time::Duration};
+
+use tollgate_model::http_connection_manager::{CodecType, HttpConnectionManager};
+
+use super::*;
+
+fn with(fields: &str) -> Gateway {
+    Gateway { manager: format!("{fields},"), ..Gateway::default() }
+}
+
+fn read(gateway: &Gateway) -> Arc<HttpConnectionManager> {
+    Arc::clone(&gateway.snapshot().listeners[0].filter_chains[0].http)
+}
+
+fn refused(fields: &str) -> String {
+    let said = with(fields).said();
+    assert_eq!(said.len(), 1, "{said:?}");
+    said[0].clone()
+}
+
+#[test]
+fn defaults_are_envoys() {
+    let manager = read(&Gateway::default());
+    assert_eq!(manager.codec_type, CodecType::Auto);
+    assert_eq!(manager.server_name, "envoy");
+    assert_eq!((manager.max_headers_count, manager.max_request_headers_kb), (100, 60));
+    assert_eq!(manager.idle_timeout, Some(Duration::from_secs(3600)));
+    assert_eq!(manager.stream_idle_timeout, Some(Duration::from_secs(300)));
+    assert_eq!((manager.request_timeout, manager.request_headers_timeout), (None, None));
+    assert_eq!(manager.drain_timeout, Duration::from_secs(5));
+    assert_eq!(manager.delayed_close_timeout, Some(Duration::from_secs(1)));
+    assert!(manager.generate_request_id && !manager.use_remote_address && !manager.normalize_path);
+    assert_eq!(manager.header_prefix, "x-envoy");
+    assert_eq!(manager.http2.max_concurrent_streams, 1024);
+    assert!(!manager.http1.enable_trailers && manager.upgrade_types.is_empty());
+}
+
+#[test]
+fn zero_turns_timeouts_off() {
+    let manager = read(&with(
+        "stream_idle_timeout: 0s, delayed_close_timeout: 0s, common_http_protocol_options: {idle_timeout: 0s}",
+    ));
+    assert_eq!(manager.stream_idle_timeout, None);
+    assert_eq!(manager.delayed_close_timeout, None);
+    assert_eq!(manager.idle_timeout, None);
+}
+
+#[test]
+fn upgrades_are_listed_in_lower_case() {
+    let manager =
+        read(&with("upgrade_configs: [{upgrade_type: WebSocket}, {upgrade_type: x, enabled: false}]"));
+    assert_eq!(manager.upgrade_types, ["websocket"]);
+    assert_eq!(
+        refused("upgrade_configs: [{upgrade_type: a}, {upgrade_type: A}]"),
+        "error: the upgrade type \"a\" is given twice"
+    );
+    assert_eq!(
+        refused("upgrade_configs: [{upgrade_type: CONNECT}]"),
+        "error: the upgrade type \"connect\" is not supported"
+    );
+}
+
+#[test]
+fn the_router_comes_last_and_once() {
+    let filters = |text: &str| Gateway { filters: text.into(), ..Gateway::default() }.said();
+    assert_eq!(
+        filters(&ROUTER.replace("name: router", "name: first")),
+        ["error: the router has to be the last HTTP filter"]
+    );
+    let without = Gateway::default().to_string().replace(&format!(", {ROUTER}"), "");
+    assert_eq!(said(&without), ["error: the last HTTP filter has to be the router"]);
+    let unknown = "{name: lua, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua}}";
+    assert_eq!(
+        filters(unknown),
+        ["error: unsupported HTTP filter \"envoy.extensions.filters.http.lua.v3.Lua\" \
+          [supported: envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor, \
+          envoy.extensions.filters.http.router.v3.Router]"]
+    );
+    // EN-3
+    assert_eq!(
+        filters(&unknown.replace("name: lua,", "name: lua, is_optional: true,")),
+        ["warning: the HTTP filter \"lua\" is left out: its type is not supported [is_optional allows this]"]
+    );
+    // EN-5
+    let old = "{name: old, typed_config: {\"@type\": type.googleapis.com/envoy.config.filter.http.router.v2.Router}}";
+    assert_eq!(
+        filters(old),
+        ["error: unsupported HTTP filter \"envoy.config.filter.http.router.v2.Router\" \
+          [this is a type of the v2 API, which Envoy does not accept any more; use its v3 form]"]
+    );
+}
+
+#[test]
+fn the_prefix_of_our_headers_reaches_everyone() {
+    let gateway = Gateway { bootstrap: "header_prefix: X-Mine".into(), ..Gateway::default() };
+    assert_eq!(read(&gateway).header_prefix, "x-mine");
+}
+
+#[test]
+fn other_settings_are_refused_or_have_no_effect() {
+    assert_eq!(refused("max_request_headers_kb: 0"), "error: 0 is outside of 1..=8192");
+    assert_eq!(
+        refused("strip_any_host_port: true, strip_matching_host_port: true"),
+        "error: \"strip_matching_host_port\" and \"strip_any_host_port\" cannot be given together"
+    );
+    assert_eq!(
+        refused("codec_type: HTTP3"),
+        "error: \"HTTP3\" is not supported [supported: AUTO, HTTP1, HTTP2]"
+    );
+    assert_eq!(refused("server_name: \"a\\nb\""), "error: must not contain line ends or NUL");
+    assert_eq!(refused("rds: {}"), "error: \"rds\" is not supported [write the routes into route_config]");
+    assert_eq!(refused("add_user_agent: true"), "error: \"add_user_agent\" is not supported");
+    assert_eq!(with("tracing: {}").said(), ["info: \"tracing\" has no effect [no spans are exported]"]);
+    assert_eq!(
+        refused("http2_protocol_options: {initial_stream_window_size: 65534}"),
+        "error: 65534 is outside of 65535..=2147483647"
+    );
+}
