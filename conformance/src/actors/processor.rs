@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use bytes::{Bytes, BytesMut};
 use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
 use h2::{
-    Reason, RecvStream, SendStream,
+    Ping, PingPong, Reason, RecvStream, SendStream,
     server::{self, SendResponse},
 };
 use http::Response;
 use prost::Message as _;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Notify,
+    sync::{Mutex, Notify},
     task::JoinSet,
 };
 
@@ -51,6 +51,7 @@ async fn connection(board: Arc<Board>, number: usize, script: Arc<ProcessorScrip
             return;
         }
     };
+    let pings = Arc::new(Mutex::new(connection.ping_pong()));
     let disconnect = Arc::new(Notify::new());
     let mut streams = JoinSet::new();
     loop {
@@ -77,6 +78,7 @@ async fn connection(board: Arc<Board>, number: usize, script: Arc<ProcessorScrip
             respond,
             send: None,
             expected: 0,
+            pings: Arc::clone(&pings),
             disconnect: Arc::clone(&disconnect),
             stop_reading: Arc::new(Notify::new()),
         };
@@ -112,6 +114,7 @@ struct Stream {
     respond: SendResponse<Bytes>,
     send: Option<SendStream<Bytes>>,
     expected: usize,
+    pings: Arc<Mutex<Option<PingPong>>>,
     disconnect: Arc<Notify>,
     stop_reading: Arc<Notify>,
 }
@@ -226,12 +229,25 @@ impl Stream {
                     return Err(self.board.fail(&self.who, &format!("step {}: {difference}", number + 1)));
                 }
             }
+            if step.pause.signal.is_some() {
+                self.taken().await;
+            }
             self.board.pause(&self.who, &step.pause).await?;
             if let Some(action) = &step.action {
                 self.act(action).await?;
             }
         }
         Ok(())
+    }
+
+    /// Waits until the gateway has read all that was sent: a ping is answered in the order of the frames. The first one
+    /// may overtake data that still waits for the connection, the second one cannot.
+    async fn taken(&self) {
+        let Some(pings) = &mut *self.pings.lock().await else { return };
+        for _ in 0..2 {
+            // A connection that is gone takes nothing more.
+            let _ = tokio::time::timeout(self.board.deadline(), pings.ping(Ping::opaque())).await;
+        }
     }
 
     /// The next message that no step has taken yet.
