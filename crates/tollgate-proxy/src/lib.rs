@@ -4,6 +4,8 @@
 //! response: route match, filter chain, timers) -> `upstream` (clusters, pools) and back. Each worker is one thread
 //! with its own runtime, listeners, pools and processor connections; nothing on the request path is shared.
 
+mod attributes;
+mod certificate;
 mod connection_manager;
 mod date;
 mod downstream;
@@ -22,6 +24,7 @@ mod stats;
 mod stream;
 mod stream_info;
 mod timer;
+mod tls_info;
 mod transaction;
 mod upstream;
 mod worker;

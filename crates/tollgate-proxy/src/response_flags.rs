@@ -4,24 +4,25 @@
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ResponseFlags(u32);
 
-/// Short and long names; a flag's bit is its place. The order is that of Envoy's logs.
-const NAMES: [(&str, &str); 16] = [
-    ("UH", "NoHealthyUpstream"),
-    ("UF", "UpstreamConnectionFailure"),
-    ("UO", "UpstreamOverflow"),
-    ("NR", "NoRouteFound"),
-    ("URX", "UpstreamRetryLimitExceeded"),
-    ("NC", "NoClusterFound"),
-    ("DT", "DurationTimeout"),
-    ("DC", "DownstreamConnectionTermination"),
-    ("UT", "UpstreamRequestTimeout"),
-    ("LR", "LocalReset"),
-    ("UR", "UpstreamRemoteReset"),
-    ("UC", "UpstreamConnectionTermination"),
-    ("SI", "StreamIdleTimeout"),
-    ("DPE", "DownstreamProtocolError"),
-    ("UPE", "UpstreamProtocolError"),
-    ("OM", "OverloadManagerTerminated"),
+/// Short and long names and the place in the bit set of attributes; a flag's bit here is its place in this list. The order
+/// is that of Envoy's logs.
+const NAMES: [(&str, &str, u32); 16] = [
+    ("UH", "NoHealthyUpstream", 1),
+    ("UF", "UpstreamConnectionFailure", 5),
+    ("UO", "UpstreamOverflow", 7),
+    ("NR", "NoRouteFound", 8),
+    ("URX", "UpstreamRetryLimitExceeded", 15),
+    ("NC", "NoClusterFound", 24),
+    ("DT", "DurationTimeout", 22),
+    ("DC", "DownstreamConnectionTermination", 14),
+    ("UT", "UpstreamRequestTimeout", 2),
+    ("LR", "LocalReset", 3),
+    ("UR", "UpstreamRemoteReset", 4),
+    ("UC", "UpstreamConnectionTermination", 6),
+    ("SI", "StreamIdleTimeout", 16),
+    ("DPE", "DownstreamProtocolError", 18),
+    ("UPE", "UpstreamProtocolError", 23),
+    ("OM", "OverloadManagerTerminated", 25),
 ];
 
 impl ResponseFlags {
@@ -42,7 +43,7 @@ impl ResponseFlags {
 
     /// The flag of a short name; the empty set if there is none.
     pub(crate) fn from_short_name(name: &str) -> Self {
-        NAMES.iter().position(|(short, _)| *short == name).map_or(Self::default(), |bit| Self(1 << bit))
+        NAMES.iter().position(|(short, ..)| *short == name).map_or(Self::default(), |bit| Self(1 << bit))
     }
 
     /// Adds flags.
@@ -52,15 +53,21 @@ impl ResponseFlags {
 
     /// Short names, joined with commas; empty if nothing went wrong.
     pub(crate) fn short_names(self) -> String {
-        self.names(|(short, _)| short)
+        self.names(|(short, ..)| short)
     }
 
     /// Long names, joined with commas; empty if nothing went wrong.
     pub(crate) fn long_names(self) -> String {
-        self.names(|(_, long)| long)
+        self.names(|(_, long, _)| long)
     }
 
-    fn names(self, pick: impl Fn((&'static str, &'static str)) -> &'static str) -> String {
+    /// The set as attributes show it: Envoy's numbering.
+    pub(crate) fn bits(self) -> u64 {
+        let set = NAMES.iter().enumerate().filter(|(bit, _)| self.0 & (1 << bit) != 0);
+        set.map(|(_, (.., place))| 1 << place).sum()
+    }
+
+    fn names(self, pick: impl Fn((&'static str, &'static str, u32)) -> &'static str) -> String {
         let set = NAMES.iter().enumerate().filter(|(bit, _)| self.0 & (1 << bit) != 0);
         set.map(|(_, names)| pick(*names)).collect::<Vec<_>>().join(",")
     }
@@ -69,6 +76,17 @@ impl ResponseFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The numbers are those Envoy 1.39.3 sends.
+    #[test]
+    fn bits_are_envoys() {
+        for (short, bits) in [("UT", 4), ("UF", 32), ("UC", 64), ("NR", 256)] {
+            assert_eq!(ResponseFlags::from_short_name(short).bits(), bits);
+        }
+        let mut both = ResponseFlags::from_short_name("UF");
+        both.insert(ResponseFlags::from_short_name("URX"));
+        assert_eq!(both.bits(), 32 + 32_768);
+    }
 
     #[test]
     fn names_and_bits_agree() {

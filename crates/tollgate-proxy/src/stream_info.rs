@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use extproc::metadata::DynamicMetadata;
@@ -15,7 +15,7 @@ use tollgate_model::{
     route::{Route, VirtualHost},
 };
 
-pub(crate) use crate::response_flags::ResponseFlags;
+pub(crate) use crate::{response_flags::ResponseFlags, tls_info::TlsInfo};
 
 /// A client connection.
 #[derive(Debug)]
@@ -32,19 +32,6 @@ pub(crate) struct ConnectionInfo {
     pub(crate) filter_chain: Option<usize>,
     /// TLS facts, if any.
     pub(crate) tls: Option<TlsInfo>,
-}
-
-/// What the TLS handshake told.
-#[derive(Debug, Default)]
-pub(crate) struct TlsInfo {
-    /// SNI.
-    pub(crate) server_name: Option<String>,
-    /// `TLSv1.2` or `TLSv1.3`.
-    pub(crate) version: &'static str,
-    /// The client presented a certificate that was verified.
-    pub(crate) peer_certificate_verified: bool,
-    /// The client's certificate, DER.
-    pub(crate) peer_certificate: Option<Vec<u8>>,
 }
 
 impl ConnectionInfo {
@@ -66,6 +53,17 @@ pub(crate) enum Protocol {
     Http11,
     /// HTTP/2.
     Http2,
+}
+
+impl Protocol {
+    /// As logs and attributes name it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
+        }
+    }
 }
 
 /// One request and its response so far.
@@ -155,6 +153,16 @@ pub(crate) struct UpstreamInfo {
     pub(crate) local_address: Option<SocketAddr>,
     /// Tries so far.
     pub(crate) attempt_count: u32,
+    /// Version the upstream speaks, once a connection is there.
+    pub(crate) protocol: Option<Protocol>,
+    /// TLS facts of the connection, if any.
+    pub(crate) tls: Option<Rc<TlsInfo>>,
+    /// How long a connection was waited for, until it was there or failed.
+    pub(crate) pool_ready_duration: Option<Duration>,
+    /// The endpoint's host name, where the configuration gives one.
+    pub(crate) host_name: Option<Arc<str>>,
+    /// Number of the connection; 0 without one.
+    pub(crate) connection_id: u64,
     /// `%UPSTREAM_TRANSPORT_FAILURE_REASON%`.
     pub(crate) transport_failure_reason: Option<String>,
 }

@@ -15,8 +15,9 @@ pub trait Host {
     /// The dynamic metadata of the request.
     fn metadata(&mut self) -> &mut DynamicMetadata;
 
-    /// The values of attributes at this moment, by expression.
-    fn attributes(&self, wanted: &Attributes) -> Struct;
+    /// The values of attributes at this moment, by expression. There is no `response.headers` unless the head of
+    /// the response was shown to the processor.
+    fn attributes(&self, wanted: &Attributes, response_headers_shown: bool) -> Struct;
 
     /// Most bytes of a body to hold, per direction (section 7, "limit").
     fn buffer_limit(&self, direction: Direction) -> usize;

@@ -136,7 +136,9 @@ impl Exchange {
         if self.stream == Stream::Closed {
             return;
         }
-        let attributes = self.take_attributes(direction, host);
+        let response_headers_shown = self.response.headers_sent
+            || (direction == Direction::Response && matches!(part, Part::Headers { .. }));
+        let attributes = self.take_attributes(direction, response_headers_shown, host);
         let protocol_config = (!self.first_sent && !self.plan.observability_mode).then_some(ProtocolConfig {
             request_body_mode: self.request.body_mode,
             response_body_mode: self.response.body_mode,
@@ -182,7 +184,12 @@ impl Exchange {
     }
 
     /// The attributes of a direction, the first time something is sent in it.
-    fn take_attributes(&mut self, direction: Direction, host: &mut dyn Host) -> Option<Struct> {
+    fn take_attributes(
+        &mut self,
+        direction: Direction,
+        response_headers_shown: bool,
+        host: &mut dyn Host,
+    ) -> Option<Struct> {
         let wanted = match direction {
             Direction::Request => &self.plan.request_attributes,
             Direction::Response => &self.plan.response_attributes,
@@ -192,7 +199,7 @@ impl Exchange {
             Direction::Response => &mut self.response,
         };
         let first = !std::mem::replace(&mut side.attributes_sent, true);
-        (first && !wanted.is_empty()).then(|| host.attributes(wanted))
+        (first && !wanted.is_empty()).then(|| host.attributes(wanted, response_headers_shown))
     }
 
     /// Removes `content-length` where the body may change its length on the way (B-7.1).

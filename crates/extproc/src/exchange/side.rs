@@ -175,7 +175,8 @@ impl Side {
             BodySendMode::BufferedPartial => !self.partial_done,
             BodySendMode::Streamed | BodySendMode::Buffered | BodySendMode::FullDuplexStreamed => true,
         };
-        let more_may_come = self.end == End::Open && !self.discard && (body_may_be_sent || self.send_trailers);
+        let more_may_come =
+            self.end == End::Open && !self.discard && (body_may_be_sent || self.send_trailers);
         self.awaiting == Awaiting::Idle && !self.duplex_owed && !more_may_come
     }
 

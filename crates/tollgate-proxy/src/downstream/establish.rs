@@ -207,19 +207,7 @@ fn chain(listener: &Listener, index: Option<usize>) -> &FilterChain {
 }
 
 fn tls_info(session: &rustls::ServerConnection) -> TlsInfo {
-    let peer_certificate =
-        session.peer_certificates().and_then(|chain| chain.first()).map(|certificate| certificate.to_vec());
-    TlsInfo {
-        server_name: session.server_name().map(str::to_owned),
-        version: match session.protocol_version() {
-            Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
-            Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
-            _ => "",
-        },
-        // rustls gives a certificate only after it was verified.
-        peer_certificate_verified: peer_certificate.is_some(),
-        peer_certificate,
-    }
+    TlsInfo { server_name: session.server_name().map(str::to_owned), ..TlsInfo::new(session) }
 }
 
 async fn within<T>(

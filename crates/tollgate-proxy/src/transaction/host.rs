@@ -17,6 +17,7 @@ use tollgate_model::{
 };
 
 use crate::{
+    attributes::RequestAttributes,
     stream_info::{ConnectionInfo, Protocol, StreamInfo},
     upstream::ClusterManager,
     worker::Worker,
@@ -97,6 +98,10 @@ impl Core {
     pub(super) fn note_route(&mut self) {
         self.info.route = self.route.as_ref().map(|selected| selected.route.clone());
         self.info.virtual_host = self.route.as_ref().map(|selected| selected.virtual_host.clone());
+        self.info.upstream.cluster = self.route.as_ref().and_then(|selected| match &selected.route.action {
+            Action::Route(action) => Some(self.clusters.get(self.cluster_name(action)?)?.name().clone()),
+            _ => None,
+        });
     }
 
     /// What a filter does on the route in force.
@@ -157,8 +162,13 @@ impl Host for Core {
         &mut self.info.metadata
     }
 
-    fn attributes(&self, wanted: &Attributes) -> Struct {
-        wanted.evaluate(&NoAttributes)
+    fn attributes(&self, wanted: &Attributes, response_headers_shown: bool) -> Struct {
+        wanted.evaluate(&RequestAttributes {
+            info: &self.info,
+            messages: &self.messages,
+            response_headers_shown,
+            node: &self.snapshot.node,
+        })
     }
 
     fn buffer_limit(&self, direction: Direction) -> usize {
@@ -180,15 +190,5 @@ impl Host for Core {
 
     fn is_upgrade(&self) -> bool {
         self.upgrade
-    }
-}
-
-struct NoAttributes;
-impl extproc::attributes::AttributeSource for NoAttributes {
-    fn value(
-        &self,
-        _path: &extproc::attributes::AttributePath,
-    ) -> Option<extproc::attributes::AttributeValue> {
-        None
     }
 }

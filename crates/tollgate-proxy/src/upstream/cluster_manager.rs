@@ -115,6 +115,11 @@ impl WorkerCluster {
         Rc::new(Self { shared: shared.clone(), hosts: RefCell::new(HostSet::new(shared)) })
     }
 
+    /// The cluster's name.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.shared.name
+    }
+
     /// What it has in common with the other workers'.
     pub(super) fn shared(&self) -> &Arc<SharedCluster> {
         &self.shared

@@ -44,7 +44,7 @@ impl Host for Transaction {
     fn metadata(&mut self) -> &mut DynamicMetadata {
         &mut self.metadata
     }
-    fn attributes(&self, _wanted: &Attributes) -> Struct {
+    fn attributes(&self, _wanted: &Attributes, _response_headers_shown: bool) -> Struct {
         Struct::default()
     }
     fn buffer_limit(&self, _direction: Direction) -> usize {

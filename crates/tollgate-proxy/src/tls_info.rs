@@ -1,0 +1,70 @@
+//! What a TLS handshake told.
+
+use rustls::{CipherSuite, CommonState, ProtocolVersion};
+
+/// What a TLS handshake told.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TlsInfo {
+    /// SNI.
+    pub(crate) server_name: Option<String>,
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub(crate) version: &'static str,
+    /// Name of the cipher suite, as OpenSSL writes it; empty = unknown.
+    pub(crate) cipher: &'static str,
+    /// The peer presented a certificate that was verified.
+    pub(crate) peer_certificate_verified: bool,
+    /// The peer's certificate, DER.
+    pub(crate) peer_certificate: Option<Vec<u8>>,
+    /// Our certificate, DER.
+    pub(crate) local_certificate: Option<Vec<u8>>,
+}
+
+impl TlsInfo {
+    /// The facts of an established session, apart from the names and certificates of our own side.
+    pub(crate) fn new(session: &CommonState) -> Self {
+        let peer_certificate = session.peer_certificates().and_then(|chain| chain.first());
+        let peer_certificate = peer_certificate.map(|certificate| certificate.to_vec());
+        Self {
+            server_name: None,
+            version: match session.protocol_version() {
+                Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+                Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+                _ => "",
+            },
+            cipher: session.negotiated_cipher_suite().map_or("", |suite| openssl_name(suite.suite())),
+            // rustls gives a certificate only after it was verified.
+            peer_certificate_verified: peer_certificate.is_some(),
+            peer_certificate,
+            local_certificate: None,
+        }
+    }
+}
+
+/// The suites rustls has.
+const fn openssl_name(suite: CipherSuite) -> &'static str {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => "ECDHE-ECDSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => "ECDHE-ECDSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-ECDSA-CHACHA20-POLY1305",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => "ECDHE-RSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => "ECDHE-RSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-RSA-CHACHA20-POLY1305",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every suite a client may get has a name for the logs.
+    #[test]
+    fn suites_have_names() {
+        for suite in rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES {
+            assert_ne!(openssl_name(suite.suite()), "", "{suite:?}");
+        }
+    }
+}
