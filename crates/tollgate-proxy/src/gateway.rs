@@ -26,6 +26,7 @@ use crate::{
     listener::{
         Accepted, Balance, BoundListener, ConnectionToken, ListeningSocket, Socket, accept_connections, bind,
     },
+    stats::Stats,
     transaction::Transactions,
     upstream::SharedClusters,
     worker::Worker,
@@ -67,6 +68,7 @@ pub struct Gateway {
     workers: Vec<WorkerThread>,
     control: Option<Runtime>,
     local_addresses: Vec<(String, BindAddress)>,
+    stats: Arc<Stats>,
 }
 
 struct WorkerThread {
@@ -120,8 +122,12 @@ impl Gateway {
         }
 
         let (balance, inboxes) = Balance::new(count);
-        let mut gateway =
-            Self { workers: Vec::with_capacity(count), control: Some(control), local_addresses };
+        let mut gateway = Self {
+            workers: Vec::with_capacity(count),
+            control: Some(control),
+            local_addresses,
+            stats: Stats::new(),
+        };
         for (index, (sockets, inbox)) in sockets.into_iter().zip(inboxes).enumerate() {
             let (commands, receiver) = mpsc::channel(4);
             let start = WorkerStart {
@@ -154,6 +160,12 @@ impl Gateway {
     #[must_use]
     pub fn local_addresses(&self) -> &[(String, BindAddress)] {
         &self.local_addresses
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.stats
     }
 
     /// Stops accepting, asks clients to go (HTTP/2 GOAWAY, HTTP/1 `connection: close`; idle connections are closed) and

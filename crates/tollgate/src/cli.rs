@@ -1,10 +1,15 @@
 //! What a person can type.
 
-use clap::{Args, Parser, Subcommand};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use extproc_server::ListenAddress;
 
 const EXAMPLES: &str = "\
 Examples:
+  tollgate demo                          see it work: everything in one process, requests to paste
+  tollgate check envoy.yaml              would this file run? every problem with its place
+  tollgate run envoy.yaml                serve it
   tollgate processor instructions        a processor to try a configuration with
 
 TOLLGATE_LOG chooses what is logged, on standard error: error, warn, info (the default), or for one
@@ -35,15 +40,74 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Serve what an Envoy bootstrap configuration describes.
+    ///
+    /// A file with a problem is refused: every problem goes to standard error, nothing is bound, the exit status
+    /// is 1. SIGTERM or SIGINT stops accepting, lets requests under way end, then exits with 0; a second signal exits
+    /// at once.
+    Run(Run),
+    /// Tell every problem of a configuration.
+    ///
+    /// The exit status is 0 if the file would run, with warnings or without, and 1 if it would be refused.
+    Check(Check),
+    /// See it work: gateway, echo upstream and sample processor in one process.
+    Demo(Demo),
     /// Run a sample processor alone.
     Processor(Processor),
 }
 
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// An Envoy bootstrap configuration: YAML or JSON with static resources.
+    pub(crate) file: PathBuf,
+    /// Threads that serve requests [default: one for each core].
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<NonZeroUsize>,
+    /// Where the admin server listens, unless the file has an `admin` block.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:15000")]
+    pub(crate) admin_address: SocketAddr,
+    /// Form of log lines.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) log_format: LogFormat,
+}
+
 /// Form of log lines.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
 pub(crate) enum LogFormat {
     /// For people.
+    #[default]
     Text,
+    /// For machines: one object a line.
+    Json,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// An Envoy bootstrap configuration.
+    pub(crate) file: PathBuf,
+    /// Form of the report.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output: Report,
+}
+
+/// Form of a report.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum Report {
+    /// For people, with the lines concerned.
+    #[default]
+    Text,
+    /// For machines: one document.
+    Json,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Port of the gateway; with 0 the kernel chooses one, as it does for everything else.
+    #[arg(long, value_name = "PORT", default_value_t = 10000)]
+    pub(crate) port: u16,
 }
 
 /// Arguments of `processor`.

@@ -1,3 +1,6 @@
 //! One module a command.
 
+pub(crate) mod check;
+pub(crate) mod demo;
 pub(crate) mod processor;
+pub(crate) mod run;

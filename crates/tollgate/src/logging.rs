@@ -9,14 +9,13 @@ use crate::cli::LogFormat;
 /// The environment variable that chooses what is logged.
 const FILTER: &str = "TOLLGATE_LOG";
 
-/// Sends log lines to standard error, from `info` up unless the environment says otherwise.
-pub(crate) fn start(format: LogFormat) {
-    let (filter, problem) = match std::env::var(FILTER) {
-        Ok(text) => match EnvFilter::try_new(&text) {
-            Ok(filter) => (filter, None),
-            Err(error) => (default_filter(), Some(error)),
-        },
-        Err(_) => (default_filter(), None),
+/// Sends log lines to standard error, from `level` up unless the environment says otherwise.
+pub(crate) fn start(format: LogFormat, level: &str) {
+    let wished = std::env::var(FILTER).ok().map(EnvFilter::try_new);
+    let (filter, problem) = match wished {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(error)) => (EnvFilter::new(level), Some(error)),
+        None => (EnvFilter::new(level), None),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
@@ -24,12 +23,9 @@ pub(crate) fn start(format: LogFormat) {
             let ansi = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
             builder.with_ansi(ansi).with_target(false).init();
         }
+        LogFormat::Json => builder.json().flatten_event(true).init(),
     }
     if let Some(error) = problem {
-        tracing::warn!(%error, "{FILTER} is not understood, logging from info up");
+        tracing::warn!(%error, "{FILTER} is not understood");
     }
-}
-
-fn default_filter() -> EnvFilter {
-    EnvFilter::new("info")
 }

@@ -1,7 +1,13 @@
 //! An HTTP gateway for external processing: the command line.
 
+mod address;
+mod admin;
 mod cli;
 mod commands;
+mod configuration;
+mod demo;
+mod gateway;
+mod http_server;
 mod logging;
 mod processor;
 mod signals;
@@ -16,6 +22,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Processor(arguments) => commands::processor::run(arguments),
+        Command::Run(arguments) => commands::run::run(&arguments),
+        Command::Check(arguments) => commands::check::run(&arguments),
+        Command::Demo(arguments) => commands::demo::run(&arguments),
+        Command::Processor(arguments) => commands::processor::run(&arguments),
     }
 }

@@ -1,6 +1,6 @@
 //! The signals that stop a process: the first lets work under way end, the second does not wait.
 
-use std::{io, process::ExitCode};
+use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -29,11 +29,15 @@ impl Signals {
         self.next().await;
     }
 
-    /// Runs `work`, which the first signal ends in its own time, unless there is a second.
-    pub(crate) async fn until_second(mut self, work: impl Future<Output = ()>) -> ExitCode {
+    /// Runs `work`, which the first signal ends in its own time. A second one ends the process at once.
+    pub(crate) async fn exit_on_second(mut self, work: impl Future<Output = ()>) {
+        let second = async {
+            self.next().await;
+            self.next().await
+        };
         tokio::select! {
-            () = work => ExitCode::SUCCESS,
-            stop = async { self.next().await; self.next().await } => stop.exit_code(),
+            () = work => {}
+            stop = second => std::process::exit(stop.exit_status()),
         }
     }
 
@@ -47,10 +51,10 @@ impl Signals {
 
 impl Stop {
     /// As a shell reports a process that the signal ended.
-    fn exit_code(self) -> ExitCode {
-        ExitCode::from(match self {
+    fn exit_status(self) -> i32 {
+        match self {
             Self::Terminate => 128 + 15,
             Self::Interrupt => 128 + 2,
-        })
+        }
     }
 }

@@ -12,20 +12,23 @@ use crate::{
 };
 
 /// Runs the processor until a signal stops it.
-pub(crate) fn run(arguments: Processor) -> ExitCode {
-    logging::start(LogFormat::Text);
-    let Sample::Instructions { listen } = arguments.sample;
+pub(crate) fn run(arguments: &Processor) -> ExitCode {
+    logging::start(LogFormat::Text, "info");
+    let Sample::Instructions { listen } = &arguments.sample;
     let served = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .and_then(|runtime| runtime.block_on(serve(&listen)));
-    served.unwrap_or_else(|error| {
-        tracing::error!("cannot listen on {listen}: {error}");
-        ExitCode::FAILURE
-    })
+        .and_then(|runtime| runtime.block_on(serve(listen)));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("the processor cannot be served at {listen}: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
-async fn serve(address: &ListenAddress) -> io::Result<ExitCode> {
+async fn serve(address: &ListenAddress) -> io::Result<()> {
     let (stop, hurry) = (Signals::listen()?, Signals::listen()?);
     let server = Server::new(|_| Instructions).bind(address).await?;
     tracing::info!("processor `instructions` listens on {}", server.local_address());
@@ -33,5 +36,6 @@ async fn serve(address: &ListenAddress) -> io::Result<ExitCode> {
         stop.first().await;
         tracing::info!("stopping when the exchanges under way have ended");
     });
-    Ok(hurry.until_second(served).await)
+    hurry.exit_on_second(served).await;
+    Ok(())
 }

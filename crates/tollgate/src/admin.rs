@@ -1,0 +1,142 @@
+//! What the admin address answers: state, statistics and the effective configuration, for people, scripts and
+//! monitoring. Paths and forms are Envoy's where Envoy has them.
+
+mod clusters;
+mod server_info;
+
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use hyper::{
+    Method, Request, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS},
+};
+use percent_encoding::percent_decode_str;
+use regex::Regex;
+use tollgate_model::{Snapshot, listener::BindAddress};
+use tollgate_proxy::Stats;
+
+use crate::address::Address;
+
+const TEXT: &str = "text/plain; charset=UTF-8";
+const JSON: &str = "application/json";
+/// The Prometheus text format.
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const PATHS: &str = "\
+  /ready        LIVE, or DRAINING with status 503
+  /healthz      whether the process is alive
+  /metrics      statistics for Prometheus (/stats/prometheus is the same)
+  /stats        statistics, one a line; filter=REGEX keeps the names that match
+  /config       the effective configuration (/config_dump is the same)
+  /listeners    names and addresses
+  /clusters     names, limits and endpoints
+  /server_info  version, state, uptime
+";
+
+/// What is known about the running gateway.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    snapshot: Arc<Snapshot>,
+    listeners: Vec<(String, BindAddress)>,
+    stats: Arc<Stats>,
+    workers: NonZeroUsize,
+    started: Instant,
+    draining: AtomicBool,
+}
+
+/// Whether requests are welcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Live,
+    Draining,
+}
+
+impl Admin {
+    /// `listeners` are the names and the addresses really bound, in the order of the configuration.
+    pub(crate) fn new(
+        snapshot: Arc<Snapshot>,
+        listeners: Vec<(String, BindAddress)>,
+        stats: Arc<Stats>,
+        workers: NonZeroUsize,
+        started: Instant,
+    ) -> Self {
+        Self { snapshot, listeners, stats, workers, started, draining: AtomicBool::new(false) }
+    }
+
+    /// From here on nobody should send requests.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    /// Answers one request.
+    pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<String> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET or HEAD only\n".to_owned());
+        }
+        let query = request.uri().query().unwrap_or_default();
+        match request.uri().path() {
+            "/ready" => match self.state() {
+                State::Live => ok(TEXT, "LIVE\n".to_owned()),
+                State::Draining => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "DRAINING\n".to_owned()),
+            },
+            "/healthz" => ok(TEXT, "OK\n".to_owned()),
+            "/metrics" | "/stats/prometheus" => ok(PROMETHEUS, self.stats.prometheus_text()),
+            "/stats" => match filter(query) {
+                Ok(filter) => ok(TEXT, self.stats.envoy_text(filter.as_ref())),
+                Err(error) => response(StatusCode::BAD_REQUEST, TEXT, format!("Invalid regex: {error}\n")),
+            },
+            "/config" | "/config_dump" => match serde_json::to_value(&*self.snapshot) {
+                Ok(config) => ok(JSON, format!("{config:#}\n")),
+                Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
+            },
+            "/listeners" => ok(TEXT, self.listeners()),
+            "/clusters" => ok(TEXT, clusters::write(&self.snapshot)),
+            "/server_info" => ok(JSON, self.server_info(Instant::now())),
+            path => response(StatusCode::NOT_FOUND, TEXT, format!("nothing at {path}; there is\n{PATHS}")),
+        }
+    }
+
+    /// `name::address` of each.
+    fn listeners(&self) -> String {
+        self.listeners.iter().map(|(name, address)| format!("{name}::{}\n", Address(address))).collect()
+    }
+
+    fn state(&self) -> State {
+        if self.draining.load(Relaxed) { State::Draining } else { State::Live }
+    }
+
+    fn server_info(&self, now: Instant) -> String {
+        let uptime = now.saturating_duration_since(self.started);
+        server_info::write(self.state(), uptime, self.workers, &self.snapshot.node)
+    }
+}
+
+/// The parameter `filter` of a query; as in Envoy it need not match the whole name, and other parameters are ignored.
+fn filter(query: &str) -> Result<Option<Regex>, regex::Error> {
+    let filter = query.split('&').find_map(|pair| pair.strip_prefix("filter="));
+    filter.map(|filter| Regex::new(&percent_decode_str(filter).decode_utf8_lossy())).transpose()
+}
+
+fn ok(content_type: &'static str, body: String) -> Response<String> {
+    response(StatusCode::OK, content_type, body)
+}
+
+fn response(status: StatusCode, content_type: &'static str, body: String) -> Response<String> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, max-age=0"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

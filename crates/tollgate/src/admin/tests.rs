@@ -1,0 +1,103 @@
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::*;
+
+const CONFIGURATION: &str = "
+node: {id: gateway-1, cluster: edge}
+static_resources:
+  clusters:
+  - name: httpbin
+    type: STRICT_DNS
+    load_assignment:
+      cluster_name: httpbin
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {address: {socket_address: {address: httpbin.example, port_value: 8080}}}
+          load_balancing_weight: 3
+";
+
+fn admin() -> Admin {
+    let source = tollgate_config::Source { path: "test".into(), text: CONFIGURATION.into() };
+    let snapshot = tollgate_config::load(&[source]).snapshot.unwrap();
+    let listeners = vec![
+        ("http".to_owned(), BindAddress::Socket("127.0.0.1:10000".parse().unwrap())),
+        ("http".to_owned(), BindAddress::Pipe { path: "/run/http.sock".into(), mode: None }),
+    ];
+    Admin::new(Arc::new(snapshot), listeners, Stats::new(), NonZeroUsize::MIN, Instant::now())
+}
+
+fn get(admin: &Admin, path: &str) -> (u16, String) {
+    let answer = admin.answer(&Request::get(path).body(()).unwrap());
+    (answer.status().as_u16(), answer.into_body())
+}
+
+#[test]
+fn readiness_ends_with_the_drain_and_health_does_not() {
+    let admin = admin();
+    assert_eq!(get(&admin, "/ready"), (200, "LIVE\n".into()));
+    assert_eq!(get(&admin, "/healthz").0, 200);
+    admin.drain();
+    assert_eq!(get(&admin, "/ready"), (503, "DRAINING\n".into()));
+    assert_eq!(get(&admin, "/healthz").0, 200);
+}
+
+#[test]
+fn a_filter_is_an_expression() {
+    assert!(filter("").unwrap().is_none());
+    assert!(filter("usedonly").unwrap().is_none());
+    assert_eq!(filter("usedonly&filter=rq_.%2b%24").unwrap().unwrap().as_str(), "rq_.+$");
+    assert!(filter("filter=[").is_err());
+    let admin = admin();
+    assert_eq!(get(&admin, "/stats?filter=%5B").0, 400);
+    assert_eq!(get(&admin, "/stats?filter=a").0, 200);
+}
+
+#[test]
+fn prometheus_is_told_the_version_of_its_format() {
+    let admin = admin();
+    let metrics = admin.answer(&Request::get("/metrics").body(()).unwrap());
+    assert_eq!(metrics.status(), 200);
+    assert_eq!(metrics.headers()[CONTENT_TYPE], "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(get(&admin, "/stats/prometheus").1, metrics.into_body());
+}
+
+#[test]
+fn the_configuration_is_json() {
+    let admin = admin();
+    let config: Value = serde_json::from_str(&get(&admin, "/config").1).unwrap();
+    assert_eq!(config["node"]["id"], "gateway-1");
+    assert_eq!(config["clusters"]["httpbin"]["endpoints"][0]["weight"], 3);
+    assert_eq!(get(&admin, "/config_dump"), get(&admin, "/config"));
+}
+
+#[test]
+fn listeners_and_clusters_are_lines() {
+    let admin = admin();
+    assert_eq!(get(&admin, "/listeners").1, "http::127.0.0.1:10000\nhttp::/run/http.sock\n");
+    let clusters = get(&admin, "/clusters").1;
+    assert!(clusters.contains("httpbin::default_priority::max_connections::1024\n"), "{clusters}");
+    assert!(clusters.contains("httpbin::httpbin.example:8080::weight::3\n"), "{clusters}");
+}
+
+#[test]
+fn the_server_tells_who_it_is() {
+    let admin = admin();
+    let info: Value =
+        serde_json::from_str(&admin.server_info(admin.started + Duration::from_secs(62))).unwrap();
+    assert_eq!(info["state"], "LIVE");
+    assert_eq!(info["uptime_current_epoch"], "62s");
+    assert_eq!(info["node"]["id"], "gateway-1");
+    assert_eq!(info["command_line_options"]["concurrency"], 1);
+    assert!(info["version"].as_str().unwrap().starts_with("tollgate/"));
+}
+
+#[test]
+fn anything_else_is_not_there() {
+    let admin = admin();
+    let (status, text) = get(&admin, "/nothing");
+    assert_eq!(status, 404);
+    assert!(text.contains("/metrics"), "{text}");
+    assert_eq!(admin.answer(&Request::post("/ready").body(()).unwrap()).status(), 405);
+}

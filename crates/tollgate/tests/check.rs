@@ -1,0 +1,78 @@
+//! `tollgate check`.
+
+mod support;
+
+use std::fs;
+
+use support::{root, scratch, texts, tollgate};
+
+const WRONG: &str = "\
+static_resources:
+  listenerz: []
+  clusters:
+  - name: a
+    connect_timeout: soon
+";
+
+#[test]
+fn examples_are_accepted() {
+    for entry in fs::read_dir(root().join("examples/envoy")).unwrap() {
+        let file = entry.unwrap().path();
+        let output = tollgate().arg("check").arg(&file).output().unwrap();
+        let (report, _) = texts(&output);
+        assert!(output.status.success(), "{report}");
+        assert!(report.ends_with(": accepted\n"), "{report}");
+    }
+}
+
+#[test]
+fn every_problem_is_told_with_its_place() {
+    let file = scratch("check_problems").join("wrong.yaml");
+    fs::write(&file, WRONG).unwrap();
+    let output = tollgate().arg("check").arg(&file).output().unwrap();
+    let (report, errors) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    assert_eq!(errors, "");
+    assert!(report.contains(&format!("{}:2:3 (static_resources.listenerz)", file.display())), "{report}");
+    assert!(report.contains("listeners"), "a suggestion: {report}");
+    assert!(report.contains(&format!("{}:5:22", file.display())), "{report}");
+    assert!(report.ends_with("wrong.yaml: refused: 2 errors, 1 warning\n"), "{report}");
+}
+
+#[test]
+fn machines_get_one_document() {
+    let file = scratch("check_json").join("wrong.yaml");
+    fs::write(&file, WRONG).unwrap();
+    let output = tollgate().args(["check", "-o", "json"]).arg(&file).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(report["accepted"], false);
+    assert_eq!(report["file"], file.display().to_string());
+    let first = &report["diagnostics"][0];
+    assert_eq!((&first["line"], &first["column"]), (&2.into(), &3.into()));
+    assert_eq!(first["severity"], "error");
+    assert_eq!(first["path"], "static_resources.listenerz");
+
+    let example = root().join("examples/envoy/instructions.yaml");
+    let output = tollgate().args(["check", "-o", "json"]).arg(example).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success());
+    assert_eq!((&report["accepted"], &report["diagnostics"]), (&true.into(), &serde_json::json!([])));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_refused() {
+    let output = tollgate().args(["check", "no/such/file.yaml"]).output().unwrap();
+    let (report, _) = texts(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(report.contains("cannot be read"), "{report}");
+}
+
+#[test]
+fn a_reader_may_leave_early() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let example = root().join("examples/envoy/instructions.yaml");
+    let status = tollgate().arg("check").arg(example).stdout(writer).status().unwrap();
+    assert!(status.success());
+}

@@ -1,0 +1,56 @@
+//! `tollgate demo`: what it prints works.
+
+mod support;
+
+use std::net::TcpListener;
+
+use serde_json::json;
+use support::{http::get, process::Running, texts, tollgate};
+
+const ADD: (&str, &str) = ("instructions", r#"{"addHeaders":{"extproc":"true"}}"#);
+
+#[test]
+fn requests_to_headers_stop_at_the_processor_and_requests_to_get_do_not() {
+    let mut demo = Running::spawn(tollgate().args(["demo", "--port", "0"]));
+    let gateway = demo.wait_for("  gateway    http://");
+    let admin = demo.wait_for("  admin      http://");
+
+    let headers = get(&gateway, "/headers", &[ADD]);
+    assert_eq!(headers.status, 200);
+    assert_eq!(headers.json()["headers"]["Extproc"], json!(["true"]));
+    assert_eq!(headers.json()["headers"]["Instructions"], json!([ADD.1]), "nothing removes it");
+
+    let untouched = get(&gateway, "/get", &[ADD]);
+    assert_eq!(untouched.status, 200);
+    assert_eq!(untouched.json()["headers"].get("Extproc"), None);
+    assert_eq!(untouched.json()["headers"]["Host"], json!([gateway]));
+
+    let remove = r#"{"addHeaders":{"header3":"value3"},"removeHeaders":["instructions","user-agent"]}"#;
+    let removed = get(&gateway, "/headers", &[("instructions", remove), ("user-agent", "test")]).json();
+    assert_eq!(removed["headers"]["Header3"], json!(["value3"]));
+    assert_eq!(removed["headers"].get("Instructions"), None);
+    assert_eq!(removed["headers"].get("User-Agent"), None);
+
+    let failed_open = get(&gateway, "/headers", &[("instructions", "nonsense")]);
+    assert_eq!(failed_open.status, 200);
+    assert_eq!(failed_open.json()["headers"]["Instructions"], json!(["nonsense"]));
+
+    assert_eq!(get(&gateway, "/elsewhere", &[]).status, 404);
+
+    assert_eq!(get(&admin, "/listeners", &[]).body, format!("http::{gateway}\n"));
+
+    demo.signal("INT");
+    let (status, output) = demo.wait();
+    assert_eq!(status.code(), Some(0), "{output}");
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let occupied = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = occupied.local_addr().unwrap();
+    let output = tollgate().args(["demo", "--port", &address.port().to_string()]).output().unwrap();
+    let (printed, errors) = texts(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(printed, "");
+    assert!(errors.contains(&address.to_string()) && errors.contains("--port"), "{errors}");
+}

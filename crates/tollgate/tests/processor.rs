@@ -1,0 +1,43 @@
+//! `tollgate processor`.
+
+mod support;
+
+use std::{
+    net::TcpStream,
+    os::unix::net::{UnixListener, UnixStream},
+};
+
+use support::{process::Running, scratch, texts, tollgate};
+
+#[test]
+fn it_listens_where_it_is_told_until_a_signal() {
+    let mut processor =
+        Running::spawn(tollgate().args(["processor", "instructions", "--listen", "127.0.0.1:0"]));
+    let address = processor.wait_for("listens on ");
+    TcpStream::connect(address).unwrap();
+    processor.signal("TERM");
+    let (status, output) = processor.wait();
+    assert_eq!(status.code(), Some(0), "{output}");
+}
+
+#[test]
+fn it_listens_on_unix_sockets() {
+    let socket = scratch("processor_unix").join("s");
+    let address = format!("unix:{}", socket.display());
+    let mut processor = Running::spawn(tollgate().args(["processor", "instructions", "--listen", &address]));
+    assert_eq!(processor.wait_for("listens on "), address);
+    UnixStream::connect(&socket).unwrap();
+    processor.signal("INT");
+    assert_eq!(processor.wait().0.code(), Some(0));
+    assert!(!socket.exists());
+}
+
+#[test]
+fn an_address_in_use_is_named() {
+    let socket = scratch("processor_in_use").join("s");
+    let _served = UnixListener::bind(&socket).unwrap();
+    let address = format!("unix:{}", socket.display());
+    let output = tollgate().args(["processor", "instructions", "--listen", &address]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(texts(&output).1.contains(&address));
+}

@@ -1,0 +1,42 @@
+//! What tests of the binary share.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+pub(crate) mod http;
+pub(crate) mod process;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+
+/// Nothing in these tests takes longer.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The binary under test.
+pub(crate) fn tollgate() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    command.env_remove("TOLLGATE_LOG").env("NO_COLOR", "1");
+    command
+}
+
+/// A directory of one test, empty at first.
+pub(crate) fn scratch(test: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).expect("a directory for the test");
+    directory
+}
+
+/// What a command wrote on standard output, and on standard error.
+pub(crate) fn texts(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+    (text(&output.stdout), text(&output.stderr))
+}
