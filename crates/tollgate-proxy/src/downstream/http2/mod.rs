@@ -89,9 +89,15 @@ fn builder(http: &HttpConnectionManager) -> Builder {
         .initial_window_size(http.http2.initial_stream_window_size)
         .initial_connection_window_size(http.http2.initial_connection_window_size)
         .max_concurrent_streams(http.http2.max_concurrent_streams)
-        .max_header_list_size(u32::try_from(http.max_request_headers_kb * 1024).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(largest_head(http)).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER);
     builder
+}
+
+/// What is taken apart at all. Our own limit counts names and values only, as Envoy does, and is half of this; the
+/// protocol's measure adds 32 bytes a field (RFC 9113 section 6.5.2). Heads beyond both are answered 431 by the library.
+fn largest_head(http: &HttpConnectionManager) -> usize {
+    2 * 1024 * http.max_request_headers_kb + 32 * http.max_headers_count
 }
 
 /// How many streams are open, and who wants to know when there are none.
@@ -263,7 +269,7 @@ async fn run<H: Handler>(
         Err(request::Refusal::Reject(rejection)) => {
             handler.reject(&worker, &connection, Protocol::Http2, *rejection, &mut stream);
         }
-        Err(request::Refusal::Reset) => stream.refuse(Reason::PROTOCOL_ERROR),
+        Err(request::Refusal::Reset(reason)) => stream.refuse(reason),
     }
     stream.finish(http.stream_idle_timeout).await;
 }

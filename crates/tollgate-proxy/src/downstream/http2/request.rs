@@ -1,8 +1,9 @@
 //! Heads of HTTP/2 requests.
 
 use extproc::RequestHeaders;
+use h2::Reason;
 use http::{
-    HeaderMap, HeaderValue, Method,
+    HeaderMap, HeaderValue, Method, Uri,
     header::{EXPECT, HOST},
     request::Parts,
 };
@@ -24,8 +25,8 @@ pub(super) struct Accepted {
 pub(super) enum Refusal {
     /// It is answered.
     Reject(Box<Rejection>),
-    /// It breaks the protocol; the stream is reset.
-    Reset,
+    /// It breaks the protocol or a limit; the stream is reset.
+    Reset(Reason),
 }
 
 /// Pseudo-headers and fields of a request. `:authority` or else `host` is the authority (RFC 9113 section 8.3.1).
@@ -42,13 +43,14 @@ pub(super) fn head(
         None => host,
     };
     let pseudo_headers = 2 + usize::from(!is_connect) * 2 - usize::from(authority.is_none());
-    if headers.len() + pseudo_headers > http.max_headers_count {
-        return Err(Refusal::Reset);
+    let size = method.as_str().len() + uri_size(&uri) + fields_size(&headers);
+    if headers.len() + pseudo_headers > http.max_headers_count || size > http.max_request_headers_kb * 1024 {
+        return Err(Refusal::Reset(Reason::INTERNAL_ERROR));
     }
     if !is_valid(&headers)
         || authority.as_ref().is_some_and(|name| !name.as_bytes().iter().copied().all(is_authority_byte))
     {
-        return Err(Refusal::Reset);
+        return Err(Refusal::Reset(Reason::PROTOCOL_ERROR));
     }
     let scheme = match uri.scheme_str() {
         Some(scheme) => value(scheme)?,
@@ -68,8 +70,21 @@ pub(super) fn head(
     Ok(Accepted { headers, expects_continue })
 }
 
+/// Names and values of the pseudo-headers but that of `:method`.
+fn uri_size(uri: &Uri) -> usize {
+    const NAMES: usize = ":method:scheme:authority:path".len();
+    let scheme = uri.scheme_str().map_or(0, str::len);
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    NAMES + scheme + authority + path
+}
+
+fn fields_size(fields: &HeaderMap) -> usize {
+    fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}
+
 fn value(text: &str) -> Result<HeaderValue, Refusal> {
-    HeaderValue::from_str(text).map_err(|_| Refusal::Reset)
+    HeaderValue::from_str(text).map_err(|_| Refusal::Reset(Reason::PROTOCOL_ERROR))
 }
 
 /// Fields that would change the framing if they were passed on to HTTP/1 (RFC 9113 section 8.2.2).

@@ -107,7 +107,7 @@ impl Http2Stream {
             // A reset discards frames that are not written yet. The connection's task was woken by them and has its
             // turn before this one.
             tokio::task::yield_now().await;
-            self.refuse(Reason::NO_ERROR);
+            self.refuse(Reason::INTERNAL_ERROR);
             return;
         }
         let deadline = Some(Instant::now() + limit.unwrap_or(FLUSH_LIMIT));
@@ -118,7 +118,7 @@ impl Http2Stream {
         })
         .await;
         if !is_flushed {
-            self.refuse(Reason::NO_ERROR);
+            self.refuse(Reason::INTERNAL_ERROR);
         }
     }
 

@@ -31,7 +31,7 @@ fn draining_waits_no_longer_than_it_may() {
     let running = Running::plain();
     let mut client = running.connect();
     client.send("GET /hang HTTP/1.1\r\nhost: h\r\n\r\n");
-    running.log.wait_for("Http11 GET http://h/hang true");
+    running.log.wait_for("Http11 GET ://h/hang true");
     assert_eq!(block_on(running.gateway.drain(Duration::from_millis(20))), 1);
     running.gateway.shutdown();
     assert_eq!(client.read_to_end(), "");

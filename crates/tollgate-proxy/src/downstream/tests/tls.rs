@@ -123,7 +123,7 @@ fn the_filter_chain_is_chosen_by_server_name() {
     assert!(
         client.write_all(b"x").and_then(|()| client.flush()).and_then(|()| client.read(&mut [0])).is_err()
     );
-    assert_eq!(running.log.lines()[0], "Http11 GET https://h/connection true");
+    assert_eq!(running.log.lines()[0], "Http11 GET ://h/connection true");
 }
 
 #[test]
