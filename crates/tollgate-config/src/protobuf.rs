@@ -31,3 +31,6 @@ pub(crate) struct Context<'a> {
     pub(crate) files: &'a dyn Files,
     pub(crate) options: Options,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! External processing filters and the processors they talk to.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -62,11 +62,19 @@ pub enum GrpcTarget {
     GoogleGrpc(Arc<Cluster>),
 }
 
-/// Reopening of failed streams (N-5).
+/// Reopening of failed streams (N-5): when any of the conditions holds.
 #[derive(Debug, Clone, Serialize)]
 pub struct GrpcRetryPolicy {
-    /// gRPC codes that are tried again.
+    /// gRPC codes of a response head that are tried again.
     pub retriable_codes: Vec<u8>,
+    /// HTTP statuses that are tried again.
+    pub retriable_statuses: Vec<RangeInclusive<u16>>,
+    /// No connection could be established.
+    pub connect_failure: bool,
+    /// The stream broke before there was a response head, for whatever reason.
+    pub reset: bool,
+    /// The processor refused the stream.
+    pub refused_stream: bool,
     /// Tries after the first. Default 1.
     pub num_retries: u32,
     /// First back-off. Default 25 ms.

@@ -143,8 +143,8 @@ pub(super) fn read_external_processor(
     scope: &Scope,
 ) -> Option<Filter> {
     let message = value.message(&EXTERNAL_PROCESSOR)?;
-    let grpc_service =
-        message.required("grpc_service").and_then(|service| read_grpc_service(&service, scope));
+    let (_, service) = message.required_one_of(&["grpc_service"]).unzip();
+    let grpc_service = service.and_then(|service| read_grpc_service(&service, scope));
     let stat_prefix = match message.string("stat_prefix") {
         prefix if prefix.is_empty() => format!("http.{connection_manager}.ext_proc."),
         prefix => format!("http.{connection_manager}.ext_proc.{prefix}."),

@@ -5,7 +5,10 @@ use std::time::Duration;
 use tollgate_model::processor::{GrpcRetryPolicy, GrpcService, GrpcTarget};
 
 use super::{Scope, format::read_header_values, google_grpc::read_google_grpc};
-use crate::protobuf::{Message, Schema, Value, read, refused};
+use crate::{
+    protobuf::{Message, Schema, Value, read, refused},
+    suggestion::nearest,
+};
 
 pub(super) static GRPC_SERVICE: Schema = Schema {
     name: "envoy.config.core.v3.GrpcService",
@@ -44,7 +47,8 @@ pub(super) static RETRY_POLICY: Schema = Schema {
         read(
             "retry_on",
             "",
-            "gRPC statuses: cancelled, deadline-exceeded, internal, resource-exhausted, unavailable.",
+            "Conditions, separated by commas: cancelled, deadline-exceeded, internal, resource-exhausted, unavailable, \
+             5xx, gateway-error, retriable-4xx, connect-failure, reset-before-request, reset, refused-stream.",
         ),
         read("num_retries", "1", "Tries after the first."),
         read("retry_back_off", "25ms to 250ms", "Time between tries."),
@@ -140,50 +144,103 @@ pub(super) fn is_authority(text: &str) -> bool {
     !text.contains('@') && text.parse::<http::uri::Authority>().is_ok()
 }
 
-/// Names of `retry_on` and the gRPC codes they stand for.
-const RETRIABLE: [(&str, u8); 5] = [
-    ("cancelled", 1),
-    ("deadline-exceeded", 4),
-    ("resource-exhausted", 8),
-    ("internal", 13),
-    ("unavailable", 14),
+/// What a condition of `retry_on` asks for.
+#[derive(Clone, Copy)]
+enum RetryOn {
+    /// A gRPC code.
+    Code(u8),
+    /// HTTP statuses, from and to.
+    Statuses(u16, u16),
+    /// HTTP statuses, or a stream that broke.
+    StatusesAndReset(u16, u16),
+    ConnectFailure,
+    Reset,
+    RefusedStream,
+    /// Nothing, for a stream to a processor.
+    Nothing,
+}
+
+const CONDITIONS: [(&str, RetryOn); 16] = [
+    ("cancelled", RetryOn::Code(1)),
+    ("deadline-exceeded", RetryOn::Code(4)),
+    ("resource-exhausted", RetryOn::Code(8)),
+    ("internal", RetryOn::Code(13)),
+    ("unavailable", RetryOn::Code(14)),
+    ("5xx", RetryOn::StatusesAndReset(500, 599)),
+    ("gateway-error", RetryOn::StatusesAndReset(502, 504)),
+    ("retriable-4xx", RetryOn::Statuses(409, 409)),
+    ("connect-failure", RetryOn::ConnectFailure),
+    ("reset-before-request", RetryOn::ConnectFailure),
+    ("reset", RetryOn::Reset),
+    ("refused-stream", RetryOn::RefusedStream),
+    ("envoy-ratelimited", RetryOn::Nothing),
+    ("retriable-status-codes", RetryOn::Nothing),
+    ("retriable-headers", RetryOn::Nothing),
+    ("http3-post-connect-failure", RetryOn::Nothing),
 ];
 
 fn read_retry_policy(value: &Value<'_>) -> Option<GrpcRetryPolicy> {
     let message = value.message(&RETRY_POLICY)?;
-    let mut retriable_codes = Vec::new();
+    let mut policy = GrpcRetryPolicy {
+        retriable_codes: Vec::new(),
+        retriable_statuses: Vec::new(),
+        connect_failure: false,
+        reset: false,
+        refused_stream: false,
+        num_retries: message.u32("num_retries").unwrap_or(1),
+        base_interval: Duration::from_millis(25),
+        max_interval: Duration::from_millis(250),
+    };
     if let Some(retry_on) = message.get("retry_on") {
-        for name in retry_on.string()?.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            match RETRIABLE.iter().find(|(known, _)| *known == name) {
-                Some((_, code)) => retriable_codes.push(*code),
-                None => retry_on.error_with_help(
-                    format!("unsupported condition \"{name}\""),
-                    "supported: cancelled, deadline-exceeded, internal, resource-exhausted, unavailable",
-                ),
+        read_retry_on(&retry_on, &mut policy);
+    }
+    let Some(back_off) = message.message("retry_back_off", &BACKOFF_STRATEGY) else { return Some(policy) };
+    if let Some(base) = back_off.required("base_interval")
+        && let Some(interval) = base.duration()
+    {
+        if interval < Duration::from_millis(1) {
+            base.error("must be at least 0.001s");
+        }
+        policy.base_interval = interval;
+        policy.max_interval = interval * 10;
+    }
+    if let Some(max) = back_off.get("max_interval")
+        && let Some(interval) = max.duration()
+    {
+        if interval < policy.base_interval {
+            max.error("must not be below base_interval");
+        }
+        policy.max_interval = interval;
+    }
+    Some(policy)
+}
+
+/// Reads the conditions, separated by commas. As in Envoy one that is not known does no harm.
+fn read_retry_on(value: &Value<'_>, policy: &mut GrpcRetryPolicy) {
+    let text = value.string().unwrap_or_default();
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        match CONDITIONS.iter().find(|(known, _)| *known == name).map(|(_, condition)| *condition) {
+            Some(RetryOn::Code(code)) => policy.retriable_codes.push(code),
+            Some(RetryOn::Statuses(from, to)) => policy.retriable_statuses.push(from..=to),
+            Some(RetryOn::StatusesAndReset(from, to)) => {
+                policy.retriable_statuses.push(from..=to);
+                policy.reset = true;
+            }
+            Some(RetryOn::ConnectFailure) => policy.connect_failure = true,
+            Some(RetryOn::Reset) => policy.reset = true,
+            Some(RetryOn::RefusedStream) => policy.refused_stream = true,
+            Some(RetryOn::Nothing) => {
+                value
+                    .no_effect(format!("the condition \"{name}\""), "a stream to a processor never meets it");
+            }
+            None => {
+                let known = CONDITIONS.iter().map(|(name, _)| *name);
+                let help = match nearest(name, known.clone()) {
+                    Some(near) => format!("did you mean \"{near}\"?"),
+                    None => format!("known: {}", known.collect::<Vec<_>>().join(", ")),
+                };
+                value.warning(format!("the condition \"{name}\" is not known; it has no effect"), help);
             }
         }
     }
-    let mut base_interval = Duration::from_millis(25);
-    let mut max_interval = base_interval * 10;
-    if let Some(back_off) = message.message("retry_back_off", &BACKOFF_STRATEGY) {
-        if let Some(base) = back_off.required("base_interval")
-            && let Some(interval) = base.duration()
-        {
-            if interval < Duration::from_millis(1) {
-                base.error("must be at least 0.001s");
-            }
-            base_interval = interval;
-            max_interval = interval * 10;
-        }
-        if let Some(max) = back_off.get("max_interval")
-            && let Some(interval) = max.duration()
-        {
-            if interval < base_interval {
-                max.error("must not be below base_interval");
-            }
-            max_interval = interval;
-        }
-    }
-    let num_retries = message.u32("num_retries").unwrap_or(1);
-    Some(GrpcRetryPolicy { retriable_codes, num_retries, base_interval, max_interval })
 }

@@ -14,12 +14,14 @@ pub(crate) struct Message<'a> {
     value: Value<'a>,
     schema: &'static Schema,
     fields: BTreeMap<&'static str, &'a Entry>,
+    /// Fields that something was said about already: refused ones, and those that a misspelt name was meant to be.
+    explained: Vec<&'static str>,
 }
 
 impl<'a> Message<'a> {
     pub(super) fn open(value: Value<'a>, schema: &'static Schema) -> Option<Self> {
         let Content::Mapping(entries) = &value.node.content else { return value.expected("a mapping") };
-        let mut message = Self { value, schema, fields: BTreeMap::new() };
+        let mut message = Self { value, schema, fields: BTreeMap::new(), explained: Vec::new() };
         for entry in entries {
             message.take(entry);
         }
@@ -32,65 +34,53 @@ impl<'a> Message<'a> {
             return;
         }
         let Some(name) = self.schema.names().find(|name| is_spelling(name, &entry.key)) else {
-            return self.unknown(entry);
+            let meant = nearest(&entry.key, self.schema.names());
+            self.unknown(entry, meant);
+            self.explained.extend(meant);
+            return;
         };
         if entry.value.content == Content::Null {
             return;
         }
-        let report = |severity, message, help: &str| {
-            let help = (!help.is_empty()).then(|| help.to_owned());
-            let path = self.path_of(&entry.key);
-            self.value.context.report.add(severity, entry.key_location, &path, message, help);
+        let (support, note) = match self.schema.field(name) {
+            Some(field) => (field.support, field.note),
+            None => (Support::Refused, ""),
         };
-        let field = self.schema.field(name);
-        let refused = field.is_none_or(|field| field.support == Support::Refused);
-        if refused && is_default(&entry.value.content) {
-            return;
-        }
-        match field {
-            None => report(Severity::Error, format!("\"{name}\" is not supported"), ""),
-            Some(field) => match field.support {
-                Support::Read => {
-                    if let Some(first) = self.fields.insert(name, entry) {
-                        let message = format!("\"{}\" and \"{}\" are the same field", first.key, entry.key);
-                        let path = self.path_of(&entry.key);
-                        let help = Some("remove one of them".to_owned());
-                        self.value.context.report.add(
-                            Severity::Error,
-                            entry.key_location,
-                            &path,
-                            message,
-                            help,
-                        );
-                    }
+        let strict = self.value.context.options.strict;
+        match support {
+            Support::Read => {
+                if let Some(first) = self.fields.insert(name, entry) {
+                    let message = format!("\"{}\" and \"{}\" are the same field", first.key, entry.key);
+                    self.report(Severity::Error, entry, message, "remove one of them");
                 }
-                Support::NoEffect if self.value.context.options.strict => {
-                    report(
-                        Severity::Error,
-                        format!("\"{name}\" has no effect (refused by strict)"),
-                        field.note,
-                    );
-                }
-                Support::NoEffect => {
-                    report(Severity::Info, format!("\"{name}\" has no effect"), field.note);
-                }
-                Support::Refused => {
-                    report(Severity::Error, format!("\"{name}\" is not supported"), field.note);
-                }
-            },
+            }
+            Support::NoEffect if strict => {
+                let message = format!("\"{name}\" has no effect (refused by strict)");
+                self.report(Severity::Error, entry, message, note);
+            }
+            Support::NoEffect => {
+                self.report(Severity::Info, entry, format!("\"{name}\" has no effect"), note);
+            }
+            Support::Refused if is_default(&entry.value.content) => {}
+            Support::Refused => {
+                self.report(Severity::Error, entry, format!("\"{name}\" is not supported"), note);
+                self.explained.push(name);
+            }
         }
     }
 
-    fn unknown(&self, entry: &Entry) {
-        let help = nearest(&entry.key, self.schema.names()).map(|name| format!("did you mean \"{name}\"?"));
+    /// Reports at the name of a field.
+    fn report(&self, severity: Severity, entry: &Entry, message: String, help: &str) {
+        let help = (!help.is_empty()).then(|| help.to_owned());
+        let path = self.path_of(&entry.key);
+        self.value.context.report.add(severity, entry.key_location, &path, message, help);
+    }
+
+    fn unknown(&self, entry: &Entry, meant: Option<&str>) {
+        let help = meant.map(|name| format!("did you mean \"{name}\"?")).unwrap_or_default();
         let short = self.schema.name.rsplit('.').next().unwrap_or(self.schema.name);
-        self.value.context.report.add(
-            Severity::Error,
-            entry.key_location,
-            &self.path_of(&entry.key),
-            format!("unknown field \"{}\" in {short}", entry.key),
-            help,
-        );
+        let message = format!("unknown field \"{}\" in {short}", entry.key);
+        self.report(Severity::Error, entry, message, &help);
     }
 
     fn path_of(&self, key: &str) -> String {
@@ -118,7 +108,7 @@ impl<'a> Message<'a> {
     /// A field that has to be present.
     pub(crate) fn required(&self, name: &'static str) -> Option<Value<'a>> {
         let value = self.get(name);
-        if value.is_none() {
+        if value.is_none() && !self.explained.contains(&name) {
             self.value.error(format!("\"{name}\" is missing"));
         }
         value
@@ -137,7 +127,8 @@ impl<'a> Message<'a> {
     /// The one member of a oneof that has to be there.
     pub(crate) fn required_one_of(&self, names: &[&'static str]) -> Option<(&'static str, Value<'a>)> {
         let found = self.one_of(names);
-        if found.is_none() {
+        // A member that is refused or misspelt is reason enough.
+        if found.is_none() && self.explained.is_empty() {
             let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
             self.value.error(match names.as_slice() {
                 [one] => format!("{one} is missing"),

@@ -14,6 +14,10 @@ use super::{cluster_manager::WorkerCluster, connect::Dialer, failure::UpstreamFa
 pub(super) fn client(cluster: &Rc<WorkerCluster>, service: &GrpcService) -> Client {
     let retry = service.retry_policy.as_ref().map(|policy| RetryPolicy {
         retriable_codes: policy.retriable_codes.iter().map(|code| i32::from(*code)).collect(),
+        retriable_statuses: policy.retriable_statuses.clone(),
+        connect_failure: policy.connect_failure,
+        reset: policy.reset,
+        refused_stream: policy.refused_stream,
         num_retries: policy.num_retries,
         base_interval: policy.base_interval,
         max_interval: policy.max_interval,

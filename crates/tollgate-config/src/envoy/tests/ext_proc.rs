@@ -104,6 +104,8 @@ fn a_service_is_needed_and_only_grpc_is_supported() {
     let missing =
         Gateway { filters: ext_proc_with("failure_mode_allow: true", "ext", ""), ..Gateway::default() };
     assert_eq!(missing.said(), ["error: \"grpc_service\" is missing"]);
+    let http = Gateway { filters: ext_proc_with("http_service: {}", "ext", ""), ..Gateway::default() };
+    assert_eq!(http.said(), [refused("http_service: {}")]);
     assert_eq!(
         refused("http_service: {}"),
         "error: \"http_service\" is not supported [use grpc_service; processors over HTTP are not supported]"

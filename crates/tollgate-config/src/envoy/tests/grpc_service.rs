@@ -122,6 +122,10 @@ fn reopening_streams_is_read() {
         (default.base_interval, default.max_interval),
         (Duration::from_millis(25), Duration::from_millis(250))
     );
+    let http = policy("retry_on: '5xx,connect-failure,refused-stream'");
+    assert_eq!(http.retriable_statuses, [500..=599]);
+    assert!(http.connect_failure && http.reset && http.refused_stream);
+    assert!(!default.connect_failure && !default.reset && !default.refused_stream);
     let other = policy("num_retries: 4, retry_back_off: {base_interval: 0.1s}");
     assert_eq!(other.num_retries, 4);
     assert_eq!(
@@ -189,9 +193,22 @@ fn services_that_cannot_work_are_refused() {
         refused("envoy_grpc: {cluster_name: processor}, initial_metadata: [{key: a, value: '%FOO%'}]"),
         "error: not a format string: unknown operator FOO"
     );
+}
+
+#[test]
+fn conditions_that_never_hold_are_named() {
+    let said = |retry_on: &str| {
+        with(&format!("envoy_grpc: {{cluster_name: processor}}, retry_policy: {{retry_on: '{retry_on}'}}"))
+            .said()
+    };
     assert_eq!(
-        refused("envoy_grpc: {cluster_name: processor}, retry_policy: {retry_on: 'unavailable,5xx'}"),
-        "error: unsupported condition \"5xx\" \
-         [supported: cancelled, deadline-exceeded, internal, resource-exhausted, unavailable]"
+        said("unavailabel"),
+        [
+            "warning: the condition \"unavailabel\" is not known; it has no effect [did you mean \"unavailable\"?]"
+        ]
+    );
+    assert_eq!(
+        said("retriable-headers"),
+        ["info: the condition \"retriable-headers\" has no effect [a stream to a processor never meets it]"]
     );
 }
