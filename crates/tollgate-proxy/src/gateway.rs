@@ -21,6 +21,7 @@ use tollgate_model::{
 };
 
 use crate::{
+    access_log::{AccessLogWriter, AccessLogger},
     downstream,
     handler::Handler,
     listener::{
@@ -69,6 +70,8 @@ pub struct Gateway {
     control: Option<Runtime>,
     local_addresses: Vec<(String, BindAddress)>,
     stats: Arc<Stats>,
+    /// Behind the workers: it ends when their loggers are gone.
+    _access_log: AccessLogWriter,
 }
 
 struct WorkerThread {
@@ -122,11 +125,13 @@ impl Gateway {
         }
 
         let (balance, inboxes) = Balance::new(count);
+        let (access_log, access_logger) = AccessLogWriter::start().map_err(StartError::Thread)?;
         let mut gateway = Self {
             workers: Vec::with_capacity(count),
             control: Some(control),
             local_addresses,
             stats: Stats::new(),
+            _access_log: access_log,
         };
         for (index, (sockets, inbox)) in sockets.into_iter().zip(inboxes).enumerate() {
             let (commands, receiver) = mpsc::channel(4);
@@ -135,6 +140,8 @@ impl Gateway {
                 count,
                 snapshot: snapshot.clone(),
                 shared: shared.clone(),
+                stats: gateway.stats.clone(),
+                access_log: access_logger.clone(),
                 sockets,
                 balance: balance.clone(),
                 inbox,
@@ -258,6 +265,8 @@ struct WorkerStart {
     count: usize,
     snapshot: Arc<Snapshot>,
     shared: Arc<SharedClusters>,
+    stats: Arc<Stats>,
+    access_log: AccessLogger,
     sockets: Vec<(Arc<Listener>, socket2::Socket)>,
     balance: Arc<Balance>,
     inbox: mpsc::Receiver<Accepted>,
@@ -277,7 +286,8 @@ impl WorkerStart {
     }
 
     async fn serve<H: Handler>(mut self, handler: Rc<H>, ready: &std_mpsc::Sender<io::Result<()>>) {
-        let worker = Worker::new(self.index, self.count, self.snapshot, &self.shared);
+        let worker =
+            Worker::new(self.index, self.count, self.snapshot, &self.shared, self.stats, self.access_log);
         let serve = {
             let worker = worker.clone();
             move |socket: Socket, listener: Arc<Listener>, token: ConnectionToken| {

@@ -4,12 +4,14 @@
 //! response: route match, filter chain, timers) -> `upstream` (clusters, pools) and back. Each worker is one thread
 //! with its own runtime, listeners, pools and processor connections; nothing on the request path is shared.
 
+mod access_log;
 mod attributes;
 mod certificate;
 mod connection_manager;
 mod date;
 mod downstream;
 mod drain;
+mod format;
 mod gateway;
 mod handler;
 #[allow(dead_code, unused_imports, reason = "upstreams use the other half")]

@@ -51,6 +51,11 @@ impl ResponseFlags {
         self.0 |= flags.0;
     }
 
+    /// Whether one of `flags` is set.
+    pub(crate) fn contains(self, flags: Self) -> bool {
+        self.0 & flags.0 != 0
+    }
+
     /// Short names, joined with commas; empty if nothing went wrong.
     pub(crate) fn short_names(self) -> String {
         self.names(|(short, ..)| short)

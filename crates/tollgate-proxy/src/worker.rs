@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::HashMap,
     net::{IpAddr, Ipv4Addr, UdpSocket},
     rc::Rc,
     sync::Arc,
@@ -10,8 +11,10 @@ use std::{
 use tollgate_model::Snapshot;
 
 use crate::{
+    access_log::AccessLogger,
     date::DateCache,
     drain::Drain,
+    stats::{ClusterMetric, Metrics, ProcessorMetric, SnapshotStats, Stats, WorkerStats},
     upstream::{ClusterManager, SharedClusters},
 };
 
@@ -23,6 +26,12 @@ pub(crate) struct Worker {
     snapshot: RefCell<Arc<Snapshot>>,
     clusters: RefCell<Rc<ClusterManager>>,
     connections: Cell<u64>,
+    stats: WorkerStats,
+    metrics: RefCell<Rc<SnapshotStats>>,
+    clusters_metrics: RefCell<HashMap<Arc<str>, Metrics<ClusterMetric>>>,
+    processors_metrics: RefCell<HashMap<String, Metrics<ProcessorMetric>>>,
+    /// Where access log lines go.
+    pub(crate) access_log: AccessLogger,
     /// The machine's own address, for `x-forwarded-for` (N-2).
     pub(crate) own_address: IpAddr,
     /// The `date` header.
@@ -38,8 +47,16 @@ impl Worker {
         workers: usize,
         snapshot: Arc<Snapshot>,
         shared: &Arc<SharedClusters>,
+        stats: Arc<Stats>,
+        access_log: AccessLogger,
     ) -> Rc<Self> {
+        let stats = WorkerStats::new(stats, index);
         Rc::new(Self {
+            metrics: RefCell::new(Rc::new(SnapshotStats::new(&stats, &snapshot))),
+            stats,
+            clusters_metrics: RefCell::default(),
+            processors_metrics: RefCell::default(),
+            access_log,
             index,
             workers,
             snapshot: RefCell::new(snapshot),
@@ -59,6 +76,26 @@ impl Worker {
     /// The clusters of the current configuration.
     pub(crate) fn clusters(&self) -> Rc<ClusterManager> {
         self.clusters.borrow().clone()
+    }
+
+    /// The metrics of what the current configuration names.
+    pub(crate) fn metrics(&self) -> Rc<SnapshotStats> {
+        self.metrics.borrow().clone()
+    }
+
+    /// The metrics of a cluster.
+    pub(crate) fn cluster_metrics(&self, name: &Arc<str>) -> Metrics<ClusterMetric> {
+        let mut known = self.clusters_metrics.borrow_mut();
+        known.entry(name.clone()).or_insert_with(|| self.stats.cluster(name)).clone()
+    }
+
+    /// The metrics of a processor.
+    pub(crate) fn processor_metrics(&self, name: &str) -> Metrics<ProcessorMetric> {
+        let mut known = self.processors_metrics.borrow_mut();
+        if let Some(metrics) = known.get(name) {
+            return metrics.clone();
+        }
+        known.entry(name.to_owned()).or_insert_with(|| self.stats.processor(name)).clone()
     }
 
     /// A connection number that no other connection of the process has.

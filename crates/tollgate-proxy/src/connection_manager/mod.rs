@@ -23,6 +23,7 @@ mod upgrade;
 
 pub(crate) use self::{
     request::prepare_request,
+    request_id::unique_id,
     response::{finish_response, router_response},
     router::{replace_host, replace_path, router_request},
 };

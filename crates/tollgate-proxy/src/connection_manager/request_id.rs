@@ -4,21 +4,27 @@ use http::HeaderValue;
 
 /// A random UUID (RFC 9562, version 4) as header value.
 pub(super) fn new_request_id() -> HeaderValue {
+    // Hexadecimal digits and dashes are always a valid value.
+    HeaderValue::from_str(&unique_id()).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// A random UUID (RFC 9562, version 4).
+pub(crate) fn unique_id() -> String {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut random = fastrand::u128(..);
-    let mut text = [b'-'; 36];
-    for (index, byte) in text.iter_mut().enumerate() {
-        *byte = match index {
-            8 | 13 | 18 | 23 => continue,
+    let mut text = String::with_capacity(36);
+    for index in 0..36 {
+        let digit = match index {
+            8 | 13 | 18 | 23 => b'-',
             14 => b'4',
             // The two upper bits are the variant: 10.
             19 => HEX[usize::from(8 | (random as u8 & 3))],
             _ => HEX[usize::from(random as u8 & 15)],
         };
+        text.push(char::from(digit));
         random >>= 4;
     }
-    // Hexadecimal digits and dashes are always a valid value.
-    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    text
 }
 
 #[cfg(test)]

@@ -91,6 +91,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 return;
             };
             let Some(action) = filter.exchange.poll_action() else {
+                self.core.count_exchange(index, filter);
                 return;
             };
             match action {

@@ -182,11 +182,11 @@ impl Core {
         *request.version_mut() = http::Version::HTTP_2;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
-        headers.insert("te", http::HeaderValue::from_static("trailers"));
-        headers.insert("content-type", http::HeaderValue::from_static("application/grpc"));
+        headers.insert("te", HeaderValue::from_static("trailers"));
+        headers.insert("content-type", HeaderValue::from_static("application/grpc"));
         if !service.skip_envoy_headers {
-            headers.insert("x-envoy-internal", http::HeaderValue::from_static("true"));
-            if let Ok(own) = http::HeaderValue::from_str(&self.worker.own_address.to_string()) {
+            headers.insert("x-envoy-internal", HeaderValue::from_static("true"));
+            if let Ok(own) = HeaderValue::from_str(&self.worker.own_address.to_string()) {
                 headers.insert("x-forwarded-for", own);
             }
         }

@@ -18,6 +18,7 @@ use tollgate_model::{
 
 use crate::{
     attributes::RequestAttributes,
+    stats::ConnectionStats,
     stream_info::{ConnectionInfo, Protocol, StreamInfo},
     upstream::ClusterManager,
     worker::Worker,
@@ -32,6 +33,8 @@ pub(super) struct Core {
     pub(super) messages: Messages,
     pub(super) info: StreamInfo,
     pub(super) route: Option<SelectedRoute>,
+    /// Metrics of the filter chain.
+    pub(super) stats: Option<Rc<ConnectionStats>>,
     /// Drawn once, so that every look at the route sees the same share of weighted clusters.
     random: u64,
     /// The request asks for an upgrade that is allowed.
@@ -61,8 +64,6 @@ impl SelectedRoute {
 }
 
 impl Core {
-    pub(super) fn log(&mut self, _slots: &[super::chain::Slot], _now: Instant) {}
-
     pub(super) fn new(
         worker: Rc<Worker>,
         connection: Rc<ConnectionInfo>,
@@ -70,7 +71,7 @@ impl Core {
         request: RequestHeaders,
         now: Instant,
     ) -> Self {
-        Self {
+        let mut core = Self {
             snapshot: worker.snapshot(),
             clusters: worker.clusters(),
             worker,
@@ -80,7 +81,10 @@ impl Core {
             random: fastrand::u64(..),
             upgrade: false,
             timeout: None,
-        }
+            stats: None,
+        };
+        core.stats = core.connection_stats();
+        core
     }
 
     pub(super) fn http(&self) -> &HttpConnectionManager {

@@ -17,6 +17,7 @@ mod decide;
 mod handler;
 mod host;
 mod processor;
+mod record;
 mod reply;
 mod router;
 
@@ -70,6 +71,7 @@ pub(crate) async fn serve<D: Downstream>(
 ) {
     let now = Instant::now();
     let core = Core::new(worker.clone(), connection.clone(), protocol, request, now);
+    core.count_begin();
     let slots = core.http().http_filters.iter().map(|_| Slot::Untouched).collect();
     let mut transaction = Transaction {
         deadlines: Deadlines::new(core.http(), now),
@@ -96,6 +98,7 @@ fn reject<D: Downstream>(
     let reply = LocalReply::rejection(&rejection);
     let request = rejection.request.unwrap_or_else(host::no_request);
     let mut core = Core::new(worker.clone(), connection.clone(), protocol, request, now);
+    core.count_begin();
     core.info.response_flags.insert(reply.flags);
     core.info.response_code_details = reply.details.clone();
     let (head, body) = core.local_response(reply);
@@ -110,7 +113,7 @@ fn reject<D: Downstream>(
         downstream.send_data(body, true);
     }
     core.info.last_downstream_tx = Some(now);
-    core.log(&[], now);
+    core.record(&[], now);
 }
 
 impl<D: Downstream> Transaction<'_, D> {
@@ -228,7 +231,7 @@ impl<D: Downstream> Transaction<'_, D> {
             self.end_filter(index, now);
         }
         self.core.info.last_downstream_tx.get_or_insert(now);
-        self.core.log(&self.slots, now);
+        self.core.record(&self.slots, now);
     }
 }
 

@@ -137,5 +137,6 @@ impl<D: Downstream> Transaction<'_, D> {
                 filter.close(close);
             }
         }
+        self.core.count_exchange(index, filter);
     }
 }

@@ -74,6 +74,7 @@ impl<D: Downstream> Transaction<'_, D> {
 
     /// The whole request has come through: the route's timeout begins.
     fn request_complete(&mut self, now: Instant) {
+        self.core.info.last_upstream_tx = Some(now);
         if matches!(self.router, Router::Connecting { .. } | Router::Active { .. }) {
             self.deadlines.response = self.core.route_timeout().and_then(|timeout| now.checked_add(timeout));
         }

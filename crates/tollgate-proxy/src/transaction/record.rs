@@ -1,0 +1,165 @@
+//! What a transaction leaves behind: counters and access log lines.
+
+use std::{rc::Rc, time::Instant};
+
+use extproc::{exchange::Counters, log::LoggingInfo};
+use tollgate_model::processor::{GrpcService, GrpcTarget};
+
+use super::{chain::Slot, host::Core, processor::Filter};
+use crate::{
+    format::FormatContext,
+    stats::{
+        ClusterMetric, ConnectionStats, ExtProcMetric, HttpMetric, ListenerMetric, Metrics, ProcessorMetric,
+        RouteMetric,
+    },
+    stream_info::{Protocol, ResponseFlags},
+};
+
+impl Core {
+    /// The metrics of the filter chain that serves the connection.
+    pub(super) fn connection_stats(&self) -> Option<Rc<ConnectionStats>> {
+        let connection = &self.info.connection;
+        let mut listeners = self.snapshot.listeners.iter();
+        let place = listeners.position(|listener| std::sync::Arc::ptr_eq(listener, &connection.listener))?;
+        self.worker.metrics().connection(place, connection.filter_chain).cloned()
+    }
+
+    /// A request has begun.
+    pub(super) fn count_begin(&self) {
+        let Some(stats) = &self.stats else {
+            return;
+        };
+        stats.listener.increment(ListenerMetric::DownstreamRqTotal);
+        stats.http.increment(HttpMetric::DownstreamRqTotal);
+        stats.http.increment(HttpMetric::DownstreamRqActive);
+        stats.http.increment(match self.info.protocol {
+            Protocol::Http2 => HttpMetric::DownstreamRqHttp2Total,
+            Protocol::Http10 | Protocol::Http11 => HttpMetric::DownstreamRqHttp1Total,
+        });
+    }
+
+    /// The request is over: counts and logs it.
+    pub(super) fn record(&self, slots: &[Slot], now: Instant) {
+        if let Some(stats) = &self.stats {
+            self.count_end(stats, now);
+        }
+        self.write_access_log(slots);
+    }
+
+    fn count_end(&self, stats: &ConnectionStats, now: Instant) {
+        let took = now.saturating_duration_since(self.info.start);
+        stats.http.decrement(HttpMetric::DownstreamRqActive);
+        stats.http.record(took);
+        stats.listener.record(took);
+        let flags = self.info.response_flags;
+        for (flag, metric) in [
+            (ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, HttpMetric::DownstreamRqRxReset),
+            (ResponseFlags::STREAM_IDLE_TIMEOUT, HttpMetric::DownstreamRqIdleTimeout),
+            (ResponseFlags::DURATION_TIMEOUT, HttpMetric::DownstreamRqMaxDurationReached),
+            (ResponseFlags::NO_ROUTE_FOUND, HttpMetric::NoRoute),
+            (ResponseFlags::NO_CLUSTER_FOUND, HttpMetric::NoCluster),
+        ] {
+            if flags.contains(flag) {
+                stats.http.increment(metric);
+            }
+        }
+        let Some(status) = self.info.response_code else {
+            return;
+        };
+        stats.http.increment(HttpMetric::DownstreamRqCompleted);
+        stats.http.count_response(status);
+        stats.listener.count_response(status);
+        let Some(cluster) = &self.info.upstream.cluster else {
+            return;
+        };
+        let cluster: Metrics<ClusterMetric> = self.worker.cluster_metrics(cluster);
+        cluster.increment(ClusterMetric::UpstreamRqTotal);
+        cluster.increment(ClusterMetric::UpstreamRqCompleted);
+        cluster.count_response(status);
+        cluster.record(took);
+        let route = self.route.as_ref();
+        if let Some(route) = route.and_then(|route| stats.route(route.virtual_host_index, route.route_index))
+        {
+            route.increment(RouteMetric::UpstreamRqTotal);
+            route.increment(RouteMetric::UpstreamRqCompleted);
+            route.count_response(status);
+            route.record(took);
+        }
+    }
+
+    fn write_access_log(&self, slots: &[Slot]) {
+        let http = self.http();
+        if http.access_log.is_empty() {
+            return;
+        }
+        // G-1: every filter has one, even if it did nothing.
+        let nothing = LoggingInfo::default();
+        let logs: Vec<(&str, &LoggingInfo)> = http
+            .http_filters
+            .iter()
+            .enumerate()
+            .map(|(index, filter)| {
+                let log =
+                    slots.get(index).and_then(Slot::filter).map_or(&nothing, |filter| filter.exchange.log());
+                (filter.name.as_str(), log)
+            })
+            .collect();
+        let context = FormatContext { info: &self.info, messages: &self.messages, logs: &logs };
+        self.worker.access_log.log(&http.access_log, &context);
+    }
+
+    /// Adds what an exchange counted to the metrics of its filter and its processor.
+    pub(super) fn count_exchange(&self, index: usize, filter: &mut Filter) {
+        let counters = filter.exchange.take_counters();
+        if counters.is_zero() {
+            return;
+        }
+        if let Some(metrics) = self.stats.as_ref().and_then(|stats| stats.filters.get(index)) {
+            for (metric, count) in by_metric(&counters) {
+                if count > 0 {
+                    metrics.add(metric, u64::from(count));
+                }
+            }
+        }
+        let processor = self.worker.processor_metrics(processor_name(&filter.config.grpc_service));
+        for (metric, count) in [
+            (ProcessorMetric::StreamsTotal, counters.streams_started),
+            (ProcessorMetric::StreamsFailed, counters.streams_failed),
+            (ProcessorMetric::MessagesSent, counters.stream_msgs_sent),
+            (ProcessorMetric::MessagesReceived, counters.stream_msgs_received),
+            (ProcessorMetric::MessageTimeouts, counters.message_timeouts),
+        ] {
+            if count > 0 {
+                processor.add(metric, u64::from(count));
+            }
+        }
+    }
+}
+
+/// A processor is named by its cluster, which is its target where it has none in the configuration.
+fn processor_name(service: &GrpcService) -> &str {
+    match &service.target {
+        GrpcTarget::EnvoyGrpc(name) => name,
+        GrpcTarget::GoogleGrpc(cluster) => &cluster.name,
+    }
+}
+
+fn by_metric(counters: &Counters) -> [(ExtProcMetric, u32); 15] {
+    [
+        (ExtProcMetric::StreamsStarted, counters.streams_started),
+        (ExtProcMetric::StreamMsgsSent, counters.stream_msgs_sent),
+        (ExtProcMetric::StreamMsgsReceived, counters.stream_msgs_received),
+        (ExtProcMetric::SpuriousMsgsReceived, counters.spurious_msgs_received),
+        (ExtProcMetric::StreamsClosed, counters.streams_closed),
+        (ExtProcMetric::StreamsFailed, counters.streams_failed),
+        (ExtProcMetric::FailureModeAllowed, counters.failure_mode_allowed),
+        (ExtProcMetric::MessageTimeouts, counters.message_timeouts),
+        (ExtProcMetric::RejectedHeaderMutations, counters.rejected_header_mutations),
+        (ExtProcMetric::OverrideMessageTimeoutReceived, counters.override_message_timeout_received),
+        (ExtProcMetric::OverrideMessageTimeoutIgnored, counters.override_message_timeout_ignored),
+        (ExtProcMetric::ClearRouteCacheIgnored, counters.clear_route_cache_ignored),
+        (ExtProcMetric::ClearRouteCacheDisabled, counters.clear_route_cache_disabled),
+        (ExtProcMetric::ImmediateResponsesSent, counters.immediate_responses_sent),
+        (ExtProcMetric::ServerHalfClosed, counters.server_half_closed),
+    ]
+}
