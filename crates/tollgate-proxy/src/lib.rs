@@ -6,6 +6,7 @@
 
 mod access_log;
 mod attributes;
+mod base64;
 mod certificate;
 mod connection_manager;
 mod date;
@@ -21,6 +22,7 @@ mod local_reply;
 mod read_buffer;
 #[allow(dead_code, reason = "access logs show them")]
 mod response_flags;
+mod route_headers;
 #[allow(dead_code, unused_imports, reason = "workers count on it")]
 mod stats;
 mod stream;

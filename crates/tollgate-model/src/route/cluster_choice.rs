@@ -25,17 +25,24 @@ impl ClusterSpecifier {
                 let name = std::str::from_utf8(header.first_in_request(request)?).ok()?;
                 Some(ClusterChoice { name, weighted: None })
             }
-            Self::WeightedClusters(shares) => {
-                let total: u64 = shares.iter().map(|share| u64::from(share.weight)).sum();
-                let mut selected = random.checked_rem(total)?;
-                let share = shares.iter().find(|share| {
-                    let weight = u64::from(share.weight);
-                    let hit = selected < weight;
-                    selected = selected.saturating_sub(weight);
-                    hit
-                })?;
+            Self::WeightedClusters(_) => {
+                let share = self.share(random)?;
                 Some(ClusterChoice { name: &share.name, weighted: Some(share) })
             }
         }
+    }
+
+    /// The share that `random` draws, if there are several.
+    #[must_use]
+    pub fn share(&self, random: u64) -> Option<&WeightedCluster> {
+        let Self::WeightedClusters(shares) = self else { return None };
+        let total: u64 = shares.iter().map(|share| u64::from(share.weight)).sum();
+        let mut selected = random.checked_rem(total)?;
+        shares.iter().find(|share| {
+            let weight = u64::from(share.weight);
+            let hit = selected < weight;
+            selected = selected.saturating_sub(weight);
+            hit
+        })
     }
 }

@@ -2,21 +2,24 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use extproc::ResponseHeaders;
+use extproc::{Direction, ResponseHeaders};
 use extproc_client::{Call, GrpcStatus};
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
-    processor::GrpcService,
+    processor::{GrpcService, GrpcTarget},
     route::{Action, HostRewrite, RouteAction},
 };
 
 use super::host::{Core, SelectedRoute};
 use crate::{
+    base64,
     connection_manager::{
         finish_response, prepare_request, replace_host, replace_path, router_request, router_response,
     },
+    format::{FormatContext, evaluate_header},
     local_reply::LocalReply,
+    route_headers::HeaderLevels,
     stream_info::{ResponseFlags, UpstreamInfo},
     upstream::{UpstreamFailure, UpstreamRequest},
 };
@@ -75,12 +78,34 @@ impl Core {
             self.cluster_name(action).and_then(|name| self.clusters.get(name)).ok_or_else(not_found)?;
         let upstream =
             UpstreamRequest::start(&cluster, now).map_err(|failure| self.upstream_failure_reply(&failure))?;
-        self.note_upstream(upstream.info());
         let connection = self.info.connection.clone();
         let http = &connection.filter_chain().http;
         self.timeout = router_request(&mut self.messages.request, http, action.timeout);
+        self.change_headers(Direction::Request);
+        self.note_upstream(upstream.info());
         self.rewrite(action, &upstream, http);
         Ok(Box::new(upstream))
+    }
+
+    /// Makes the header changes the route in force asks for.
+    fn change_headers(&mut self, direction: Direction) {
+        let Some(selected) = self.route.clone() else {
+            return;
+        };
+        let connection = self.info.connection.clone();
+        let http = &connection.filter_chain().http;
+        let weighted = self.weighted_cluster(&selected.route);
+        let levels = HeaderLevels::new(
+            &http.route_config,
+            &selected.virtual_host,
+            &selected.route,
+            weighted,
+            &http.header_prefix,
+        );
+        match direction {
+            Direction::Request => levels.change_request(&mut self.messages, &self.info),
+            Direction::Response => levels.change_response(&mut self.messages, &self.info),
+        }
     }
 
     fn rewrite(&mut self, action: &RouteAction, upstream: &UpstreamRequest, http: &HttpConnectionManager) {
@@ -128,7 +153,9 @@ impl Core {
         let service_time =
             self.info.last_downstream_rx.map(|complete| now.saturating_duration_since(complete));
         router_response(&mut head, self.http(), service_time);
+        self.info.response_code = Some(head.status);
         self.messages.response = Some(head);
+        self.change_headers(Direction::Response);
     }
 
     /// The response head is about to leave for the client.
@@ -141,8 +168,12 @@ impl Core {
     }
 
     /// Head and body of a local reply.
-    pub(super) fn local_response(&self, reply: LocalReply) -> (ResponseHeaders, bytes::Bytes) {
-        reply.into_response(&self.messages.request)
+    pub(super) fn local_response(&mut self, reply: LocalReply) -> (ResponseHeaders, bytes::Bytes) {
+        let (head, body) = reply.into_response(&self.messages.request);
+        let replaced = self.messages.response.replace(head.clone());
+        self.change_headers(Direction::Response);
+        let head = std::mem::replace(&mut self.messages.response, replaced).unwrap_or(head);
+        (head, body)
     }
 
     pub(super) fn note_upstream(&mut self, info: &UpstreamInfo) {
@@ -181,15 +212,49 @@ impl Core {
         *request.method_mut() = http::Method::POST;
         *request.version_mut() = http::Version::HTTP_2;
         *request.uri_mut() = uri;
-        let headers = request.headers_mut();
-        headers.insert("te", HeaderValue::from_static("trailers"));
-        headers.insert("content-type", HeaderValue::from_static("application/grpc"));
-        if !service.skip_envoy_headers {
-            headers.insert("x-envoy-internal", HeaderValue::from_static("true"));
-            if let Ok(own) = HeaderValue::from_str(&self.worker.own_address.to_string()) {
-                headers.insert("x-forwarded-for", own);
-            }
-        }
+        *request.headers_mut() = self.call_fields(service);
         request
     }
+
+    /// What is configured comes first and is joined or replaced by what every call needs. Values that turn out empty are
+    /// left out.
+    fn call_fields(&self, service: &GrpcService) -> HeaderMap {
+        let context = FormatContext { info: &self.info, messages: &self.messages, logs: &[] };
+        let mut fields = HeaderMap::new();
+        for (name, format) in &service.initial_metadata {
+            let value = evaluate_header(format, &context);
+            if let Some((name, value)) = metadata_entry(name, value, &service.target) {
+                fields.insert(name, value);
+            }
+        }
+        fields.insert("te", HeaderValue::from_static("trailers"));
+        fields.insert("content-type", HeaderValue::from_static("application/grpc"));
+        if !service.skip_envoy_headers {
+            fields.insert("x-envoy-internal", HeaderValue::from_static("true"));
+            let own = self.worker.own_address.to_string();
+            let list = match fields.get("x-forwarded-for").and_then(|list| list.to_str().ok()) {
+                Some(list) => format!("{list},{own}"),
+                None => own,
+            };
+            if let Ok(list) = HeaderValue::try_from(list) {
+                fields.insert("x-forwarded-for", list);
+            }
+        }
+        fields
+    }
+}
+
+/// An entry of the metadata of a call; none if it is empty. Values of `-bin` keys are base64-coded, which gRPC's own
+/// client does without padding.
+fn metadata_entry(name: &str, value: String, target: &GrpcTarget) -> Option<(HeaderName, HeaderValue)> {
+    if value.is_empty() {
+        return None;
+    }
+    let name = HeaderName::try_from(name).ok()?;
+    let value = match (name.as_str().ends_with("-bin"), target) {
+        (false, _) => value,
+        (true, GrpcTarget::EnvoyGrpc(_)) => base64::encode(value.as_bytes(), true),
+        (true, GrpcTarget::GoogleGrpc(_)) => base64::encode(value.as_bytes(), false),
+    };
+    Some((name, HeaderValue::try_from(value).ok()?))
 }

@@ -122,9 +122,9 @@ impl Core {
     }
 
     /// The share of the traffic the request belongs to, if its route has shares.
-    pub(super) fn weighted_cluster<'a>(&'a self, route: &'a Route) -> Option<&'a WeightedCluster> {
+    pub(super) fn weighted_cluster<'a>(&self, route: &'a Route) -> Option<&'a WeightedCluster> {
         match &route.action {
-            Action::Route(action) => action.cluster.choose(&self.messages.request, self.random)?.weighted,
+            Action::Route(action) => action.cluster.share(self.random),
             _ => None,
         }
     }
