@@ -17,4 +17,4 @@ pub mod route;
 pub mod snapshot;
 pub mod tls;
 
-pub use snapshot::{Node, Snapshot};
+pub use snapshot::Snapshot;

@@ -12,14 +12,14 @@ use extproc::{
         ConnectionAttribute, RequestAttribute, ResponseAttribute, UpstreamAttribute, XdsAttribute,
         header_bytes, of_messages,
     },
-    messages::{Struct, Value},
+    messages::{Metadata, Struct, Value},
 };
 use http::{HeaderMap, header};
-use tollgate_model::{Node, route::Route};
+use tollgate_model::{Snapshot, route::Route};
 
 use crate::{
     certificate,
-    stream_info::{StreamInfo, TlsInfo, UpstreamInfo},
+    stream_info::{ConfiguredEndpoint, StreamInfo, TlsInfo, UpstreamInfo},
 };
 
 /// A request under way as a source of attributes. What is not known (yet) has no value.
@@ -29,8 +29,8 @@ pub(crate) struct RequestAttributes<'a> {
     pub(crate) messages: &'a Messages,
     /// Whether the processor was shown the head of the response; it has no `response.headers` otherwise.
     pub(crate) response_headers_shown: bool,
-    /// Who this gateway is.
-    pub(crate) node: &'a Node,
+    /// The configuration in force.
+    pub(crate) snapshot: &'a Snapshot,
 }
 
 impl AttributeSource for RequestAttributes<'_> {
@@ -128,23 +128,36 @@ impl RequestAttributes<'_> {
 
     fn xds(&self, attribute: XdsAttribute) -> Option<AttributeValue> {
         let info = self.info;
-        let no_metadata = || metadata(Struct::default());
+        let node = &self.snapshot.node;
         match attribute {
             XdsAttribute::Node => {
-                let entries = [("id", &self.node.id), ("cluster", &self.node.cluster)];
+                let entries = [("id", &node.id), ("cluster", &node.cluster)];
                 Some(AttributeValue::Map(object(entries.map(|(key, value)| (key, Value::string(value))))))
             }
             XdsAttribute::ClusterName => info.upstream.cluster.as_deref().map(text),
-            XdsAttribute::ClusterMetadata => info.upstream.cluster.as_ref().map(|_| no_metadata()),
-            // Listeners have no direction of their own: UNSPECIFIED.
-            XdsAttribute::ListenerDirection => Some(AttributeValue::Int(0)),
-            XdsAttribute::ListenerMetadata => Some(no_metadata()),
+            XdsAttribute::ClusterMetadata => {
+                let cluster = self.snapshot.clusters.get(info.upstream.cluster.as_deref()?)?;
+                Some(static_metadata(&cluster.metadata))
+            }
+            XdsAttribute::ListenerDirection => {
+                Some(AttributeValue::Int(info.connection.listener.traffic_direction as i64))
+            }
+            XdsAttribute::ListenerMetadata => Some(static_metadata(&info.connection.listener.metadata)),
             XdsAttribute::RouteName => info.route.as_deref().map(|Route { name, .. }| text(name)),
-            XdsAttribute::RouteMetadata => info.route.as_ref().map(|_| no_metadata()),
+            XdsAttribute::RouteMetadata => {
+                info.route.as_deref().map(|route| static_metadata(&route.metadata))
+            }
             XdsAttribute::VirtualHostName => info.virtual_host.as_deref().map(|host| text(&host.name)),
-            XdsAttribute::VirtualHostMetadata => info.virtual_host.as_ref().map(|_| no_metadata()),
-            // Envoy's text for an endpoint without metadata, which is all there are.
-            XdsAttribute::UpstreamHostMetadata => info.upstream.address.as_ref().map(|_| text("NULL")),
+            XdsAttribute::VirtualHostMetadata => {
+                info.virtual_host.as_deref().map(|host| static_metadata(&host.metadata))
+            }
+            XdsAttribute::UpstreamHostMetadata => {
+                info.upstream.address.as_ref()?;
+                let endpoint = info.upstream.endpoint.as_ref().and_then(ConfiguredEndpoint::get);
+                let configured = endpoint.filter(|endpoint| !endpoint.metadata.filter_metadata.is_empty());
+                // Envoy's text for an endpoint without metadata.
+                Some(configured.map_or_else(|| text("NULL"), |endpoint| static_metadata(&endpoint.metadata)))
+            }
             XdsAttribute::FilterChainName => Some(text(&info.connection.filter_chain().name)),
         }
     }
@@ -216,6 +229,13 @@ fn object(entries: impl IntoIterator<Item = (&'static str, Value)>) -> Struct {
 /// `envoy.config.core.v3.Metadata` as an object (decision 7).
 fn metadata(namespaces: Struct) -> AttributeValue {
     AttributeValue::Map(object([("filter_metadata", namespaces.into())]))
+}
+
+fn static_metadata(configured: &Metadata) -> AttributeValue {
+    let namespaces = configured.filter_metadata.iter();
+    metadata(Struct {
+        fields: namespaces.map(|(name, values)| (name.clone(), values.clone().into())).collect(),
+    })
 }
 
 /// Bytes of the names and values of a head.

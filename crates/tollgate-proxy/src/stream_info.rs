@@ -12,6 +12,7 @@ use bytes::Bytes;
 use extproc::metadata::DynamicMetadata;
 use http::StatusCode;
 use tollgate_model::{
+    cluster::{Cluster, Endpoint},
     listener::{FilterChain, Listener},
     route::{Route, VirtualHost},
 };
@@ -146,6 +147,22 @@ impl StreamInfo {
     }
 }
 
+/// An endpoint of a cluster's configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct ConfiguredEndpoint {
+    /// The cluster.
+    pub(crate) cluster: Arc<Cluster>,
+    /// Which of its endpoints.
+    pub(crate) index: usize,
+}
+
+impl ConfiguredEndpoint {
+    /// The endpoint.
+    pub(crate) fn get(&self) -> Option<&Endpoint> {
+        self.cluster.endpoints.get(self.index)
+    }
+}
+
 /// What is known about the upstream side.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UpstreamInfo {
@@ -160,11 +177,13 @@ pub(crate) struct UpstreamInfo {
     /// Version the upstream speaks, once a connection is there.
     pub(crate) protocol: Option<Protocol>,
     /// TLS facts of the connection, if any.
-    pub(crate) tls: Option<Rc<TlsInfo>>,
+    pub(crate) tls: Option<Arc<TlsInfo>>,
     /// How long a connection was waited for, until it was there or failed.
     pub(crate) pool_ready_duration: Option<Duration>,
     /// The endpoint's host name, where the configuration gives one.
     pub(crate) host_name: Option<Arc<str>>,
+    /// What was configured for the endpoint.
+    pub(crate) endpoint: Option<ConfiguredEndpoint>,
     /// Number of the connection; 0 without one.
     pub(crate) connection_id: u64,
     /// `%UPSTREAM_TRANSPORT_FAILURE_REASON%`.

@@ -1,6 +1,6 @@
 //! What a TLS handshake told.
 
-use rustls::{CipherSuite, CommonState, ProtocolVersion};
+use rustls::{CipherSuite, CommonState, ProtocolVersion, sign::CertifiedKey};
 
 /// What a TLS handshake told.
 #[derive(Debug, Clone, Default)]
@@ -20,8 +20,8 @@ pub(crate) struct TlsInfo {
 }
 
 impl TlsInfo {
-    /// The facts of an established session, apart from the names and certificates of our own side.
-    pub(crate) fn new(session: &CommonState) -> Self {
+    /// The facts of an established session in which we used the certificate `own`. The name is left to the caller.
+    pub(crate) fn new(session: &CommonState, own: Option<&CertifiedKey>) -> Self {
         let peer_certificate = session.peer_certificates().and_then(|chain| chain.first());
         let peer_certificate = peer_certificate.map(|certificate| certificate.to_vec());
         Self {
@@ -35,7 +35,7 @@ impl TlsInfo {
             // rustls gives a certificate only after it was verified.
             peer_certificate_verified: peer_certificate.is_some(),
             peer_certificate,
-            local_certificate: None,
+            local_certificate: own.and_then(|own| own.cert.first()).map(|certificate| certificate.to_vec()),
         }
     }
 }

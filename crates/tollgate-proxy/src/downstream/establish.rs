@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use rustls::sign::CertifiedKey;
 use tokio_rustls::LazyConfigAcceptor;
 use tollgate_model::{
     http_connection_manager::CodecType,
@@ -150,12 +151,13 @@ async fn try_establish(
     let chosen = chain(&listener, filter_chain);
     let tls = chosen.tls.as_ref().ok_or(EstablishError::TransportMismatch)?;
     let config = tls.config_for(&start.client_hello()).clone();
+    let own = config.cert_resolver.resolve(start.client_hello());
     let handshake = start.into_stream(config);
     let handshake =
         within(chosen.transport_socket_connect_timeout, EstablishError::HandshakeTimeout, handshake);
     let stream = until_drain(worker, handshake).await?.map_err(EstablishError::Tls)?;
     let alpn = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
-    let tls = Some(tls_info(stream.get_ref().1));
+    let tls = Some(tls_info(stream.get_ref().1, own.as_deref()));
     let connection = ConnectionInfo { id, remote_address, local_address, listener, filter_chain, tls };
     finish(worker, ClientStream::Tls(Box::new(stream)), ReadBuffer::default(), connection, alpn).await
 }
@@ -206,8 +208,8 @@ fn chain(listener: &Listener, index: Option<usize>) -> &FilterChain {
     }
 }
 
-fn tls_info(session: &rustls::ServerConnection) -> TlsInfo {
-    TlsInfo { server_name: session.server_name().map(str::to_owned), ..TlsInfo::new(session) }
+fn tls_info(session: &rustls::ServerConnection, own: Option<&CertifiedKey>) -> TlsInfo {
+    TlsInfo { server_name: session.server_name().map(str::to_owned), ..TlsInfo::new(session, own) }
 }
 
 async fn within<T>(

@@ -118,9 +118,8 @@ pub(super) fn value(operator: &Operator, context: &FormatContext<'_>) -> Option<
             let reason = info.upstream.transport_failure_reason.as_deref()?;
             Value::from(reason.replace(|c: char| c.is_ascii_whitespace(), "_"))
         }
-        Operator::DownstreamRemoteAddress(part) | Operator::DownstreamDirectRemoteAddress(part) => {
-            address_part(info.connection.remote_address?, *part)
-        }
+        Operator::DownstreamRemoteAddress(part) => address_part(info.remote_address?, *part),
+        Operator::DownstreamDirectRemoteAddress(part) => address_part(info.connection.remote_address?, *part),
         Operator::DownstreamLocalAddress(part) => address_part(info.connection.local_address?, *part),
         Operator::DownstreamTlsVersion => {
             let version = info.connection.tls.as_ref()?.version;

@@ -171,7 +171,7 @@ impl Host for Core {
             info: &self.info,
             messages: &self.messages,
             response_headers_shown,
-            node: &self.snapshot.node,
+            snapshot: &self.snapshot,
         })
     }
 

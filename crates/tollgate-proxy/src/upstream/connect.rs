@@ -3,8 +3,12 @@
 use std::{
     future::{Future, poll_fn},
     io,
+    net::SocketAddr,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -22,6 +26,7 @@ use super::{
     failure::UpstreamFailure,
     transport::{Socket, Transport},
 };
+use crate::tls_info::TlsInfo;
 
 /// Makes connections to one host.
 #[derive(Debug, Clone)]
@@ -48,8 +53,33 @@ pub(super) enum DialTarget {
 pub(super) struct Dialed {
     /// The stream.
     pub(super) transport: Transport,
-    /// What it is connected to.
-    pub(super) address: Address,
+    /// What is known about it.
+    pub(super) facts: ConnectionFacts,
+}
+
+/// What is known about a connection to a host.
+#[derive(Debug, Clone)]
+pub(super) struct ConnectionFacts {
+    /// Its number, which no other connection to a host has.
+    pub(super) id: u64,
+    /// Our side; `None` on a Unix socket.
+    pub(super) local_address: Option<SocketAddr>,
+    /// The host's side, for logs.
+    pub(super) address: Arc<str>,
+    /// What the TLS handshake told.
+    pub(super) tls: Option<Arc<TlsInfo>>,
+}
+
+impl ConnectionFacts {
+    fn new(transport: &Transport, address: &Address, tls: Option<TlsInfo>) -> Self {
+        static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
+        Self {
+            id: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
+            local_address: transport.local_address(),
+            address: address.to_string().into(),
+            tls: tls.map(Arc::new),
+        }
+    }
 }
 
 /// An attempt under way. Dropping it gives the attempt up.
@@ -74,14 +104,18 @@ impl Dialer {
                 connect_first(&addresses).await?
             }
         };
-        let transport = match self.tls {
-            None => Transport::Raw(socket),
+        let (transport, tls) = match self.tls {
+            None => (Transport::Raw(socket), None),
             Some((config, server_name)) => {
+                let own = config.client_auth_cert_resolver.resolve(&[], &[]);
                 let handshake = TlsConnector::from(config).connect(server_name, socket).await;
-                Transport::Tls(Box::new(handshake.map_err(|error| tls_failure(&error))?))
+                let stream = handshake.map_err(|error| tls_failure(&error))?;
+                let tls = TlsInfo::new(stream.get_ref().1, own.as_deref());
+                (Transport::Tls(Box::new(stream)), Some(tls))
             }
         };
-        Ok(Dialed { transport, address })
+        let facts = ConnectionFacts::new(&transport, &address, tls);
+        Ok(Dialed { transport, facts })
     }
 }
 

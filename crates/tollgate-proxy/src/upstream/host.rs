@@ -18,6 +18,7 @@ use super::{
     processor,
     shared_cluster::SharedCluster,
 };
+use crate::stream_info::ConfiguredEndpoint;
 
 /// One host of a cluster as one worker uses it.
 #[derive(Debug)]
@@ -98,6 +99,13 @@ impl Host {
     /// Whether it is the host of that endpoint at that place.
     pub(super) fn is_at(&self, endpoint: usize, place: &Place) -> bool {
         self.endpoint == endpoint && self.place.is_same(place)
+    }
+
+    /// What was configured.
+    pub(super) fn endpoint(&self) -> Option<ConfiguredEndpoint> {
+        let cluster = self.cluster.cluster.clone();
+        (self.endpoint < cluster.endpoints.len())
+            .then_some(ConfiguredEndpoint { cluster, index: self.endpoint })
     }
 
     /// Where a connection would be made to now, for logs.

@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    net::SocketAddr,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -15,7 +14,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{
     circuit_breaker::Permit,
-    connect::{Dialed, Dialer, Dialing},
+    connect::{ConnectionFacts, Dialed, Dialer, Dialing},
     connection_slot::{ConnectionSlot, ConnectionSlots},
     failure::UpstreamFailure,
     shared_cluster::SharedCluster,
@@ -51,10 +50,8 @@ pub(super) struct Http1Connection {
     pub(super) received: BytesMut,
     /// To be sent.
     pub(super) queue: WriteQueue,
-    /// Our side.
-    pub(super) local_address: Option<SocketAddr>,
-    /// The host's side, for logs.
-    pub(super) address: Arc<str>,
+    /// What is known about it.
+    pub(super) facts: ConnectionFacts,
     /// Requests that it has carried, the present one included.
     requests: u32,
     _slot: ConnectionSlot,
@@ -123,11 +120,10 @@ impl Http1Pool {
 
     fn connected(&self, dialed: Dialed, slot: ConnectionSlot) -> Http1Connection {
         Http1Connection {
-            local_address: dialed.transport.local_address(),
             transport: dialed.transport,
             received: BytesMut::new(),
             queue: WriteQueue::default(),
-            address: dialed.address.to_string().into(),
+            facts: dialed.facts,
             requests: 1,
             _slot: slot,
         }

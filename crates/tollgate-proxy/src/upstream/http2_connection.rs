@@ -3,10 +3,8 @@
 use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
-    net::SocketAddr,
     pin::{Pin, pin},
     rc::{Rc, Weak},
-    sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -18,7 +16,7 @@ use tokio::time::{Sleep, sleep};
 use tollgate_model::http_connection_manager::Http2Options;
 
 use super::{
-    connect::{Dialed, Dialer},
+    connect::{ConnectionFacts, Dialed, Dialer},
     connection_slot::ConnectionSlot,
     failure::UpstreamFailure,
     http2_pool::Http2Pool,
@@ -50,10 +48,8 @@ pub(super) struct Http2Connection {
     /// It ended after the host had announced that.
     ended_after_notice: Cell<bool>,
     idle_since: Cell<Instant>,
-    /// Our side.
-    pub(super) local_address: Option<SocketAddr>,
-    /// The host's side, for logs.
-    pub(super) address: Arc<str>,
+    /// What is known about it.
+    pub(super) facts: ConnectionFacts,
 }
 
 impl Http2Connection {
@@ -199,8 +195,7 @@ async fn establish(
     dialer: &Dialer,
     options: &Http2Options,
 ) -> Result<(Rc<Http2Connection>, Driver), UpstreamFailure> {
-    let Dialed { transport, address } = dialer.dial().await?;
-    let local_address = transport.local_address();
+    let Dialed { transport, facts } = dialer.dial().await?;
     let (coalesced, flusher) = Coalesced::new(transport);
     let (send_request, connection) = Builder::new()
         .initial_window_size(options.initial_stream_window_size)
@@ -221,8 +216,7 @@ async fn establish(
         is_settled: Cell::new(false),
         ended_after_notice: Cell::new(false),
         idle_since: Cell::new(Instant::now()),
-        local_address,
-        address: address.to_string().into(),
+        facts,
     };
     Ok((Rc::new(connection_state), Driven::new(connection, flusher)))
 }

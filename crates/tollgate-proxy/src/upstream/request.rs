@@ -14,6 +14,7 @@ use tollgate_model::cluster::UpstreamProtocol;
 use super::{
     circuit_breaker::Permit,
     cluster_manager::WorkerCluster,
+    connect::ConnectionFacts,
     failure::UpstreamFailure,
     host::{ActiveRequest, Pool},
     http1_exchange::Http1Exchange,
@@ -21,7 +22,10 @@ use super::{
     http2_exchange::Http2Exchange,
     http2_pool::Http2Checkout,
 };
-use crate::{stream::ResponseEvent, stream_info::UpstreamInfo};
+use crate::{
+    stream::ResponseEvent,
+    stream_info::{Protocol, UpstreamInfo},
+};
 
 /// Connections that may turn out to have ended before the request fails.
 const MAX_STALE_CONNECTIONS: u32 = 3;
@@ -42,6 +46,7 @@ pub(crate) struct UpstreamRequest {
     /// Counts as a request of the cluster, once it is on a connection.
     permit: Option<Permit>,
     stale_connections: u32,
+    started: Instant,
     active: ActiveRequest,
 }
 
@@ -69,10 +74,19 @@ impl UpstreamRequest {
         let info = UpstreamInfo {
             cluster: Some(cluster.shared().name.clone()),
             address: host.address(),
+            host_name: host.hostname.clone(),
+            endpoint: host.endpoint(),
             attempt_count: 1,
             ..UpstreamInfo::default()
         };
-        Ok(Self { info, state, permit: None, stale_connections: 0, active: host.begin_request() })
+        Ok(Self {
+            info,
+            state,
+            permit: None,
+            stale_connections: 0,
+            started: now,
+            active: host.begin_request(),
+        })
     }
 
     /// What is known about the upstream side so far.
@@ -101,6 +115,7 @@ impl UpstreamRequest {
         end_stream: bool,
     ) -> Poll<Result<(), UpstreamFailure>> {
         let outcome = ready!(self.poll_begin(cx, head, end_stream));
+        self.info.pool_ready_duration = Some(self.started.elapsed());
         if let Err(failure) = &outcome {
             self.fail(failure);
         }
@@ -123,8 +138,7 @@ impl UpstreamRequest {
                     })?;
                     self.permit =
                         Some(host.cluster.counts.requests.try_acquire().ok_or(UpstreamFailure::Overflow)?);
-                    self.info.local_address = connection.local_address;
-                    self.info.address = Some(connection.address.clone());
+                    note_connection(&mut self.info, &connection.facts, Protocol::Http11);
                     let enable_trailers = matches!(
                         host.cluster.cluster.protocol,
                         UpstreamProtocol::Http1 { enable_trailers: true }
@@ -140,8 +154,7 @@ impl UpstreamRequest {
                     })?;
                     self.permit =
                         Some(host.cluster.counts.requests.try_acquire().ok_or(UpstreamFailure::Overflow)?);
-                    self.info.local_address = slot.connection().local_address;
-                    self.info.address = Some(slot.connection().address.clone());
+                    note_connection(&mut self.info, &slot.connection().facts, Protocol::Http2);
                     match Http2Exchange::begin(slot, head, end_stream, watermark) {
                         Ok(exchange) => {
                             self.state = State::Http2(Box::new(exchange));
@@ -218,6 +231,14 @@ impl UpstreamRequest {
         self.state = State::Failed;
         self.permit = None;
     }
+}
+
+fn note_connection(info: &mut UpstreamInfo, facts: &ConnectionFacts, protocol: Protocol) {
+    info.address = Some(facts.address.clone());
+    info.local_address = facts.local_address;
+    info.connection_id = facts.id;
+    info.tls.clone_from(&facts.tls);
+    info.protocol = Some(protocol);
 }
 
 /// A request that was not even queued has no upstream host, in Envoy's logs.
