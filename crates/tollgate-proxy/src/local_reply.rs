@@ -128,6 +128,8 @@ impl LocalReply {
         let status = if request_ended { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::REQUEST_TIMEOUT };
         let flags = match details {
             "max_duration_timeout" => ResponseFlags::DURATION_TIMEOUT,
+            // Failures of processors never set a flag (F-2).
+            "processor_idle" => ResponseFlags::default(),
             _ => ResponseFlags::STREAM_IDLE_TIMEOUT,
         };
         Self::new(status, "stream timeout", details, flags)

@@ -59,6 +59,12 @@ pub(crate) trait Downstream {
     /// was removed, as in Envoy; with `proxy_100_continue` that is left to the upstream.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyEvent, DownstreamError>>;
 
+    /// Whether all that is left of the request body is here already, so that reading it costs no memory. Then it is read
+    /// even while nobody asks for more, as a proxy that reads ahead does (B-4.4, B-5.6).
+    fn body_has_arrived(&self) -> bool {
+        false
+    }
+
     /// Resolves when the client goes away; used while nothing else is read from it.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DownstreamError>;
 

@@ -115,8 +115,8 @@ impl Exchange {
                 self.forward_trailers(direction);
             } else if side.send_trailers {
                 self.send_trailers(direction, now, host);
-            } else if side.awaiting == Awaiting::Idle && !side.duplex_owed {
-                self.forward_trailers(direction);
+            } else if side.awaiting != Awaiting::Headers {
+                self.end_by_unwanted_trailers(direction);
             }
             return;
         }
@@ -125,6 +125,17 @@ impl Exchange {
             return;
         }
         self.body_ended_by_trailers(direction, now, host);
+    }
+
+    /// Trailers end a FULL_DUPLEX_STREAMED body without the processor being told: they go on at once, and what it still
+    /// gives is dropped (O-7).
+    pub(super) fn end_by_unwanted_trailers(&mut self, direction: Direction) {
+        let side = self.side_mut(direction);
+        side.awaiting = Awaiting::Idle;
+        side.duplex_owed = false;
+        side.discard = true;
+        self.forward_head(direction, false);
+        self.forward_trailers(direction);
     }
 
     /// The direction is idle and its trailers are here: what is collected goes first (B-3.2, B-5.5), then they.

@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use super::{Exchange, Host, side::Awaiting};
+use super::{
+    Exchange, Host,
+    side::{Awaiting, End},
+};
 use crate::{
     http_message::Direction,
     messages,
@@ -79,9 +82,7 @@ impl Exchange {
         }
     }
 
-    fn send_held_duplex(&mut self, direction: Direction, now: Instant, host: &mut dyn Host) {
-        use super::side::End;
-
+    pub(super) fn send_held_duplex(&mut self, direction: Direction, now: Instant, host: &mut dyn Host) {
         let side = self.side_mut(direction);
         let end = side.end;
         side.paused = false;
@@ -90,8 +91,12 @@ impl Exchange {
         if !data.is_empty() || end == End::Data {
             self.send_duplex(direction, data, end == End::Data, now, host);
         }
-        if end == End::Trailers && self.side(direction).send_trailers {
-            self.send_trailers(direction, now, host);
+        if end == End::Trailers {
+            if self.side(direction).send_trailers {
+                self.send_trailers(direction, now, host);
+            } else if self.side(direction).awaiting != Awaiting::Headers {
+                self.end_by_unwanted_trailers(direction);
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{
-    Exchange, Host,
+    Action, Exchange, Host,
     failure::Failure,
     side::{Awaiting, End, Head},
 };
@@ -38,6 +38,10 @@ impl Exchange {
                 self.duplex_reply(direction, common, now);
             }
             Awaiting::StreamedBody => self.piece_reply(direction, common, now, host),
+            // O-7: the message has ended without it.
+            Awaiting::Idle if side.is_duplex() && side.end == End::Trailers && side.discard => {
+                self.accept(direction, now);
+            }
             Awaiting::Idle | Awaiting::Headers | Awaiting::Trailers => {
                 self.spurious(direction, "spurious_message", now);
             }
@@ -73,16 +77,22 @@ impl Exchange {
         if direction == Direction::Request && head_is_here {
             self.decide_route_cache(&common);
         }
-        let duplex = self.side(direction).is_duplex();
+        let limit = host.buffer_limit(direction);
         let side = self.side_mut(direction);
         let original = side.take_chunks();
         let (body, changed) = match common.body_mutation.and_then(|mutation| mutation.mutation) {
             Some(Mutation::Body(body)) => (body, true),
             Some(Mutation::ClearBody(true)) => (Bytes::new(), true),
-            // O-6: held data of a direction that an override switched to FULL_DUPLEX_STREAMED.
-            Some(Mutation::StreamedResponse(piece)) if duplex => (piece.body, true),
             Some(Mutation::ClearBody(false) | Mutation::StreamedResponse(_)) | None => (original, false),
         };
+        if changed && direction == Direction::Request && !partial && body.len() > limit {
+            // B-3.7: it is buffered again for the upstream.
+            self.counters.stream_msgs_received += 1;
+            self.side_mut(direction).stop_timer();
+            self.side_mut(direction).awaiting = Awaiting::Idle;
+            self.actions.push_back(Action::PayloadTooLarge(direction));
+            return;
+        }
         if !body.is_empty() {
             side.held_bytes += body.len();
             side.held.push_front(body);

@@ -58,6 +58,10 @@ impl Exchange {
             self.forward_head(direction, true);
             return;
         }
+        if side.duplex_owed && side.end == End::Trailers && !side.trailers_sent {
+            self.end_by_unwanted_trailers(direction);
+            return;
+        }
         if !side.chunks.is_empty() || side.duplex_owed {
             // B-4.6, B-6.12: the head waits for the first piece that is under way.
             if upgrade {
@@ -67,8 +71,8 @@ impl Exchange {
         }
         let collected = side.held_bytes > 0;
         let whole = side.end == End::Data || (side.end == End::Trailers && collected);
-        if whole && side.body_mode != BodySendMode::None && !(side.is_duplex() && side.trailers_sent) {
-            // B-4.4, B-5.6, B-2.1, O-6
+        if whole && side.body_mode != BodySendMode::None && !side.is_duplex() {
+            // B-4.4, B-5.6, B-2.1
             self.send_buffered(direction, now, host);
             return;
         }
@@ -84,14 +88,16 @@ impl Exchange {
                     self.send_partial(direction, now, host);
                 }
             }
-            BodySendMode::Streamed | BodySendMode::FullDuplexStreamed if collected => {
-                let duplex = side.is_duplex();
-                let data = side.take_held();
-                if duplex {
-                    self.send_duplex(direction, data, false, now, host);
-                } else {
-                    self.send_piece(direction, data, false, now, host);
+            BodySendMode::FullDuplexStreamed if collected || side.end == End::Data => {
+                // O-6: what an override finds held.
+                self.send_held_duplex(direction, now, host);
+                if upgrade {
+                    self.forward_head(direction, false);
                 }
+            }
+            BodySendMode::Streamed if collected => {
+                let data = side.take_held();
+                self.send_piece(direction, data, false, now, host);
                 if upgrade {
                     self.forward_head(direction, false);
                 }
@@ -121,14 +127,16 @@ impl Exchange {
         side.duplex_owed = false;
         side.paused = false;
         side.stop_timer();
-        let replacement = match common.body_mutation.and_then(|mutation| mutation.mutation) {
+        let Some(body_mutation) = common.body_mutation else {
+            //
+            self.release(direction);
+            return;
+        };
+        let replacement = match body_mutation.mutation {
             Some(Mutation::Body(body)) => body,
             Some(Mutation::ClearBody(true)) => Bytes::new(),
-            //
-            Some(Mutation::ClearBody(false) | Mutation::StreamedResponse(_)) | None => {
-                self.release(direction);
-                return;
-            }
+            // What came so far stays, the rest goes.
+            Some(Mutation::ClearBody(false) | Mutation::StreamedResponse(_)) | None => side.take_held(),
         };
         let messages = host.messages();
         let fields = match (direction, &mut messages.response) {

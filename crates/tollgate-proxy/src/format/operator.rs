@@ -77,10 +77,8 @@ pub(super) fn value(operator: &Operator, context: &FormatContext<'_>) -> Option<
         Operator::ResponseFlags { long } => {
             let flags = info.response_flags;
             let names = if *long { flags.long_names() } else { flags.short_names() };
-            if names.is_empty() {
-                return None;
-            }
-            Value::from(names)
+            // A dash in JSON too.
+            Value::from(if names.is_empty() { "-".to_owned() } else { names })
         }
         Operator::Duration => milliseconds(info.start, info.last_downstream_tx?)?,
         Operator::RequestDuration => milliseconds(info.start, info.last_downstream_rx?)?,

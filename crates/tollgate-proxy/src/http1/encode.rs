@@ -31,6 +31,11 @@ pub(crate) enum BodyEncoder {
     Suppressed,
 }
 
+/// The body length that a head announces.
+pub(crate) fn content_length(fields: &HeaderMap) -> Option<u64> {
+    fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// Queues the head of a request and gives the encoder of its body.
 ///
 /// Without `content-length` a message with a body is chunked; one without gets `content-length: 0`, unless its method

@@ -20,7 +20,7 @@ use http::Method;
 
 pub(crate) use body::{BodyDecoder, Decoded};
 pub(crate) use encode::{
-    BodyEncoder, ResponseContext, encode_informational, encode_request, encode_response,
+    BodyEncoder, ResponseContext, content_length, encode_informational, encode_request, encode_response,
 };
 pub(crate) use error::CodecError;
 pub(crate) use fields::{has_token, tokens};

@@ -160,7 +160,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 }
                 return progress;
             }
-            if !self.request_is_wanted() {
+            if !self.request_is_wanted() && !self.downstream.body_has_arrived() {
                 return progress;
             }
             match self.downstream.poll_body(cx) {

@@ -60,13 +60,13 @@ impl<D: Downstream> Transaction<'_, D> {
         match part {
             Part::Headers { end_stream } => self.route(end_stream, now),
             Part::Data { data, end_stream } => {
-                self.send_upstream(Waiting::Data { data, end_stream }, now);
+                self.send_upstream(Waiting::Data { data, end_stream });
                 if end_stream {
                     self.request_complete(now);
                 }
             }
             Part::Trailers => {
-                self.send_upstream(Waiting::Trailers, now);
+                self.send_upstream(Waiting::Trailers);
                 self.request_complete(now);
             }
         }
@@ -103,16 +103,11 @@ impl<D: Downstream> Transaction<'_, D> {
         }
     }
 
-    fn send_upstream(&mut self, part: Waiting, now: Instant) {
+    fn send_upstream(&mut self, part: Waiting) {
         match &mut self.router {
             Router::Waiting | Router::Done => {}
             Router::Connecting { waiting, waiting_bytes, .. } => {
                 if let Waiting::Data { data, .. } = &part {
-                    // B-3.7: a piece beyond the limit does not fit while there is no connection.
-                    if data.len() > self.core.buffer_limit_of(Direction::Request) {
-                        self.payload_too_large(Direction::Request, now);
-                        return;
-                    }
                     *waiting_bytes += data.len();
                 }
                 waiting.push_back(part);
@@ -166,7 +161,7 @@ impl<D: Downstream> Transaction<'_, D> {
                     response_ended: false,
                 };
                 for part in waiting {
-                    self.send_upstream(part, now);
+                    self.send_upstream(part);
                 }
                 true
             }

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     http1::{
         BodyDecoder, BodyEncoder, BodyLength, Decoded, HeadLimits, RequestKind, ResponseHead, ResponseReader,
-        encode_request,
+        content_length, encode_request,
     },
     stream::{BodyEvent, ResponseEvent},
 };
@@ -37,6 +37,8 @@ pub(super) struct Http1Exchange {
     /// `None` once the connection went back to the pool or was closed.
     connection: Option<Http1Connection>,
     request: RequestState,
+    /// What the request's `content-length` leaves to send.
+    remaining: Option<u64>,
     response: ResponseState,
     reader: ResponseReader,
     kind: RequestKind,
@@ -83,6 +85,7 @@ impl Http1Exchange {
             pool: pool.clone(),
             connection: Some(connection),
             request: if end_stream { RequestState::Queued } else { RequestState::Open(encoder) },
+            remaining: content_length(&head.fields).filter(|_| encoder == BodyEncoder::Plain && !upgrade),
             response: ResponseState::Head,
             reader: ResponseReader::default(),
             kind: RequestKind::of(&head.method, upgrade),
@@ -94,8 +97,13 @@ impl Http1Exchange {
     }
 
     /// Queues a piece of the body.
-    pub(super) fn send_data(&mut self, data: Bytes, end_stream: bool) {
+    pub(super) fn send_data(&mut self, mut data: Bytes, end_stream: bool) {
         let RequestState::Open(encoder) = self.request else { return };
+        if let Some(remaining) = &mut self.remaining {
+            // Bytes beyond `content-length` would be taken for the next request (M-12).
+            data.truncate(usize::try_from(*remaining).unwrap_or(usize::MAX));
+            *remaining -= data.len() as u64;
+        }
         if let Some(connection) = &mut self.connection {
             encoder.data(&mut connection.queue, data, end_stream);
         }

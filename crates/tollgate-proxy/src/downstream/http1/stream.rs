@@ -17,7 +17,7 @@ use super::Wire;
 use crate::{
     http1::{
         BodyDecoder, BodyEncoder, BodyLength, CodecError, Decoded, HeadLimits, RequestHead, RequestKind,
-        ResponseContext, encode_informational, encode_response, has_token,
+        ResponseContext, content_length, encode_informational, encode_response, has_token,
     },
     stream::{BodyEvent, Downstream, DownstreamError},
     worker::Worker,
@@ -181,6 +181,10 @@ impl Downstream for Http1Stream<'_> {
         self.poll_event(cx)
     }
 
+    fn body_has_arrived(&self) -> bool {
+        self.state.decoder.completes_within(&self.wire.input.bytes)
+    }
+
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DownstreamError> {
         if let Poll::Ready(Err(error)) = self.poll_write(cx) {
             return Poll::Ready(error);
@@ -271,8 +275,4 @@ impl Downstream for Http1Stream<'_> {
         self.state.close = true;
         self.state.response = Response::Reset;
     }
-}
-
-fn content_length(fields: &HeaderMap) -> Option<u64> {
-    fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
