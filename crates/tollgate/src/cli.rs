@@ -68,8 +68,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:15000")]
     pub(crate) admin_address: SocketAddr,
     /// Form of log lines.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
+    #[command(flatten)]
+    pub(crate) strictness: Strictness,
 }
 
 /// Form of log lines.
@@ -90,6 +92,16 @@ pub(crate) struct Check {
     /// Form of the report.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: Report,
+    #[command(flatten)]
+    pub(crate) strictness: Strictness,
+}
+
+/// What is refused.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Strictness {
+    /// Refuse fields that have no effect here, instead of noting them.
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 /// Form of a report.

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use tollgate_config::{Diagnostic, Outcome, Severity, Source};
+use tollgate_config::{Diagnostic, FileSystem, Options, Outcome, Severity, Source, load_with};
 use tollgate_model::Snapshot;
+
+use crate::cli::Strictness;
 
 /// A file and what became of it.
 #[derive(Debug)]
@@ -18,9 +20,9 @@ pub(crate) struct Configuration {
 
 impl Configuration {
     /// Reads and translates a file. A file that cannot be read is refused with a diagnostic, like one that is wrong.
-    pub(crate) fn load(path: &Path) -> Self {
+    pub(crate) fn load(path: &Path, options: Options) -> Self {
         match Source::read(path) {
-            Ok(source) => Self::from_source(source),
+            Ok(source) => Self::from_source(source, options),
             Err(error) => {
                 let unreadable = Diagnostic {
                     severity: Severity::Error,
@@ -38,9 +40,9 @@ impl Configuration {
     }
 
     /// Translates a text.
-    pub(crate) fn from_source(source: Source) -> Self {
+    pub(crate) fn from_source(source: Source, options: Options) -> Self {
         let sources = vec![source];
-        let Outcome { snapshot, diagnostics } = tollgate_config::load(&sources);
+        let Outcome { snapshot, diagnostics } = load_with(&sources, &FileSystem, options);
         Self { sources, snapshot, diagnostics }
     }
 
@@ -60,5 +62,11 @@ impl Configuration {
                 })
                 .collect();
         if counts.is_empty() { verdict.to_owned() } else { format!("{verdict}: {}", counts.join(", ")) }
+    }
+}
+
+impl From<Strictness> for Options {
+    fn from(Strictness { strict }: Strictness) -> Self {
+        Self { strict }
     }
 }

@@ -61,6 +61,22 @@ fn machines_get_one_document() {
 }
 
 #[test]
+fn what_has_no_effect_is_noted_or_refused() {
+    let file = scratch("check_strict").join("noted.yaml");
+    fs::write(&file, "static_resources: {}\nstats_flush_interval: 5s\n").unwrap();
+    let check = |arguments: &[&str]| {
+        let output = tollgate().arg("check").args(arguments).arg(&file).output().unwrap();
+        (output.status.code(), texts(&output).0)
+    };
+    let (status, report) = check(&[]);
+    assert_eq!(status, Some(0), "{report}");
+    assert!(report.ends_with("accepted: 1 note\n"), "{report}");
+    let (status, report) = check(&["--strict"]);
+    assert_eq!(status, Some(1), "{report}");
+    assert!(report.ends_with("refused: 1 error\n"), "{report}");
+}
+
+#[test]
 fn a_file_that_is_not_there_is_refused() {
     let output = tollgate().args(["check", "no/such/file.yaml"]).output().unwrap();
     let (report, _) = texts(&output);

@@ -35,8 +35,18 @@ fn requests_to_headers_stop_at_the_processor_and_requests_to_get_do_not() {
     assert_eq!(failed_open.status, 200);
     assert_eq!(failed_open.json()["headers"]["Instructions"], json!(["nonsense"]));
 
-    assert_eq!(get(&gateway, "/elsewhere", &[]).status, 404);
+    assert_eq!(get(&gateway, "/elsewhere", &[]).status, 404, "and the processor was asked before");
 
+    let stats = get(&admin, "/stats?filter=ext_proc", &[]).body;
+    for counter in ["streams_started: 4", "failure_mode_allowed: 1"] {
+        assert!(stats.contains(&format!("http.ingress.ext_proc.{counter}\n")), "{stats}");
+    }
+    assert!(stats.lines().all(|line| line.contains("ext_proc")), "{stats}");
+    let metrics = get(&admin, "/metrics", &[]).body;
+    assert!(
+        metrics.contains("tollgate_http_ext_proc_streams_started{http_conn_manager_prefix=\"ingress\",ext_proc_prefix=\"\"} 4"),
+        "{metrics}"
+    );
     assert_eq!(get(&admin, "/listeners", &[]).body, format!("http::{gateway}\n"));
 
     demo.signal("INT");
