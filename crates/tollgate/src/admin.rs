@@ -29,15 +29,15 @@ const JSON: &str = "application/json";
 /// The Prometheus text format.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-const PATHS: &str = "\
-  /ready        LIVE, or DRAINING with status 503
-  /healthz      whether the process is alive
-  /metrics      statistics for Prometheus (/stats/prometheus is the same)
-  /stats        statistics, one a line; filter=REGEX keeps the names that match
-  /config       the effective configuration (/config_dump is the same)
-  /listeners    names and addresses
-  /clusters     names, limits and endpoints
-  /server_info  version, state, uptime
+const PATHS: &str = "there is
+/ready        LIVE, or DRAINING with status 503
+/healthz      whether the process is alive
+/metrics      statistics for Prometheus (/stats/prometheus is the same)
+/stats        statistics, one a line; filter=REGEX keeps the names that match
+/config       the effective configuration (/config_dump is the same)
+/listeners    names and addresses
+/clusters     names, limits and endpoints
+/server_info  version, state, uptime
 ";
 
 /// What is known about the running gateway.
@@ -99,7 +99,7 @@ impl Admin {
             "/listeners" => ok(TEXT, self.listeners()),
             "/clusters" => ok(TEXT, clusters::write(&self.snapshot)),
             "/server_info" => ok(JSON, self.server_info(Instant::now())),
-            path => response(StatusCode::NOT_FOUND, TEXT, format!("nothing at {path}; there is\n{PATHS}")),
+            path => response(StatusCode::NOT_FOUND, TEXT, format!("nothing at {path}; {PATHS}")),
         }
     }
 
