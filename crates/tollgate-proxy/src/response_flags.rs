@@ -43,7 +43,7 @@ impl ResponseFlags {
 
     /// The flag of a short name; the empty set if there is none.
     pub(crate) fn from_short_name(name: &str) -> Self {
-        NAMES.iter().position(|(short, ..)| *short == name).map_or(Self::default(), |bit| Self(1 << bit))
+        NAMES.iter().position(|(short, ..)| *short == name).map_or_else(Self::default, |bit| Self(1 << bit))
     }
 
     /// Adds flags.

@@ -5,11 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::{
-    Action, Exchange, LocalReply, Stream, StreamedReply,
-    close::CloseKind,
-    side::{Awaiting, Head},
-};
+use super::{Action, Exchange, LocalReply, Stream, StreamedReply, close::CloseKind, side::Awaiting};
 use crate::{http_message::Direction, mutation::RefusedReason};
 
 /// How the stream to the processor ended, as its transport tells.
@@ -101,8 +97,7 @@ impl Exchange {
                 if self.complete && self.streamed_reply != StreamedReply::Started {
                     return;
                 }
-                let direction = self.failing_direction();
-                self.fail(direction, Failure::Stream { code, details }, now);
+                self.fail(&Failure::Stream { code, details }, now);
             }
         }
     }
@@ -114,7 +109,7 @@ impl Exchange {
         }
         for direction in [Direction::Request, Direction::Response] {
             if self.side(direction).duplex_owed {
-                self.fail(direction, Failure::ClosedMidBody, now);
+                self.fail(&Failure::ClosedMidBody, now);
                 return;
             }
         }
@@ -124,16 +119,15 @@ impl Exchange {
     }
 
     /// A message that does not fit (F-13).
-    pub(super) fn spurious(&mut self, direction: Direction, details: &'static str, now: Instant) {
+    pub(super) fn spurious(&mut self, details: &'static str, now: Instant) {
         self.counters.spurious_msgs_received += 1;
-        self.fail(direction, Failure::Spurious(details), now);
+        self.fail(&Failure::Spurious(details), now);
     }
 
     /// Ends the exchange by the failure policy: everything goes on unmodified, or the client gets an error.
-    pub(super) fn fail(&mut self, direction: Direction, failure: Failure, now: Instant) {
+    pub(super) fn fail(&mut self, failure: &Failure, now: Instant) {
         self.record_outstanding(failure.call_status(), now);
-        let _ = direction;
-        if self.may_fail_open(&failure) {
+        if self.may_fail_open(failure) {
             self.counters.failure_mode_allowed += 1;
             if matches!(failure, Failure::Stream { .. }) {
                 // F-10
@@ -191,11 +185,6 @@ impl Exchange {
         let data_is_gone =
             [&self.request, &self.response].iter().any(|side| side.is_duplex() && side.duplex_received);
         allowed && !data_is_gone && self.streamed_reply == StreamedReply::None
-    }
-
-    /// The direction a failure of the stream strikes.
-    fn failing_direction(&self) -> Direction {
-        if self.response.head == Head::Expected { Direction::Request } else { Direction::Response }
     }
 
     fn record_outstanding(&mut self, status: i32, now: Instant) {

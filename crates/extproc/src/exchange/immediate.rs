@@ -25,7 +25,7 @@ impl Exchange {
         let direction = self.current_direction();
         if self.plan.disable_immediate_response {
             // I-13
-            self.spurious(direction, "unhandled_immediate_response_due_to_config_disabled_it", now);
+            self.spurious("unhandled_immediate_response_due_to_config_disabled_it", now);
             return;
         }
         self.counters.stream_msgs_received += 1;
@@ -71,25 +71,25 @@ impl Exchange {
             None => {
                 // S-6
                 self.counters.stream_msgs_received += 1;
-                self.fail(Direction::Request, Failure::EmptyStreamedReply, now);
+                self.fail(&Failure::EmptyStreamedReply, now);
             }
             Some(Response::HeadersResponse(head)) => {
                 let end_stream = head.end_of_stream;
                 if self.request.awaiting != Awaiting::Headers || self.streamed_reply != StreamedReply::None {
-                    self.spurious(Direction::Request, "spurious_message", now);
+                    self.spurious("spurious_message", now);
                     return;
                 }
                 let streams =
                     matches!(self.request.body_mode, BodySendMode::None | BodySendMode::FullDuplexStreamed);
                 if !end_stream && !streams {
-                    self.spurious(Direction::Request, STREAMED_REPLY_NEEDS_MODE, now);
+                    self.spurious(STREAMED_REPLY_NEEDS_MODE, now);
                     return;
                 }
                 self.start_streamed_reply(&head.headers.unwrap_or_default(), end_stream, now, host);
             }
             Some(Response::BodyResponse(piece)) => {
                 if self.streamed_reply != StreamedReply::Started {
-                    self.spurious(Direction::Request, "local_response_body_received_before_headers", now);
+                    self.spurious("local_response_body_received_before_headers", now);
                     return;
                 }
                 self.counters.stream_msgs_received += 1;
@@ -101,7 +101,7 @@ impl Exchange {
             }
             Some(Response::TrailersResponse(trailers)) => {
                 if self.streamed_reply != StreamedReply::Started {
-                    self.spurious(Direction::Request, "local_response_trailers_received_before_headers", now);
+                    self.spurious("local_response_trailers_received_before_headers", now);
                     return;
                 }
                 let policy = self.policy(Direction::Response, host);
@@ -115,7 +115,7 @@ impl Exchange {
                     Err(refused) => {
                         self.counters.stream_msgs_received += 1;
                         self.counters.rejected_header_mutations += refused.ignored_before + 1;
-                        self.fail(Direction::Request, Failure::RefusedMutation(refused.reason), now);
+                        self.fail(&Failure::RefusedMutation(refused.reason), now);
                     }
                 }
             }
@@ -150,7 +150,7 @@ impl Exchange {
             Err(StreamedHeadersError::Refused(refused)) => {
                 self.counters.stream_msgs_received += 1;
                 self.counters.rejected_header_mutations += refused.ignored_before + 1;
-                self.fail(Direction::Request, Failure::RefusedMutation(refused.reason), now);
+                self.fail(&Failure::RefusedMutation(refused.reason), now);
                 return;
             }
         };

@@ -43,7 +43,7 @@ impl Exchange {
                 if self.override_mode_alone(mode, now, host) {
                     self.counters.stream_msgs_received += 1;
                 } else {
-                    self.spurious(self.current_direction(), "unhandled_message", now);
+                    self.spurious("unhandled_message", now);
                 }
                 return;
             }
@@ -51,7 +51,7 @@ impl Exchange {
         }
         let Some(reply) = response.response else {
             // P-3
-            self.spurious(self.current_direction(), "unhandled_message", now);
+            self.spurious("unhandled_message", now);
             return;
         };
         // D-3 to D-5
@@ -67,14 +67,14 @@ impl Exchange {
             Response::StreamedImmediateResponse(reply) => self.streamed_immediate_response(reply, now, host),
             _ if self.streamed_reply != StreamedReply::None => {
                 // S-6
-                self.spurious(Direction::Request, "spurious_message", now);
+                self.spurious("spurious_message", now);
             }
             Response::RequestHeaders(reply) => self.headers_reply(Direction::Request, reply, now, host),
             Response::ResponseHeaders(reply) => self.headers_reply(Direction::Response, reply, now, host),
             Response::RequestBody(reply) => self.body_reply(Direction::Request, reply, now, host),
             Response::ResponseBody(reply) => self.body_reply(Direction::Response, reply, now, host),
-            Response::RequestTrailers(reply) => self.trailers_reply(Direction::Request, reply, now, host),
-            Response::ResponseTrailers(reply) => self.trailers_reply(Direction::Response, reply, now, host),
+            Response::RequestTrailers(reply) => self.trailers_reply(Direction::Request, &reply, now, host),
+            Response::ResponseTrailers(reply) => self.trailers_reply(Direction::Response, &reply, now, host),
         }
     }
 
@@ -82,19 +82,19 @@ impl Exchange {
     fn trailers_reply(
         &mut self,
         direction: Direction,
-        reply: TrailersResponse,
+        reply: &TrailersResponse,
         now: Instant,
         host: &mut dyn Host,
     ) {
         let side = self.side(direction);
         if side.awaiting != Awaiting::Trailers && !side.is_duplex() {
-            self.spurious(direction, "spurious_message", now);
+            self.spurious("spurious_message", now);
             return;
         }
         if side.duplex_owed && !side.trailers_sent {
             // Decision 4: the data it was given would be lost.
             self.counters.stream_msgs_received += 1;
-            self.fail(direction, Failure::ClosedMidBody, now);
+            self.fail(&Failure::ClosedMidBody, now);
             return;
         }
         self.side_mut(direction).awaiting = Awaiting::Trailers;
@@ -157,7 +157,7 @@ impl Exchange {
                 self.counters.rejected_header_mutations += refused.ignored_before + 1;
                 self.counters.stream_msgs_received += 1;
                 self.log.record_effect(direction, step, refused.effect);
-                self.fail(direction, Failure::RefusedMutation(refused.reason), now);
+                self.fail(&Failure::RefusedMutation(refused.reason), now);
                 false
             }
         }

@@ -43,7 +43,7 @@ impl Exchange {
                 self.accept(direction, now);
             }
             Awaiting::Idle | Awaiting::Headers | Awaiting::Trailers => {
-                self.spurious(direction, "spurious_message", now);
+                self.spurious("spurious_message", now);
             }
         }
     }
@@ -71,7 +71,7 @@ impl Exchange {
             && !length_matches(direction, mutation, host)
         {
             self.counters.stream_msgs_received += 1;
-            self.fail(direction, Failure::ContentLengthMismatch, now);
+            self.fail(&Failure::ContentLengthMismatch, now);
             return;
         }
         if direction == Direction::Request && head_is_here {
@@ -120,13 +120,13 @@ impl Exchange {
     ) {
         let mutation = common.body_mutation.and_then(|mutation| mutation.mutation);
         if matches!(mutation, Some(Mutation::StreamedResponse(_))) {
-            self.spurious(direction, STREAMED_RESPONSE_IN_OTHER_MODE, now);
+            self.spurious(STREAMED_RESPONSE_IN_OTHER_MODE, now);
             return;
         }
         let limit = host.buffer_limit(direction);
         let side = self.side_mut(direction);
         let Some(chunk) = side.pop_chunk() else {
-            self.spurious(direction, "spurious_message", now);
+            self.spurious("spurious_message", now);
             return;
         };
         side.update_paused(limit);
@@ -153,7 +153,7 @@ impl Exchange {
         let Some(Mutation::StreamedResponse(piece)) =
             common.body_mutation.and_then(|mutation| mutation.mutation)
         else {
-            self.spurious(direction, NORMAL_RESPONSE_IN_DUPLEX_MODE, now);
+            self.spurious(NORMAL_RESPONSE_IN_DUPLEX_MODE, now);
             return;
         };
         let side = self.side_mut(direction);

@@ -26,7 +26,7 @@ impl Exchange {
         host: &mut dyn Host,
     ) {
         if self.side(direction).awaiting != Awaiting::Headers {
-            self.spurious(direction, "spurious_message", now);
+            self.spurious("spurious_message", now);
             return;
         }
         let common = reply.response.unwrap_or_default();

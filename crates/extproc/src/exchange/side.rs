@@ -229,7 +229,7 @@ impl Side {
     }
 }
 
-fn join(mut pieces: impl Iterator<Item = Bytes> + ExactSizeIterator) -> Bytes {
+fn join(mut pieces: impl ExactSizeIterator<Item = Bytes>) -> Bytes {
     if pieces.len() <= 1 {
         return pieces.next().unwrap_or_default();
     }

@@ -18,15 +18,11 @@ impl Exchange {
     /// A deadline that [`poll_timeout`](Self::poll_timeout) named has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        let direction = if due(self.request.deadline) {
-            Direction::Request
-        } else if due(self.response.deadline) {
-            Direction::Response
-        } else {
+        if !due(self.request.deadline) && !due(self.response.deadline) {
             return;
-        };
+        }
         self.counters.message_timeouts += 1;
-        self.fail(direction, Failure::MessageTimeout, now);
+        self.fail(&Failure::MessageTimeout, now);
     }
 
     /// `override_message_timeout`. The rest of the message that carries it is ignored (P-4).

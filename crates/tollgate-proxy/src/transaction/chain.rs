@@ -74,7 +74,7 @@ impl<D: Downstream> Transaction<'_, D> {
         let exchange = &mut filter.exchange;
         match part {
             Part::Headers { end_stream } => {
-                exchange.handle_headers(direction, end_stream, now, &mut self.core)
+                exchange.handle_headers(direction, end_stream, now, &mut self.core);
             }
             Part::Data { data, end_stream } => {
                 exchange.handle_data(direction, data, end_stream, now, &mut self.core);

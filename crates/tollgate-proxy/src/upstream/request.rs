@@ -115,7 +115,7 @@ impl UpstreamRequest {
         end_stream: bool,
     ) -> Poll<Result<(), UpstreamFailure>> {
         let outcome = ready!(self.poll_begin(cx, head, end_stream));
-        self.info.pool_ready_duration = Some(self.started.elapsed());
+        self.info.pool_ready_duration = Some(Instant::now().saturating_duration_since(self.started));
         if let Err(failure) = &outcome {
             self.fail(failure);
         }

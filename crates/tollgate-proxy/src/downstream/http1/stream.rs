@@ -7,10 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use extproc::ResponseHeaders;
-use http::{
-    HeaderMap, StatusCode,
-    header::{CONNECTION, CONTENT_LENGTH},
-};
+use http::{HeaderMap, StatusCode, header::CONNECTION};
 use tollgate_model::http_connection_manager::HttpConnectionManager;
 
 use super::Wire;
