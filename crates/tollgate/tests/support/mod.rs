@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod gateway;
 pub(crate) mod http;
+pub(crate) mod http1;
 pub(crate) mod process;
 
 use std::{
