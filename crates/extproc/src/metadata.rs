@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     messages::{Any, Metadata, Struct, Value, value::Kind},
-    plan::MetadataNamespaces,
+    plan::{MetadataNamespaces, MetadataOptions},
 };
 
 /// The dynamic metadata of one request.
@@ -26,9 +26,8 @@ impl DynamicMetadata {
         self.untyped.iter().map(|(name, values)| (name.as_str(), values))
     }
 
-    /// What is sent to a processor that is to see these namespaces; those without a value are left out (D-1).
-    #[must_use]
-    pub fn select(&self, namespaces: &MetadataNamespaces) -> Metadata {
+    /// The values of these namespaces; those without a value are left out.
+    fn select(&self, namespaces: &MetadataNamespaces) -> Metadata {
         let mut selected = Metadata::default();
         for name in &namespaces.untyped {
             if let Some(values) = self.untyped.get(name) {
@@ -41,6 +40,26 @@ impl DynamicMetadata {
             }
         }
         selected
+    }
+
+    /// What a processor is told with a message (D-1): the cluster's namespaces it may see, overwritten by those of the
+    /// request.
+    #[must_use]
+    pub fn context(&self, options: &MetadataOptions, cluster: Option<&Metadata>) -> Metadata {
+        let mut context = self.select(&options.forwarding_namespaces);
+        let Some(cluster) = cluster else { return context };
+        let wanted = &options.cluster_metadata_forwarding_namespaces;
+        for name in &wanted.untyped {
+            if let Some(values) = cluster.filter_metadata.get(name) {
+                context.filter_metadata.entry(name.clone()).or_insert_with(|| values.clone());
+            }
+        }
+        for name in &wanted.typed {
+            if let Some(value) = cluster.typed_filter_metadata.get(name) {
+                context.typed_filter_metadata.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        context
     }
 
     /// Takes over what a processor sent: the top-level keys are namespaces, those not in `allowed` are dropped, and the
@@ -123,5 +142,39 @@ mod tests {
         let wanted = MetadataNamespaces { untyped: vec!["a".into(), "missing".into()], typed: vec![] };
         let selected = metadata.select(&wanted);
         assert_eq!(selected.filter_metadata.keys().collect::<Vec<_>>(), ["a"]);
+    }
+
+    /// D-1: the cluster's namespaces are there too, and those of the request win.
+    #[test]
+    fn the_context_holds_the_metadata_of_the_cluster() {
+        let mut metadata = DynamicMetadata::default();
+        let own = object(&[("a", object(&[("x", Value::string("request"))]))]);
+        metadata.merge(fields(own), &["a".to_owned()]);
+        let cluster = Metadata {
+            filter_metadata: ["a", "b", "c"]
+                .map(|name| (name.to_owned(), fields(object(&[("x", Value::string("cluster"))]))))
+                .into(),
+            ..Metadata::default()
+        };
+        let namespaces = |names: &[&str]| MetadataNamespaces {
+            untyped: names.iter().map(ToString::to_string).collect(),
+            typed: Vec::new(),
+        };
+        let options = MetadataOptions {
+            forwarding_namespaces: namespaces(&["a"]),
+            cluster_metadata_forwarding_namespaces: namespaces(&["a", "b", "missing"]),
+            ..MetadataOptions::default()
+        };
+        let values = |context: Metadata| -> Vec<(String, Option<Value>)> {
+            context
+                .filter_metadata
+                .into_iter()
+                .map(|(name, mut values)| (name, values.fields.remove("x")))
+                .collect()
+        };
+        let expected = [("a", "request"), ("b", "cluster")]
+            .map(|(name, text)| (name.to_owned(), Some(Value::string(text))));
+        assert_eq!(values(metadata.context(&options, Some(&cluster))), expected);
+        assert_eq!(values(metadata.context(&options, None)), expected[..1]);
     }
 }

@@ -32,7 +32,8 @@ pub struct Cluster {
     pub idle_timeout: Option<Duration>,
     /// Most requests on one connection. Default unlimited.
     pub max_requests_per_connection: Option<u32>,
-    /// Static metadata (attribute `xds.cluster_metadata`, and what processors are told by `cluster_metadata_forwarding_namespaces`); empty by default.
+    /// Static metadata (attribute `xds.cluster_metadata`, and what processors are told by
+    /// `cluster_metadata_forwarding_namespaces`); empty by default.
     #[serde(serialize_with = "crate::metadata::serialize")]
     pub metadata: Metadata,
 }

@@ -3,7 +3,7 @@
 use crate::{
     attributes::Attributes,
     http_message::{Direction, Messages},
-    messages::Struct,
+    messages::{Metadata, Struct},
     metadata::DynamicMetadata,
 };
 
@@ -14,6 +14,11 @@ pub trait Host {
 
     /// The dynamic metadata of the request.
     fn metadata(&mut self) -> &mut DynamicMetadata;
+
+    /// The static metadata of the cluster the request goes to, once there is one (D-1).
+    fn cluster_metadata(&self) -> Option<&Metadata> {
+        None
+    }
 
     /// The values of attributes at this moment, by expression. There is no `response.headers` unless the head of
     /// the response was shown to the processor.

@@ -13,6 +13,7 @@ use crate::{
     http_message::Direction,
     messages::Struct,
     mode::BodySendMode,
+    plan::MetadataNamespaces,
 };
 
 /// What to encode.
@@ -147,7 +148,10 @@ impl Exchange {
                 .send_body_without_waiting_for_header_response,
         });
         self.first_sent = true;
-        let metadata_context = host.metadata().select(&self.plan.metadata_options.forwarding_namespaces);
+        let options = &self.plan.metadata_options;
+        let of_cluster = options.cluster_metadata_forwarding_namespaces != MetadataNamespaces::default();
+        let cluster = if of_cluster { host.cluster_metadata().cloned() } else { None };
+        let metadata_context = host.metadata().context(options, cluster.as_ref());
         let envelope = Envelope {
             protocol_config,
             attributes: attributes.as_ref(),

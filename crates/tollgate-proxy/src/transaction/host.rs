@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc, time::Instant};
 use extproc::{
     Attributes, Direction, Messages, RequestHeaders,
     exchange::{HeaderLimits, Host},
-    messages::Struct,
+    messages::{Metadata, Struct},
     metadata::DynamicMetadata,
 };
 use http::{HeaderMap, HeaderValue};
@@ -164,6 +164,11 @@ impl Host for Core {
 
     fn metadata(&mut self) -> &mut DynamicMetadata {
         &mut self.info.metadata
+    }
+
+    fn cluster_metadata(&self) -> Option<&Metadata> {
+        let Action::Route(action) = &self.route.as_ref()?.route.action else { return None };
+        Some(&self.snapshot.clusters.get(self.cluster_name(action)?)?.metadata)
     }
 
     fn attributes(&self, wanted: &Attributes, response_headers_shown: bool) -> Struct {
