@@ -1,4 +1,4 @@
-use rcgen::{CertificateParams, DnType, Ia5String, KeyPair, SanType};
+use rcgen::{CertificateParams, DnType, KeyPair, SanType, string::Ia5String};
 
 use super::*;
 

@@ -2,11 +2,11 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use extproc::{RequestHeaders, ResponseHeaders};
+use extproc::{RequestHeaders, ResponseHeaders, messages::Metadata};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
-    listener::{FilterChain, FilterChainMatch, Listener},
+    listener::{FilterChain, FilterChainMatch, Listener, TrafficDirection},
 };
 
 use crate::stream_info::ConnectionInfo;
@@ -36,6 +36,8 @@ pub(super) fn connection(peer: &str) -> ConnectionInfo {
         default_filter_chain: None,
         per_connection_buffer_limit_bytes: 1 << 20,
         listener_filters_timeout: None,
+        traffic_direction: TrafficDirection::default(),
+        metadata: Metadata::default(),
     };
     ConnectionInfo {
         id: 1,

@@ -355,6 +355,8 @@ fn listener(filter_chains: Vec<FilterChain>) -> Listener {
         default_filter_chain: None,
         per_connection_buffer_limit_bytes: 1024 * 1024,
         listener_filters_timeout: Some(Duration::from_secs(15)),
+        traffic_direction: Default::default(),
+        metadata: Default::default(),
     }
 }
 
