@@ -73,28 +73,14 @@ impl DynamicMetadata {
                 Some(Kind::StructValue(values)) => values,
                 _ => Struct::default(),
             };
-            merge_struct(self.untyped.entry(name).or_default(), values);
+            // The keys of the namespace survive, their values are replaced whole.
+            self.untyped.entry(name).or_default().fields.extend(values.fields);
         }
     }
 
     /// Takes over typed values by namespace (D-5, decision 9).
     pub fn merge_typed(&mut self, values: BTreeMap<String, Any>, allowed: &[String]) {
         self.typed.extend(values.into_iter().filter(|(name, _)| allowed.contains(name)));
-    }
-}
-
-/// Structs are merged key by key, anything else is replaced.
-fn merge_struct(into: &mut Struct, from: Struct) {
-    for (key, value) in from.fields {
-        match (into.fields.get_mut(&key), value) {
-            (
-                Some(Value { kind: Some(Kind::StructValue(old)) }),
-                Value { kind: Some(Kind::StructValue(new)) },
-            ) => merge_struct(old, new),
-            (_, value) => {
-                into.fields.insert(key, value);
-            }
-        }
     }
 }
 

@@ -84,7 +84,7 @@ impl RequestAttributes<'_> {
         let info = self.info;
         match attribute {
             ResponseAttribute::CodeDetails => {
-                let details = &*info.response_code_details;
+                let details = info.response_code_details.as_deref()?;
                 (!details.is_empty()).then(|| text(details))
             }
             ResponseAttribute::Flags => Some(AttributeValue::Uint(info.response_flags.bits())),

@@ -101,8 +101,8 @@ pub(crate) struct StreamInfo {
     pub(crate) bytes_sent: u64,
     /// Status sent to the client.
     pub(crate) response_code: Option<StatusCode>,
-    /// Response code details; empty = none.
-    pub(crate) response_code_details: std::borrow::Cow<'static, str>,
+    /// Response code details; `None` = nobody said anything, which is not the same as nothing (I-5).
+    pub(crate) response_code_details: Option<std::borrow::Cow<'static, str>>,
     /// Response flags (`UF`, `NR`, ...).
     pub(crate) response_flags: ResponseFlags,
     /// The route in force.
@@ -136,7 +136,7 @@ impl StreamInfo {
             bytes_received: 0,
             bytes_sent: 0,
             response_code: None,
-            response_code_details: std::borrow::Cow::Borrowed(""),
+            response_code_details: None,
             response_flags: ResponseFlags::default(),
             route: None,
             virtual_host: None,

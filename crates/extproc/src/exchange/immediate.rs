@@ -157,7 +157,6 @@ impl Exchange {
         self.counters.rejected_header_mutations += applied.ignored;
         self.log.received_immediate_response = true;
         self.accept(Direction::Request, now);
-        self.counters.immediate_responses_sent += 1;
         // S-2: the request goes no further and the response is nobody's but the processor's.
         self.complete = true;
         self.streamed_reply = StreamedReply::Started;

@@ -64,10 +64,7 @@ pub(super) fn value(operator: &Operator, context: &FormatContext<'_>) -> Option<
         Operator::UpstreamProtocol => Value::from(info.upstream.protocol?.as_str()),
         Operator::ResponseCode => Value::from(info.response_code.map_or(0, |status| status.as_u16())),
         Operator::ResponseCodeDetails { allow_whitespaces } => {
-            if info.response_code_details.is_empty() {
-                return None;
-            }
-            let details = &info.response_code_details;
+            let details = info.response_code_details.as_ref()?;
             if *allow_whitespaces {
                 Value::from(&**details)
             } else {

@@ -149,7 +149,7 @@ impl Core {
 
     /// The upstream's response head arrived.
     pub(super) fn take_response(&mut self, mut head: ResponseHeaders, now: Instant) {
-        self.info.response_code_details = "via_upstream".into();
+        self.info.response_code_details = Some("via_upstream".into());
         let service_time =
             self.info.last_downstream_rx.map(|complete| now.saturating_duration_since(complete));
         router_response(&mut head, self.http(), service_time);
@@ -182,7 +182,7 @@ impl Core {
 
     pub(super) fn note_upstream_failure(&mut self, failure: &UpstreamFailure, started: bool) {
         self.info.response_flags.insert(ResponseFlags::from_short_name(failure.response_flag()));
-        self.info.response_code_details = failure.details(started);
+        self.info.response_code_details = Some(failure.details(started));
         if let Some(reason) = failure.transport_failure_reason() {
             self.info.upstream.transport_failure_reason = Some(reason.to_owned());
         }

@@ -100,7 +100,7 @@ fn reject<D: Downstream>(
     let mut core = Core::new(worker.clone(), connection.clone(), protocol, request, now);
     core.count_begin();
     core.info.response_flags.insert(reply.flags);
-    core.info.response_code_details = reply.details.clone();
+    core.info.response_code_details = Some(reply.details.clone());
     let (head, body) = core.local_response(reply);
     core.info.response_code = Some(head.status);
     core.info.bytes_sent = body.len() as u64;
@@ -210,7 +210,7 @@ impl<D: Downstream> Transaction<'_, D> {
         match error {
             DownstreamError::Disconnected => {
                 self.core.info.response_flags.insert(ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION);
-                self.core.info.response_code_details = "downstream_remote_disconnect".into();
+                self.core.info.response_code_details = Some("downstream_remote_disconnect".into());
                 self.finish(now);
             }
             DownstreamError::Protocol(details) => {

@@ -12,7 +12,7 @@ use extproc::{
     exchange::{Close, Exchange, StreamEnd},
 };
 use extproc_client::{Call, Event};
-use tollgate_model::processor::ExtProc;
+use tollgate_model::processor::{ExtProc, GrpcTarget};
 
 use super::{Transaction, chain::Slot};
 use crate::stream::Downstream;
@@ -115,6 +115,13 @@ impl<D: Downstream> Transaction<'_, D> {
                 filter.take_call();
                 let end = match result {
                     Ok(()) => StreamEnd::Ok,
+                    Err(mut status)
+                        if matches!(filter.config.grpc_service.target, GrpcTarget::GoogleGrpc(_)) =>
+                    {
+                        // F-8: this client knows no HTTP details.
+                        status.details.clear();
+                        StreamEnd::Error { code: status.code, details: status.rcd(), started: true }
+                    }
                     Err(status) => {
                         StreamEnd::Error { code: status.code, details: status.rcd(), started: true }
                     }

@@ -13,7 +13,7 @@ impl<D: Downstream> Transaction<'_, D> {
     /// through the response side of the chain (L-11).
     pub(super) fn local_reply(&mut self, reply: LocalReply, now: Instant) {
         self.core.info.response_flags.insert(reply.flags);
-        self.core.info.response_code_details = reply.details.clone();
+        self.core.info.response_code_details = Some(reply.details.clone());
         let through_chain = self.core.messages.response.is_none();
         self.router = Router::Done;
         self.deadlines.response = None;
@@ -58,7 +58,7 @@ impl<D: Downstream> Transaction<'_, D> {
     pub(super) fn streamed_reply(&mut self, head: ResponseHeaders, end_stream: bool, now: Instant) {
         self.router = Router::Done;
         self.deadlines.response = None;
-        self.core.info.response_code_details = "ext_proc_local_response".into();
+        self.core.info.response_code_details = Some("ext_proc_local_response".into());
         self.core.messages.response = Some(head);
         let end = self.slots.len();
         self.response_part(end, Part::Headers { end_stream }, now);

@@ -31,7 +31,7 @@ pub(super) enum Router {
         waiting_bytes: usize,
     },
     /// The head was sent.
-    Active { upstream: UpstreamRequest, writable: bool, response_started: bool, response_ended: bool },
+    Active { upstream: UpstreamRequest, writable: bool, response_ended: bool },
     /// Answered, given up or complete: the rest of the request goes nowhere.
     Done,
 }
@@ -154,12 +154,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 else {
                     return false;
                 };
-                self.router = Router::Active {
-                    upstream,
-                    writable: true,
-                    response_started: false,
-                    response_ended: false,
-                };
+                self.router = Router::Active { upstream, writable: true, response_ended: false };
                 for part in waiting {
                     self.send_upstream(part);
                 }
@@ -209,7 +204,7 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     fn response_event(&mut self, event: ResponseEvent, now: Instant) {
-        let Router::Active { response_started, response_ended, .. } = &mut self.router else {
+        let Router::Active { response_ended, .. } = &mut self.router else {
             return;
         };
         let part = match event {
@@ -221,7 +216,6 @@ impl<D: Downstream> Transaction<'_, D> {
                 return;
             }
             ResponseEvent::Headers { head, end_stream } => {
-                *response_started = true;
                 *response_ended = end_stream;
                 self.core.info.first_upstream_rx = Some(now);
                 self.core.take_response(head, now);
@@ -249,7 +243,7 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     fn upstream_failed(&mut self, failure: &UpstreamFailure, now: Instant) {
-        let started = matches!(&self.router, Router::Active { response_started: true, .. });
+        let started = self.client.response_started;
         self.core.note_upstream_failure(failure, started);
         self.router = Router::Done;
         if started {
