@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    messages::{Any, Metadata, Struct, Value, value::Kind},
+    messages::{Any, Metadata, Struct, value::Kind},
     plan::{MetadataNamespaces, MetadataOptions},
 };
 
@@ -87,6 +87,7 @@ impl DynamicMetadata {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::messages::Value;
 
     fn object(entries: &[(&str, Value)]) -> Value {
         let fields = entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
