@@ -192,5 +192,5 @@ async fn no_request_is_lost_and_no_response_is_wrong() {
         answered += connection.expect("a connection all of whose responses are right");
     }
     assert_eq!(answered, CONNECTIONS * REQUESTS_PER_CONNECTION);
-    println!("{answered} requests in {:?}", began.elapsed());
+    println!("{answered} requests in {:?}", Instant::now().saturating_duration_since(began));
 }
