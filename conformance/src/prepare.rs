@@ -121,7 +121,7 @@ impl Prepared {
         {
             let (server, port) = Server::new(answers.0.iter().any(|answer| answer.down))?;
             upstream_ports.insert(name.to_owned(), port);
-            upstreams.push((name.to_owned(), answers.clone(), server));
+            upstreams.push((name.to_owned(), server));
             names.insert(format!("{name}_port"), port.to_string());
             names.insert(name.to_owned(), format!("{id}-{name}"));
         }
@@ -130,7 +130,7 @@ impl Prepared {
         for (index, script) in draft.processors().into_iter().enumerate() {
             let (server, port) = Server::new(script.down)?;
             processor_ports.push(port);
-            processors.push((script, server));
+            processors.push(server);
             let name = Self::processor_name(index + 1);
             names.insert(format!("{name}_port"), port.to_string());
             names.insert(name.clone(), format!("{id}-{name}"));
@@ -142,15 +142,22 @@ impl Prepared {
         names.insert("listener_port".to_owned(), reserved.port.to_string());
         let pattern = Regex::new(r"\$([a-z][a-z0-9_]*)").map_err(|error| error.to_string())?;
         replace(&mut value, &pattern, &names);
+        let scenario = read(&written.file, &written.name, value)?;
+        let scripts = scenario.processors();
+        let upstreams = upstreams.into_iter().map(|(name, server)| {
+            let answers =
+                if name == "upstream" { Some(&scenario.upstream) } else { scenario.upstreams.get(&name) };
+            (name, answers.cloned().unwrap_or_default(), server)
+        });
         Ok(Self {
-            scenario: read(&written.file, &written.name, value)?,
+            upstreams: upstreams.collect(),
+            processors: scripts.into_iter().zip(processors).collect(),
+            scenario,
             file: written.file.clone(),
             port: reserved.port,
             upstream_ports,
             processor_ports,
             log_file: directory.join(format!("{id}.access.log")),
-            upstreams,
-            processors,
             reserved: Some(reserved),
             id,
         })
