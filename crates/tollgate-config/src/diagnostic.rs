@@ -76,6 +76,11 @@ impl Report {
         });
     }
 
+    /// Whether the very same message was reported before, anywhere.
+    pub(crate) fn has_said(&self, message: &str) -> bool {
+        self.diagnostics.borrow().iter().any(|diagnostic| diagnostic.message == message)
+    }
+
     /// Whether an error was reported.
     pub(crate) fn has_errors(&self) -> bool {
         self.diagnostics.borrow().iter().any(|diagnostic| diagnostic.severity == Severity::Error)

@@ -1,6 +1,10 @@
 //! What a configuration refers to outside of its own text.
 
-use std::{io, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use rustls::pki_types::CertificateDer;
 
@@ -25,7 +29,7 @@ pub struct FileSystem;
 
 impl Files for FileSystem {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        std::fs::read(path)
+        read_bounded(path)
     }
 
     fn environment_variable(&self, name: &str) -> Option<String> {
@@ -34,5 +38,31 @@ impl Files for FileSystem {
 
     fn system_roots(&self) -> Vec<CertificateDer<'static>> {
         rustls_native_certs::load_native_certs().certs
+    }
+}
+
+/// Largest file that is read, bytes.
+pub(crate) const LARGEST_FILE: u64 = 16 * 1024 * 1024;
+
+/// Reads a file that may not be larger than [`LARGEST_FILE`].
+pub(crate) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > LARGEST_FILE {
+        let message = format!("larger than {LARGEST_FILE} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_end_is_not_read() {
+        let error = FileSystem.read(Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(FileSystem.read(Path::new("/nowhere")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

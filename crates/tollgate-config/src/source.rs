@@ -2,6 +2,8 @@
 
 use std::{io, path::Path};
 
+use crate::files::read_bounded;
+
 /// A text to read and what to call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -15,8 +17,10 @@ impl Source {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it cannot be read or is not UTF-8.
+    /// When it cannot be read, is larger than 16 MiB, or is not UTF-8.
     pub fn read(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.display().to_string(), text: std::fs::read_to_string(path)? })
+        let text = String::from_utf8(read_bounded(path)?)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))?;
+        Ok(Self { path: path.display().to_string(), text })
     }
 }

@@ -28,7 +28,11 @@ pub(super) static FILE_ACCESS_LOG: Schema = Schema {
     name: "envoy.extensions.access_loggers.file.v3.FileAccessLog",
     title: "",
     fields: &[
-        read("path", "", "The file, appended to. `/dev/stdout` and `/dev/stderr` work as well. Required."),
+        read(
+            "path",
+            "",
+            "The file, appended to; `/dev/stdout` and `/dev/stderr` are the standard streams. Required.",
+        ),
         read("log_format", "Envoy's default text format", "The format of lines."),
         read("format", "", "Old form of log_format.text_format."),
         read("json_format", "", "Old form of log_format.json_format, every value a string."),
@@ -102,9 +106,10 @@ fn read_access_log(value: &Value<'_>) -> Option<AccessLog> {
             return None;
         }
     };
-    let fields: &[&'static str] = match sink {
-        Some(LogSink::File(_)) | None => &["log_format", "format", "json_format", "typed_json_format"],
-        Some(_) => &["log_format"],
+    let fields: &[&'static str] = if any.type_name == FILE_ACCESS_LOG.name {
+        &["log_format", "format", "json_format", "typed_json_format"]
+    } else {
+        &["log_format"]
     };
     let format = match config.one_of(fields) {
         None => default_format(value),
@@ -116,7 +121,12 @@ fn read_access_log(value: &Value<'_>) -> Option<AccessLog> {
 }
 
 fn read_path(config: &Message<'_>) -> Option<LogSink> {
-    Some(LogSink::File(config.required("path")?.non_empty_string()?.into()))
+    let path = config.required("path")?.non_empty_string()?;
+    Some(match path.as_str() {
+        "/dev/stdout" => LogSink::Stdout,
+        "/dev/stderr" => LogSink::Stderr,
+        _ => LogSink::File(path.into()),
+    })
 }
 
 fn default_format(value: &Value<'_>) -> Option<LogFormat> {

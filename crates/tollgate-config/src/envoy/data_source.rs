@@ -20,9 +20,6 @@ pub(super) static DATA_SOURCE: Schema = Schema {
 /// The schemas of this module.
 pub(super) static SCHEMAS: [&Schema; 1] = [&DATA_SOURCE];
 
-/// Largest file that is read.
-const LARGEST: usize = 16 * 1024 * 1024;
-
 /// Reads a `DataSource` and what it refers to.
 pub(super) fn read_data_source(value: &Value<'_>) -> Option<Vec<u8>> {
     let message = value.message(&DATA_SOURCE)?;
@@ -32,10 +29,6 @@ pub(super) fn read_data_source(value: &Value<'_>) -> Option<Vec<u8>> {
         "filename" => {
             let name = source.non_empty_string()?;
             match source.context.files.read(Path::new(&name)) {
-                Ok(content) if content.len() > LARGEST => {
-                    source.error(format!("the file \"{name}\" is larger than {LARGEST} bytes"));
-                    None
-                }
                 Ok(content) => Some(content),
                 Err(error) => {
                     source.error(format!("the file \"{name}\" cannot be read: {error}"));

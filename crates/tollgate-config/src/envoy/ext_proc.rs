@@ -1,18 +1,23 @@
 //! The external processing filter (dialects 5.7, protocol rules section 1).
 
+mod metadata;
 mod modes;
 mod rules;
 
 use std::{sync::Arc, time::Duration};
 
-use extproc::{Attributes, MetadataNamespaces, MetadataOptions, Plan, RouteCacheAction};
+use extproc::{Attributes, Plan, RouteCacheAction};
 use http::StatusCode;
-use tollgate_model::processor::ExtProc;
+use tollgate_model::processor::{ExtProc, FilterOverride};
 
-pub(super) use self::modes::{PROCESSING_MODE, read_processing_mode};
 use self::{
+    metadata::{METADATA_NAMESPACES, METADATA_OPTIONS},
     modes::check_full_duplex,
     rules::{FORWARDING_RULES, MUTATION_RULES, read_forward_rules, read_mutation_rules},
+};
+pub(super) use self::{
+    metadata::{MetadataOverrides, read_metadata_options},
+    modes::{PROCESSING_MODE, read_processing_mode},
 };
 use super::{Scope, grpc_service::read_grpc_service, status::read_http_status};
 use crate::protobuf::{Any, Enumeration, Message, Schema, Value, no_effect, read, refused};
@@ -60,31 +65,6 @@ pub(super) static EXTERNAL_PROCESSOR: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static METADATA_OPTIONS: Schema = Schema {
-    name: "envoy.extensions.filters.http.ext_proc.v3.MetadataOptions",
-    title: "",
-    fields: &[
-        read("forwarding_namespaces", "{}", "Namespaces sent to the processor."),
-        read("receiving_namespaces", "{}", "Namespaces accepted from the processor."),
-        read(
-            "cluster_metadata_forwarding_namespaces",
-            "{}",
-            "Namespaces of the chosen cluster's metadata sent to the processor.",
-        ),
-    ],
-    unsupported: &[],
-};
-
-pub(super) static METADATA_NAMESPACES: Schema = Schema {
-    name: "envoy.extensions.filters.http.ext_proc.v3.MetadataOptions.MetadataNamespaces",
-    title: "",
-    fields: &[
-        read("untyped", "[]", "Namespaces of `filter_metadata`."),
-        read("typed", "[]", "Namespaces of `typed_filter_metadata`."),
-    ],
-    unsupported: &[],
-};
-
 static ROUTE_CACHE_ACTION: Enumeration<RouteCacheAction> = Enumeration {
     values: &[
         ("DEFAULT", 0, Some(RouteCacheAction::Default)),
@@ -115,13 +95,24 @@ pub(super) struct Filter {
     pub(super) settings: Arc<ExtProc>,
 }
 
+impl Filter {
+    /// What applies where no route says otherwise.
+    pub(super) fn default_override(&self) -> FilterOverride {
+        if self.disabled {
+            FilterOverride::Disabled
+        } else {
+            FilterOverride::ExtProc(Arc::clone(&self.settings))
+        }
+    }
+}
+
 /// Whether this is the ext_proc type of that name, in its v3 or v3alpha form (EN-40).
 pub(super) fn is_type(any: &Any<'_>, name: &str) -> bool {
     let package = any.type_name.strip_suffix(name).and_then(|package| package.strip_suffix('.'));
     match package {
         Some("envoy.extensions.filters.http.ext_proc.v3") => true,
         Some("envoy.extensions.filters.http.ext_proc.v3alpha") => {
-            any.type_value.info(
+            any.type_value.info_once(
                 "v3alpha is read as v3: the processor has to serve \
                  /envoy.service.ext_proc.v3.ExternalProcessor/Process and response headers are sent to it too",
             );
@@ -256,58 +247,4 @@ pub(super) fn read_attributes(values: &[Value<'_>]) -> Attributes {
         }
     }
     Attributes::parse(expressions).unwrap_or_default()
-}
-
-/// `MetadataOptions` as written: what is absent keeps what a less specific level says (Q-7).
-#[derive(Clone, Default)]
-pub(super) struct MetadataOverrides {
-    forwarding: Option<MetadataNamespaces>,
-    receiving: Option<MetadataNamespaces>,
-    cluster_forwarding: Option<MetadataNamespaces>,
-}
-
-impl MetadataOverrides {
-    fn into_options(self) -> MetadataOptions {
-        let mut options = MetadataOptions::default();
-        self.apply(&mut options);
-        options
-    }
-
-    /// What two levels say together, `more` being the more specific one.
-    pub(super) fn fold(self, more: Self) -> Self {
-        Self {
-            forwarding: more.forwarding.or(self.forwarding),
-            receiving: more.receiving.or(self.receiving),
-            cluster_forwarding: more.cluster_forwarding.or(self.cluster_forwarding),
-        }
-    }
-
-    /// Replaces the lists that are given.
-    pub(super) fn apply(self, options: &mut MetadataOptions) {
-        let replace = |list: &mut MetadataNamespaces, with| {
-            if let Some(with) = with {
-                *list = with;
-            }
-        };
-        replace(&mut options.forwarding_namespaces, self.forwarding);
-        replace(&mut options.receiving_namespaces, self.receiving);
-        replace(&mut options.cluster_metadata_forwarding_namespaces, self.cluster_forwarding);
-    }
-}
-
-/// Reads `MetadataOptions`.
-pub(super) fn read_metadata_options(value: &Value<'_>) -> Option<MetadataOverrides> {
-    let message = value.message(&METADATA_OPTIONS)?;
-    let namespaces = |name| {
-        let namespaces = message.message(name, &METADATA_NAMESPACES)?;
-        Some(MetadataNamespaces {
-            untyped: namespaces.strings("untyped"),
-            typed: namespaces.strings("typed"),
-        })
-    };
-    Some(MetadataOverrides {
-        forwarding: namespaces("forwarding_namespaces"),
-        receiving: namespaces("receiving_namespaces"),
-        cluster_forwarding: namespaces("cluster_metadata_forwarding_namespaces"),
-    })
 }

@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use tollgate_model::processor::{FilterOverride, HttpFilter};
+use tollgate_model::processor::HttpFilter;
 
 use super::{
     Scope,
@@ -60,11 +60,7 @@ impl Filters {
                 Arc::new(HttpFilter {
                     name: filter.name.clone(),
                     stat_prefix: filter.stat_prefix.clone(),
-                    default: if filter.disabled {
-                        FilterOverride::Disabled
-                    } else {
-                        FilterOverride::ExtProc(Arc::clone(&filter.settings))
-                    },
+                    default: filter.default_override(),
                 })
             })
             .collect()

@@ -166,16 +166,41 @@ fn read_overrides(value: &Value<'_>, scope: &Scope) -> Option<Overrides> {
     })
 }
 
-/// What applies to each filter where these levels meet, the least specific one first.
-pub(super) fn fold(filters: &[Rc<Filter>], levels: &[&Level]) -> Vec<FilterOverride> {
-    filters.iter().map(|filter| fold_filter(filter, levels)).collect()
+/// What applies to each filter below some levels. A filter that a level does not name shares what applies above.
+#[derive(Clone, Default)]
+pub(super) struct Folded<'a> {
+    levels: Vec<&'a Level>,
+    /// Index by index with the filters.
+    pub(super) overrides: Vec<FilterOverride>,
 }
 
-fn fold_filter(filter: &Filter, levels: &[&Level]) -> FilterOverride {
-    let said: Vec<&Said> = levels
-        .iter()
-        .filter_map(|level| level.0.iter().find(|(name, _)| *name == filter.name).map(|(_, said)| said))
-        .collect();
+impl<'a> Folded<'a> {
+    /// What applies where no level says anything.
+    pub(super) fn new(filters: &[Rc<Filter>]) -> Self {
+        let overrides = filters.iter().map(|filter| filter.default_override()).collect();
+        Self { levels: Vec::new(), overrides }
+    }
+
+    /// What applies below one more level, the most specific one.
+    pub(super) fn below(&self, filters: &[Rc<Filter>], level: &'a Level) -> Self {
+        let mut levels = self.levels.clone();
+        levels.push(level);
+        let overrides = filters.iter().zip(&self.overrides).map(|(filter, above)| {
+            if level.said_about(filter).is_some() { fold(filter, &levels) } else { above.clone() }
+        });
+        Self { overrides: overrides.collect(), levels }
+    }
+}
+
+impl Level {
+    fn said_about(&self, filter: &Filter) -> Option<&Said> {
+        self.0.iter().find(|(name, _)| *name == filter.name).map(|(_, said)| said)
+    }
+}
+
+/// What applies to a filter where these levels meet, the least specific one first.
+fn fold(filter: &Filter, levels: &[&Level]) -> FilterOverride {
+    let said: Vec<&Said> = levels.iter().filter_map(|level| level.said_about(filter)).collect();
     // The most specific level that names the filter says whether it is in the chain at all.
     let off = said.last().map_or(filter.disabled, |last| matches!(last, Said::Off));
     if off {

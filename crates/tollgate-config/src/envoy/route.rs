@@ -22,7 +22,7 @@ use super::{
     header::read_header_mutations,
     http_filters::Filters,
     metadata::read_metadata,
-    per_route::{Level, fold, read_level},
+    per_route::{Folded, read_level},
 };
 use crate::protobuf::{Message, Value};
 
@@ -33,7 +33,6 @@ struct Table<'a> {
     /// Unknown clusters are errors.
     validate_clusters: bool,
     max_direct_response_body_size: usize,
-    level: Level,
 }
 
 impl Table<'_> {
@@ -70,14 +69,15 @@ pub(super) fn read_route_configuration(
         max_direct_response_body_size: message
             .u32("max_direct_response_body_size_bytes")
             .map_or(4096, |size| size as usize),
-        level: read_level(&message, filters, scope),
     };
+    let level = read_level(&message, filters, scope);
+    let folded = Folded::new(&filters.filters).below(&filters.filters, &level);
     let mut names = HashSet::new();
     let mut domains = HashSet::new();
     let virtual_hosts = message
         .list("virtual_hosts")
         .iter()
-        .filter_map(|value| read_virtual_host(value, &table, &mut names, &mut domains).map(Arc::new))
+        .filter_map(|value| read_virtual_host(value, &table, &folded, &mut names, &mut domains).map(Arc::new))
         .collect();
     Some(RouteConfiguration {
         name: message.string("name"),
@@ -91,6 +91,7 @@ pub(super) fn read_route_configuration(
 fn read_virtual_host(
     value: &Value<'_>,
     table: &Table<'_>,
+    above: &Folded<'_>,
     names: &mut HashSet<String>,
     domains: &mut HashSet<String>,
 ) -> Option<VirtualHost> {
@@ -103,11 +104,12 @@ fn read_virtual_host(
         );
     }
     let level = read_level(&message, table.filters, table.scope);
+    let folded = above.below(&table.filters.filters, &level);
     let buffer_limit = read_buffer_limit(&message);
     let routes = message
         .list("routes")
         .iter()
-        .filter_map(|route| read_route(route, table, &level, buffer_limit).map(Arc::new))
+        .filter_map(|route| read_route(route, table, &folded, buffer_limit).map(Arc::new))
         .collect();
     Some(VirtualHost {
         name,
@@ -149,16 +151,16 @@ fn read_buffer_limit(message: &Message<'_>) -> Option<usize> {
 fn read_route(
     value: &Value<'_>,
     table: &Table<'_>,
-    virtual_host: &Level,
+    above: &Folded<'_>,
     virtual_host_buffer_limit: Option<usize>,
 ) -> Option<Route> {
     let message = value.message(&ROUTE)?;
     let level = read_level(&message, table.filters, table.scope);
-    let levels = [&table.level, virtual_host, &level];
+    let folded = above.below(&table.filters.filters, &level);
     let route_match = message.required("match").and_then(|value| read_route_match(&value));
     let action = message
         .required_one_of(&["route", "redirect", "direct_response", "non_forwarding_action"])
-        .and_then(|(kind, value)| read_action(kind, &value, table, &levels));
+        .and_then(|(kind, value)| read_action(kind, &value, table, &folded));
     let headers = read_header_mutations(&message);
     let buffer_limit = read_buffer_limit(&message).or(virtual_host_buffer_limit);
     Some(Route {
@@ -166,15 +168,15 @@ fn read_route(
         route_match: route_match?,
         action: action?,
         headers,
-        filters: fold(&table.filters.filters, &levels),
+        filters: folded.overrides,
         request_body_buffer_limit: buffer_limit,
         metadata: read_metadata(&message),
     })
 }
 
-fn read_action(kind: &str, value: &Value<'_>, table: &Table<'_>, levels: &[&Level]) -> Option<Action> {
+fn read_action(kind: &str, value: &Value<'_>, table: &Table<'_>, folded: &Folded<'_>) -> Option<Action> {
     Some(match kind {
-        "route" => Action::Route(Box::new(read_route_action(value, table, levels)?)),
+        "route" => Action::Route(Box::new(read_route_action(value, table, folded)?)),
         "redirect" => Action::Redirect(Box::new(read_redirect(value)?)),
         "direct_response" => Action::DirectResponse(read_direct_response(value, table)?),
         _ => {

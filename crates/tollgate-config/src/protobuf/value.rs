@@ -57,9 +57,11 @@ impl<'a> Value<'a> {
         self.report(Severity::Warning, message, Some(help.into()));
     }
 
-    /// Says what is good to know.
-    pub(crate) fn info(&self, message: impl Into<String>) {
-        self.report(Severity::Info, message, None);
+    /// Says what is good to know, once in a file.
+    pub(crate) fn info_once(&self, message: &str) {
+        if !self.context.report.has_said(message) {
+            self.report(Severity::Info, message, None);
+        }
     }
 
     /// Reports a problem at a character of this scalar, counted from zero.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     envoy::{
         matchers::{compile, read_matched_header},
-        per_route::Level,
+        per_route::Folded,
     },
     protobuf::{Enumeration, Message, Value},
 };
@@ -29,12 +29,12 @@ static CLUSTER_NOT_FOUND_RESPONSE_CODE: Enumeration<StatusCode> = Enumeration {
 pub(super) fn read_route_action(
     value: &Value<'_>,
     table: &Table<'_>,
-    levels: &[&Level],
+    folded: &Folded<'_>,
 ) -> Option<RouteAction> {
     let message = value.message(&ROUTE_ACTION)?;
     let cluster = message
         .required_one_of(&["cluster", "cluster_header", "weighted_clusters"])
-        .and_then(|(kind, value)| read_cluster_specifier(kind, &value, table, levels));
+        .and_then(|(kind, value)| read_cluster_specifier(kind, &value, table, folded));
     let idle_timeout = message.get("idle_timeout").map(|_| message.timeout("idle_timeout", None));
     Some(RouteAction {
         cluster_not_found_response_code: message.enumeration(
@@ -56,7 +56,7 @@ fn read_cluster_specifier(
     kind: &str,
     value: &Value<'_>,
     table: &Table<'_>,
-    levels: &[&Level],
+    folded: &Folded<'_>,
 ) -> Option<ClusterSpecifier> {
     Some(match kind {
         "cluster" => {
@@ -65,7 +65,7 @@ fn read_cluster_specifier(
             ClusterSpecifier::Cluster(name)
         }
         "cluster_header" => ClusterSpecifier::ClusterHeader(read_matched_header(value)?),
-        _ => ClusterSpecifier::WeightedClusters(read_weighted_clusters(value, table, levels)?),
+        _ => ClusterSpecifier::WeightedClusters(read_weighted_clusters(value, table, folded)?),
     })
 }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     envoy::{
         header::read_header_mutations,
-        per_route::{Level, fold, read_level},
+        per_route::{Folded, read_level},
     },
     protobuf::Value,
 };
@@ -17,13 +17,13 @@ use crate::{
 pub(super) fn read_weighted_clusters(
     value: &Value<'_>,
     table: &Table<'_>,
-    levels: &[&Level],
+    folded: &Folded<'_>,
 ) -> Option<Vec<WeightedCluster>> {
     let message = value.message(&WEIGHTED_CLUSTER)?;
     let clusters: Vec<WeightedCluster> = message
         .list("clusters")
         .iter()
-        .filter_map(|cluster| read_weighted_cluster(cluster, table, levels))
+        .filter_map(|cluster| read_weighted_cluster(cluster, table, folded))
         .collect();
     let total: u64 = clusters.iter().map(|cluster| u64::from(cluster.weight)).sum();
     if total == 0 {
@@ -34,19 +34,22 @@ pub(super) fn read_weighted_clusters(
     Some(clusters)
 }
 
-fn read_weighted_cluster(value: &Value<'_>, table: &Table<'_>, levels: &[&Level]) -> Option<WeightedCluster> {
+fn read_weighted_cluster(
+    value: &Value<'_>,
+    table: &Table<'_>,
+    folded: &Folded<'_>,
+) -> Option<WeightedCluster> {
     let message = value.message(&CLUSTER_WEIGHT)?;
     let name = message.required("name")?;
     let text = name.non_empty_string()?;
     table.check_cluster(&name, &text);
     let level = read_level(&message, table.filters, table.scope);
-    let mut levels = levels.to_vec();
-    levels.push(&level);
+    let folded = folded.below(&table.filters.filters, &level);
     Some(WeightedCluster {
         name: text,
         weight: message.u32("weight").unwrap_or(0),
         headers: read_header_mutations(&message),
-        filters: fold(&table.filters.filters, &levels),
+        filters: folded.overrides,
         host_rewrite_literal: Some(message.header_text("host_rewrite_literal"))
             .filter(|host| !host.is_empty()),
     })

@@ -21,6 +21,7 @@ const STDOUT: &str = "stream.v3.StdoutAccessLog";
 #[test]
 fn a_log_goes_to_a_file_or_a_standard_stream() {
     assert_eq!(read(&with(FILE, "path: /tmp/a.log")).sink, LogSink::File("/tmp/a.log".into()));
+    assert_eq!(read(&with(FILE, "path: /dev/stderr, format: x")).sink, LogSink::Stderr);
     assert_eq!(read(&with(STDOUT, "")).sink, LogSink::Stdout);
     assert_eq!(read(&with("stream.v3.StderrAccessLog", "")).sink, LogSink::Stderr);
 }

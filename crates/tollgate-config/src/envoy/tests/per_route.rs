@@ -253,3 +253,35 @@ fn a_filter_that_does_not_exist_is_warned_about() {
     );
     assert_eq!(levels.is_on(), [true, true]);
 }
+
+#[test]
+fn what_is_not_different_is_shared() {
+    // A thousand routes below an override hold one copy of it.
+    let gateway = Gateway {
+        virtual_host: format!("{}, domains: ['*']", per_route("overrides: {failure_mode_allow: true}")),
+        routes: "{match: {path: /a}, route: {cluster: app}}, {match: {path: /b}, route: {cluster: app}}"
+            .into(),
+        ..Gateway::default()
+    };
+    let snapshot = gateway.snapshot();
+    let table = &snapshot.listeners[0].filter_chains[0].http.route_config;
+    let routes = &table.virtual_hosts.iter().next().unwrap().routes;
+    let [FilterOverride::ExtProc(one), FilterOverride::ExtProc(other)] =
+        [&routes[0].filters[0], &routes[1].filters[0]]
+    else {
+        panic!()
+    };
+    assert!(std::sync::Arc::ptr_eq(one, other));
+}
+
+#[test]
+fn the_old_type_name_is_mentioned_once() {
+    // EN-41
+    let old = |level: &str| level.replace("ext_proc.v3.", "ext_proc.v3alpha.");
+    let text = Gateway {
+        virtual_host: format!("{}, domains: ['*']", per_route("overrides: {}")),
+        ..Gateway::default()
+    }
+    .to_string();
+    assert_eq!(said(&old(&text)).len(), 1);
+}

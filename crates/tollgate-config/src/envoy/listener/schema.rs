@@ -1,0 +1,176 @@
+//! The messages of listeners.
+
+use crate::protobuf::{Schema, no_effect, read, refused};
+
+/// The schemas of this module.
+pub(in crate::envoy) static SCHEMAS: [&Schema; 9] = [
+    &LISTENER,
+    &ADDITIONAL_ADDRESS,
+    &LISTENER_FILTER,
+    &TLS_INSPECTOR,
+    &HTTP_INSPECTOR,
+    &FILTER_CHAIN,
+    &FILTER_CHAIN_MATCH,
+    &CIDR_RANGE,
+    &FILTER,
+];
+
+const ONE_LISTENER: &str = "every worker has a listening socket of its own (SO_REUSEPORT)";
+
+pub(super) static LISTENER: Schema = Schema {
+    name: "envoy.config.listener.v3.Listener",
+    title: "",
+    fields: &[
+        read("name", "the address", "Unique name."),
+        read("address", "", "Where connections are accepted. Required."),
+        read("additional_addresses", "[]", "Further addresses."),
+        read("filter_chains", "[]", "Candidates for a connection; the most specific match wins."),
+        read(
+            "default_filter_chain",
+            "",
+            "Used when no filter chain matches; without it the connection is closed.",
+        ),
+        read(
+            "per_connection_buffer_limit_bytes",
+            "1048576",
+            "Limit of buffered bodies and of what is read ahead, in bytes.",
+        ),
+        read(
+            "listener_filters",
+            "[]",
+            "tls_inspector and http_inspector are accepted; what they find out is found out whenever it is needed.",
+        ),
+        read(
+            "listener_filters_timeout",
+            "15s",
+            "How long the first bytes of a connection may take when they are needed; 0 = no limit.",
+        ),
+        read("bind_to_port", "true", "Only true."),
+        read("stat_prefix", "the address", "Accepted; metrics are kept by the listener's name."),
+        no_effect("enable_reuse_port", ONE_LISTENER),
+        no_effect("reuse_port", ONE_LISTENER),
+        no_effect("connection_balance_config", "connections are always balanced over the workers"),
+        read("traffic_direction", "UNSPECIFIED", "INBOUND or OUTBOUND (attribute `xds.listener_direction`)."),
+        read("metadata", "{}", "Metadata (attribute `xds.listener_metadata`)."),
+        no_effect("tcp_backlog_size", "the system's largest backlog is used"),
+        no_effect("max_connections_to_accept_per_socket_event", "accepting is fair without it"),
+        no_effect("ignore_global_conn_limit", "there is no such limit"),
+        no_effect("bypass_overload_manager", "there is no overload manager"),
+        refused("use_original_dst", "connections are served by the listener that accepts them"),
+        refused("transparent", "only ordinary sockets are supported"),
+        refused("udp_listener_config", "only TCP is served"),
+        refused("api_listener", "give the listener an address"),
+        refused("internal_listener", "give the listener an address"),
+        refused("access_log", "use access_log of the HTTP connection manager"),
+        refused("filter_chain_matcher", "use filter_chain_match of the filter chains"),
+    ],
+    unsupported: &[
+        "stats_matcher",
+        "fcds_config",
+        "per_connection_buffer_high_watermark_timeout",
+        "deprecated_v1",
+        "drain_type",
+        "continue_on_listener_filters_timeout",
+        "freebind",
+        "socket_options",
+        "tcp_fast_open_queue_length",
+        "enable_mptcp",
+        "tcp_keepalive",
+    ],
+};
+
+pub(super) static ADDITIONAL_ADDRESS: Schema = Schema {
+    name: "envoy.config.listener.v3.AdditionalAddress",
+    title: "",
+    fields: &[read("address", "", "Where connections are accepted. Required.")],
+    unsupported: &["socket_options", "tcp_keepalive"],
+};
+
+pub(super) static LISTENER_FILTER: Schema = Schema {
+    name: "envoy.config.listener.v3.ListenerFilter",
+    title: "",
+    fields: &[
+        read("name", "", "Any name."),
+        read("typed_config", "", "TlsInspector or HttpInspector. Required."),
+        refused("config_discovery", "write the filter itself"),
+    ],
+    unsupported: &["filter_disabled"],
+};
+
+pub(super) static TLS_INSPECTOR: Schema = Schema {
+    name: "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+    title: "",
+    fields: &[
+        no_effect("initial_read_buffer_size", "the ClientHello is read as it comes"),
+        no_effect("max_client_hello_size", "the limit is the largest TLS record"),
+    ],
+    unsupported: &[
+        "enable_ja3_fingerprinting",
+        "enable_ja4_fingerprinting",
+        "close_connection_on_client_hello_parsing_errors",
+    ],
+};
+
+pub(super) static HTTP_INSPECTOR: Schema = Schema {
+    name: "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
+    title: "",
+    fields: &[],
+    unsupported: &[],
+};
+
+pub(super) static FILTER_CHAIN: Schema = Schema {
+    name: "envoy.config.listener.v3.FilterChain",
+    title: "",
+    fields: &[
+        read("name", "", "Name of the chain."),
+        read("filter_chain_match", "{}", "Which connections it serves."),
+        read("filters", "", "Exactly one: the HTTP connection manager. Required."),
+        read("transport_socket", "raw_buffer", "TLS (DownstreamTlsContext) or raw_buffer."),
+        read(
+            "transport_socket_connect_timeout",
+            "none",
+            "How long the TLS handshake may take; 0 = no limit.",
+        ),
+        no_effect("metadata", "nothing reads it"),
+        refused("use_proxy_proto", "the PROXY protocol is not read"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static FILTER_CHAIN_MATCH: Schema = Schema {
+    name: "envoy.config.listener.v3.FilterChainMatch",
+    title: "",
+    fields: &[
+        read("destination_port", "any", "Local port, 1 to 65535."),
+        read("prefix_ranges", "any", "Local address."),
+        read("server_names", "any", "SNI: a name or `*.suffix`."),
+        read("transport_protocol", "any", "`tls` or `raw_buffer`."),
+        read("application_protocols", "any", "ALPN protocols of the ClientHello; one has to be among them."),
+        read("source_prefix_ranges", "any", "Address of the client."),
+        read("source_ports", "any", "Port of the client."),
+        refused("source_type", "use source_prefix_ranges"),
+        refused("direct_source_prefix_ranges", "use source_prefix_ranges"),
+    ],
+    unsupported: &["address_suffix", "suffix_len"],
+};
+
+pub(super) static CIDR_RANGE: Schema = Schema {
+    name: "envoy.config.core.v3.CidrRange",
+    title: "",
+    fields: &[
+        read("address_prefix", "", "IP address. Required."),
+        read("prefix_len", "0", "Bits that have to be equal."),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static FILTER: Schema = Schema {
+    name: "envoy.config.listener.v3.Filter",
+    title: "",
+    fields: &[
+        read("name", "", "Any name. Required."),
+        read("typed_config", "", "HttpConnectionManager. Required."),
+        refused("config_discovery", "write the filter itself"),
+    ],
+    unsupported: &[],
+};
