@@ -1,180 +1,239 @@
 //! Access logs: one line a request, written off the request path.
 //!
-//! Lines are formatted by the worker and handed to one writer thread for all sinks over a bounded channel. A writer that
-//! cannot keep up costs lines, never requests: what does not fit is dropped and counted.
+//! Each worker formats lines into a buffer of its own for each destination; one thread takes the buffers' contents every
+//! so often and writes them. A destination that cannot keep up costs lines, never requests: what does not fit into a
+//! buffer is dropped and counted.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     fs::{File, OpenOptions},
     io::{self, Write},
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
     },
-    thread::JoinHandle,
+    thread::{JoinHandle, Thread},
     time::Duration,
 };
 
-use serde_json::Value;
-use tollgate_model::access_log::{AccessLog, JsonFormat, LogFormat, LogSink};
+use tollgate_model::access_log::{AccessLog, LogFormat, LogSink};
 use tracing::warn;
 
-use crate::format::{FormatContext, evaluate, evaluate_json};
+use crate::format::{FormatContext, write_json, write_text};
 
-/// Lines that may wait for the writer.
-const QUEUE: usize = 16 * 1024;
-/// How long lines may stay in the writer's buffers while more keep coming.
-const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
+/// How long lines stay in buffers.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
+/// A buffer with that many bytes is written at once.
+const WRITE_AT: usize = 256 * 1024;
+/// Most bytes that wait in a buffer.
+const MOST_WAITING: usize = 8 * 1024 * 1024;
 
-/// Where workers leave their lines.
-#[derive(Debug, Clone)]
-pub(crate) struct AccessLogger {
-    lines: SyncSender<Line>,
-    dropped: Arc<AtomicU64>,
-}
-
+/// What one worker has to say to one destination.
 #[derive(Debug)]
-struct Line {
+struct Buffer {
     sink: LogSink,
-    text: String,
+    lines: Mutex<Vec<u8>>,
 }
 
-/// The thread that writes. It ends, with everything written, when the last logger is gone.
+/// All buffers, for the thread that writes.
+#[derive(Debug, Default)]
+struct Buffers {
+    all: Mutex<Vec<Arc<Buffer>>>,
+    /// The thread sleeps without end and must be woken by the next line.
+    idle: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Buffers {
+    fn is_empty(&self) -> bool {
+        lock(&self.all).iter().all(|buffer| lock(&buffer.lines).is_empty())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where one worker leaves its lines. A clone is for another worker.
+#[derive(Debug)]
+pub(crate) struct AccessLogger {
+    buffers: Arc<Buffers>,
+    writer: Thread,
+    own: RefCell<HashMap<LogSink, Arc<Buffer>>>,
+    line: RefCell<Vec<u8>>,
+}
+
+impl Clone for AccessLogger {
+    fn clone(&self) -> Self {
+        Self {
+            buffers: self.buffers.clone(),
+            writer: self.writer.clone(),
+            own: RefCell::default(),
+            line: RefCell::default(),
+        }
+    }
+}
+
+impl AccessLogger {
+    /// Writes a request to its logs. Gives how many lines were dropped.
+    pub(crate) fn log(&self, logs: &[Arc<AccessLog>], context: &FormatContext<'_>) -> u64 {
+        let mut line = self.line.borrow_mut();
+        let mut dropped = 0;
+        for log in logs {
+            line.clear();
+            match &log.format {
+                LogFormat::Text(format) => write_text(format, context, &mut line),
+                LogFormat::Json(format) => {
+                    write_json(format, context, &mut line);
+                    line.push(b'\n');
+                }
+            }
+            dropped += u64::from(!self.push(&log.sink, &line));
+        }
+        dropped
+    }
+
+    /// Whether there was room for the line.
+    fn push(&self, sink: &LogSink, line: &[u8]) -> bool {
+        let mut own = self.own.borrow_mut();
+        let buffer = match own.get(sink) {
+            Some(buffer) => buffer,
+            None => {
+                let buffer = Arc::new(Buffer { sink: sink.clone(), lines: Mutex::default() });
+                lock(&self.buffers.all).push(buffer.clone());
+                own.entry(sink.clone()).or_insert(buffer)
+            }
+        };
+        let mut lines = lock(&buffer.lines);
+        let before = lines.len();
+        if before + line.len() > MOST_WAITING {
+            return false;
+        }
+        lines.extend_from_slice(line);
+        let after = lines.len();
+        drop(lines);
+        let is_idle = before == 0 && self.buffers.idle.swap(false, Ordering::SeqCst);
+        if is_idle || before < WRITE_AT && after >= WRITE_AT {
+            self.writer.unpark();
+        }
+        true
+    }
+}
+
+/// The thread that writes. It ends when this is dropped, with everything written.
 #[derive(Debug)]
 pub(crate) struct AccessLogWriter {
+    buffers: Arc<Buffers>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl AccessLogWriter {
-    /// Starts the thread. Files are opened when the first line for them comes.
+    /// Starts the thread. Files are opened when the first lines for them come.
     ///
     /// # Errors
     /// When the system refuses a thread.
     pub(crate) fn start() -> io::Result<(Self, AccessLogger)> {
-        let (lines, queue) = sync_channel(QUEUE);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let counter = dropped.clone();
+        let buffers = Arc::new(Buffers::default());
+        let seen = buffers.clone();
         let thread = std::thread::Builder::new()
             .name("tollgate-access-log".to_owned())
-            .spawn(move || write_lines(&queue, &counter))?;
-        Ok((Self { thread: Some(thread) }, AccessLogger { lines, dropped }))
+            .spawn(move || write_until_stopped(&seen))?;
+        let logger = AccessLogger {
+            buffers: buffers.clone(),
+            writer: thread.thread().clone(),
+            own: RefCell::default(),
+            line: RefCell::default(),
+        };
+        Ok((Self { buffers, thread: Some(thread) }, logger))
     }
 }
 
 impl Drop for AccessLogWriter {
     fn drop(&mut self) {
+        self.buffers.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             // It has nothing to tell.
             _ = thread.join();
         }
     }
 }
 
-impl AccessLogger {
-    /// Writes a request to its logs.
-    pub(crate) fn log(&self, logs: &[Arc<AccessLog>], context: &FormatContext<'_>) {
-        for log in logs {
-            let text = match &log.format {
-                LogFormat::Text(format) => evaluate(format, context),
-                LogFormat::Json(format) => {
-                    let mut text = json(format, context).to_string();
-                    text.push('\n');
-                    text
-                }
-            };
-            if self.lines.try_send(Line { sink: log.sink.clone(), text }).is_err() {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    }
-}
-
-fn json(format: &JsonFormat, context: &FormatContext<'_>) -> Value {
-    match format {
-        JsonFormat::Object(fields) => {
-            Value::Object(fields.iter().map(|(key, value)| (key.clone(), json(value, context))).collect())
-        }
-        JsonFormat::Array(values) => Value::Array(values.iter().map(|value| json(value, context)).collect()),
-        JsonFormat::Format(format) => evaluate_json(format, context),
-        JsonFormat::Literal(text) => serde_json::from_str(text).unwrap_or(Value::Null),
-    }
-}
-
-fn write_lines(queue: &Receiver<Line>, dropped: &AtomicU64) {
-    let mut sinks: HashMap<LogSink, Option<io::BufWriter<Sink>>> = HashMap::new();
-    let mut unwritten = false;
+fn write_until_stopped(buffers: &Buffers) {
+    let mut outputs: HashMap<LogSink, Output> = HashMap::new();
+    let mut lines = Vec::new();
     loop {
-        let line = if unwritten {
-            queue.recv_timeout(FLUSH_INTERVAL)
-        } else {
-            queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        // What comes before the stop is written: it is looked at first.
+        let stop = buffers.stop.load(Ordering::Acquire);
+        let mut wrote = false;
+        let all = lock(&buffers.all).clone();
+        for buffer in all {
+            std::mem::swap(&mut *lock(&buffer.lines), &mut lines);
+            if !lines.is_empty() {
+                wrote = true;
+                outputs.entry(buffer.sink.clone()).or_default().write(&buffer.sink, &lines);
+                lines.clear();
+                lines.shrink_to(WRITE_AT);
+            }
+        }
+        // Buffers whose worker has ended.
+        lock(&buffers.all).retain(|buffer| Arc::strong_count(buffer) > 1 || !lock(&buffer.lines).is_empty());
+        if stop {
+            return;
+        }
+        if !wrote {
+            buffers.idle.store(true, Ordering::SeqCst);
+            // A line may have come before it could see that.
+            if buffers.is_empty() && !buffers.stop.load(Ordering::Acquire) {
+                std::thread::park();
+            }
+            buffers.idle.store(false, Ordering::SeqCst);
+        }
+        if !buffers.stop.load(Ordering::Acquire) {
+            // What comes close behind is written together.
+            std::thread::park_timeout(FLUSH_INTERVAL);
+        }
+    }
+}
+
+/// A destination; without a writer before the first line, and after an error until it can be opened again.
+#[derive(Default)]
+struct Output {
+    writer: Option<Box<dyn Write>>,
+    /// The last try failed and was reported.
+    failing: bool,
+}
+
+impl Output {
+    fn write(&mut self, sink: &LogSink, lines: &[u8]) {
+        let result = match &mut self.writer {
+            Some(writer) => Ok(writer),
+            None => open(sink).map(|opened| self.writer.insert(opened)),
         };
-        match line {
-            Ok(Line { sink, text }) => {
-                let writer = sinks.entry(sink).or_insert_with_key(open);
-                if let Some(open) = writer
-                    && let Err(error) = open.write_all(text.as_bytes())
-                {
-                    warn!(%error, "an access log cannot be written; its lines are lost from here on");
-                    *writer = None;
-                }
-                unwritten = true;
-            }
-            Err(reason) => {
-                for writer in sinks.values_mut().flatten() {
-                    if let Err(error) = writer.flush() {
-                        warn!(%error, "an access log cannot be written");
-                    }
-                }
-                unwritten = false;
-                let lost = dropped.swap(0, Ordering::Relaxed);
-                if lost > 0 {
-                    warn!(lost, "access log lines were dropped: the writer cannot keep up");
-                }
-                if reason == RecvTimeoutError::Disconnected {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-enum Sink {
-    Stdout(io::Stdout),
-    Stderr(io::Stderr),
-    File(File),
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Stdout(stdout) => stdout.write(bytes),
-            Self::Stderr(stderr) => stderr.write(bytes),
-            Self::File(file) => file.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Stdout(stdout) => stdout.flush(),
-            Self::Stderr(stderr) => stderr.flush(),
-            Self::File(file) => file.flush(),
-        }
-    }
-}
-
-fn open(sink: &LogSink) -> Option<io::BufWriter<Sink>> {
-    let sink = match sink {
-        LogSink::Stdout => Sink::Stdout(io::stdout()),
-        LogSink::Stderr => Sink::Stderr(io::stderr()),
-        LogSink::File(path) => match OpenOptions::new().append(true).create(true).open(path) {
-            Ok(file) => Sink::File(file),
+        match result.and_then(|writer| writer.write_all(lines).and_then(|()| writer.flush())) {
+            Ok(()) => self.failing = false,
             Err(error) => {
-                warn!(path = %path.display(), %error, "an access log cannot be opened; its lines are lost");
-                return None;
+                self.writer = None;
+                if !std::mem::replace(&mut self.failing, true) {
+                    warn!(?sink, %error, "an access log cannot be written; its lines are lost until it can");
+                }
             }
-        },
-    };
-    Some(io::BufWriter::with_capacity(64 * 1024, sink))
+        }
+    }
+}
+
+fn open(sink: &LogSink) -> io::Result<Box<dyn Write>> {
+    Ok(match sink {
+        LogSink::Stdout => Box::new(io::stdout()),
+        LogSink::Stderr => Box::new(io::stderr()),
+        LogSink::File(path) => Box::new(open_file(path)?),
+    })
+}
+
+fn open_file(path: &std::path::Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
 }

@@ -1,11 +1,21 @@
 //! Format strings filled in with the facts of a request.
 
-mod filter_state;
+mod address;
+mod grpc_status;
+mod json;
+mod logging;
 mod operator;
+mod query;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
 
 use extproc::{Messages, log::LoggingInfo};
-use serde_json::Value;
-use tollgate_model::format::{Format, FormatPart};
+use tollgate_model::{
+    access_log::JsonFormat,
+    format::{Format, FormatPart},
+};
 
 use crate::stream_info::StreamInfo;
 
@@ -20,41 +30,108 @@ pub(crate) struct FormatContext<'a> {
     pub(crate) logs: &'a [(&'a str, &'a LoggingInfo)],
 }
 
-/// The text of a format string; what is missing shows as `-`.
-pub(crate) fn evaluate(format: &Format, context: &FormatContext<'_>) -> String {
-    evaluate_or(format, context, "-")
+/// What an operator gives.
+#[derive(Debug, Clone, PartialEq)]
+enum Value<'a> {
+    /// A string; header values may be any bytes.
+    Text(Cow<'a, [u8]>),
+    /// A number.
+    Number(u64),
+    /// A JSON value as it is written.
+    Json(String),
+}
+
+impl Value<'_> {
+    fn text(text: &str) -> Value<'_> {
+        Value::Text(Cow::Borrowed(text.as_bytes()))
+    }
+
+    fn owned(text: String) -> Self {
+        Self::Text(Cow::Owned(text.into_bytes()))
+    }
+}
+
+/// Appends the text of a format string; what is missing shows as `-`.
+pub(crate) fn write_text(format: &Format, context: &FormatContext<'_>, out: &mut Vec<u8>) {
+    write_parts(format, context, b"-", out);
 }
 
 /// The text of a format string for a header or metadata value; what is missing is left out (N-3).
-pub(crate) fn evaluate_header(format: &Format, context: &FormatContext<'_>) -> String {
-    evaluate_or(format, context, "")
+pub(crate) fn evaluate_header(format: &Format, context: &FormatContext<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_parts(format, context, b"", &mut out);
+    out
 }
 
-fn evaluate_or(format: &Format, context: &FormatContext<'_>, missing: &str) -> String {
-    let mut text = String::new();
-    for part in format.parts() {
-        match part {
-            FormatPart::Text(fixed) => text.push_str(fixed),
-            FormatPart::Operator(operator) => match operator::value(operator, context) {
-                Some(value) => push(&value, &mut text),
-                None => text.push_str(missing),
-            },
+/// Appends a JSON format. A lone operator keeps its type, and is null when it is missing; inside longer strings what is
+/// missing shows as `-`.
+pub(crate) fn write_json(format: &JsonFormat, context: &FormatContext<'_>, out: &mut Vec<u8>) {
+    match format {
+        JsonFormat::Object(members) => {
+            out.push(b'{');
+            for (index, (name, value)) in members.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                json::write_string(name.as_bytes(), out);
+                out.push(b':');
+                write_json(value, context, out);
+            }
+            out.push(b'}');
         }
+        JsonFormat::Array(elements) => {
+            out.push(b'[');
+            for (index, element) in elements.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_json(element, context, out);
+            }
+            out.push(b']');
+        }
+        JsonFormat::Literal(literal) => out.extend_from_slice(literal.as_bytes()),
+        JsonFormat::Format(format) => match format.as_operator() {
+            Some(operator) => match operator::evaluate(operator, context) {
+                None => out.extend_from_slice(b"null"),
+                Some(Value::Text(text)) => json::write_string(&text, out),
+                Some(Value::Number(number)) => out.extend_from_slice(number.to_string().as_bytes()),
+                Some(Value::Json(json)) => out.extend_from_slice(json.as_bytes()),
+            },
+            None => write_json_string(format, context, out),
+        },
     }
-    text
 }
 
-/// The value of a format string in JSON: a lone operator keeps its type, and is null when it is missing.
-pub(crate) fn evaluate_json(format: &Format, context: &FormatContext<'_>) -> Value {
-    match format.as_operator() {
-        Some(operator) => operator::value(operator, context).unwrap_or(Value::Null),
-        None => Value::String(evaluate(format, context)),
+/// Appends a string of several pieces. Each is escaped for itself: bytes that are no text in one do not spoil others.
+fn write_json_string(format: &Format, context: &FormatContext<'_>, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let mut piece = Vec::new();
+    for part in format.parts() {
+        piece.clear();
+        write_part(part, context, b"-", &mut piece);
+        json::write_escaped(&piece, out);
+    }
+    out.push(b'"');
+}
+
+fn write_parts(format: &Format, context: &FormatContext<'_>, missing: &[u8], out: &mut Vec<u8>) {
+    for part in format.parts() {
+        write_part(part, context, missing, out);
     }
 }
 
-fn push(value: &Value, text: &mut String) {
-    match value {
-        Value::String(string) => text.push_str(string),
-        other => text.push_str(&other.to_string()),
+fn write_part(part: &FormatPart, context: &FormatContext<'_>, missing: &[u8], out: &mut Vec<u8>) {
+    let operator = match part {
+        FormatPart::Text(text) => return out.extend_from_slice(text.as_bytes()),
+        FormatPart::Operator(operator) => operator,
+    };
+    match operator::evaluate(operator, context) {
+        None => out.extend_from_slice(missing),
+        Some(Value::Text(text)) => out.extend_from_slice(&text),
+        Some(Value::Number(number)) => out.extend_from_slice(number.to_string().as_bytes()),
+        Some(Value::Json(json)) => {
+            let length = operator::json_length(operator).map_or(json.len(), |length| length.min(json.len()));
+            out.extend_from_slice(&json.as_bytes()[..length]);
+        }
     }
 }

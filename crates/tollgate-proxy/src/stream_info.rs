@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use bytes::Bytes;
 use extproc::metadata::DynamicMetadata;
 use http::StatusCode;
 use tollgate_model::{
@@ -109,8 +108,6 @@ pub(crate) struct StreamInfo {
     pub(crate) route: Option<Arc<Route>>,
     /// The virtual host it belongs to.
     pub(crate) virtual_host: Option<Arc<VirtualHost>>,
-    /// Body of the response if the gateway made it.
-    pub(crate) local_reply_body: Option<Bytes>,
     /// Upstream side, once an endpoint was chosen.
     pub(crate) upstream: UpstreamInfo,
     /// Dynamic metadata.
@@ -140,7 +137,6 @@ impl StreamInfo {
             response_flags: ResponseFlags::default(),
             route: None,
             virtual_host: None,
-            local_reply_body: None,
             upstream: UpstreamInfo::default(),
             metadata: DynamicMetadata::default(),
         }

@@ -14,7 +14,7 @@ use crate::{
     access_log::AccessLogger,
     date::DateCache,
     drain::Drain,
-    stats::{ClusterMetric, Metrics, ProcessorMetric, SnapshotStats, Stats, WorkerStats},
+    stats::{ClusterMetric, Metrics, ProcessorMetric, ServerMetric, SnapshotStats, Stats, WorkerStats},
     upstream::{ClusterManager, SharedClusters},
 };
 
@@ -27,6 +27,7 @@ pub(crate) struct Worker {
     clusters: RefCell<Rc<ClusterManager>>,
     connections: Cell<u64>,
     stats: WorkerStats,
+    server_metrics: Metrics<ServerMetric>,
     metrics: RefCell<Rc<SnapshotStats>>,
     clusters_metrics: RefCell<HashMap<Arc<str>, Metrics<ClusterMetric>>>,
     processors_metrics: RefCell<HashMap<String, Metrics<ProcessorMetric>>>,
@@ -53,6 +54,7 @@ impl Worker {
         let stats = WorkerStats::new(stats, index);
         Rc::new(Self {
             metrics: RefCell::new(Rc::new(SnapshotStats::new(&stats, &snapshot))),
+            server_metrics: stats.server(),
             stats,
             clusters_metrics: RefCell::default(),
             processors_metrics: RefCell::default(),
@@ -81,6 +83,13 @@ impl Worker {
     /// The metrics of what the current configuration names.
     pub(crate) fn metrics(&self) -> Rc<SnapshotStats> {
         self.metrics.borrow().clone()
+    }
+
+    /// Access log lines had no room.
+    pub(crate) fn count_dropped_log_lines(&self, dropped: u64) {
+        if dropped > 0 {
+            self.server_metrics.add(ServerMetric::AccessLogDropped, dropped);
+        }
     }
 
     /// The metrics of a cluster.

@@ -18,10 +18,11 @@ mod request_id;
 mod response;
 mod router;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod upgrade;
 
 pub(crate) use self::{
+    envoy_headers::EnvoyHeaders,
     request::prepare_request,
     request_id::unique_id,
     response::{finish_response, router_response},

@@ -1,4 +1,4 @@
-//! What the tests of header rules are made of.
+//! What the tests of header rules and formats are made of.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -11,17 +11,17 @@ use tollgate_model::{
 
 use crate::stream_info::ConnectionInfo;
 
-pub(super) const OWN_ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+pub(crate) const OWN_ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
 
 /// A connection manager with defaults, changed by `change`.
-pub(super) fn http(change: impl FnOnce(&mut HttpConnectionManager)) -> HttpConnectionManager {
+pub(crate) fn http(change: impl FnOnce(&mut HttpConnectionManager)) -> HttpConnectionManager {
     let mut http = HttpConnectionManager::new("p".to_owned(), Arc::default(), Vec::new());
     change(&mut http);
     http
 }
 
 /// A cleartext connection from `peer` to port 10000.
-pub(super) fn connection(peer: &str) -> ConnectionInfo {
+pub(crate) fn connection(peer: &str) -> ConnectionInfo {
     let chain = FilterChain {
         name: String::new(),
         filter_chain_match: FilterChainMatch::default(),
@@ -58,7 +58,7 @@ fn map(fields: &[(&str, &str)]) -> HeaderMap {
 }
 
 /// A request of HTTP/1 for `h.test` as it arrives: without scheme.
-pub(super) fn request(path: &str, fields: &[(&str, &str)]) -> RequestHeaders {
+pub(crate) fn request(path: &str, fields: &[(&str, &str)]) -> RequestHeaders {
     RequestHeaders {
         method: Method::GET,
         scheme: HeaderValue::from_static(""),
@@ -69,11 +69,11 @@ pub(super) fn request(path: &str, fields: &[(&str, &str)]) -> RequestHeaders {
 }
 
 /// A response 200.
-pub(super) fn response(fields: &[(&str, &str)]) -> ResponseHeaders {
+pub(crate) fn response(fields: &[(&str, &str)]) -> ResponseHeaders {
     ResponseHeaders { status: StatusCode::OK, fields: map(fields) }
 }
 
 /// Fields as text, `name: value` each, in order.
-pub(super) fn shown(fields: &HeaderMap) -> Vec<String> {
+pub(crate) fn shown(fields: &HeaderMap) -> Vec<String> {
     fields.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
 }

@@ -1,264 +1,217 @@
-//! The value of each operator.
+//! What each operator gives.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    borrow::Cow,
+    sync::OnceLock,
     time::{Duration, Instant, SystemTime},
 };
 
-use extproc::messages::{self, value::Kind};
-use serde_json::{Map, Number, Value};
+use extproc::RequestHeaders;
+use http::{HeaderMap, HeaderValue};
 use tollgate_model::{
     format::{
-        AddressPart, DurationPrecision, GrpcStatusForm, HeaderOperand, HostSource, Operator, PathSource,
-        ServerNameSource, TimePattern, TimePoint, Timestamp,
+        AddressPart, DurationPrecision, HeaderOperand, HostSource, Operator, PathSource, ServerNameSource,
+        TimePattern, TimePoint, Timestamp,
     },
-    route::{is_grpc, split_path},
+    route::split_path,
 };
 
-use super::{FormatContext, filter_state};
-use crate::stream_info::StreamInfo;
+use super::{FormatContext, Value, address, grpc_status, json, logging, query};
+use crate::{
+    connection_manager::{EnvoyHeaders, unique_id},
+    stream_info::StreamInfo,
+};
 
-/// The value of an operator; `None` if there is none.
-pub(super) fn value(operator: &Operator, context: &FormatContext<'_>) -> Option<Value> {
-    let info = context.info;
-    let messages = context.messages;
-    Some(match operator {
-        Operator::RequestHeader(operand) => header(operand, |name| name.first_in_request(&messages.request))?,
+/// The value of an operator; `None` = there is none.
+pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> Option<Value<'a>> {
+    let FormatContext { info, messages, logs } = *context;
+    let request = &messages.request;
+    let response = messages.response.as_ref();
+    let response_trailers = messages.response_trailers.as_ref();
+    let upstream = &info.upstream;
+    let connection = &info.connection;
+    match operator {
+        Operator::RequestHeader(operand) => header(operand, |name| name.first_in_request(request)),
         Operator::RequestHeaderWithoutQuery(operand) => {
-            let whole = |name: &tollgate_model::header::FieldName| {
-                name.first_in_request(&messages.request).map(|value| split_path(value).0)
-            };
-            let found = operand.names.iter().find_map(whole)?;
-            limited(&lossy(found), operand.max_length)
+            let unlimited = HeaderOperand { names: operand.names.clone(), max_length: None };
+            match header(&unlimited, |name| name.first_in_request(request))? {
+                Value::Text(Cow::Borrowed(text)) => Some(limited(split_path(text).0, operand.max_length)),
+                value => Some(value),
+            }
         }
-        Operator::ResponseHeader(operand) => {
-            let head = messages.response.as_ref()?;
-            header(operand, |name| name.first_in_response(head))?
-        }
+        Operator::ResponseHeader(operand) => header(operand, |name| name.first_in_response(response?)),
         Operator::ResponseTrailer(operand) => {
-            let trailers = messages.response_trailers.as_ref()?;
-            header(operand, |name| name.first_in_trailers(trailers))?
+            header(operand, |name| name.first_in_trailers(response_trailers?))
         }
-        Operator::StartTime(pattern) => time(pattern, info.start_time)?,
-        Operator::EmitTime(pattern) => time(pattern, SystemTime::now())?,
-        Operator::RequestHeadersBytes => {
-            let request = &messages.request;
-            let pseudo =
-                [":authority", ":path", ":method", ":scheme"].iter().map(|name| name.len()).sum::<usize>()
-                    + request.authority.len()
-                    + request.path.len()
-                    + request.method.as_str().len()
-                    + request.scheme.len();
-            Value::from(pseudo + map_bytes(&request.fields))
-        }
+        Operator::StartTime(pattern) => time(pattern, info.start_time.into()),
+        Operator::EmitTime(pattern) => time(pattern, SystemTime::now().into()),
+        Operator::RequestHeadersBytes => Some(Value::Number(request_bytes(request))),
         Operator::ResponseHeadersBytes => {
-            let bytes = |head: &extproc::ResponseHeaders| ":status".len() + 3 + map_bytes(&head.fields);
-            Value::from(messages.response.as_ref().map_or(0, bytes))
+            // `:status` and its three digits.
+            Some(Value::Number(response.map_or(0, |response| 10 + bytes_of(&response.fields))))
         }
-        Operator::ResponseTrailersBytes => {
-            Value::from(messages.response_trailers.as_ref().map_or(0, map_bytes))
+        Operator::ResponseTrailersBytes => Some(Value::Number(response_trailers.map_or(0, bytes_of))),
+        Operator::BytesReceived => Some(Value::Number(info.bytes_received)),
+        Operator::BytesSent => Some(Value::Number(info.bytes_sent)),
+        Operator::Protocol => Some(Value::text(info.protocol.as_str())),
+        Operator::UpstreamProtocol => upstream.protocol.map(|protocol| Value::text(protocol.as_str())),
+        Operator::ResponseCode => {
+            Some(Value::Number(info.response_code.map_or(0, |code| code.as_u16().into())))
         }
-        Operator::BytesReceived => Value::from(info.bytes_received),
-        Operator::BytesSent => Value::from(info.bytes_sent),
-        Operator::Protocol => Value::from(info.protocol.as_str()),
-        Operator::UpstreamProtocol => Value::from(info.upstream.protocol?.as_str()),
-        Operator::ResponseCode => Value::from(info.response_code.map_or(0, |status| status.as_u16())),
-        Operator::ResponseCodeDetails { allow_whitespaces } => {
-            let details = info.response_code_details.as_ref()?;
-            if *allow_whitespaces {
-                Value::from(&**details)
-            } else {
-                Value::from(details.replace(|c: char| c.is_ascii_whitespace(), "_"))
-            }
-        }
+        Operator::ResponseCodeDetails { allow_whitespaces } => details(info, *allow_whitespaces),
         Operator::ResponseFlags { long } => {
-            let flags = info.response_flags;
-            let names = if *long { flags.long_names() } else { flags.short_names() };
-            // A dash in JSON too.
-            Value::from(if names.is_empty() { "-".to_owned() } else { names })
+            let names =
+                if *long { info.response_flags.long_names() } else { info.response_flags.short_names() };
+            Some(if names.is_empty() { Value::text("-") } else { Value::owned(names) })
         }
-        Operator::Duration => milliseconds(info.start, info.last_downstream_tx?)?,
-        Operator::RequestDuration => milliseconds(info.start, info.last_downstream_rx?)?,
-        Operator::RequestTxDuration => milliseconds(info.start, info.last_upstream_tx?)?,
-        Operator::ResponseDuration => milliseconds(info.start, info.first_upstream_rx?)?,
-        Operator::ResponseTxDuration => milliseconds(info.first_upstream_rx?, info.last_downstream_tx?)?,
+        Operator::Duration => milliseconds(end(info).checked_duration_since(info.start)),
+        Operator::RequestDuration => milliseconds(since_start(info, info.last_downstream_rx)),
+        Operator::RequestTxDuration => milliseconds(since_start(info, info.last_upstream_tx)),
+        Operator::ResponseDuration => milliseconds(since_start(info, info.first_upstream_rx)),
+        Operator::ResponseTxDuration => {
+            let first = info.first_upstream_rx?;
+            milliseconds(end(info).checked_duration_since(first))
+        }
         Operator::CommonDuration { from, to, precision } => {
-            let passed = moment(*to, info)?.checked_duration_since(moment(*from, info)?)?;
-            whole(match precision {
-                DurationPrecision::Milliseconds => passed.as_millis(),
-                DurationPrecision::Microseconds => passed.as_micros(),
-                DurationPrecision::Nanoseconds => passed.as_nanos(),
-            })
+            let duration = moment(info, *to)?.checked_duration_since(moment(info, *from)?)?;
+            Some(Value::Number(saturate(match precision {
+                DurationPrecision::Milliseconds => duration.as_millis(),
+                DurationPrecision::Microseconds => duration.as_micros(),
+                DurationPrecision::Nanoseconds => duration.as_nanos(),
+            })))
         }
-        Operator::UpstreamRemoteAddress(part) => {
-            let text = info.upstream.address.as_deref()?;
-            match text.parse() {
-                Ok(address) => address_part(address, *part),
-                Err(_) if *part == AddressPart::Whole => Value::from(text),
-                Err(_) => return None,
-            }
-        }
+        Operator::UpstreamRemoteAddress(part) => address::of_text(upstream.address.as_deref()?, *part),
         Operator::UpstreamHostName { without_port } => {
-            let text = info.upstream.host_name.as_deref().or(info.upstream.address.as_deref())?;
-            match text.parse::<SocketAddr>() {
-                Ok(address) if *without_port => Value::from(address.ip().to_string()),
-                _ => Value::from(text),
+            let part = if *without_port { AddressPart::WithoutPort } else { AddressPart::Whole };
+            match upstream.host_name.as_deref().filter(|name| !name.is_empty()) {
+                Some(name) => Some(Value::text(name)),
+                None => address::of_text(upstream.address.as_deref()?, part),
             }
         }
-        Operator::UpstreamCluster => Value::from(info.upstream.cluster.as_deref()?),
-        Operator::UpstreamLocalAddress(part) => address_part(info.upstream.local_address?, *part),
-        Operator::UpstreamConnectionId => Value::from(info.upstream.connection_id),
-        Operator::UpstreamRequestAttemptCount => Value::from(info.upstream.attempt_count),
+        Operator::UpstreamCluster => upstream.cluster.as_deref().map(Value::text),
+        Operator::UpstreamLocalAddress(part) => Some(address::of_socket(upstream.local_address?, *part)),
+        Operator::UpstreamConnectionId => Some(Value::Number(upstream.connection_id)),
+        Operator::UpstreamRequestAttemptCount => Some(Value::Number(upstream.attempt_count.into())),
         Operator::UpstreamTransportFailureReason => {
-            let reason = info.upstream.transport_failure_reason.as_deref()?;
-            Value::from(reason.replace(|c: char| c.is_ascii_whitespace(), "_"))
+            let reason = upstream.transport_failure_reason.as_deref().filter(|reason| !reason.is_empty())?;
+            Some(Value::owned(reason.replace(|letter: char| letter.is_ascii_whitespace(), "_")))
         }
-        Operator::DownstreamRemoteAddress(part) => address_part(info.remote_address?, *part),
-        Operator::DownstreamDirectRemoteAddress(part) => address_part(info.connection.remote_address?, *part),
-        Operator::DownstreamLocalAddress(part) => address_part(info.connection.local_address?, *part),
-        Operator::DownstreamTlsVersion => {
-            let version = info.connection.tls.as_ref()?.version;
-            if version.is_empty() {
-                return None;
-            }
-            Value::from(version)
+        Operator::DownstreamRemoteAddress(part) => Some(address::of_socket(info.remote_address?, *part)),
+        Operator::DownstreamDirectRemoteAddress(part) => {
+            Some(address::of_socket(connection.remote_address?, *part))
         }
+        Operator::DownstreamLocalAddress(part) => Some(address::of_socket(connection.local_address?, *part)),
+        Operator::DownstreamTlsVersion => connection
+            .tls
+            .as_ref()
+            .map(|tls| tls.version)
+            .filter(|version| !version.is_empty())
+            .map(Value::text),
         Operator::DownstreamTlsCipher => {
-            let cipher = info.connection.tls.as_ref()?.cipher;
-            if cipher.is_empty() {
-                return None;
-            }
-            Value::from(cipher)
+            connection.tls.as_ref().map(|tls| tls.cipher).filter(|cipher| !cipher.is_empty()).map(Value::text)
         }
-        Operator::ConnectionId => Value::from(info.connection.id),
+        Operator::ConnectionId => Some(Value::Number(connection.id)),
         Operator::StreamId => {
-            let id = messages.request.fields.get("x-request-id").map(|id| lossy(id.as_bytes()));
-            Value::from(id.unwrap_or_else(|| info.connection.id.to_string()))
+            let id = request.fields.get("x-request-id").filter(|id| !HeaderValue::is_empty(id))?;
+            Some(Value::Text(Cow::Borrowed(id.as_bytes())))
         }
-        Operator::UniqueId => Value::from(crate::connection_manager::unique_id()),
-        Operator::RequestedServerName { source, host } => {
-            let sni = || info.connection.tls.as_ref().and_then(|tls| tls.server_name.clone());
-            let host = || host_of(*host, context);
-            let name = match source {
-                ServerNameSource::SniOnly => sni(),
-                ServerNameSource::SniFirst => sni().or_else(host),
-                ServerNameSource::HostFirst => host().or_else(sni),
-            };
-            Value::from(name?)
-        }
-        Operator::RouteName => {
-            let name = &info.route.as_ref()?.name;
-            if name.is_empty() {
-                return None;
-            }
-            Value::from(name.as_str())
-        }
+        Operator::UniqueId => Some(Value::owned(unique_id())),
+        Operator::RequestedServerName { source, host } => server_name(context, *source, *host),
+        Operator::RouteName => info
+            .route
+            .as_ref()
+            .map(|route| route.name.as_str())
+            .filter(|name| !name.is_empty())
+            .map(Value::text),
         Operator::FilterChainName => {
-            let name = &info.connection.filter_chain().name;
-            if name.is_empty() {
-                return None;
-            }
-            Value::from(name.as_str())
+            Some(connection.filter_chain().name.as_str()).filter(|name| !name.is_empty()).map(Value::text)
         }
-        Operator::AccessLogType => Value::from("DownstreamEnd"),
-        Operator::Hostname => Value::from(hostname()?),
-        Operator::LocalReplyBody => Value::from(info.local_reply_body.as_ref().map(|body| lossy(body))?),
+        Operator::AccessLogType => Some(Value::text("DownstreamEnd")),
+        Operator::Hostname => Some(Value::text(hostname())),
+        Operator::LocalReplyBody => Some(Value::text("")),
         Operator::QueryParameter { name, max_length } => {
-            let (_, query) = split_path(messages.request.path.as_bytes());
-            let found = query.split(|byte| *byte == b'&').find_map(|pair| {
-                let mut halves = pair.splitn(2, |byte| *byte == b'=');
-                let key = halves.next()?;
-                (key == name.as_bytes()).then(|| halves.next().unwrap_or_default())
-            })?;
-            limited(&lossy(&percent_decode(found)), *max_length)
+            let mut value = query::parameter(split_path(request.path.as_bytes()).1, name.as_bytes())?;
+            value.truncate(max_length.unwrap_or(usize::MAX));
+            Some(Value::Text(Cow::Owned(value)))
         }
         Operator::QueryParameters { decoded, max_length } => {
-            let (_, query) = split_path(messages.request.path.as_bytes());
-            let text = if *decoded { lossy(&percent_decode(query)) } else { lossy(query) };
-            limited(&text, *max_length)
+            let query = Some(request.path.as_bytes())
+                .filter(|path| path.contains(&b'?'))
+                .map(|path| split_path(path).1)?;
+            if !decoded {
+                return Some(limited(query, *max_length));
+            }
+            let mut query = query::decode_ascii(query);
+            query.truncate(max_length.unwrap_or(usize::MAX));
+            Some(Value::Text(Cow::Owned(query)))
         }
         Operator::Path { with_query, source, max_length } => {
-            let original = messages.request.fields.get("x-envoy-original-path");
-            let path = match source {
-                PathSource::OriginalOrPath => original.unwrap_or(&messages.request.path),
-                PathSource::Path => &messages.request.path,
-                PathSource::Original => original?,
-            };
-            let bytes = if *with_query { path.as_bytes() } else { split_path(path.as_bytes()).0 };
-            limited(&lossy(bytes), *max_length)
+            let path = path(context, *source)?;
+            Some(limited(if *with_query { path } else { split_path(path).0 }, *max_length))
         }
         Operator::DynamicMetadata { namespace, path, max_length } => {
-            let values = info.metadata.namespace(namespace)?;
-            let mut found = struct_value(values);
-            for key in path {
-                found = match found {
-                    Value::Object(mut fields) => fields.remove(key)?,
-                    _ => return None,
-                };
-            }
-            cut(found, *max_length)
+            dynamic_metadata(info, namespace, path, *max_length)
         }
         Operator::FilterState { name, form, max_length } => {
-            let (_, log) = context.logs.iter().find(|(known, _)| known == name)?;
-            cut(filter_state::value(log, form)?, *max_length)
+            let (_, log) = logs.iter().find(|(filter, _)| filter == name)?;
+            match logging::evaluate(log, form)? {
+                Value::Text(text) => {
+                    let mut text = text.into_owned();
+                    text.truncate(max_length.unwrap_or(usize::MAX));
+                    Some(Value::Text(Cow::Owned(text)))
+                }
+                value => Some(value),
+            }
         }
-        Operator::GrpcStatus(form) => grpc_status(*form, context)?,
-    })
+        Operator::GrpcStatus(form) => grpc_status::evaluate(context, *form),
+    }
+}
+
+/// How much of a JSON value text formats show; JSON formats show all of it.
+pub(super) fn json_length(operator: &Operator) -> Option<usize> {
+    match operator {
+        Operator::DynamicMetadata { max_length, .. } | Operator::FilterState { max_length, .. } => {
+            *max_length
+        }
+        _ => None,
+    }
+}
+
+fn limited(text: &[u8], max_length: Option<usize>) -> Value<'_> {
+    Value::Text(Cow::Borrowed(&text[..max_length.unwrap_or(text.len()).min(text.len())]))
 }
 
 fn header<'a>(
     operand: &HeaderOperand,
-    look: impl Fn(&tollgate_model::header::FieldName) -> Option<&'a [u8]>,
-) -> Option<Value> {
-    let found = operand.names.iter().find_map(look)?;
-    Some(limited(&lossy(found), operand.max_length))
+    find: impl Fn(&tollgate_model::header::FieldName) -> Option<&'a [u8]>,
+) -> Option<Value<'a>> {
+    operand.names.iter().find_map(find).map(|value| limited(value, operand.max_length))
 }
 
-fn limited(text: &str, max_length: Option<usize>) -> Value {
-    Value::from(match max_length {
-        Some(length) => &text[..text.floor_char_boundary(length)],
-        None => text,
-    })
+fn time(pattern: &TimePattern, time: Timestamp) -> Option<Value<'static>> {
+    let mut text = String::with_capacity(32);
+    pattern.write(time, &mut text).ok()?;
+    Some(Value::owned(text))
 }
 
-fn cut(value: Value, max_length: Option<usize>) -> Value {
-    match (value, max_length) {
-        (value, None) => value,
-        (Value::String(text), length) => limited(&text, length),
-        (other, length) => limited(&other.to_string(), length),
-    }
+fn saturate(number: u128) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// Header values may be any bytes; logs are text. Bytes that are no UTF-8 show as the replacement character.
-fn lossy(bytes: &[u8]) -> String {
-    bytes.utf8_chunks().fold(String::with_capacity(bytes.len()), |mut text, chunk| {
-        text.push_str(chunk.valid());
-        if !chunk.invalid().is_empty() {
-            text.push(char::REPLACEMENT_CHARACTER);
-        }
-        text
-    })
+fn milliseconds(duration: Option<Duration>) -> Option<Value<'static>> {
+    duration.map(|duration| Value::Number(saturate(duration.as_millis())))
 }
 
-fn map_bytes(fields: &http::HeaderMap) -> usize {
-    fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+/// When the response was complete; now, as long as it is not.
+fn end(info: &StreamInfo) -> Instant {
+    info.last_downstream_tx.unwrap_or_else(Instant::now)
 }
 
-fn time(pattern: &TimePattern, time: SystemTime) -> Option<Value> {
-    let mut text = String::new();
-    pattern.write(Timestamp::from(time), &mut text).ok()?;
-    Some(Value::from(text))
+fn since_start(info: &StreamInfo, moment: Option<Instant>) -> Option<Duration> {
+    moment?.checked_duration_since(info.start)
 }
 
-fn whole(number: u128) -> Value {
-    Value::from(u64::try_from(number).unwrap_or(u64::MAX))
-}
-
-fn milliseconds(from: Instant, to: Instant) -> Option<Value> {
-    to.checked_duration_since(from).map(|passed: Duration| whole(passed.as_millis()))
-}
-
-fn moment(point: TimePoint, info: &StreamInfo) -> Option<Instant> {
+fn moment(info: &StreamInfo, point: TimePoint) -> Option<Instant> {
     match point {
         TimePoint::DownstreamRxBegin => Some(info.start),
         TimePoint::DownstreamRxEnd => info.last_downstream_rx,
@@ -271,125 +224,111 @@ fn moment(point: TimePoint, info: &StreamInfo) -> Option<Instant> {
     }
 }
 
-fn address_part(address: SocketAddr, part: AddressPart) -> Value {
-    match part {
-        AddressPart::Whole => Value::from(address.to_string()),
-        AddressPart::WithoutPort => Value::from(address.ip().to_string()),
-        AddressPart::Port => Value::from(address.port()),
-        AddressPart::Network(length) => Value::from(network(address.ip(), length)),
+fn details(info: &StreamInfo, allow_whitespaces: bool) -> Option<Value<'_>> {
+    let details = info.response_code_details.as_deref()?;
+    let replaced = !allow_whitespaces && details.contains(|letter: char| letter.is_ascii_whitespace());
+    Some(if replaced {
+        Value::owned(details.replace(|letter: char| letter.is_ascii_whitespace(), "_"))
+    } else {
+        Value::text(details)
+    })
+}
+
+fn bytes_of(fields: &HeaderMap) -> u64 {
+    fields.iter().map(|(name, value)| name.as_str().len() as u64 + value.len() as u64).sum()
+}
+
+fn request_bytes(request: &RequestHeaders) -> u64 {
+    let pseudo = [
+        (":method", request.method.as_str().len()),
+        (":scheme", request.scheme.len()),
+        (":authority", request.authority.len()),
+        (":path", request.path.len()),
+    ];
+    pseudo.iter().map(|(name, length)| (name.len() + length) as u64).sum::<u64>() + bytes_of(&request.fields)
+}
+
+fn path<'a>(context: &FormatContext<'a>, source: PathSource) -> Option<&'a [u8]> {
+    let names = EnvoyHeaders::of(&context.info.connection.filter_chain().http.header_prefix);
+    let original = context.messages.request.fields.get(&names.original_path).map(HeaderValue::as_bytes);
+    let current = Some(context.messages.request.path.as_bytes());
+    match source {
+        PathSource::OriginalOrPath => original.or(current),
+        PathSource::Path => current,
+        PathSource::Original => original,
     }
 }
 
-fn network(address: IpAddr, length: u8) -> String {
-    match address {
-        IpAddr::V4(address) => {
-            let length = u32::from(length).min(32);
-            let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
-            format!("{}/{length}", std::net::Ipv4Addr::from(u32::from(address) & mask))
-        }
-        IpAddr::V6(address) => {
-            let length = u32::from(length).min(128);
-            let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
-            format!("{}/{length}", std::net::Ipv6Addr::from(u128::from(address) & mask))
-        }
-    }
-}
-
-fn host_of(source: HostSource, context: &FormatContext<'_>) -> Option<String> {
-    let request = &context.messages.request;
-    let original = request.fields.get("x-envoy-original-host");
-    let host = match source {
-        HostSource::OriginalOrHost => original.unwrap_or(&request.authority),
-        HostSource::Host => &request.authority,
-        HostSource::Original => original?,
+fn server_name<'a>(
+    context: &FormatContext<'a>,
+    source: ServerNameSource,
+    host: HostSource,
+) -> Option<Value<'a>> {
+    let not_empty = |name: &&'a [u8]| !name.is_empty();
+    let tls = context.info.connection.tls.as_ref();
+    let sni = tls.and_then(|tls| tls.server_name.as_deref()).map(str::as_bytes).filter(not_empty);
+    let names = EnvoyHeaders::of(&context.info.connection.filter_chain().http.header_prefix);
+    let original = context
+        .messages
+        .request
+        .fields
+        .get(&names.original_host)
+        .map(HeaderValue::as_bytes)
+        .filter(not_empty);
+    let authority = Some(context.messages.request.authority.as_bytes()).filter(not_empty);
+    let host = match host {
+        HostSource::OriginalOrHost => original.or(authority),
+        HostSource::Host => authority,
+        HostSource::Original => original,
     };
-    Some(lossy(tollgate_model::route::host_without_port(host.as_bytes())))
+    let name = match source {
+        ServerNameSource::SniOnly => sni,
+        ServerNameSource::SniFirst => sni.or(host),
+        ServerNameSource::HostFirst => host.or(sni),
+    };
+    name.map(|name| Value::Text(Cow::Borrowed(name)))
 }
 
-/// Looked up once: names of machines do not change under way.
-fn hostname() -> Option<&'static str> {
-    static NAME: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-    let read =
-        || std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
-    NAME.get_or_init(read).as_deref()
-}
+fn dynamic_metadata<'a>(
+    info: &'a StreamInfo,
+    namespace: &str,
+    path: &[String],
+    max_length: Option<usize>,
+) -> Option<Value<'a>> {
+    use extproc::messages::value::Kind;
 
-fn percent_decode(text: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut index = 0;
-    while let Some(byte) = text.get(index) {
-        let digits = text.get(index + 1..index + 3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match (byte, digits.and_then(|digits| u8::from_str_radix(digits, 16).ok())) {
-            (b'%', Some(code)) => {
-                decoded.push(code);
-                index += 3;
-            }
-            _ => {
-                decoded.push(*byte);
-                index += 1;
-            }
+    let mut members = info.metadata.namespace(namespace)?;
+    let mut out = Vec::new();
+    let Some((last, outer)) = path.split_last() else {
+        json::write_struct(members, &mut out);
+        return String::from_utf8(out).ok().map(Value::Json);
+    };
+    for key in outer {
+        members = match members.fields.get(key)?.kind.as_ref()? {
+            Kind::StructValue(inner) => inner,
+            _ => return None,
+        };
+    }
+    let value = members.fields.get(last)?;
+    match value.kind.as_ref()? {
+        Kind::NullValue(_) => None,
+        Kind::StringValue(text) => Some(limited(text.as_bytes(), max_length)),
+        _ => {
+            json::write_value(value, &mut out);
+            String::from_utf8(out).ok().map(Value::Json)
         }
     }
-    decoded
 }
 
-fn struct_value(values: &messages::Struct) -> Value {
-    let fields = values.fields.iter().map(|(key, value)| (key.clone(), json_value(value)));
-    Value::Object(fields.collect::<Map<_, _>>())
-}
-
-fn json_value(value: &messages::Value) -> Value {
-    match &value.kind {
-        Some(Kind::NumberValue(number)) => {
-            // Whole numbers print without a fraction.
-            let whole = *number as i64;
-            if whole as f64 == *number {
-                Value::from(whole)
-            } else {
-                Number::from_f64(*number).map_or(Value::Null, Value::Number)
-            }
-        }
-        Some(Kind::StringValue(text)) => Value::from(text.as_str()),
-        Some(Kind::BoolValue(flag)) => Value::from(*flag),
-        Some(Kind::StructValue(values)) => struct_value(values),
-        Some(Kind::ListValue(list)) => Value::Array(list.values.iter().map(json_value).collect()),
-        Some(Kind::NullValue(_)) | None => Value::Null,
-    }
-}
-
-const GRPC_STATUS: [(&str, &str); 17] = [
-    ("OK", "OK"),
-    ("Canceled", "CANCELLED"),
-    ("Unknown", "UNKNOWN"),
-    ("InvalidArgument", "INVALID_ARGUMENT"),
-    ("DeadlineExceeded", "DEADLINE_EXCEEDED"),
-    ("NotFound", "NOT_FOUND"),
-    ("AlreadyExists", "ALREADY_EXISTS"),
-    ("PermissionDenied", "PERMISSION_DENIED"),
-    ("ResourceExhausted", "RESOURCE_EXHAUSTED"),
-    ("FailedPrecondition", "FAILED_PRECONDITION"),
-    ("Aborted", "ABORTED"),
-    ("OutOfRange", "OUT_OF_RANGE"),
-    ("Unimplemented", "UNIMPLEMENTED"),
-    ("Internal", "INTERNAL"),
-    ("Unavailable", "UNAVAILABLE"),
-    ("DataLoss", "DATA_LOSS"),
-    ("Unauthenticated", "UNAUTHENTICATED"),
-];
-
-fn grpc_status(form: GrpcStatusForm, context: &FormatContext<'_>) -> Option<Value> {
-    let messages = context.messages;
-    if !is_grpc(&messages.request) {
-        return None;
-    }
-    let in_trailers = messages.response_trailers.as_ref().and_then(|trailers| trailers.get("grpc-status"));
-    let in_head = || messages.response.as_ref().and_then(|head| head.fields.get("grpc-status"));
-    let number: i64 = in_trailers.or_else(in_head)?.to_str().ok()?.trim().parse().ok()?;
-    let names = usize::try_from(number).ok().and_then(|number| GRPC_STATUS.get(number));
-    Some(match (form, names) {
-        (GrpcStatusForm::Number, _) => Value::from(number),
-        (GrpcStatusForm::CamelString, Some((camel, _))) => Value::from(*camel),
-        (GrpcStatusForm::SnakeString, Some((_, snake))) => Value::from(*snake),
-        (_, None) => Value::from(number.to_string()),
+/// The name of this machine; `-` if it has none.
+fn hostname() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .or_else(|_| std::fs::read_to_string("/etc/hostname"));
+        name.ok()
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "-".to_owned())
     })
 }

@@ -246,15 +246,15 @@ impl Core {
 
 /// An entry of the metadata of a call; none if it is empty. Values of `-bin` keys are base64-coded, which gRPC's own
 /// client does without padding.
-fn metadata_entry(name: &str, value: String, target: &GrpcTarget) -> Option<(HeaderName, HeaderValue)> {
+fn metadata_entry(name: &str, value: Vec<u8>, target: &GrpcTarget) -> Option<(HeaderName, HeaderValue)> {
     if value.is_empty() {
         return None;
     }
     let name = HeaderName::try_from(name).ok()?;
     let value = match (name.as_str().ends_with("-bin"), target) {
         (false, _) => value,
-        (true, GrpcTarget::EnvoyGrpc(_)) => base64::encode(value.as_bytes(), true),
-        (true, GrpcTarget::GoogleGrpc(_)) => base64::encode(value.as_bytes(), false),
+        (true, GrpcTarget::EnvoyGrpc(_)) => base64::encode(&value, true).into_bytes(),
+        (true, GrpcTarget::GoogleGrpc(_)) => base64::encode(&value, false).into_bytes(),
     };
     Some((name, HeaderValue::try_from(value).ok()?))
 }

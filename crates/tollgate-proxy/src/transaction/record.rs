@@ -105,7 +105,8 @@ impl Core {
             })
             .collect();
         let context = FormatContext { info: &self.info, messages: &self.messages, logs: &logs };
-        self.worker.access_log.log(&http.access_log, &context);
+        let dropped = self.worker.access_log.log(&http.access_log, &context);
+        self.worker.count_dropped_log_lines(dropped);
     }
 
     /// Adds what an exchange counted to the metrics of its filter and its processor.

@@ -22,7 +22,6 @@ impl<D: Downstream> Transaction<'_, D> {
             self.reset_client(now);
             return;
         }
-        self.core.info.local_reply_body = Some(reply.body.clone());
         let (head, body) = self.core.local_response(reply);
         self.core.messages.response = Some(head);
         self.core.messages.response_trailers = None;
