@@ -1,5 +1,8 @@
 //! Values of attributes (section 17) from what is known about a request.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
