@@ -1,4 +1,4 @@
-//! Large bodies, to the upstream and then back, through a processor: equal to the last byte, in bounded memory.
+//! Large bodies, to the upstream and back, through a processor: equal to the last byte, in bounded memory.
 
 mod support;
 
@@ -90,12 +90,14 @@ fn peak(process: u32) -> usize {
     kibibytes.expect("a number") * 1024
 }
 
-/// Sends [`SIZE`] bytes and compares the same number that comes back.
-async fn both_ways(address: &str, path: &str) {
+/// Sends [`SIZE`] bytes and compares the same number that comes back, `at_once` by an
+/// upstream that reads on only when what it wrote is read.
+async fn both_ways(address: &str, path: &str, at_once: bool) {
     let (mut reader, mut writer) = sides(TcpStream::connect(address).await.expect("a connection"));
     let pattern = Pattern::new();
     let send = async {
-        let head = format!("POST {path} HTTP/1.1\r\nhost: app\r\ntransfer-encoding: chunked\r\n\r\n");
+        let stream = if at_once { "x-stream: yes\r\n" } else { "" };
+        let head = format!("POST {path} HTTP/1.1\r\nhost: app\r\n{stream}transfer-encoding: chunked\r\n\r\n");
         writer.write_all(head.as_bytes()).await?;
         let (mut place, mut out) = (0, Vec::new());
         while place < SIZE {
@@ -123,7 +125,7 @@ async fn both_ways(address: &str, path: &str) {
     tokio::try_join!(send, receive).expect("a connection that lasts");
 }
 
-async fn pass(test: &str, mode: &str) {
+async fn pass(test: &str, mode: &str, at_once: bool) {
     let duplex = mode == "FULL_DUPLEX_STREAMED";
     let trailers = if duplex { "SEND" } else { "SKIP" };
     let (processor, _serving) = processor(move |_| Identity { duplex }).await;
@@ -134,7 +136,7 @@ async fn pass(test: &str, mode: &str) {
     let gateway = Gateway::start(test, "60s", &[Route { path: "/body", processor, overrides }]).await;
     let idle = peak(gateway.process.id());
     let began = Instant::now();
-    timeout(4 * support::DEADLINE, both_ways(&gateway.address, "/body")).await.expect("an end");
+    timeout(support::DEADLINE, both_ways(&gateway.address, "/body", at_once)).await.expect("an end");
     let took = Instant::now().saturating_duration_since(began);
     let peak = peak(gateway.process.id());
     println!(
@@ -148,10 +150,20 @@ async fn pass(test: &str, mode: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streamed_bodies_pass_whole_in_bounded_memory() {
-    pass("bodies_streamed", "STREAMED").await;
+    pass("bodies_streamed", "STREAMED", false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_duplex_bodies_pass_whole_in_bounded_memory() {
-    pass("bodies_duplex", "FULL_DUPLEX_STREAMED").await;
+    pass("bodies_duplex", "FULL_DUPLEX_STREAMED", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streamed_directions_do_not_wait_for_each_other() {
+    pass("bodies_streamed_at_once", "STREAMED", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_duplex_directions_do_not_wait_for_each_other() {
+    pass("bodies_duplex_at_once", "FULL_DUPLEX_STREAMED", true).await;
 }

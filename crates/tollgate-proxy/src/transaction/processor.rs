@@ -20,6 +20,10 @@ use crate::stream::Downstream;
 /// How long a processor may take to end a stream that we have half-closed (L-5 b).
 const REMOTE_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Bytes of replies that are taken in while one direction has no room. Replies of both directions come on one stream, and
+/// the blocked direction may wait for the other one: for an upstream that reads on only when its response is read.
+const MOST_LENT: usize = 16 * 1024 * 1024;
+
 /// A filter at work.
 #[derive(Debug)]
 pub(super) struct Filter {
@@ -28,11 +32,19 @@ pub(super) struct Filter {
     call: Option<Call>,
     /// Bytes of replies whose content may still be queued; their flow-control credit is due.
     owed_credit: usize,
+    /// Credit given since one of the directions had no room.
+    lent_credit: usize,
 }
 
 impl Filter {
     pub(super) fn new(config: Arc<ExtProc>) -> Self {
-        Self { exchange: Exchange::new(config.plan.clone()), config, call: None, owed_credit: 0 }
+        Self {
+            exchange: Exchange::new(config.plan.clone()),
+            config,
+            call: None,
+            owed_credit: 0,
+            lent_credit: 0,
+        }
     }
 
     /// Whether more of a body may be handed in: the exchange does not hold too much, and the call has room (N-9).
@@ -95,14 +107,18 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     fn poll_processor(&mut self, index: usize, cx: &mut Context<'_>, now: Instant) -> bool {
-        let room = self.client.writable && self.router.has_room();
+        let (response_room, request_room) = (self.client.writable, self.router.has_room());
         let Slot::Active(filter) = &mut self.slots[index] else {
             return false;
         };
         let Some(call) = &mut filter.call else {
             return false;
         };
-        if room && filter.owed_credit > 0 {
+        if response_room && request_room {
+            filter.lent_credit = 0;
+            call.credit(std::mem::take(&mut filter.owed_credit));
+        } else if (response_room || request_room) && filter.lent_credit < MOST_LENT {
+            filter.lent_credit += filter.owed_credit;
             call.credit(std::mem::take(&mut filter.owed_credit));
         }
         match call.poll(cx) {
