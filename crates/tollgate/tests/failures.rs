@@ -79,7 +79,7 @@ impl Processor for Behaviour {
             Self::Doomed(reached) => {
                 if matches!(request.request, Some(Request::ResponseHeaders(_))) {
                     reached.send(()).await.map_err(|_| Status::internal("the test is over"))?;
-                    pending().await;
+                    pending::<()>().await;
                 }
             }
         }
