@@ -10,9 +10,7 @@ use http::{
 };
 use tollgate_model::route::is_grpc;
 
-use crate::{
-    handler::Rejection, http1::reason_phrase, stream_info::ResponseFlags, upstream::UpstreamFailure,
-};
+use crate::{handler::Rejection, stream_info::ResponseFlags, upstream::UpstreamFailure};
 
 /// A response that the gateway gives itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,13 +109,8 @@ impl LocalReply {
 
     /// The client broke the protocol behind the head.
     pub(crate) fn bad_request(details: &'static str) -> Self {
-        let status = match details {
-            "http1.too_many_headers" | "http1.headers_too_large" => {
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-            }
-            _ => StatusCode::BAD_REQUEST,
-        };
-        Self::new(status, reason_phrase(status), details, ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR)
+        let flags = ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR;
+        Self::new(StatusCode::BAD_REQUEST, "Bad Request", details, flags)
     }
 
     /// The route's timeout has passed.

