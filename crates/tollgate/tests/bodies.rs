@@ -1,5 +1,7 @@
 //! Large bodies, to the upstream and back, through a processor: equal to the last byte, in bounded memory.
 
+#![allow(clippy::print_stdout, reason = "figures for whoever runs it with --nocapture")]
+
 mod support;
 
 use std::{fs, time::Instant};

@@ -1,5 +1,7 @@
 //! Processors that fail in every way, and one beside them that works (rules F-1 to F-8, F-13, F-14, X-2).
 
+#![allow(clippy::print_stdout, reason = "figures for whoever runs it with --nocapture")]
+
 mod support;
 
 use std::{
@@ -235,8 +237,9 @@ async fn each_failure_has_its_outcome_and_other_requests_go_on() {
     for (path, _, status) in cases {
         let (address, answered) = (gateway.address.clone(), Arc::clone(&answered));
         failing.spawn(async move {
-            let (mut reader, mut writer) = connect(&address).await;
             for time in 0..TIMES {
+                // I-10: an answer before the whole request was read ends the connection.
+                let (mut reader, mut writer) = connect(&address).await;
                 let (head, body) = request(&mut reader, &mut writer, path).await;
                 assert_eq!(head.status(), status, "{path}, time {time}: {head:?}");
                 let expected = if status == 200 { BODY } else { "" };

@@ -1,5 +1,7 @@
 //! Ten thousand requests on fifty connections through every body mode: none wrong, none lost.
 
+#![allow(clippy::print_stdout, reason = "figures for whoever runs it with --nocapture")]
+
 mod support;
 
 use std::time::Instant;
