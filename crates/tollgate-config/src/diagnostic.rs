@@ -2,7 +2,7 @@
 
 mod render;
 
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::Arc};
 
 pub use render::render;
 use serde::Serialize;
@@ -47,13 +47,23 @@ pub enum Severity {
 /// Collects what is said about one source.
 #[derive(Debug)]
 pub(crate) struct Report {
-    file: String,
+    file: Arc<str>,
     diagnostics: RefCell<Vec<Diagnostic>>,
 }
 
 impl Report {
     pub(crate) fn new(file: &str) -> Self {
-        Self { file: file.to_owned(), diagnostics: RefCell::default() }
+        Self::named(Arc::from(file))
+    }
+
+    /// The same, for a name that is shared.
+    pub(crate) fn named(file: Arc<str>) -> Self {
+        Self { file, diagnostics: RefCell::default() }
+    }
+
+    /// Name of the source.
+    pub(crate) fn file(&self) -> Arc<str> {
+        Arc::clone(&self.file)
     }
 
     pub(crate) fn add(
@@ -66,7 +76,7 @@ impl Report {
     ) {
         self.diagnostics.borrow_mut().push(Diagnostic {
             severity,
-            file: self.file.clone(),
+            file: self.file.to_string(),
             line: location.line,
             column: location.column,
             length: location.length.max(1),

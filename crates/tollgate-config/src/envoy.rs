@@ -34,12 +34,12 @@ use self::scope::Scope;
 use crate::{
     Diagnostic, Files, Options, Outcome, Severity, Source,
     diagnostic::Report,
-    protobuf::{Context, Value},
+    protobuf::{Context, Dialect, Value},
     yaml::{self, Location, Node},
 };
 
 /// Loads a bootstrap from the one document that `sources` hold.
-pub(crate) fn load(sources: &[Source], files: &dyn Files, options: Options) -> Outcome {
+pub(crate) fn load(sources: &[Source], files: &dyn Files, options: &Options) -> Outcome {
     let mut diagnostics = Vec::new();
     let mut snapshot = None;
     let mut first: Option<&str> = None;
@@ -52,7 +52,10 @@ pub(crate) fn load(sources: &[Source], files: &dyn Files, options: Options) -> O
                 report.add(Severity::Error, document.location, "", message, None);
                 break;
             }
-            snapshot = Some(translate(document, Context { report: &report, files, options }));
+            snapshot = Some(translate(
+                document,
+                Context { report: &report, files, options, dialect: Dialect::Protobuf },
+            ));
         }
         if !documents.is_empty() {
             first.get_or_insert(&source.path);

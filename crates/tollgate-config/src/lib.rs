@@ -9,14 +9,22 @@
 
 mod diagnostic;
 mod envoy;
+mod envoy_gateway;
 mod files;
+mod gateway_api;
+mod htnn;
+mod kgateway;
+mod kubernetes;
+mod options;
 mod protobuf;
 mod source;
 mod suggestion;
+mod translation;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Severity, render};
 pub use files::{FileSystem, Files};
+pub use options::{Options, ResolveError, ServiceAddress, ServicePortKey};
 pub use source::Source;
 use tollgate_model::Snapshot;
 
@@ -29,17 +37,10 @@ pub struct Outcome {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// How strict loading is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Refuse fields that are understood but have no effect. Default false: they give an information each.
-    pub strict: bool,
-}
-
 /// Loads an Envoy bootstrap configuration; files that it names are read from the file system.
 #[must_use]
 pub fn load(sources: &[Source]) -> Outcome {
-    load_with(sources, &FileSystem, Options::default())
+    load_with(sources, &FileSystem, &Options::default())
 }
 
 /// The reference of everything that is read, in Markdown.
@@ -50,6 +51,6 @@ pub fn reference() -> String {
 
 /// Loads an Envoy bootstrap configuration.
 #[must_use]
-pub fn load_with(sources: &[Source], files: &dyn Files, options: Options) -> Outcome {
+pub fn load_with(sources: &[Source], files: &dyn Files, options: &Options) -> Outcome {
     envoy::load(sources, files, options)
 }

@@ -1,4 +1,4 @@
-//! Typed reading of a tree by the rules of protobuf's JSON mapping, as Envoy applies them (EN-2).
+//! Typed reading of a tree: by the rules of protobuf's JSON mapping, as Envoy applies them (EN-2), or of Kubernetes.
 //!
 //! A [`Message`] reads the fields of its [`Schema`] and nothing else: a field that the schema does not list as read
 //! is reported when the message is opened, so nothing can be accepted silently. Reading never stops at a problem:
@@ -19,7 +19,7 @@ pub(crate) use self::{
     any::Any,
     enumeration::Enumeration,
     message::Message,
-    schema::{Field, Schema, Support, no_effect, read, refused},
+    schema::{Field, Schema, Support, bookkeeping, no_effect, read, refused},
     value::{Json, Value},
 };
 use crate::{Files, Options, diagnostic::Report};
@@ -29,7 +29,26 @@ use crate::{Files, Options, diagnostic::Report};
 pub(crate) struct Context<'a> {
     pub(crate) report: &'a Report,
     pub(crate) files: &'a dyn Files,
-    pub(crate) options: Options,
+    pub(crate) options: &'a Options,
+    pub(crate) dialect: Dialect,
+}
+
+/// Whose rules of reading apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// Protobuf's JSON mapping (EN-2, EN-3): two spellings of names, a single value stands for a list of one, and an
+    /// unknown field is an error.
+    Protobuf,
+    /// Kubernetes objects (CF-12): names as they are written, lists are lists, and an unknown field is a warning
+    /// unless reading is strict.
+    Kubernetes,
+}
+
+impl Context<'_> {
+    /// How bad it is what the original systems would let pass and strict reading does not.
+    pub(crate) fn tolerable(&self) -> crate::Severity {
+        if self.options.strict { crate::Severity::Error } else { crate::Severity::Warning }
+    }
 }
 
 #[cfg(test)]

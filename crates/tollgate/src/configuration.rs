@@ -20,7 +20,7 @@ pub(crate) struct Configuration {
 
 impl Configuration {
     /// Reads and translates a file. A file that cannot be read is refused with a diagnostic, like one that is wrong.
-    pub(crate) fn load(path: &Path, options: Options) -> Self {
+    pub(crate) fn load(path: &Path, options: &Options) -> Self {
         match Source::read(path) {
             Ok(source) => Self::from_source(source, options),
             Err(error) => {
@@ -40,7 +40,7 @@ impl Configuration {
     }
 
     /// Translates a text.
-    pub(crate) fn from_source(source: Source, options: Options) -> Self {
+    pub(crate) fn from_source(source: Source, options: &Options) -> Self {
         let sources = vec![source];
         let Outcome { snapshot, diagnostics } = load_with(&sources, &FileSystem, options);
         Self { sources, snapshot, diagnostics }
@@ -67,6 +67,6 @@ impl Configuration {
 
 impl From<Strictness> for Options {
     fn from(Strictness { strict }: Strictness) -> Self {
-        Self { strict }
+        Self { strict, ..Self::default() }
     }
 }

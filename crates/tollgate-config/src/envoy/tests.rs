@@ -55,7 +55,7 @@ fn source(text: &str) -> Vec<Source> {
 }
 
 fn load(text: &str) -> Outcome {
-    load_with(&source(text), &TestFiles, Options::default())
+    load_with(&source(text), &TestFiles, &Options::default())
 }
 
 /// Everything that is said about a configuration, as people see it.

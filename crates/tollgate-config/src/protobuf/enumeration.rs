@@ -1,6 +1,6 @@
 //! Enums: by name or number (1.3).
 
-use super::Value;
+use super::{Dialect, Value};
 use crate::{suggestion::nearest, yaml::Content};
 
 /// The values of an enum. A value without counterpart exists in Envoy and is refused.
@@ -12,7 +12,8 @@ impl<T: Copy> Enumeration<T> {
     pub(super) fn read(&self, value: &Value<'_>) -> Option<T> {
         let found = match &value.node.content {
             Content::Plain(text) | Content::Quoted(text) => {
-                let number = text.parse::<i64>().ok();
+                let by_number = value.context.dialect == Dialect::Protobuf;
+                let number = text.parse::<i64>().ok().filter(|_| by_number);
                 self.values.iter().find(|(name, index, _)| name == text || Some(*index) == number)
             }
             _ => return value.expected(&format!("one of {}", self.supported())),

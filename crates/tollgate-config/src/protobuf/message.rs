@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Enumeration, Schema, Value, schema::Support};
+use super::{Dialect, Enumeration, Schema, Value, schema::Support};
 use crate::{
     Severity,
     suggestion::nearest,
@@ -59,8 +59,13 @@ impl<'a> Message<'a> {
                 self.report(Severity::Error, entry, message, note);
             }
             Support::NoEffect => {
-                self.report(Severity::Info, entry, format!("\"{name}\" has no effect"), note);
+                let severity = match self.value.context.dialect {
+                    Dialect::Protobuf => Severity::Info,
+                    Dialect::Kubernetes => Severity::Warning,
+                };
+                self.report(severity, entry, format!("\"{name}\" has no effect"), note);
             }
+            Support::Bookkeeping => {}
             Support::Refused if is_default(&entry.value.content) => {}
             Support::Refused => {
                 self.report(Severity::Error, entry, format!("\"{name}\" is not supported"), note);
@@ -78,6 +83,11 @@ impl<'a> Message<'a> {
 
     fn unknown(&self, entry: &Entry, meant: Option<&str>) {
         let help = meant.map(|name| format!("did you mean \"{name}\"?")).unwrap_or_default();
+        if self.value.context.dialect == Dialect::Kubernetes {
+            let severity = self.value.context.tolerable();
+            let message = format!("unknown field \"{}\"", self.path_of(&entry.key));
+            return self.report(severity, entry, message, &help);
+        }
         let short = self.schema.name.rsplit('.').next().unwrap_or(self.schema.name);
         let message = format!("unknown field \"{}\" in {short}", entry.key);
         self.report(Severity::Error, entry, message, &help);

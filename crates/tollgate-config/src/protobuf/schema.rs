@@ -33,6 +33,8 @@ pub(crate) enum Support {
     Read,
     /// It is accepted and said to have no effect; refused when strict.
     NoEffect,
+    /// It is a record that the API server keeps about an object; nothing needs to be said about it.
+    Bookkeeping,
     /// It is refused.
     Refused,
 }
@@ -45,6 +47,11 @@ pub(crate) const fn read(name: &'static str, default: &'static str, note: &'stat
 /// A field that is accepted although it has no counterpart; `note` says why that changes nothing for anyone.
 pub(crate) const fn no_effect(name: &'static str, note: &'static str) -> Field {
     Field { name, support: Support::NoEffect, note, default: "" }
+}
+
+/// A field that an API server writes and nobody has to act on.
+pub(crate) const fn bookkeeping(name: &'static str) -> Field {
+    Field { name, support: Support::Bookkeeping, note: "kept by the API server", default: "" }
 }
 
 /// A field that is refused; `note` says what to do instead.

@@ -33,7 +33,9 @@ static COLOUR: Enumeration<char> =
 fn open<T>(text: &str, strict: bool, read: impl FnOnce(&Message<'_>) -> T) -> (Option<T>, Vec<Diagnostic>) {
     let report = Report::new("test.yaml");
     let documents = yaml::parse(text, &report);
-    let context = Context { report: &report, files: &FileSystem, options: Options { strict } };
+    let options = Options { strict, ..Options::default() };
+    let context =
+        Context { report: &report, files: &FileSystem, options: &options, dialect: Dialect::Protobuf };
     let message = Value::root(context, &documents[0]).message(&MESSAGE);
     let found = message.as_ref().map(read);
     drop(message);

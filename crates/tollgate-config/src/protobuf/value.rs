@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use super::{Context, Enumeration, Message, Schema, base64, duration, scalar};
+use super::{Context, Dialect, Enumeration, Message, Schema, base64, duration, scalar};
 use crate::{
     Severity,
     yaml::{Content, Location, Node},
@@ -213,6 +213,10 @@ impl<'a> Value<'a> {
                     if node.content == Content::Null { value.expected("a value") } else { Some(value) }
                 })
                 .collect(),
+            _ if self.context.dialect == Dialect::Kubernetes => {
+                let _: Option<()> = self.expected("a list");
+                Vec::new()
+            }
             _ => vec![self.clone()],
         }
     }

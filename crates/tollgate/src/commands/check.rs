@@ -16,7 +16,7 @@ use crate::{
 
 /// Reports on standard output; the exit status says whether the file would run.
 pub(crate) fn run(arguments: &Check) -> ExitCode {
-    let configuration = Configuration::load(&arguments.file, arguments.strictness.into());
+    let configuration = Configuration::load(&arguments.file, &arguments.strictness.into());
     let report = match arguments.output {
         Report::Text => text(&configuration, &arguments.file),
         Report::Json => json(&configuration, &arguments.file),

@@ -64,7 +64,7 @@ async fn serve(port: u16) -> Result<(), Box<dyn Error>> {
     tokio::spawn(server.serve(pending()));
 
     let ports = Ports { gateway: port, upstream: upstream.port(), processor: processor.port() };
-    let configuration = Configuration::from_source(ports.bootstrap(), Options::default());
+    let configuration = Configuration::from_source(ports.bootstrap(), &Options::default());
     let Some(snapshot) = configuration.snapshot else {
         return Err(format!("the example is {}", configuration.verdict()).into());
     };

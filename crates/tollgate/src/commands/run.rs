@@ -21,7 +21,7 @@ use crate::{
 /// Serves a file until a signal stops it.
 pub(crate) fn run(arguments: &Run) -> ExitCode {
     logging::start(arguments.log_format, "info");
-    let configuration = Configuration::load(&arguments.file, arguments.strictness.into());
+    let configuration = Configuration::load(&arguments.file, &arguments.strictness.into());
     report(&configuration, arguments.log_format);
     let Some(snapshot) = configuration.snapshot else {
         tracing::error!("{} is {}", arguments.file.display(), configuration.verdict());

@@ -66,7 +66,7 @@ fn what_has_no_effect_is_refused_when_strict() {
         said(&text),
         ["info: \"stats_flush_interval\" has no effect [metrics are always on at the admin address]"]
     );
-    let strict = load_with(&source(&text), &TestFiles, Options { strict: true });
+    let strict = load_with(&source(&text), &TestFiles, &Options { strict: true, ..Options::default() });
     assert!(strict.snapshot.is_none());
     assert_eq!(strict.diagnostics[0].message, "\"stats_flush_interval\" has no effect (refused by strict)");
 }

@@ -61,7 +61,7 @@ fn what_is_no_envoy_configuration_is_said_to_be_none() {
         Source { path: "a.yaml".into(), text: "node: {}\n".into() },
         Source { path: "b.yaml".into(), text: "node: {}\n".into() },
     ];
-    let outcome = load_with(&two, &TestFiles, Options::default());
+    let outcome = load_with(&two, &TestFiles, &Options::default());
     assert!(outcome.snapshot.is_none());
     assert_eq!(outcome.diagnostics[0].file, "b.yaml");
 }

@@ -1,0 +1,9 @@
+//! The dialect of Envoy Gateway (section 6).
+
+use crate::kubernetes::Kind;
+
+/// The objects of this dialect.
+#[derive(Debug, Default)]
+pub(crate) struct Objects {}
+
+pub(crate) const KINDS: &[Kind] = &[];

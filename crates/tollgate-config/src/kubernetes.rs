@@ -1,0 +1,32 @@
+//! Kubernetes objects: from documents to typed resources.
+//!
+//! ```text
+//! documents -> kinds: by apiVersion and kind -> Object<T>: metadata, spec, place -> Resources
+//! ```
+//!
+//! Every group of kinds lists what it reads in a table of [`Kind`]s; what the objects mean is the business of
+//! translation. Reading never gives up on the rest: an object with problems is kept together with what was said about it
+//! (CF-13), so that whoever refers to it can find out.
+
+pub(crate) mod core;
+mod diagnostics;
+mod documents;
+mod grants;
+mod kinds;
+mod metadata;
+mod object;
+mod place;
+mod resources;
+pub(crate) mod status;
+mod values;
+
+pub(crate) use self::{
+    diagnostics::Diagnostics,
+    documents::{Document, read_documents},
+    grants::{Grants, Referrer},
+    kinds::{Candidate, Kind, OBJECT},
+    metadata::{Age, Metadata},
+    object::{Object, ObjectKey, ObjectRef, Objects},
+    place::Place,
+    resources::Resources,
+};

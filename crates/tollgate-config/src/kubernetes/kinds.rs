@@ -1,0 +1,86 @@
+//! What kinds there are, and taking an object of one in.
+
+use std::rc::Rc;
+
+use super::{Diagnostics, Metadata, Object, Objects, Resources};
+use crate::{
+    Files, Options, Severity,
+    diagnostic::Report,
+    protobuf::{Context, Dialect, Message, Schema, Value, bookkeeping, read},
+    yaml::Node,
+};
+
+/// A kind of object that is read.
+pub(crate) struct Kind {
+    /// API group; empty for the core group.
+    pub(crate) group: &'static str,
+    pub(crate) kind: &'static str,
+    /// Versions that are read, all into the same form.
+    pub(crate) versions: &'static [&'static str],
+    /// Whether objects belong to no namespace.
+    pub(crate) cluster_scoped: bool,
+    /// Reads an object and puts it where it belongs.
+    pub(crate) take: fn(Candidate<'_>, &mut Resources),
+}
+
+/// The members that most objects have.
+pub(crate) static OBJECT: Schema = Schema {
+    name: "Object",
+    title: "",
+    fields: &[
+        read("apiVersion", "", "API group and version. Required."),
+        read("kind", "", "What it is. Required."),
+        read("metadata", "", "Names it. Required."),
+        read("spec", "", "What it asks for."),
+        bookkeeping("status"),
+    ],
+    unsupported: &[],
+};
+
+/// An object that is about to be read.
+pub(crate) struct Candidate<'a> {
+    pub(crate) meta: Metadata,
+    pub(super) node: Node,
+    pub(super) report: Report,
+    pub(super) files: &'a dyn Files,
+    pub(super) options: &'a Options,
+    pub(super) diagnostics: &'a Diagnostics,
+}
+
+impl Candidate<'_> {
+    /// Reads an object that has a `spec` and adds it to its kind.
+    pub(crate) fn store<T>(self, objects: &mut Objects<T>, read: impl FnOnce(&Value<'_>) -> Option<T>) {
+        self.store_as(objects, &OBJECT, |object| read(&object.required("spec")?));
+    }
+
+    /// Reads an object of other members and adds it to its kind.
+    pub(crate) fn store_as<T>(
+        self,
+        objects: &mut Objects<T>,
+        schema: &'static Schema,
+        read: impl FnOnce(&Message<'_>) -> Option<T>,
+    ) {
+        let Self { meta, node, report, files, options, diagnostics } = self;
+        let context = Context { report: &report, files, options, dialect: Dialect::Kubernetes };
+        let spec = Value::root(context, &node).message(schema).and_then(|object| read(&object));
+        let said = report.finish();
+        let errors = said
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == Severity::Error)
+            .map(|diagnostic| match diagnostic.path.as_str() {
+                "" => diagnostic.message.clone(),
+                path => format!("{path}: {}", diagnostic.message),
+            })
+            .collect();
+        diagnostics.extend(said);
+        let Some(spec) = spec else { return };
+        let place = meta.place.clone();
+        let object = Object { meta: Rc::new(meta), spec, errors, node: Rc::new(node) };
+        let reference = object.reference();
+        if let Some(replaced) = objects.insert(object) {
+            let message =
+                format!("{reference} is defined twice; this one replaces the one at {}", replaced.meta.place);
+            diagnostics.warning(&place, message, None);
+        }
+    }
+}

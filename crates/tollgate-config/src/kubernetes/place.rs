@@ -1,0 +1,48 @@
+//! Where something was written.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+
+use crate::{protobuf::Value, yaml::Location};
+
+/// Where something was written: cheap to clone, and independent of the document it came from.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Name of the source.
+    pub(crate) file: Arc<str>,
+    pub(crate) location: Location,
+    /// Path of the field in its document.
+    pub(crate) path: Arc<str>,
+}
+
+impl Place {
+    /// The place of a value.
+    pub(crate) fn of(value: &Value<'_>) -> Self {
+        Self { file: value.context.report.file(), location: value.location(), path: Arc::from(&*value.path) }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}:{}", self.file, self.location.line, self.location.column)
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{self}")?;
+        if self.path.is_empty() { Ok(()) } else { write!(formatter, " ({})", self.path) }
+    }
+}
+
+impl Serialize for Place {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut place = serializer.serialize_struct("Place", 4)?;
+        place.serialize_field("file", &*self.file)?;
+        place.serialize_field("line", &self.location.line)?;
+        place.serialize_field("column", &self.location.column)?;
+        place.serialize_field("path", &*self.path)?;
+        place.end()
+    }
+}

@@ -1,0 +1,21 @@
+//! All objects, by kind.
+
+use super::{Kind, core};
+use crate::{envoy_gateway, gateway_api, htnn, kgateway};
+
+/// All objects of a configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Resources {
+    pub(crate) core: core::Objects,
+    pub(crate) gateway_api: gateway_api::Objects,
+    pub(crate) envoy_gateway: envoy_gateway::Objects,
+    pub(crate) kgateway: kgateway::Objects,
+    pub(crate) htnn: htnn::Objects,
+}
+
+/// Every kind that is read.
+pub(super) fn kinds() -> impl Iterator<Item = &'static Kind> {
+    [core::KINDS, gateway_api::KINDS, envoy_gateway::KINDS, kgateway::KINDS, htnn::KINDS]
+        .into_iter()
+        .flatten()
+}

@@ -1,0 +1,24 @@
+//! From resources to a snapshot.
+//!
+//! ```text
+//! Resources --attach--> Gateways with listeners and routes --dialects--> processors of each rule --build--> Snapshot
+//! ```
+//!
+//! Translation is a function of the objects and of [`Options`]. What all dialects share exists once: references and grants
+//! ([`Translator`]), attachment of routes, statuses, and the building of the snapshot. A dialect only says which
+//! processors a rule of a route stops at ([`Dialect`]).
+
+mod backend;
+mod cluster;
+mod dialect;
+mod gateway;
+mod processor;
+mod translator;
+
+pub(crate) use self::{
+    backend::{ServiceEndpoints, ServiceError},
+    dialect::{Dialect, Replacement, RuleExtensions, Site},
+    gateway::{AttachedRoute, Controller, ExtensionRef, Gateway, Listener, Route, Rule, RuleBackend},
+    processor::{Applied, Position, Processor, Stage},
+    translator::Translator,
+};

@@ -1,0 +1,114 @@
+//! Gateways, their listeners and the routes that are attached to them, whatever API they were written in.
+
+use std::rc::Rc;
+
+use crate::kubernetes::{Metadata, ObjectRef, Place, status::ParentReference};
+
+/// A gateway of ours.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) object: ObjectRef,
+    pub(crate) meta: Rc<Metadata>,
+    /// Whose rules apply where the systems differ.
+    pub(crate) controller: Controller,
+    /// Those that can be served.
+    pub(crate) listeners: Vec<Listener>,
+}
+
+/// The system that a gateway was written for (CF-17).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Controller {
+    /// No other system.
+    Tollgate,
+    EnvoyGateway,
+    Kgateway,
+    Istio,
+}
+
+/// A listener of a gateway.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    /// The Gateway or ListenerSet that it belongs to.
+    pub(crate) owner: ObjectRef,
+    pub(crate) owner_meta: Rc<Metadata>,
+    pub(crate) name: String,
+    pub(crate) port: u16,
+    /// Host names it accepts: exact or `*.suffix`; `None` = every one.
+    pub(crate) hostname: Option<String>,
+    pub(crate) routes: Vec<AttachedRoute>,
+}
+
+/// A route under a listener.
+#[derive(Debug)]
+pub(crate) struct AttachedRoute {
+    pub(crate) route: Rc<Route>,
+    /// By which of its parent references.
+    pub(crate) parent: ParentReference,
+    /// Host names that both the route and the listener accept; `*` = every one. Never empty.
+    pub(crate) hostnames: Vec<String>,
+}
+
+/// A route.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) object: ObjectRef,
+    pub(crate) meta: Rc<Metadata>,
+    pub(crate) rules: Vec<Rule>,
+}
+
+/// A rule of a route.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    /// What policies call it by `sectionName`.
+    pub(crate) name: Option<String>,
+    pub(crate) place: Place,
+    /// Filters that a dialect has to provide.
+    pub(crate) extension_refs: Vec<ExtensionRef>,
+    pub(crate) backends: Vec<RuleBackend>,
+}
+
+/// A backend of a rule.
+#[derive(Debug)]
+pub(crate) struct RuleBackend {
+    /// Filters that a dialect has to provide, for requests to this backend only.
+    pub(crate) extension_refs: Vec<ExtensionRef>,
+}
+
+/// A filter of type `ExtensionRef`: an object of the route's namespace.
+#[derive(Debug, Clone)]
+pub(crate) struct ExtensionRef {
+    pub(crate) group: String,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) place: Place,
+}
+
+impl Controller {
+    /// The name that stands in `controllerName`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tollgate => "tollgate.dev/gateway",
+            Self::EnvoyGateway => "gateway.envoyproxy.io/gatewayclass-controller",
+            Self::Kgateway => "kgateway.dev/kgateway",
+            Self::Istio => "istio.io/gateway-controller",
+        }
+    }
+
+    /// The system that a controller name stands for.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [Self::Tollgate, Self::EnvoyGateway, Self::Kgateway, Self::Istio]
+            .into_iter()
+            .find(|controller| controller.name() == name)
+    }
+
+    /// The system of a class whose object is not in the input, by its usual name.
+    pub(crate) fn from_class_name(name: &str) -> Option<Self> {
+        match name {
+            "eg" | "envoy-gateway" | "envoy-gateway-class" => Some(Self::EnvoyGateway),
+            "kgateway" => Some(Self::Kgateway),
+            "istio" | "htnn" => Some(Self::Istio),
+            "tollgate" => Some(Self::Tollgate),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What every part of the translation needs.
+
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
+
+use tollgate_model::cluster::Cluster;
+
+use crate::{
+    Files, Options,
+    kubernetes::{Diagnostics, Grants, Resources},
+};
+
+/// What every part of the translation needs.
+pub(crate) struct Translator<'a> {
+    pub(crate) resources: &'a Resources,
+    pub(crate) files: &'a dyn Files,
+    pub(crate) options: &'a Options,
+    pub(crate) diagnostics: &'a Diagnostics,
+    pub(crate) grants: Grants<'a>,
+    clusters: RefCell<HashMap<String, Arc<Cluster>>>,
+}
+
+impl<'a> Translator<'a> {
+    pub(crate) fn new(
+        resources: &'a Resources,
+        files: &'a dyn Files,
+        options: &'a Options,
+        diagnostics: &'a Diagnostics,
+    ) -> Self {
+        let grants = Grants::new(resources);
+        Self { resources, files, options, diagnostics, grants, clusters: RefCell::default() }
+    }
+
+    /// Makes a cluster part of the snapshot, unless there is one of that name.
+    pub(crate) fn add_cluster(&self, name: &str, cluster: impl FnOnce() -> Cluster) {
+        let mut clusters = self.clusters.borrow_mut();
+        if !clusters.contains_key(name) {
+            clusters.insert(name.to_owned(), Arc::new(cluster()));
+        }
+    }
+
+    /// All clusters that were added.
+    pub(crate) fn into_clusters(self) -> HashMap<String, Arc<Cluster>> {
+        self.clusters.into_inner()
+    }
+}
