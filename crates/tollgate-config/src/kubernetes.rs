@@ -16,6 +16,7 @@ mod kinds;
 mod metadata;
 mod object;
 mod place;
+mod report;
 mod resources;
 pub(crate) mod status;
 mod values;
@@ -27,6 +28,7 @@ pub(crate) use self::{
     kinds::{Candidate, Kind, OBJECT},
     metadata::{Age, Metadata},
     object::{Object, ObjectKey, ObjectRef, Objects},
-    place::Place,
+    report::report_objects,
     resources::Resources,
 };
+pub use self::{place::Place, report::ObjectReport};

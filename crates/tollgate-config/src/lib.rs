@@ -1,20 +1,25 @@
 //! Reads gateway configurations and translates them into a [`Snapshot`].
 //!
 //! ```text
-//! Source (text) -> yaml (tree with locations) -> protobuf (typed reading) -> envoy (translation) -> Snapshot
+//!                                            +-> envoy -----------------------------------+
+//! Source (text) -> yaml (tree with places) --|                                            |--> Snapshot
+//!                                            +-> kubernetes (objects) -> translation -----+
 //! ```
 //!
 //! Translation is a function of its input: sources and what [`Files`] gives go in, an [`Outcome`] comes out. All
-//! problems are found in one run; a snapshot exists only when none of them is an error.
+//! problems are found in one run. An Envoy configuration with an error is refused as a whole; a Kubernetes object with one
+//! affects only what refers to it, as it would in a cluster.
 
 mod diagnostic;
 mod envoy;
 mod envoy_gateway;
+mod explanation;
 mod files;
 mod gateway_api;
 mod htnn;
 mod kgateway;
 mod kubernetes;
+mod load;
 mod options;
 mod protobuf;
 mod source;
@@ -23,7 +28,9 @@ mod translation;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Severity, render};
+pub use explanation::{Explanation, Explanations, Origin, ProcessorOrigin, ReplacedBecause, RouteKey};
 pub use files::{FileSystem, Files};
+pub use kubernetes::{ObjectReport, Place};
 pub use options::{Options, ResolveError, ServiceAddress, ServicePortKey};
 pub use source::Source;
 use tollgate_model::Snapshot;
@@ -31,13 +38,18 @@ use tollgate_model::Snapshot;
 /// What loading gave.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The configuration; `None` when a diagnostic is an error.
+    /// The configuration; `None` when the input is unusable: a text that is not YAML, an error in an Envoy
+    /// configuration, or nothing at all.
     pub snapshot: Option<Snapshot>,
     /// Everything there is to say, in the order of files and lines.
     pub diagnostics: Vec<Diagnostic>,
+    /// The Kubernetes objects, in the order of their documents.
+    pub objects: Vec<ObjectReport>,
+    /// Where the routes come from that were translated from Kubernetes objects.
+    pub explanations: Explanations,
 }
 
-/// Loads an Envoy bootstrap configuration; files that it names are read from the file system.
+/// Loads a configuration; files that it names are read from the file system.
 #[must_use]
 pub fn load(sources: &[Source]) -> Outcome {
     load_with(sources, &FileSystem, &Options::default())
@@ -49,8 +61,8 @@ pub fn reference() -> String {
     envoy::reference()
 }
 
-/// Loads an Envoy bootstrap configuration.
+/// Loads a configuration.
 #[must_use]
 pub fn load_with(sources: &[Source], files: &dyn Files, options: &Options) -> Outcome {
-    envoy::load(sources, files, options)
+    load::load(sources, files, options)
 }

@@ -19,6 +19,7 @@ pub(crate) use self::{
     any::Any,
     enumeration::Enumeration,
     message::Message,
+    scalar::plain_value,
     schema::{Field, Schema, Support, bookkeeping, no_effect, read, refused},
     value::{Json, Value},
 };

@@ -12,6 +12,7 @@ mod backend;
 mod cluster;
 mod dialect;
 mod gateway;
+mod outcome;
 mod processor;
 mod translator;
 
@@ -19,6 +20,7 @@ pub(crate) use self::{
     backend::{ServiceEndpoints, ServiceError},
     dialect::{Dialect, Replacement, RuleExtensions, Site},
     gateway::{AttachedRoute, Controller, ExtensionRef, Gateway, Listener, Route, Rule, RuleBackend},
+    outcome::{Translated, translate},
     processor::{Applied, Position, Processor, Stage},
     translator::Translator,
 };

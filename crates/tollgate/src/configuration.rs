@@ -42,7 +42,7 @@ impl Configuration {
     /// Translates a text.
     pub(crate) fn from_source(source: Source, options: &Options) -> Self {
         let sources = vec![source];
-        let Outcome { snapshot, diagnostics } = load_with(&sources, &FileSystem, options);
+        let Outcome { snapshot, diagnostics, .. } = load_with(&sources, &FileSystem, options);
         Self { sources, snapshot, diagnostics }
     }
 

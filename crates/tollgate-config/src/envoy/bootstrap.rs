@@ -117,13 +117,6 @@ pub(super) static SCHEMAS: [&Schema; 4] = [&BOOTSTRAP, &STATIC_RESOURCES, &ADMIN
 
 /// Reads a bootstrap.
 pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<Snapshot> {
-    if value.is_kubernetes_object() {
-        value.error_with_help(
-            "this is a Kubernetes object, not an Envoy configuration",
-            "an Envoy configuration begins with static_resources, admin, node or layered_runtime",
-        );
-        return None;
-    }
     let bootstrap = value.message(&BOOTSTRAP)?;
     let mut scope = Scope {
         header_prefix: read_header_prefix(&bootstrap),

@@ -1,6 +1,6 @@
 //! From the text of files to documents, and from documents to objects (CF-1 to CF-16).
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use super::{
     Candidate, Diagnostics, Kind, Metadata, ObjectKey, Place, Resources,
@@ -114,6 +114,8 @@ impl Reader<'_> {
         let Some(meta) = self.metadata(&report, &node, found, kind) else {
             return self.diagnostics.extend(report.finish());
         };
+        let (meta, node) = (Rc::new(meta), Rc::new(node));
+        self.resources.documents.push((Rc::clone(&meta), Rc::clone(&node)));
         let Reader { files, options, diagnostics, .. } = *self;
         (kind.take)(Candidate { meta, node, report, files, options, diagnostics }, self.resources);
     }

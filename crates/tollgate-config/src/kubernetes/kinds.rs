@@ -39,8 +39,8 @@ pub(crate) static OBJECT: Schema = Schema {
 
 /// An object that is about to be read.
 pub(crate) struct Candidate<'a> {
-    pub(crate) meta: Metadata,
-    pub(super) node: Node,
+    pub(crate) meta: Rc<Metadata>,
+    pub(super) node: Rc<Node>,
     pub(super) report: Report,
     pub(super) files: &'a dyn Files,
     pub(super) options: &'a Options,
@@ -75,7 +75,7 @@ impl Candidate<'_> {
         diagnostics.extend(said);
         let Some(spec) = spec else { return };
         let place = meta.place.clone();
-        let object = Object { meta: Rc::new(meta), spec, errors, node: Rc::new(node) };
+        let object = Object { meta, spec, errors, node };
         let reference = object.reference();
         if let Some(replaced) = objects.insert(object) {
             let message =

@@ -8,7 +8,7 @@ use crate::{protobuf::Value, yaml::Location};
 
 /// Where something was written: cheap to clone, and independent of the document it came from.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub struct Place {
     /// Name of the source.
     pub(crate) file: Arc<str>,
     pub(crate) location: Location,
@@ -17,6 +17,24 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Name of the source.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Line, from 1.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.location.line
+    }
+
+    /// Column in characters, from 1.
+    #[must_use]
+    pub fn column(&self) -> usize {
+        self.location.column
+    }
+
     /// The place of a value.
     pub(crate) fn of(value: &Value<'_>) -> Self {
         Self { file: value.context.report.file(), location: value.location(), path: Arc::from(&*value.path) }

@@ -1,11 +1,15 @@
 //! All objects, by kind.
 
-use super::{Kind, core};
-use crate::{envoy_gateway, gateway_api, htnn, kgateway};
+use std::rc::Rc;
+
+use super::{Kind, Metadata, core};
+use crate::{envoy_gateway, gateway_api, htnn, kgateway, yaml::Node};
 
 /// All objects of a configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Resources {
+    /// Every document that names an object, in their order.
+    pub(super) documents: Vec<(Rc<Metadata>, Rc<Node>)>,
     pub(crate) core: core::Objects,
     pub(crate) gateway_api: gateway_api::Objects,
     pub(crate) envoy_gateway: envoy_gateway::Objects,

@@ -23,6 +23,18 @@ pub(super) fn resolve(text: &str) -> Plain {
     }
 }
 
+/// A scalar without quotes as JSON.
+pub(crate) fn plain_value(text: &str) -> serde_json::Value {
+    match resolve(text) {
+        Plain::Bool(value) => value.into(),
+        Plain::Integer(number) => number.into(),
+        Plain::Text => match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => number.into(),
+            _ => text.into(),
+        },
+    }
+}
+
 /// The booleans of YAML 1.1 (CF-2): all lower case, all upper case, or capitalized.
 fn yaml_boolean(text: &str) -> Option<bool> {
     let lower = text.to_ascii_lowercase();

@@ -285,12 +285,6 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether this looks like a Kubernetes object (EN-1).
-    pub(crate) fn is_kubernetes_object(&self) -> bool {
-        let Content::Mapping(entries) = &self.node.content else { return false };
-        ["apiVersion", "kind"].iter().all(|key| entries.iter().any(|entry| entry.key == *key))
-    }
-
     /// Whether this is a mapping.
     pub(crate) fn is_mapping(&self) -> bool {
         matches!(&self.node.content, Content::Mapping(_))

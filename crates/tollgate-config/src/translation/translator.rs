@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
-use tollgate_model::cluster::Cluster;
+use tollgate_model::{Snapshot, cluster::Cluster};
 
 use crate::{
     Files, Options,
@@ -16,18 +16,22 @@ pub(crate) struct Translator<'a> {
     pub(crate) options: &'a Options,
     pub(crate) diagnostics: &'a Diagnostics,
     pub(crate) grants: Grants<'a>,
+    /// Clusters of an Envoy configuration in the same input, which names may refer to (HT-43).
+    pub(crate) static_clusters: &'a HashMap<String, Arc<Cluster>>,
     clusters: RefCell<HashMap<String, Arc<Cluster>>>,
 }
 
 impl<'a> Translator<'a> {
     pub(crate) fn new(
         resources: &'a Resources,
+        native: &'a Snapshot,
         files: &'a dyn Files,
         options: &'a Options,
         diagnostics: &'a Diagnostics,
     ) -> Self {
         let grants = Grants::new(resources);
-        Self { resources, files, options, diagnostics, grants, clusters: RefCell::default() }
+        let static_clusters = &native.clusters;
+        Self { resources, files, options, diagnostics, grants, static_clusters, clusters: RefCell::default() }
     }
 
     /// Makes a cluster part of the snapshot, unless there is one of that name.

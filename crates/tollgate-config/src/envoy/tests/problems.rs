@@ -47,11 +47,7 @@ fn what_is_no_envoy_configuration_is_said_to_be_none() {
     assert_eq!(said(""), ["error: the file is empty"]);
     assert_eq!(said("# nothing\n"), ["error: the file is empty"]);
     assert_eq!(said("- a\n"), ["error: expected a mapping, found a list"]);
-    assert_eq!(
-        said("apiVersion: v1\nkind: Service\n"),
-        ["error: this is a Kubernetes object, not an Envoy configuration \
-          [an Envoy configuration begins with static_resources, admin, node or layered_runtime]"]
-    );
+    assert_eq!(said("apiVersion: v1\nkind: Service\n"), ["error: \"metadata\" is missing"]);
     assert_eq!(
         said("node: {}\n---\nnode: {}\n"),
         ["error: there is a second document; an Envoy configuration is one document"]

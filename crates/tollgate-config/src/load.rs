@@ -1,0 +1,134 @@
+//! From sources to an outcome: which documents are an Envoy configuration and which are Kubernetes objects.
+
+use std::sync::Arc;
+
+use tollgate_model::Snapshot;
+
+use crate::{
+    Diagnostic, Explanations, Files, ObjectReport, Options, Outcome, Severity, Source,
+    diagnostic::Report,
+    envoy,
+    kubernetes::{Diagnostics, Document, Place, Resources, read_documents, report_objects},
+    translation::{Translated, Translator, translate},
+    yaml::{self, Content, Location, Node},
+};
+
+/// A source and its documents.
+struct Parsed {
+    file: Arc<str>,
+    documents: Vec<Node>,
+}
+
+/// Loads everything that `sources` hold.
+pub(crate) fn load(sources: &[Source], files: &dyn Files, options: &Options) -> Outcome {
+    let diagnostics = Diagnostics::new(options);
+    let mut unusable = false;
+    let mut parsed = Vec::new();
+    for source in sources {
+        let file: Arc<str> = Arc::from(&*source.path);
+        let report = Report::named(Arc::clone(&file));
+        let documents = yaml::parse(&source.text, &report);
+        // What is not YAML may have been anything: nothing can be said about the rest without it.
+        unusable |= report.has_errors();
+        diagnostics.extend(report.finish());
+        parsed.push(Parsed { file, documents });
+    }
+    let (bootstraps, objects) = sort(parsed);
+    let read_nothing = bootstraps.is_empty() && objects.is_empty();
+    if read_nothing && !unusable {
+        unusable = true;
+        report_nothing(sources, &diagnostics);
+    }
+
+    let mut envoy_snapshot = None;
+    for (index, document) in bootstraps.into_iter().enumerate() {
+        if index > 0 {
+            let message = "there is a second document; an Envoy configuration is one document";
+            let place = Place { file: document.file, location: document.node.location, path: Arc::from("") };
+            diagnostics.error(&place, message, None);
+            unusable = true;
+            break;
+        }
+        let (snapshot, said) = envoy::load(&document, files, options);
+        unusable |= said.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+        diagnostics.extend(said);
+        envoy_snapshot = Some(snapshot);
+    }
+    let mut snapshot = envoy_snapshot.unwrap_or_default();
+    let mut reports = Vec::new();
+    let mut explanations = Explanations::default();
+    if !objects.is_empty() {
+        let mut resources = Resources::default();
+        read_documents(objects, files, options, &diagnostics, &mut resources);
+        let translator = Translator::new(&resources, &snapshot, files, options, &diagnostics);
+        let translated = translate(translator);
+        reports = report_objects(&resources, &translated.statuses);
+        explanations = merge(&mut snapshot, translated, &diagnostics);
+    }
+    let diagnostics = diagnostics.finish();
+    Outcome { snapshot: Some(snapshot).filter(|_| !unusable), diagnostics, objects: reports, explanations }
+}
+
+/// Envoy configurations and Kubernetes objects (EN-1). A document that could be neither is taken for what the others are.
+fn sort(parsed: Vec<Parsed>) -> (Vec<Document>, Vec<Document>) {
+    let any_object = parsed.iter().flat_map(|source| &source.documents).any(is_kubernetes_object);
+    let (mut bootstraps, mut objects) = (Vec::new(), Vec::new());
+    for Parsed { file, documents } in parsed {
+        for node in documents {
+            let is_object = is_kubernetes_object(&node) || (any_object && !is_bootstrap(&node));
+            let list = if is_object { &mut objects } else { &mut bootstraps };
+            list.push(Document { file: Arc::clone(&file), node });
+        }
+    }
+    (bootstraps, objects)
+}
+
+fn has_any(node: &Node, keys: &[&str]) -> bool {
+    let Content::Mapping(entries) = &node.content else { return false };
+    entries.iter().any(|entry| keys.contains(&entry.key.as_str()))
+}
+
+fn is_kubernetes_object(node: &Node) -> bool {
+    has_any(node, &["apiVersion", "kind"])
+}
+
+fn is_bootstrap(node: &Node) -> bool {
+    let members =
+        ["static_resources", "staticResources", "admin", "node", "layered_runtime", "layeredRuntime"];
+    has_any(node, &members)
+}
+
+/// There is nothing in any source.
+fn report_nothing(sources: &[Source], diagnostics: &Diagnostics) {
+    let message = match sources {
+        [] => "there is no YAML or JSON file to read",
+        [_] => "the file is empty",
+        _ => "all files are empty",
+    };
+    let file = Arc::from(sources.first().map_or("", |source| &*source.path));
+    let location = Location { line: 1, column: 1, length: 1 };
+    diagnostics.error(&Place { file, location, path: Arc::from("") }, message, None);
+}
+
+/// Adds what came of Kubernetes objects to what an Envoy configuration says.
+fn merge(snapshot: &mut Snapshot, translated: Translated, diagnostics: &Diagnostics) -> Explanations {
+    let Translated { listeners, clusters, explanations, .. } = translated;
+    // CF-30: the listener of the Envoy configuration loses its address.
+    snapshot.listeners.retain(|native| {
+        let taken = listeners
+            .iter()
+            .find(|listener| listener.addresses.iter().any(|address| native.addresses.contains(address)));
+        if let Some(taken) = taken {
+            let message = format!(
+                "the listener \"{}\" is left out: the listener {} listens at the same address",
+                native.name, taken.name
+            );
+            let place = Place { file: Arc::from(""), location: Location::default(), path: Arc::from("") };
+            diagnostics.error(&place, message, Some("give it another address".to_owned()));
+        }
+        taken.is_none()
+    });
+    snapshot.listeners.extend(listeners);
+    snapshot.clusters.extend(clusters);
+    explanations
+}
