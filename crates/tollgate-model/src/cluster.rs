@@ -5,6 +5,13 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use extproc::messages::Metadata;
 use serde::Serialize;
 
+mod health_check;
+mod outlier_detection;
+
+pub use self::{
+    health_check::{GrpcHealthCheck, HealthCheck, HealthChecker, HttpHealthCheck, TcpHealthCheck},
+    outlier_detection::{FailurePercentage, OutlierDetection, SuccessRate},
+};
 use crate::{http_connection_manager::Http2Options, tls::UpstreamTls};
 
 /// A group of endpoints. Defaults are Envoy's (dialects 5.6).
@@ -28,6 +35,8 @@ pub struct Cluster {
     pub per_connection_buffer_limit_bytes: usize,
     /// Limits.
     pub circuit_breakers: CircuitBreakers,
+    /// Which endpoints count as healthy, and what follows from it.
+    pub health: HealthPolicy,
     /// Idle pooled connections are closed after this. Default 1 h; `None` = never.
     pub idle_timeout: Option<Duration>,
     /// Most requests on one connection. Default unlimited.
@@ -36,6 +45,28 @@ pub struct Cluster {
     /// `cluster_metadata_forwarding_namespaces`); empty by default.
     #[serde(serialize_with = "crate::metadata::serialize")]
     pub metadata: Metadata,
+}
+
+impl Cluster {
+    /// A cluster with nothing but defaults, on cleartext HTTP/1.1.
+    #[must_use]
+    pub fn new(name: String, discovery: Discovery, endpoints: Vec<Endpoint>) -> Self {
+        Self {
+            name,
+            discovery,
+            endpoints,
+            lb_policy: LbPolicy::RoundRobin,
+            connect_timeout: Duration::from_secs(5),
+            protocol: UpstreamProtocol::Http1 { enable_trailers: false },
+            tls: None,
+            per_connection_buffer_limit_bytes: 1024 * 1024,
+            circuit_breakers: CircuitBreakers::default(),
+            health: HealthPolicy::default(),
+            idle_timeout: Some(Duration::from_secs(3600)),
+            max_requests_per_connection: None,
+            metadata: Metadata::default(),
+        }
+    }
 }
 
 /// Where addresses come from.
@@ -85,9 +116,41 @@ pub struct Endpoint {
     pub hostname: String,
     /// Relative share, 1 or more. Default 1.
     pub weight: u32,
+    /// Endpoints of the lowest number are used first, the others as far as those are not healthy. Default 0.
+    pub priority: u32,
+    /// Where and how it is checked, if not where requests go.
+    pub health_check: EndpointHealthCheck,
     /// Static metadata (attribute `xds.upstream_host_metadata`); empty by default.
     #[serde(serialize_with = "crate::metadata::serialize")]
     pub metadata: Metadata,
+}
+
+impl Endpoint {
+    /// An endpoint with nothing but defaults.
+    #[must_use]
+    pub fn new(address: EndpointAddress) -> Self {
+        Self {
+            address,
+            hostname: String::new(),
+            weight: 1,
+            priority: 0,
+            health_check: EndpointHealthCheck::default(),
+            metadata: Metadata::default(),
+        }
+    }
+}
+
+/// What is different when an endpoint is checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct EndpointHealthCheck {
+    /// It is not checked, and counts as healthy as far as checks go. Default false.
+    pub disabled: bool,
+    /// Another port.
+    pub port: Option<u16>,
+    /// Another address.
+    pub address: Option<SocketAddr>,
+    /// The authority of HTTP and gRPC checks; empty = the check's own.
+    pub hostname: String,
 }
 
 /// Where an endpoint is.
@@ -144,5 +207,31 @@ pub struct CircuitBreakers {
 impl Default for CircuitBreakers {
     fn default() -> Self {
         Self { max_connections: 1024, max_pending_requests: 1024, max_requests: 1024 }
+    }
+}
+
+/// Which endpoints count as healthy, and what follows from it. By default all do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HealthPolicy {
+    /// Asked by ourselves: an endpoint is healthy while every check says so.
+    pub health_checks: Vec<HealthCheck>,
+    /// Seen on requests: endpoints that fail too often are left out for a while. `None` = off.
+    pub outlier_detection: Option<OutlierDetection>,
+    /// Percentage of healthy endpoints of a priority below which all of them are used, healthy or not. Default 50; 0 =
+    /// never.
+    pub healthy_panic_threshold: f64,
+    /// The percentage of healthy endpoints of a priority times this (in hundredths) is the share of traffic it can take;
+    /// what remains goes to the next priority. Default 140, 100 or more.
+    pub overprovisioning_factor: u32,
+}
+
+impl Default for HealthPolicy {
+    fn default() -> Self {
+        Self {
+            health_checks: Vec::new(),
+            outlier_detection: None,
+            healthy_panic_threshold: 50.0,
+            overprovisioning_factor: 140,
+        }
     }
 }

@@ -17,6 +17,9 @@ pub struct HttpConnectionManager {
     pub route_config: Arc<RouteConfiguration>,
     /// HTTP filters in request order, without the router, which always ends the chain.
     pub http_filters: Vec<Arc<HttpFilter>>,
+    /// Filters between the router and the upstream, in request order: they run when cluster and endpoint are chosen and
+    /// the router has changed headers and path, once for each attempt. They cannot change the route. Default none.
+    pub upstream_http_filters: Vec<Arc<HttpFilter>>,
     /// `server` header of responses. Default `envoy`.
     pub server_name: String,
     /// What to do with the upstream's `server` header.
@@ -98,6 +101,7 @@ impl HttpConnectionManager {
             codec_type: CodecType::Auto,
             route_config,
             http_filters,
+            upstream_http_filters: Vec::new(),
             server_name: "envoy".to_owned(),
             server_header_transformation: ServerHeaderTransformation::Overwrite,
             use_remote_address: false,
@@ -132,6 +136,12 @@ impl HttpConnectionManager {
             suppress_envoy_headers: false,
             header_prefix: "x-envoy".to_owned(),
         }
+    }
+
+    /// Every filter in request order, those behind the router last; [`Route::filters`](crate::route::Route::filters) is
+    /// index by index with this.
+    pub fn filters(&self) -> impl Iterator<Item = &Arc<HttpFilter>> {
+        self.http_filters.iter().chain(&self.upstream_http_filters)
     }
 }
 

@@ -11,12 +11,14 @@ mod cluster_choice;
 mod path_match;
 mod redirect;
 mod rewrite;
+mod session_persistence;
 #[cfg(test)]
 mod tests;
 mod virtual_hosts;
 
 pub use self::{
     cluster_choice::ClusterChoice,
+    session_persistence::SessionPersistence,
     virtual_hosts::{DuplicateDomain, VirtualHosts},
 };
 use crate::{
@@ -68,8 +70,8 @@ pub struct Route {
     pub action: Action,
     /// Header changes of this level.
     pub headers: HeaderMutations,
-    /// Effective per-filter configuration, index by index with `HttpConnectionManager::http_filters`; already folded
-    /// over table, virtual host and route.
+    /// Effective per-filter configuration, index by index with `HttpConnectionManager::http_filters` followed by
+    /// `upstream_http_filters`; already folded over table, virtual host and route.
     pub filters: Vec<FilterOverride>,
     /// `per_request_buffer_limit_bytes` / `request_body_buffer_limit`; `None` = the listener's.
     pub request_body_buffer_limit: Option<usize>,
@@ -152,6 +154,26 @@ pub struct RouteAction {
     pub idle_timeout: Option<Option<Duration>>,
     /// Replaces the connection manager's upgrade types for the named ones: (lower-case type, enabled).
     pub upgrade_configs: Vec<(String, bool)>,
+    /// Requests of one session go to one endpoint as long as it is there. Default none.
+    pub session_persistence: Option<SessionPersistence>,
+}
+
+impl RouteAction {
+    /// Forwarding with nothing but defaults.
+    #[must_use]
+    pub fn new(cluster: ClusterSpecifier) -> Self {
+        Self {
+            cluster,
+            cluster_not_found_response_code: StatusCode::SERVICE_UNAVAILABLE,
+            path_rewrite: None,
+            host_rewrite: None,
+            append_x_forwarded_host: false,
+            timeout: Some(Duration::from_secs(15)),
+            idle_timeout: None,
+            upgrade_configs: Vec::new(),
+            session_persistence: None,
+        }
+    }
 }
 
 /// Where a request goes.

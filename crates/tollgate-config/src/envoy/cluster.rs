@@ -8,7 +8,7 @@ mod schema;
 use std::{sync::Arc, time::Duration};
 
 use tollgate_model::{
-    cluster::{CircuitBreakers, Cluster, EndpointAddress, LbPolicy, UpstreamProtocol},
+    cluster::{CircuitBreakers, Cluster, EndpointAddress, HealthPolicy, LbPolicy, UpstreamProtocol},
     tls::UpstreamTls,
 };
 
@@ -66,6 +66,7 @@ pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
     Some(Cluster {
         lb_policy: read_lb_policy(&message),
         circuit_breakers: read_circuit_breakers(&message),
+        health: HealthPolicy::default(),
         per_connection_buffer_limit_bytes: message
             .u32("per_connection_buffer_limit_bytes")
             .unwrap_or(BUFFER_LIMIT) as usize,

@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 use extproc::messages::Metadata;
 use tollgate_model::{
     cluster::{
-        CircuitBreakers, Cluster, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, LbPolicy,
-        UpstreamProtocol,
+        CircuitBreakers, Cluster, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, HealthPolicy,
+        LbPolicy, UpstreamProtocol,
     },
     format::Format,
     http_connection_manager::Http2Options,
@@ -132,12 +132,7 @@ pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
         endpoints: target
             .addresses
             .into_iter()
-            .map(|address| Endpoint {
-                address,
-                hostname: hostname.clone(),
-                weight: 1,
-                metadata: Metadata::default(),
-            })
+            .map(|address| Endpoint { hostname: hostname.clone(), ..Endpoint::new(address) })
             .collect(),
         lb_policy: LbPolicy::RoundRobin,
         connect_timeout: CONNECT_TIMEOUT,
@@ -145,6 +140,7 @@ pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
         tls: tls.map(Arc::new),
         per_connection_buffer_limit_bytes: BUFFER_LIMIT as usize,
         circuit_breakers: CircuitBreakers::default(),
+        health: HealthPolicy::default(),
         idle_timeout: Some(Duration::from_secs(3600)),
         max_requests_per_connection: None,
         metadata: Metadata::default(),

@@ -224,6 +224,7 @@ pub(super) fn read_http_connection_manager(
         suppress_envoy_headers: filters.suppress_envoy_headers,
         header_prefix: scope.header_prefix.clone(),
         http_filters: filters.into_model(),
+        upstream_http_filters: Vec::new(),
         route_config: Arc::new(route_config?),
         stat_prefix,
     })

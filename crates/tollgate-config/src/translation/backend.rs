@@ -133,7 +133,7 @@ pub(crate) fn endpoint(address: EndpointAddress) -> Endpoint {
         EndpointAddress::Dns { host, .. } => host.clone(),
         EndpointAddress::Socket(_) | EndpointAddress::Pipe(_) => String::new(),
     };
-    Endpoint { address, hostname, weight: 1, metadata: extproc::messages::Metadata::default() }
+    Endpoint { hostname, ..Endpoint::new(address) }
 }
 
 pub(super) mod dns {

@@ -106,5 +106,5 @@ fn read_lb_endpoint(value: &Value<'_>, discovery: Option<&Discovery>) -> Option<
             }
         }
     };
-    Some(Endpoint { address, hostname, weight, metadata: read_metadata(&message) })
+    Some(Endpoint { hostname, weight, metadata: read_metadata(&message), ..Endpoint::new(address) })
 }

@@ -301,6 +301,7 @@ fn manager() -> HttpConnectionManager {
             most_specific_header_mutations_wins: false,
         }),
         http_filters: Vec::new(),
+        upstream_http_filters: Vec::new(),
         server_name: "envoy".to_owned(),
         server_header_transformation: ServerHeaderTransformation::Overwrite,
         use_remote_address: false,

@@ -17,7 +17,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use extproc::{RequestHeaders, ResponseHeaders, messages::Metadata};
+use extproc::{RequestHeaders, ResponseHeaders};
 use http::{HeaderMap, HeaderValue, Method};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -26,7 +26,7 @@ use tokio::{
 };
 use tollgate_model::{
     Snapshot,
-    cluster::{CircuitBreakers, Cluster, Discovery, Endpoint, EndpointAddress, LbPolicy, UpstreamProtocol},
+    cluster::{Cluster, Discovery, Endpoint, EndpointAddress, LbPolicy, UpstreamProtocol},
 };
 
 use super::{
@@ -59,25 +59,9 @@ async fn eventually(mut condition: impl FnMut() -> bool) {
     timeout(Duration::from_secs(5), wait).await.expect("the condition never held");
 }
 
-fn endpoint(address: EndpointAddress) -> Endpoint {
-    Endpoint { address, hostname: String::new(), weight: 1, metadata: Metadata::default() }
-}
-
 fn cluster(endpoints: Vec<EndpointAddress>) -> Cluster {
-    Cluster {
-        name: "upstream".into(),
-        discovery: Discovery::Static,
-        endpoints: endpoints.into_iter().map(endpoint).collect(),
-        lb_policy: LbPolicy::RoundRobin,
-        connect_timeout: Duration::from_secs(5),
-        protocol: UpstreamProtocol::Http1 { enable_trailers: false },
-        tls: None,
-        per_connection_buffer_limit_bytes: 1024 * 1024,
-        circuit_breakers: CircuitBreakers::default(),
-        idle_timeout: Some(Duration::from_secs(3600)),
-        max_requests_per_connection: None,
-        metadata: Metadata::default(),
-    }
+    let endpoints = endpoints.into_iter().map(Endpoint::new).collect();
+    Cluster::new("upstream".into(), Discovery::Static, endpoints)
 }
 
 /// One worker with one cluster.
