@@ -4,7 +4,7 @@ use crate::matching::StringMatcher;
 
 /// `HeaderForwardingRules`: which headers, pseudo-headers and trailers are copied into messages to the processor. The
 /// real message keeps all of them. The default copies everything (E-6).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ForwardRules {
     /// Only these, if there is a list.
     pub allowed_headers: Option<Vec<StringMatcher>>,

@@ -8,7 +8,7 @@ use crate::{attributes::Attributes, forward::ForwardRules, mode::ProcessingMode,
 
 /// Every setting of an external processing filter that an exchange obeys: `ExternalProcessor` merged with the
 /// per-route overrides (sections 1.1 and 19). Immutable and shared by all exchanges of a route.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// The filter's name in its chain; names the logging object (G-1).
     pub filter_name: String,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::format::Format;
 
 /// One access log: where lines go and what they look like.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct AccessLog {
     /// Destination.
     pub sink: LogSink,
@@ -27,7 +27,7 @@ pub enum LogSink {
 }
 
 /// Line format.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub enum LogFormat {
     /// Text with operators; ends as the format says (Envoy's default format ends with a newline).
     Text(Format),
@@ -36,7 +36,7 @@ pub enum LogFormat {
 }
 
 /// A JSON value with operators in its strings.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub enum JsonFormat {
     /// Object, keys in order of the configuration sorted by name.
     Object(Vec<(String, Self)>),

@@ -15,7 +15,7 @@ pub use self::{
 use crate::{http_connection_manager::Http2Options, tls::UpstreamTls};
 
 /// A group of endpoints. Defaults are Envoy's (dialects 5.6).
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct Cluster {
     /// Unique name.
     pub name: String,
@@ -182,7 +182,7 @@ pub enum LbPolicy {
 }
 
 /// What is spoken with endpoints.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum UpstreamProtocol {
     /// HTTP/1.1.
     Http1 {
@@ -194,7 +194,7 @@ pub enum UpstreamProtocol {
 }
 
 /// Limits of a cluster (per gateway, not per worker, as Envoy's are).
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CircuitBreakers {
     /// Connections. Default 1024.
     pub max_connections: u32,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{access_log::AccessLog, processor::HttpFilter, route::RouteConfiguration};
 
 /// How HTTP is spoken with clients, and what happens to their requests. Defaults are Envoy's (dialects 5.4).
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct HttpConnectionManager {
     /// Prefix of statistics: `http.<stat_prefix>.`.
     pub stat_prefix: String,
@@ -179,7 +179,7 @@ pub enum HeadersWithUnderscoresAction {
 }
 
 /// HTTP/1 settings.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Http1Options {
     /// Pass trailers on. Default false (T-9).
     pub enable_trailers: bool,
@@ -190,7 +190,7 @@ pub struct Http1Options {
 }
 
 /// HTTP/2 settings, for either side.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Http2Options {
     /// Most concurrent streams the peer may open. Default 1024.
     pub max_concurrent_streams: u32,

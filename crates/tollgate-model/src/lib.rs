@@ -16,5 +16,6 @@ pub mod processor;
 pub mod route;
 pub mod snapshot;
 pub mod tls;
+pub mod update;
 
 pub use snapshot::Snapshot;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{http_connection_manager::HttpConnectionManager, tls::DownstreamTls};
 
 /// One listener: where to accept connections and what to do with them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct Listener {
     /// Unique name.
     pub name: String,
@@ -59,7 +59,7 @@ pub enum BindAddress {
 }
 
 /// What serves a connection: TLS (or not) and the HTTP connection manager.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct FilterChain {
     /// Optional name (attribute `xds.filter_chain_name`).
     pub name: String,

@@ -13,7 +13,7 @@ use crate::header::FieldName;
 pub use extproc::matching::{FullRegex, StringMatcher};
 
 /// A condition on a header.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HeaderMatcher {
     /// Which header.
     pub name: FieldName,
@@ -26,7 +26,7 @@ pub struct HeaderMatcher {
 }
 
 /// What a header's value must be.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum HeaderValueMatch {
     /// Present (true) or absent (false).
     Present(bool),
@@ -100,7 +100,7 @@ impl QueryParameterMatcher {
 }
 
 /// A condition on a query parameter.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct QueryParameterMatcher {
     /// Name, case-sensitive.
     pub name: String,

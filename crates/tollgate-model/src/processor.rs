@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{cluster::Cluster, format::Format};
 
 /// One HTTP filter of a chain.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct HttpFilter {
     /// Unique name in the chain; per-route configuration refers to it (EN-7).
     pub name: String,
@@ -18,7 +18,7 @@ pub struct HttpFilter {
 }
 
 /// What a filter does on a route, everything folded (section 19 of the protocol rules).
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum FilterOverride {
     /// Nothing.
     Disabled,
@@ -27,7 +27,7 @@ pub enum FilterOverride {
 }
 
 /// An external processing filter as it applies to a request.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct ExtProc {
     /// Every rule of the exchange.
     #[serde(skip)]
@@ -37,7 +37,7 @@ pub struct ExtProc {
 }
 
 /// A gRPC service and how it is called.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GrpcService {
     /// Where it is.
     pub target: GrpcTarget,
@@ -54,7 +54,7 @@ pub struct GrpcService {
 }
 
 /// Where a processor is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum GrpcTarget {
     /// `envoy_grpc`: a cluster of the snapshot, by name. A name that does not exist fails each exchange (F-9).
     EnvoyGrpc(String),
@@ -63,7 +63,7 @@ pub enum GrpcTarget {
 }
 
 /// Reopening of failed streams (N-5): when any of the conditions holds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GrpcRetryPolicy {
     /// gRPC codes of a response head that are tried again.
     pub retriable_codes: Vec<u8>,

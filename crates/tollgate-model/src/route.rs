@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// A route table.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, PartialEq, Serialize)]
 pub struct RouteConfiguration {
     /// Name, may be empty.
     pub name: String,
@@ -44,7 +44,7 @@ pub struct RouteConfiguration {
 }
 
 /// Routes of a set of host names.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct VirtualHost {
     /// Unique name.
     pub name: String,
@@ -60,7 +60,7 @@ pub struct VirtualHost {
 }
 
 /// One route.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct Route {
     /// Name (attribute `xds.route_name`), may be empty.
     pub name: String,
@@ -81,7 +81,7 @@ pub struct Route {
 }
 
 /// When a route applies: every part must hold.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct RouteMatch {
     /// Condition on the path without its query.
     pub path: PathMatch,
@@ -94,7 +94,7 @@ pub struct RouteMatch {
 }
 
 /// Condition on the path.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub enum PathMatch {
     /// Starts with.
     Prefix {
@@ -122,7 +122,7 @@ pub enum PathMatch {
 }
 
 /// What a route does.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub enum Action {
     /// Forward to a cluster.
     Route(Box<RouteAction>),
@@ -135,7 +135,7 @@ pub enum Action {
 }
 
 /// Forward to a cluster.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct RouteAction {
     /// Where to.
     pub cluster: ClusterSpecifier,
@@ -177,7 +177,7 @@ impl RouteAction {
 }
 
 /// Where a request goes.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub enum ClusterSpecifier {
     /// One cluster.
     Cluster(String),
@@ -188,7 +188,7 @@ pub enum ClusterSpecifier {
 }
 
 /// One share of the traffic.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct WeightedCluster {
     /// Cluster name.
     pub name: String,
@@ -218,7 +218,7 @@ pub enum PathRewrite {
 }
 
 /// Change of the authority.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub enum HostRewrite {
     /// Fixed.
     Literal(String),
@@ -229,7 +229,7 @@ pub enum HostRewrite {
 }
 
 /// Answer with a redirect. Unset parts keep the request's.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct RedirectAction {
     /// New scheme.
     pub scheme: Option<String>,
@@ -247,7 +247,7 @@ pub struct RedirectAction {
 }
 
 /// New path of a redirect.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub enum RedirectPath {
     /// Whole path; keeps the request's query unless it has its own.
     Path(String),
@@ -256,7 +256,7 @@ pub enum RedirectPath {
 }
 
 /// Answer directly.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct DirectResponse {
     /// Status 200..=599.
     #[serde(serialize_with = "status")]

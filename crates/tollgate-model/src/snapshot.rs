@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{cluster::Cluster, listener::Listener};
 
 /// A complete, immutable configuration.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Snapshot {
     /// Listeners by configuration order; names are unique.
     pub listeners: Vec<Arc<Listener>>,
@@ -20,7 +20,7 @@ pub struct Snapshot {
 }
 
 /// The identity a configuration gives the gateway; visible as the attribute `xds.node` and in admin output.
-#[derive(Debug, Default, Clone, Serialize)]
+#[derive(Debug, Default, Clone, PartialEq, Serialize)]
 pub struct Node {
     /// `node.id`.
     pub id: String,

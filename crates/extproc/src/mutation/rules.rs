@@ -15,7 +15,7 @@ pub enum Operation {
 
 /// Which headers a processor may change: `HeaderMutationRules`, compiled. The default is that of an unset
 /// `mutation_rules` (6.3).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct MutationRules {
     /// `host`, `:authority`, `:method` and `:scheme` may be set.
     pub allow_all_routing: bool,

@@ -19,6 +19,7 @@ mod per_route;
 mod problems;
 mod route;
 mod tls;
+mod update;
 mod worked_example;
 
 /// The files and variables that configurations of tests name: one self-signed certificate in all its parts.

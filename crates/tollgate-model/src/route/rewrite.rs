@@ -5,6 +5,20 @@ use http::HeaderValue;
 
 use super::{HostRewrite, PathMatch, PathRewrite, split_path};
 
+impl PartialEq for PathRewrite {
+    /// Patterns are equal when they are written in the same way.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Prefix(one), Self::Prefix(other)) => one == other,
+            (
+                Self::Regex { pattern, substitution },
+                Self::Regex { pattern: other_pattern, substitution: other_substitution },
+            ) => pattern.as_str() == other_pattern.as_str() && substitution == other_substitution,
+            (Self::Prefix(_) | Self::Regex { .. }, _) => false,
+        }
+    }
+}
+
 impl PathRewrite {
     /// The new path, with the old query. `None` when it stays as it is.
     #[must_use]

@@ -138,6 +138,13 @@ impl FromIterator<Arc<VirtualHost>> for VirtualHosts {
     }
 }
 
+impl PartialEq for VirtualHosts {
+    /// The same virtual hosts in the same order; everything else follows from them.
+    fn eq(&self, other: &Self) -> bool {
+        self.all == other.all
+    }
+}
+
 impl fmt::Debug for VirtualHosts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_list().entries(&self.all).finish()

@@ -29,7 +29,7 @@ pub struct DownstreamTls {
 }
 
 /// What TLS towards clients is built from.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DownstreamTlsSettings {
     /// Certificates; the one whose names cover the SNI is used, else the first. Never empty.
     pub certificates: Vec<Identity>,
@@ -53,7 +53,7 @@ pub struct DownstreamTlsSettings {
 }
 
 /// What is asked of the certificates of clients.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClientValidation {
     /// Refuse clients without a certificate. Default false.
     pub require_client_certificate: bool,
@@ -62,6 +62,13 @@ pub struct ClientValidation {
     pub trusted_ca: Option<TrustAnchors>,
     /// One of these must be met; empty = any name. Needs `trusted_ca`.
     pub subject_alt_names: Vec<SubjectAltNameMatcher>,
+}
+
+impl PartialEq for DownstreamTls {
+    /// Built from the same settings.
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings
+    }
 }
 
 impl DownstreamTls {
@@ -91,6 +98,13 @@ impl DownstreamTls {
         let mut without_alpn = config.clone();
         without_alpn.alpn_protocols = Vec::new();
         Ok(Self { config: Arc::new(config), without_alpn: Arc::new(without_alpn), settings })
+    }
+
+    /// Whether `other` asks the same of clients and tells them the same, but for our own certificates.
+    #[must_use]
+    pub fn is_same_but_for_certificates(&self, other: &Self) -> bool {
+        let certificates = other.settings.certificates.clone();
+        DownstreamTlsSettings { certificates, ..self.settings.clone() } == other.settings
     }
 
     /// The configuration for a client: as Envoy does, one that offers only protocols we do not have goes on without

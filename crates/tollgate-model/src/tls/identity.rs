@@ -50,6 +50,13 @@ impl Identity {
     }
 }
 
+impl PartialEq for Identity {
+    /// The same chain: its private key belongs to it.
+    fn eq(&self, other: &Self) -> bool {
+        self.key.cert == other.key.cert
+    }
+}
+
 impl Serialize for Identity {
     /// The names only: keys never leave the process.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -12,7 +12,7 @@ use webpki::EndEntityCert;
 use crate::matching::StringMatcher;
 
 /// A condition on a certificate's subject alternative names; one name has to meet it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum SubjectAltNameMatcher {
     /// A DNS name that covers this one: equal, or by a wildcard of one label.
     DnsName(String),

@@ -320,3 +320,32 @@ fn names_of_clients_need_a_root() {
     });
     assert_eq!(DownstreamTls::new(settings).unwrap_err(), TlsError::NamesWithoutTrust);
 }
+
+#[test]
+fn tls_is_the_same_when_its_settings_and_its_certificates_are() {
+    let authority = Authority::new();
+    let tls = |settings: &DownstreamTlsSettings| DownstreamTls::new(settings.clone()).unwrap();
+    let settings = server(vec![authority.identity(&["a.example"])]);
+    assert_eq!(tls(&settings), tls(&settings));
+    let renewed = server(vec![authority.identity(&["a.example"])]);
+    assert_ne!(tls(&settings), tls(&renewed));
+    assert!(tls(&settings).is_same_but_for_certificates(&tls(&renewed)));
+    let validation = |trusted_ca| ClientValidation {
+        require_client_certificate: true,
+        trusted_ca: Some(trusted_ca),
+        subject_alt_names: Vec::new(),
+    };
+    let asking = DownstreamTlsSettings {
+        client_validation: Some(validation(authority.anchors())),
+        ..settings.clone()
+    };
+    let asking_others = DownstreamTlsSettings {
+        client_validation: Some(validation(Authority::new().anchors())),
+        ..settings.clone()
+    };
+    assert!(!tls(&settings).is_same_but_for_certificates(&tls(&asking)));
+    assert!(!tls(&asking).is_same_but_for_certificates(&tls(&asking_others)));
+    let upstream = |validation| UpstreamTls::new(client("", validation)).unwrap();
+    assert_eq!(upstream(chain(&authority)), upstream(chain(&authority)));
+    assert_ne!(upstream(chain(&authority)), upstream(chain(&Authority::new())));
+}

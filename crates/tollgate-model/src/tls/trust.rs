@@ -66,6 +66,12 @@ impl TrustAnchors {
     }
 }
 
+impl PartialEq for TrustAnchors {
+    fn eq(&self, other: &Self) -> bool {
+        self.certificates == other.certificates
+    }
+}
+
 impl fmt::Debug for TrustAnchors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("TrustAnchors").field("certificates", &self.certificates.len()).finish()

@@ -27,7 +27,7 @@ pub struct UpstreamTls {
 }
 
 /// What TLS towards upstreams is built from.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct UpstreamTlsSettings {
     /// Server name to send.
     pub sni: ServerNameIndication,
@@ -58,7 +58,7 @@ pub enum ServerNameIndication {
 }
 
 /// What is asked of the server's certificate.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum ServerValidation {
     /// Nothing: every server is believed.
     Nothing,
@@ -76,6 +76,13 @@ pub enum ServerValidation {
         #[serde(skip)]
         trusted_ca: TrustAnchors,
     },
+}
+
+impl PartialEq for UpstreamTls {
+    /// Built from the same settings.
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings
+    }
 }
 
 impl UpstreamTls {
