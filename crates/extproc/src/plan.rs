@@ -58,6 +58,38 @@ pub struct Plan {
     pub graceful_grpc_close: bool,
 }
 
+impl Plan {
+    /// The settings of a filter that says nothing but its name: Envoy's defaults (section 1.1).
+    #[must_use]
+    pub fn new(filter_name: impl Into<String>) -> Self {
+        Self {
+            filter_name: filter_name.into(),
+            processing_mode: ProcessingMode::default(),
+            filter_processing_mode: ProcessingMode::default(),
+            failure_mode_allow: false,
+            fail_close_spurious_response: true,
+            message_timeout: Duration::from_millis(200),
+            max_message_timeout: Duration::ZERO,
+            mutation_rules: Arc::default(),
+            forward_rules: ForwardRules::default(),
+            allow_mode_override: false,
+            allowed_override_modes: Vec::new(),
+            disable_immediate_response: false,
+            observability_mode: false,
+            deferred_close_timeout: Duration::from_secs(5),
+            route_cache_action: RouteCacheAction::Default,
+            send_body_without_waiting_for_header_response: false,
+            status_on_error: StatusCode::INTERNAL_SERVER_ERROR,
+            allow_content_length_header: false,
+            metadata_options: MetadataOptions::default(),
+            request_attributes: Attributes::default(),
+            response_attributes: Attributes::default(),
+            header_prefix: "x-envoy".to_owned(),
+            graceful_grpc_close: true,
+        }
+    }
+}
+
 /// When a reply makes the gateway match routes again (K-4).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum RouteCacheAction {

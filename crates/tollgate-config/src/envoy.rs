@@ -29,7 +29,7 @@ mod tls;
 
 use std::sync::Arc;
 
-pub(crate) use reference::reference;
+pub(crate) use self::{per_route::ExtProcOverrides, reference::reference, scope::ClusterFacts};
 use tollgate_model::Snapshot;
 
 use self::scope::Scope;

@@ -40,6 +40,8 @@ pub(crate) enum Dialect {
     /// Protobuf's JSON mapping (EN-2, EN-3): two spellings of names, a single value stands for a list of one, and an
     /// unknown field is an error.
     Protobuf,
+    /// The same inside of a Kubernetes object, where an unknown field is a warning unless reading is strict (HT-4).
+    EmbeddedProtobuf,
     /// Kubernetes objects (CF-12): names as they are written, lists are lists, and an unknown field is a warning
     /// unless reading is strict.
     Kubernetes,

@@ -1,6 +1,6 @@
 //! `typed_per_filter_config`: what routes say about filters, and how levels fold (section 19, EN-12, EN-30).
 
-use std::{rc::Rc, sync::Arc};
+use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 use extproc::{Attributes, Plan, ProcessingMode};
 use tollgate_model::{
@@ -16,6 +16,8 @@ use super::{
     format::read_header_values,
     grpc_service::read_grpc_service,
     http_filters::Filters,
+    runtime::Runtime,
+    scope::ClusterFacts,
 };
 use crate::protobuf::{Any, Message, Schema, Value, no_effect, read, refused};
 
@@ -164,6 +166,24 @@ fn read_overrides(value: &Value<'_>, scope: &Scope) -> Option<Overrides> {
         grpc_initial_metadata: read_header_values(&message.list("grpc_initial_metadata")),
         failure_mode_allow: message.get("failure_mode_allow").and_then(|allow| allow.boolean()),
     })
+}
+
+/// Overrides that stand alone, without a filter that they belong to: HTNN's form of configuration (3.2).
+pub(crate) struct ExtProcOverrides(Overrides);
+
+impl ExtProcOverrides {
+    /// Reads overrides whose gRPC services may name these clusters.
+    pub(crate) fn read(value: &Value<'_>, clusters: HashMap<String, ClusterFacts>) -> Option<Self> {
+        let scope = Scope { header_prefix: "x-envoy".to_owned(), runtime: Runtime::default(), clusters };
+        read_overrides(value, &scope).map(Self)
+    }
+
+    /// What they make of a filter that has nothing but defaults; nothing when they name no gRPC service.
+    pub(crate) fn apply_to_defaults(self, filter_name: &str) -> Option<ExtProc> {
+        let plan = Plan::new(filter_name);
+        let grpc_service = self.0.grpc_service.clone()?;
+        Some(self.0.apply(&ExtProc { plan: Arc::new(plan), grpc_service }))
+    }
 }
 
 /// What applies to each filter below some levels. A filter that a level does not name shares what applies above.

@@ -15,9 +15,9 @@ pub(super) struct Scope {
 }
 
 /// What others want to know about a cluster.
-pub(super) struct ClusterFacts {
+pub(crate) struct ClusterFacts {
     /// HTTP/2 is spoken with it.
-    pub(super) http2: bool,
+    pub(crate) http2: bool,
     /// `host:port` of its first endpoint, if it has a TCP address.
-    pub(super) first_endpoint: Option<String>,
+    pub(crate) first_endpoint: Option<String>,
 }

@@ -12,7 +12,7 @@ impl<T: Copy> Enumeration<T> {
     pub(super) fn read(&self, value: &Value<'_>) -> Option<T> {
         let found = match &value.node.content {
             Content::Plain(text) | Content::Quoted(text) => {
-                let by_number = value.context.dialect == Dialect::Protobuf;
+                let by_number = value.context.dialect != Dialect::Kubernetes;
                 let number = text.parse::<i64>().ok().filter(|_| by_number);
                 self.values.iter().find(|(name, index, _)| name == text || Some(*index) == number)
             }

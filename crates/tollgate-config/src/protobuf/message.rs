@@ -61,7 +61,7 @@ impl<'a> Message<'a> {
             Support::NoEffect => {
                 let severity = match self.value.context.dialect {
                     Dialect::Protobuf => Severity::Info,
-                    Dialect::Kubernetes => Severity::Warning,
+                    Dialect::EmbeddedProtobuf | Dialect::Kubernetes => Severity::Warning,
                 };
                 self.report(severity, entry, format!("\"{name}\" has no effect"), note);
             }
@@ -83,7 +83,7 @@ impl<'a> Message<'a> {
 
     fn unknown(&self, entry: &Entry, meant: Option<&str>) {
         let help = meant.map(|name| format!("did you mean \"{name}\"?")).unwrap_or_default();
-        if self.value.context.dialect == Dialect::Kubernetes {
+        if self.value.context.dialect != Dialect::Protobuf {
             let severity = self.value.context.tolerable();
             let message = format!("unknown field \"{}\"", self.path_of(&entry.key));
             return self.report(severity, entry, message, &help);
