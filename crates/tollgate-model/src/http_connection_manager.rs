@@ -68,6 +68,8 @@ pub struct HttpConnectionManager {
     pub normalize_path: bool,
     /// Merge adjacent slashes. Default false.
     pub merge_slashes: bool,
+    /// What becomes of paths with `%2F`, `%2f`, `%5C` or `%5c`. Default: nothing.
+    pub path_with_escaped_slashes_action: PathWithEscapedSlashesAction,
     /// Drop the port from the authority when it equals the listener's. Default false.
     pub strip_matching_host_port: bool,
     /// Drop any port from the authority. Default false.
@@ -126,6 +128,7 @@ impl HttpConnectionManager {
             delayed_close_timeout: Some(Duration::from_secs(1)),
             normalize_path: false,
             merge_slashes: false,
+            path_with_escaped_slashes_action: PathWithEscapedSlashesAction::KeepUnchanged,
             strip_matching_host_port: false,
             strip_any_host_port: false,
             http1: Http1Options::default(),
@@ -176,6 +179,19 @@ pub enum HeadersWithUnderscoresAction {
     RejectRequest,
     /// Remove them.
     DropHeader,
+}
+
+/// What to do with paths that contain escaped slashes or backslashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum PathWithEscapedSlashesAction {
+    /// Leave them.
+    KeepUnchanged,
+    /// Answer 400.
+    RejectRequest,
+    /// Redirect to the path with slashes (307).
+    UnescapeAndRedirect,
+    /// Go on with the path with slashes.
+    UnescapeAndForward,
 }
 
 /// HTTP/1 settings.

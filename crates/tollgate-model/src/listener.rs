@@ -1,11 +1,14 @@
 //! Listeners and the choice of a filter chain for a connection.
 
+mod misdirected;
+
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use extproc::messages::Metadata;
 use ipnet::IpNet;
 use serde::Serialize;
 
+pub use self::misdirected::{MisdirectedRequests, ServedBy};
 use crate::{http_connection_manager::HttpConnectionManager, tls::DownstreamTls};
 
 /// One listener: where to accept connections and what to do with them.
@@ -71,6 +74,8 @@ pub struct FilterChain {
     pub transport_socket_connect_timeout: Option<Duration>,
     /// The HTTP side.
     pub http: Arc<HttpConnectionManager>,
+    /// Requests on TLS connections that are not for this filter chain. Default none.
+    pub misdirected_requests: MisdirectedRequests,
 }
 
 /// Conditions on a connection; empty lists match everything.

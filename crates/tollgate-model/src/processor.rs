@@ -1,17 +1,18 @@
-//! External processing filters and the processors they talk to.
+//! HTTP filters: external processing and the processors it talks to, and CORS.
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use crate::{cluster::Cluster, format::Format};
+use crate::{cluster::Cluster, cors::CorsPolicy, format::Format};
 
 /// One HTTP filter of a chain.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct HttpFilter {
     /// Unique name in the chain; per-route configuration refers to it (EN-7).
     pub name: String,
-    /// `http.<connection manager prefix>.ext_proc.[<filter stat_prefix>.]`: where its counters are kept (Z-1).
+    /// `http.<connection manager prefix>.ext_proc.[<filter stat_prefix>.]`: where the counters of an external processing
+    /// filter are kept (Z-1). Empty for other filters.
     pub stat_prefix: String,
     /// What applies where no route says otherwise.
     pub default: FilterOverride,
@@ -24,6 +25,8 @@ pub enum FilterOverride {
     Disabled,
     /// Talks to a processor.
     ExtProc(Arc<ExtProc>),
+    /// Answers preflight requests and gives responses their `access-control-*` headers.
+    Cors(Arc<CorsPolicy>),
 }
 
 /// An external processing filter as it applies to a request.

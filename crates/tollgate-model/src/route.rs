@@ -8,8 +8,10 @@ use http::StatusCode;
 use serde::Serialize;
 
 mod cluster_choice;
+mod mirror;
 mod path_match;
 mod redirect;
+mod retry;
 mod rewrite;
 mod session_persistence;
 #[cfg(test)]
@@ -18,6 +20,8 @@ mod virtual_hosts;
 
 pub use self::{
     cluster_choice::ClusterChoice,
+    mirror::{Fraction, RequestMirrorPolicy},
+    retry::{RetryBackOff, RetryOn, RetryPolicy},
     session_persistence::SessionPersistence,
     virtual_hosts::{DuplicateDomain, VirtualHosts},
 };
@@ -57,6 +61,10 @@ pub struct VirtualHost {
     /// Static metadata (attribute `xds.virtual_host_metadata`); empty by default.
     #[serde(serialize_with = "crate::metadata::serialize")]
     pub metadata: Metadata,
+    /// Tell the upstream which try it sees (`x-envoy-attempt-count`). Default false.
+    pub include_request_attempt_count: bool,
+    /// Tell the client how many tries there were (`x-envoy-attempt-count`). Default false.
+    pub include_attempt_count_in_response: bool,
 }
 
 /// One route.
@@ -148,8 +156,14 @@ pub struct RouteAction {
     pub host_rewrite: Option<HostRewrite>,
     /// Append the original host to `x-forwarded-host` when it is rewritten.
     pub append_x_forwarded_host: bool,
-    /// From the end of the request to the end of the response. Default 15 s; `None` = off (0).
+    /// From the end of the request to the end of the response, all tries included. Default 15 s; `None` = off (0).
     pub timeout: Option<Duration>,
+    /// What is tried again, and how long one try may take. `None` = nothing, unless the request asks for it. A route
+    /// without one has that of its virtual host, which is for the maker of the snapshot to put here.
+    pub retry_policy: Option<Arc<RetryPolicy>>,
+    /// Where copies of the request go. A route without any has those of its virtual host, which are for the maker of
+    /// the snapshot to put here.
+    pub request_mirror_policies: Vec<RequestMirrorPolicy>,
     /// Replaces the connection manager's stream idle timeout; `Some(None)` = off.
     pub idle_timeout: Option<Option<Duration>>,
     /// Replaces the connection manager's upgrade types for the named ones: (lower-case type, enabled).
@@ -159,7 +173,7 @@ pub struct RouteAction {
 }
 
 impl RouteAction {
-    /// Forwarding with nothing but defaults.
+    /// Forwards to clusters, with nothing but defaults.
     #[must_use]
     pub fn new(cluster: ClusterSpecifier) -> Self {
         Self {
@@ -169,6 +183,8 @@ impl RouteAction {
             host_rewrite: None,
             append_x_forwarded_host: false,
             timeout: Some(Duration::from_secs(15)),
+            retry_policy: None,
+            request_mirror_policies: Vec::new(),
             idle_timeout: None,
             upgrade_configs: Vec::new(),
             session_persistence: None,
@@ -190,8 +206,8 @@ pub enum ClusterSpecifier {
 /// One share of the traffic.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct WeightedCluster {
-    /// Cluster name.
-    pub name: String,
+    /// What becomes of it.
+    pub action: WeightedAction,
     /// Relative weight.
     pub weight: u32,
     /// Header changes of this level, the most specific one.
@@ -200,6 +216,34 @@ pub struct WeightedCluster {
     pub filters: Vec<FilterOverride>,
     /// Replaces the authority.
     pub host_rewrite_literal: Option<String>,
+    /// Change of the path, instead of the route's.
+    pub path_rewrite: Option<PathRewrite>,
+}
+
+impl WeightedCluster {
+    /// A share with nothing of its own but its action.
+    #[must_use]
+    pub fn new(action: WeightedAction, weight: u32, filters: Vec<FilterOverride>) -> Self {
+        Self {
+            action,
+            weight,
+            headers: HeaderMutations::default(),
+            filters,
+            host_rewrite_literal: None,
+            path_rewrite: None,
+        }
+    }
+}
+
+/// What becomes of a share of the traffic.
+#[derive(Debug, Serialize)]
+pub enum WeightedAction {
+    /// It goes to the cluster of that name.
+    Cluster(String),
+    /// It is redirected.
+    Redirect(RedirectAction),
+    /// It is answered directly: the share of a backend that does not exist.
+    DirectResponse(DirectResponse),
 }
 
 /// Change of the path.
@@ -207,6 +251,11 @@ pub struct WeightedCluster {
 pub enum PathRewrite {
     /// Replace the matched prefix (or whole path of an exact match).
     Prefix(String),
+    /// Replace the matched prefix by whole path elements (`ReplacePrefixMatch` of the Gateway API): what follows it is
+    /// joined to the replacement with exactly one slash. An empty replacement is `/`.
+    PathElements(String),
+    /// Replace the whole path (`ReplaceFullPath` of the Gateway API).
+    Full(String),
     /// Replace every match of the pattern (not anchored) in the path.
     Regex {
         /// Pattern.
@@ -235,8 +284,8 @@ pub struct RedirectAction {
     pub scheme: Option<String>,
     /// New host.
     pub host: Option<String>,
-    /// New port.
-    pub port: Option<u16>,
+    /// Which port is shown.
+    pub port: RedirectPort,
     /// New path.
     pub path: Option<RedirectPath>,
     /// 301, 302, 303, 307 or 308. Default 301.
@@ -246,6 +295,18 @@ pub struct RedirectAction {
     pub strip_query: bool,
 }
 
+/// The port of a redirect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum RedirectPort {
+    /// The request's, if its authority has one, unless that is the default of a scheme left behind. A redirect with a
+    /// host of its own shows none.
+    OfRequest,
+    /// This one, always (`port_redirect`).
+    Always(u16),
+    /// This one, unless it is the default port of the location's scheme (Gateway API).
+    UnlessDefault(u16),
+}
+
 /// New path of a redirect.
 #[derive(Debug, PartialEq, Serialize)]
 pub enum RedirectPath {
@@ -253,6 +314,8 @@ pub enum RedirectPath {
     Path(String),
     /// Replace the matched prefix.
     Prefix(String),
+    /// Replace the matched prefix by whole path elements, as [`PathRewrite::PathElements`].
+    PathElements(String),
 }
 
 /// Answer directly.

@@ -8,7 +8,7 @@ use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION},
 };
-use tollgate_model::route::is_grpc;
+use tollgate_model::route::{DirectResponse, is_grpc};
 
 use crate::{handler::Rejection, stream_info::ResponseFlags, upstream::UpstreamFailure};
 
@@ -77,8 +77,9 @@ impl LocalReply {
     }
 
     /// The route answers itself.
-    pub(crate) fn direct_response(status: StatusCode, body: Bytes) -> Self {
-        Self { body, ..Self::new(status, "", "direct_response", ResponseFlags::default()) }
+    pub(crate) fn direct(direct: &DirectResponse) -> Self {
+        let body = direct.body.clone();
+        Self { body, ..Self::new(direct.status, "", "direct_response", ResponseFlags::default()) }
     }
 
     /// The route redirects.

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use tollgate_model::http_connection_manager::{
-    CodecType, HeadersWithUnderscoresAction, HttpConnectionManager, ServerHeaderTransformation,
+    CodecType, HeadersWithUnderscoresAction, HttpConnectionManager, PathWithEscapedSlashesAction,
+    ServerHeaderTransformation,
 };
 
 use super::{
@@ -214,6 +215,7 @@ pub(super) fn read_http_connection_manager(
         delayed_close_timeout: message.timeout("delayed_close_timeout", Some(Duration::from_secs(1))),
         normalize_path: message.boolean("normalize_path", false),
         merge_slashes: message.boolean("merge_slashes", false),
+        path_with_escaped_slashes_action: PathWithEscapedSlashesAction::KeepUnchanged,
         strip_matching_host_port,
         strip_any_host_port,
         http1: read_http1_options(message.get("http_protocol_options").as_ref()),

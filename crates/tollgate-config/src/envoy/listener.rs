@@ -5,7 +5,9 @@ mod schema;
 
 use std::{sync::Arc, time::Duration};
 
-use tollgate_model::listener::{BindAddress, FilterChain, FilterChainMatch, Listener, TrafficDirection};
+use tollgate_model::listener::{
+    BindAddress, FilterChain, FilterChainMatch, Listener, MisdirectedRequests, TrafficDirection,
+};
 
 pub(super) use self::schema::SCHEMAS;
 use self::{
@@ -123,6 +125,7 @@ fn read_filter_chain(value: &Value<'_>, is_default: bool, scope: &Scope) -> Opti
         tls: tls.map(Arc::new),
         transport_socket_connect_timeout: message.timeout("transport_socket_connect_timeout", None),
         http: Arc::new(http?),
+        misdirected_requests: MisdirectedRequests::default(),
     })
 }
 

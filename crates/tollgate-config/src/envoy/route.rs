@@ -117,6 +117,8 @@ fn read_virtual_host(
         routes,
         headers: read_header_mutations(&message),
         metadata: read_metadata(&message),
+        include_request_attempt_count: false,
+        include_attempt_count_in_response: false,
     })
 }
 

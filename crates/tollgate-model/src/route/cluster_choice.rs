@@ -2,7 +2,7 @@
 
 use extproc::RequestHeaders;
 
-use super::{ClusterSpecifier, WeightedCluster};
+use super::{ClusterSpecifier, WeightedAction, WeightedCluster};
 
 /// The cluster a request goes to.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +16,8 @@ pub struct ClusterChoice<'a> {
 impl ClusterSpecifier {
     /// The cluster of a request; `random` is drawn evenly from all numbers.
     ///
-    /// `None` when the header that should name it is missing: then the cluster counts as not found.
+    /// `None` when the header that should name it is missing: then the cluster counts as not found. `None` also for a share
+    /// that goes to no cluster.
     #[must_use]
     pub fn choose<'a>(&'a self, request: &'a RequestHeaders, random: u64) -> Option<ClusterChoice<'a>> {
         match self {
@@ -27,7 +28,8 @@ impl ClusterSpecifier {
             }
             Self::WeightedClusters(_) => {
                 let share = self.share(random)?;
-                Some(ClusterChoice { name: &share.name, weighted: Some(share) })
+                let WeightedAction::Cluster(name) = &share.action else { return None };
+                Some(ClusterChoice { name, weighted: Some(share) })
             }
         }
     }

@@ -3,7 +3,9 @@
 use extproc::RequestHeaders;
 use http::HeaderValue;
 
-use super::{PathMatch, PathRewrite, RedirectAction, RedirectPath, host_without_port, split_path};
+use super::{
+    PathMatch, PathRewrite, RedirectAction, RedirectPath, RedirectPort, host_without_port, split_path,
+};
 
 impl RedirectAction {
     /// The path that the request gets before the redirect is made of it, and that logs show. Only a prefix rewrite
@@ -13,6 +15,9 @@ impl RedirectAction {
         match &self.path {
             Some(RedirectPath::Prefix(prefix)) => {
                 PathRewrite::Prefix(prefix.clone()).rewrite(route_match, &request.path)
+            }
+            Some(RedirectPath::PathElements(prefix)) => {
+                PathRewrite::PathElements(prefix.clone()).rewrite(route_match, &request.path)
             }
             Some(RedirectPath::Path(_)) | None => None,
         }
@@ -30,7 +35,7 @@ impl RedirectAction {
             Some(host) => host.as_bytes(),
             None => self.host_of_request(request, scheme, forwarded_proto),
         });
-        if let Some(port) = self.port {
+        if let Some(port) = self.shown_port(scheme) {
             location.push(b':');
             location.extend_from_slice(port.to_string().as_bytes());
         }
@@ -54,7 +59,18 @@ impl RedirectAction {
         };
         let port = &authority[host.len()..];
         let left_behind = scheme != forwarded_proto && port == default_port;
-        if self.port.is_some() || left_behind { host } else { authority }
+        if self.port != RedirectPort::OfRequest || left_behind { host } else { authority }
+    }
+
+    fn shown_port(&self, scheme: &[u8]) -> Option<u16> {
+        match self.port {
+            RedirectPort::OfRequest => None,
+            RedirectPort::Always(port) => Some(port),
+            RedirectPort::UnlessDefault(port) => {
+                let is_default = matches!((scheme, port), (b"http", 80) | (b"https", 443));
+                (!is_default).then_some(port)
+            }
+        }
     }
 
     fn push_path(&self, path: &[u8], location: &mut Vec<u8>) {
@@ -65,7 +81,7 @@ impl RedirectAction {
                 keep_query &= !path.contains('?');
                 path.as_bytes()
             }
-            Some(RedirectPath::Prefix(_)) | None => before_query,
+            Some(RedirectPath::Prefix(_) | RedirectPath::PathElements(_)) | None => before_query,
         };
         if !path.starts_with(b"/") {
             location.push(b'/');

@@ -31,6 +31,14 @@ impl PathRewrite {
                 let kept = &whole[route_match.replaced_length(before_query)..];
                 HeaderValue::from_bytes(&[replacement.as_bytes(), kept].concat()).ok()
             }
+            Self::PathElements(replacement) => {
+                let kept = &whole[route_match.replaced_length(before_query)..];
+                HeaderValue::from_bytes(&join_elements(replacement.as_bytes(), kept)).ok()
+            }
+            Self::Full(replacement) => {
+                let query = &whole[before_query.len()..];
+                HeaderValue::from_bytes(&[replacement.as_bytes(), query].concat()).ok()
+            }
             Self::Regex { pattern, substitution } => {
                 let text = std::str::from_utf8(before_query).ok()?;
                 let rewritten = pattern.replace_all(text, substitution.as_str());
@@ -38,6 +46,18 @@ impl PathRewrite {
             }
         }
     }
+}
+
+/// What replaces a prefix, and what follows the prefix (query included), with exactly one slash between them (9.6).
+fn join_elements(replacement: &[u8], kept: &[u8]) -> Vec<u8> {
+    let (path, _) = split_path(kept);
+    if path.is_empty() {
+        let replacement = if replacement.is_empty() { b"/" } else { replacement };
+        return [replacement, kept].concat();
+    }
+    let start = replacement.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+    let end = kept.iter().position(|byte| *byte != b'/').unwrap_or(kept.len());
+    [&replacement[..start], b"/", &kept[end..]].concat()
 }
 
 impl HostRewrite {

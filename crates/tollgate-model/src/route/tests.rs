@@ -59,6 +59,8 @@ fn virtual_host(name: &str, domains: &[&str], routes: Vec<Arc<Route>>) -> Arc<Vi
         routes,
         headers: HeaderMutations::default(),
         metadata: Metadata::default(),
+        include_request_attempt_count: false,
+        include_attempt_count_in_response: false,
     })
 }
 

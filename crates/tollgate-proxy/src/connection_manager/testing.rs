@@ -6,7 +6,7 @@ use extproc::{RequestHeaders, ResponseHeaders, messages::Metadata};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
-    listener::{FilterChain, FilterChainMatch, Listener, TrafficDirection},
+    listener::{FilterChain, FilterChainMatch, Listener, MisdirectedRequests, TrafficDirection},
 };
 
 use crate::stream_info::ConnectionInfo;
@@ -28,6 +28,7 @@ pub(crate) fn connection(peer: &str) -> ConnectionInfo {
         tls: None,
         transport_socket_connect_timeout: None,
         http: Arc::new(http(|_| ())),
+        misdirected_requests: MisdirectedRequests::default(),
     };
     let listener = Listener {
         name: "l".to_owned(),

@@ -52,6 +52,8 @@ fn virtual_host(headers: HeaderMutations) -> VirtualHost {
         routes: Vec::new(),
         headers,
         metadata: Metadata::default(),
+        include_request_attempt_count: false,
+        include_attempt_count_in_response: false,
     }
 }
 

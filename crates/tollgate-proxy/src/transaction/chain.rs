@@ -60,7 +60,7 @@ impl<D: Downstream> Transaction<'_, D> {
     fn touch(&mut self, index: usize) -> bool {
         if matches!(self.slots[index], Slot::Untouched) {
             self.slots[index] = match self.core.filter_override(index) {
-                FilterOverride::Disabled => Slot::Disabled,
+                FilterOverride::Disabled | FilterOverride::Cors(_) => Slot::Disabled,
                 FilterOverride::ExtProc(ext_proc) => Slot::Active(Box::new(Filter::new(ext_proc.clone()))),
             };
         }

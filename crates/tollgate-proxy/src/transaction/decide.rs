@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
     processor::{GrpcService, GrpcTarget},
-    route::{Action, HostRewrite, RouteAction},
+    route::{Action, HostRewrite, RedirectAction, Route, RouteAction, WeightedAction},
 };
 
 use super::host::{Core, SelectedRoute};
@@ -50,25 +50,27 @@ impl Core {
             return Err(LocalReply::route_not_found());
         };
         match &selected.route.action {
-            Action::Route(action) => self.forward(action, now),
-            Action::Redirect(redirect) => {
-                if let Some(path) =
-                    redirect.rewritten_path(&selected.route.route_match.path, &self.messages.request)
-                {
-                    let connection = self.info.connection.clone();
-                    replace_path(&mut self.messages.request, &connection.filter_chain().http, path);
-                }
-                let forwarded_proto = self.messages.request.fields.get("x-forwarded-proto").cloned();
-                let forwarded_proto = forwarded_proto.as_ref().map_or(&b""[..], |value| value.as_bytes());
-                match redirect.location(&self.messages.request, forwarded_proto) {
-                    Some(location) => Err(LocalReply::redirect(redirect.response_code, location)),
-                    None => Err(LocalReply::route_not_found()),
-                }
-            }
-            Action::DirectResponse(direct) => {
-                Err(LocalReply::direct_response(direct.status, direct.body.clone()))
-            }
+            Action::Route(action) => match action.cluster.share(self.random).map(|share| &share.action) {
+                Some(WeightedAction::Redirect(redirect)) => Err(self.redirect(redirect, &selected.route)),
+                Some(WeightedAction::DirectResponse(direct)) => Err(LocalReply::direct(direct)),
+                Some(WeightedAction::Cluster(_)) | None => self.forward(action, now),
+            },
+            Action::Redirect(redirect) => Err(self.redirect(redirect, &selected.route)),
+            Action::DirectResponse(direct) => Err(LocalReply::direct(direct)),
             Action::NonForwarding => Err(LocalReply::non_forwarding()),
+        }
+    }
+
+    fn redirect(&mut self, redirect: &RedirectAction, route: &Route) -> LocalReply {
+        if let Some(path) = redirect.rewritten_path(&route.route_match.path, &self.messages.request) {
+            let connection = self.info.connection.clone();
+            replace_path(&mut self.messages.request, &connection.filter_chain().http, path);
+        }
+        let forwarded_proto = self.messages.request.fields.get("x-forwarded-proto").cloned();
+        let forwarded_proto = forwarded_proto.as_ref().map_or(&b""[..], |value| value.as_bytes());
+        match redirect.location(&self.messages.request, forwarded_proto) {
+            Some(location) => LocalReply::redirect(redirect.response_code, location),
+            None => LocalReply::route_not_found(),
         }
     }
 
@@ -128,7 +130,8 @@ impl Core {
             replace_host(request, http, host, action.append_x_forwarded_host);
         }
         let route_match = &selected.route.route_match.path;
-        let rewrite = action.path_rewrite.as_ref();
+        let share_rewrite = share.and_then(|share| share.path_rewrite.as_ref());
+        let rewrite = share_rewrite.or(action.path_rewrite.as_ref());
         if let Some(path) = rewrite.and_then(|rewrite| rewrite.rewrite(route_match, &request.path)) {
             replace_path(request, http, path);
         }

@@ -36,7 +36,7 @@ pub(super) struct Core {
     /// Metrics of the filter chain.
     pub(super) stats: Option<Rc<ConnectionStats>>,
     /// Drawn once, so that every look at the route sees the same share of weighted clusters.
-    random: u64,
+    pub(super) random: u64,
     /// The request asks for an upgrade that is allowed.
     pub(super) upgrade: bool,
     /// How long the upstream may take, once the request goes there.

@@ -48,8 +48,7 @@ pub(super) fn read_route_action(
         timeout: message.timeout("timeout", Some(Duration::from_secs(15))),
         idle_timeout,
         upgrade_configs: read_upgrade_configs(&message),
-        session_persistence: None,
-        cluster: cluster?,
+        ..RouteAction::new(cluster?)
     })
 }
 

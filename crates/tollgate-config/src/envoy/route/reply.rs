@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use tollgate_model::route::{DirectResponse, RedirectAction, RedirectPath};
+use tollgate_model::route::{DirectResponse, RedirectAction, RedirectPath, RedirectPort};
 
 use super::{
     Table,
@@ -39,7 +39,7 @@ pub(super) fn read_redirect(value: &Value<'_>) -> Option<RedirectAction> {
     Some(RedirectAction {
         scheme,
         host: Some(message.header_text("host_redirect")).filter(|host| !host.is_empty()),
-        port,
+        port: port.map_or(RedirectPort::OfRequest, RedirectPort::Always),
         path,
         response_code: message.enumeration("response_code", &RESPONSE_CODE, StatusCode::MOVED_PERMANENTLY),
         strip_query: message.boolean("strip_query", false),

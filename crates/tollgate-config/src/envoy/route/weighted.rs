@@ -1,6 +1,6 @@
 //! Several clusters for one route.
 
-use tollgate_model::route::WeightedCluster;
+use tollgate_model::route::{WeightedAction, WeightedCluster};
 
 use super::{
     Table,
@@ -46,11 +46,12 @@ fn read_weighted_cluster(
     let level = read_level(&message, table.filters, table.scope);
     let folded = folded.below(&table.filters.filters, &level);
     Some(WeightedCluster {
-        name: text,
+        action: WeightedAction::Cluster(text),
         weight: message.u32("weight").unwrap_or(0),
         headers: read_header_mutations(&message),
         filters: folded.overrides,
         host_rewrite_literal: Some(message.header_text("host_rewrite_literal"))
             .filter(|host| !host.is_empty()),
+        path_rewrite: None,
     })
 }

@@ -16,7 +16,7 @@ fn filter(gateway: &Gateway) -> Arc<ExtProc> {
     let snapshot = gateway.snapshot();
     match &snapshot.listeners[0].filter_chains[0].http.http_filters[0].default {
         FilterOverride::ExtProc(filter) => Arc::clone(filter),
-        FilterOverride::Disabled => panic!("disabled"),
+        other => panic!("{other:?}"),
     }
 }
 

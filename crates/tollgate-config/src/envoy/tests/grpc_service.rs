@@ -20,7 +20,7 @@ fn service_of(gateway: &Gateway) -> GrpcService {
     let snapshot = gateway.snapshot();
     match &snapshot.listeners[0].filter_chains[0].http.http_filters[0].default {
         FilterOverride::ExtProc(filter) => filter.grpc_service.clone(),
-        FilterOverride::Disabled => panic!("disabled"),
+        other => panic!("{other:?}"),
     }
 }
 

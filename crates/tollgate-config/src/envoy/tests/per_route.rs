@@ -63,7 +63,7 @@ impl Levels<'_> {
     fn on_route(&self) -> std::sync::Arc<ExtProc> {
         match self.applied() {
             [FilterOverride::ExtProc(filter), _] => filter,
-            [FilterOverride::Disabled, _] => panic!("disabled"),
+            other => panic!("{other:?}"),
         }
     }
 }

@@ -6,7 +6,8 @@ use http::StatusCode;
 use tollgate_model::{
     header::AppendAction,
     route::{
-        Action, ClusterSpecifier, HostRewrite, PathMatch, PathRewrite, RedirectPath, Route, VirtualHost,
+        Action, ClusterSpecifier, HostRewrite, PathMatch, PathRewrite, RedirectPath, RedirectPort, Route,
+        VirtualHost,
     },
 };
 
@@ -130,7 +131,7 @@ fn redirects_and_direct_responses_are_read() {
         panic!()
     };
     assert_eq!(redirect.scheme.as_deref(), Some("https"));
-    assert_eq!((redirect.host.as_deref(), redirect.port), (Some("h"), Some(8443)));
+    assert_eq!((redirect.host.as_deref(), redirect.port), (Some("h"), RedirectPort::Always(8443)));
     assert!(matches!(&redirect.path, Some(RedirectPath::Prefix(prefix)) if prefix == "/p"));
     assert_eq!(redirect.response_code, StatusCode::PERMANENT_REDIRECT);
     assert!(redirect.strip_query);

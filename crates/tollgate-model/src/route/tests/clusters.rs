@@ -1,13 +1,7 @@
 use super::*;
 
 fn share(name: &str, weight: u32) -> WeightedCluster {
-    WeightedCluster {
-        name: name.to_owned(),
-        weight,
-        headers: HeaderMutations::default(),
-        filters: Vec::new(),
-        host_rewrite_literal: None,
-    }
+    WeightedCluster::new(WeightedAction::Cluster(name.to_owned()), weight, Vec::new())
 }
 
 #[test]
@@ -20,8 +14,25 @@ fn shares_follow_their_weights() {
         *drawn.entry(specifier.choose(&request, random).unwrap().name).or_default() += 1;
     }
     assert_eq!(drawn, [("one", 100), ("three", 300)].into());
-    assert_eq!(specifier.choose(&request, u64::MAX).unwrap().weighted.unwrap().name, "three");
+    assert_eq!(specifier.choose(&request, u64::MAX).unwrap().weighted.unwrap().weight, 3);
     assert!(ClusterSpecifier::WeightedClusters(Vec::new()).choose(&request, 1).is_none());
+}
+
+/// Dialects 9.6: an invalid backend has its share of the requests.
+#[test]
+fn shares_without_a_cluster() {
+    let invalid = WeightedAction::DirectResponse(DirectResponse {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        body: Bytes::new(),
+    });
+    let specifier = ClusterSpecifier::WeightedClusters(vec![
+        WeightedCluster::new(invalid, 1, Vec::new()),
+        share("valid", 1),
+    ]);
+    let request = request("h", "/");
+    let chosen = (0..10).filter_map(|random| specifier.choose(&request, random)).count();
+    assert_eq!(chosen, 5);
+    assert!((0..10).all(|random| specifier.share(random).is_some()));
 }
 
 #[test]

@@ -3,7 +3,7 @@ use super::*;
 const NONE: RedirectAction = RedirectAction {
     scheme: None,
     host: None,
-    port: None,
+    port: RedirectPort::OfRequest,
     path: None,
     response_code: StatusCode::MOVED_PERMANENTLY,
     strip_query: false,
@@ -26,10 +26,10 @@ fn redirected(
 
 #[test]
 fn schemes_hosts_and_ports() {
-    let to = |scheme: &str, host: &str, port| RedirectAction {
+    let to = |scheme: &str, host: &str, port: Option<u16>| RedirectAction {
         scheme: Some(scheme.to_owned()).filter(|scheme| !scheme.is_empty()),
         host: Some(host.to_owned()).filter(|host| !host.is_empty()),
-        port,
+        port: port.map_or(RedirectPort::OfRequest, RedirectPort::Always),
         ..NONE
     };
     for (action, authority, scheme, expected) in [
@@ -72,7 +72,10 @@ fn paths_and_queries() {
         ..NONE
     };
     let exact = PathMatch::Path { path: "/expre".into(), case_sensitive: true };
-    let separated = PathMatch::PathSeparatedPrefix { prefix: "/sep".into(), case_sensitive: true };
+    let elements =
+        |path: &str| RedirectAction { path: Some(RedirectPath::PathElements(path.to_owned())), ..NONE };
+    let separated =
+        |prefix: &str| PathMatch::PathSeparatedPrefix { prefix: prefix.into(), case_sensitive: true };
     for (action, path_match, path, expected) in [
         (path("/np", false), prefix("/"), "/path?a=1", "http://h/np?a=1"),
         (path("/np", false), prefix("/"), "/path", "http://h/np"),
@@ -83,13 +86,37 @@ fn paths_and_queries() {
         (rewrite("/newp", false), prefix("/pre"), "/prefoo/x?a=1", "http://h/newpfoo/x?a=1"),
         (rewrite("/newp", true), prefix("/A"), "/A/x?a=1", "http://h/newp/x"),
         (rewrite("/newp", false), exact, "/expre?a=1", "http://h/newp?a=1"),
-        (rewrite("/newp", false), separated, "/sep/x?a=1", "http://h/newp/x?a=1"),
+        (rewrite("/newp", false), separated("/sep"), "/sep/x?a=1", "http://h/newp/x?a=1"),
         (rewrite("/newp", false), regex("/re.*"), "/rex?a=1", "http://h/newp?a=1"),
         (rewrite("/", false), prefix("/8"), "/8/a?b", "http://h//a?b"),
         (rewrite("noslash", false), prefix("/C"), "/C/x?a=1", "http://h/noslash/x?a=1"),
         (rewrite("/q?w=1", false), prefix("/D"), "/D/x?a=1", "http://h/q?w=1/x?a=1"),
         (RedirectAction { strip_query: true, ..NONE }, prefix("/"), "/5?a=1", "http://h/5"),
+        (elements("/xyz/"), separated("/foo"), "/foo/bar?a=1", "http://h/xyz/bar?a=1"),
+        (elements(""), separated("/foo"), "/foo", "http://h/"),
     ] {
         assert_eq!(redirected(&action, &path_match, "h", path, "http"), expected);
+    }
+}
+
+/// Dialects 9.6: the port of a scheme is not shown, whoever says it.
+#[test]
+fn ports_of_the_gateway_api() {
+    let to = |scheme: Option<&str>, port| RedirectAction {
+        scheme: scheme.map(str::to_owned),
+        port: RedirectPort::UnlessDefault(port),
+        ..NONE
+    };
+    for (action, scheme, expected) in [
+        (to(None, 8080), "http", "http://h.test:8080/p"),
+        (to(None, 80), "http", "http://h.test/p"),
+        (to(None, 443), "http", "http://h.test:443/p"),
+        (to(None, 443), "https", "https://h.test/p"),
+        (to(Some("https"), 443), "http", "https://h.test/p"),
+        (to(Some("https"), 80), "http", "https://h.test:80/p"),
+        (to(Some("http"), 80), "https", "http://h.test/p"),
+        (to(Some("https"), 8443), "http", "https://h.test:8443/p"),
+    ] {
+        assert_eq!(redirected(&action, &prefix("/"), "h.test:9999", "/p", scheme), expected);
     }
 }

@@ -28,6 +28,39 @@ fn prefixes() {
     assert_eq!(rewritten(&prefix("/empty"), &PathRewrite::Prefix(String::new()), "/empty/a"), None);
 }
 
+/// Dialects 9.6, with the Gateway API's own examples.
+#[test]
+fn path_elements() {
+    let separated =
+        |prefix: &str| PathMatch::PathSeparatedPrefix { prefix: prefix.into(), case_sensitive: true };
+    for (path_match, replacement, path, expected) in [
+        (separated("/foo"), "/xyz", "/foo/bar", "/xyz/bar"),
+        (separated("/foo"), "/xyz/", "/foo/bar", "/xyz/bar"),
+        (separated("/foo"), "/xyz", "/foo", "/xyz"),
+        (separated("/foo"), "/xyz", "/foo/", "/xyz/"),
+        (separated("/foo"), "", "/foo/bar", "/bar"),
+        (separated("/foo"), "", "/foo/", "/"),
+        (separated("/foo"), "", "/foo", "/"),
+        (separated("/foo"), "/", "/foo/", "/"),
+        (separated("/foo"), "/", "/foo", "/"),
+        (separated("/foo"), "/", "/foo/bar/?q=/foo", "/bar/?q=/foo"),
+        (separated("/foo"), "/", "/foo?q", "/?q"),
+        (separated("/foo"), "/", "/foo//bar", "/bar"),
+        (separated("/foo"), "/xyz/", "/foo?q", "/xyz/?q"),
+        (prefix("/"), "/xyz", "/bar", "/xyz/bar"),
+        (prefix("/"), "/xyz", "/", "/xyz"),
+    ] {
+        let rewrite = PathRewrite::PathElements(replacement.into());
+        assert_eq!(rewritten(&path_match, &rewrite, path).as_deref(), Some(expected), "{path} {replacement}");
+    }
+}
+
+#[test]
+fn whole_paths() {
+    let rewrite = PathRewrite::Full("/one".into());
+    assert_eq!(rewritten(&prefix("/"), &rewrite, "/a/b?c").as_deref(), Some("/one?c"));
+}
+
 /// M-19: the path may have been changed after the match.
 #[test]
 fn changed_path_is_cut_all_the_same() {

@@ -23,12 +23,8 @@ use extproc::{RequestHeaders, ResponseHeaders};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tollgate_model::{
     Snapshot,
-    http_connection_manager::{
-        CodecType, HeadersWithUnderscoresAction, Http1Options, Http2Options, HttpConnectionManager,
-        ServerHeaderTransformation,
-    },
+    http_connection_manager::HttpConnectionManager,
     listener::{BindAddress, FilterChain, FilterChainMatch, Listener},
-    route::{RouteConfiguration, VirtualHosts},
 };
 
 use crate::{
@@ -290,52 +286,7 @@ impl Handler for TestHandler {
 
 /// Envoy's defaults.
 fn manager() -> HttpConnectionManager {
-    HttpConnectionManager {
-        stat_prefix: "test".to_owned(),
-        codec_type: CodecType::Auto,
-        route_config: Arc::new(RouteConfiguration {
-            name: String::new(),
-            virtual_hosts: VirtualHosts::default(),
-            ignore_port_in_host_matching: false,
-            headers: Default::default(),
-            most_specific_header_mutations_wins: false,
-        }),
-        http_filters: Vec::new(),
-        upstream_http_filters: Vec::new(),
-        server_name: "envoy".to_owned(),
-        server_header_transformation: ServerHeaderTransformation::Overwrite,
-        use_remote_address: false,
-        xff_num_trusted_hops: 0,
-        skip_xff_append: false,
-        via: String::new(),
-        generate_request_id: true,
-        preserve_external_request_id: false,
-        always_set_request_id_in_response: false,
-        append_x_forwarded_port: false,
-        max_headers_count: 100,
-        max_request_headers_kb: 60,
-        idle_timeout: Some(Duration::from_secs(3600)),
-        max_connection_duration: None,
-        max_stream_duration: None,
-        max_requests_per_connection: None,
-        headers_with_underscores_action: HeadersWithUnderscoresAction::Allow,
-        stream_idle_timeout: Some(Duration::from_secs(300)),
-        request_timeout: None,
-        request_headers_timeout: None,
-        drain_timeout: Duration::from_secs(5),
-        delayed_close_timeout: Some(Duration::from_secs(1)),
-        normalize_path: false,
-        merge_slashes: false,
-        strip_matching_host_port: false,
-        strip_any_host_port: false,
-        http1: Http1Options::default(),
-        http2: Http2Options::default(),
-        upgrade_types: Vec::new(),
-        proxy_100_continue: false,
-        access_log: Vec::new(),
-        suppress_envoy_headers: false,
-        header_prefix: "x-envoy".to_owned(),
-    }
+    HttpConnectionManager::new("test".to_owned(), Arc::default(), Vec::new())
 }
 
 fn chain(http: HttpConnectionManager) -> FilterChain {
@@ -345,6 +296,7 @@ fn chain(http: HttpConnectionManager) -> FilterChain {
         tls: None,
         transport_socket_connect_timeout: None,
         http: Arc::new(http),
+        misdirected_requests: Default::default(),
     }
 }
 

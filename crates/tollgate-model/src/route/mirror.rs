@@ -1,0 +1,52 @@
+//! Copies of requests for other clusters.
+
+use serde::Serialize;
+
+/// Sends a copy of some requests to another cluster, whose response is thrown away.
+#[derive(Debug, Clone, Serialize)]
+pub struct RequestMirrorPolicy {
+    /// The cluster's name; one that does not exist gets nothing.
+    pub cluster: String,
+    /// Which part of the requests. Default all.
+    pub fraction: Fraction,
+    /// Leave the authority of the copy as it is instead of appending `-shadow` to the host. Default false.
+    pub disable_shadow_host_suffix_append: bool,
+}
+
+/// A part of a whole, drawn anew for each request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Fraction {
+    /// How many.
+    pub numerator: u32,
+    /// Of how many; not 0.
+    pub denominator: u32,
+}
+
+impl Fraction {
+    /// All of it.
+    pub const ALL: Self = Self { numerator: 100, denominator: 100 };
+
+    /// Whether a draw belongs to the part; `random` is drawn evenly from all numbers.
+    #[must_use]
+    pub fn includes(self, random: u64) -> bool {
+        random.checked_rem(u64::from(self.denominator)).is_some_and(|drawn| drawn < u64::from(self.numerator))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fractions() {
+        let drawn = |numerator, denominator| {
+            (0..1000).filter(|random| Fraction { numerator, denominator }.includes(*random)).count()
+        };
+        assert_eq!(drawn(0, 100), 0);
+        assert_eq!(drawn(25, 100), 250);
+        assert_eq!(drawn(1, 10), 100);
+        assert_eq!(drawn(200, 100), 1000);
+        assert_eq!(drawn(1, 0), 0);
+        assert!(Fraction::ALL.includes(u64::MAX));
+    }
+}

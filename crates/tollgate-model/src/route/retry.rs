@@ -1,0 +1,176 @@
+//! What is tried again when an upstream fails.
+
+use std::{ops::BitOr, time::Duration};
+
+use http::StatusCode;
+use serde::{Serialize, Serializer};
+
+use crate::matching::HeaderMatcher;
+
+/// What is tried again, how often, and how long one try may take (dialects 5.5).
+#[derive(Debug, Clone, Serialize)]
+pub struct RetryPolicy {
+    /// What is tried again. Nothing by default, so that a policy may only limit the time of the one try.
+    pub retry_on: RetryOn,
+    /// Tries after the first. Default 1.
+    pub num_retries: u32,
+    /// Time for one try, from the end of the request to the head of the response. Default none: only the route's timeout.
+    pub per_try_timeout: Option<Duration>,
+    /// One try may not stand still for longer. Default none.
+    pub per_try_idle_timeout: Option<Duration>,
+    /// Statuses of responses that are tried again with [`RetryOn::RETRIABLE_STATUS_CODES`].
+    #[serde(serialize_with = "statuses")]
+    pub retriable_status_codes: Vec<StatusCode>,
+    /// Responses that are tried again with [`RetryOn::RETRIABLE_HEADERS`]: any of these holds.
+    pub retriable_headers: Vec<HeaderMatcher>,
+    /// Requests that may be tried again: any of these holds. Empty = all.
+    pub retriable_request_headers: Vec<HeaderMatcher>,
+    /// How long it is waited before a retry.
+    pub back_off: RetryBackOff,
+    /// How often an endpoint that was tried before is passed over in favour of another one. Default 0: not at all.
+    pub avoid_previous_hosts: u32,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            retry_on: RetryOn::default(),
+            num_retries: 1,
+            per_try_timeout: None,
+            per_try_idle_timeout: None,
+            retriable_status_codes: Vec::new(),
+            retriable_headers: Vec::new(),
+            retriable_request_headers: Vec::new(),
+            back_off: RetryBackOff::default(),
+            avoid_previous_hosts: 0,
+        }
+    }
+}
+
+/// How long it is waited before a retry: a random time below `base_interval * (2^n - 1)` before the n-th, at most
+/// `max_interval`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RetryBackOff {
+    /// Default 25 ms.
+    pub base_interval: Duration,
+    /// Default ten times the base interval.
+    pub max_interval: Duration,
+}
+
+impl Default for RetryBackOff {
+    fn default() -> Self {
+        Self { base_interval: Duration::from_millis(25), max_interval: Duration::from_millis(250) }
+    }
+}
+
+impl RetryBackOff {
+    /// The time before the n-th retry (from 1); `random` is drawn evenly from all numbers.
+    #[must_use]
+    pub fn interval(&self, retry: u32, random: u64) -> Duration {
+        let factor = 2_u32.checked_pow(retry).map_or(u32::MAX, |power| power - 1);
+        let ceiling = self.base_interval.saturating_mul(factor);
+        let milliseconds = u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(random.checked_rem(milliseconds).unwrap_or(0)).min(self.max_interval)
+    }
+}
+
+/// A set of things that are tried again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RetryOn(u32);
+
+/// The names of a set's members; the place in the list is the bit.
+const NAMES: [&str; 16] = [
+    "5xx",
+    "gateway-error",
+    "reset",
+    "reset-before-request",
+    "connect-failure",
+    "envoy-ratelimited",
+    "retriable-4xx",
+    "refused-stream",
+    "retriable-status-codes",
+    "retriable-headers",
+    "http3-post-connect-failure",
+    "cancelled",
+    "deadline-exceeded",
+    "internal",
+    "resource-exhausted",
+    "unavailable",
+];
+
+impl RetryOn {
+    /// `5xx`: any 5xx response, or no response at all.
+    pub const SERVER_ERROR: Self = Self(1);
+    /// `gateway-error`: 502, 503 or 504, or no response at all.
+    pub const GATEWAY_ERROR: Self = Self(1 << 1);
+    /// `reset`: no response.
+    pub const RESET: Self = Self(1 << 2);
+    /// `reset-before-request`: no response, and the request head was not sent.
+    pub const RESET_BEFORE_REQUEST: Self = Self(1 << 3);
+    /// `connect-failure`: no connection.
+    pub const CONNECT_FAILURE: Self = Self(1 << 4);
+    /// `envoy-ratelimited`: responses with `x-envoy-ratelimited` too, which are never tried again otherwise.
+    pub const ENVOY_RATE_LIMITED: Self = Self(1 << 5);
+    /// `retriable-4xx`: 409.
+    pub const RETRIABLE_4XX: Self = Self(1 << 6);
+    /// `refused-stream`: the upstream refused the stream unseen.
+    pub const REFUSED_STREAM: Self = Self(1 << 7);
+    /// `retriable-status-codes`: the policy's statuses.
+    pub const RETRIABLE_STATUS_CODES: Self = Self(1 << 8);
+    /// `retriable-headers`: the policy's response headers.
+    pub const RETRIABLE_HEADERS: Self = Self(1 << 9);
+    /// `http3-post-connect-failure`: has no meaning here, where no HTTP/3 is spoken.
+    pub const HTTP3_POST_CONNECT_FAILURE: Self = Self(1 << 10);
+    /// `cancelled`: gRPC status 1 in the response head.
+    pub const CANCELLED: Self = Self(1 << 11);
+    /// `deadline-exceeded`: gRPC status 4 in the response head.
+    pub const DEADLINE_EXCEEDED: Self = Self(1 << 12);
+    /// `internal`: gRPC status 13 in the response head.
+    pub const INTERNAL: Self = Self(1 << 13);
+    /// `resource-exhausted`: gRPC status 8 in the response head.
+    pub const RESOURCE_EXHAUSTED: Self = Self(1 << 14);
+    /// `unavailable`: gRPC status 14 in the response head.
+    pub const UNAVAILABLE: Self = Self(1 << 15);
+
+    /// Reads one name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let place = NAMES.iter().position(|known| *known == name)?;
+        Some(Self(1 << place))
+    }
+
+    /// The names of all members.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        NAMES.iter().enumerate().filter(move |(place, _)| self.0 & (1 << place) != 0).map(|(_, name)| *name)
+    }
+
+    /// Whether it has any of the members.
+    #[must_use]
+    pub fn contains(self, any: Self) -> bool {
+        self.0 & any.0 != 0
+    }
+
+    /// Whether nothing is tried again.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl BitOr for RetryOn {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl Serialize for RetryOn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.names())
+    }
+}
+
+fn statuses<S: Serializer>(statuses: &[StatusCode], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(statuses.iter().map(StatusCode::as_u16))
+}
