@@ -8,7 +8,7 @@ use crate::matching::StringMatcher;
 ///
 /// Responses to an origin that is allowed get its `access-control-*` headers; preflight requests of it are answered
 /// with them.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CorsPolicy {
     /// Allowed origins: any of these matches. Case-sensitive unless the matcher says otherwise.
     pub allow_origins: Vec<OriginMatcher>,
@@ -42,7 +42,7 @@ impl Default for CorsPolicy {
 }
 
 /// Condition on an origin.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum OriginMatcher {
     /// Every origin (`*`).
     Any,

@@ -236,7 +236,7 @@ impl WeightedCluster {
 }
 
 /// What becomes of a share of the traffic.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub enum WeightedAction {
     /// It goes to the cluster of that name.
     Cluster(String),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// Sends a copy of some requests to another cluster, whose response is thrown away.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RequestMirrorPolicy {
     /// The cluster's name; one that does not exist gets nothing.
     pub cluster: String,

@@ -9,12 +9,14 @@ impl PartialEq for PathRewrite {
     /// Patterns are equal when they are written in the same way.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Prefix(one), Self::Prefix(other)) => one == other,
+            (Self::Prefix(one), Self::Prefix(other))
+            | (Self::PathElements(one), Self::PathElements(other))
+            | (Self::Full(one), Self::Full(other)) => one == other,
             (
                 Self::Regex { pattern, substitution },
                 Self::Regex { pattern: other_pattern, substitution: other_substitution },
             ) => pattern.as_str() == other_pattern.as_str() && substitution == other_substitution,
-            (Self::Prefix(_) | Self::Regex { .. }, _) => false,
+            (Self::Prefix(_) | Self::PathElements(_) | Self::Full(_) | Self::Regex { .. }, _) => false,
         }
     }
 }
