@@ -9,7 +9,7 @@ mod tests;
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::{File, OpenOptions},
     io::{self, Write},
     sync::{
@@ -97,6 +97,11 @@ impl AccessLogger {
         dropped
     }
 
+    /// Forgets the destinations that are not among `sinks`. What waits to be written is written.
+    pub(crate) fn keep_only(&self, sinks: &HashSet<LogSink>) {
+        self.own.borrow_mut().retain(|sink, _| sinks.contains(sink));
+    }
+
     /// Whether there was room for the line.
     fn push(&self, sink: &LogSink, line: &[u8]) -> bool {
         let mut own = self.own.borrow_mut();
@@ -182,6 +187,10 @@ fn write_until_stopped(buffers: &Buffers) {
         }
         // Buffers whose worker has ended.
         lock(&buffers.all).retain(|buffer| Arc::strong_count(buffer) > 1 || !lock(&buffer.lines).is_empty());
+        {
+            let all = lock(&buffers.all);
+            outputs.retain(|sink, _| all.iter().any(|buffer| buffer.sink == *sink));
+        }
         if stop {
             return;
         }

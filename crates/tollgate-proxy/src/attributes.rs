@@ -143,9 +143,9 @@ impl RequestAttributes<'_> {
                 Some(static_metadata(&cluster.metadata))
             }
             XdsAttribute::ListenerDirection => {
-                Some(AttributeValue::Int(info.connection.listener.traffic_direction as i64))
+                Some(AttributeValue::Int(info.chain.listener.traffic_direction as i64))
             }
-            XdsAttribute::ListenerMetadata => Some(static_metadata(&info.connection.listener.metadata)),
+            XdsAttribute::ListenerMetadata => Some(static_metadata(&info.chain.listener.metadata)),
             XdsAttribute::RouteName => info.route.as_deref().map(|Route { name, .. }| text(name)),
             XdsAttribute::RouteMetadata => {
                 info.route.as_deref().map(|route| static_metadata(&route.metadata))
@@ -161,7 +161,7 @@ impl RequestAttributes<'_> {
                 // Envoy's text for an endpoint without metadata.
                 Some(configured.map_or_else(|| text("NULL"), |endpoint| static_metadata(&endpoint.metadata)))
             }
-            XdsAttribute::FilterChainName => Some(text(&info.connection.filter_chain().name)),
+            XdsAttribute::FilterChainName => Some(text(&info.chain.filter_chain().name)),
         }
     }
 }

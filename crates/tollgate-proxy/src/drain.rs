@@ -1,61 +1,85 @@
-//! The end of a worker: connections are told to finish, and counted until they have.
+//! The end of connections: they are told to finish, and counted until they have.
 
 use std::cell::Cell;
 
 use tokio::sync::{Notify, futures::Notified};
 
-/// Tells the tasks of a worker that it is about to stop, and its thread when they have ended.
+/// How soon connections are to end. Requests under way go on in either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Haste {
+    /// What they belong to was removed from the configuration: they end with their next request, which might be on its
+    /// way already, or when none comes for a while.
+    AfterNextRequest,
+    /// The worker is about to stop: they end as soon as no request is under way.
+    WhenIdle,
+}
+
+/// Tells connections, or what accepts them, to end.
 #[derive(Debug, Default)]
 pub(crate) struct Drain {
-    draining: Cell<bool>,
+    haste: Cell<Option<Haste>>,
     started: Notify,
-    connections: Cell<usize>,
-    idle: Notify,
 }
 
 impl Drain {
     /// No further requests are wanted.
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.get()
+        self.haste.get().is_some()
     }
 
-    /// Tells every task.
-    pub(crate) fn start(&self) {
-        self.draining.set(true);
-        self.started.notify_waiters();
+    /// How soon connections are to end; `None` = they may stay.
+    pub(crate) fn haste(&self) -> Option<Haste> {
+        self.haste.get()
     }
 
-    /// Resolves when draining starts. A caller checks [`is_draining`](Self::is_draining) after creating it.
+    /// Tells every task; the greater haste counts.
+    pub(crate) fn start(&self, haste: Haste) {
+        if self.haste.get() < Some(haste) {
+            self.haste.set(Some(haste));
+            self.started.notify_waiters();
+        }
+    }
+
+    /// Resolves when draining starts, or becomes more hasty. A caller checks [`haste`](Self::haste) after creating it.
     pub(crate) fn started(&self) -> Notified<'_> {
         self.started.notified()
     }
+}
 
-    /// Counts a connection until the guard is dropped.
-    pub(crate) fn connection_opened(&self) {
-        self.connections.set(self.connections.get() + 1);
+/// Counts the open connections of a worker.
+#[derive(Debug, Default)]
+pub(crate) struct OpenConnections {
+    count: Cell<usize>,
+    none: Notify,
+}
+
+impl OpenConnections {
+    /// Counts a connection.
+    pub(crate) fn opened(&self) {
+        self.count.set(self.count.get() + 1);
     }
 
     /// Counts a connection no longer.
-    pub(crate) fn connection_closed(&self) {
-        self.connections.set(self.connections.get().saturating_sub(1));
-        if self.connections.get() == 0 {
-            self.idle.notify_waiters();
+    pub(crate) fn closed(&self) {
+        self.count.set(self.count.get().saturating_sub(1));
+        if self.count.get() == 0 {
+            self.none.notify_waiters();
         }
     }
 
     /// Connections that are open.
-    pub(crate) fn open_connections(&self) -> usize {
-        self.connections.get()
+    pub(crate) fn count(&self) -> usize {
+        self.count.get()
     }
 
-    /// Resolves when no connection is open.
-    pub(crate) async fn idle(&self) {
+    /// Resolves when none is open.
+    pub(crate) async fn none(&self) {
         loop {
-            let idle = self.idle.notified();
-            if self.connections.get() == 0 {
+            let none = self.none.notified();
+            if self.count.get() == 0 {
                 return;
             }
-            idle.await;
+            none.await;
         }
     }
 }

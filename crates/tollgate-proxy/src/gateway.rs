@@ -1,36 +1,34 @@
 //! The running data plane.
 
+mod addresses;
+mod publisher;
+mod worker_thread;
+
 use std::{
     fmt, io,
     num::NonZeroUsize,
-    rc::Rc,
     sync::{Arc, mpsc as std_mpsc},
-    thread::JoinHandle,
     time::Duration,
 };
 
 use thiserror::Error;
 use tokio::{
-    runtime::{LocalOptions, Runtime},
+    runtime::Runtime,
     sync::{mpsc, oneshot},
     time::Instant,
 };
-use tollgate_model::{
-    Snapshot,
-    listener::{BindAddress, Listener},
+use tollgate_model::{Snapshot, listener::BindAddress, update::Difference};
+
+use self::{
+    addresses::{Addresses, Plan},
+    publisher::Publisher,
+    worker_thread::{Command, WorkerStart, WorkerThread},
 };
+pub use addresses::BindError;
 
 use crate::{
-    access_log::{AccessLogWriter, AccessLogger},
-    downstream,
-    handler::Handler,
-    listener::{
-        Accepted, Balance, BoundListener, ConnectionToken, ListeningSocket, Socket, accept_connections, bind,
-    },
-    stats::Stats,
-    transaction::Transactions,
-    upstream::SharedClusters,
-    worker::Worker,
+    access_log::AccessLogWriter, configuration::Adoption, handler::Handler, listener::Balance, stats::Stats,
+    transaction::Transactions, upstream::SharedClusters,
 };
 
 /// How to run a gateway.
@@ -50,38 +48,39 @@ impl Default for Options {
 #[derive(Debug, Error)]
 pub enum StartError {
     /// An address cannot be bound.
-    #[error("listener {listener:?} cannot be bound to {address}: {source}")]
-    Bind {
-        /// The listener's name.
-        listener: String,
-        /// The address, `ip:port` or a path.
-        address: String,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// The system refused a thread or a runtime.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
+}
+
+/// What an update did. The configuration is in force even if an address could not be bound.
+#[derive(Debug)]
+pub struct Update {
+    /// What is different.
+    pub difference: Difference,
+    /// Addresses that could not be bound, and are tried again by the next update. A listener that has such an address
+    /// is still served at those it had before.
+    pub failures: Vec<BindError>,
+}
+
+/// Why a configuration was not put in force. The one before is served on.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum UpdateError {
+    /// The gateway is about to stop, or has a bug.
+    #[error("the gateway takes no configurations any more")]
+    Stopped,
 }
 
 /// A running data plane: worker threads that serve the listeners of a snapshot. Dropping it stops everything at once.
 pub struct Gateway {
     workers: Vec<WorkerThread>,
     control: Option<Runtime>,
-    local_addresses: Vec<(String, BindAddress)>,
+    publisher: Arc<Publisher>,
     stats: Arc<Stats>,
     /// Behind the workers: it ends when their loggers are gone.
     _access_log: AccessLogWriter,
-}
-
-struct WorkerThread {
-    commands: mpsc::Sender<Command>,
-    thread: Option<JoinHandle<()>>,
-}
-
-enum Command {
-    Drain { deadline: Instant, remaining: oneshot::Sender<usize> },
-    Stop,
 }
 
 impl Gateway {
@@ -101,7 +100,13 @@ impl Gateway {
         handler: impl Fn() -> H + Clone + Send + 'static,
     ) -> Result<Self, StartError> {
         let count = options.workers.get();
-        let bound = bind_all(snapshot, count)?;
+        // Everything is bound before anything is served: a configuration starts as a whole or not at all.
+        let mut addresses = Addresses::default();
+        let plan = addresses.plan(snapshot);
+        let Plan { bound, failures, .. } = plan.bind(&mut addresses, count);
+        if let Some(failure) = failures.into_iter().next() {
+            return Err(failure.into());
+        }
         let control = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("tollgate-control")
@@ -110,42 +115,33 @@ impl Gateway {
             .map_err(StartError::Thread)?;
         let shared = SharedClusters::new(snapshot.clone(), control.handle());
         wait_until_initialized(&control, &shared);
-
-        let local_addresses =
-            bound.iter().map(|bound| (bound.listener.name.clone(), bound.address.clone())).collect();
-        let mut sockets: Vec<Vec<(Arc<Listener>, socket2::Socket)>> =
-            (0..count).map(|_| Vec::new()).collect();
-        for bound in bound {
-            let listener = bound.listener.clone();
-            let address = bound.address.clone();
-            let listening = bound.listen().map_err(|source| bind_error(&listener, &address, source))?;
+        let mut sockets: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
+        for address in bound {
+            let (id, listening) = address.listen()?;
             for (worker, socket) in sockets.iter_mut().zip(listening) {
-                worker.push((listener.clone(), socket));
+                worker.push((id, socket));
             }
         }
 
+        let adoption = Arc::new(Adoption::new(snapshot.clone(), shared, addresses.with_listeners()));
         let (balance, inboxes) = Balance::new(count);
         let (access_log, access_logger) = AccessLogWriter::start().map_err(StartError::Thread)?;
-        let mut gateway = Self {
-            workers: Vec::with_capacity(count),
-            control: Some(control),
-            local_addresses,
-            stats: Stats::new(),
-            _access_log: access_log,
-        };
+        let stats = Stats::new();
+        let mut workers = Vec::with_capacity(count);
         for (index, (sockets, inbox)) in sockets.into_iter().zip(inboxes).enumerate() {
             let (commands, receiver) = mpsc::channel(4);
+            let (stop, stopped) = oneshot::channel();
             let start = WorkerStart {
                 index,
                 count,
-                snapshot: snapshot.clone(),
-                shared: shared.clone(),
-                stats: gateway.stats.clone(),
+                adoption: adoption.clone(),
+                stats: stats.clone(),
                 access_log: access_logger.clone(),
                 sockets,
                 balance: balance.clone(),
                 inbox,
                 commands: receiver,
+                stopped,
             };
             let (ready, started) = std_mpsc::channel();
             let handler = handler.clone();
@@ -153,20 +149,55 @@ impl Gateway {
                 .name(format!("tollgate-worker-{index}"))
                 .spawn(move || start.run(handler, &ready))
                 .map_err(StartError::Thread)?;
-            gateway.workers.push(WorkerThread { commands, thread: Some(thread) });
+            workers.push(WorkerThread::new(commands, stop, thread));
             match started.recv() {
                 Ok(outcome) => outcome.map_err(StartError::Thread)?,
                 Err(_) => return Err(StartError::Thread(io::Error::other("a worker ended while starting"))),
             }
         }
-        Ok(gateway)
+        let commands = workers.iter().map(|worker| worker.commands.clone()).collect();
+        let publisher =
+            Publisher::new(commands, stats.clone(), addresses, adoption, control.handle().clone());
+        Ok(Self {
+            workers,
+            publisher: Arc::new(publisher),
+            control: Some(control),
+            stats,
+            _access_log: access_log,
+        })
+    }
+
+    /// Serves another configuration from now on, without an interruption. Gives what was done once every worker has it.
+    ///
+    /// Requests under way end by the configuration they began with; no request sees parts of two. Connections stay, and
+    /// their next request is served by the new configuration, as long as there is a filter chain for the same
+    /// connections that speaks the same protocol and asks the same of TLS; otherwise they end with their next
+    /// request. Listeners and clusters that did not change keep everything: sockets, connections, addresses of names,
+    /// counts. New names are looked up once before the configuration is in force.
+    ///
+    /// Updates are done one after the other. One that was begun is completed even if nobody waits for it.
+    ///
+    /// # Errors
+    ///
+    /// When the gateway is about to stop.
+    pub async fn update(&self, snapshot: Snapshot) -> Result<Update, UpdateError> {
+        let control = self.control.as_ref().ok_or(UpdateError::Stopped)?;
+        let publisher = self.publisher.clone();
+        let work = control.spawn(async move { publisher.update(snapshot).await });
+        work.await.map_err(|_| UpdateError::Stopped)
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.publisher.snapshot()
     }
 
     /// Where connections are accepted: the listener's name and the address, with the port that the kernel chose where
     /// port 0 was configured. In the order of the configuration.
     #[must_use]
-    pub fn local_addresses(&self) -> &[(String, BindAddress)] {
-        &self.local_addresses
+    pub fn local_addresses(&self) -> Vec<(String, BindAddress)> {
+        self.publisher.local_addresses()
     }
 
     /// What is counted.
@@ -200,18 +231,8 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        for worker in &self.workers {
-            // A full queue means that commands before this one were not read yet; closing it has the same effect.
-            let _ = worker.commands.try_send(Command::Stop);
-        }
-        for worker in &mut self.workers {
-            worker.commands = mpsc::channel(1).0;
-            if let Some(thread) = worker.thread.take()
-                && thread.join().is_err()
-            {
-                tracing::error!("a worker ended with a panic");
-            }
-        }
+        self.workers.iter_mut().for_each(WorkerThread::stop);
+        self.workers.iter_mut().for_each(WorkerThread::join);
         if let Some(control) = self.control.take() {
             control.shutdown_background();
         }
@@ -222,30 +243,9 @@ impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gateway")
             .field("workers", &self.workers.len())
-            .field("local_addresses", &self.local_addresses)
+            .field("local_addresses", &self.local_addresses())
             .finish()
     }
-}
-
-/// Binds everything before anything is served, so that a configuration starts as a whole or not at all.
-fn bind_all(snapshot: &Snapshot, workers: usize) -> Result<Vec<BoundListener>, StartError> {
-    let mut bound = Vec::new();
-    for listener in &snapshot.listeners {
-        for address in &listener.addresses {
-            bound.push(
-                bind(listener, address, workers).map_err(|source| bind_error(listener, address, source))?,
-            );
-        }
-    }
-    Ok(bound)
-}
-
-fn bind_error(listener: &Listener, address: &BindAddress, source: io::Error) -> StartError {
-    let address = match address {
-        BindAddress::Socket(address) => address.to_string(),
-        BindAddress::Pipe { path, .. } => path.display().to_string(),
-    };
-    StartError::Bind { listener: listener.name.clone(), address, source }
 }
 
 /// Requests that come before the first lookup of their upstream would fail for no good reason.
@@ -257,99 +257,4 @@ fn wait_until_initialized(control: &Runtime, shared: &Arc<SharedClusters>) {
         let _ = done.send(());
     });
     let _ = initialized.recv();
-}
-
-/// Everything a worker thread starts with.
-struct WorkerStart {
-    index: usize,
-    count: usize,
-    snapshot: Arc<Snapshot>,
-    shared: Arc<SharedClusters>,
-    stats: Arc<Stats>,
-    access_log: AccessLogger,
-    sockets: Vec<(Arc<Listener>, socket2::Socket)>,
-    balance: Arc<Balance>,
-    inbox: mpsc::Receiver<Accepted>,
-    commands: mpsc::Receiver<Command>,
-}
-
-impl WorkerStart {
-    fn run<H: Handler>(self, handler: impl Fn() -> H, ready: &std_mpsc::Sender<io::Result<()>>) {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-        match runtime {
-            Ok(runtime) => runtime.block_on(self.serve(Rc::new(handler()), ready)),
-            Err(error) => {
-                let _ = ready.send(Err(error));
-            }
-        }
-    }
-
-    async fn serve<H: Handler>(mut self, handler: Rc<H>, ready: &std_mpsc::Sender<io::Result<()>>) {
-        let worker =
-            Worker::new(self.index, self.count, self.snapshot, &self.shared, self.stats, self.access_log);
-        let serve = {
-            let worker = worker.clone();
-            move |socket: Socket, listener: Arc<Listener>, token: ConnectionToken| {
-                let guard = OpenConnection::new(worker.clone(), token);
-                let connection = downstream::serve(worker.clone(), handler.clone(), listener, socket);
-                tokio::task::spawn_local(async move {
-                    let _guard = guard;
-                    connection.await;
-                });
-            }
-        };
-        for (listener, socket) in self.sockets {
-            let socket = match ListeningSocket::new(socket) {
-                Ok(socket) => socket,
-                Err(error) => {
-                    let _ = ready.send(Err(error));
-                    return;
-                }
-            };
-            let (worker, balance, serve) = (worker.clone(), self.balance.clone(), serve.clone());
-            tokio::task::spawn_local(async move {
-                accept_connections(socket, listener, self.index, balance, &worker.drain, serve).await;
-            });
-        }
-        let _ = ready.send(Ok(()));
-        loop {
-            tokio::select! {
-                Some(accepted) = self.inbox.recv() => match Socket::try_from(accepted.socket) {
-                    Ok(socket) => serve(socket, accepted.listener, accepted.token),
-                    Err(error) => tracing::warn!(%error, "a connection was lost between workers"),
-                },
-                command = self.commands.recv() => match command {
-                    Some(Command::Drain { deadline, remaining }) => {
-                        worker.drain.start();
-                        let worker = worker.clone();
-                        tokio::task::spawn_local(async move {
-                            let _ = tokio::time::timeout_at(deadline, worker.drain.idle()).await;
-                            let _ = remaining.send(worker.drain.open_connections());
-                        });
-                    }
-                    Some(Command::Stop) | None => return,
-                },
-            }
-        }
-    }
-}
-
-/// Counts an open connection.
-struct OpenConnection {
-    worker: Rc<Worker>,
-    _token: ConnectionToken,
-}
-
-impl OpenConnection {
-    fn new(worker: Rc<Worker>, token: ConnectionToken) -> Self {
-        worker.drain.connection_opened();
-        Self { worker, _token: token }
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.worker.drain.connection_closed();
-    }
 }

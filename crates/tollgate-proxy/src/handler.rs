@@ -6,11 +6,25 @@ use extproc::RequestHeaders;
 use http::StatusCode;
 
 use crate::{
+    configuration::ChainConfiguration,
     http1::CodecError,
     stream::Downstream,
     stream_info::{ConnectionInfo, Protocol},
     worker::Worker,
 };
+
+/// Where a request came from, and what it is served by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    /// The worker, which never changes.
+    pub(crate) worker: &'a Rc<Worker>,
+    /// The connection.
+    pub(crate) connection: &'a Rc<ConnectionInfo>,
+    /// Version the client speaks.
+    pub(crate) protocol: Protocol,
+    /// The configuration in force when the request began.
+    pub(crate) configuration: &'a Rc<ChainConfiguration>,
+}
 
 /// Answers requests. Connections know nothing else of what happens behind them.
 pub(crate) trait Handler: 'static {
@@ -18,23 +32,14 @@ pub(crate) trait Handler: 'static {
     /// reset. A response that is neither complete nor reset then is reset by the connection.
     fn handle<D: Downstream>(
         &self,
-        worker: &Rc<Worker>,
-        connection: &Rc<ConnectionInfo>,
-        protocol: Protocol,
+        origin: Origin<'_>,
         request: RequestHeaders,
         end_stream: bool,
         downstream: &mut D,
     ) -> impl Future<Output = ()>;
 
     /// Answers a request that did not get as far as [`handle`](Self::handle), and logs it.
-    fn reject<D: Downstream>(
-        &self,
-        worker: &Rc<Worker>,
-        connection: &Rc<ConnectionInfo>,
-        protocol: Protocol,
-        rejection: Rejection,
-        downstream: &mut D,
-    );
+    fn reject<D: Downstream>(&self, origin: Origin<'_>, rejection: Rejection, downstream: &mut D);
 }
 
 /// Why a request is answered by its connection, and with what.

@@ -8,6 +8,7 @@ mod access_log;
 mod attributes;
 mod base64;
 mod certificate;
+mod configuration;
 mod connection_manager;
 mod date;
 mod downstream;
@@ -33,5 +34,5 @@ mod transaction;
 mod upstream;
 mod worker;
 
-pub use gateway::{Gateway, Options, StartError};
+pub use gateway::{BindError, Gateway, Options, StartError, Update, UpdateError};
 pub use stats::Stats;

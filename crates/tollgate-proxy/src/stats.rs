@@ -1,7 +1,7 @@
 //! Statistics: counted by each worker for itself, summed when somebody looks.
 //!
-//! A worker asks its [`WorkerStats`] once for the metrics of everything a snapshot names ([`SnapshotStats`]) and counts
-//! on them without locks or read-modify-write operations: each metric has one writer. [`Stats`] reads them all.
+//! A worker asks its [`WorkerStats`] once for the metrics of everything a filter chain names ([`ConnectionStats`]) and
+//! counts on them without locks or read-modify-write operations: each metric has one writer. [`Stats`] reads them all.
 
 mod cell;
 mod metrics;
@@ -12,11 +12,12 @@ mod text;
 use std::{
     collections::BTreeMap,
     marker::PhantomData,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use http::StatusCode;
+use tollgate_model::Snapshot;
 
 use self::{
     cell::{Counter, Histogram},
@@ -28,12 +29,13 @@ pub(crate) use self::{
         ClusterMetric, ExtProcMetric, HttpMetric, ListenerMetric, MetricSet, ProcessorMetric,
         ResponseClasses, RouteMetric, ServerMetric,
     },
-    snapshot::{ConnectionStats, SnapshotStats},
+    snapshot::ConnectionStats,
 };
 
 /// The statistics of the whole gateway, for its administration.
 ///
-/// Metrics live as long as a configuration that names them is in use.
+/// Metrics live on while a configuration names them or somebody counts on them, so that an update does not interrupt
+/// them; [`Gateway::update`](crate::Gateway::update) forgets the others.
 #[derive(Debug, Default)]
 pub struct Stats {
     registry: Mutex<BTreeMap<Scope, Entry>>,
@@ -43,7 +45,7 @@ pub struct Stats {
 #[derive(Debug)]
 struct Entry {
     description: &'static Description,
-    workers: Vec<(usize, Weak<Block>)>,
+    workers: Vec<(usize, Arc<Block>)>,
 }
 
 /// The metrics of one thing, of one worker.
@@ -58,6 +60,17 @@ impl Stats {
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// Forgets the metrics that nobody counts on and that `snapshot` does not name.
+    pub(crate) fn forget_all_but(&self, snapshot: &Snapshot) {
+        let named = snapshot::named(snapshot);
+        self.registry().retain(|scope, entry| {
+            named.contains(scope) || {
+                entry.workers.retain(|(_, block)| Arc::strong_count(block) > 1);
+                !entry.workers.is_empty()
+            }
+        });
     }
 
     fn registry(&self) -> MutexGuard<'_, BTreeMap<Scope, Entry>> {
@@ -119,12 +132,11 @@ impl WorkerStats {
         let entry = registry
             .entry(scope)
             .or_insert_with(|| Entry { description: S::DESCRIPTION, workers: Vec::new() });
-        entry.workers.retain(|(_, block)| block.strong_count() > 0);
         let known = entry.workers.iter().find(|(worker, _)| *worker == self.worker);
-        let block = known.and_then(|(_, block)| block.upgrade()).unwrap_or_else(|| {
+        let block = known.map(|(_, block)| block.clone()).unwrap_or_else(|| {
             let values = S::DESCRIPTION.metrics.iter().map(|_| Counter::default()).collect();
             let block = Arc::new(Block { values, histogram: Histogram::default() });
-            entry.workers.push((self.worker, Arc::downgrade(&block)));
+            entry.workers.push((self.worker, block.clone()));
             block
         });
         Metrics { block, set: PhantomData }

@@ -27,16 +27,21 @@ pub(crate) struct ConnectionInfo {
     pub(crate) remote_address: Option<SocketAddr>,
     /// Our side; `None` on a Unix socket.
     pub(crate) local_address: Option<SocketAddr>,
-    /// The listener that accepted it.
-    pub(crate) listener: Arc<Listener>,
-    /// Index into the listener's filter chains; `None` = the default one.
-    pub(crate) filter_chain: Option<usize>,
     /// TLS facts, if any.
     pub(crate) tls: Option<TlsInfo>,
 }
 
-impl ConnectionInfo {
-    /// The filter chain that serves the connection.
+/// What serves a request: a filter chain of a listener, of one configuration.
+#[derive(Debug)]
+pub(crate) struct FilterChainInfo {
+    /// The listener.
+    pub(crate) listener: Arc<Listener>,
+    /// Index into the listener's filter chains; `None` = the default one.
+    pub(crate) filter_chain: Option<usize>,
+}
+
+impl FilterChainInfo {
+    /// The filter chain.
     pub(crate) fn filter_chain(&self) -> &FilterChain {
         match self.filter_chain {
             Some(index) => &self.listener.filter_chains[index],
@@ -72,6 +77,8 @@ impl Protocol {
 pub(crate) struct StreamInfo {
     /// The connection it came on.
     pub(crate) connection: Rc<ConnectionInfo>,
+    /// What serves it.
+    pub(crate) chain: Rc<FilterChainInfo>,
     /// Version the client speaks.
     pub(crate) protocol: Protocol,
     /// The client as far as it can be trusted; port 0 if a proxy named it. `None` on Unix sockets.
@@ -116,10 +123,16 @@ pub(crate) struct StreamInfo {
 
 impl StreamInfo {
     /// A request whose head has just arrived.
-    pub(crate) fn new(connection: Rc<ConnectionInfo>, protocol: Protocol, now: Instant) -> Self {
+    pub(crate) fn new(
+        connection: Rc<ConnectionInfo>,
+        chain: Rc<FilterChainInfo>,
+        protocol: Protocol,
+        now: Instant,
+    ) -> Self {
         Self {
             remote_address: connection.remote_address,
             connection,
+            chain,
             protocol,
             start_time: SystemTime::now(),
             start: now,

@@ -8,14 +8,12 @@ use std::{
     sync::Arc,
 };
 
-use tollgate_model::Snapshot;
-
 use crate::{
     access_log::AccessLogger,
+    configuration::{AddressId, Adoption, Served, ServedListener},
     date::DateCache,
-    drain::Drain,
-    stats::{ClusterMetric, Metrics, ProcessorMetric, ServerMetric, SnapshotStats, Stats, WorkerStats},
-    upstream::{ClusterManager, SharedClusters},
+    drain::{Drain, Haste, OpenConnections},
+    stats::{ClusterMetric, Metrics, ProcessorMetric, ServerMetric, Stats, WorkerStats},
 };
 
 /// What the tasks of one worker share. Nothing in it is shared with other threads on the request path.
@@ -23,12 +21,10 @@ use crate::{
 pub(crate) struct Worker {
     index: usize,
     workers: usize,
-    snapshot: RefCell<Arc<Snapshot>>,
-    clusters: RefCell<Rc<ClusterManager>>,
+    served: RefCell<Served>,
     connections: Cell<u64>,
     stats: WorkerStats,
     server_metrics: Metrics<ServerMetric>,
-    metrics: RefCell<Rc<SnapshotStats>>,
     clusters_metrics: RefCell<HashMap<Arc<str>, Metrics<ClusterMetric>>>,
     processors_metrics: RefCell<HashMap<String, Metrics<ProcessorMetric>>>,
     /// Where access log lines go.
@@ -39,6 +35,8 @@ pub(crate) struct Worker {
     pub(crate) date: DateCache,
     /// Whether the worker is about to stop.
     pub(crate) drain: Drain,
+    /// Connections that are open.
+    pub(crate) open_connections: OpenConnections,
 }
 
 impl Worker {
@@ -46,14 +44,13 @@ impl Worker {
     pub(crate) fn new(
         index: usize,
         workers: usize,
-        snapshot: Arc<Snapshot>,
-        shared: &Arc<SharedClusters>,
+        adoption: &Adoption,
         stats: Arc<Stats>,
         access_log: AccessLogger,
     ) -> Rc<Self> {
         let stats = WorkerStats::new(stats, index);
         Rc::new(Self {
-            metrics: RefCell::new(Rc::new(SnapshotStats::new(&stats, &snapshot))),
+            served: RefCell::new(Served::new(adoption, &stats)),
             server_metrics: stats.server(),
             stats,
             clusters_metrics: RefCell::default(),
@@ -61,28 +58,37 @@ impl Worker {
             access_log,
             index,
             workers,
-            snapshot: RefCell::new(snapshot),
-            clusters: RefCell::new(ClusterManager::new(shared)),
             connections: Cell::new(0),
             own_address: own_address(),
             date: DateCache::default(),
             drain: Drain::default(),
+            open_connections: OpenConnections::default(),
         })
     }
 
-    /// The current configuration. A transaction takes it once and keeps it to its end.
-    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshot.borrow().clone()
+    /// Serves requests that begin from now on by another configuration.
+    pub(crate) fn adopt(&self, adoption: &Adoption) {
+        self.served.borrow_mut().adopt(adoption, &self.stats);
+        self.access_log.keep_only(&adoption.sinks);
+        // Asked for again by those who need them; the others are forgotten together with what they count.
+        self.clusters_metrics.borrow_mut().clear();
+        self.processors_metrics.borrow_mut().clear();
     }
 
-    /// The clusters of the current configuration.
-    pub(crate) fn clusters(&self) -> Rc<ClusterManager> {
-        self.clusters.borrow().clone()
+    /// The listener of an address.
+    pub(crate) fn listener_at(&self, address: AddressId) -> Option<Rc<ServedListener>> {
+        self.served.borrow().at(address)
     }
 
-    /// The metrics of what the current configuration names.
-    pub(crate) fn metrics(&self) -> Rc<SnapshotStats> {
-        self.metrics.borrow().clone()
+    /// No connection is accepted at these addresses any more, by any worker.
+    pub(crate) fn forget(&self, addresses: &[AddressId]) {
+        self.served.borrow_mut().forget(addresses);
+    }
+
+    /// Asks every connection to end.
+    pub(crate) fn stop(&self) {
+        self.drain.start(Haste::WhenIdle);
+        self.served.borrow_mut().stop();
     }
 
     /// Access log lines had no room.

@@ -62,13 +62,13 @@ impl Gateway {
             bind(address).await.map_err(|source| StartError::Admin { address, source })?;
         let snapshot = Arc::new(snapshot);
         let data_plane = tollgate_proxy::Gateway::start(&snapshot, tollgate_proxy::Options { workers })?;
-        let listeners = data_plane.local_addresses().to_vec();
+        let listeners = data_plane.local_addresses();
         let admin = Admin::new(snapshot, listeners, data_plane.stats().clone(), workers, Instant::now());
         Ok(Self { data_plane, admin: Arc::new(admin), admin_listener, admin_address, stop, hurry })
     }
 
     /// The names of the listeners and their addresses, with the ports that the kernel chose.
-    pub(crate) fn local_addresses(&self) -> &[(String, BindAddress)] {
+    pub(crate) fn local_addresses(&self) -> Vec<(String, BindAddress)> {
         self.data_plane.local_addresses()
     }
 

@@ -124,6 +124,14 @@ impl Endpoint {
         pool.queue.len() + pool.connections.iter().map(|connection| connection.streams()).sum::<usize>()
     }
 
+    /// Connections there are now take no more exchanges and close with their last one.
+    pub fn retire_all(&self) {
+        let connections = std::mem::take(&mut self.pool.borrow_mut().connections);
+        for connection in connections {
+            connection.retire();
+        }
+    }
+
     /// A place on a connection for one exchange, or one in the queue.
     ///
     /// # Errors

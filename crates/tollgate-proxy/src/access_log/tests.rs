@@ -5,7 +5,7 @@ use tollgate_model::{access_log::JsonFormat, format::Format};
 
 use super::*;
 use crate::{
-    connection_manager::testing::{connection, request},
+    connection_manager::testing::{chain, connection, request},
     stream_info::{Protocol, StreamInfo},
 };
 
@@ -47,7 +47,7 @@ fn text_log(path: &std::path::Path, format: &str) -> Arc<AccessLog> {
 
 /// Logs a request for `path`.
 fn log(logger: &AccessLogger, logs: &[Arc<AccessLog>], path: &str) -> u64 {
-    let info = StreamInfo::new(Rc::new(connection("127.0.0.1")), Protocol::Http11, Instant::now());
+    let info = StreamInfo::new(Rc::new(connection("127.0.0.1")), chain(), Protocol::Http11, Instant::now());
     let messages = Messages {
         request: request(path, &[]),
         request_trailers: None,
@@ -125,4 +125,23 @@ fn buffers_are_bounded() {
     assert!(!logger.push(&sink, b"xx"));
     assert!(logger.push(&sink, b"x"));
     assert!(!logger.push(&sink, b"x"));
+}
+
+/// A destination that the configuration does not name any more is closed, with everything written.
+#[test]
+fn destinations_come_and_go() {
+    let (old, new) = (Scratch::new("old"), Scratch::new("new"));
+    let (writer, logger) = AccessLogWriter::start().unwrap();
+    let (old_log, new_log) = ([text_log(&old.0, "%REQ(:PATH)%")], [text_log(&new.0, "%REQ(:PATH)%")]);
+    log(&logger, &old_log, "/a");
+    logger.keep_only(&HashSet::from([new_log[0].sink.clone()]));
+    log(&logger, &new_log, "/b");
+    old.wait_for("/a");
+    new.wait_for("/b");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while lock(&writer.buffers.all).len() > 1 {
+        assert!(Instant::now() < deadline, "the old destination is still there");
+        log(&logger, &new_log, "/");
+        std::thread::yield_now();
+    }
 }

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::*;
 use crate::{
-    connection_manager::testing::{connection, request, response},
+    connection_manager::testing::{chain, connection, request, response},
     stream_info::{Protocol, ResponseFlags},
 };
 
@@ -45,7 +45,12 @@ struct World {
 impl World {
     fn new(fields: &[(&str, &str)]) -> Self {
         Self {
-            info: StreamInfo::new(Rc::new(connection("127.0.0.1")), Protocol::Http11, Instant::now()),
+            info: StreamInfo::new(
+                Rc::new(connection("127.0.0.1")),
+                chain(),
+                Protocol::Http11,
+                Instant::now(),
+            ),
             messages: Messages {
                 request: request("/", fields),
                 request_trailers: None,
@@ -202,11 +207,10 @@ fn metadata_is_an_object() {
     world.snapshot.node.id = "node-id".to_owned();
     assert_eq!(world.one("xds.node.id"), Some(string("node-id")));
 
-    let mut connection = connection("127.0.0.1");
     let namespaces = [("ns".to_owned(), object([("team", string("a"))]))].into();
-    let listener = Arc::get_mut(&mut connection.listener).unwrap();
+    let chain = Rc::get_mut(&mut world.info.chain).unwrap();
+    let listener = Arc::get_mut(&mut chain.listener).unwrap();
     listener.metadata = Metadata { filter_metadata: namespaces, ..Metadata::default() };
-    world.info.connection = Rc::new(connection);
     assert_eq!(world.one("xds.listener_metadata.filter_metadata['ns'].team"), Some(string("a")));
     let whole = world.one("xds.listener_metadata").unwrap();
     assert!(matches!(whole.kind, Some(Kind::StructValue(_))));

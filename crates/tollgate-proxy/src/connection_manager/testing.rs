@@ -1,6 +1,6 @@
 //! What the tests of header rules and formats are made of.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 use extproc::{RequestHeaders, ResponseHeaders, messages::Metadata};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -9,7 +9,7 @@ use tollgate_model::{
     listener::{FilterChain, FilterChainMatch, Listener, MisdirectedRequests, TrafficDirection},
 };
 
-use crate::stream_info::ConnectionInfo;
+use crate::stream_info::{ConnectionInfo, FilterChainInfo};
 
 pub(crate) const OWN_ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
 
@@ -22,6 +22,16 @@ pub(crate) fn http(change: impl FnOnce(&mut HttpConnectionManager)) -> HttpConne
 
 /// A cleartext connection from `peer` to port 10000.
 pub(crate) fn connection(peer: &str) -> ConnectionInfo {
+    ConnectionInfo {
+        id: 1,
+        remote_address: Some(SocketAddr::new(peer.parse().unwrap(), 5000)),
+        local_address: Some("127.0.0.1:10000".parse().unwrap()),
+        tls: None,
+    }
+}
+
+/// The only filter chain of a listener, with defaults.
+pub(crate) fn chain() -> Rc<FilterChainInfo> {
     let chain = FilterChain {
         name: String::new(),
         filter_chain_match: FilterChainMatch::default(),
@@ -40,14 +50,7 @@ pub(crate) fn connection(peer: &str) -> ConnectionInfo {
         traffic_direction: TrafficDirection::default(),
         metadata: Metadata::default(),
     };
-    ConnectionInfo {
-        id: 1,
-        remote_address: Some(SocketAddr::new(peer.parse().unwrap(), 5000)),
-        local_address: Some("127.0.0.1:10000".parse().unwrap()),
-        listener: Arc::new(listener),
-        filter_chain: Some(0),
-        tls: None,
-    }
+    Rc::new(FilterChainInfo { listener: Arc::new(listener), filter_chain: Some(0) })
 }
 
 fn map(fields: &[(&str, &str)]) -> HeaderMap {

@@ -4,22 +4,19 @@ use std::{
     future::{Future, poll_fn},
     io,
     rc::Rc,
-    sync::Arc,
     time::Duration,
 };
 
 use rustls::sign::CertifiedKey;
 use tokio_rustls::LazyConfigAcceptor;
-use tollgate_model::{
-    http_connection_manager::CodecType,
-    listener::{FilterChain, Listener},
-};
+use tollgate_model::http_connection_manager::CodecType;
 
 use super::{
     client_stream::{ClientStream, Rewind},
     filter_chain::{self, ConnectionFacts},
 };
 use crate::{
+    configuration::{ServedChain, ServedListener},
     listener::Socket,
     read_buffer::ReadBuffer,
     stream_info::{ConnectionInfo, TlsInfo},
@@ -37,6 +34,7 @@ pub(super) struct Established {
     /// Bytes that were read while looking at them.
     pub(super) first: ReadBuffer,
     pub(super) connection: Rc<ConnectionInfo>,
+    pub(super) chain: Rc<ServedChain>,
     pub(super) version: HttpVersion,
 }
 
@@ -71,15 +69,15 @@ enum EstablishError {
 /// Makes an HTTP connection of a socket. `None`: the reason was logged and the socket is closed.
 pub(super) async fn establish(
     worker: &Worker,
-    listener: Arc<Listener>,
+    listener: &ServedListener,
     socket: Socket,
 ) -> Option<Established> {
     let id = worker.next_connection_id();
-    let name = listener.name.clone();
     match try_establish(worker, id, listener, socket).await {
         Ok(established) => Some(established),
         Err(error) => {
-            tracing::debug!(listener = %name, connection = id, %error, "connection given up");
+            let name = &listener.current().listener.name;
+            tracing::debug!(listener = name, connection = id, %error, "connection given up");
             None
         }
     }
@@ -88,37 +86,27 @@ pub(super) async fn establish(
 async fn try_establish(
     worker: &Worker,
     id: u64,
-    listener: Arc<Listener>,
+    served: &ServedListener,
     mut socket: Socket,
 ) -> Result<Established, EstablishError> {
     let (remote_address, local_address) = socket.addresses();
     let mut first = ReadBuffer::default();
     let addresses = ConnectionFacts { local_address, remote_address, ..ConnectionFacts::default() };
 
-    let inspect = filter_chain::needs_first_bytes(&listener);
+    let listener_filters_timeout = served.current().listener.listener_filters_timeout;
+    let inspect = filter_chain::needs_first_bytes(&served.current().listener);
     if inspect {
         let filled = poll_fn(|cx| first.poll_fill(&mut socket, cx));
-        let filled =
-            within(listener.listener_filters_timeout, EstablishError::ListenerFiltersTimeout, filled);
+        let filled = within(listener_filters_timeout, EstablishError::ListenerFiltersTimeout, filled);
         if until_drain(worker, filled).await?.map_err(EstablishError::Io)? == 0 {
             return Err(EstablishError::Closed);
         }
     }
     let is_tls = first.bytes.first() == Some(&TLS_HANDSHAKE);
-    let chosen_before_hello = if inspect && is_tls {
-        None
-    } else {
-        Some(filter_chain::choose(&listener, &addresses).ok_or(EstablishError::NoFilterChain)?)
-    };
-    let expects_hello = match chosen_before_hello {
-        None => true,
-        Some(index) => chain(&listener, index).tls.is_some(),
-    };
-    if !expects_hello {
-        let filter_chain = chosen_before_hello.flatten();
-        let connection =
-            ConnectionInfo { id, remote_address, local_address, listener, filter_chain, tls: None };
-        return finish(worker, ClientStream::Plain(socket), first, connection, None).await;
+    let chosen_before_hello = if inspect && is_tls { None } else { Some(choose(served, &addresses)?) };
+    if let Some(chain) = chosen_before_hello.as_ref().filter(|chain| chain.tls().is_none()) {
+        let connection = ConnectionInfo { id, remote_address, local_address, tls: None };
+        return finish(worker, ClientStream::Plain(socket), first, connection, chain.clone(), None).await;
     }
     if inspect && !is_tls {
         return Err(EstablishError::TransportMismatch);
@@ -126,10 +114,10 @@ async fn try_establish(
 
     let rewound = Rewind::new(first.bytes.freeze(), socket);
     let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), rewound);
-    let hello = within(listener.listener_filters_timeout, EstablishError::ListenerFiltersTimeout, hello);
+    let hello = within(listener_filters_timeout, EstablishError::ListenerFiltersTimeout, hello);
     let start = until_drain(worker, hello).await?.map_err(EstablishError::Tls)?;
-    let filter_chain = match chosen_before_hello {
-        Some(index) => index,
+    let chain = match chosen_before_hello {
+        Some(chain) => chain,
         None => {
             let hello = start.client_hello();
             let server_name = hello.server_name().map(str::to_ascii_lowercase);
@@ -145,21 +133,26 @@ async fn try_establish(
                 application_protocols: &protocols,
                 ..addresses
             };
-            filter_chain::choose(&listener, &facts).ok_or(EstablishError::NoFilterChain)?
+            choose(served, &facts)?
         }
     };
-    let chosen = chain(&listener, filter_chain);
-    let tls = chosen.tls.as_ref().ok_or(EstablishError::TransportMismatch)?;
+    let (tls, limit) = chain.tls().ok_or(EstablishError::TransportMismatch)?;
     let config = tls.config_for(&start.client_hello()).clone();
     let own = config.cert_resolver.resolve(start.client_hello());
     let handshake = start.into_stream(config);
-    let handshake =
-        within(chosen.transport_socket_connect_timeout, EstablishError::HandshakeTimeout, handshake);
+    let handshake = within(limit, EstablishError::HandshakeTimeout, handshake);
     let stream = until_drain(worker, handshake).await?.map_err(EstablishError::Tls)?;
     let alpn = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
     let tls = Some(tls_info(stream.get_ref().1, own.as_deref()));
-    let connection = ConnectionInfo { id, remote_address, local_address, listener, filter_chain, tls };
-    finish(worker, ClientStream::Tls(Box::new(stream)), ReadBuffer::default(), connection, alpn).await
+    let connection = ConnectionInfo { id, remote_address, local_address, tls };
+    finish(worker, ClientStream::Tls(Box::new(stream)), ReadBuffer::default(), connection, chain, alpn).await
+}
+
+/// The filter chain of a connection, as the listener is configured at this moment.
+fn choose(listener: &ServedListener, facts: &ConnectionFacts<'_>) -> Result<Rc<ServedChain>, EstablishError> {
+    let chains = listener.current();
+    let chosen = filter_chain::choose(&chains.listener, facts);
+    chosen.and_then(|index| chains.get(index).cloned()).ok_or(EstablishError::NoFilterChain)
 }
 
 /// Chooses the protocol.
@@ -168,9 +161,10 @@ async fn finish(
     mut stream: ClientStream,
     mut first: ReadBuffer,
     connection: ConnectionInfo,
+    chain: Rc<ServedChain>,
     alpn: Option<Vec<u8>>,
 ) -> Result<Established, EstablishError> {
-    let http = connection.filter_chain().http.clone();
+    let http = chain.with(|configuration| configuration.http().clone());
     let version = match (http.codec_type, alpn.as_deref()) {
         (CodecType::Http1, _) => HttpVersion::Http1,
         (CodecType::Http2, _) | (CodecType::Auto, Some(b"h2")) => HttpVersion::Http2,
@@ -182,7 +176,7 @@ async fn finish(
             until_drain(worker, sniffed).await?.map_err(EstablishError::Io)?
         }
     };
-    Ok(Established { stream, first, connection: Rc::new(connection), version })
+    Ok(Established { stream, first, connection: Rc::new(connection), chain, version })
 }
 
 /// Reads until the bytes are, or cannot become, the start of HTTP/2's preface.
@@ -198,13 +192,6 @@ async fn sniff(stream: &mut ClientStream, first: &mut ReadBuffer) -> io::Result<
         if poll_fn(|cx| first.poll_fill(stream, cx)).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-    }
-}
-
-fn chain(listener: &Listener, index: Option<usize>) -> &FilterChain {
-    match index {
-        Some(index) => &listener.filter_chains[index],
-        None => listener.default_filter_chain.as_ref().unwrap_or(&listener.filter_chains[0]),
     }
 }
 

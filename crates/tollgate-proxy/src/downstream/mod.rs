@@ -8,25 +8,45 @@ mod http2;
 #[cfg(test)]
 mod tests;
 
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 
-use tollgate_model::listener::Listener;
-
-use crate::{handler::Handler, listener::Socket, worker::Worker};
+use crate::{
+    configuration::{ChainConfiguration, ServedChain, ServedListener},
+    handler::{Handler, Origin},
+    listener::Socket,
+    stream_info::{ConnectionInfo, Protocol},
+    worker::Worker,
+};
 use establish::{Established, HttpVersion, establish};
+
+/// What the requests of a connection have in common, whatever the configuration.
+struct Client<H> {
+    worker: Rc<Worker>,
+    handler: Rc<H>,
+    connection: Rc<ConnectionInfo>,
+    chain: Rc<ServedChain>,
+}
+
+impl<H> Client<H> {
+    fn origin<'a>(&'a self, protocol: Protocol, configuration: &'a Rc<ChainConfiguration>) -> Origin<'a> {
+        Origin { worker: &self.worker, connection: &self.connection, protocol, configuration }
+    }
+}
 
 /// Serves a connection to its end.
 pub(crate) async fn serve<H: Handler>(
     worker: Rc<Worker>,
     handler: Rc<H>,
-    listener: Arc<Listener>,
+    listener: Rc<ServedListener>,
     socket: Socket,
 ) {
     // Each phase is boxed: the task of an idle connection holds the state of its present phase and no more.
-    let Some(established) = Box::pin(establish(&worker, listener, socket)).await else { return };
-    let Established { stream, first, connection, version } = established;
+    let Some(established) = Box::pin(establish(&worker, &listener, socket)).await else { return };
+    drop(listener);
+    let Established { stream, first, connection, chain, version } = established;
+    let client = Client { worker, handler, connection, chain };
     match version {
-        HttpVersion::Http1 => Box::pin(http1::serve(worker, handler, connection, stream, first)).await,
-        HttpVersion::Http2 => Box::pin(http2::serve(worker, handler, connection, stream, first)).await,
+        HttpVersion::Http1 => Box::pin(http1::serve(client, stream, first)).await,
+        HttpVersion::Http2 => Box::pin(http2::serve(client, stream, first)).await,
     }
 }

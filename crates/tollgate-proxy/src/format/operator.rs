@@ -124,7 +124,7 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
             .filter(|name| !name.is_empty())
             .map(Value::text),
         Operator::FilterChainName => {
-            Some(connection.filter_chain().name.as_str()).filter(|name| !name.is_empty()).map(Value::text)
+            Some(info.chain.filter_chain().name.as_str()).filter(|name| !name.is_empty()).map(Value::text)
         }
         Operator::AccessLogType => Some(Value::text("DownstreamEnd")),
         Operator::Hostname => Some(Value::text(hostname())),
@@ -249,7 +249,7 @@ fn request_bytes(request: &RequestHeaders) -> u64 {
 }
 
 fn path<'a>(context: &FormatContext<'a>, source: PathSource) -> Option<&'a [u8]> {
-    let names = EnvoyHeaders::of(&context.info.connection.filter_chain().http.header_prefix);
+    let names = EnvoyHeaders::of(&context.info.chain.filter_chain().http.header_prefix);
     let original = context.messages.request.fields.get(&names.original_path).map(HeaderValue::as_bytes);
     let current = Some(context.messages.request.path.as_bytes());
     match source {
@@ -267,7 +267,7 @@ fn server_name<'a>(
     let not_empty = |name: &&'a [u8]| !name.is_empty();
     let tls = context.info.connection.tls.as_ref();
     let sni = tls.and_then(|tls| tls.server_name.as_deref()).map(str::as_bytes).filter(not_empty);
-    let names = EnvoyHeaders::of(&context.info.connection.filter_chain().http.header_prefix);
+    let names = EnvoyHeaders::of(&context.info.chain.filter_chain().http.header_prefix);
     let original = context
         .messages
         .request

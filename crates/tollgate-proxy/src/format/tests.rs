@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::*;
 use crate::{
-    connection_manager::testing::{connection, request, response},
+    connection_manager::testing::{chain, connection, request, response},
     stream_info::{Protocol, ResponseFlags, TlsInfo},
 };
 
@@ -29,7 +29,8 @@ struct Case {
 
 impl Case {
     fn new(path: &str, fields: &[(&str, &str)]) -> Self {
-        let mut info = StreamInfo::new(Rc::new(connection("127.0.0.1")), Protocol::Http11, Instant::now());
+        let mut info =
+            StreamInfo::new(Rc::new(connection("127.0.0.1")), chain(), Protocol::Http11, Instant::now());
         info.start_time = UNIX_EPOCH + Duration::from_micros(1_795_219_843_128_105);
         let mut request = request(path, fields);
         request.scheme = HeaderValue::from_static("http");

@@ -1,36 +1,34 @@
 //! Accepting connections.
 
-use std::{future::poll_fn, io, sync::Arc, time::Duration};
-
-use tollgate_model::listener::Listener;
+use std::{future::poll_fn, io, rc::Rc, sync::Arc, time::Duration};
 
 use super::{Accepted, Balance, ConnectionToken, ListeningSocket, Socket};
-use crate::drain::Drain;
+use crate::{configuration::AddressId, drain::Drain};
 
 /// First and longest pause after the process has run out of descriptors or memory.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
-/// Accepts until the worker drains; `serve` gets the connections that stay on this worker.
+/// Accepts until it is told to stop; `serve` gets the connections that stay on this worker.
 pub(crate) async fn accept_connections(
     socket: ListeningSocket,
-    listener: Arc<Listener>,
+    address: AddressId,
     worker: usize,
     balance: Arc<Balance>,
-    drain: &Drain,
-    serve: impl Fn(Socket, Arc<Listener>, ConnectionToken),
+    drain: Rc<Drain>,
+    serve: impl Fn(Socket, AddressId, ConnectionToken),
 ) {
     let place = |socket: Socket| {
         let token = balance.place(worker);
         if token.worker() == worker {
-            serve(socket, listener.clone(), token);
+            serve(socket, address, token);
             return;
         }
         match socket.into_std() {
             Ok(socket) => {
-                let accepted = Accepted { socket, listener: listener.clone(), token };
-                if let Err(Accepted { socket, listener, .. }) = balance.hand_over(accepted) {
+                let accepted = Accepted { socket, address, token };
+                if let Err(Accepted { socket, .. }) = balance.hand_over(accepted) {
                     match Socket::try_from(socket) {
-                        Ok(socket) => serve(socket, listener, balance.token(worker)),
+                        Ok(socket) => serve(socket, address, balance.token(worker)),
                         Err(error) => tracing::warn!(%error, "a connection was lost between workers"),
                     }
                 }
@@ -53,14 +51,14 @@ pub(crate) async fn accept_connections(
                 place(socket);
             }
             Err(error) if is_exhaustion(&error) => {
-                tracing::warn!(listener = %listener.name, %error, "cannot accept connections; trying again");
+                tracing::warn!(address = socket.label(), %error, "cannot accept connections; trying again");
                 tokio::select! {
                     () = &mut started => break,
                     () = tokio::time::sleep(pause) => {}
                 }
                 pause = (pause * 2).min(PAUSE.1);
             }
-            Err(error) => tracing::debug!(listener = %listener.name, %error, "a connection was not accepted"),
+            Err(error) => tracing::debug!(address = socket.label(), %error, "a connection was not accepted"),
         }
     }
     // Connections that the kernel has completed would be reset if the socket were just closed.

@@ -9,9 +9,9 @@ use std::sync::{
 };
 
 use tokio::sync::mpsc;
-use tollgate_model::listener::Listener;
 
 use super::StdSocket;
+use crate::configuration::AddressId;
 
 /// Connections on their way to a worker that has not taken them yet.
 const HANDED_OVER: usize = 256;
@@ -35,8 +35,8 @@ struct WorkerLoad {
 pub(crate) struct Accepted {
     /// The socket.
     pub(crate) socket: StdSocket,
-    /// The listener that accepted it.
-    pub(crate) listener: Arc<Listener>,
+    /// The address it was accepted at.
+    pub(crate) address: AddressId,
     /// Its place in the count.
     pub(crate) token: ConnectionToken,
 }

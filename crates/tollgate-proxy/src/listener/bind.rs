@@ -1,18 +1,16 @@
 //! Binding every socket of a configuration.
 
-use std::{io, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+use std::{io, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path};
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use tollgate_model::listener::{BindAddress, Listener};
+use tollgate_model::listener::BindAddress;
 
 /// Connections the kernel completes before they are accepted.
 const BACKLOG: i32 = 4096;
 
-/// One address of a listener with its sockets, one for each worker.
+/// One address with its sockets, one for each worker.
 #[derive(Debug)]
-pub(crate) struct BoundListener {
-    /// The listener.
-    pub(crate) listener: Arc<Listener>,
+pub(crate) struct BoundAddress {
     /// Where it is bound; the port is the kernel's choice if 0 was configured.
     pub(crate) address: BindAddress,
     /// Bound, not yet listening.
@@ -20,11 +18,7 @@ pub(crate) struct BoundListener {
 }
 
 /// Binds one socket for each worker; on TCP each has its own queue (SO_REUSEPORT), on a Unix socket all share one.
-pub(crate) fn bind(
-    listener: &Arc<Listener>,
-    address: &BindAddress,
-    workers: usize,
-) -> io::Result<BoundListener> {
+pub(crate) fn bind(address: &BindAddress, workers: usize) -> io::Result<BoundAddress> {
     let (address, sockets) = match address {
         BindAddress::Socket(address) => {
             let first = bind_tcp(*address)?;
@@ -45,10 +39,10 @@ pub(crate) fn bind(
             (address.clone(), sockets)
         }
     };
-    Ok(BoundListener { listener: listener.clone(), address, sockets })
+    Ok(BoundAddress { address, sockets })
 }
 
-impl BoundListener {
+impl BoundAddress {
     /// Lets the kernel complete connections, and gives the sockets, one for each worker.
     pub(crate) fn listen(self) -> io::Result<Vec<Socket>> {
         for socket in &self.sockets {

@@ -7,5 +7,5 @@ mod socket;
 
 pub(crate) use accept::accept_connections;
 pub(crate) use balance::{Accepted, Balance, ConnectionToken};
-pub(crate) use bind::{BoundListener, bind};
+pub(crate) use bind::{BoundAddress, bind};
 pub(crate) use socket::{ListeningSocket, Socket, StdSocket};

@@ -126,6 +126,19 @@ impl ListeningSocket {
         }
     }
 
+    /// Where it listens, for logs.
+    pub(crate) fn label(&self) -> String {
+        match self {
+            Self::Tcp(listener) => {
+                listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
+            }
+            Self::Unix(listener) => listener.local_addr().map_or_else(
+                |error| error.to_string(),
+                |address| address.as_pathname().map_or_else(String::new, |path| path.display().to_string()),
+            ),
+        }
+    }
+
     /// The next connection, with the options that all connections have.
     pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
         match self {

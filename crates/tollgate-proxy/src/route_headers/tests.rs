@@ -11,7 +11,7 @@ use tollgate_model::{
 
 use super::*;
 use crate::{
-    connection_manager::testing::{connection, request, response, shown},
+    connection_manager::testing::{chain, connection, request, response, shown},
     stream_info::Protocol,
 };
 
@@ -67,7 +67,7 @@ fn messages(path: &str, fields: &[(&str, &str)], answer: Option<ResponseHeaders>
 }
 
 fn info() -> StreamInfo {
-    StreamInfo::new(Rc::new(connection("127.0.0.1")), Protocol::Http11, Instant::now())
+    StreamInfo::new(Rc::new(connection("127.0.0.1")), chain(), Protocol::Http11, Instant::now())
 }
 
 fn levels<'a>(table: &'a RouteConfiguration, host: &'a VirtualHost, route: &'a Route) -> HeaderLevels<'a> {

@@ -1,71 +1,46 @@
-//! The metrics of everything a snapshot names, as one worker counts them.
+//! The metrics of what a snapshot names.
 
-use std::{cell::OnceCell, rc::Rc, sync::Arc};
+use std::{cell::OnceCell, collections::BTreeSet, sync::Arc};
 
 use tollgate_model::{
     Snapshot,
     http_connection_manager::HttpConnectionManager,
-    listener::{FilterChain, Listener},
-    route::RouteConfiguration,
+    route::{Route, RouteConfiguration},
 };
 
-use super::{ExtProcMetric, HttpMetric, ListenerMetric, Metrics, RouteMetric, WorkerStats};
+use super::{ExtProcMetric, HttpMetric, ListenerMetric, Metrics, RouteMetric, WorkerStats, scope::Scope};
+use crate::upstream::for_each_target;
 
-/// The metrics of the listeners of a snapshot, in the order of its lists.
-#[derive(Debug)]
-pub(crate) struct SnapshotStats {
-    listeners: Vec<ListenerStats>,
-}
-
-#[derive(Debug)]
-struct ListenerStats {
-    listener: Metrics<ListenerMetric>,
-    filter_chains: Vec<Rc<ConnectionStats>>,
-    default_filter_chain: Option<Rc<ConnectionStats>>,
-}
-
-impl SnapshotStats {
-    /// Takes a snapshot in.
-    pub(crate) fn new(worker: &WorkerStats, snapshot: &Snapshot) -> Self {
-        Self {
-            listeners: snapshot
-                .listeners
-                .iter()
-                .map(|listener| ListenerStats::new(worker, listener))
-                .collect(),
+/// Metrics that a snapshot names and that nobody may count on at the moment, because they are looked for when they are
+/// needed first.
+pub(super) fn named(snapshot: &Snapshot) -> BTreeSet<Scope> {
+    let mut scopes = BTreeSet::from([Scope::Server]);
+    let mut cluster = |name: &str| {
+        scopes.insert(Scope::Cluster { name: name.to_owned() });
+        scopes.insert(Scope::Processor { name: name.to_owned() });
+    };
+    snapshot.clusters.keys().for_each(|name| cluster(name));
+    for_each_target(snapshot, |target| cluster(&target.name));
+    for listener in &snapshot.listeners {
+        for chain in listener.filter_chains.iter().chain(&listener.default_filter_chain) {
+            for host in chain.http.route_config.virtual_hosts.iter() {
+                scopes.extend(host.routes.iter().enumerate().map(|(index, route)| Scope::Route {
+                    virtual_host: host.name.clone(),
+                    route: route_name(route, index),
+                }));
+            }
         }
     }
-
-    /// Of the listener at this place of the snapshot.
-    pub(crate) fn listener(&self, listener: usize) -> Option<&Metrics<ListenerMetric>> {
-        self.listeners.get(listener).map(|stats| &stats.listener)
-    }
-
-    /// Of connections on a filter chain of that listener; `None` is the default one.
-    pub(crate) fn connection(
-        &self,
-        listener: usize,
-        filter_chain: Option<usize>,
-    ) -> Option<&Rc<ConnectionStats>> {
-        let listener = self.listeners.get(listener)?;
-        match filter_chain {
-            Some(index) => listener.filter_chains.get(index),
-            None => listener.default_filter_chain.as_ref(),
-        }
-    }
+    scopes
 }
 
-impl ListenerStats {
-    fn new(worker: &WorkerStats, listener: &Listener) -> Self {
-        let metrics = worker.listener(&listener.name);
-        let chain = |chain: &FilterChain| Rc::new(ConnectionStats::new(worker, &metrics, &chain.http));
-        Self {
-            filter_chains: listener.filter_chains.iter().map(chain).collect(),
-            default_filter_chain: listener.default_filter_chain.as_ref().map(chain),
-            listener: metrics.clone(),
-        }
-    }
+/// Routes without a name are named by their place.
+fn route_name(route: &Route, index: usize) -> String {
+    if route.name.is_empty() { index.to_string() } else { route.name.clone() }
 }
+
+/// One place for each route of a virtual host.
+type RouteCells = Box<[OnceCell<Metrics<RouteMetric>>]>;
 
 /// The metrics of the requests of a filter chain.
 #[derive(Debug)]
@@ -76,16 +51,19 @@ pub(crate) struct ConnectionStats {
     pub(crate) http: Metrics<HttpMetric>,
     /// Of its filters, in their order.
     pub(crate) filters: Vec<Metrics<ExtProcMetric>>,
-    /// By virtual host and route; made when the first request comes.
-    routes: Vec<Vec<OnceCell<Metrics<RouteMetric>>>>,
+    /// By virtual host and route; looked for when the first request comes.
+    routes: Box<[OnceCell<RouteCells>]>,
     route_config: Arc<RouteConfiguration>,
     worker: WorkerStats,
 }
 
 impl ConnectionStats {
-    fn new(worker: &WorkerStats, listener: &Metrics<ListenerMetric>, http: &HttpConnectionManager) -> Self {
-        let routes =
-            http.route_config.virtual_hosts.iter().map(|host| vec![OnceCell::new(); host.routes.len()]);
+    /// The metrics of a filter chain.
+    pub(crate) fn new(
+        worker: &WorkerStats,
+        listener: &Metrics<ListenerMetric>,
+        http: &HttpConnectionManager,
+    ) -> Self {
         Self {
             listener: listener.clone(),
             http: worker.http(&http.stat_prefix),
@@ -94,24 +72,19 @@ impl ConnectionStats {
                 .iter()
                 .map(|filter| worker.ext_proc(&http.stat_prefix, &filter.stat_prefix))
                 .collect(),
-            routes: routes.collect(),
+            routes: http.route_config.virtual_hosts.iter().map(|_| OnceCell::new()).collect(),
             route_config: http.route_config.clone(),
             worker: worker.clone(),
         }
     }
 
-    /// Of the route at these places of the route table. Routes without a name are named by their place.
+    /// Of the route at these places of the route table.
     pub(crate) fn route(&self, virtual_host: usize, route: usize) -> Option<&Metrics<RouteMetric>> {
-        let cell = self.routes.get(virtual_host)?.get(route)?;
-        Some(cell.get_or_init(|| {
-            let host = self.route_config.virtual_hosts.get(virtual_host);
-            let name = host.and_then(|host| host.routes.get(route)).map_or("", |route| route.name.as_str());
-            let host = host.map_or("", |host| host.name.as_str());
-            if name.is_empty() {
-                self.worker.route(host, &route.to_string())
-            } else {
-                self.worker.route(host, name)
-            }
-        }))
+        let host = self.route_config.virtual_hosts.get(virtual_host)?;
+        let cells = self.routes.get(virtual_host)?;
+        let cells = cells.get_or_init(|| host.routes.iter().map(|_| OnceCell::new()).collect());
+        let configured = host.routes.get(route)?;
+        let cell = cells.get(route)?;
+        Some(cell.get_or_init(|| self.worker.route(&host.name, &route_name(configured, route))))
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use regex::Regex;
+use tollgate_model::cluster::{Cluster, Discovery};
 
 use super::*;
 
@@ -102,18 +103,28 @@ fn filtered() {
     assert_eq!(stats.envoy_text(Some(&histograms)), "http.p.downstream_rq_time: No recorded values\n");
 }
 
-/// A new snapshot goes on counting where the old one stopped; what nothing names any more is forgotten.
+/// A new configuration goes on counting where the old one stopped; what nothing names any more is forgotten.
 #[test]
 fn live_as_long_as_their_configuration() {
     let (stats, workers) = workers(1);
-    let old = workers[0].http("p");
-    old.increment(HttpMetric::RqTotal);
-    let new = workers[0].http("p");
-    drop(old);
-    new.increment(HttpMetric::RqTotal);
-    assert!(stats.envoy_text(None).contains("http.p.rq_total: 2\n"));
-    drop(new);
-    assert_eq!(stats.envoy_text(None), "");
+    let mut snapshot = Snapshot::default();
+    let app = Cluster::new("app".to_owned(), Discovery::Static, Vec::new());
+    snapshot.clusters.insert("app".to_owned(), Arc::new(app));
+    let counted = |name: &str| {
+        let metrics = workers[0].cluster(name);
+        metrics.increment(ClusterMetric::UpstreamRqTotal);
+        metrics
+    };
+    drop((counted("app"), counted("gone")));
+    let held = counted("held");
+    stats.forget_all_but(&snapshot);
+    drop(counted("app"));
+    let text = stats.envoy_text(None);
+    assert!(text.contains("cluster.app.upstream_rq_total: 2\n"), "{text}");
+    assert!(text.contains("cluster.held.upstream_rq_total: 1\n"), "{text}");
+    assert!(!text.contains("cluster.gone."), "{text}");
+    drop(held);
+    stats.forget_all_but(&Snapshot::default());
     assert!(stats.registry().is_empty());
 }
 

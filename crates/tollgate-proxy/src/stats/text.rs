@@ -107,10 +107,9 @@ impl Stats {
     }
 
     fn each_total(&self, mut report: impl FnMut(Totals<'_>)) {
-        let mut registry = self.registry();
-        registry.retain(|_, entry| entry.workers.iter().any(|(_, block)| block.strong_count() > 0));
+        let registry = self.registry();
         for (scope, entry) in &*registry {
-            let blocks: Vec<_> = entry.workers.iter().filter_map(|(_, block)| block.upgrade()).collect();
+            let blocks: Vec<_> = entry.workers.iter().map(|(_, block)| block.clone()).collect();
             let values: Vec<_> = entry
                 .description
                 .metrics

@@ -27,8 +27,9 @@ use crate::{
 impl Core {
     /// What happens on arrival of a request, before any filter sees it.
     pub(super) fn prepare(&mut self) -> Result<(), LocalReply> {
+        let configuration = self.configuration.clone();
         let connection = self.info.connection.clone();
-        let http = &connection.filter_chain().http;
+        let http = configuration.http();
         let own_address = self.worker.own_address;
         let mut found = None;
         let prepared =
@@ -63,8 +64,8 @@ impl Core {
 
     fn redirect(&mut self, redirect: &RedirectAction, route: &Route) -> LocalReply {
         if let Some(path) = redirect.rewritten_path(&route.route_match.path, &self.messages.request) {
-            let connection = self.info.connection.clone();
-            replace_path(&mut self.messages.request, &connection.filter_chain().http, path);
+            let configuration = self.configuration.clone();
+            replace_path(&mut self.messages.request, configuration.http(), path);
         }
         let forwarded_proto = self.messages.request.fields.get("x-forwarded-proto").cloned();
         let forwarded_proto = forwarded_proto.as_ref().map_or(&b""[..], |value| value.as_bytes());
@@ -76,12 +77,14 @@ impl Core {
 
     fn forward(&mut self, action: &RouteAction, now: Instant) -> Result<Box<UpstreamRequest>, LocalReply> {
         let not_found = || LocalReply::cluster_not_found(action.cluster_not_found_response_code);
-        let cluster =
-            self.cluster_name(action).and_then(|name| self.clusters.get(name)).ok_or_else(not_found)?;
+        let cluster = self
+            .cluster_name(action)
+            .and_then(|name| self.configuration.clusters.get(name))
+            .ok_or_else(not_found)?;
         let upstream =
             UpstreamRequest::start(&cluster, now).map_err(|failure| self.upstream_failure_reply(&failure))?;
-        let connection = self.info.connection.clone();
-        let http = &connection.filter_chain().http;
+        let configuration = self.configuration.clone();
+        let http = configuration.http();
         self.timeout = router_request(&mut self.messages.request, http, action.timeout);
         self.change_headers(Direction::Request);
         self.note_upstream(upstream.info());
@@ -94,8 +97,8 @@ impl Core {
         let Some(selected) = self.route.clone() else {
             return;
         };
-        let connection = self.info.connection.clone();
-        let http = &connection.filter_chain().http;
+        let configuration = self.configuration.clone();
+        let http = configuration.http();
         let weighted = self.weighted_cluster(&selected.route);
         let levels = HeaderLevels::new(
             &http.route_config,
@@ -163,10 +166,10 @@ impl Core {
 
     /// The response head is about to leave for the client.
     pub(super) fn finish_response(&mut self) {
-        let connection = self.info.connection.clone();
+        let configuration = self.configuration.clone();
         let date = self.worker.date.value(SystemTime::now());
         if let Some(head) = &mut self.messages.response {
-            finish_response(head, &self.messages.request, &connection.filter_chain().http, date);
+            finish_response(head, &self.messages.request, configuration.http(), date);
         }
     }
 
@@ -197,7 +200,7 @@ impl Core {
 
     /// Begins a call to a processor.
     pub(super) fn open_call(&self, service: &GrpcService) -> Result<Call, GrpcStatus> {
-        let Some(client) = self.clusters.processor(service) else {
+        let Some(client) = self.configuration.clusters.processor(service) else {
             return Err(extproc_client::PickError::ClusterNotAvailable.into());
         };
         client.open(self.call_head(service))

@@ -1,15 +1,11 @@
 //! The transaction as the connections' handler.
 
-use std::rc::Rc;
-
 use extproc::RequestHeaders;
 
 use super::serve;
 use crate::{
-    handler::{Handler, Rejection},
+    handler::{Handler, Origin, Rejection},
     stream::Downstream,
-    stream_info::{ConnectionInfo, Protocol},
-    worker::Worker,
 };
 
 /// Serves requests by their filter chain's configuration.
@@ -19,24 +15,15 @@ pub(crate) struct Transactions;
 impl Handler for Transactions {
     async fn handle<D: Downstream>(
         &self,
-        worker: &Rc<Worker>,
-        connection: &Rc<ConnectionInfo>,
-        protocol: Protocol,
+        origin: Origin<'_>,
         request: RequestHeaders,
         end_stream: bool,
         downstream: &mut D,
     ) {
-        serve(worker, connection, protocol, request, end_stream, downstream).await;
+        serve(origin, request, end_stream, downstream).await;
     }
 
-    fn reject<D: Downstream>(
-        &self,
-        worker: &Rc<Worker>,
-        connection: &Rc<ConnectionInfo>,
-        protocol: Protocol,
-        rejection: Rejection,
-        downstream: &mut D,
-    ) {
-        super::reject(worker, connection, protocol, rejection, downstream);
+    fn reject<D: Downstream>(&self, origin: Origin<'_>, rejection: Rejection, downstream: &mut D) {
+        super::reject(origin, rejection, downstream);
     }
 }

@@ -10,31 +10,24 @@ use extproc::{
 };
 use http::{HeaderMap, HeaderValue};
 use tollgate_model::{
-    Snapshot,
     http_connection_manager::HttpConnectionManager,
     processor::FilterOverride,
     route::{Action, Route, RouteAction, RouteMatchResult, VirtualHost, WeightedCluster},
 };
 
 use crate::{
-    attributes::RequestAttributes,
-    stats::ConnectionStats,
-    stream_info::{ConnectionInfo, Protocol, StreamInfo},
-    upstream::ClusterManager,
-    worker::Worker,
+    attributes::RequestAttributes, configuration::ChainConfiguration, handler::Origin,
+    stream_info::StreamInfo, worker::Worker,
 };
 
 /// What a transaction knows, apart from where its parts are.
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) worker: Rc<Worker>,
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) clusters: Rc<ClusterManager>,
+    pub(super) configuration: Rc<ChainConfiguration>,
     pub(super) messages: Messages,
     pub(super) info: StreamInfo,
     pub(super) route: Option<SelectedRoute>,
-    /// Metrics of the filter chain.
-    pub(super) stats: Option<Rc<ConnectionStats>>,
     /// Drawn once, so that every look at the route sees the same share of weighted clusters.
     pub(super) random: u64,
     /// The request asks for an upgrade that is allowed.
@@ -64,36 +57,27 @@ impl SelectedRoute {
 }
 
 impl Core {
-    pub(super) fn new(
-        worker: Rc<Worker>,
-        connection: Rc<ConnectionInfo>,
-        protocol: Protocol,
-        request: RequestHeaders,
-        now: Instant,
-    ) -> Self {
-        let mut core = Self {
-            snapshot: worker.snapshot(),
-            clusters: worker.clusters(),
-            worker,
+    pub(super) fn new(origin: Origin<'_>, request: RequestHeaders, now: Instant) -> Self {
+        let Origin { worker, connection, protocol, configuration } = origin;
+        Self {
+            configuration: configuration.clone(),
+            worker: worker.clone(),
             messages: Messages { request, request_trailers: None, response: None, response_trailers: None },
-            info: StreamInfo::new(connection, protocol, now),
+            info: StreamInfo::new(connection.clone(), configuration.chain.clone(), protocol, now),
             route: None,
             random: fastrand::u64(..),
             upgrade: false,
             timeout: None,
-            stats: None,
-        };
-        core.stats = core.connection_stats();
-        core
+        }
     }
 
     pub(super) fn http(&self) -> &HttpConnectionManager {
-        &self.info.connection.filter_chain().http
+        self.configuration.http()
     }
 
     /// Chooses the route by the request as it is now (K-5).
     pub(super) fn refresh_route(&mut self) {
-        let table = &self.info.connection.filter_chain().http.route_config;
+        let table = &self.configuration.http().route_config;
         self.route = table.find(&self.messages.request).map(|found| SelectedRoute::new(&found));
         self.note_route();
     }
@@ -103,7 +87,9 @@ impl Core {
         self.info.route = self.route.as_ref().map(|selected| selected.route.clone());
         self.info.virtual_host = self.route.as_ref().map(|selected| selected.virtual_host.clone());
         self.info.upstream.cluster = self.route.as_ref().and_then(|selected| match &selected.route.action {
-            Action::Route(action) => Some(self.clusters.get(self.cluster_name(action)?)?.name().clone()),
+            Action::Route(action) => {
+                Some(self.configuration.clusters.get(self.cluster_name(action)?)?.name().clone())
+            }
             _ => None,
         });
     }
@@ -136,7 +122,7 @@ impl Core {
 
     /// Most bytes of a body to hold (section 7).
     pub(super) fn buffer_limit_of(&self, direction: Direction) -> usize {
-        let listener = self.info.connection.listener.per_connection_buffer_limit_bytes;
+        let listener = self.info.chain.listener.per_connection_buffer_limit_bytes;
         match (direction, &self.route) {
             (Direction::Request, Some(selected)) => {
                 selected.route.request_body_buffer_limit.unwrap_or(listener)
@@ -168,7 +154,7 @@ impl Host for Core {
 
     fn cluster_metadata(&self) -> Option<&Metadata> {
         let Action::Route(action) = &self.route.as_ref()?.route.action else { return None };
-        Some(&self.snapshot.clusters.get(self.cluster_name(action)?)?.metadata)
+        Some(&self.configuration.snapshot.clusters.get(self.cluster_name(action)?)?.metadata)
     }
 
     fn attributes(&self, wanted: &Attributes, response_headers_shown: bool) -> Struct {
@@ -176,7 +162,7 @@ impl Host for Core {
             info: &self.info,
             messages: &self.messages,
             response_headers_shown,
-            snapshot: &self.snapshot,
+            snapshot: &self.configuration.snapshot,
         })
     }
 

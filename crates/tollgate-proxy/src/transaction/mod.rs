@@ -22,7 +22,6 @@ mod reply;
 mod router;
 
 use std::{
-    rc::Rc,
     task::{Context, Poll},
     time::Instant,
 };
@@ -34,11 +33,10 @@ use smallvec::SmallVec;
 pub(crate) use self::handler::Transactions;
 use self::{chain::Slot, client::Client, deadline::Deadlines, host::Core, router::Router};
 use crate::{
-    handler::Rejection,
+    handler::{Origin, Rejection},
     local_reply::LocalReply,
     stream::{BodyEvent, Downstream, DownstreamError},
-    stream_info::{ConnectionInfo, Protocol, ResponseFlags},
-    worker::Worker,
+    stream_info::ResponseFlags,
 };
 
 /// A part of a message on its way through the chain. Heads and trailers are in [`Core`].
@@ -62,15 +60,13 @@ struct Transaction<'d, D: Downstream> {
 
 /// Serves one request: returns when its response is complete (queued for writing) or given up.
 pub(crate) async fn serve<D: Downstream>(
-    worker: &Rc<Worker>,
-    connection: &Rc<ConnectionInfo>,
-    protocol: Protocol,
+    origin: Origin<'_>,
     request: RequestHeaders,
     end_stream: bool,
     downstream: &mut D,
 ) {
     let now = Instant::now();
-    let core = Core::new(worker.clone(), connection.clone(), protocol, request, now);
+    let core = Core::new(origin, request, now);
     core.count_begin();
     let slots = core.http().http_filters.iter().map(|_| Slot::Untouched).collect();
     let mut transaction = Transaction {
@@ -87,17 +83,11 @@ pub(crate) async fn serve<D: Downstream>(
 }
 
 /// Answers a request that was refused before it became one, and logs it.
-fn reject<D: Downstream>(
-    worker: &Rc<Worker>,
-    connection: &Rc<ConnectionInfo>,
-    protocol: Protocol,
-    rejection: Rejection,
-    downstream: &mut D,
-) {
+fn reject<D: Downstream>(origin: Origin<'_>, rejection: Rejection, downstream: &mut D) {
     let now = Instant::now();
     let reply = LocalReply::rejection(&rejection);
     let request = rejection.request.unwrap_or_else(host::no_request);
-    let mut core = Core::new(worker.clone(), connection.clone(), protocol, request, now);
+    let mut core = Core::new(origin, request, now);
     core.count_begin();
     core.info.response_flags.insert(reply.flags);
     core.info.response_code_details = Some(reply.details.clone());

@@ -1,6 +1,6 @@
 //! What a transaction leaves behind: counters and access log lines.
 
-use std::{rc::Rc, time::Instant};
+use std::time::Instant;
 
 use extproc::{exchange::Counters, log::LoggingInfo};
 use tollgate_model::processor::{GrpcService, GrpcTarget};
@@ -16,19 +16,9 @@ use crate::{
 };
 
 impl Core {
-    /// The metrics of the filter chain that serves the connection.
-    pub(super) fn connection_stats(&self) -> Option<Rc<ConnectionStats>> {
-        let connection = &self.info.connection;
-        let mut listeners = self.snapshot.listeners.iter();
-        let place = listeners.position(|listener| std::sync::Arc::ptr_eq(listener, &connection.listener))?;
-        self.worker.metrics().connection(place, connection.filter_chain).cloned()
-    }
-
     /// A request has begun.
     pub(super) fn count_begin(&self) {
-        let Some(stats) = &self.stats else {
-            return;
-        };
+        let stats = &*self.configuration.stats;
         stats.listener.increment(ListenerMetric::DownstreamRqTotal);
         stats.http.increment(HttpMetric::DownstreamRqTotal);
         stats.http.increment(HttpMetric::DownstreamRqActive);
@@ -40,9 +30,7 @@ impl Core {
 
     /// The request is over: counts and logs it.
     pub(super) fn record(&self, slots: &[Slot], now: Instant) {
-        if let Some(stats) = &self.stats {
-            self.count_end(stats, now);
-        }
+        self.count_end(&self.configuration.stats, now);
         self.write_access_log(slots);
     }
 
@@ -115,7 +103,7 @@ impl Core {
         if counters.is_zero() {
             return;
         }
-        if let Some(metrics) = self.stats.as_ref().and_then(|stats| stats.filters.get(index)) {
+        if let Some(metrics) = self.configuration.stats.filters.get(index) {
             for (metric, count) in by_metric(&counters) {
                 if count > 0 {
                     metrics.add(metric, u64::from(count));

@@ -33,8 +33,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct ClusterManager {
     shared: Arc<SharedClusters>,
     clusters: HashMap<String, Rc<WorkerCluster>>,
-    /// Clusters of processor targets of their own, and clients of filters, by their place in memory.
+    /// Clusters of processor targets of their own, by the place in memory of what is shared.
     targets: RefCell<HashMap<usize, Rc<WorkerCluster>>>,
+    /// Clients of filters, by the place in memory of their service.
     clients: RefCell<HashMap<usize, Client>>,
 }
 
@@ -42,15 +43,48 @@ impl ClusterManager {
     /// The clusters of a snapshot for this worker. Connects to nothing yet. Must be called, and everything it gives
     /// be used, inside the worker's `LocalRuntime`.
     pub(crate) fn new(shared: &Arc<SharedClusters>) -> Rc<Self> {
-        let clusters = shared
-            .by_name()
-            .iter()
-            .map(|(name, cluster)| (name.clone(), WorkerCluster::new(cluster)))
-            .collect();
+        Self::build(shared, None)
+    }
+
+    /// The clusters of the snapshot that comes next. Those that did not change are the same; connections of the others
+    /// are closed as soon as no request uses them.
+    pub(crate) fn succeeded_by(&self, shared: &Arc<SharedClusters>) -> Rc<Self> {
+        let next = Self::build(shared, Some(self));
+        let goes_on = |cluster: &Rc<WorkerCluster>| {
+            let named = next.clusters.get(&*cluster.shared.name);
+            named.is_some_and(|named| Rc::ptr_eq(named, cluster))
+        };
+        self.clusters.values().filter(|cluster| !goes_on(cluster)).for_each(|cluster| cluster.retire());
+        let next_targets = next.targets.borrow();
+        for (place, target) in &*self.targets.borrow() {
+            if !next_targets.contains_key(place) {
+                target.retire();
+            }
+        }
+        drop(next_targets);
+        next
+    }
+
+    fn build(shared: &Arc<SharedClusters>, before: Option<&Self>) -> Rc<Self> {
+        let clusters = shared.by_name().iter().map(|(name, cluster)| {
+            let known = before.and_then(|before| before.clusters.get(name));
+            let known = known.filter(|known| Arc::ptr_eq(&known.shared, cluster)).cloned();
+            (name.clone(), known.unwrap_or_else(|| WorkerCluster::new(cluster)))
+        });
+        let mut targets = HashMap::new();
+        if let Some(before) = before {
+            let before = before.targets.borrow();
+            for target in shared.targets() {
+                let place = Arc::as_ptr(target).addr();
+                if let Some(known) = before.get(&place) {
+                    targets.insert(place, known.clone());
+                }
+            }
+        }
         let manager = Rc::new(Self {
             shared: shared.clone(),
-            clusters,
-            targets: RefCell::default(),
+            clusters: clusters.collect(),
+            targets: RefCell::new(targets),
             clients: RefCell::default(),
         });
         spawn_local(close_expired_connections(Rc::downgrade(&manager)));
@@ -81,7 +115,7 @@ impl ClusterManager {
     fn target(&self, cluster: &Arc<Cluster>) -> Option<Rc<WorkerCluster>> {
         let shared = self.shared.target(cluster)?;
         let mut targets = self.targets.borrow_mut();
-        Some(targets.entry(Arc::as_ptr(cluster).addr()).or_insert_with(|| WorkerCluster::new(shared)).clone())
+        Some(targets.entry(Arc::as_ptr(shared).addr()).or_insert_with(|| WorkerCluster::new(shared)).clone())
     }
 }
 
@@ -123,6 +157,14 @@ impl WorkerCluster {
     /// What it has in common with the other workers'.
     pub(super) fn shared(&self) -> &Arc<SharedCluster> {
         &self.shared
+    }
+
+    /// It is not part of the configuration any more: connections close when their requests have ended. Requests that
+    /// began before and come only now make new ones.
+    fn retire(&self) {
+        for host in self.hosts.borrow().hosts() {
+            host.remove();
+        }
     }
 
     /// The host of the next request.

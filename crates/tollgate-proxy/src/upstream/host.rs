@@ -128,6 +128,9 @@ impl Host {
 
     /// Takes it out of service: requests under way go on, their connections are not used again.
     pub(super) fn remove(&self) {
+        if let Some(processor) = self.processor.get() {
+            processor.retire_all();
+        }
         match &self.pool {
             Pool::Http1(pool) => pool.drain(),
             Pool::Http2(pool) => pool.drain(),

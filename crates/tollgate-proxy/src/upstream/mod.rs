@@ -34,3 +34,4 @@ pub(crate) use cluster_manager::ClusterManager;
 pub(crate) use failure::UpstreamFailure;
 pub(crate) use request::UpstreamRequest;
 pub(crate) use shared::SharedClusters;
+pub(crate) use targets::for_each_target;

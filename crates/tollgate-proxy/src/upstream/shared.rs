@@ -12,26 +12,58 @@ use super::{dns::Resolver, shared_cluster::SharedCluster, targets::for_each_targ
 pub(crate) struct SharedClusters {
     /// Kept so that clusters and services can be told by their place in memory.
     _snapshot: Arc<Snapshot>,
+    resolver: Arc<Resolver>,
     by_name: HashMap<String, Arc<SharedCluster>>,
-    /// Processor targets of their own (`google_grpc`), by their place in memory.
+    /// Processor targets of their own (`google_grpc`), by their place in memory. Equal ones are one cluster.
     targets: HashMap<usize, Arc<SharedCluster>>,
 }
 
 impl SharedClusters {
     /// Starts to resolve names on the given runtime, which is not a worker's.
     pub(crate) fn new(snapshot: Arc<Snapshot>, control: &Handle) -> Arc<Self> {
-        let resolver = Arc::new(Resolver::default());
-        let by_name = snapshot
-            .clusters
-            .iter()
-            .map(|(name, cluster)| (name.clone(), SharedCluster::new(cluster, &resolver, control)))
-            .collect();
+        Self::build(snapshot, Arc::default(), None, control)
+    }
+
+    /// The clusters of the snapshot that comes next: those that did not change are the same.
+    pub(crate) fn succeeded_by(&self, snapshot: Arc<Snapshot>, control: &Handle) -> Arc<Self> {
+        Self::build(snapshot, self.resolver.clone(), Some(self), control)
+    }
+
+    fn build(
+        snapshot: Arc<Snapshot>,
+        resolver: Arc<Resolver>,
+        before: Option<&Self>,
+        control: &Handle,
+    ) -> Arc<Self> {
+        let by_name = snapshot.clusters.iter().map(|(name, cluster)| {
+            let known = before.and_then(|before| before.by_name.get(name)).filter(|known| known.is(cluster));
+            let shared = known.cloned().unwrap_or_else(|| SharedCluster::new(cluster, &resolver, control));
+            (name.clone(), shared)
+        });
+        let by_name = by_name.collect();
+        let mut known: HashMap<&str, Vec<&Arc<SharedCluster>>> = HashMap::new();
+        for target in before.into_iter().flat_map(|before| before.targets.values()) {
+            known.entry(&target.name).or_default().push(target);
+        }
+        let mut new: HashMap<String, Vec<Arc<SharedCluster>>> = HashMap::new();
         let mut targets = HashMap::new();
         for_each_target(&snapshot, |cluster| {
-            let new = || SharedCluster::new(cluster, &resolver, control);
-            targets.entry(Arc::as_ptr(cluster).addr()).or_insert_with(new);
+            targets.entry(Arc::as_ptr(cluster).addr()).or_insert_with(|| {
+                let same = |targets: &&Arc<SharedCluster>| targets.is(cluster);
+                let known = known.get(&*cluster.name).and_then(|known| known.iter().copied().find(same));
+                if let Some(known) = known {
+                    return known.clone();
+                }
+                let new = new.entry(cluster.name.clone()).or_default();
+                if let Some(known) = new.iter().find(same) {
+                    return known.clone();
+                }
+                let target = SharedCluster::new(cluster, &resolver, control);
+                new.push(target.clone());
+                target
+            });
         });
-        Arc::new(Self { _snapshot: snapshot, by_name, targets })
+        Arc::new(Self { _snapshot: snapshot, resolver, by_name, targets })
     }
 
     /// Waits until every name of the snapshot's clusters was looked up once, successfully or not; listeners start
@@ -44,6 +76,11 @@ impl SharedClusters {
 
     pub(super) fn by_name(&self) -> &HashMap<String, Arc<SharedCluster>> {
         &self.by_name
+    }
+
+    /// The clusters of all processor targets of their own, some more than once.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Arc<SharedCluster>> {
+        self.targets.values()
     }
 
     /// The cluster of a processor target of its own, which must belong to the snapshot.

@@ -85,6 +85,11 @@ impl SharedCluster {
         })
     }
 
+    /// Whether this is what is configured.
+    pub(super) fn is(&self, cluster: &Arc<Cluster>) -> bool {
+        Arc::ptr_eq(&self.cluster, cluster) || self.cluster == *cluster
+    }
+
     /// Waits for the end of every first lookup.
     pub(super) async fn initialized(&self) {
         for endpoint in &self.endpoints {

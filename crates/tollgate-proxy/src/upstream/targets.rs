@@ -11,7 +11,7 @@ use tollgate_model::{
 };
 
 /// Visits the clusters of all `google_grpc` targets, some perhaps more than once.
-pub(super) fn for_each_target(snapshot: &Snapshot, mut visit: impl FnMut(&Arc<Cluster>)) {
+pub(crate) fn for_each_target(snapshot: &Snapshot, mut visit: impl FnMut(&Arc<Cluster>)) {
     for listener in &snapshot.listeners {
         for chain in listener.filter_chains.iter().chain(&listener.default_filter_chain) {
             for filter in filters(&chain.http) {

@@ -71,7 +71,8 @@ async fn serve(port: u16) -> Result<(), Box<dyn Error>> {
     let workers = available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let gateway = Gateway::start(Settings { snapshot, workers, admin_address: ANY }).await?;
 
-    let addresses = gateway.local_addresses().iter().map(|(_, address)| Address(address).to_string());
+    let addresses = gateway.local_addresses();
+    let addresses = addresses.iter().map(|(_, address)| Address(address).to_string());
     let at = Addresses { gateway: addresses.collect(), upstream, processor, admin: gateway.admin_address() };
     // Who closed standard output does not want to know.
     let _ = io::stdout().write_all(welcome(&at).as_bytes());

@@ -42,7 +42,7 @@ fn serve(settings: Settings) -> Result<(), Box<dyn Error>> {
     runtime.block_on(async {
         let workers = settings.workers;
         let gateway = Gateway::start(settings).await?;
-        for (name, address) in gateway.local_addresses() {
+        for (name, address) in &gateway.local_addresses() {
             tracing::info!("listener {name} at {}", Address(address));
         }
         tracing::info!("admin server at {}", gateway.admin_address());

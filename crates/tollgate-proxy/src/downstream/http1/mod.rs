@@ -15,14 +15,15 @@ use http::{HeaderValue, header::EXPECT};
 use tokio::{io::AsyncWrite, time::Instant};
 use tollgate_model::http_connection_manager::HttpConnectionManager;
 
-use super::client_stream::ClientStream;
+use super::{Client, client_stream::ClientStream};
 use crate::{
+    configuration::ChainConfiguration,
+    drain::Haste,
     handler::{Handler, Rejection},
     http1::{HeadLimits, RequestHead, RequestReader, WriteQueue},
     read_buffer::ReadBuffer,
-    stream_info::{ConnectionInfo, Protocol},
+    stream_info::Protocol,
     timer::LazyTimer,
-    worker::Worker,
 };
 use stream::{Http1Stream, RequestState};
 
@@ -47,71 +48,76 @@ enum Next {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve<H: Handler>(
-    worker: Rc<Worker>,
-    handler: Rc<H>,
-    connection: Rc<ConnectionInfo>,
-    stream: ClientStream,
-    first: ReadBuffer,
-) {
-    let http = connection.filter_chain().http.clone();
+pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, first: ReadBuffer) {
     let mut life = Life::new();
-    let wire = Wire { stream, input: first, output: WriteQueue::default(), ended: false };
-    let mut wire = wire;
+    let mut wire = Wire { stream, input: first, output: WriteQueue::default(), ended: false };
     let mut reader = RequestReader::default();
     let mut timer = LazyTimer::default();
-    let drained = worker.drain.started();
-    let mut drained = pin!(drained);
+    let drain = &client.chain.drain;
+    let mut drained = pin!(drain.started());
     loop {
         let next = {
-            let mut wait = WaitForRequest::new(&mut wire, &mut reader, &http, &life);
+            let mut wait = WaitForRequest::new(&mut wire, &mut reader, &life);
             poll_fn(|cx| {
-                let draining = drained.as_mut().poll(cx).is_ready() || worker.drain.is_draining();
-                wait.poll(draining, &mut timer, cx)
+                while drained.as_mut().poll(cx).is_ready() {
+                    drained.set(drain.started());
+                }
+                client
+                    .chain
+                    .with(|configuration| wait.poll(configuration.http(), drain.haste(), &mut timer, cx))
             })
             .await
+        };
+        let configuration = match next {
+            Next::Close => return,
+            Next::Request(_) | Next::Reject(_) => client.chain.current(),
         };
         let is_kept = match next {
             Next::Request(head) => {
                 life.requests += 1;
-                let is_last = life.is_over(&http);
-                request(&worker, &handler, &connection, &http, &mut wire, *head, is_last).await
+                let is_last = life.is_over(configuration.http());
+                request(&client, &configuration, &mut wire, *head, is_last).await
             }
             Next::Reject(rejection) => {
                 let yielded = Cell::new(false);
                 let state = RequestState::rejected();
-                let mut stream = Http1Stream::new(&mut wire, &worker, &http, state, &yielded);
-                handler.reject(&worker, &connection, Protocol::Http11, *rejection, &mut stream);
+                let mut stream = Http1Stream::new(&mut wire, drain, configuration.http(), state, &yielded);
+                let origin = client.origin(Protocol::Http11, &configuration);
+                client.handler.reject(origin, *rejection, &mut stream);
                 stream.finish()
             }
             Next::Close => return,
         };
+        let http = configuration.http();
         let flush_limit = Instant::now() + http.stream_idle_timeout.unwrap_or(FLUSH_LIMIT);
+        let linger_limit = http.delayed_close_timeout;
+        // A connection that waits keeps no configuration alive.
+        drop(configuration);
         let flushed = poll_fn(|cx| wire.poll_flush(&mut timer, flush_limit, cx)).await;
         if !flushed {
             return;
         }
         if !is_kept {
-            break;
+            linger(&mut wire, &mut timer, linger_limit).await;
+            return;
         }
         wire.input.release();
         wire.output.release();
         life.idle_since = Instant::now();
     }
-    linger(&mut wire, &mut timer, http.delayed_close_timeout).await;
 }
 
 /// Runs one request. Gives whether the connection can be used again.
 async fn request<H: Handler>(
-    worker: &Rc<Worker>,
-    handler: &Rc<H>,
-    connection: &Rc<ConnectionInfo>,
-    http: &HttpConnectionManager,
+    client: &Client<H>,
+    configuration: &Rc<ChainConfiguration>,
     wire: &mut Wire,
     mut head: RequestHead,
     is_last: bool,
 ) -> bool {
     let protocol = if head.is_http10 { Protocol::Http10 } else { Protocol::Http11 };
+    let (origin, http) = (client.origin(protocol, configuration), configuration.http());
+    let drain = &client.chain.drain;
     let yielded = Cell::new(false);
     let mut state = RequestState::new(&head, limits(http), is_last);
     if !head.has_host && head.is_http10 && !http.http1.default_host_for_http_10.is_empty() {
@@ -119,8 +125,8 @@ async fn request<H: Handler>(
             .unwrap_or_else(|_| HeaderValue::from_static(""));
     } else if !head.has_host {
         state.close();
-        let mut stream = Http1Stream::new(wire, worker, http, state, &yielded);
-        handler.reject(worker, connection, protocol, Rejection::missing_host(head.headers), &mut stream);
+        let mut stream = Http1Stream::new(wire, drain, http, state, &yielded);
+        client.handler.reject(origin, Rejection::missing_host(head.headers), &mut stream);
         return stream.finish();
     }
     if head.expect_continue && !http.proxy_100_continue {
@@ -128,11 +134,10 @@ async fn request<H: Handler>(
         wire.output.put_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
     }
     let end_stream = state.is_complete();
-    let mut stream = Http1Stream::new(wire, worker, http, state, &yielded);
+    let mut stream = Http1Stream::new(wire, drain, http, state, &yielded);
     {
         // Boxed, so that a connection which waits for its next request does not hold room for it.
-        let mut handled =
-            Box::pin(handler.handle(worker, connection, protocol, head.headers, end_stream, &mut stream));
+        let mut handled = Box::pin(client.handler.handle(origin, head.headers, end_stream, &mut stream));
         poll_fn(|cx| {
             let polled = handled.as_mut().poll(cx);
             yielded.set(true);
@@ -181,28 +186,29 @@ impl Life {
 struct WaitForRequest<'c> {
     wire: &'c mut Wire,
     reader: &'c mut RequestReader,
-    http: &'c HttpConnectionManager,
-    limits: HeadLimits,
-    idle_deadline: Option<Instant>,
+    life: &'c Life,
+    /// When the wait ends because the connection is no longer wanted.
+    last_chance: Option<Instant>,
     /// When the first byte of the head was seen.
     head_since: Option<Instant>,
 }
 
 impl<'c> WaitForRequest<'c> {
-    fn new(
-        wire: &'c mut Wire,
-        reader: &'c mut RequestReader,
-        http: &'c HttpConnectionManager,
-        life: &Life,
-    ) -> Self {
-        let idle_deadline = life.idle_deadline(http);
-        Self { wire, reader, http, limits: limits(http), idle_deadline, head_since: None }
+    fn new(wire: &'c mut Wire, reader: &'c mut RequestReader, life: &'c Life) -> Self {
+        Self { wire, reader, life, last_chance: None, head_since: None }
     }
 
-    fn poll(&mut self, draining: bool, timer: &mut LazyTimer, cx: &mut Context<'_>) -> Poll<Next> {
+    /// `http` is what is configured at the moment: nothing of an earlier configuration is remembered.
+    fn poll(
+        &mut self,
+        http: &HttpConnectionManager,
+        drain: Option<Haste>,
+        timer: &mut LazyTimer,
+        cx: &mut Context<'_>,
+    ) -> Poll<Next> {
+        let limits = limits(http);
         loop {
-            let accept_http10 = self.http.http1.accept_http_10;
-            match self.reader.read(&mut self.wire.input.bytes, &self.limits, accept_http10) {
+            match self.reader.read(&mut self.wire.input.bytes, &limits, http.http1.accept_http_10) {
                 Ok(Some(head)) => return Poll::Ready(Next::Request(Box::new(head))),
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(Next::Reject(Box::new(error.into()))),
@@ -214,14 +220,19 @@ impl<'c> WaitForRequest<'c> {
             }
         }
         if self.wire.input.bytes.is_empty() {
-            if draining || timer.poll(self.idle_deadline, cx).is_ready() {
-                return Poll::Ready(Next::Close);
-            }
-            return Poll::Pending;
+            let deadline = match drain {
+                None => self.life.idle_deadline(http),
+                Some(Haste::AfterNextRequest) => {
+                    let last = *self.last_chance.get_or_insert_with(|| Instant::now() + http.drain_timeout);
+                    Some(self.life.idle_deadline(http).map_or(last, |idle| idle.min(last)))
+                }
+                Some(Haste::WhenIdle) => return Poll::Ready(Next::Close),
+            };
+            return timer.poll(deadline, cx).map(|()| Next::Close);
         }
         let since = *self.head_since.get_or_insert_with(Instant::now);
         let (limit, rejection): (_, fn() -> Rejection) =
-            match (self.http.request_headers_timeout, self.http.stream_idle_timeout) {
+            match (http.request_headers_timeout, http.stream_idle_timeout) {
                 (Some(headers), Some(idle)) if idle < headers => (Some(idle), Rejection::stream_idle_timeout),
                 (Some(headers), _) => (Some(headers), Rejection::request_header_timeout),
                 (None, idle) => (idle, Rejection::stream_idle_timeout),

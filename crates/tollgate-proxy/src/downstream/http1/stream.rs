@@ -12,12 +12,12 @@ use tollgate_model::http_connection_manager::HttpConnectionManager;
 
 use super::Wire;
 use crate::{
+    drain::Drain,
     http1::{
         BodyDecoder, BodyEncoder, BodyLength, CodecError, Decoded, HeadLimits, RequestHead, RequestKind,
         ResponseContext, content_length, encode_informational, encode_response, has_token,
     },
     stream::{BodyEvent, Downstream, DownstreamError},
-    worker::Worker,
 };
 
 /// Queued bytes above which a transaction should wait before it sends more.
@@ -51,7 +51,7 @@ enum Response {
 /// One request on an HTTP/1 connection.
 pub(super) struct Http1Stream<'c> {
     wire: &'c mut Wire,
-    worker: &'c Worker,
+    drain: &'c Drain,
     http: &'c HttpConnectionManager,
     state: RequestState,
     /// The transaction has waited for something since the head was read.
@@ -96,12 +96,12 @@ impl RequestState {
 impl<'c> Http1Stream<'c> {
     pub(super) fn new(
         wire: &'c mut Wire,
-        worker: &'c Worker,
+        drain: &'c Drain,
         http: &'c HttpConnectionManager,
         state: RequestState,
         yielded: &'c Cell<bool>,
     ) -> Self {
-        Self { wire, worker, http, state, yielded }
+        Self { wire, drain, http, state, yielded }
     }
 
     /// Ends the request after its transaction. Gives whether the connection can be used again.
@@ -223,7 +223,7 @@ impl Downstream for Http1Stream<'_> {
         self.state.close |= opens_tunnel
             || says_close
             || ends_with_connection
-            || self.worker.drain.is_draining()
+            || self.drain.is_draining()
             || self.is_request_incomplete();
         let connection = match (self.state.close, self.state.is_http10) {
             _ if opens_tunnel || says_close => None,

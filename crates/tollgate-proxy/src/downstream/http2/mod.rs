@@ -21,13 +21,13 @@ use http::Request;
 use tokio::time::Instant;
 use tollgate_model::http_connection_manager::HttpConnectionManager;
 
-use super::client_stream::{ClientStream, Rewind};
+use super::{
+    Client,
+    client_stream::{ClientStream, Rewind},
+};
 use crate::{
-    handler::Handler,
-    read_buffer::ReadBuffer,
-    stream_info::{ConnectionInfo, Protocol},
+    configuration::ChainConfiguration, handler::Handler, read_buffer::ReadBuffer, stream_info::Protocol,
     timer::LazyTimer,
-    worker::Worker,
 };
 use stream::Http2Stream;
 
@@ -39,48 +39,46 @@ const SEND_BUFFER: usize = 128 * 1024;
 type Io = Coalesced<Rewind<ClientStream>>;
 
 /// Serves a connection to its end.
-pub(super) async fn serve<H: Handler>(
-    worker: Rc<Worker>,
-    handler: Rc<H>,
-    connection: Rc<ConnectionInfo>,
-    stream: ClientStream,
-    first: ReadBuffer,
-) {
-    let http = connection.filter_chain().http.clone();
-    stream.limit_unsent(UNSENT_LIMIT);
-    let (io, flusher) = Coalesced::new(Rewind::new(first.bytes.freeze(), stream));
-    let handshake = builder(&http).handshake(io);
-    let accepted = {
-        let mut handshake = pin!(handshake);
-        let deadline = http.idle_timeout.map(|limit| Instant::now() + limit);
-        let mut timer = LazyTimer::default();
-        std::future::poll_fn(|cx| {
-            let polled = handshake.as_mut().poll(cx);
-            let _ = flusher.poll_flush(cx);
-            match polled {
-                Poll::Ready(outcome) => Poll::Ready(outcome.ok()),
-                Poll::Pending => timer.poll(deadline, cx).map(|()| None),
-            }
-        })
-        .await
-    };
-    let Some(h2) = accepted else { return };
-    let drained = worker.drain.started();
+pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, first: ReadBuffer) {
+    let Some((h2, flusher)) = shake_hands(&client, stream, first).await else { return };
+    let chain = client.chain.clone();
     Driver {
         h2,
         flusher,
-        handler,
-        connection,
-        http,
+        client: Rc::new(client),
         streams: Rc::new(Streams::default()),
         timer: LazyTimer::default(),
         opened: Instant::now(),
         requests: 0,
         going_away: GoingAway::No,
-        drained: pin!(drained),
-        worker: worker.clone(),
+        drained: pin!(chain.drain.started()),
     }
     .await;
+}
+
+/// What the connection is told here holds for its life, whatever is configured later.
+async fn shake_hands<H>(
+    client: &Client<H>,
+    stream: ClientStream,
+    first: ReadBuffer,
+) -> Option<(Connection<Io, Bytes>, Flusher<Rewind<ClientStream>>)> {
+    let configuration = client.chain.current();
+    let http = configuration.http();
+    stream.limit_unsent(UNSENT_LIMIT);
+    let (io, flusher) = Coalesced::new(Rewind::new(first.bytes.freeze(), stream));
+    let mut handshake = pin!(builder(http).handshake(io));
+    let deadline = http.idle_timeout.map(|limit| Instant::now() + limit);
+    let mut timer = LazyTimer::default();
+    let accepted = std::future::poll_fn(|cx| {
+        let polled = handshake.as_mut().poll(cx);
+        let _ = flusher.poll_flush(cx);
+        match polled {
+            Poll::Ready(outcome) => Poll::Ready(outcome.ok()),
+            Poll::Pending => timer.poll(deadline, cx).map(|()| None),
+        }
+    })
+    .await;
+    Some((accepted?, flusher))
 }
 
 fn builder(http: &HttpConnectionManager) -> Builder {
@@ -148,10 +146,7 @@ enum GoingAway {
 struct Driver<'d, H, D> {
     h2: Connection<Io, Bytes>,
     flusher: Flusher<Rewind<ClientStream>>,
-    worker: Rc<Worker>,
-    handler: Rc<H>,
-    connection: Rc<ConnectionInfo>,
-    http: std::sync::Arc<HttpConnectionManager>,
+    client: Rc<Client<H>>,
     streams: Rc<Streams>,
     timer: LazyTimer,
     opened: Instant,
@@ -167,7 +162,7 @@ impl<H: Handler, D: Future<Output = ()>> Future for Driver<'_, H, D> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let draining = this.worker.drain.is_draining() || this.drained.as_mut().poll(cx).is_ready();
+        let draining = this.client.chain.drain.is_draining() || this.drained.as_mut().poll(cx).is_ready();
         if draining {
             this.go_away();
         }
@@ -175,7 +170,7 @@ impl<H: Handler, D: Future<Output = ()>> Future for Driver<'_, H, D> {
             match this.h2.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => this.accept(request, respond),
                 Poll::Ready(Some(Err(error))) => {
-                    tracing::debug!(connection = this.connection.id, %error, "HTTP/2 connection failed");
+                    tracing::debug!(connection = this.client.connection.id, %error, "HTTP/2 connection failed");
                     break true;
                 }
                 Poll::Ready(None) => break true,
@@ -193,16 +188,17 @@ impl<H: Handler, D: Future<Output = ()>> Future for Driver<'_, H, D> {
 impl<H: Handler, D> Driver<'_, H, D> {
     fn accept(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
         self.requests += 1;
-        let is_last = self.http.max_requests_per_connection.is_some_and(|most| self.requests >= most);
+        let configuration = self.client.chain.current();
+        let most = configuration.http().max_requests_per_connection;
+        let is_last = most.is_some_and(|most| self.requests >= most);
         if is_last {
             self.go_away();
         }
         let open = OpenStream::new(&self.streams);
-        let (worker, handler, connection) =
-            (self.worker.clone(), self.handler.clone(), self.connection.clone());
+        let client = self.client.clone();
         tokio::task::spawn_local(async move {
             let _open = open;
-            run(worker, handler, connection, request, respond).await;
+            run(&client, &configuration, request, respond).await;
         });
     }
 
@@ -214,8 +210,12 @@ impl<H: Handler, D> Driver<'_, H, D> {
     }
 
     fn poll_timers(&mut self, cx: &mut Context<'_>) {
-        let life = self.http.max_connection_duration.map(|longest| self.opened + longest);
-        let idle = match (self.streams.open.get(), self.http.idle_timeout) {
+        let (longest, idle, drain_timeout) = self.client.chain.with(|configuration| {
+            let http = configuration.http();
+            (http.max_connection_duration, http.idle_timeout, http.drain_timeout)
+        });
+        let life = longest.map(|longest| self.opened + longest);
+        let idle = match (self.streams.open.get(), idle) {
             (0, Some(limit)) => Some(self.streams.idle_since.get().unwrap_or(self.opened) + limit),
             _ => None,
         };
@@ -230,7 +230,7 @@ impl<H: Handler, D> Driver<'_, H, D> {
         }
         let deadline = match self.going_away {
             GoingAway::No => [life, idle].into_iter().flatten().min(),
-            GoingAway::Graceful { since } => Some(since + self.http.drain_timeout),
+            GoingAway::Graceful { since } => Some(since + drain_timeout),
             GoingAway::Final | GoingAway::Closed => None,
         };
         if self.timer.poll(deadline, cx).is_ready() {
@@ -246,28 +246,25 @@ impl<H: Handler, D> Driver<'_, H, D> {
 
 /// Runs one request.
 async fn run<H: Handler>(
-    worker: Rc<Worker>,
-    handler: Rc<H>,
-    connection: Rc<ConnectionInfo>,
+    client: &Client<H>,
+    configuration: &Rc<ChainConfiguration>,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
 ) {
-    let http = connection.filter_chain().http.clone();
+    let (origin, http) = (client.origin(Protocol::Http2, configuration), configuration.http());
     let (parts, body) = request.into_parts();
     let mut stream = Http2Stream::new(respond, body);
-    match request::head(parts, &connection, &http) {
+    match request::head(parts, &client.connection, http) {
         Ok(mut accepted) => {
             if accepted.expects_continue && !http.proxy_100_continue {
                 accepted.headers.fields.remove(http::header::EXPECT);
                 stream.send_continue();
             }
             let end_stream = stream.is_request_complete();
-            handler
-                .handle(&worker, &connection, Protocol::Http2, accepted.headers, end_stream, &mut stream)
-                .await;
+            client.handler.handle(origin, accepted.headers, end_stream, &mut stream).await;
         }
         Err(request::Refusal::Reject(rejection)) => {
-            handler.reject(&worker, &connection, Protocol::Http2, *rejection, &mut stream);
+            client.handler.reject(origin, *rejection, &mut stream);
         }
         Err(request::Refusal::Reset(reason)) => stream.refuse(reason),
     }

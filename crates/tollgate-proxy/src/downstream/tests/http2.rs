@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-type Driver = JoinHandle<Result<(), h2::Error>>;
+pub(super) type Driver = JoinHandle<Result<(), h2::Error>>;
 
 /// Runs a test on a runtime of its own, with a deadline.
 pub(super) fn run(test: impl Future<Output = ()>) {
@@ -20,7 +20,7 @@ async fn connect_with(running: &Running, builder: &client::Builder) -> (SendRequ
     (requests, tokio::spawn(connection))
 }
 
-async fn connect(running: &Running) -> (SendRequest<Bytes>, Driver) {
+pub(super) async fn connect(running: &Running) -> (SendRequest<Bytes>, Driver) {
     connect_with(running, &client::Builder::new()).await
 }
 
@@ -28,7 +28,7 @@ fn request(method: &str, path: &str) -> Request<()> {
     Request::builder().method(method).uri(format!("http://h{path}")).body(()).unwrap()
 }
 
-async fn get(requests: &mut SendRequest<Bytes>, path: &str) -> Response<h2::RecvStream> {
+pub(super) async fn get(requests: &mut SendRequest<Bytes>, path: &str) -> Response<h2::RecvStream> {
     let (response, _) = requests.send_request(request("GET", path), true).unwrap();
     response.await.unwrap()
 }

@@ -7,12 +7,12 @@ mod http1;
 mod http1_errors;
 mod http2;
 mod tls;
+mod update;
 
 use std::{
     future::poll_fn,
     net::SocketAddr,
     num::NonZeroUsize,
-    rc::Rc,
     sync::{Arc, Mutex},
     task::Poll,
     time::{Duration, Instant},
@@ -28,11 +28,9 @@ use tollgate_model::{
 };
 
 use crate::{
-    gateway::{Gateway, Options},
-    handler::{Handler, Rejection},
+    gateway::{Gateway, Options, Update},
+    handler::{Handler, Origin, Rejection},
     stream::{BodyEvent, Downstream},
-    stream_info::{ConnectionInfo, Protocol},
-    worker::Worker,
 };
 use client::Client;
 
@@ -155,13 +153,12 @@ impl TestHandler {
 impl Handler for TestHandler {
     async fn handle<D: Downstream>(
         &self,
-        _worker: &Rc<Worker>,
-        connection: &Rc<ConnectionInfo>,
-        protocol: Protocol,
+        origin: Origin<'_>,
         request: RequestHeaders,
         end_stream: bool,
         downstream: &mut D,
     ) {
+        let Origin { connection, protocol, configuration, .. } = origin;
         let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
         self.log.add(format!(
             "{protocol:?} {} {}://{}{} {end_stream}",
@@ -257,7 +254,7 @@ impl Handler for TestHandler {
                 let tls = connection.tls.as_ref();
                 let name = tls.and_then(|tls| tls.server_name.clone()).unwrap_or_default();
                 let version = tls.map_or("", |tls| tls.version);
-                let chain = connection.filter_chain().name.clone();
+                let chain = configuration.chain.filter_chain().name.clone();
                 let thread = std::thread::current().name().unwrap_or_default().to_owned();
                 let fields =
                     [("x-sni", &*name), ("x-tls", version), ("x-chain", &*chain), ("x-thread", &*thread)];
@@ -270,9 +267,7 @@ impl Handler for TestHandler {
 
     fn reject<D: Downstream>(
         &self,
-        _worker: &Rc<Worker>,
-        _connection: &Rc<ConnectionInfo>,
-        protocol: Protocol,
+        Origin { protocol, .. }: Origin<'_>,
         rejection: Rejection,
         downstream: &mut D,
     ) {
@@ -341,11 +336,25 @@ impl Running {
         Self::with(|_| {})
     }
 
+    /// Of the first listener.
     fn address(&self) -> SocketAddr {
-        match &self.gateway.local_addresses()[0].1 {
+        self.address_of("test").expect("it is served")
+    }
+
+    fn address_of(&self, name: &str) -> Option<SocketAddr> {
+        let addresses = self.gateway.local_addresses();
+        addresses.iter().find(|(listener, _)| listener == name).map(|(_, address)| match address {
             BindAddress::Socket(address) => *address,
             BindAddress::Pipe { .. } => panic!("a TCP listener"),
-        }
+        })
+    }
+
+    /// Puts other listeners in the place of those there are.
+    fn update(&self, listeners: Vec<Listener>) -> Update {
+        let listeners = listeners.into_iter().map(Arc::new).collect();
+        let snapshot = Snapshot { listeners, ..Snapshot::default() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(self.gateway.update(snapshot)).unwrap()
     }
 
     fn connect(&self) -> Client {

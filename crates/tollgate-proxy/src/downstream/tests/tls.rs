@@ -9,12 +9,12 @@ use tollgate_model::{
 
 use super::*;
 
-struct Certificates {
+pub(super) struct Certificates {
     identities: Vec<Identity>,
     roots: RootCertStore,
 }
 
-fn certificates(names: &[&str]) -> Certificates {
+pub(super) fn certificates(names: &[&str]) -> Certificates {
     let mut roots = RootCertStore::empty();
     let identities = names
         .iter()
@@ -29,7 +29,7 @@ fn certificates(names: &[&str]) -> Certificates {
     Certificates { identities, roots }
 }
 
-fn settings(certificates: &Certificates, protocols: &[&str]) -> DownstreamTlsSettings {
+pub(super) fn settings(certificates: &Certificates, protocols: &[&str]) -> DownstreamTlsSettings {
     DownstreamTlsSettings {
         certificates: certificates.identities.clone(),
         require_sni: false,
@@ -72,9 +72,14 @@ fn client_config(certificates: &Certificates, protocols: &[&[u8]]) -> Arc<Client
     Arc::new(config)
 }
 
-type TlsClient = rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream>;
+pub(super) type TlsClient = rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream>;
 
-fn connect(running: &Running, certificates: &Certificates, name: &str, protocols: &[&[u8]]) -> TlsClient {
+pub(super) fn connect(
+    running: &Running,
+    certificates: &Certificates,
+    name: &str,
+    protocols: &[&[u8]],
+) -> TlsClient {
     let socket = std::net::TcpStream::connect(running.address()).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();

@@ -1,0 +1,156 @@
+//! Putting a configuration in force, on the control thread.
+//!
+//! A connection can be accepted by one worker and handed to another at any moment, so that no worker may hear of an
+//! address that another one does not know. An update therefore has steps, each of which ends when every worker has done
+//! it: take the configuration in, with all addresses old and new; open the new addresses and close the old ones; forget
+//! the old ones. Most updates have only the first.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
+use tollgate_model::{Snapshot, listener::BindAddress, update::Difference};
+
+use super::{
+    Update,
+    addresses::Addresses,
+    worker_thread::{Command, Done},
+};
+use crate::{
+    configuration::{AddressId, Adoption},
+    stats::Stats,
+};
+
+/// How long an update waits for the first addresses of new names.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Tells the workers what to serve.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    workers: Vec<mpsc::Sender<Command>>,
+    stats: Arc<Stats>,
+    control: Handle,
+    /// Held for as long as an update takes.
+    addresses: tokio::sync::Mutex<Addresses>,
+    in_force: Mutex<InForce>,
+}
+
+/// What everybody may look at.
+#[derive(Debug, Clone)]
+struct InForce {
+    adoption: Arc<Adoption>,
+    local_addresses: Vec<(String, BindAddress)>,
+}
+
+impl Publisher {
+    /// `adoption` is what the workers have already.
+    pub(super) fn new(
+        workers: Vec<mpsc::Sender<Command>>,
+        stats: Arc<Stats>,
+        addresses: Addresses,
+        adoption: Arc<Adoption>,
+        control: Handle,
+    ) -> Self {
+        let in_force = InForce { adoption, local_addresses: addresses.local() };
+        Self {
+            workers,
+            stats,
+            control,
+            addresses: tokio::sync::Mutex::new(addresses),
+            in_force: Mutex::new(in_force),
+        }
+    }
+
+    /// The configuration in force.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.in_force().adoption.snapshot.clone()
+    }
+
+    /// Where connections are accepted.
+    pub(super) fn local_addresses(&self) -> Vec<(String, BindAddress)> {
+        self.in_force().local_addresses.clone()
+    }
+
+    fn in_force(&self) -> MutexGuard<'_, InForce> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a configuration in the place of the one in force.
+    pub(super) async fn update(&self, mut snapshot: Snapshot) -> Update {
+        let mut addresses = self.addresses.lock().await;
+        let before = self.in_force().adoption.clone();
+        let difference = Difference::between(&before.snapshot, &snapshot);
+        snapshot.reuse(&before.snapshot);
+        let snapshot = Arc::new(snapshot);
+        let shared = before.shared.succeeded_by(snapshot.clone(), &self.control);
+        if tokio::time::timeout(LOOKUP_LIMIT, shared.initialized()).await.is_err() {
+            tracing::warn!("some names of new clusters have no addresses yet");
+        }
+
+        let mut plan = addresses.plan(&snapshot).bind(&mut addresses, self.workers.len());
+        addresses.assign(&snapshot);
+        let adoption = Arc::new(Adoption::new(snapshot, shared, addresses.with_listeners()));
+        let kept = adoption.clone();
+        self.tell_all(|done| Command::Adopt { adoption: kept.clone(), done }).await;
+
+        let mut opening: Vec<Vec<_>> = self.workers.iter().map(|_| Vec::new()).collect();
+        let mut dead: Vec<AddressId> = Vec::new();
+        for address in std::mem::take(&mut plan.bound) {
+            let id = address.id();
+            match address.listen() {
+                Ok((id, sockets)) => {
+                    for (worker, socket) in opening.iter_mut().zip(sockets) {
+                        worker.push((id, socket));
+                    }
+                }
+                Err(failure) => {
+                    dead.push(id);
+                    plan.failures.push(failure);
+                }
+            }
+        }
+        if !plan.closing.is_empty() || opening.iter().any(|sockets| !sockets.is_empty()) {
+            let mut opening = opening.into_iter();
+            self.tell_all(|done| Command::Accept {
+                opening: opening.next().unwrap_or_default(),
+                closing: plan.closing.clone(),
+                done,
+            })
+            .await;
+        }
+        plan.closing.append(&mut dead);
+        if !plan.closing.is_empty() {
+            self.tell_all(|done| Command::Forget { addresses: plan.closing.clone(), done }).await;
+            addresses.remove(&plan.closing);
+        }
+        for file in &plan.files {
+            if let Err(error) = std::fs::remove_file(file) {
+                tracing::debug!(file = %file.display(), %error, "the file of a closed socket stays");
+            }
+        }
+        *self.in_force() = InForce { adoption: adoption.clone(), local_addresses: addresses.local() };
+        // Only now, when no worker uses it for new requests: freeing a large configuration takes time.
+        drop(before);
+        self.stats.forget_all_but(&adoption.snapshot);
+        Update { difference, failures: plan.failures }
+    }
+
+    /// Gives every worker a command and waits until all have carried it out. A worker that is gone has nothing to do.
+    async fn tell_all(&self, mut command: impl FnMut(Done) -> Command) {
+        let mut answers = Vec::with_capacity(self.workers.len());
+        for worker in &self.workers {
+            let (done, answer) = oneshot::channel();
+            if worker.send(command(done)).await.is_ok() {
+                answers.push(answer);
+            }
+        }
+        for answer in answers {
+            let _ = answer.await;
+        }
+    }
+}
