@@ -74,8 +74,10 @@ fn virtual_hosts(prepared: &Prepared) -> Value {
 
 fn filters(prepared: &Prepared) -> Vec<Value> {
     let mut chain = Vec::new();
+    let mut upstream_chain = Vec::new();
     let mut number = 0;
     for filter in prepared.scenario.filters() {
+        let chain = if filter.upstream { &mut upstream_chain } else { &mut chain };
         chain.push(match &filter.typed_config {
             Some(config) => {
                 json!({"name": filter.name.as_deref().unwrap_or("other"), "typed_config": config})
@@ -86,7 +88,14 @@ fn filters(prepared: &Prepared) -> Vec<Value> {
             }
         });
     }
-    chain.push(json!({"name": "envoy.filters.http.router", "typed_config": {"@type": "Router"}}));
+    let mut router = json!({"@type": "Router"});
+    if !upstream_chain.is_empty() {
+        upstream_chain.push(
+            json!({"name": "envoy.filters.http.upstream_codec", "typed_config": {"@type": "UpstreamCodec"}}),
+        );
+        router["upstream_http_filters"] = json!(upstream_chain);
+    }
+    chain.push(json!({"name": "envoy.filters.http.router", "typed_config": router}));
     chain
 }
 

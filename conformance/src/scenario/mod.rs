@@ -141,6 +141,8 @@ pub(crate) struct Filter {
     pub config: Value,
     /// Another filter: the whole `typed_config`.
     pub typed_config: Option<Value>,
+    /// It runs behind the router, for each attempt.
+    pub upstream: bool,
 }
 
 /// Protocol spoken with the gateway.

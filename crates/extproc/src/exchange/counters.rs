@@ -29,6 +29,8 @@ pub struct Counters {
     pub clear_route_cache_ignored: u32,
     /// Route cache clearing asked for where it is switched off.
     pub clear_route_cache_disabled: u32,
+    /// Route cache clearing asked for behind the router.
+    pub clear_route_cache_upstream_ignored: u32,
     /// Local replies made by the filter.
     pub immediate_responses_sent: u32,
     /// Streams ended by the processor while processing.

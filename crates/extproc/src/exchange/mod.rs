@@ -49,6 +49,8 @@ use crate::{http_message::Direction, log::LoggingInfo, mode::ProcessingMode, pla
 #[derive(Debug)]
 pub struct Exchange {
     plan: Arc<Plan>,
+    /// The filter stands behind the router, which has made its choice (K-2).
+    upstream: bool,
     /// The mode in force: the route's, or an override (section 10).
     mode: ProcessingMode,
     stream: Stream,
@@ -90,6 +92,7 @@ impl Exchange {
             response: Side::new(Direction::Response, &mode),
             mode,
             plan,
+            upstream: false,
             stream: Stream::Unopened,
             complete: false,
             streamed_reply: StreamedReply::None,
@@ -98,6 +101,12 @@ impl Exchange {
             counters: Counters::default(),
             log: LoggingInfo::default(),
         }
+    }
+
+    /// A new exchange of a filter behind the router: the route is chosen and stays as it is (K-2).
+    #[must_use]
+    pub fn upstream(plan: Arc<Plan>) -> Self {
+        Self { upstream: true, ..Self::new(plan) }
     }
 
     /// The next thing to do, in order. `None` means everything was given out.

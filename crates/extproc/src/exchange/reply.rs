@@ -178,6 +178,10 @@ impl Exchange {
 
     /// Section 15. Only replies of the request direction come here (K-1).
     pub(super) fn decide_route_cache(&mut self, common: &CommonResponse) {
+        if self.upstream {
+            self.counters.clear_route_cache_upstream_ignored += u32::from(common.clear_route_cache);
+            return;
+        }
         if common.header_mutation.is_none() {
             if common.clear_route_cache {
                 self.counters.clear_route_cache_ignored += 1;

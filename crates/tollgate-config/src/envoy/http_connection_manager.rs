@@ -168,6 +168,8 @@ pub(super) fn read_http_connection_manager(
     if strip_any_host_port && strip_matching_host_port {
         value.error("\"strip_matching_host_port\" and \"strip_any_host_port\" cannot be given together");
     }
+    let suppress_envoy_headers = filters.suppress_envoy_headers;
+    let (http_filters, upstream_http_filters) = filters.into_model();
     Some(HttpConnectionManager {
         codec_type: message.enumeration("codec_type", &CODEC_TYPE, CodecType::Auto),
         server_name: Some(message.header_text("server_name"))
@@ -223,10 +225,10 @@ pub(super) fn read_http_connection_manager(
         upgrade_types: read_upgrade_types(&message),
         proxy_100_continue: message.boolean("proxy_100_continue", false),
         access_log: read_access_logs(&message.list("access_log")),
-        suppress_envoy_headers: filters.suppress_envoy_headers,
+        suppress_envoy_headers,
         header_prefix: scope.header_prefix.clone(),
-        http_filters: filters.into_model(),
-        upstream_http_filters: Vec::new(),
+        http_filters,
+        upstream_http_filters,
         route_config: Arc::new(route_config?),
         stat_prefix,
     })

@@ -28,10 +28,14 @@ pub(super) static ROUTER: Schema = Schema {
     title: "",
     fields: &[
         read("suppress_envoy_headers", "false", "Do not add `x-envoy-*` headers."),
+        read(
+            "upstream_http_filters",
+            "[]",
+            "Filters behind the router, for each attempt: ExternalProcessor, and UpstreamCodec at the end.",
+        ),
         no_effect("dynamic_stats", "metrics are always on"),
         no_effect("start_child_span", "no spans are exported"),
         no_effect("suppress_grpc_request_failure_code_stats", "metrics are always on"),
-        refused("upstream_http_filters", "use http_filters of the HTTP connection manager"),
         refused("upstream_log", "use access_log of the HTTP connection manager"),
         refused("strict_check_headers", "x-envoy-* request headers are not read"),
         refused("respect_expected_rq_timeout", "x-envoy-expected-rq-timeout-ms is not read"),
@@ -39,82 +43,121 @@ pub(super) static ROUTER: Schema = Schema {
     unsupported: &["upstream_log_options", "reject_connect_request_early_data"],
 };
 
+pub(super) static UPSTREAM_CODEC: Schema = Schema {
+    name: "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
+    title: "",
+    fields: &[],
+    unsupported: &[],
+};
+
 /// The schemas of this module.
-pub(super) static SCHEMAS: [&Schema; 2] = [&HTTP_FILTER, &ROUTER];
+pub(super) static SCHEMAS: [&Schema; 3] = [&HTTP_FILTER, &ROUTER, &UPSTREAM_CODEC];
+
+/// One of the two chains of a connection manager.
+struct Chain<'s> {
+    /// What stands at its end, and only there.
+    end: &'static Schema,
+    /// How messages call that.
+    end_name: &'static str,
+    stat_prefix: &'s str,
+    scope: &'s Scope,
+}
 
 /// The filters of a chain, as routes need them.
 pub(super) struct Filters {
-    /// Those that do something, in order.
+    /// Those that do something, in order; those behind the router come last.
     pub(super) filters: Vec<Rc<Filter>>,
-    /// Every name of the chain, those of filters with problems too.
+    /// How many of them stand behind the router.
+    upstream: usize,
+    /// Every name of both chains, those of filters with problems too.
     pub(super) names: Vec<String>,
     /// Router option.
     pub(super) suppress_envoy_headers: bool,
 }
 
 impl Filters {
-    pub(super) fn into_model(self) -> Vec<Arc<HttpFilter>> {
-        self.filters
-            .iter()
-            .map(|filter| {
-                Arc::new(HttpFilter {
-                    name: filter.name.clone(),
-                    stat_prefix: filter.stat_prefix.clone(),
-                    default: filter.default_override(),
-                })
+    /// The filters before the router, and those behind it.
+    pub(super) fn into_model(self) -> (Vec<Arc<HttpFilter>>, Vec<Arc<HttpFilter>>) {
+        let filters = self.filters.iter().map(|filter| {
+            Arc::new(HttpFilter {
+                name: filter.name.clone(),
+                stat_prefix: filter.stat_prefix.clone(),
+                default: filter.default_override(),
             })
-            .collect()
+        });
+        let mut filters: Vec<_> = filters.collect();
+        let upstream = filters.split_off(filters.len().saturating_sub(self.upstream));
+        (filters, upstream)
     }
 }
 
 /// Reads `http_filters` of the connection manager with this `stat_prefix`.
 pub(super) fn read_http_filters(manager: &Message<'_>, stat_prefix: &str, scope: &Scope) -> Filters {
-    let mut filters = Filters { filters: Vec::new(), names: Vec::new(), suppress_envoy_headers: false };
+    let mut filters =
+        Filters { filters: Vec::new(), upstream: 0, names: Vec::new(), suppress_envoy_headers: false };
     let Some(list) = manager.required("http_filters") else { return filters };
-    let values = list.list();
-    if values.is_empty() {
-        list.error("the router is missing: it has to be the last HTTP filter");
-    }
-    for (index, value) in values.iter().enumerate() {
-        let Some(message) = value.message(&HTTP_FILTER) else { continue };
-        let name = message.required_string("name");
-        if !name.is_empty() && filters.names.contains(&name) {
-            // EN-7: per-route configuration finds a filter by its name.
-            value.error(format!("there are two HTTP filters named \"{name}\""));
+    let chain = Chain { end: &ROUTER, end_name: "the router", stat_prefix, scope };
+    if let Some(router) = read_chain(&list, &chain, &mut filters) {
+        filters.suppress_envoy_headers = router.boolean("suppress_envoy_headers", false);
+        if let Some(list) = router.get("upstream_http_filters") {
+            let before = filters.filters.len();
+            let chain = Chain { end: &UPSTREAM_CODEC, end_name: "the upstream codec", ..chain };
+            read_chain(&list, &chain, &mut filters);
+            filters.upstream = filters.filters.len() - before;
         }
-        filters.names.push(name.clone());
-        read_http_filter(value, &message, name, index + 1 == values.len(), stat_prefix, scope, &mut filters);
     }
     filters
 }
 
-fn read_http_filter(
-    value: &Value<'_>,
-    message: &Message<'_>,
+/// Reads the filters of a chain; gives the one at its end.
+fn read_chain<'a>(list: &Value<'a>, chain: &Chain<'_>, filters: &mut Filters) -> Option<Message<'a>> {
+    let values = list.list();
+    if values.is_empty() {
+        list.error(format!("{} is missing: it has to be the last HTTP filter", chain.end_name));
+    }
+    let names = filters.names.len();
+    let mut end = None;
+    for (index, value) in values.iter().enumerate() {
+        let Some(message) = value.message(&HTTP_FILTER) else { continue };
+        let name = message.required_string("name");
+        if !name.is_empty() && filters.names[names..].contains(&name) {
+            // EN-7: per-route configuration finds a filter by its name.
+            value.error(format!("there are two HTTP filters named \"{name}\""));
+        }
+        filters.names.push(name.clone());
+        let is_last = index + 1 == values.len();
+        end = read_http_filter(value, &message, name, is_last, chain, filters);
+    }
+    end
+}
+
+/// Reads a filter; gives it if it is the one that ends the chain.
+fn read_http_filter<'a>(
+    value: &Value<'a>,
+    message: &Message<'a>,
     name: String,
     is_last: bool,
-    stat_prefix: &str,
-    scope: &Scope,
+    chain: &Chain<'_>,
     filters: &mut Filters,
-) {
+) -> Option<Message<'a>> {
     let disabled = message.boolean("disabled", false);
     let optional = message.boolean("is_optional", false);
-    let Some(any) = message.required("typed_config").and_then(|config| config.any()) else { return };
-    let is_router = any.type_name == ROUTER.name;
-    if is_last && !is_router {
-        value.error("the last HTTP filter has to be the router");
+    let any = message.required("typed_config").and_then(|config| config.any())?;
+    let Chain { end, end_name, stat_prefix, scope } = chain;
+    let is_end = any.type_name == end.name;
+    if is_last && !is_end {
+        value.error(format!("the last HTTP filter has to be {end_name}"));
     }
-    if is_router {
+    if is_end {
         if !is_last {
-            value.error("the router has to be the last HTTP filter");
+            value.error(format!("{end_name} has to be the last HTTP filter"));
         }
         if disabled {
-            value.error("the router cannot be disabled");
+            value.error(format!("{end_name} cannot be disabled"));
         }
-        if let Some(router) = any.value.message(&ROUTER) {
-            filters.suppress_envoy_headers = router.boolean("suppress_envoy_headers", false);
-        }
-    } else if ext_proc::is_type(&any, "ExternalProcessor") {
+        return any.value.message(end);
+    }
+    if ext_proc::is_type(&any, "ExternalProcessor") {
         let filter = read_external_processor(&any.value, name, disabled, stat_prefix, scope);
         filters.filters.extend(filter.map(Rc::new));
     } else if optional {
@@ -123,6 +166,7 @@ fn read_http_filter(
             "is_optional allows this",
         );
     } else {
-        any.unsupported("HTTP filter", &[ext_proc::EXTERNAL_PROCESSOR.name, ROUTER.name]);
+        any.unsupported("HTTP filter", &[ext_proc::EXTERNAL_PROCESSOR.name, end.name]);
     }
+    None
 }

@@ -49,7 +49,7 @@ pub(crate) struct ConnectionStats {
     pub(crate) listener: Metrics<ListenerMetric>,
     /// Of the connection manager.
     pub(crate) http: Metrics<HttpMetric>,
-    /// Of its filters, in their order.
+    /// Of its filters, in their order, those behind the router last.
     pub(crate) filters: Vec<Metrics<ExtProcMetric>>,
     /// By virtual host and route; looked for when the first request comes.
     routes: Box<[OnceCell<RouteCells>]>,
@@ -68,8 +68,7 @@ impl ConnectionStats {
             listener: listener.clone(),
             http: worker.http(&http.stat_prefix),
             filters: http
-                .http_filters
-                .iter()
+                .filters()
                 .map(|filter| worker.ext_proc(&http.stat_prefix, &filter.stat_prefix))
                 .collect(),
             routes: http.route_config.virtual_hosts.iter().map(|_| OnceCell::new()).collect(),

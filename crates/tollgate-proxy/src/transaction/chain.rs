@@ -1,4 +1,5 @@
-//! The filter chain: an onion that requests pass inwards and responses outwards.
+//! The filter chain: an onion that requests pass inwards and responses outwards, with the router as its inner ring but
+//! for filters of single attempts.
 
 use std::time::Instant;
 
@@ -34,15 +35,39 @@ impl Slot {
 }
 
 impl<D: Downstream> Transaction<'_, D> {
-    /// Hands a part of the request to the first filter from `index` on, or to the router.
+    /// Hands a part of the request to the first filter from `index` on that stands before the router, or to the router.
     pub(super) fn request_part(&mut self, index: usize, part: Part, now: Instant) {
-        for index in index..self.slots.len() {
+        for index in index..self.downstream_slots {
             if self.touch(index) {
                 self.feed(index, Direction::Request, part, now);
                 return;
             }
         }
         self.router_part(part, now);
+    }
+
+    /// Hands a part of the request to the first filter from `index` on that stands behind the router, or to the
+    /// upstream.
+    pub(super) fn upstream_request_part(&mut self, index: usize, part: Part, now: Instant) {
+        for index in index..self.slots.len() {
+            if self.touch(index) {
+                self.feed(index, Direction::Request, part, now);
+                return;
+            }
+        }
+        self.upstream_part(part, now);
+    }
+
+    /// Hands a part of the upstream's response to the next filter before `index` that stands behind the router, or to
+    /// the router.
+    pub(super) fn upstream_response_part(&mut self, index: usize, part: Part, now: Instant) {
+        for index in (self.downstream_slots..index).rev() {
+            if self.touch(index) {
+                self.feed(index, Direction::Response, part, now);
+                return;
+            }
+        }
+        self.router_response_part(part, now);
     }
 
     /// Hands a part of the response to the next filter before `index`, or to the client.
@@ -61,7 +86,10 @@ impl<D: Downstream> Transaction<'_, D> {
         if matches!(self.slots[index], Slot::Untouched) {
             self.slots[index] = match self.core.filter_override(index) {
                 FilterOverride::Disabled | FilterOverride::Cors(_) => Slot::Disabled,
-                FilterOverride::ExtProc(ext_proc) => Slot::Active(Box::new(Filter::new(ext_proc.clone()))),
+                FilterOverride::ExtProc(ext_proc) => {
+                    let upstream = index >= self.downstream_slots;
+                    Slot::Active(Box::new(Filter::new(ext_proc.clone(), upstream)))
+                }
             };
         }
         matches!(self.slots[index], Slot::Active(_))
@@ -108,24 +136,37 @@ impl<D: Downstream> Transaction<'_, D> {
                 Action::ClearRouteCache => self.core.refresh_route(),
                 Action::Reply(reply) => self.filter_reply(*reply, now),
                 Action::PayloadTooLarge(direction) => self.payload_too_large(direction, now),
-                Action::ReplyHeaders { head, end_stream } => self.streamed_reply(*head, end_stream, now),
+                Action::ReplyHeaders { head, end_stream } => {
+                    self.streamed_reply(index, *head, end_stream, now);
+                }
                 Action::ReplyData { data, end_stream } => {
-                    let end = self.slots.len();
-                    self.response_part(end, Part::Data { data, end_stream }, now);
+                    self.reply_part(index, Part::Data { data, end_stream }, now);
                 }
                 Action::ReplyTrailers(trailers) => {
                     self.core.messages.response_trailers = Some(*trailers);
-                    let end = self.slots.len();
-                    self.response_part(end, Part::Trailers, now);
+                    self.reply_part(index, Part::Trailers, now);
                 }
             }
         }
     }
 
     fn pass_on(&mut self, index: usize, direction: Direction, part: Part, now: Instant) {
+        let upstream = index >= self.downstream_slots;
         match direction {
+            Direction::Request if upstream => self.upstream_request_part(index + 1, part, now),
             Direction::Request => self.request_part(index + 1, part, now),
+            Direction::Response if upstream => self.upstream_response_part(index, part, now),
             Direction::Response => self.response_part(index, part, now),
+        }
+    }
+
+    /// A part of a response that the filter at `index` gives piece by piece: it passes every filter on its side of the
+    /// router, its own too, as if it came from there.
+    pub(super) fn reply_part(&mut self, index: usize, part: Part, now: Instant) {
+        if index >= self.downstream_slots {
+            self.upstream_response_part(self.slots.len(), part, now);
+        } else {
+            self.response_part(self.downstream_slots, part, now);
         }
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Client {
     pub(super) request_ended: bool,
     /// Nobody wants the rest of the request: it was answered locally.
     pub(super) request_abandoned: bool,
+    /// A response head is on its way through the filters before the router.
+    pub(super) response_routed: bool,
     /// The response head was queued for the client.
     pub(super) response_started: bool,
     /// The client's queue has room.
@@ -23,7 +25,13 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(end_stream: bool) -> Self {
-        Self { request_ended: end_stream, request_abandoned: false, response_started: false, writable: true }
+        Self {
+            request_ended: end_stream,
+            request_abandoned: false,
+            response_routed: false,
+            response_started: false,
+            writable: true,
+        }
     }
 }
 

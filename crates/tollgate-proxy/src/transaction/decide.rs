@@ -153,8 +153,9 @@ impl Core {
         }
     }
 
-    /// The upstream's response head arrived.
-    pub(super) fn take_response(&mut self, mut head: ResponseHeaders, now: Instant) {
+    /// The upstream's response head arrived at the router.
+    pub(super) fn take_response(&mut self, now: Instant) {
+        let Some(mut head) = self.messages.response.take() else { return };
         self.info.response_code_details = Some("via_upstream".into());
         let service_time =
             self.info.last_downstream_rx.map(|complete| now.saturating_duration_since(complete));

@@ -94,9 +94,13 @@ impl Core {
         });
     }
 
-    /// What a filter does on the route in force.
+    /// What a filter does on the route in force; those behind the router come after the others.
     pub(super) fn filter_override(&self, index: usize) -> &FilterOverride {
-        let default = &self.http().http_filters[index].default;
+        let http = self.http();
+        let default = match index.checked_sub(http.http_filters.len()) {
+            None => &http.http_filters[index].default,
+            Some(index) => &http.upstream_http_filters[index].default,
+        };
         let Some(selected) = &self.route else {
             return default;
         };

@@ -6,9 +6,12 @@
 //! in reverse, and replies of processors are taken in between. No task, channel or lock belongs to it.
 //!
 //! ```text
-//!  client --> filter 0 --> filter 1 --> router --> upstream
-//!         <--          <--          <--        <--
+//!  client --> filter 0 --> filter 1 --> router --> upstream filter 2 --> upstream
+//!         <--          <--          <--        <--                   <--
 //! ```
+//!
+//! Filters behind the router belong to one attempt; they see what the router made of the request, and the response
+//! before the router.
 
 mod chain;
 mod client;
@@ -50,7 +53,10 @@ enum Part {
 /// One request and its response under way.
 struct Transaction<'d, D: Downstream> {
     core: Core,
+    /// Every filter, those behind the router last.
     slots: SmallVec<[Slot; 2]>,
+    /// How many stand before the router.
+    downstream_slots: usize,
     router: Router,
     client: Client,
     deadlines: Deadlines,
@@ -68,11 +74,13 @@ pub(crate) async fn serve<D: Downstream>(
     let now = Instant::now();
     let core = Core::new(origin, request, now);
     core.count_begin();
-    let slots = core.http().http_filters.iter().map(|_| Slot::Untouched).collect();
+    let slots = core.http().filters().map(|_| Slot::Untouched).collect();
+    let downstream_slots = core.http().http_filters.len();
     let mut transaction = Transaction {
         deadlines: Deadlines::new(core.http(), now),
         core,
         slots,
+        downstream_slots,
         router: Router::Waiting,
         client: Client::new(end_stream),
         downstream,

@@ -37,9 +37,11 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    pub(super) fn new(config: Arc<ExtProc>) -> Self {
+    /// A filter that has seen nothing yet; `upstream` tells whether it stands behind the router.
+    pub(super) fn new(config: Arc<ExtProc>, upstream: bool) -> Self {
+        let plan = config.plan.clone();
         Self {
-            exchange: Exchange::new(config.plan.clone()),
+            exchange: if upstream { Exchange::upstream(plan) } else { Exchange::new(plan) },
             config,
             call: None,
             owed_credit: 0,

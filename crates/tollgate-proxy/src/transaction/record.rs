@@ -83,8 +83,7 @@ impl Core {
         // G-1: every filter has one, even if it did nothing.
         let nothing = LoggingInfo::default();
         let logs: Vec<(&str, &LoggingInfo)> = http
-            .http_filters
-            .iter()
+            .filters()
             .enumerate()
             .map(|(index, filter)| {
                 let log =
@@ -133,7 +132,7 @@ fn processor_name(service: &GrpcService) -> &str {
     }
 }
 
-fn by_metric(counters: &Counters) -> [(ExtProcMetric, u32); 15] {
+fn by_metric(counters: &Counters) -> [(ExtProcMetric, u32); 16] {
     [
         (ExtProcMetric::StreamsStarted, counters.streams_started),
         (ExtProcMetric::StreamMsgsSent, counters.stream_msgs_sent),
@@ -148,6 +147,7 @@ fn by_metric(counters: &Counters) -> [(ExtProcMetric, u32); 15] {
         (ExtProcMetric::OverrideMessageTimeoutIgnored, counters.override_message_timeout_ignored),
         (ExtProcMetric::ClearRouteCacheIgnored, counters.clear_route_cache_ignored),
         (ExtProcMetric::ClearRouteCacheDisabled, counters.clear_route_cache_disabled),
+        (ExtProcMetric::ClearRouteCacheUpstreamIgnored, counters.clear_route_cache_upstream_ignored),
         (ExtProcMetric::ImmediateResponsesSent, counters.immediate_responses_sent),
         (ExtProcMetric::ServerHalfClosed, counters.server_half_closed),
     ]

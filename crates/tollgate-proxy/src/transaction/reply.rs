@@ -14,7 +14,8 @@ impl<D: Downstream> Transaction<'_, D> {
     pub(super) fn local_reply(&mut self, reply: LocalReply, now: Instant) {
         self.core.info.response_flags.insert(reply.flags);
         self.core.info.response_code_details = Some(reply.details.clone());
-        let through_chain = self.core.messages.response.is_none();
+        let through_chain = !self.client.response_routed;
+        self.end_upstream_filters(now);
         self.router = Router::Done;
         self.deadlines.response = None;
         self.client.request_abandoned = true;
@@ -25,12 +26,13 @@ impl<D: Downstream> Transaction<'_, D> {
         let (head, body) = self.core.local_response(reply);
         self.core.messages.response = Some(head);
         self.core.messages.response_trailers = None;
+        self.client.response_routed = true;
         if !through_chain {
-            for index in 0..self.slots.len() {
+            for index in 0..self.downstream_slots {
                 self.end_filter(index, now);
             }
         }
-        let start = if through_chain { self.slots.len() } else { 0 };
+        let start = if through_chain { self.downstream_slots } else { 0 };
         let end_stream = body.is_empty();
         self.response_part(start, Part::Headers { end_stream }, now);
         if !end_stream {
@@ -54,13 +56,28 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     /// A processor starts to give the response itself (S-1, S-2). The request goes no further than its filter.
-    pub(super) fn streamed_reply(&mut self, head: ResponseHeaders, end_stream: bool, now: Instant) {
+    pub(super) fn streamed_reply(
+        &mut self,
+        index: usize,
+        head: ResponseHeaders,
+        end_stream: bool,
+        now: Instant,
+    ) {
         self.router = Router::Done;
         self.deadlines.response = None;
         self.core.info.response_code_details = Some("ext_proc_local_response".into());
         self.core.messages.response = Some(head);
-        let end = self.slots.len();
-        self.response_part(end, Part::Headers { end_stream }, now);
+        if index < self.downstream_slots {
+            self.client.response_routed = true;
+        }
+        self.reply_part(index, Part::Headers { end_stream }, now);
+    }
+
+    /// The attempt is over: so are the filters that belong to it. The next one begins with new ones.
+    pub(super) fn end_upstream_filters(&mut self, now: Instant) {
+        for index in self.downstream_slots..self.slots.len() {
+            self.end_filter(index, now);
+        }
     }
 
     /// B-3.6.

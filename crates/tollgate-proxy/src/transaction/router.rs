@@ -26,7 +26,8 @@ pub(super) enum Router {
     /// A connection is being made; what follows the head waits here.
     Connecting {
         upstream: UpstreamRequest,
-        end_stream: bool,
+        /// The head has come through the filters behind the router, and this tells whether nothing follows it.
+        end_stream: Option<bool>,
         waiting: VecDeque<Waiting>,
         waiting_bytes: usize,
     },
@@ -59,16 +60,29 @@ impl<D: Downstream> Transaction<'_, D> {
     pub(super) fn router_part(&mut self, part: Part, now: Instant) {
         match part {
             Part::Headers { end_stream } => self.route(end_stream, now),
-            Part::Data { data, end_stream } => {
-                self.send_upstream(Waiting::Data { data, end_stream });
+            Part::Data { end_stream, .. } => {
+                self.upstream_request_part(self.downstream_slots, part, now);
                 if end_stream {
                     self.request_complete(now);
                 }
             }
             Part::Trailers => {
-                self.send_upstream(Waiting::Trailers);
+                self.upstream_request_part(self.downstream_slots, part, now);
                 self.request_complete(now);
             }
+        }
+    }
+
+    /// A part of the request left the filters behind the router.
+    pub(super) fn upstream_part(&mut self, part: Part, _now: Instant) {
+        match part {
+            Part::Headers { end_stream: ended } => {
+                if let Router::Connecting { end_stream, .. } = &mut self.router {
+                    *end_stream = Some(ended);
+                }
+            }
+            Part::Data { data, end_stream } => self.send_upstream(Waiting::Data { data, end_stream }),
+            Part::Trailers => self.send_upstream(Waiting::Trailers),
         }
     }
 
@@ -91,10 +105,11 @@ impl<D: Downstream> Transaction<'_, D> {
                 }
                 self.router = Router::Connecting {
                     upstream: *upstream,
-                    end_stream,
+                    end_stream: None,
                     waiting: VecDeque::new(),
                     waiting_bytes: 0,
                 };
+                self.upstream_request_part(self.downstream_slots, Part::Headers { end_stream }, now);
                 if end_stream {
                     self.request_complete(now);
                 }
@@ -136,7 +151,7 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     fn poll_connect(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        let Router::Connecting { upstream, end_stream, .. } = &mut self.router else {
+        let Router::Connecting { upstream, end_stream: Some(end_stream), .. } = &mut self.router else {
             return false;
         };
         match upstream.poll_connect(cx, &self.core.messages.request, *end_stream) {
@@ -218,7 +233,7 @@ impl<D: Downstream> Transaction<'_, D> {
             ResponseEvent::Headers { head, end_stream } => {
                 *response_ended = end_stream;
                 self.core.info.first_upstream_rx = Some(now);
-                self.core.take_response(head, now);
+                self.core.messages.response = Some(head);
                 Part::Headers { end_stream }
             }
             ResponseEvent::Body(BodyEvent::Data { data, end_stream }) => {
@@ -239,7 +254,16 @@ impl<D: Downstream> Transaction<'_, D> {
             self.deadlines.response = None;
         }
         let end = self.slots.len();
-        self.response_part(end, part, now);
+        self.upstream_response_part(end, part, now);
+    }
+
+    /// A part of the upstream's response left the filters behind the router.
+    pub(super) fn router_response_part(&mut self, part: Part, now: Instant) {
+        if matches!(part, Part::Headers { .. }) {
+            self.client.response_routed = true;
+            self.core.take_response(now);
+        }
+        self.response_part(self.downstream_slots, part, now);
     }
 
     fn upstream_failed(&mut self, failure: &UpstreamFailure, now: Instant) {

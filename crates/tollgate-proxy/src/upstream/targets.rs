@@ -27,7 +27,7 @@ pub(crate) fn for_each_target(snapshot: &Snapshot, mut visit: impl FnMut(&Arc<Cl
 
 /// What filters do, by default and on each route.
 fn filters(http: &HttpConnectionManager) -> impl Iterator<Item = &FilterOverride> {
-    let defaults = http.http_filters.iter().map(|filter| &filter.default);
+    let defaults = http.filters().map(|filter| &filter.default);
     let routes = http.route_config.virtual_hosts.iter().flat_map(|host| &host.routes);
     let of_routes = routes.flat_map(|route| {
         let weighted = match &route.action {

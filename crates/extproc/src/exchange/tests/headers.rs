@@ -1,6 +1,6 @@
 //! Headers, stream life, overrides, route cache.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -196,6 +196,25 @@ fn route_cache() {
         assert_eq!(world.route_cleared, cleared, "{action:?}");
         assert_eq!(counters.clear_route_cache_ignored, ignored, "{action:?}");
         assert_eq!(counters.clear_route_cache_disabled, disabled, "{action:?}");
+    }
+}
+
+/// K-2: behind the router it is only counted.
+#[test]
+fn route_cache_of_an_upstream_filter() {
+    for mutation in [None, Some(HeaderMutation::default())] {
+        let mut plan = plan(mode(|_| {}));
+        plan.route_cache_action = RouteCacheAction::Clear;
+        let mut world = World::new(plan.clone());
+        world.exchange = crate::exchange::Exchange::upstream(Arc::new(plan));
+        world.headers(Request, true);
+        let common =
+            CommonResponse { header_mutation: mutation, clear_route_cache: true, ..Default::default() };
+        world.answer(headers_reply(Request, common));
+        let counters = world.exchange.take_counters();
+        assert_eq!(world.route_cleared, 0);
+        assert_eq!(counters.clear_route_cache_upstream_ignored, 1);
+        assert_eq!((counters.clear_route_cache_ignored, counters.clear_route_cache_disabled), (0, 0));
     }
 }
 

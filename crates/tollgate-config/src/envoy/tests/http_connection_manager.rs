@@ -118,3 +118,40 @@ fn other_settings_are_refused_or_have_no_effect() {
         "error: 65534 is outside of 65535..=2147483647"
     );
 }
+
+/// KG-32: filters behind the router, which routes know by their names as well.
+#[test]
+fn filters_behind_the_router() {
+    const CODEC: &str = "{name: codec, typed_config: \
+        {\"@type\": type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec}}";
+    let text = |upstream: &str| {
+        let router = ROUTER.replace("v3.Router", &format!("v3.Router, upstream_http_filters: [{upstream}]"));
+        Gateway::default().to_string().replace(ROUTER, &router)
+    };
+    let processor = "{name: behind, typed_config: {\"@type\": \
+        type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor, \
+        grpc_service: {envoy_grpc: {cluster_name: processor}}}}";
+    let snapshot = snapshot(&text(&format!("{processor}, {CODEC}")));
+    let manager = &snapshot.listeners[0].filter_chains[0].http;
+    let names = |filters: &[Arc<tollgate_model::processor::HttpFilter>]| {
+        filters.iter().map(|filter| filter.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&manager.http_filters).len(), 1);
+    assert_eq!(names(&manager.upstream_http_filters), ["behind"]);
+    let route = manager.route_config.virtual_hosts.iter().flat_map(|host| &host.routes).next();
+    assert_eq!(route.map(|route| route.filters.len()), Some(2));
+    assert_eq!(said(&text(processor)), ["error: the last HTTP filter has to be the upstream codec"]);
+    assert_eq!(
+        said(&text(&format!("{CODEC}, {processor}, {CODEC}"))),
+        [
+            "error: the upstream codec has to be the last HTTP filter",
+            "error: there are two HTTP filters named \"codec\""
+        ]
+    );
+    assert_eq!(
+        said(&text(&format!("{ROUTER}, {CODEC}"))),
+        ["error: unsupported HTTP filter \"envoy.extensions.filters.http.router.v3.Router\" \
+          [supported: envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor, \
+          envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec]"]
+    );
+}
