@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tollgate_model::Snapshot;
 
 use crate::{
-    Diagnostic, Explanations, Files, ObjectReport, Options, Outcome, Severity, Source,
+    Explanations, Files, Options, Outcome, Severity, Source,
     diagnostic::Report,
     envoy,
     kubernetes::{Diagnostics, Document, Place, Resources, read_documents, report_objects},

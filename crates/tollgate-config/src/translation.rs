@@ -17,7 +17,8 @@ mod processor;
 mod translator;
 
 pub(crate) use self::{
-    backend::{ServiceEndpoints, ServiceError},
+    backend::{ServiceEndpoints, ServiceError, endpoint},
+    cluster::cluster,
     dialect::{Dialect, Replacement, RuleExtensions, Site},
     gateway::{AttachedRoute, Controller, ExtensionRef, Gateway, Listener, Route, Rule, RuleBackend},
     outcome::{Translated, translate},

@@ -5,11 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use tollgate_model::{Snapshot, listener::BindAddress, snapshot::Node};
 
 use super::{
-    Scope,
-    address::read_bind_address,
-    cluster::{self, read_cluster},
-    listener::read_listener,
-    runtime::read_runtime,
+    Scope, address::read_bind_address, cluster::read_cluster, listener::read_listener, runtime::read_runtime,
+    scope::ClusterFacts,
 };
 use crate::protobuf::{Message, Schema, Value, no_effect, read, refused};
 
@@ -133,7 +130,7 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<Snapshot> {
     };
     for value in resources.list("clusters") {
         let Some(cluster) = read_cluster(&value) else { continue };
-        scope.clusters.insert(cluster.name.clone(), cluster::facts(&cluster));
+        scope.clusters.insert(cluster.name.clone(), ClusterFacts::of(&cluster));
         if let Some(twin) = snapshot.clusters.insert(cluster.name.clone(), Arc::new(cluster)) {
             value.error(format!("there are two clusters named \"{}\"", twin.name));
         }

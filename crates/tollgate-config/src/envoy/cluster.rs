@@ -8,7 +8,7 @@ mod schema;
 use std::{sync::Arc, time::Duration};
 
 use tollgate_model::{
-    cluster::{CircuitBreakers, Cluster, EndpointAddress, HealthPolicy, LbPolicy, UpstreamProtocol},
+    cluster::{CircuitBreakers, Cluster, HealthPolicy, LbPolicy, UpstreamProtocol},
     tls::UpstreamTls,
 };
 
@@ -19,9 +19,7 @@ use self::{
     protocol::{Protocol, read_protocol},
     schema::{CIRCUIT_BREAKERS, CLUSTER, LOAD_BALANCING_POLICY, POLICY, THRESHOLDS, TYPED_EXTENSION_CONFIG},
 };
-use super::{
-    listener::BUFFER_LIMIT, metadata::read_metadata, scope::ClusterFacts, tls::read_upstream_transport_socket,
-};
+use super::{listener::BUFFER_LIMIT, metadata::read_metadata, tls::read_upstream_transport_socket};
 use crate::protobuf::{Enumeration, Message, Value};
 
 static LB_POLICY: Enumeration<LbPolicy> = Enumeration {
@@ -80,16 +78,6 @@ pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
         discovery: discovery?,
         name: Some(name).filter(|name| !name.is_empty())?,
     })
-}
-
-/// What others want to know about a cluster.
-pub(super) fn facts(cluster: &Cluster) -> ClusterFacts {
-    let first_endpoint = cluster.endpoints.iter().find_map(|endpoint| match &endpoint.address {
-        EndpointAddress::Socket(socket) => Some(socket.to_string()),
-        EndpointAddress::Dns { host, port } => Some(format!("{host}:{port}")),
-        EndpointAddress::Pipe(_) => None,
-    });
-    ClusterFacts { http2: matches!(cluster.protocol, UpstreamProtocol::Http2(_)), first_endpoint }
 }
 
 fn read_lb_policy(message: &Message<'_>) -> LbPolicy {

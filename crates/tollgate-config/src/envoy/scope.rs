@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use tollgate_model::cluster::{Cluster, EndpointAddress, UpstreamProtocol};
+
 use super::runtime::Runtime;
 
 /// What the whole bootstrap says.
@@ -20,4 +22,16 @@ pub(crate) struct ClusterFacts {
     pub(crate) http2: bool,
     /// `host:port` of its first endpoint, if it has a TCP address.
     pub(crate) first_endpoint: Option<String>,
+}
+
+impl ClusterFacts {
+    /// What others want to know about this one.
+    pub(crate) fn of(cluster: &Cluster) -> Self {
+        let first_endpoint = cluster.endpoints.iter().find_map(|endpoint| match &endpoint.address {
+            EndpointAddress::Socket(socket) => Some(socket.to_string()),
+            EndpointAddress::Dns { host, port } => Some(format!("{host}:{port}")),
+            EndpointAddress::Pipe(_) => None,
+        });
+        Self { http2: matches!(cluster.protocol, UpstreamProtocol::Http2(_)), first_endpoint }
+    }
 }

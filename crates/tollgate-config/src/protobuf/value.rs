@@ -34,6 +34,11 @@ impl<'a> Value<'a> {
         Self { context, node, path: Rc::from(""), in_any: false }
     }
 
+    /// A value that is part of another document, where it has this path.
+    pub(crate) fn embedded(context: Context<'a>, node: &'a Node, path: &str) -> Self {
+        Self { context, node, path: Rc::from(path), in_any: false }
+    }
+
     pub(super) fn child(&self, node: &'a Node, path: String) -> Self {
         Self { context: self.context, node, path: Rc::from(path), in_any: false }
     }

@@ -1,0 +1,193 @@
+//! Which policy applies where (3.3, 3.4).
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use super::{
+    GROUP,
+    plugin::{Configured, PluginName, configure},
+    policy::{FilterPolicy, Plugin, TargetRef},
+};
+use crate::{
+    gateway_api,
+    kubernetes::{Age, Metadata, Object, ObjectKey, ObjectRef, Place},
+    translation::Translator,
+};
+
+/// The group of Istio's own objects.
+pub(super) const ISTIO_GROUP: &str = "networking.istio.io";
+
+/// A policy, as far as external processing goes.
+#[derive(Debug)]
+pub(super) struct Policy {
+    pub(super) object: ObjectRef,
+    pub(super) meta: Rc<Metadata>,
+    /// It is an annotation of its target: such a policy has no age and no status (HT-33).
+    pub(super) embedded: bool,
+    pub(super) target: Option<ObjectRef>,
+    /// What it says about the target as a whole or a section of it.
+    pub(super) parts: Vec<Part>,
+    /// Why it does not apply (3.3).
+    pub(super) invalid: Option<String>,
+}
+
+/// What a policy says about its target or a section of it.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) section: Option<String>,
+    pub(super) plugins: BTreeMap<PluginName, Result<Configured, String>>,
+}
+
+/// How much a policy is about a rule: less is more specific (HT-30). Within a scope embedded policies come first (HT-33),
+/// then the older ones (HT-32).
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Precedence {
+    pub(super) scope: Scope,
+    stored: bool,
+    age: Age,
+}
+
+/// The scopes of policies, the most specific first (HT-30).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Scope {
+    RouteSection,
+    Route,
+    GatewaySection,
+    Gateway,
+}
+
+impl Policy {
+    /// Reads and validates a stored policy.
+    pub(super) fn stored(object: &Object<FilterPolicy>, translator: &Translator<'_>) -> Self {
+        let target = object.spec.target_ref.as_ref();
+        let mut policy = Self::new(object.reference(), Rc::clone(&object.meta), false, target);
+        policy.invalid = object.errors.first().cloned().or_else(|| validate(&object.spec, &object.meta));
+        if let Some(message) = policy.invalid.as_ref().filter(|_| object.errors.is_empty()) {
+            let place = target.map_or(&object.meta.place, |target| &target.place);
+            translator.diagnostics.error(place, message.clone(), None);
+        }
+        policy.take_parts(&object.spec, target, translator);
+        policy.check_gateway_target(target, translator);
+        policy
+    }
+
+    /// Reads a policy that an annotation of its target holds.
+    pub(super) fn embedded(
+        name: String,
+        carrier: &Rc<Metadata>,
+        target: &TargetRef,
+        spec: &FilterPolicy,
+        translator: &Translator<'_>,
+    ) -> Self {
+        let key = ObjectKey::new(&*carrier.key.namespace, name);
+        let object = ObjectRef::new(GROUP, "FilterPolicy", &key);
+        let mut policy = Self::new(object, Rc::clone(carrier), true, Some(target));
+        policy.take_parts(spec, Some(target), translator);
+        policy.check_gateway_target(Some(target), translator);
+        policy
+    }
+
+    fn new(object: ObjectRef, meta: Rc<Metadata>, embedded: bool, target: Option<&TargetRef>) -> Self {
+        let target = target.map(|target| ObjectRef {
+            group: target.group.clone(),
+            kind: target.kind.clone(),
+            namespace: meta.key.namespace.clone(),
+            name: target.name.clone(),
+        });
+        Self { object, meta, embedded, target, parts: Vec::new(), invalid: None }
+    }
+
+    fn take_parts(&mut self, spec: &FilterPolicy, target: Option<&TargetRef>, translator: &Translator<'_>) {
+        let section = target.and_then(|target| target.section_name.clone());
+        self.take_part(section, &spec.plugins, translator);
+        for sub_policy in &spec.sub_policies {
+            self.take_part(Some(sub_policy.section_name.clone()), &sub_policy.plugins, translator);
+        }
+    }
+
+    fn take_part(&mut self, section: Option<String>, plugins: &[Plugin], translator: &Translator<'_>) {
+        let namespace = self.meta.key.namespace.clone();
+        let mut part = Part { section, plugins: BTreeMap::new() };
+        for plugin in plugins {
+            let Some(name) = PluginName::from_str(&plugin.name) else {
+                // HT-4
+                let message = format!("unknown http filter: {}", plugin.name);
+                let help = "the plugins that work here are outerExtProc and innerExtProc".to_owned();
+                if !translator.diagnostics.tolerated(&plugin.place, message.clone(), Some(help)) {
+                    self.invalid.get_or_insert(message);
+                }
+                continue;
+            };
+            let configured = configure(name, plugin, &namespace, translator);
+            if let Err(message) = &configured {
+                self.invalid.get_or_insert_with(|| message.clone());
+            }
+            part.plugins.insert(name, configured);
+        }
+        self.parts.push(part);
+    }
+
+    /// HT-16: the original has no external processing for whole gateways; here it means all of their routes.
+    fn check_gateway_target(&mut self, target: Option<&TargetRef>, translator: &Translator<'_>) {
+        let Some(target) = target.filter(|target| target.kind == "Gateway") else { return };
+        if self.invalid.is_none() && self.parts.iter().any(|part| !part.plugins.is_empty()) {
+            let message = "configure native plugins to the Gateway is not implemented";
+            let help = "it is done for every route of the Gateway here; HTNN itself refuses it".to_owned();
+            if !translator.diagnostics.tolerated(&target.place, message, Some(help)) {
+                self.invalid = Some(message.to_owned());
+            }
+        }
+    }
+
+    /// How much a part is about something of this scope.
+    pub(super) fn precedence(&self, scope: Scope) -> Precedence {
+        Precedence { scope, stored: !self.embedded, age: self.meta.age() }
+    }
+}
+
+/// Section 3.3, in its order.
+fn validate(spec: &FilterPolicy, meta: &Metadata) -> Option<String> {
+    let Some(target) = &spec.target_ref else {
+        return Some("targetRef is required".to_owned()); // HT-10
+    };
+    let (group, kind) = (&*target.group, &*target.kind);
+    if target.namespace.as_ref().is_some_and(|namespace| *namespace != meta.key.namespace) {
+        return Some(format!("namespace in TargetRef doesn't match {}'s namespace", meta.kind)); // HT-11
+    }
+    if target.section_name.is_some() && !spec.sub_policies.is_empty() {
+        return Some("targetRef.SectionName and SubPolicies can not be used together".to_owned()); // HT-12
+    }
+    if target.section_name.is_some() && kind == "HTTPRoute" {
+        return Some("targetRef.SectionName is not supported for HTTPRoute".to_owned()); // HT-13
+    }
+    let known = matches!(
+        (group, kind),
+        (gateway_api::GROUP, "HTTPRoute" | "Gateway") | (ISTIO_GROUP, "VirtualService" | "Gateway")
+    );
+    if !known {
+        return Some("unsupported targetRef.group or targetRef.kind".to_owned()); // HT-14
+    }
+    if !spec.sub_policies.is_empty() && kind != "VirtualService" {
+        return Some("subPolicies can not be used with this referred target".to_owned()); // HT-15
+    }
+    let mut sections: Vec<&str> = Vec::new();
+    for (index, sub_policy) in spec.sub_policies.iter().enumerate() {
+        // HT-20
+        let name = &*sub_policy.section_name;
+        if name.is_empty() {
+            return Some(format!("sectionName in SubPolicies[{index}] is required"));
+        }
+        if sub_policy.plugins.is_empty() {
+            return Some(format!("filters in SubPolicies[{index}] is required"));
+        }
+        if sections.contains(&name) {
+            return Some(format!("multiple SubPolicies should not have same sectionName {name}"));
+        }
+        sections.push(name);
+    }
+    None
+}
+
+/// Where a sub-policy or a policy as a whole is written.
+pub(super) fn place_of(spec: &FilterPolicy, section: &str) -> Option<Place> {
+    spec.sub_policies.iter().find(|part| part.section_name == section).map(|part| part.place.clone())
+}

@@ -1,0 +1,161 @@
+//! `outbound|<port>|<subset>|<host>`: what a cluster is called in Istio (3.5).
+
+use std::{net::SocketAddr, time::Duration};
+
+use tollgate_model::{
+    cluster::{Endpoint, EndpointAddress, UpstreamProtocol},
+    http_connection_manager::Http2Options,
+};
+
+use crate::{
+    kubernetes::{ObjectKey, Place},
+    translation::{Translator, cluster, endpoint},
+};
+
+/// Istio's connect timeout (2.2).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A name taken apart (HT-40).
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ClusterName<'a> {
+    pub(super) port: u16,
+    pub(super) subset: &'a str,
+    pub(super) host: &'a str,
+}
+
+impl<'a> ClusterName<'a> {
+    /// Takes a name apart. `None` for a name without `|`: it is that of a cluster (HT-43).
+    ///
+    /// # Errors
+    /// What is wrong with a name of this form.
+    pub(super) fn parse(name: &'a str) -> Result<Option<Self>, String> {
+        if !name.contains('|') {
+            return Ok(None);
+        }
+        let form = "the form is outbound|<port>|<subset>|<host>";
+        let parts: Vec<&str> = name.split('|').collect();
+        let [direction, port, subset, host] = parts.as_slice() else {
+            return Err(format!("\"{name}\" is not the name of a cluster: {form}"));
+        };
+        if *direction != "outbound" {
+            return Err(format!("\"{name}\" is not a cluster that requests go out to: {form}"));
+        }
+        let port = port.parse().ok().filter(|port| *port != 0);
+        let port = port.ok_or_else(|| format!("\"{name}\" has no port: {form}"))?;
+        if host.is_empty() {
+            return Err(format!("\"{name}\" has no host: {form}"));
+        }
+        Ok(Some(Self { port, subset, host }))
+    }
+
+    /// The service that the host means, if it means one (HT-41): `<service>.<namespace>.svc.<domain>` or less of it.
+    fn service(&self, policy_namespace: &str, cluster_domain: &str) -> Option<(ObjectKey, bool)> {
+        let full = self.host.strip_suffix(cluster_domain).and_then(|rest| rest.strip_suffix(".svc."));
+        let certain = full.is_some() || self.host.ends_with(".svc");
+        let host = full.or_else(|| self.host.strip_suffix(".svc")).unwrap_or(self.host);
+        let mut labels = host.split('.');
+        let (service, namespace) = (labels.next()?, labels.next());
+        if labels.next().is_some() {
+            return None;
+        }
+        Some((ObjectKey::new(namespace.unwrap_or(policy_namespace), service), certain))
+    }
+
+    /// `host:port`, the authority of calls (CF-20). The host of a service is written in full.
+    pub(super) fn authority(&self, policy_namespace: &str, translator: &Translator<'_>) -> String {
+        let domain = &*translator.options.cluster_domain;
+        match self.service(policy_namespace, domain) {
+            Some((key, certain)) if certain || translator.resources.core.services.get(&key).is_some() => {
+                format!("{}.{}.svc.{domain}:{}", key.name, key.namespace, self.port)
+            }
+            _ => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// Makes the cluster of that name part of the snapshot. Nothing is added when it names a service that does not
+    /// exist: every exchange fails then, and its failure policy decides (HT-46).
+    pub(super) fn add_cluster(
+        &self,
+        name: &str,
+        policy_namespace: &str,
+        place: &Place,
+        translator: &Translator<'_>,
+    ) {
+        if !self.subset.is_empty() {
+            // HT-42
+            let message =
+                format!("the subset \"{}\" has no effect: DestinationRules are not read", self.subset);
+            translator.diagnostics.warning(place, message, None);
+        }
+        if let Some(endpoints) = self.endpoints(policy_namespace, place, translator) {
+            translator.add_cluster(name, || {
+                let protocol = UpstreamProtocol::Http2(Http2Options::default());
+                let mut cluster = cluster(name.to_owned(), endpoints, protocol);
+                cluster.connect_timeout = CONNECT_TIMEOUT;
+                cluster
+            });
+        }
+    }
+
+    fn endpoints(
+        &self,
+        policy_namespace: &str,
+        place: &Place,
+        translator: &Translator<'_>,
+    ) -> Option<Vec<Endpoint>> {
+        let service = self.service(policy_namespace, &translator.options.cluster_domain);
+        if let Some((key, certain)) = service {
+            match translator.service_endpoints(&key, self.port) {
+                Ok(found) => return Some(found.endpoints),
+                Err(error) if certain => {
+                    let message = format!("{error}; every exchange with this processor will fail");
+                    let help =
+                        format!("add the Service {key}, or name it by --resolve {key}:{}=ADDRESS", self.port);
+                    translator.diagnostics.warning(place, message, Some(help));
+                    return None;
+                }
+                Err(_) => {}
+            }
+        }
+        // A name outside of the cluster.
+        let address = match self.host.parse() {
+            Ok(address) => EndpointAddress::Socket(SocketAddr::new(address, self.port)),
+            Err(_) => EndpointAddress::Dns { host: self.host.to_owned(), port: self.port },
+        };
+        Some(vec![endpoint(address)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_a_direction_a_port_a_subset_and_a_host() {
+        // HT-40, HT-43
+        assert_eq!(
+            ClusterName::parse("outbound|8080||processor.default.svc.cluster.local"),
+            Ok(Some(ClusterName { port: 8080, subset: "", host: "processor.default.svc.cluster.local" }))
+        );
+        assert_eq!(ClusterName::parse("processor"), Ok(None));
+        for wrong in
+            ["inbound|80||a", "outbound|0||a", "outbound|x||a", "outbound|80||", "outbound|80|a", "a|b"]
+        {
+            assert!(ClusterName::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_host_may_leave_out_what_is_the_usual() {
+        // HT-41
+        let service = |host| {
+            let name = ClusterName { port: 80, subset: "", host };
+            name.service("mine", "cluster.local").map(|(key, certain)| (key.to_string(), certain))
+        };
+        assert_eq!(service("a.b.svc.cluster.local"), Some(("b/a".into(), true)));
+        assert_eq!(service("a.b.svc"), Some(("b/a".into(), true)));
+        assert_eq!(service("a.b"), Some(("b/a".into(), false)));
+        assert_eq!(service("a"), Some(("mine/a".into(), false)));
+        assert_eq!(service("www.example.com"), None);
+    }
+}

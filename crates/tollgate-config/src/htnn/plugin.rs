@@ -1,0 +1,183 @@
+//! The two plugins (3.2): `outerExtProc` and `innerExtProc`. Their configuration is Envoy's `ExtProcOverrides`.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use tollgate_model::processor::ExtProc;
+
+use super::{cluster_name::ClusterName, policy::Plugin};
+use crate::{
+    Severity,
+    diagnostic::Report,
+    envoy::{ClusterFacts, ExtProcOverrides},
+    kubernetes::Place,
+    protobuf::{Context, Dialect, Value},
+    translation::Translator,
+    yaml::{Content, Entry, Node},
+};
+
+/// One of the two plugins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum PluginName {
+    /// First on requests, last on responses.
+    Outer,
+    /// Last on requests, first on responses.
+    Inner,
+}
+
+impl PluginName {
+    pub(super) const ALL: [Self; 2] = [Self::Outer, Self::Inner];
+
+    /// The name in a policy.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Outer => "outerExtProc",
+            Self::Inner => "innerExtProc",
+        }
+    }
+
+    /// The name of the filter (3.6).
+    pub(super) fn filter_name(self) -> &'static str {
+        match self {
+            Self::Outer => "htnn.filters.http.outerExtProc",
+            Self::Inner => "htnn.filters.http.innerExtProc",
+        }
+    }
+
+    pub(super) fn from_str(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|plugin| plugin.as_str() == name)
+    }
+}
+
+/// What a plugin does to requests.
+#[derive(Debug, Clone)]
+pub(super) struct Configured {
+    pub(super) settings: Arc<ExtProc>,
+    /// Where each setting is written.
+    pub(super) sources: BTreeMap<&'static str, Place>,
+    pub(super) place: Place,
+}
+
+/// Where settings are written in `ExtProcOverrides`, and which setting of the filter each is.
+const SETTINGS: [&str; 7] = [
+    "processing_mode",
+    "request_attributes",
+    "response_attributes",
+    "grpc_service",
+    "metadata_options",
+    "grpc_initial_metadata",
+    "failure_mode_allow",
+];
+
+/// Reads the configuration of a plugin.
+///
+/// # Errors
+/// The text of the policy's status (HT-18, HT-19, HT-47).
+pub(super) fn configure(
+    name: PluginName,
+    plugin: &Plugin,
+    namespace: &str,
+    translator: &Translator<'_>,
+) -> Result<Configured, String> {
+    let report = Report::named(Arc::clone(&plugin.place.file));
+    let context = Context {
+        report: &report,
+        files: translator.files,
+        options: translator.options,
+        dialect: Dialect::EmbeddedProtobuf,
+    };
+    let value = Value::embedded(context, &plugin.config, &plugin.place.path);
+    let mut invalid = Vec::new();
+    let clusters = known_clusters(&plugin.config, namespace, &plugin.place, translator, &mut invalid);
+    let overrides = ExtProcOverrides::read(&value, clusters);
+    let said = report.finish();
+    let errors: Vec<String> = said
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == Severity::Error)
+        .map(|diagnostic| {
+            let path = diagnostic.path.strip_prefix(&*plugin.place.path).unwrap_or(&diagnostic.path);
+            format!("{}: {}", path.trim_start_matches('.'), diagnostic.message)
+        })
+        .collect();
+    let unreadable = said.iter().any(|diagnostic| {
+        diagnostic.severity == Severity::Error
+            && ["expected ", "unknown "].iter().any(|start| diagnostic.message.starts_with(start))
+    });
+    translator.diagnostics.extend(said);
+    if !errors.is_empty() {
+        // HT-18: it cannot be parsed; HT-19: it can, and is not allowed.
+        let what = if unreadable { "failed to unmarshal" } else { "invalid config" };
+        return Err(format!("{what} for filter {}: {}", name.as_str(), errors.join("; ")));
+    }
+    let refuse = |detail: &str| {
+        let message = format!("invalid config for filter {}: {detail}", name.as_str());
+        translator.diagnostics.error(&plugin.place, message.clone(), None);
+        Err(message)
+    };
+    if let Some(detail) = invalid.first() {
+        return refuse(detail);
+    }
+    let settings = overrides.and_then(|overrides| overrides.apply_to_defaults(name.filter_name()));
+    let Some(settings) = settings else {
+        // HT-47
+        return refuse("grpcService is required");
+    };
+    Ok(Configured {
+        settings: Arc::new(settings),
+        sources: sources(&plugin.config, &plugin.place),
+        place: plugin.place.clone(),
+    })
+}
+
+/// The cluster that the configuration names, if it can be known: it is added to the snapshot on the way.
+fn known_clusters(
+    config: &Node,
+    namespace: &str,
+    place: &Place,
+    translator: &Translator<'_>,
+    invalid: &mut Vec<String>,
+) -> HashMap<String, ClusterFacts> {
+    let mut clusters = HashMap::new();
+    let service = member(config, "grpc_service");
+    let name = service
+        .and_then(|entry| member(&entry.value, "envoy_grpc"))
+        .and_then(|entry| member(&entry.value, "cluster_name"));
+    let Some(entry) = name else { return clusters };
+    let (Content::Plain(name) | Content::Quoted(name)) = &entry.value.content else { return clusters };
+    let place = Place { location: entry.value.location, ..place.clone() };
+    match ClusterName::parse(name) {
+        Err(problem) => invalid.push(problem),
+        Ok(Some(parsed)) => {
+            parsed.add_cluster(name, namespace, &place, translator);
+            let authority = parsed.authority(namespace, translator);
+            clusters.insert(name.clone(), ClusterFacts { http2: true, first_endpoint: Some(authority) });
+        }
+        Ok(None) => {
+            if let Some(cluster) = translator.static_clusters.get(name) {
+                clusters.insert(name.clone(), ClusterFacts::of(cluster));
+            }
+        }
+    }
+    clusters
+}
+
+/// A member by its name in snake_case, written in either spelling.
+fn member<'a>(node: &'a Node, name: &str) -> Option<&'a Entry> {
+    let Content::Mapping(entries) = &node.content else { return None };
+    let folded = |text: &str| text.replace('_', "").to_ascii_lowercase();
+    entries.iter().find(|entry| folded(&entry.key) == folded(name))
+}
+
+fn sources(config: &Node, place: &Place) -> BTreeMap<&'static str, Place> {
+    let written = SETTINGS.iter().filter_map(|name| {
+        let entry = member(config, name)?;
+        let path = format!("{}.{}", place.path, entry.key);
+        Some((
+            *name,
+            Place { location: entry.key_location, path: Arc::from(path), file: Arc::clone(&place.file) },
+        ))
+    });
+    written.collect()
+}
