@@ -1,9 +1,117 @@
 //! The dialect of Envoy Gateway (section 6).
+//!
+//! ```text
+//! EnvoyExtensionPolicy --attachment--> one policy for each rule --processors--> Applied
+//!                                                  Backend, Service --backends--> Cluster
+//! ```
 
-use crate::kubernetes::Kind;
+mod backend;
+mod configuration;
+mod ext_proc;
+mod extension_policy;
+mod filter_order;
+mod others;
+mod proxy;
+mod selector;
+mod settings;
+mod targets;
+mod tls_settings;
+
+use self::others::{SecurityPolicy, Unimplemented};
+pub(crate) use self::{
+    backend::Backend, configuration::Configuration, extension_policy::ExtensionPolicy, proxy::EnvoyProxy,
+};
+use crate::kubernetes::{Kind, Objects as Set};
+
+/// The group of Envoy Gateway.
+pub(crate) const GROUP: &str = "gateway.envoyproxy.io";
+
+const VERSIONS: &[&str] = &["v1alpha1"];
 
 /// The objects of this dialect.
 #[derive(Debug, Default)]
-pub(crate) struct Objects {}
+pub(crate) struct Objects {
+    pub(crate) extension_policies: Set<ExtensionPolicy>,
+    pub(crate) backends: Set<Backend>,
+    pub(crate) proxies: Set<EnvoyProxy>,
+    pub(crate) configurations: Set<Configuration>,
+    pub(crate) security_policies: Set<SecurityPolicy>,
+    pub(crate) client_traffic_policies: Set<Unimplemented>,
+    pub(crate) backend_traffic_policies: Set<Unimplemented>,
+    pub(crate) http_route_filters: Set<Unimplemented>,
+    pub(crate) patch_policies: Set<Unimplemented>,
+}
 
-pub(crate) const KINDS: &[Kind] = &[];
+pub(crate) const KINDS: &[Kind] = &[
+    Kind {
+        group: GROUP,
+        kind: "EnvoyExtensionPolicy",
+        versions: VERSIONS,
+        cluster_scoped: false,
+        take: |candidate, all| {
+            let objects = &mut all.envoy_gateway.extension_policies;
+            candidate.store(objects, extension_policy::read_extension_policy);
+        },
+    },
+    Kind {
+        group: GROUP,
+        kind: "Backend",
+        versions: VERSIONS,
+        cluster_scoped: false,
+        take: |candidate, all| candidate.store(&mut all.envoy_gateway.backends, backend::read_backend),
+    },
+    Kind {
+        group: GROUP,
+        kind: "EnvoyProxy",
+        versions: VERSIONS,
+        cluster_scoped: false,
+        take: |candidate, all| candidate.store(&mut all.envoy_gateway.proxies, proxy::read_proxy),
+    },
+    Kind {
+        group: GROUP,
+        kind: "EnvoyGateway",
+        versions: VERSIONS,
+        cluster_scoped: false,
+        take: |candidate, all| {
+            let objects = &mut all.envoy_gateway.configurations;
+            candidate.store_as(objects, &configuration::ENVOY_GATEWAY, configuration::read_configuration);
+        },
+    },
+    Kind {
+        group: GROUP,
+        kind: "SecurityPolicy",
+        versions: VERSIONS,
+        cluster_scoped: false,
+        take: |candidate, all| {
+            candidate.store(&mut all.envoy_gateway.security_policies, others::read_security_policy);
+        },
+    },
+    Kind {
+        group: GROUP,
+        kind: "ClientTrafficPolicy",
+        versions: VERSIONS,
+        cluster_scoped: false,
+        take: |candidate, all| others::take(candidate, &mut all.envoy_gateway.client_traffic_policies),
+    },
+    Kind {
+        group: GROUP,
+        kind: "BackendTrafficPolicy",
+        versions: VERSIONS,
+        cluster_scoped: false,
+        take: |candidate, all| others::take(candidate, &mut all.envoy_gateway.backend_traffic_policies),
+    },
+    Kind {
+        group: GROUP,
+        kind: "HTTPRouteFilter",
+        versions: VERSIONS,
+        cluster_scoped: false,
+        take: |candidate, all| others::take(candidate, &mut all.envoy_gateway.http_route_filters),
+    },
+    Kind {
+        group: GROUP,
+        kind: "EnvoyPatchPolicy",
+        versions: VERSIONS,
+        cluster_scoped: false,
+        take: |candidate, all| others::take(candidate, &mut all.envoy_gateway.patch_policies),
+    },
+];

@@ -19,7 +19,7 @@ mod place;
 mod report;
 mod resources;
 pub(crate) mod status;
-mod values;
+pub(crate) mod values;
 
 pub(crate) use self::{
     diagnostics::Diagnostics,

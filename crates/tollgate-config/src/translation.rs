@@ -9,6 +9,7 @@
 //! processors a rule of a route stops at ([`Dialect`]).
 
 mod backend;
+mod certificates;
 mod cluster;
 mod dialect;
 mod gateway;
@@ -18,6 +19,7 @@ mod translator;
 
 pub(crate) use self::{
     backend::{ServiceEndpoints, ServiceError, endpoint},
+    certificates::{CertificateError, CertificateRef},
     cluster::cluster,
     dialect::{Dialect, Replacement, RuleExtensions, Site},
     gateway::{AttachedRoute, Controller, ExtensionRef, Gateway, Listener, Route, Rule, RuleBackend},

@@ -4,7 +4,7 @@ use std::{rc::Rc, sync::Arc};
 
 use super::{
     Candidate, Diagnostics, Kind, Metadata, ObjectKey, Place, Resources,
-    metadata::{METADATA, read_metadata},
+    metadata::{METADATA, Written, read_metadata},
 };
 use crate::{
     Files, Options, Severity,
@@ -182,7 +182,10 @@ impl Reader<'_> {
             unsupported: &[],
         };
         debug_assert_eq!(METADATA.name, "ObjectMeta");
-        let written = read_metadata(&Value::root(context, &with_metadata).message(&METADATA_ONLY)?)?;
+        let written = match kind.default_name() {
+            Some(name) if with_metadata.content == Content::Mapping(Vec::new()) => Written::named(name),
+            _ => read_metadata(&Value::root(context, &with_metadata).message(&METADATA_ONLY)?)?,
+        };
         let namespace = if kind.cluster_scoped {
             String::new()
         } else {

@@ -23,6 +23,14 @@ pub(crate) struct Kind {
     pub(crate) take: fn(Candidate<'_>, &mut Resources),
 }
 
+impl Kind {
+    /// What an object without `metadata` is called, where that is allowed: a configuration file has the form of an object
+    /// and no name.
+    pub(super) fn default_name(&self) -> Option<&'static str> {
+        (self.kind == "EnvoyGateway").then_some("envoy-gateway")
+    }
+}
+
 /// The members that most objects have.
 pub(crate) static OBJECT: Schema = Schema {
     name: "Object",

@@ -84,6 +84,20 @@ pub(super) struct Written {
     pub(super) generation: i64,
 }
 
+impl Written {
+    /// That of an object of which only the name is known.
+    pub(super) fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            namespace: None,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            creation_timestamp: None,
+            generation: 1,
+        }
+    }
+}
+
 /// Reads `metadata`. Without a name there is no object.
 pub(super) fn read_metadata(object: &Message<'_>) -> Option<Written> {
     let metadata = object.required("metadata")?.message(&METADATA)?;

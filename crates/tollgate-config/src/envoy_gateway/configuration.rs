@@ -1,0 +1,168 @@
+//! EnvoyGateway: the configuration of the controller, as an object or inside a ConfigMap (6.9, EG-71, EG-72).
+
+use std::rc::Rc;
+
+use crate::{
+    Files, Options, Severity,
+    diagnostic::Report,
+    kubernetes::{Diagnostics, Place, Resources},
+    protobuf::{Context, Dialect, Message, Schema, Value, bookkeeping, no_effect, read},
+    translation::Controller,
+    yaml::{self, Content, Node},
+};
+
+/// What the configuration of the controller says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Configuration {
+    /// Which classes are claimed (CF-19).
+    pub(crate) controller_name: String,
+    /// Whether Backends may be used (EG-71).
+    pub(crate) backends_enabled: bool,
+}
+
+impl Default for Configuration {
+    /// No document: nothing was turned off.
+    fn default() -> Self {
+        Self { controller_name: Controller::EnvoyGateway.name().to_owned(), backends_enabled: true }
+    }
+}
+
+pub(super) static ENVOY_GATEWAY: Schema = Schema {
+    name: "EnvoyGateway",
+    title: "",
+    fields: &[
+        bookkeeping("apiVersion"),
+        bookkeeping("kind"),
+        bookkeeping("metadata"),
+        read("gateway", "{}", "Which classes are claimed."),
+        read("extensionApis", "{}", "Which kinds may be used."),
+        bookkeeping("provider"),
+        no_effect("logging", "use the options of the command line"),
+        no_effect("admin", "use the options of the command line"),
+        no_effect("telemetry", "statistics and logs are those of the gateway itself"),
+        no_effect("rateLimit", "rate limits are not implemented"),
+        no_effect("extensionManager", "extension servers are not called"),
+        no_effect("extensionManagers", "extension servers are not called"),
+        no_effect("runtimeFlags", "there is no such flag"),
+        no_effect("gatewayAPI", "every resource that is read is served"),
+        no_effect("xdsServer", "there is no server"),
+        no_effect("envoyProxy", "refer to an EnvoyProxy with parametersRef"),
+    ],
+    unsupported: &[],
+};
+
+static GATEWAY: Schema = Schema {
+    name: "Gateway",
+    title: "",
+    fields: &[read("controllerName", "gateway.envoyproxy.io/gatewayclass-controller", "Name in classes.")],
+    unsupported: &[],
+};
+
+static EXTENSION_APIS: Schema = Schema {
+    name: "ExtensionAPISettings",
+    title: "",
+    fields: &[
+        read("enableBackend", "false", "Backends may be used."),
+        no_effect("enableEnvoyPatchPolicy", "there is no Envoy to patch"),
+        no_effect("enableLua", "Lua is not run"),
+        no_effect("disableLua", "Lua is not run"),
+        no_effect("enableSDSSecretRef", "secrets are read from objects"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) fn read_configuration(message: &Message<'_>) -> Option<Configuration> {
+    let mut configuration = Configuration::default();
+    let name = message.message("gateway", &GATEWAY).map(|gateway| gateway.string("controllerName"));
+    if let Some(name) = name.filter(|name| !name.is_empty()) {
+        configuration.controller_name = name;
+    }
+    configuration.backends_enabled = message
+        .message("extensionApis", &EXTENSION_APIS)
+        .is_some_and(|apis| apis.boolean("enableBackend", false));
+    Some(configuration)
+}
+
+/// Name of the ConfigMap, and of its key.
+const CONFIG_MAP: &str = "envoy-gateway-config";
+const KEY: &str = "envoy-gateway.yaml";
+
+impl Configuration {
+    /// The one configuration that is in force.
+    pub(crate) fn in_force(
+        resources: &Resources,
+        files: &dyn Files,
+        options: &Options,
+        diagnostics: &Diagnostics,
+    ) -> Self {
+        let objects = resources.envoy_gateway.configurations.iter();
+        let mut found: Vec<(Place, Self)> =
+            objects.map(|object| (object.meta.place.clone(), object.spec.clone())).collect();
+        let maps = resources.core.config_maps.iter().filter(|map| map.meta.key.name == CONFIG_MAP);
+        for map in maps {
+            let Some(text) = map.spec.data.get(KEY) else { continue };
+            let place = place_of_text(&map.node, &map.meta.place);
+            let read = read_text(text, &place, files, options, diagnostics);
+            found.extend(read.map(|configuration| (place, configuration)));
+        }
+        for (place, _) in found.iter().skip(1) {
+            diagnostics.error(
+                place,
+                "there is more than one configuration of Envoy Gateway",
+                Some(format!("the one at {} is in force", found[0].0)),
+            );
+        }
+        found.into_iter().next().map(|(_, configuration)| configuration).unwrap_or_default()
+    }
+}
+
+/// Where the text stands in its ConfigMap.
+fn place_of_text(map: &Rc<Node>, whole: &Place) -> Place {
+    let member = |node: &Node, name: &str| match &node.content {
+        Content::Mapping(entries) => entries.iter().find(|entry| entry.key == name).cloned(),
+        _ => None,
+    };
+    let entry = member(map, "data").and_then(|data| member(&data.value, KEY));
+    match entry {
+        Some(entry) => {
+            Place { location: entry.key_location, path: format!("data[\"{KEY}\"]").into(), ..whole.clone() }
+        }
+        None => whole.clone(),
+    }
+}
+
+/// Reads the text; what is said about it stands at the ConfigMap.
+fn read_text(
+    text: &str,
+    place: &Place,
+    files: &dyn Files,
+    options: &Options,
+    diagnostics: &Diagnostics,
+) -> Option<Configuration> {
+    let report = Report::named(place.file.clone());
+    let documents = yaml::parse(text, &report);
+    let context = Context { report: &report, files, options, dialect: Dialect::Kubernetes };
+    let configuration = documents.first().and_then(|document| {
+        let value = Value::root(context, document);
+        let message = value.message(&ENVOY_GATEWAY)?;
+        let Content::Mapping(entries) = &document.content else { return None };
+        let is_kind = entries.iter().any(|entry| {
+            entry.key == "kind"
+                && matches!(&entry.value.content, Content::Plain(kind) | Content::Quoted(kind) if kind == "EnvoyGateway")
+        });
+        if !is_kind {
+            value.warning("the text is left alone: its kind is not EnvoyGateway", "write kind: EnvoyGateway");
+            return None;
+        }
+        read_configuration(&message)
+    });
+    for said in report.finish() {
+        let message = format!("line {} of {KEY}: {}", said.line, said.message);
+        match said.severity {
+            Severity::Error => diagnostics.error(place, message, said.help),
+            Severity::Warning => diagnostics.warning(place, message, said.help),
+            Severity::Info => diagnostics.info(place, message, said.help),
+        }
+    }
+    configuration
+}

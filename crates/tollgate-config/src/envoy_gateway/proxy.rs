@@ -1,0 +1,88 @@
+//! EnvoyProxy: settings of the gateways of a class, or of one gateway (6.9).
+
+mod patch;
+
+use self::patch::{PROVIDER, read_provider};
+use super::{
+    filter_order::{FilterMove, read_filter_order},
+    tls_settings::{
+        ALPN, CIPHERS, CLIENT_CERTIFICATE, CURVES, MAXIMUM, MINIMUM, SIGNATURES, TlsSettings,
+        read_tls_settings,
+    },
+};
+use crate::protobuf::{Enumeration, Schema, Value, no_effect, read};
+
+/// Settings of the gateways of a class, or of one gateway.
+#[derive(Debug, Default)]
+pub(crate) struct EnvoyProxy {
+    pub(crate) filter_order: Vec<FilterMove>,
+    pub(crate) backend_tls: Option<TlsSettings>,
+    /// Worker threads.
+    pub(crate) concurrency: Option<u32>,
+    pub(crate) ip_family: Option<IpFamily>,
+    /// Rules are tried in the order in which they are written.
+    pub(crate) preserve_route_order: bool,
+    /// All gateways of the class share their listeners.
+    pub(crate) merge_gateways: bool,
+}
+
+/// Addresses of listeners and of names of backends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IpFamily {
+    V4,
+    V6,
+    Both,
+}
+
+static SPEC: Schema = Schema {
+    name: "EnvoyProxySpec",
+    title: "",
+    fields: &[
+        read("provider", "Kubernetes", "Where proxies run; recorded."),
+        read("filterOrder", "[]", "Moves filters of a type."),
+        read("backendTLS", "{}", "TLS towards backends."),
+        read("concurrency", "one a core", "Worker threads."),
+        read("ipFamily", "IPv4", "IPv4, IPv6 or DualStack."),
+        read("preserveRouteOrder", "false", "Try rules in the order in which they are written."),
+        read("mergeGateways", "false", "All gateways of the class share their listeners."),
+        no_effect("logging", "use the options of the command line"),
+        no_effect("telemetry", "statistics and logs are those of the gateway itself"),
+        no_effect("bootstrap", "there is no Envoy to bootstrap"),
+        no_effect("extraArgs", "there is no Envoy to start"),
+        no_effect("shutdown", "requests under way have 20 seconds"),
+        no_effect("routingType", "requests go to endpoints, or to the address of a service that has none"),
+    ],
+    unsupported: &[],
+};
+
+static BACKEND_TLS: Schema = Schema {
+    name: "BackendTLSConfig",
+    title: "",
+    fields: &[CLIENT_CERTIFICATE, MINIMUM, MAXIMUM, CIPHERS, CURVES, SIGNATURES, ALPN],
+    unsupported: &[],
+};
+
+static IP_FAMILY: Enumeration<IpFamily> = Enumeration {
+    values: &[
+        ("IPv4", 0, Some(IpFamily::V4)),
+        ("IPv6", 1, Some(IpFamily::V6)),
+        ("DualStack", 2, Some(IpFamily::Both)),
+    ],
+};
+
+pub(super) fn read_proxy(value: &Value<'_>) -> Option<EnvoyProxy> {
+    let spec = value.message(&SPEC)?;
+    if let Some(provider) = spec.message("provider", &PROVIDER) {
+        read_provider(&provider);
+    }
+    let backend_tls = spec.message("backendTLS", &BACKEND_TLS);
+    let concurrency = spec.get("concurrency").and_then(|value| value.integer(1..=1024));
+    Some(EnvoyProxy {
+        filter_order: read_filter_order(&spec.list("filterOrder")),
+        backend_tls: backend_tls.map(|tls| read_tls_settings(&tls)),
+        concurrency: concurrency.and_then(|number| u32::try_from(number).ok()),
+        ip_family: spec.get("ipFamily").and_then(|value| value.enumeration(&IP_FAMILY)),
+        preserve_route_order: spec.boolean("preserveRouteOrder", false),
+        merge_gateways: spec.boolean("mergeGateways", false),
+    })
+}

@@ -1,0 +1,176 @@
+//! `circuitBreaker`, `timeout`, `connection`, `dns` and `http2`.
+
+use tollgate_model::cluster::DnsLookupFamily;
+
+use super::{BackendSettings, duration};
+use crate::{
+    kubernetes::values::{parse_gateway_duration, quantity},
+    protobuf::{Enumeration, Message, Schema, Value, no_effect, read},
+};
+
+static CIRCUIT_BREAKER: Schema = Schema {
+    name: "CircuitBreaker",
+    title: "",
+    fields: &[
+        read("maxConnections", "1024", "Most connections."),
+        read("maxPendingRequests", "1024", "Most streams that wait for a connection."),
+        read("maxParallelRequests", "1024", "Most streams at a time."),
+        no_effect("maxParallelRetries", "tries of a stream are limited by retry.numRetries alone"),
+        read("maxRequestsPerConnection", "unlimited", "Most streams in the life of a connection."),
+        no_effect("perEndpoint", "limits hold for all endpoints together"),
+        no_effect("retryBudget", "tries of a stream are limited by retry.numRetries alone"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) fn read_circuit_breaker(value: &Value<'_>, settings: &mut BackendSettings) {
+    let Some(message) = value.message(&CIRCUIT_BREAKER) else { return };
+    let breakers = &mut settings.circuit_breakers;
+    for (name, limit) in [
+        ("maxConnections", &mut breakers.max_connections),
+        ("maxPendingRequests", &mut breakers.max_pending_requests),
+        ("maxParallelRequests", &mut breakers.max_requests),
+    ] {
+        *limit = message.u32(name).unwrap_or(*limit);
+    }
+    settings.max_requests_per_connection = message.u32("maxRequestsPerConnection").filter(|most| *most > 0);
+}
+
+static TIMEOUT: Schema = Schema {
+    name: "Timeout",
+    title: "",
+    fields: &[read("tcp", "{}", "Of connections."), read("http", "{}", "Of HTTP.")],
+    unsupported: &[],
+};
+
+static TCP_TIMEOUT: Schema = Schema {
+    name: "TCPTimeout",
+    title: "",
+    fields: &[read("connectTimeout", "10s", "Time for TCP and TLS to be established.")],
+    unsupported: &[],
+};
+
+static HTTP_TIMEOUT: Schema = Schema {
+    name: "HTTPTimeout",
+    title: "",
+    fields: &[
+        read("connectionIdleTimeout", "1h", "A connection without streams is closed after this; 0s = never."),
+        no_effect("maxConnectionDuration", "connections live as long as they are used"),
+        no_effect("requestTimeout", "a stream to a processor lasts as long as the request that it serves"),
+        no_effect("maxStreamDuration", "a stream to a processor lasts as long as the request that it serves"),
+        no_effect("streamIdleTimeout", "messageTimeout limits each answer of a processor"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) fn read_timeout(value: &Value<'_>, settings: &mut BackendSettings) {
+    let Some(message) = value.message(&TIMEOUT) else { return };
+    if let Some(tcp) = message.message("tcp", &TCP_TIMEOUT)
+        && let Some(value) = tcp.get("connectTimeout")
+    {
+        let text = value.string().unwrap_or_default();
+        match parse_gateway_duration(&text) {
+            Some(timeout) if !timeout.is_zero() => settings.connect_timeout = timeout,
+            Some(_) => value.error("must be more than zero"),
+            None => value.error(format!("Timeout: invalid ConnectTimeout value {text}.")),
+        }
+    }
+    if let Some(http) = message.message("http", &HTTP_TIMEOUT)
+        && let Some(idle) = http.get("connectionIdleTimeout").and_then(|value| duration(&value))
+    {
+        settings.idle_timeout = Some(idle).filter(|idle| !idle.is_zero());
+    }
+}
+
+static CONNECTION: Schema = Schema {
+    name: "BackendConnection",
+    title: "",
+    fields: &[
+        read("bufferLimit", "32768", "Buffer of a connection, bytes."),
+        no_effect("socketBufferLimit", "the settings of the operating system hold"),
+        no_effect("preconnect", "connections are made when they are needed"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) fn read_connection(value: &Value<'_>, settings: &mut BackendSettings) {
+    let Some(message) = value.message(&CONNECTION) else { return };
+    if let Some(limit) = message.get("bufferLimit").and_then(|value| quantity(&value)) {
+        settings.buffer_limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    }
+}
+
+static DNS: Schema = Schema {
+    name: "DNS",
+    title: "",
+    fields: &[
+        read("dnsRefreshRate", "30s", "How often names are looked up again."),
+        read("respectDnsTtl", "true", "Use the answer's time to live instead."),
+        read("lookupFamily", "IPv4Preferred", "Which addresses are asked for."),
+    ],
+    unsupported: &[],
+};
+
+static LOOKUP_FAMILY: Enumeration<DnsLookupFamily> = Enumeration {
+    values: &[
+        ("IPv4", 0, Some(DnsLookupFamily::V4Only)),
+        ("IPv6", 1, Some(DnsLookupFamily::V6Only)),
+        ("IPv4Preferred", 2, Some(DnsLookupFamily::V4Preferred)),
+        ("IPv6Preferred", 3, Some(DnsLookupFamily::Auto)),
+        ("IPv4AndIPv6", 4, Some(DnsLookupFamily::All)),
+    ],
+};
+
+pub(super) fn read_dns(value: &Value<'_>, settings: &mut BackendSettings) {
+    let Some(message) = value.message(&DNS) else { return };
+    if let Some(value) = message.get("dnsRefreshRate")
+        && let Some(rate) = duration(&value)
+    {
+        if rate.is_zero() {
+            value.error("must be more than zero");
+        }
+        settings.dns.refresh_rate = rate;
+    }
+    settings.dns.respect_dns_ttl = message.boolean("respectDnsTtl", settings.dns.respect_dns_ttl);
+    settings.dns.lookup_family =
+        message.enumeration("lookupFamily", &LOOKUP_FAMILY, settings.dns.lookup_family);
+}
+
+static HTTP2: Schema = Schema {
+    name: "HTTP2Settings",
+    title: "",
+    fields: &[
+        read("initialStreamWindowSize", "64Ki", "Window of a stream, bytes."),
+        read("initialConnectionWindowSize", "1Mi", "Window of a connection, bytes."),
+        read("maxConcurrentStreams", "100", "Most streams on a connection."),
+        no_effect("onInvalidMessage", "an invalid message ends its stream"),
+        no_effect("connectionKeepalive", "dead connections are found by messageTimeout"),
+    ],
+    unsupported: &[],
+};
+
+/// Smallest and largest window of HTTP/2.
+const WINDOWS: std::ops::RangeInclusive<u64> = 65_535..=0x7fff_ffff;
+
+pub(super) fn read_http2(value: &Value<'_>, settings: &mut BackendSettings) {
+    let Some(message) = value.message(&HTTP2) else { return };
+    if let Some(window) = read_window(&message, "initialStreamWindowSize") {
+        settings.http2.initial_stream_window_size = window;
+    }
+    if let Some(window) = read_window(&message, "initialConnectionWindowSize") {
+        settings.http2.initial_connection_window_size = window;
+    }
+    let streams = message.get("maxConcurrentStreams").and_then(|value| value.integer(1..=0x7fff_ffff));
+    if let Some(streams) = streams.and_then(|streams| u32::try_from(streams).ok()) {
+        settings.http2.max_concurrent_streams = streams;
+    }
+}
+
+fn read_window(message: &Message<'_>, name: &'static str) -> Option<u32> {
+    let value = message.get(name)?;
+    let window = quantity(&value)?;
+    if !WINDOWS.contains(&window) {
+        value.error(format!("{window} is outside of {}..={}", WINDOWS.start(), WINDOWS.end()));
+    }
+    u32::try_from(window).ok()
+}

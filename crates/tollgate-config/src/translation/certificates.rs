@@ -1,0 +1,119 @@
+//! Certificates out of objects (EG-65).
+
+use std::fmt;
+
+use thiserror::Error;
+use tollgate_model::tls::{Identity, TrustAnchors};
+
+use super::Translator;
+use crate::kubernetes::ObjectKey;
+
+/// A reference to an object that has certificates of authorities, in the namespace of the referrer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CertificateRef {
+    /// API group; empty = core.
+    pub(crate) group: String,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+}
+
+/// Why an object gives no certificates.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum CertificateError {
+    #[error("{kind} {} not found in namespace {}", .object.name, .object.namespace)]
+    NotFound { kind: CertificateKind, object: ObjectKey },
+    #[error("no ca found in {kind} {name}")]
+    NoCertificate { kind: CertificateKind, name: String },
+    #[error(
+        "Unsupported reference kind, supported kinds are ConfigMap, Secret, and ClusterTrustBundle in caCertificateRefs"
+    )]
+    UnsupportedKind,
+    /// The text is there and cannot be used.
+    #[error("invalid certificate in {kind} {name}: {reason}")]
+    Unusable { kind: CertificateKind, name: String, reason: String },
+}
+
+/// Kinds of objects with certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CertificateKind {
+    ConfigMap,
+    Secret,
+    ClusterTrustBundle,
+}
+
+impl fmt::Display for CertificateKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::ConfigMap => "configmap",
+            Self::Secret => "secret",
+            Self::ClusterTrustBundle => "clustertrustbundle",
+        })
+    }
+}
+
+/// Keys that certificates of authorities stand under, the first one that exists counts.
+const CA_KEYS: [&str; 2] = ["ca.crt", "tls.crt"];
+
+impl Translator<'_> {
+    /// The certificates that an object of `namespace` holds.
+    pub(crate) fn ca_certificates(
+        &self,
+        namespace: &str,
+        reference: &CertificateRef,
+    ) -> Result<TrustAnchors, CertificateError> {
+        let object = ObjectKey::new(namespace, &*reference.name);
+        let kind = match (reference.group.as_str(), reference.kind.as_str()) {
+            ("", "ConfigMap") => CertificateKind::ConfigMap,
+            ("", "Secret") => CertificateKind::Secret,
+            // Not read from files: it is as if it did not exist.
+            ("certificates.k8s.io", "ClusterTrustBundle") => CertificateKind::ClusterTrustBundle,
+            _ => return Err(CertificateError::UnsupportedKind),
+        };
+        let core = &self.resources.core;
+        let text = match kind {
+            CertificateKind::ConfigMap => core.config_maps.get(&object).map(|map| {
+                let data = &map.spec.data;
+                ca_of(
+                    |key| data.get(key).map(String::as_bytes),
+                    data.len(),
+                    data.values().map(String::as_bytes),
+                )
+            }),
+            CertificateKind::Secret => core.secrets.get(&object).map(|secret| {
+                let data = &secret.spec.data;
+                ca_of(|key| data.get(key).map(Vec::as_slice), data.len(), data.values().map(Vec::as_slice))
+            }),
+            CertificateKind::ClusterTrustBundle => None,
+        };
+        let name = object.name.clone();
+        let text = text.ok_or(CertificateError::NotFound { kind, object })?;
+        let Some(text) = text else { return Err(CertificateError::NoCertificate { kind, name }) };
+        TrustAnchors::from_pem(text).map_err(|error| match error {
+            tollgate_model::tls::TlsError::NoCertificate => {
+                CertificateError::NoCertificate { kind, name: name.clone() }
+            }
+            error => CertificateError::Unusable { kind, name: name.clone(), reason: error.to_string() },
+        })
+    }
+
+    /// The certificate and key that a secret of type `kubernetes.io/tls` holds.
+    pub(crate) fn identity(&self, secret: &ObjectKey) -> Result<Identity, CertificateError> {
+        let kind = CertificateKind::Secret;
+        let object = self.resources.core.secrets.get(secret);
+        let data =
+            &object.ok_or_else(|| CertificateError::NotFound { kind, object: secret.clone() })?.spec.data;
+        let unusable =
+            |reason: String| CertificateError::Unusable { kind, name: secret.name.clone(), reason };
+        let text = |key: &str| data.get(key).ok_or_else(|| unusable(format!("{key} is missing")));
+        Identity::from_pem(text("tls.crt")?, text("tls.key")?).map_err(|error| unusable(error.to_string()))
+    }
+}
+
+/// The certificates among some texts: under a usual key, or the only text that there is.
+fn ca_of<'a>(
+    get: impl Fn(&str) -> Option<&'a [u8]>,
+    number: usize,
+    mut all: impl Iterator<Item = &'a [u8]>,
+) -> Option<&'a [u8]> {
+    CA_KEYS.into_iter().find_map(get).or_else(|| all.next().filter(|_| number == 1))
+}
