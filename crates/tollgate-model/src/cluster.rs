@@ -202,11 +202,13 @@ pub struct CircuitBreakers {
     pub max_pending_requests: u32,
     /// Requests under way. Default 1024.
     pub max_requests: u32,
+    /// Retries under way. Default 3.
+    pub max_retries: u32,
 }
 
 impl Default for CircuitBreakers {
     fn default() -> Self {
-        Self { max_connections: 1024, max_pending_requests: 1024, max_requests: 1024 }
+        Self { max_connections: 1024, max_pending_requests: 1024, max_requests: 1024, max_retries: 3 }
     }
 }
 

@@ -3,8 +3,8 @@
 #[cfg(test)]
 mod tests;
 
-use extproc::RequestHeaders;
-use http::HeaderValue;
+use extproc::{RequestHeaders, ResponseHeaders};
+use http::{HeaderMap, HeaderValue};
 use regex::Regex;
 use serde::{Serialize, Serializer};
 
@@ -45,27 +45,43 @@ impl HeaderMatcher {
     /// Whether the condition holds for a request.
     #[must_use]
     pub fn matches(&self, request: &RequestHeaders) -> bool {
+        self.holds(&request.fields, || self.name.first_in_request(request))
+    }
+
+    /// Whether the condition holds for a response.
+    #[must_use]
+    pub fn matches_response(&self, response: &ResponseHeaders) -> bool {
+        self.holds(&response.fields, || self.name.first_in_response(response))
+    }
+
+    fn holds<'a>(&self, fields: &HeaderMap, first: impl FnOnce() -> Option<&'a [u8]>) -> bool {
         match &self.value {
             HeaderValueMatch::Present(present) => {
-                let is_there =
-                    self.treat_missing_header_as_empty || self.name.first_in_request(request).is_some();
+                let is_there = self.treat_missing_header_as_empty || first().is_some();
                 (is_there == *present) != self.invert_match
             }
-            HeaderValueMatch::String(matcher) => self.any_value(request, |value| matcher.matches(value)),
-            HeaderValueMatch::Range { start, end } => self.any_value(request, |value| {
+            HeaderValueMatch::String(matcher) => {
+                self.any_value(fields, first, |value| matcher.matches(value))
+            }
+            HeaderValueMatch::Range { start, end } => self.any_value(fields, first, |value| {
                 integer(value).is_some_and(|number| (*start..*end).contains(&number))
             }),
         }
     }
 
     /// Whether a value passes, or none if inverted. A missing header does neither.
-    fn any_value(&self, request: &RequestHeaders, test: impl Fn(&[u8]) -> bool) -> bool {
+    fn any_value<'a>(
+        &self,
+        fields: &HeaderMap,
+        first: impl FnOnce() -> Option<&'a [u8]>,
+        test: impl Fn(&[u8]) -> bool,
+    ) -> bool {
         let found = match &self.name {
             FieldName::Field(name) => {
-                let mut values = request.fields.get_all(name).iter().map(HeaderValue::as_bytes).peekable();
+                let mut values = fields.get_all(name).iter().map(HeaderValue::as_bytes).peekable();
                 values.peek().is_some().then(|| values.any(&test))
             }
-            pseudo => pseudo.first_in_request(request).map(&test),
+            _ => first().map(&test),
         };
         match found {
             Some(found) => found != self.invert_match,

@@ -23,6 +23,7 @@ mod local_reply;
 mod read_buffer;
 #[allow(dead_code, reason = "access logs show them")]
 mod response_flags;
+mod retry;
 mod route_headers;
 #[allow(dead_code, unused_imports, reason = "workers count on it")]
 mod stats;

@@ -114,12 +114,12 @@ impl LocalReply {
         Self::new(StatusCode::BAD_REQUEST, "Bad Request", details, flags)
     }
 
-    /// The route's timeout has passed.
-    pub(crate) fn upstream_request_timeout() -> Self {
+    /// The route's timeout has passed, or that of a try.
+    pub(crate) fn upstream_timeout(details: &'static str) -> Self {
         Self::new(
             StatusCode::GATEWAY_TIMEOUT,
             "upstream request timeout",
-            "response_timeout",
+            details,
             ResponseFlags::UPSTREAM_REQUEST_TIMEOUT,
         )
     }
@@ -147,8 +147,8 @@ impl LocalReply {
     }
 
     /// The upstream gave no response.
-    pub(crate) fn upstream_failure(failure: &UpstreamFailure) -> Self {
-        let body = match failure.body() {
+    pub(crate) fn upstream_failure(failure: &UpstreamFailure, retried: bool) -> Self {
+        let body = match failure.body(retried) {
             Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
             Cow::Owned(text) => Bytes::from(text),
         };

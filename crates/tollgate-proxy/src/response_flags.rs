@@ -30,6 +30,10 @@ impl ResponseFlags {
     pub(crate) const NO_ROUTE_FOUND: Self = Self(1 << 3);
     /// The route's cluster does not exist.
     pub(crate) const NO_CLUSTER_FOUND: Self = Self(1 << 5);
+    /// A circuit breaker is open.
+    pub(crate) const UPSTREAM_OVERFLOW: Self = Self(1 << 2);
+    /// There were enough tries.
+    pub(crate) const UPSTREAM_RETRY_LIMIT_EXCEEDED: Self = Self(1 << 4);
     /// The stream lived too long.
     pub(crate) const DURATION_TIMEOUT: Self = Self(1 << 6);
     /// The client has gone.
@@ -96,7 +100,9 @@ mod tests {
     #[test]
     fn names_and_bits_agree() {
         for (flag, short) in [
+            (ResponseFlags::UPSTREAM_OVERFLOW, "UO"),
             (ResponseFlags::NO_ROUTE_FOUND, "NR"),
+            (ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED, "URX"),
             (ResponseFlags::NO_CLUSTER_FOUND, "NC"),
             (ResponseFlags::DURATION_TIMEOUT, "DT"),
             (ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, "DC"),

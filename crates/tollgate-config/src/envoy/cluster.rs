@@ -141,6 +141,7 @@ fn read_circuit_breakers(message: &Message<'_>) -> CircuitBreakers {
             max_connections: number("max_connections", breakers.max_connections),
             max_pending_requests: number("max_pending_requests", breakers.max_pending_requests),
             max_requests: number("max_requests", breakers.max_requests),
+            max_retries: number("max_retries", breakers.max_retries),
         };
     }
     breakers

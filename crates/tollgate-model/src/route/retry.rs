@@ -1,6 +1,6 @@
 //! What is tried again when an upstream fails.
 
-use std::{ops::BitOr, time::Duration};
+use std::time::Duration;
 
 use http::StatusCode;
 use serde::{Serialize, Serializer};
@@ -47,8 +47,8 @@ impl Default for RetryPolicy {
     }
 }
 
-/// How long it is waited before a retry: a random time below `base_interval * (2^n - 1)` before the n-th, at most
-/// `max_interval`.
+/// How long it is waited before a retry: a random time below `base_interval`, which doubles with each retry, but never
+/// longer than `max_interval`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RetryBackOff {
     /// Default 25 ms.
@@ -67,10 +67,10 @@ impl RetryBackOff {
     /// The time before the n-th retry (from 1); `random` is drawn evenly from all numbers.
     #[must_use]
     pub fn interval(&self, retry: u32, random: u64) -> Duration {
-        let factor = 2_u32.checked_pow(retry).map_or(u32::MAX, |power| power - 1);
-        let ceiling = self.base_interval.saturating_mul(factor);
-        let milliseconds = u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX);
-        Duration::from_millis(random.checked_rem(milliseconds).unwrap_or(0)).min(self.max_interval)
+        let factor = 2_u32.saturating_pow(retry.saturating_sub(1));
+        let below = self.base_interval.saturating_mul(factor).min(self.max_interval);
+        let milliseconds = u64::try_from(below.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(random.checked_rem(milliseconds).unwrap_or(0))
     }
 }
 
@@ -132,6 +132,15 @@ impl RetryOn {
     /// `unavailable`: gRPC status 14 in the response head.
     pub const UNAVAILABLE: Self = Self(1 << 15);
 
+    /// All conditions on gRPC statuses.
+    pub const GRPC: Self = Self(0b11111 << 11);
+
+    /// The members of both.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Reads one name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -157,14 +166,6 @@ impl RetryOn {
     }
 }
 
-impl BitOr for RetryOn {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
 impl Serialize for RetryOn {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.names())
@@ -173,4 +174,36 @@ impl Serialize for RetryOn {
 
 fn statuses<S: Serializer>(statuses: &[StatusCode], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(statuses.iter().map(StatusCode::as_u16))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for name in NAMES {
+            let member = RetryOn::from_name(name).unwrap();
+            assert_eq!(member.names().collect::<Vec<_>>(), [name]);
+            let grpc = ["cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"];
+            assert_eq!(RetryOn::GRPC.contains(member), grpc.contains(&name), "{name}");
+        }
+        assert_eq!(RetryOn::from_name("unavailable"), Some(RetryOn::UNAVAILABLE));
+        assert_eq!(RetryOn::from_name("5XX"), None);
+        let both = RetryOn::RESET.or(RetryOn::SERVER_ERROR);
+        assert!(both.contains(RetryOn::RESET) && !both.contains(RetryOn::GATEWAY_ERROR));
+        assert!(RetryOn::default().is_empty());
+    }
+
+    #[test]
+    fn back_off_doubles_up_to_its_ceiling() {
+        let longest = |retry| {
+            let back_off = RetryBackOff::default();
+            (0..1000).map(|random| back_off.interval(retry, random).as_millis()).max()
+        };
+        let ceilings: Vec<_> = (1..7).filter_map(longest).collect();
+        assert_eq!(ceilings, [24, 49, 99, 199, 249, 249]);
+        let none = RetryBackOff { base_interval: Duration::ZERO, max_interval: Duration::ZERO };
+        assert_eq!(none.interval(u32::MAX, 7), Duration::ZERO);
+    }
 }

@@ -18,6 +18,22 @@ pub(crate) struct EnvoyHeaders {
     pub(crate) expected_rq_timeout_ms: HeaderName,
     /// `-upstream-rq-timeout-ms`: replaces the route's timeout.
     pub(crate) upstream_rq_timeout_ms: HeaderName,
+    /// `-upstream-rq-per-try-timeout-ms`: replaces the retry policy's timeout of one try.
+    pub(crate) upstream_rq_per_try_timeout_ms: HeaderName,
+    /// `-attempt-count`: which try the upstream sees, or how many there were.
+    pub(crate) attempt_count: HeaderName,
+    /// `-retry-on`: adds to the conditions of retries.
+    pub(crate) retry_on: HeaderName,
+    /// `-retry-grpc-on`: the same for gRPC statuses.
+    pub(crate) retry_grpc_on: HeaderName,
+    /// `-max-retries`: replaces the number of retries.
+    pub(crate) max_retries: HeaderName,
+    /// `-retriable-status-codes`: adds to the statuses that are tried again.
+    pub(crate) retriable_status_codes: HeaderName,
+    /// `-retriable-header-names`: adds to the response headers that are tried again.
+    pub(crate) retriable_header_names: HeaderName,
+    /// `-ratelimited`: the response tells that the upstream is limited.
+    pub(crate) rate_limited: HeaderName,
     /// `-upstream-service-time`: of the response.
     pub(crate) upstream_service_time: HeaderName,
     /// Removed from what clients send: only trusted clients may control the proxy, and nobody is trusted by default.
@@ -69,6 +85,14 @@ impl EnvoyHeaders {
             original_host: name("original-host"),
             expected_rq_timeout_ms: name("expected-rq-timeout-ms"),
             upstream_rq_timeout_ms: name("upstream-rq-timeout-ms"),
+            upstream_rq_per_try_timeout_ms: name("upstream-rq-per-try-timeout-ms"),
+            attempt_count: name("attempt-count"),
+            retry_on: name("retry-on"),
+            retry_grpc_on: name("retry-grpc-on"),
+            max_retries: name("max-retries"),
+            retriable_status_codes: name("retriable-status-codes"),
+            retriable_header_names: name("retriable-header-names"),
+            rate_limited: name("ratelimited"),
             upstream_service_time: name("upstream-service-time"),
             control: names(&[&ROUTER, &["force-trace", "internal", "ip-tags"]]),
             edge: names(&[&[

@@ -3,42 +3,96 @@
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use extproc::RequestHeaders;
-use http::{HeaderName, HeaderValue};
-use tollgate_model::http_connection_manager::HttpConnectionManager;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tollgate_model::{
+    http_connection_manager::HttpConnectionManager,
+    route::{RetryPolicy, RouteAction},
+};
 
 use super::{
     envoy_headers::EnvoyHeaders,
     fields::{append_to_list, remove_all},
 };
+use crate::retry::policy_of_request;
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Takes the headers that control the router from a request, and tells the upstream how long it has. Gives the timeout
-/// in force: `x-envoy-upstream-rq-timeout-ms` (0 = none), else the route's.
+/// How long a request may take, and what of it is tried again.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    /// From its end to the end of the response.
+    pub(crate) timeout: Option<Duration>,
+    /// The same for one try.
+    pub(crate) per_try_timeout: Option<Duration>,
+    /// `None` = it is tried once, and as long as the timeout says.
+    pub(crate) retry_policy: Option<Arc<RetryPolicy>>,
+}
+
+/// Takes the headers that control the router from a request, and tells the upstream how long it has. Gives the limits
+/// in force: `x-envoy-upstream-rq-timeout-ms` (0 = none), else the route's, and so on.
 pub(crate) fn router_request(
     request: &mut RequestHeaders,
     http: &HttpConnectionManager,
-    route_timeout: Option<Duration>,
-) -> Option<Duration> {
+    route: &RouteAction,
+) -> Limits {
     let names = EnvoyHeaders::of(&http.header_prefix);
-    let fields = &mut request.fields;
-    let asked = fields.get(&names.upstream_rq_timeout_ms).and_then(|value| value.to_str().ok()?.parse().ok());
-    let timeout = match asked {
-        Some(0) => None,
-        Some(milliseconds) => Some(Duration::from_millis(milliseconds)),
-        None => route_timeout,
+    let asks = names.router.iter().any(|name| request.fields.contains_key(name));
+    let policy = route.retry_policy.as_ref();
+    let mut limits = Limits {
+        timeout: route.timeout,
+        per_try_timeout: policy.and_then(|policy| policy.per_try_timeout),
+        retry_policy: None,
     };
-    remove_all(fields, &names.router);
-    if let Some(timeout) = timeout
-        && !http.suppress_envoy_headers
-    {
-        let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        fields.insert(names.expected_rq_timeout_ms.clone(), HeaderValue::from(milliseconds));
+    if asks || policy.is_some() {
+        limits.retry_policy = policy_of_request(policy, request, asks, &names);
     }
-    timeout
+    if asks {
+        let fields = &mut request.fields;
+        limits.timeout = asked(fields, &names.upstream_rq_timeout_ms).unwrap_or(limits.timeout);
+        limits.per_try_timeout =
+            asked(fields, &names.upstream_rq_per_try_timeout_ms).unwrap_or(limits.per_try_timeout);
+        if limits.per_try_timeout.is_some() {
+            limits.retry_policy.get_or_insert_default();
+        }
+        remove_all(fields, &names.router);
+    }
+    limits.per_try_timeout =
+        limits.per_try_timeout.filter(|per_try| limits.timeout.is_none_or(|timeout| *per_try < timeout));
+    tell_timeout(request, http, limits.timeout, limits.per_try_timeout, Duration::ZERO);
+    limits
+}
+
+/// Milliseconds that a request asks for; 0 = none.
+fn asked(fields: &HeaderMap, name: &HeaderName) -> Option<Option<Duration>> {
+    let milliseconds: u64 = fields.get(name)?.to_str().ok()?.parse().ok()?;
+    Some(Some(Duration::from_millis(milliseconds)).filter(|timeout| !timeout.is_zero()))
+}
+
+/// Tells the upstream how long this try may take, when so much of the request's time is over.
+pub(crate) fn tell_timeout(
+    request: &mut RequestHeaders,
+    http: &HttpConnectionManager,
+    timeout: Option<Duration>,
+    per_try_timeout: Option<Duration>,
+    elapsed: Duration,
+) {
+    if http.suppress_envoy_headers {
+        return;
+    }
+    let rest = timeout.map(|timeout| timeout.saturating_sub(elapsed).max(Duration::from_millis(1)));
+    let Some(expected) = [per_try_timeout, rest].into_iter().flatten().min() else { return };
+    let milliseconds = u64::try_from(expected.as_millis()).unwrap_or(u64::MAX);
+    let name = EnvoyHeaders::of(&http.header_prefix).expected_rq_timeout_ms.clone();
+    request.fields.insert(name, HeaderValue::from(milliseconds));
+}
+
+/// Tells the upstream which try of the request it sees.
+pub(crate) fn tell_attempt(request: &mut RequestHeaders, http: &HttpConnectionManager, count: u32) {
+    let name = EnvoyHeaders::of(&http.header_prefix).attempt_count.clone();
+    request.fields.insert(name, HeaderValue::from(count));
 }
 
 /// Replaces the authority as a route asks for; the old one is told in headers.

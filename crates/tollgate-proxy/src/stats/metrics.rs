@@ -246,8 +246,16 @@ metrics! {
         UpstreamRqCancelled: Counter = "upstream_rq_cancelled",
         /// Requests that ended by the route's timeout.
         UpstreamRqTimeout: Counter = "upstream_rq_timeout",
+        /// Tries that took too long.
+        UpstreamRqPerTryTimeout: Counter = "upstream_rq_per_try_timeout",
         /// Requests tried again.
         UpstreamRqRetry: Counter = "upstream_rq_retry",
+        /// Requests that had a good end after they were tried again.
+        UpstreamRqRetrySuccess: Counter = "upstream_rq_retry_success",
+        /// Requests not tried again because of the circuit breaker.
+        UpstreamRqRetryOverflow: Counter = "upstream_rq_retry_overflow",
+        /// Requests not tried again because there were enough tries.
+        UpstreamRqRetryLimitExceeded: Counter = "upstream_rq_retry_limit_exceeded",
         /// Requests that the upstream reset.
         UpstreamRqRxReset: Counter = "upstream_rq_rx_reset",
         /// Requests that we reset.

@@ -7,7 +7,7 @@ use std::{
 
 use tollgate_model::http_connection_manager::HttpConnectionManager;
 
-use super::{Transaction, chain::Slot};
+use super::{Transaction, chain::Slot, router::Router, tries::TryDeadline};
 use crate::{stream::Downstream, timer::LazyTimer};
 
 /// The deadlines that are the transaction's own, and the one timer that serves all of them.
@@ -32,6 +32,8 @@ enum Due {
     Idle,
     Request,
     Stream,
+    NextTry,
+    Try(TryDeadline),
 }
 
 impl Deadlines {
@@ -90,7 +92,19 @@ impl<D: Downstream> Transaction<'_, D> {
         ]
         .into_iter()
         .filter_map(|(deadline, due)| Some((deadline?, due)))
+        .chain(self.deadline_of_tries())
         .min_by_key(|(deadline, _)| *deadline)
+    }
+
+    fn deadline_of_tries(&self) -> Option<(Instant, Due)> {
+        let tries = self.tries.as_ref()?;
+        match self.router {
+            Router::BetweenTries { until, .. } => Some((until, Due::NextTry)),
+            Router::Active { response_ended: false, .. } => {
+                tries.deadline().map(|(deadline, which)| (deadline, Due::Try(which)))
+            }
+            _ => None,
+        }
     }
 
     fn deadline_passed(&mut self, due: Due, now: Instant) {
@@ -117,6 +131,8 @@ impl<D: Downstream> Transaction<'_, D> {
                 self.deadlines.request = None;
                 self.request_timed_out(now);
             }
+            Due::NextTry => self.next_try(now),
+            Due::Try(which) => self.try_timed_out(which, now),
             Due::Stream => {
                 self.deadlines.stream = None;
                 self.stream_lived_too_long(now);

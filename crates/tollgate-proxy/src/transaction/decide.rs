@@ -11,11 +11,15 @@ use tollgate_model::{
     route::{Action, HostRewrite, RedirectAction, Route, RouteAction, WeightedAction},
 };
 
-use super::host::{Core, SelectedRoute};
+use super::{
+    host::{Core, SelectedRoute},
+    tries::Tries,
+};
 use crate::{
     base64,
     connection_manager::{
-        finish_response, prepare_request, replace_host, replace_path, router_request, router_response,
+        EnvoyHeaders, finish_response, prepare_request, replace_host, replace_path, router_request,
+        router_response, tell_attempt, tell_timeout,
     },
     format::{FormatContext, evaluate_header},
     local_reply::LocalReply,
@@ -23,6 +27,12 @@ use crate::{
     stream_info::{ResponseFlags, UpstreamInfo},
     upstream::{UpstreamFailure, UpstreamRequest},
 };
+
+/// A request on its way upstream.
+pub(super) struct Forward {
+    pub(super) upstream: UpstreamRequest,
+    pub(super) tries: Option<Box<Tries>>,
+}
 
 impl Core {
     /// What happens on arrival of a request, before any filter sees it.
@@ -46,7 +56,7 @@ impl Core {
     }
 
     /// The request has passed the chain: an upstream request is begun, or the answer is known.
-    pub(super) fn decide_route(&mut self, now: Instant) -> Result<Box<UpstreamRequest>, LocalReply> {
+    pub(super) fn decide_route(&mut self, end_stream: bool, now: Instant) -> Result<Forward, LocalReply> {
         let Some(selected) = self.route.clone() else {
             return Err(LocalReply::route_not_found());
         };
@@ -54,7 +64,7 @@ impl Core {
             Action::Route(action) => match action.cluster.share(self.random).map(|share| &share.action) {
                 Some(WeightedAction::Redirect(redirect)) => Err(self.redirect(redirect, &selected.route)),
                 Some(WeightedAction::DirectResponse(direct)) => Err(LocalReply::direct(direct)),
-                Some(WeightedAction::Cluster(_)) | None => self.forward(action, now),
+                Some(WeightedAction::Cluster(_)) | None => self.forward(action, &selected, end_stream, now),
             },
             Action::Redirect(redirect) => Err(self.redirect(redirect, &selected.route)),
             Action::DirectResponse(direct) => Err(LocalReply::direct(direct)),
@@ -75,7 +85,13 @@ impl Core {
         }
     }
 
-    fn forward(&mut self, action: &RouteAction, now: Instant) -> Result<Box<UpstreamRequest>, LocalReply> {
+    fn forward(
+        &mut self,
+        action: &RouteAction,
+        selected: &SelectedRoute,
+        end_stream: bool,
+        now: Instant,
+    ) -> Result<Forward, LocalReply> {
         let not_found = || LocalReply::cluster_not_found(action.cluster_not_found_response_code);
         let cluster = self
             .cluster_name(action)
@@ -85,11 +101,43 @@ impl Core {
             UpstreamRequest::start(&cluster, now).map_err(|failure| self.upstream_failure_reply(&failure))?;
         let configuration = self.configuration.clone();
         let http = configuration.http();
-        self.timeout = router_request(&mut self.messages.request, http, action.timeout);
+        let limits = router_request(&mut self.messages.request, http, action);
+        self.timeout = limits.timeout;
+        if selected.virtual_host.include_request_attempt_count {
+            tell_attempt(&mut self.messages.request, http, 1);
+        }
         self.change_headers(Direction::Request);
         self.note_upstream(upstream.info());
         self.rewrite(action, &upstream, http);
-        Ok(Box::new(upstream))
+        let tries = limits.retry_policy.map(|policy| {
+            let limit = self.buffer_limit_of(Direction::Request);
+            Box::new(Tries::new(policy, limits.per_try_timeout, cluster, &upstream, limit, end_stream))
+        });
+        Ok(Forward { upstream, tries })
+    }
+
+    /// Makes the request head ready for another try.
+    pub(super) fn prepare_retry(
+        &mut self,
+        upstream: &UpstreamRequest,
+        per_try_timeout: Option<Duration>,
+        now: Instant,
+    ) {
+        let configuration = self.configuration.clone();
+        let http = configuration.http();
+        let elapsed = self.info.last_upstream_tx.map(|end| now.saturating_duration_since(end));
+        let request = &mut self.messages.request;
+        tell_timeout(request, http, self.timeout, per_try_timeout, elapsed.unwrap_or_default());
+        let Some(selected) = &self.route else { return };
+        if selected.virtual_host.include_request_attempt_count {
+            tell_attempt(request, http, upstream.info().attempt_count);
+        }
+        if let Action::Route(action) = &selected.route.action
+            && let Some(HostRewrite::Auto) = action.host_rewrite
+            && let Some(host) = upstream.host_name().and_then(|name| HeaderValue::from_str(name).ok())
+        {
+            request.authority = host;
+        }
     }
 
     /// Makes the header changes the route in force asks for.
@@ -160,6 +208,7 @@ impl Core {
         let service_time =
             self.info.last_downstream_rx.map(|complete| now.saturating_duration_since(complete));
         router_response(&mut head, self.http(), service_time);
+        self.count_attempts_for_client(&mut head.fields);
         self.info.response_code = Some(head.status);
         self.messages.response = Some(head);
         self.change_headers(Direction::Response);
@@ -196,7 +245,26 @@ impl Core {
     }
 
     pub(super) fn upstream_failure_reply(&self, failure: &UpstreamFailure) -> LocalReply {
-        LocalReply::upstream_failure(failure)
+        let retried = self.info.upstream.attempt_count > 1;
+        self.reply_of_router(LocalReply::upstream_failure(failure, retried))
+    }
+
+    /// A reply that stands for the response of an upstream.
+    pub(super) fn reply_of_router(&self, mut reply: LocalReply) -> LocalReply {
+        self.count_attempts_for_client(&mut reply.fields);
+        reply
+    }
+
+    /// Tells the client how many tries there were, where the virtual host says so.
+    fn count_attempts_for_client(&self, fields: &mut HeaderMap) {
+        let virtual_host = self.route.as_ref().map(|selected| &selected.virtual_host);
+        if virtual_host.is_some_and(|virtual_host| virtual_host.include_attempt_count_in_response) {
+            let names = EnvoyHeaders::of(&self.http().header_prefix);
+            fields.insert(
+                names.attempt_count.clone(),
+                HeaderValue::from(self.info.upstream.attempt_count.max(1)),
+            );
+        }
     }
 
     /// Begins a call to a processor.

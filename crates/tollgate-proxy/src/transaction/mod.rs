@@ -23,6 +23,7 @@ mod processor;
 mod record;
 mod reply;
 mod router;
+mod tries;
 
 use std::{
     task::{Context, Poll},
@@ -34,7 +35,7 @@ use extproc::RequestHeaders;
 use smallvec::SmallVec;
 
 pub(crate) use self::handler::Transactions;
-use self::{chain::Slot, client::Client, deadline::Deadlines, host::Core, router::Router};
+use self::{chain::Slot, client::Client, deadline::Deadlines, host::Core, router::Router, tries::Tries};
 use crate::{
     handler::{Origin, Rejection},
     local_reply::LocalReply,
@@ -58,6 +59,8 @@ struct Transaction<'d, D: Downstream> {
     /// How many stand before the router.
     downstream_slots: usize,
     router: Router,
+    /// If the request may be tried more than once, or a try may take only so long.
+    tries: Option<Box<Tries>>,
     client: Client,
     deadlines: Deadlines,
     downstream: &'d mut D,
@@ -82,6 +85,7 @@ pub(crate) async fn serve<D: Downstream>(
         slots,
         downstream_slots,
         router: Router::Waiting,
+        tries: None,
         client: Client::new(end_stream),
         downstream,
         finished: false,

@@ -61,7 +61,7 @@ impl Core {
             return;
         };
         let cluster: Metrics<ClusterMetric> = self.worker.cluster_metrics(cluster);
-        cluster.increment(ClusterMetric::UpstreamRqTotal);
+        cluster.add(ClusterMetric::UpstreamRqTotal, u64::from(self.info.upstream.attempt_count.max(1)));
         cluster.increment(ClusterMetric::UpstreamRqCompleted);
         cluster.count_response(status);
         cluster.record(took);
@@ -72,6 +72,13 @@ impl Core {
             route.increment(RouteMetric::UpstreamRqCompleted);
             route.count_response(status);
             route.record(took);
+        }
+    }
+
+    /// Counts something that happened to a request of its cluster.
+    pub(super) fn count_cluster(&self, metric: ClusterMetric) {
+        if let Some(cluster) = &self.info.upstream.cluster {
+            self.worker.cluster_metrics(cluster).increment(metric);
         }
     }
 

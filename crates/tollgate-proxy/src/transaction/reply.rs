@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use extproc::{Direction, ResponseHeaders, exchange};
 
-use super::{Part, Transaction, router::Router};
+use super::{Part, Transaction, chain::Slot, router::Router};
 use crate::{local_reply::LocalReply, stream::Downstream, stream_info::ResponseFlags};
 
 impl<D: Downstream> Transaction<'_, D> {
@@ -80,6 +80,14 @@ impl<D: Downstream> Transaction<'_, D> {
         }
     }
 
+    /// Another try follows: its filters are new ones.
+    pub(super) fn renew_upstream_filters(&mut self, now: Instant) {
+        self.end_upstream_filters(now);
+        for slot in &mut self.slots[self.downstream_slots..] {
+            *slot = Slot::Untouched;
+        }
+    }
+
     /// B-3.6.
     pub(super) fn payload_too_large(&mut self, direction: Direction, now: Instant) {
         self.local_reply(LocalReply::payload_too_large(direction), now);
@@ -91,7 +99,8 @@ impl<D: Downstream> Transaction<'_, D> {
 
     /// The route's timeout has passed.
     pub(super) fn response_timed_out(&mut self, now: Instant) {
-        self.local_reply(LocalReply::upstream_request_timeout(), now);
+        let reply = self.core.reply_of_router(LocalReply::upstream_timeout("response_timeout"));
+        self.local_reply(reply, now);
     }
 
     /// Nothing has moved for the stream idle timeout. A processor that was to answer is named (decision 13).

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use extproc::Direction;
 
-use super::{Part, Transaction};
+use super::{Part, Transaction, decide::Forward};
 use crate::{
     stream::{BodyEvent, Downstream, ResponseEvent},
     upstream::{UpstreamFailure, UpstreamRequest},
@@ -31,6 +31,8 @@ pub(super) enum Router {
         waiting: VecDeque<Waiting>,
         waiting_bytes: usize,
     },
+    /// A try failed; the next one begins when it is time. What comes of the request meanwhile is kept with the rest.
+    BetweenTries { until: Instant, waiting_bytes: usize },
     /// The head was sent.
     Active { upstream: UpstreamRequest, writable: bool, response_ended: bool },
     /// Answered, given up or complete: the rest of the request goes nowhere.
@@ -38,10 +40,28 @@ pub(super) enum Router {
 }
 
 /// A part of the request that waits for a connection; trailers are in the messages.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Waiting {
     Data { data: Bytes, end_stream: bool },
     Trailers,
+}
+
+impl Waiting {
+    pub(super) fn ends_stream(&self) -> bool {
+        match self {
+            Self::Data { end_stream, .. } => *end_stream,
+            Self::Trailers => true,
+        }
+    }
+}
+
+impl From<Waiting> for Part {
+    fn from(waiting: Waiting) -> Self {
+        match waiting {
+            Waiting::Data { data, end_stream } => Self::Data { data, end_stream },
+            Waiting::Trailers => Self::Trailers,
+        }
+    }
 }
 
 impl Router {
@@ -49,7 +69,9 @@ impl Router {
     pub(super) fn has_room(&self) -> bool {
         match self {
             Self::Waiting | Self::Done => true,
-            Self::Connecting { waiting_bytes, .. } => *waiting_bytes < CONNECTING_ROOM,
+            Self::Connecting { waiting_bytes, .. } | Self::BetweenTries { waiting_bytes, .. } => {
+                *waiting_bytes < CONNECTING_ROOM
+            }
             Self::Active { writable, .. } => *writable,
         }
     }
@@ -60,14 +82,14 @@ impl<D: Downstream> Transaction<'_, D> {
     pub(super) fn router_part(&mut self, part: Part, now: Instant) {
         match part {
             Part::Headers { end_stream } => self.route(end_stream, now),
-            Part::Data { end_stream, .. } => {
-                self.upstream_request_part(self.downstream_slots, part, now);
+            Part::Data { data, end_stream } => {
+                self.request_body(Waiting::Data { data, end_stream }, now);
                 if end_stream {
                     self.request_complete(now);
                 }
             }
             Part::Trailers => {
-                self.upstream_request_part(self.downstream_slots, part, now);
+                self.request_body(Waiting::Trailers, now);
                 self.request_complete(now);
             }
         }
@@ -86,11 +108,32 @@ impl<D: Downstream> Transaction<'_, D> {
         }
     }
 
+    /// A piece of the body, or the trailers, reached the router.
+    fn request_body(&mut self, part: Waiting, now: Instant) {
+        if self.tries.is_some() {
+            self.keep_for_retry(&part);
+            self.try_activity(now);
+        }
+        if let Router::BetweenTries { waiting_bytes, .. } = &mut self.router {
+            if let Waiting::Data { data, .. } = &part {
+                *waiting_bytes += data.len();
+            }
+            return;
+        }
+        self.upstream_request_part(self.downstream_slots, part.into(), now);
+    }
+
     /// The whole request has come through: the route's timeout begins.
     fn request_complete(&mut self, now: Instant) {
         self.core.info.last_upstream_tx = Some(now);
-        if matches!(self.router, Router::Connecting { .. } | Router::Active { .. }) {
+        if matches!(
+            self.router,
+            Router::Connecting { .. } | Router::BetweenTries { .. } | Router::Active { .. }
+        ) {
             self.deadlines.response = self.core.route_timeout().and_then(|timeout| now.checked_add(timeout));
+        }
+        if let (Router::Active { .. }, Some(tries)) = (&self.router, &mut self.tries) {
+            tries.start_clock(now);
         }
     }
 
@@ -98,18 +141,13 @@ impl<D: Downstream> Transaction<'_, D> {
         if !matches!(self.router, Router::Waiting) {
             return;
         }
-        match self.core.decide_route(now) {
-            Ok(upstream) => {
+        match self.core.decide_route(end_stream, now) {
+            Ok(Forward { upstream, tries }) => {
+                self.tries = tries;
                 if let Some(timeout) = self.core.route_idle_timeout() {
                     self.deadlines.set_idle_timeout(timeout);
                 }
-                self.router = Router::Connecting {
-                    upstream: *upstream,
-                    end_stream: None,
-                    waiting: VecDeque::new(),
-                    waiting_bytes: 0,
-                };
-                self.upstream_request_part(self.downstream_slots, Part::Headers { end_stream }, now);
+                self.begin_try(upstream, end_stream, now);
                 if end_stream {
                     self.request_complete(now);
                 }
@@ -118,9 +156,16 @@ impl<D: Downstream> Transaction<'_, D> {
         }
     }
 
+    /// A connection is to be made for this try, and the head of the request goes through the filters behind the router.
+    pub(super) fn begin_try(&mut self, upstream: UpstreamRequest, end_stream: bool, now: Instant) {
+        self.router =
+            Router::Connecting { upstream, end_stream: None, waiting: VecDeque::new(), waiting_bytes: 0 };
+        self.upstream_request_part(self.downstream_slots, Part::Headers { end_stream }, now);
+    }
+
     fn send_upstream(&mut self, part: Waiting) {
         match &mut self.router {
-            Router::Waiting | Router::Done => {}
+            Router::Waiting | Router::Done | Router::BetweenTries { .. } => {}
             Router::Connecting { waiting, waiting_bytes, .. } => {
                 if let Waiting::Data { data, .. } = &part {
                     *waiting_bytes += data.len();
@@ -144,7 +189,7 @@ impl<D: Downstream> Transaction<'_, D> {
             return false;
         }
         match &self.router {
-            Router::Waiting | Router::Done => false,
+            Router::Waiting | Router::Done | Router::BetweenTries { .. } => false,
             Router::Connecting { .. } => self.poll_connect(cx, now),
             Router::Active { .. } => self.poll_active(cx, now),
         }
@@ -164,6 +209,9 @@ impl<D: Downstream> Transaction<'_, D> {
             Poll::Ready(Ok(())) => {
                 self.core.note_upstream(upstream.info());
                 self.core.info.first_upstream_tx = Some(now);
+                if let Some(tries) = &mut self.tries {
+                    tries.connected(now);
+                }
                 let Router::Connecting { upstream, waiting, .. } =
                     std::mem::replace(&mut self.router, Router::Done)
                 else {
@@ -202,6 +250,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 Poll::Ready(Ok(event)) => {
                     progress = true;
                     self.deadlines.activity(now);
+                    self.try_activity(now);
                     self.response_event(event, now);
                 }
                 Poll::Ready(Err(failure)) => {
@@ -226,6 +275,9 @@ impl<D: Downstream> Transaction<'_, D> {
             ResponseEvent::Informational(head) => {
                 // L-13: 1xx goes past the filters.
                 if !self.client.response_started {
+                    if let Some(tries) = &mut self.tries {
+                        tries.stop_retrying();
+                    }
                     self.downstream.send_informational(&head);
                 }
                 return;
@@ -260,6 +312,9 @@ impl<D: Downstream> Transaction<'_, D> {
     /// A part of the upstream's response left the filters behind the router.
     pub(super) fn router_response_part(&mut self, part: Part, now: Instant) {
         if matches!(part, Part::Headers { .. }) {
+            if self.tries.is_some() && self.retry_response(now) {
+                return;
+            }
             self.client.response_routed = true;
             self.core.take_response(now);
         }
@@ -267,6 +322,9 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     fn upstream_failed(&mut self, failure: &UpstreamFailure, now: Instant) {
+        if self.tries.is_some() && self.retry_failure(failure, now) {
+            return;
+        }
         let started = self.client.response_started;
         self.core.note_upstream_failure(failure, started);
         self.router = Router::Done;

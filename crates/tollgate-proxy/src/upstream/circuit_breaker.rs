@@ -16,6 +16,8 @@ pub(super) struct CircuitBreakerCounts {
     pub(super) pending_requests: Counter,
     /// Requests under way.
     pub(super) requests: Counter,
+    /// Retries under way.
+    pub(super) retries: Counter,
 }
 
 impl CircuitBreakerCounts {
@@ -24,6 +26,7 @@ impl CircuitBreakerCounts {
             connections: Counter::new(limits.max_connections),
             pending_requests: Counter::new(limits.max_pending_requests),
             requests: Counter::new(limits.max_requests),
+            retries: Counter::new(limits.max_retries),
         }
     }
 }
@@ -65,7 +68,7 @@ impl Counter {
 
 /// One of a count, until dropped.
 #[derive(Debug)]
-pub(super) struct Permit {
+pub(crate) struct Permit {
     count: Arc<AtomicU32>,
 }
 

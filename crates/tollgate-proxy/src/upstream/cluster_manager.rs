@@ -16,6 +16,7 @@ use tollgate_model::{
 };
 
 use super::{
+    circuit_breaker::Permit,
     failure::UpstreamFailure,
     host::{Host, Pool},
     host_set::HostSet,
@@ -170,6 +171,11 @@ impl WorkerCluster {
     /// The host of the next request.
     pub(super) fn choose(&self) -> Result<Rc<Host>, UpstreamFailure> {
         self.hosts.borrow_mut().choose().cloned().ok_or(UpstreamFailure::NoHealthyUpstream)
+    }
+
+    /// Counts one more retry; `None` when there are enough.
+    pub(crate) fn try_retry(&self) -> Option<Permit> {
+        self.shared.counts.retries.try_acquire()
     }
 
     /// The processor endpoint of the next exchange.

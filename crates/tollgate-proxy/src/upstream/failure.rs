@@ -74,11 +74,12 @@ impl UpstreamFailure {
     }
 
     /// Body of the local reply.
-    pub(crate) fn body(&self) -> Cow<'static, str> {
+    pub(crate) fn body(&self, retried: bool) -> Cow<'static, str> {
         match self {
             Self::NoHealthyUpstream => Cow::Borrowed("no healthy upstream"),
             _ => Cow::Owned(format!(
-                "upstream connect error or disconnect/reset before headers. reset reason: {}",
+                "upstream connect error or disconnect/reset before headers. {} reason: {}",
+                if retried { "retried and the latest reset" } else { "reset" },
                 self.reset_reason()
             )),
         }
@@ -127,7 +128,7 @@ mod tests {
             "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}"
         );
         assert_eq!(
-            failure.body(),
+            failure.body(false),
             "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"
         );
     }
@@ -145,6 +146,6 @@ mod tests {
     #[test]
     fn no_endpoint() {
         assert_eq!(UpstreamFailure::NoHealthyUpstream.details(false), "no_healthy_upstream");
-        assert_eq!(UpstreamFailure::NoHealthyUpstream.body(), "no healthy upstream");
+        assert_eq!(UpstreamFailure::NoHealthyUpstream.body(true), "no healthy upstream");
     }
 }

@@ -30,8 +30,9 @@ mod tests;
 mod transport;
 mod wait_queue;
 
-pub(crate) use cluster_manager::ClusterManager;
+pub(crate) use circuit_breaker::Permit as RetryPermit;
+pub(crate) use cluster_manager::{ClusterManager, WorkerCluster};
 pub(crate) use failure::UpstreamFailure;
-pub(crate) use request::UpstreamRequest;
+pub(crate) use request::{HostsTried, UpstreamRequest};
 pub(crate) use shared::SharedClusters;
 pub(crate) use targets::for_each_target;

@@ -16,7 +16,7 @@ use super::{
     cluster_manager::WorkerCluster,
     connect::ConnectionFacts,
     failure::UpstreamFailure,
-    host::{ActiveRequest, Pool},
+    host::{ActiveRequest, Host, Pool},
     http1_exchange::Http1Exchange,
     http1_pool::Http1Checkout,
     http2_exchange::Http2Exchange,
@@ -59,6 +59,21 @@ enum State {
     Failed,
 }
 
+/// The hosts that had a request before.
+#[derive(Debug, Default)]
+pub(crate) struct HostsTried(Vec<Rc<Host>>);
+
+impl HostsTried {
+    /// Adds the host of a try.
+    pub(crate) fn add(&mut self, request: &UpstreamRequest) {
+        self.0.push(request.active.host().clone());
+    }
+
+    fn contain(&self, host: &Rc<Host>) -> bool {
+        self.0.iter().any(|tried| Rc::ptr_eq(tried, host))
+    }
+}
+
 impl UpstreamRequest {
     /// Chooses an endpoint. Nothing is connected or sent yet. `now` tells which idle connections are too old.
     ///
@@ -66,7 +81,32 @@ impl UpstreamRequest {
     ///
     /// [`UpstreamFailure::NoHealthyUpstream`] when there is no endpoint.
     pub(crate) fn start(cluster: &Rc<WorkerCluster>, now: Instant) -> Result<Self, UpstreamFailure> {
-        let host = cluster.choose()?;
+        Ok(Self::on_host(&cluster.choose()?, cluster, 1, now))
+    }
+
+    /// Another try of a request. Up to `most` times a host that was tried before is passed over.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Self::start).
+    pub(crate) fn start_again(
+        cluster: &Rc<WorkerCluster>,
+        tried: &HostsTried,
+        most: u32,
+        attempt_count: u32,
+        now: Instant,
+    ) -> Result<Self, UpstreamFailure> {
+        let mut host = cluster.choose()?;
+        for _ in 0..most {
+            if !tried.contain(&host) {
+                break;
+            }
+            host = cluster.choose()?;
+        }
+        Ok(Self::on_host(&host, cluster, attempt_count, now))
+    }
+
+    fn on_host(host: &Rc<Host>, cluster: &WorkerCluster, attempt_count: u32, now: Instant) -> Self {
         let state = match &host.pool {
             Pool::Http1(pool) => State::Http1Checkout(pool.check_out(now)),
             Pool::Http2(pool) => State::Http2Checkout(pool.check_out()),
@@ -76,17 +116,10 @@ impl UpstreamRequest {
             address: host.address(),
             host_name: host.hostname.clone(),
             endpoint: host.endpoint(),
-            attempt_count: 1,
+            attempt_count,
             ..UpstreamInfo::default()
         };
-        Ok(Self {
-            info,
-            state,
-            permit: None,
-            stale_connections: 0,
-            started: now,
-            active: host.begin_request(),
-        })
+        Self { info, state, permit: None, stale_connections: 0, started: now, active: host.begin_request() }
     }
 
     /// What is known about the upstream side so far.
