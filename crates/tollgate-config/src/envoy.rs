@@ -29,7 +29,10 @@ mod tls;
 
 use std::sync::Arc;
 
-pub(crate) use self::{per_route::ExtProcOverrides, reference::reference, scope::ClusterFacts};
+pub(crate) use self::{
+    grpc_service::MAX_RECEIVE_MESSAGE_LENGTH, per_route::ExtProcOverrides, reference::reference,
+    scope::ClusterFacts,
+};
 use tollgate_model::Snapshot;
 
 use self::scope::Scope;

@@ -5,21 +5,34 @@
 //!                                                  Backend, Service --backends--> Cluster
 //! ```
 
+mod attachment;
 mod backend;
+mod backends;
 mod configuration;
+mod dialect;
 mod ext_proc;
 mod extension_policy;
 mod filter_order;
+mod gateway_settings;
 mod others;
+mod processors;
 mod proxy;
 mod selector;
 mod settings;
+mod status;
 mod targets;
+mod tls;
 mod tls_settings;
+mod world;
 
 use self::others::{SecurityPolicy, Unimplemented};
 pub(crate) use self::{
-    backend::Backend, configuration::Configuration, extension_policy::ExtensionPolicy, proxy::EnvoyProxy,
+    backend::{Backend, BackendTls},
+    configuration::Configuration,
+    dialect::EnvoyGateway,
+    extension_policy::ExtensionPolicy,
+    gateway_settings::{GatewaySettings, ParametersError},
+    proxy::{EnvoyProxy, IpFamily},
 };
 use crate::kubernetes::{Kind, Objects as Set};
 

@@ -3,7 +3,6 @@
 use super::selector::{LabelSelector, SELECTOR, read_selector};
 use crate::{
     gateway_api,
-    kubernetes::Place,
     protobuf::{Enumeration, Message, Schema, Value, read},
 };
 
@@ -164,9 +163,4 @@ impl Targets {
         let mut selected = self.selectors.iter().map(|target| &target.kind);
         kinds.any(|kind| !kind.ends_with("Route")) || selected.any(|kind| !kind.ends_with("Route"))
     }
-}
-
-/// The place of a field, for a setting that was given.
-pub(super) fn place_of(message: &Message<'_>, field: &'static str) -> Option<Place> {
-    message.get(field).map(|value| Place::of(&value))
 }

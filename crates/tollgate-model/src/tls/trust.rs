@@ -51,6 +51,16 @@ impl TrustAnchors {
         Ok(Self { store: Arc::new(store), certificates: usable.into() })
     }
 
+    /// Trusts everything that any of `all` trusts; `None` when there is none of them.
+    #[must_use]
+    pub fn union(all: Vec<Self>) -> Option<Self> {
+        if all.len() < 2 {
+            return all.into_iter().next();
+        }
+        let certificates = all.iter().flat_map(|anchors| anchors.certificates.iter().cloned());
+        Self::from_usable(certificates.collect()).ok()
+    }
+
     /// Mends the outcome of a verification: a certificate that is itself trusted is good although it is a CA's.
     ///
     /// Self-signed certificates are often made as CA certificates and trusted as they are. The check of the validity

@@ -1,0 +1,307 @@
+//! From the backends of a processor to a cluster (6.4, 6.7).
+
+use std::{fmt, rc::Rc, sync::Arc};
+
+use tollgate_model::{
+    cluster::{Cluster, Endpoint, EndpointAddress, UpstreamProtocol},
+    tls::UpstreamTls,
+};
+
+use super::{
+    Backend, Configuration, GROUP, GatewaySettings,
+    ext_proc::{BackendRef, Entry},
+    tls::{self, Peer},
+};
+use crate::{
+    kubernetes::{Metadata, Object, ObjectKey, ObjectRef, Place, Referrer},
+    translation::{ServiceError, Translator, cluster, endpoint},
+};
+
+/// Why a processor cannot be reached, in the words of the status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+    pub(super) place: Place,
+}
+
+/// Finds the endpoints of processors.
+pub(super) struct Backends<'a> {
+    pub(super) translator: &'a Translator<'a>,
+    pub(super) configuration: &'a Configuration,
+    /// The policy that the references stand in.
+    pub(super) policy: &'a Metadata,
+    pub(super) gateway: &'a GatewaySettings,
+}
+
+/// What one reference leads to.
+struct Resolved {
+    endpoints: Vec<Endpoint>,
+    /// They are host names of a Backend.
+    named: bool,
+    fallback: bool,
+    weight: u32,
+    tls: Option<(TlsOrigin, Arc<UpstreamTls>)>,
+}
+
+/// What TLS settings were made from: equal ones make equal settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct TlsOrigin {
+    policy: Option<ObjectRef>,
+    backend: Option<ObjectRef>,
+}
+
+/// An object that a reference leads to.
+enum Destination<'a> {
+    Service { endpoints: Vec<Endpoint>, port_name: &'a str },
+    Backend(&'a Rc<Object<Backend>>),
+}
+
+impl Backends<'_> {
+    /// The cluster of a processor.
+    pub(super) fn cluster(&self, name: String, entry: &Entry) -> Result<Cluster, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut found = Vec::new();
+        // EG-33
+        for reference in entry.backends.iter().filter(|reference| reference.weight > 0) {
+            match self.resolve(reference) {
+                Ok(resolved) => found.push(resolved),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        if let Some(message) = incompatible(&found) {
+            return Err(vec![Problem { message, help: None, place: entry.place.clone() }]);
+        }
+        let tls = found[0].tls.take().map(|(_, tls)| tls);
+        let protocol = UpstreamProtocol::Http2(entry.settings.http2.clone());
+        let mut cluster = cluster(name, combine(found), protocol);
+        entry.settings.apply(&mut cluster);
+        cluster.tls = tls;
+        Ok(cluster)
+    }
+
+    fn resolve(&self, reference: &BackendRef) -> Result<Resolved, Problem> {
+        let problem = |message: String| Problem { message, help: None, place: reference.place.clone() };
+        let namespace = reference.namespace.as_deref().unwrap_or(&self.policy.key.namespace);
+        let key = ObjectKey::new(namespace, &*reference.name);
+        // EG-53: what is referred to has to exist before it is asked whether that is permitted.
+        let destination = self.find(reference, &key).map_err(problem)?;
+        self.check_grant(reference, &key)?;
+        let object = match &destination {
+            Destination::Service { .. } => ObjectRef::new("", "Service", &key),
+            Destination::Backend(_) => ObjectRef::new(GROUP, "Backend", &key),
+        };
+        let section = match &destination {
+            Destination::Service { port_name, .. } => Some((*port_name).to_owned()),
+            Destination::Backend(_) => reference.port.map(|port| port.to_string()),
+        };
+        let spec = match &destination {
+            Destination::Service { .. } => None,
+            Destination::Backend(backend) => Some(&backend.spec),
+        };
+        let tls = self.tls(&object, section.as_deref(), spec).map_err(problem)?;
+        let endpoints = match destination {
+            Destination::Service { endpoints, .. } => {
+                if endpoints.is_empty() {
+                    self.translator.diagnostics.warning(
+                        &reference.place,
+                        format!("no ready endpoints for the related Service {key}"),
+                        Some("exchanges with the processor fail until there is one".to_owned()),
+                    );
+                }
+                endpoints
+            }
+            Destination::Backend(backend) => backend.spec.endpoints.iter().map(of_backend).collect(),
+        };
+        let is_name = |endpoint: &Endpoint| matches!(endpoint.address, EndpointAddress::Dns { .. });
+        Ok(Resolved {
+            named: spec.is_some() && endpoints.iter().any(is_name),
+            endpoints,
+            fallback: reference.fallback || spec.is_some_and(|backend| backend.fallback),
+            weight: reference.weight,
+            tls,
+        })
+    }
+
+    fn find(&self, reference: &BackendRef, key: &ObjectKey) -> Result<Destination<'_>, String> {
+        let group = reference.group.as_deref().unwrap_or_default();
+        match reference.kind.as_str() {
+            "Service" if group.is_empty() => self.find_service(reference, key),
+            "Service" => Err("group is invalid, a Service belongs to the core group".to_owned()),
+            "Backend" if ["", GROUP].contains(&group) => self.find_backend(key),
+            "Backend" => Err(format!("group is invalid, a Backend belongs to {GROUP}")),
+            "ServiceImport" => Err(format!("service import {key} not found: there is no other cluster here")),
+            kind => Err(format!("kind is invalid, {kind} is neither Service nor Backend")),
+        }
+    }
+
+    fn find_service(&self, reference: &BackendRef, key: &ObjectKey) -> Result<Destination<'_>, String> {
+        let port = reference.port.ok_or_else(|| {
+            "a valid port number corresponding to a port on the Service must be specified".to_owned()
+        })?;
+        let found = self.translator.service_endpoints(key, port).map_err(|error| match error {
+            ServiceError::ExternalName(service) => format!(
+                "Service {service} is of type ExternalName, which is not supported as a backend; use an Envoy Gateway \
+                 Backend resource with an FQDN endpoint instead"
+            ),
+            other => other.to_string(),
+        })?;
+        Ok(Destination::Service { endpoints: found.endpoints, port_name: &found.port.name })
+    }
+
+    fn find_backend(&self, key: &ObjectKey) -> Result<Destination<'_>, String> {
+        // EG-71
+        if !self.configuration.backends_enabled {
+            return Err(format!(
+                "resource {} of type Backend cannot be used since Backend is disabled in Envoy Gateway configuration",
+                key.name
+            ));
+        }
+        let backends = &self.translator.resources.envoy_gateway.backends;
+        let backend = backends.get(key).ok_or_else(|| format!("backend {key} not found"))?;
+        if backend.spec.dynamic {
+            return Err(format!("dynamic resolver backend {key} is not supported"));
+        }
+        if !backend.errors.is_empty() {
+            let details = backend.spec.problems.iter().chain(&backend.errors).next();
+            return Err(format!("backend {key} is not valid: {}", details.map_or("", String::as_str)));
+        }
+        Ok(Destination::Backend(backend))
+    }
+
+    /// EG-48, EG-49
+    fn check_grant(&self, reference: &BackendRef, key: &ObjectKey) -> Result<(), Problem> {
+        let namespace = self.policy.key.namespace.as_str();
+        if key.namespace == namespace {
+            return Ok(());
+        }
+        let group = match (&reference.group, reference.kind.as_str()) {
+            (Some(group), _) => group.as_str(),
+            (None, "Backend") => {
+                let message = "kind Backend without a group is taken for one of gateway.envoyproxy.io";
+                let help = format!("write \"group: {GROUP}\": Envoy Gateway takes it for the core group");
+                match self.translator.diagnostics.tolerated(&reference.place, message, Some(help)) {
+                    true => GROUP,
+                    false => "",
+                }
+            }
+            (None, _) => "",
+        };
+        let referrer = Referrer { group: GROUP, kind: &self.policy.kind, namespace };
+        let to = ObjectRef::new(group, &reference.kind, key);
+        if self.translator.grants.permit(referrer, &to) {
+            return Ok(());
+        }
+        Err(Problem {
+            message: format!("backend ref to {} {key} not permitted by any ReferenceGrant", reference.kind),
+            help: Some(Grant { referrer, to: &to }.to_string()),
+            place: reference.place.clone(),
+        })
+    }
+
+    /// TLS is used if a BackendTLSPolicy is attached to the backend or the Backend itself says so (EG-64).
+    fn tls(
+        &self,
+        object: &ObjectRef,
+        _section: Option<&str>,
+        backend: Option<&Backend>,
+    ) -> Result<Option<(TlsOrigin, Arc<UpstreamTls>)>, String> {
+        let of_backend = backend.and_then(|backend| backend.tls.as_ref());
+        let Some(tls) = of_backend else { return Ok(None) };
+        let peer = Peer::of_backend(tls, &object.namespace, self.translator)?;
+        let built = tls::build(peer, Some((tls, object)), self.gateway, self.translator)?;
+        let origin = TlsOrigin { policy: None, backend: Some(object.clone()) };
+        Ok(Some((origin, Arc::new(built))))
+    }
+}
+
+/// The grant that a reference needs, on one line.
+struct Grant<'a> {
+    referrer: Referrer<'a>,
+    to: &'a ObjectRef,
+}
+
+impl fmt::Display for Grant<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { referrer, to } = self;
+        write!(
+            formatter,
+            "add to namespace {}: {{apiVersion: gateway.networking.k8s.io/v1, kind: ReferenceGrant, metadata: {{name: {}, \
+             namespace: {}}}, spec: {{from: [{{group: {}, kind: {}, namespace: {}}}], to: [{{group: \"{}\", kind: {}, \
+             name: {}}}]}}}}",
+            to.namespace,
+            to.name,
+            to.namespace,
+            referrer.group,
+            referrer.kind,
+            referrer.namespace,
+            to.group,
+            to.kind,
+            to.name
+        )
+    }
+}
+
+fn of_backend(found: &super::backend::BackendEndpoint) -> Endpoint {
+    let mut endpoint = endpoint(found.address.clone());
+    if !found.hostname.is_empty() {
+        endpoint.hostname.clone_from(&found.hostname);
+    }
+    endpoint
+}
+
+/// Why backends cannot serve one processor together.
+fn incompatible(found: &[Resolved]) -> Option<String> {
+    let Some(first) = found.first() else {
+        return Some("no backendRefs found for external service".to_owned());
+    };
+    // EG-51
+    if found.iter().any(|resolved| resolved.named != first.named) {
+        return Some(
+            "external service destinations having multiple endpoint types are not supported".to_owned(),
+        );
+    }
+    let origin = |resolved: &Resolved| resolved.tls.as_ref().map(|(origin, _)| origin.clone());
+    let first = origin(first);
+    found
+        .iter()
+        .any(|resolved| origin(resolved) != first)
+        .then(|| "backends of one processor with different TLS settings are not supported".to_owned())
+}
+
+/// Largest common multiple of numbers of endpoints that shares are computed with.
+const LARGEST_MULTIPLE: u64 = 1 << 32;
+
+/// The endpoints of all backends: each backend has its share, however many endpoints it has, and fallbacks are for when
+/// the others are not healthy (EG-33).
+fn combine(found: Vec<Resolved>) -> Vec<Endpoint> {
+    let numbers = found.iter().map(|resolved| resolved.endpoints.len() as u64).filter(|number| *number > 0);
+    // Beyond the bound shares are as exact as whole numbers allow.
+    let common = numbers.fold(1_u64, |common, number| {
+        let multiple = common / gcd(common, number) * number;
+        if multiple <= LARGEST_MULTIPLE { multiple } else { common }
+    });
+    let only_fallbacks = found.iter().all(|resolved| resolved.fallback);
+    let mut endpoints = Vec::new();
+    for resolved in found {
+        let number = resolved.endpoints.len().max(1) as u64;
+        let weight = (u64::from(resolved.weight) * common / number).max(1);
+        let priority = u32::from(resolved.fallback && !only_fallbacks);
+        endpoints.extend(
+            resolved.endpoints.into_iter().map(|endpoint| (weight, Endpoint { priority, ..endpoint })),
+        );
+    }
+    let divisor = endpoints.iter().fold(0, |divisor, (weight, _)| gcd(divisor, *weight)).max(1);
+    let weighted = endpoints.into_iter().map(|(weight, endpoint)| Endpoint {
+        weight: u32::try_from(weight / divisor).unwrap_or(u32::MAX),
+        ..endpoint
+    });
+    weighted.collect()
+}
+
+fn gcd(left: u64, right: u64) -> u64 {
+    if right == 0 { left } else { gcd(right, left % right) }
+}

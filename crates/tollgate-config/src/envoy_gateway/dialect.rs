@@ -1,0 +1,128 @@
+//! What policies of Envoy Gateway mean for rules.
+
+use std::collections::HashMap;
+
+use http::StatusCode;
+
+use super::{
+    Configuration, GatewaySettings,
+    attachment::Attachments,
+    processors::{Processors, Scope},
+    status,
+    world::{Target, World, levels},
+};
+use crate::{
+    kubernetes::{ObjectRef, Place, status::ObjectStatus},
+    translation::{Dialect, ExtensionRef, Gateway, Replacement, RuleExtensions, Site, Translator},
+};
+
+/// What policies of Envoy Gateway mean for rules.
+pub(crate) struct EnvoyGateway<'a> {
+    translator: &'a Translator<'a>,
+    configuration: Configuration,
+    settings: &'a HashMap<ObjectRef, GatewaySettings>,
+    gateways: &'a [Gateway],
+    indices: HashMap<ObjectRef, usize>,
+    attachments: Attachments,
+    /// What security policies that are not implemented protect, and where they are.
+    protected: HashMap<Target, (ObjectRef, Place)>,
+    processors: Processors,
+}
+
+static DEFAULTS: GatewaySettings = GatewaySettings::DEFAULT;
+
+impl<'a> EnvoyGateway<'a> {
+    /// Attaches all policies to what there is; `settings` are those of gateways that refer to an EnvoyProxy or have a
+    /// certificate for backends.
+    pub(crate) fn new(
+        translator: &'a Translator<'a>,
+        configuration: Configuration,
+        gateways: &'a [Gateway],
+        settings: &'a HashMap<ObjectRef, GatewaySettings>,
+    ) -> Self {
+        let world = World::new(gateways);
+        let mut protected = HashMap::new();
+        for policy in translator.resources.envoy_gateway.security_policies.iter() {
+            for target in world.expand(&policy.spec.targets, &policy.meta, translator) {
+                protected.entry(target).or_insert_with(|| (policy.reference(), policy.meta.place.clone()));
+            }
+        }
+        let indices = gateways.iter().enumerate();
+        Self {
+            translator,
+            configuration,
+            settings,
+            gateways,
+            indices: indices.map(|(index, gateway)| (gateway.object.clone(), index)).collect(),
+            attachments: Attachments::new(translator, gateways, &world),
+            protected,
+            processors: Processors::default(),
+        }
+    }
+
+    /// Why a rule must not be served although no policy of ours is broken.
+    fn unprotected(&self, site: &Site<'_>) -> Option<Replacement> {
+        if self.protected.is_empty() {
+            return None;
+        }
+        let (policy, place) = levels(site).iter().find_map(|(_, target)| self.protected.get(target))?;
+        Some(Replacement {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            body: "",
+            reason: format!("{policy} is not implemented and must not be left out"),
+            place: place.clone(),
+        })
+    }
+}
+
+impl Dialect for EnvoyGateway<'_> {
+    fn claims(&self, _: &ExtensionRef) -> bool {
+        // HTTPRouteFilter is not implemented.
+        false
+    }
+
+    fn extend(&mut self, site: &Site<'_>) -> RuleExtensions {
+        let mut extensions = RuleExtensions { replaced: self.unprotected(site), ..RuleExtensions::default() };
+        let Some(chosen) = self.attachments.choose(site) else { return extensions };
+        let Some(&gateway) = self.indices.get(&site.gateway.object) else { return extensions };
+        let scope = Scope {
+            translator: self.translator,
+            configuration: &self.configuration,
+            policies: &self.attachments.policies,
+            gateway: self.settings.get(&site.gateway.object).unwrap_or(&DEFAULTS),
+            gateway_name: site.gateway.object.key().to_string(),
+        };
+        let built = self.processors.get(gateway, chosen, &scope);
+        match built.fatal() {
+            // EG-50
+            Some(failure) => {
+                let policy = self.attachments.policies[chosen.policy].reference();
+                extensions.replaced.get_or_insert_with(|| Replacement {
+                    status: StatusCode::INTERNAL_SERVER_ERROR,
+                    body: "",
+                    reason: format!("{policy} is invalid: {}", failure.message),
+                    place: failure.place.clone(),
+                });
+            }
+            None => extensions.processors.clone_from(&built.applied),
+        }
+        extensions
+    }
+
+    fn statuses(self: Box<Self>) -> Vec<ObjectStatus> {
+        let Self { translator, configuration, settings, gateways, attachments, mut processors, .. } = *self;
+        let mut statuses = status::backends(translator, &configuration);
+        statuses.extend(status::extension_policies(&attachments, &configuration, |index, chosen| {
+            let gateway = &gateways[index].object;
+            let scope = Scope {
+                translator,
+                configuration: &configuration,
+                policies: &attachments.policies,
+                gateway: settings.get(gateway).unwrap_or(&DEFAULTS),
+                gateway_name: gateway.key().to_string(),
+            };
+            processors.get(index, chosen, &scope).message()
+        }));
+        statuses
+    }
+}

@@ -1,0 +1,187 @@
+//! Statuses of policies and Backends (6.7, 6.8).
+
+use serde::Serialize;
+
+use super::{
+    Configuration,
+    attachment::{AttachedTarget, Attachments, Chosen, NotAttached, Overriding, Relations},
+};
+use crate::{
+    kubernetes::{
+        Metadata,
+        status::{AncestorStatus, Conditions, Holds, ObjectStatus, ParentReference},
+    },
+    translation::Translator,
+};
+
+/// `.status` of a policy.
+#[derive(Debug, Serialize)]
+struct PolicyStatus {
+    ancestors: Vec<AncestorStatus>,
+}
+
+/// `.status` of a Backend.
+#[derive(Debug, Serialize)]
+struct BackendStatus {
+    conditions: Conditions,
+}
+
+/// Most ancestors of a policy.
+const MOST_ANCESTORS: usize = 16;
+
+/// The statuses of all policies that are attached to something. `problem` says what is wrong with policies on a gateway.
+pub(super) fn extension_policies(
+    attachments: &Attachments,
+    configuration: &Configuration,
+    mut problem: impl FnMut(usize, Chosen) -> Option<String>,
+) -> Vec<ObjectStatus> {
+    let mut statuses = Vec::new();
+    for (index, policy) in attachments.policies.iter().enumerate() {
+        let mut ancestors = Ancestors { meta: &policy.meta, of: Vec::new() };
+        for target in &attachments.targets[index] {
+            let relations = attachments.relations.get(&(index, target.target.clone()));
+            let applied = relations.iter().flat_map(|relations| &relations.applied);
+            let failure = applied.filter_map(|(gateway, chosen)| problem(*gateway, *chosen)).next();
+            for ancestor in &target.ancestors {
+                let conditions = ancestors.get(ancestor);
+                accept(conditions, target, failure.as_deref(), &policy.meta);
+                if policy.spec.targets.deprecated {
+                    let text = "spec.targetRef is deprecated, use spec.targetRefs instead";
+                    conditions.set("Warning", true, "DeprecatedField", text, &policy.meta);
+                }
+                if let Some(relations) = relations {
+                    relate(conditions, relations, attachments, &policy.meta);
+                }
+            }
+        }
+        if !ancestors.of.is_empty() {
+            let ancestors = ancestors.finish(&configuration.controller_name);
+            statuses.push(ObjectStatus::new(policy.reference(), PolicyStatus { ancestors }));
+        }
+    }
+    statuses
+}
+
+/// Sets `Accepted`. What is wrong at one target of an ancestor stays wrong.
+fn accept(conditions: &mut Conditions, target: &AttachedTarget, failure: Option<&str>, meta: &Metadata) {
+    if conditions.get("Accepted").is_some_and(|accepted| accepted.status == Holds::False) {
+        return;
+    }
+    let (reason, message) = match (target.result, failure) {
+        (Err(NotAttached::Conflicted), _) => ("Conflicted", conflict(target)),
+        (Err(NotAttached::SectionNotFound), _) => {
+            let object = &target.target.object;
+            let section = target.target.section.as_deref().unwrap_or_default();
+            ("TargetNotFound", format!("No section name {section} found for {object}"))
+        }
+        (Ok(()), Some(failure)) => ("Invalid", failure.to_owned()),
+        (Ok(()), None) => {
+            return conditions.set("Accepted", true, "Accepted", "Policy has been accepted.", meta);
+        }
+    };
+    conditions.set("Accepted", false, reason, message, meta);
+}
+
+/// EG-41
+fn conflict(target: &AttachedTarget) -> String {
+    let object = &target.target.object;
+    let what = match (&target.target.section, object.kind.ends_with("Route")) {
+        (None, _) => format!("{} {}", object.kind, object.name),
+        (Some(section), true) => format!("RouteRule {}/{section}", object.name),
+        (Some(section), false) => format!("Listener {}/{section}", object.name),
+    };
+    format!("Unable to target {what}, another EnvoyExtensionPolicy has already attached to it")
+}
+
+fn relate(conditions: &mut Conditions, relations: &Relations, attachments: &Attachments, meta: &Metadata) {
+    if !relations.overridden.is_empty() {
+        let lists = relations.overridden.iter().map(|(kind, names)| {
+            let kind = match kind {
+                Overriding::GatewayListeners => "gateway listeners",
+                Overriding::ListenerSets => "listenersets",
+                Overriding::ListenerSetListeners => "listenerset listeners",
+                Overriding::Routes => "routes",
+                Overriding::RouteRules => "route rules",
+            };
+            format!("these {kind}: [{}]", names.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
+        });
+        let lists: Vec<String> = lists.collect();
+        let text = format!(
+            "This policy is being overridden by other envoyExtensionPolicies for {}",
+            lists.join(" and ")
+        );
+        conditions.set("Overridden", true, "Overridden", text, meta);
+    }
+    if let Some(parent) = relations.merged_with {
+        let text = format!("Merged with policy {}", attachments.policies[parent].meta.key);
+        conditions.set("Merged", true, "Merged", text, meta);
+    }
+    if !relations.merged_by.is_empty() {
+        let routes: Vec<&str> = relations.merged_by.iter().map(String::as_str).collect();
+        let text = format!(
+            "This policy is being merged by other envoyExtensionPolicies for these routes: [{}]",
+            routes.join(" ")
+        );
+        conditions.set("Merged", true, "Merged", text, meta);
+    }
+}
+
+/// The ancestors of a policy, in the order of their first mention.
+struct Ancestors<'a> {
+    meta: &'a Metadata,
+    of: Vec<(ParentReference, Conditions)>,
+}
+
+impl Ancestors<'_> {
+    fn get(&mut self, ancestor: &ParentReference) -> &mut Conditions {
+        let at = self.of.iter().position(|(known, _)| known == ancestor).unwrap_or_else(|| {
+            self.of.push((ancestor.clone(), Conditions::default()));
+            self.of.len() - 1
+        });
+        &mut self.of[at].1
+    }
+
+    fn finish(mut self, controller_name: &str) -> Vec<AncestorStatus> {
+        if self.of.len() > MOST_ANCESTORS {
+            self.of.truncate(MOST_ANCESTORS);
+            let text = "Ancestors have been truncated because the number of policy ancestors exceeds 16.";
+            if let Some((_, conditions)) = self.of.last_mut() {
+                conditions.set("Aggregated", true, "Aggregated", text, self.meta);
+            }
+        }
+        let ancestors = self.of.into_iter().map(|(ancestor_ref, conditions)| AncestorStatus {
+            ancestor_ref,
+            controller_name: controller_name.to_owned(),
+            conditions,
+        });
+        ancestors.collect()
+    }
+}
+
+/// The statuses of all Backends.
+pub(super) fn backends(translator: &Translator<'_>, configuration: &Configuration) -> Vec<ObjectStatus> {
+    let backends = translator.resources.envoy_gateway.backends.iter();
+    let statuses = backends.map(|backend| {
+        let problem = backend.spec.problems.iter().chain(&backend.errors).next();
+        let rejected = if configuration.backends_enabled {
+            problem.map(|problem| format!("The Backend was not accepted: {problem}"))
+        } else {
+            let text = "The Backend was not accepted since Backend is not enabled in Envoy Gateway Config"
+                .to_owned();
+            Some(text)
+        };
+        let mut conditions = Conditions::default();
+        match rejected {
+            None => {
+                conditions.set("Accepted", true, "Accepted", "The Backend was accepted", &backend.meta);
+            }
+            // The original has type and reason the wrong way round; strict shows what it shows.
+            Some(text) if translator.options.strict => {
+                conditions.set("Invalid", false, "Accepted", text, &backend.meta);
+            }
+            Some(text) => conditions.set("Accepted", false, "Invalid", text, &backend.meta),
+        }
+        ObjectStatus::new(backend.reference(), BackendStatus { conditions })
+    });
+    statuses.collect()
+}

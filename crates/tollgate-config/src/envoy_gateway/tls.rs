@@ -1,0 +1,138 @@
+//! TLS towards processors (EG-63 to EG-66).
+
+use tollgate_model::tls::{
+    Identity, ServerNameIndication, ServerValidation, SubjectAltNameMatcher, TlsVersion, TlsVersions,
+    TrustAnchors, UpstreamTls, UpstreamTlsSettings,
+};
+
+use super::{
+    GROUP, GatewaySettings,
+    backend::BackendTls,
+    tls_settings::{SecretRef, TlsSettings},
+};
+use crate::{
+    kubernetes::{ObjectKey, ObjectRef, Referrer},
+    translation::Translator,
+};
+
+/// What is asked of a server, and what it is told.
+pub(super) struct Peer {
+    pub(super) sni: ServerNameIndication,
+    pub(super) validation: ServerValidation,
+}
+
+impl Peer {
+    /// By `Backend.tls`.
+    pub(super) fn of_backend(
+        tls: &BackendTls,
+        namespace: &str,
+        translator: &Translator<'_>,
+    ) -> Result<Self, String> {
+        let sni = match &tls.sni {
+            Some(sni) => ServerNameIndication::Fixed(sni.clone()),
+            None if tls.sni_from_endpoint => {
+                ServerNameIndication::EndpointHostname { otherwise: String::new() }
+            }
+            None => ServerNameIndication::Nothing,
+        };
+        if tls.skip_verification {
+            return Ok(Self { sni, validation: ServerValidation::Nothing });
+        }
+        let trusted_ca = if tls.system {
+            TrustAnchors::from_usable(translator.files.system_roots())
+                .map_err(|_| "the operating system trusts no certificate".to_owned())?
+        } else {
+            trusted(tls, namespace, translator)?
+        };
+        let validation = match &sni {
+            ServerNameIndication::Fixed(name) => ServerValidation::Chain {
+                trusted_ca,
+                subject_alt_names: vec![SubjectAltNameMatcher::DnsName(name.clone())],
+            },
+            ServerNameIndication::EndpointHostname { .. } => {
+                ServerValidation::ChainAndServerName { trusted_ca }
+            }
+            ServerNameIndication::Nothing => {
+                ServerValidation::Chain { trusted_ca, subject_alt_names: Vec::new() }
+            }
+        };
+        Ok(Self { sni, validation })
+    }
+}
+
+/// The certificates of every reference that can be used (EG-65).
+fn trusted(tls: &BackendTls, namespace: &str, translator: &Translator<'_>) -> Result<TrustAnchors, String> {
+    let mut found = Vec::new();
+    let mut problem = None;
+    for reference in &tls.ca_certificates {
+        match translator.ca_certificates(namespace, reference) {
+            Ok(anchors) => found.push(anchors),
+            Err(error) => {
+                problem.get_or_insert_with(|| error.to_string());
+            }
+        }
+    }
+    TrustAnchors::union(found).ok_or_else(|| {
+        problem.unwrap_or_else(|| "no valid CA certificate found in referenced resources".to_owned())
+    })
+}
+
+/// Everything together: the peer, our own certificate and the versions.
+pub(super) fn build(
+    peer: Peer,
+    backend: Option<(&BackendTls, &ObjectRef)>,
+    gateway: &GatewaySettings,
+    translator: &Translator<'_>,
+) -> Result<UpstreamTls, String> {
+    let of_proxy = gateway.backend_tls.as_ref().map(|(settings, _)| settings);
+    let settings = UpstreamTlsSettings {
+        sni: peer.sni,
+        validation: peer.validation,
+        certificate: client_certificate(backend, gateway, translator)?,
+        alpn_protocols: vec!["h2".to_owned()],
+        versions: versions(backend.map(|(tls, _)| &tls.settings), of_proxy)?,
+        max_session_keys: 1,
+    };
+    UpstreamTls::new(settings).map_err(|error| error.to_string())
+}
+
+fn versions(backend: Option<&TlsSettings>, proxy: Option<&TlsSettings>) -> Result<TlsVersions, String> {
+    let settings = || backend.into_iter().chain(proxy);
+    let minimum = settings().find_map(|settings| settings.minimum).unwrap_or(TlsVersion::Tls12);
+    let maximum = settings().find_map(|settings| settings.maximum).unwrap_or(TlsVersion::Tls13);
+    TlsVersions::new(minimum, maximum).map_err(|error| error.to_string())
+}
+
+/// The first one that is named: by the Backend, the EnvoyProxy, the Gateway (EG-64).
+fn client_certificate(
+    backend: Option<(&BackendTls, &ObjectRef)>,
+    gateway: &GatewaySettings,
+    translator: &Translator<'_>,
+) -> Result<Option<Identity>, String> {
+    let of_backend = backend.and_then(|(tls, object)| {
+        Some(("Backend", tls.settings.client_certificate.as_ref()?, object.namespace.as_str()))
+    });
+    let of_proxy = gateway.backend_tls.as_ref().and_then(|(settings, namespace)| {
+        Some(("EnvoyProxy", settings.client_certificate.as_ref()?, namespace.as_str()))
+    });
+    let secret = match of_backend.or(of_proxy) {
+        Some((kind, secret, namespace)) => Some(permitted(kind, secret, namespace, translator)?),
+        None => gateway.client_certificate.clone(),
+    };
+    secret.map(|secret| translator.identity(&secret).map_err(|error| error.to_string())).transpose()
+}
+
+fn permitted(
+    kind: &str,
+    secret: &SecretRef,
+    namespace: &str,
+    translator: &Translator<'_>,
+) -> Result<ObjectKey, String> {
+    let key = ObjectKey::new(secret.namespace.as_deref().unwrap_or(namespace), &*secret.name);
+    let to = ObjectRef::new("", "Secret", &key);
+    if translator.grants.permit(Referrer { group: GROUP, kind, namespace }, &to) {
+        Ok(key)
+    } else {
+        Err(format!("certificate ref to secret {key} not permitted by any ReferenceGrant"))
+    }
+}
