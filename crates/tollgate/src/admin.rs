@@ -7,7 +7,7 @@ mod server_info;
 use std::{
     num::NonZeroUsize,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Instant,
@@ -19,10 +19,9 @@ use hyper::{
 };
 use percent_encoding::percent_decode_str;
 use regex::Regex;
-use tollgate_model::{Snapshot, listener::BindAddress};
 use tollgate_proxy::Stats;
 
-use crate::address::Address;
+use crate::{address::Address, in_force::InForce};
 
 const TEXT: &str = "text/plain; charset=UTF-8";
 const JSON: &str = "application/json";
@@ -34,7 +33,7 @@ const PATHS: &str = "there is
 /healthz      whether the process is alive
 /metrics      statistics for Prometheus (/stats/prometheus is the same)
 /stats        statistics, one a line; filter=REGEX keeps the names that match
-/config       the effective configuration (/config_dump is the same)
+/config       the configuration in force and since when (/config_dump is the same)
 /listeners    names and addresses
 /clusters     names, limits and endpoints
 /server_info  version, state, uptime
@@ -43,8 +42,7 @@ const PATHS: &str = "there is
 /// What is known about the running gateway.
 #[derive(Debug)]
 pub(crate) struct Admin {
-    snapshot: Arc<Snapshot>,
-    listeners: Vec<(String, BindAddress)>,
+    in_force: Mutex<InForce>,
     stats: Arc<Stats>,
     workers: NonZeroUsize,
     started: Instant,
@@ -59,15 +57,19 @@ enum State {
 }
 
 impl Admin {
-    /// `listeners` are the names and the addresses really bound, in the order of the configuration.
-    pub(crate) fn new(
-        snapshot: Arc<Snapshot>,
-        listeners: Vec<(String, BindAddress)>,
-        stats: Arc<Stats>,
-        workers: NonZeroUsize,
-        started: Instant,
-    ) -> Self {
-        Self { snapshot, listeners, stats, workers, started, draining: AtomicBool::new(false) }
+    /// Of a gateway that has just started.
+    pub(crate) fn new(in_force: InForce, stats: Arc<Stats>, workers: NonZeroUsize, started: Instant) -> Self {
+        Self { in_force: Mutex::new(in_force), stats, workers, started, draining: AtomicBool::new(false) }
+    }
+
+    /// The configuration in force.
+    pub(crate) fn in_force(&self) -> InForce {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Another configuration is in force.
+    pub(crate) fn set_in_force(&self, in_force: InForce) {
+        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = in_force;
     }
 
     /// From here on nobody should send requests.
@@ -92,12 +94,12 @@ impl Admin {
                 Ok(filter) => ok(TEXT, self.stats.envoy_text(filter.as_ref())),
                 Err(error) => response(StatusCode::BAD_REQUEST, TEXT, format!("Invalid regex: {error}\n")),
             },
-            "/config" | "/config_dump" => match serde_json::to_value(&*self.snapshot) {
+            "/config" | "/config_dump" => match self.in_force().json() {
                 Ok(config) => ok(JSON, format!("{config:#}\n")),
                 Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
             },
             "/listeners" => ok(TEXT, self.listeners()),
-            "/clusters" => ok(TEXT, clusters::write(&self.snapshot)),
+            "/clusters" => ok(TEXT, clusters::write(&self.in_force().snapshot)),
             "/server_info" => ok(JSON, self.server_info(Instant::now())),
             path => response(StatusCode::NOT_FOUND, TEXT, format!("nothing at {path}; {PATHS}")),
         }
@@ -105,7 +107,8 @@ impl Admin {
 
     /// `name::address` of each.
     fn listeners(&self) -> String {
-        self.listeners.iter().map(|(name, address)| format!("{name}::{}\n", Address(address))).collect()
+        let listeners = self.in_force().listeners;
+        listeners.iter().map(|(name, address)| format!("{name}::{}\n", Address(address))).collect()
     }
 
     fn state(&self) -> State {
@@ -114,7 +117,7 @@ impl Admin {
 
     fn server_info(&self, now: Instant) -> String {
         let uptime = now.saturating_duration_since(self.started);
-        server_info::write(self.state(), uptime, self.workers, &self.snapshot.node)
+        server_info::write(self.state(), uptime, self.workers, &self.in_force().snapshot.node)
     }
 }
 

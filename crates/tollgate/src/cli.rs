@@ -9,7 +9,7 @@ const EXAMPLES: &str = "\
 Examples:
   tollgate demo                          see it work: everything in one process, requests to paste
   tollgate check envoy.yaml              would this file run? every problem with its place
-  tollgate run envoy.yaml                serve it
+  tollgate run envoy.yaml                serve it; save the file to serve something else
   tollgate processor instructions        a processor to try a configuration with
 
 TOLLGATE_LOG chooses what is logged, on standard error: error, warn, info (the default), or for one
@@ -40,15 +40,16 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve what an Envoy bootstrap configuration describes.
+    /// Serve what a configuration describes, and whatever it becomes.
     ///
-    /// A file with a problem is refused: every problem goes to standard error, nothing is bound, the exit status
-    /// is 1. SIGTERM or SIGINT stops accepting, lets requests under way end, then exits with 0; a second signal exits
+    /// A configuration with a problem is refused: every problem goes to standard error, nothing is bound, the exit
+    /// status is 1. Files and folders are watched: when they change, or files that they name, the new configuration is
+    /// put in force without an interruption, and one with a problem leaves the old one in force. SIGTERM or SIGINT stops accepting, lets requests under way end, then exits with 0; a second signal exits
     /// at once.
     Run(Run),
     /// Tell every problem of a configuration.
     ///
-    /// The exit status is 0 if the file would run, with warnings or without, and 1 if it would be refused.
+    /// The exit status is 0 if it would run, with warnings or without, and 1 if it would be refused.
     Check(Check),
     /// See it work: gateway, echo upstream and sample processor in one process.
     Demo(Demo),
@@ -59,8 +60,9 @@ pub(crate) enum Command {
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// An Envoy bootstrap configuration: YAML or JSON with static resources.
-    pub(crate) file: PathBuf,
+    /// YAML and JSON files, and folders of them with the folders in them.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
     /// Threads that serve requests [default: one for each core].
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,
@@ -87,8 +89,9 @@ pub(crate) enum LogFormat {
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// An Envoy bootstrap configuration.
-    pub(crate) file: PathBuf,
+    /// YAML and JSON files, and folders of them with the folders in them.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
     /// Form of the report.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: Report,

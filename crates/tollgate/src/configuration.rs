@@ -1,49 +1,59 @@
-//! The configuration file a command was given.
+//! The configuration a command was given.
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use tollgate_config::{Diagnostic, FileSystem, Options, Outcome, Severity, Source, load_with};
+use tollgate_config::{Diagnostic, Options, Outcome, Severity, Source, load_with};
 use tollgate_model::Snapshot;
 
-use crate::cli::Strictness;
+use crate::{
+    cli::Strictness,
+    named_files::{NamedFiles, RecordedFiles},
+    sources::Sources,
+};
 
-/// A file and what became of it.
+/// Files and folders and what became of them.
 #[derive(Debug)]
 pub(crate) struct Configuration {
-    /// The texts that diagnostics point into.
-    pub(crate) sources: Vec<Source>,
+    /// What everything else was made of.
+    pub(crate) input: Input,
     /// The configuration, if it is accepted.
     pub(crate) snapshot: Option<Snapshot>,
     /// Everything there is to say about it.
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
+/// Everything that a configuration depends on. The same input gives the same configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Input {
+    /// The texts that diagnostics point into.
+    pub(crate) sources: Sources,
+    /// Files that the texts name.
+    pub(crate) named_files: NamedFiles,
+}
+
 impl Configuration {
-    /// Reads and translates a file. A file that cannot be read is refused with a diagnostic, like one that is wrong.
-    pub(crate) fn load(path: &Path, options: &Options) -> Self {
-        match Source::read(path) {
-            Ok(source) => Self::from_source(source, options),
-            Err(error) => {
-                let unreadable = Diagnostic {
-                    severity: Severity::Error,
-                    file: path.display().to_string(),
-                    line: 1,
-                    column: 1,
-                    length: 1,
-                    path: String::new(),
-                    message: format!("the file cannot be read: {error}"),
-                    help: None,
-                };
-                Self { sources: Vec::new(), snapshot: None, diagnostics: vec![unreadable] }
-            }
-        }
+    /// Reads and translates files and folders. What cannot be read is refused with a diagnostic, like what is wrong.
+    pub(crate) fn load(paths: &[PathBuf], options: &Options) -> Self {
+        Self::translate(Sources::read(paths), options)
     }
 
     /// Translates a text.
     pub(crate) fn from_source(source: Source, options: &Options) -> Self {
-        let sources = vec![source];
-        let Outcome { snapshot, diagnostics, .. } = load_with(&sources, &FileSystem, options);
-        Self { sources, snapshot, diagnostics }
+        Self::translate(Sources::text(source), options)
+    }
+
+    /// Translates what was read.
+    pub(crate) fn translate(sources: Sources, options: &Options) -> Self {
+        let files = RecordedFiles::default();
+        let problems = sources.problems();
+        let (snapshot, diagnostics) = if problems.is_empty() {
+            let Outcome { snapshot, diagnostics, .. } = load_with(&sources.texts, &files, options);
+            (snapshot, diagnostics)
+        } else {
+            // What is missing may be what the rest refers to: nothing useful can be said about the rest.
+            (None, problems)
+        };
+        Self { input: Input { sources, named_files: files.into() }, snapshot, diagnostics }
     }
 
     /// `refused: 2 errors, 1 warning`.

@@ -5,13 +5,13 @@ use std::{
     net::SocketAddr,
     num::NonZeroUsize,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::net::TcpListener;
 use tollgate_model::{Snapshot, listener::BindAddress};
 
-use crate::{admin::Admin, http_server, signals::Signals};
+use crate::{admin::Admin, http_server, in_force::InForce, reload::Reload, signals::Signals};
 
 /// How long requests under way may go on after the first signal: less than the 30 s after which Kubernetes kills.
 const DRAIN_TIME: Duration = Duration::from_secs(20);
@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) workers: NonZeroUsize,
     /// Where the admin server listens, unless the snapshot says so itself.
     pub(crate) admin_address: SocketAddr,
+    /// Where later configurations come from.
+    pub(crate) reload: Option<Reload>,
 }
 
 /// A gateway that serves requests. Its admin server answers while [`until_stopped`](Self::until_stopped) runs.
@@ -33,6 +35,7 @@ pub(crate) struct Gateway {
     admin: Arc<Admin>,
     admin_listener: TcpListener,
     admin_address: SocketAddr,
+    reload: Option<Reload>,
     stop: Signals,
     hurry: Signals,
 }
@@ -54,7 +57,7 @@ pub(crate) enum StartError {
 impl Gateway {
     /// Binds everything and starts the workers, or serves nothing.
     pub(crate) async fn start(settings: Settings) -> Result<Self, StartError> {
-        let Settings { snapshot, workers, admin_address } = settings;
+        let Settings { snapshot, workers, admin_address, reload } = settings;
         let stop = Signals::listen().map_err(StartError::Signals)?;
         let hurry = Signals::listen().map_err(StartError::Signals)?;
         let address = snapshot.admin_address.unwrap_or(admin_address);
@@ -62,9 +65,15 @@ impl Gateway {
             bind(address).await.map_err(|source| StartError::Admin { address, source })?;
         let snapshot = Arc::new(snapshot);
         let data_plane = tollgate_proxy::Gateway::start(&snapshot, tollgate_proxy::Options { workers })?;
-        let listeners = data_plane.local_addresses();
-        let admin = Admin::new(snapshot, listeners, data_plane.stats().clone(), workers, Instant::now());
-        Ok(Self { data_plane, admin: Arc::new(admin), admin_listener, admin_address, stop, hurry })
+        let in_force = InForce {
+            generation: 1,
+            since: SystemTime::now(),
+            snapshot,
+            listeners: data_plane.local_addresses(),
+            refused: None,
+        };
+        let admin = Admin::new(in_force, data_plane.stats().clone(), workers, Instant::now());
+        Ok(Self { data_plane, admin: Arc::new(admin), admin_listener, admin_address, reload, stop, hurry })
     }
 
     /// The names of the listeners and their addresses, with the ports that the kernel chose.
@@ -77,14 +86,23 @@ impl Gateway {
         self.admin_address
     }
 
-    /// Serves until a signal, then until every request has ended or the drain time is over. Another signal
+    /// Serves whatever configuration is in force until a signal, then until every request has ended or the drain time is over. Another signal
     /// ends the process at once.
     pub(crate) async fn until_stopped(self) {
-        let Self { data_plane, admin, admin_listener, stop, hurry, .. } = self;
+        let Self { data_plane, admin, admin_listener, reload, stop, hurry, .. } = self;
         let answers = Arc::clone(&admin);
         let serve_admin = http_server::serve(admin_listener, move |request, _| answers.answer(request));
         let drain = async {
-            stop.first().await;
+            let changes = async {
+                match reload {
+                    Some(reload) => reload.run(&data_plane, &admin).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.first() => {}
+                never = changes => match never {},
+            }
             tracing::info!("draining: no new connections, {} s for requests under way", DRAIN_TIME.as_secs());
             admin.drain();
             match data_plane.drain(DRAIN_TIME).await {

@@ -8,9 +8,14 @@ mod configuration;
 mod demo;
 mod gateway;
 mod http_server;
+mod in_force;
 mod logging;
+mod named_files;
 mod processor;
+mod reload;
+mod report;
 mod signals;
+mod sources;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,9 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
+use tollgate_model::listener::BindAddress;
+
+use crate::in_force::Refused;
 
 use super::*;
 
@@ -25,7 +28,14 @@ fn admin() -> Admin {
         ("http".to_owned(), BindAddress::Socket("127.0.0.1:10000".parse().unwrap())),
         ("http".to_owned(), BindAddress::Pipe { path: "/run/http.sock".into(), mode: None }),
     ];
-    Admin::new(Arc::new(snapshot), listeners, Stats::new(), NonZeroUsize::MIN, Instant::now())
+    let in_force = InForce {
+        generation: 1,
+        since: SystemTime::UNIX_EPOCH,
+        snapshot: Arc::new(snapshot),
+        listeners,
+        refused: None,
+    };
+    Admin::new(in_force, Stats::new(), NonZeroUsize::MIN, Instant::now())
 }
 
 fn get(admin: &Admin, path: &str) -> (u16, String) {
@@ -70,6 +80,23 @@ fn the_configuration_is_json() {
     assert_eq!(config["node"]["id"], "gateway-1");
     assert_eq!(config["clusters"]["httpbin"]["endpoints"][0]["weight"], 3);
     assert_eq!(get(&admin, "/config_dump"), get(&admin, "/config"));
+    assert_eq!((&config["generation"], &config["refused"]), (&1.into(), &Value::Null));
+    assert_eq!(config["in_force_since"], "1970-01-01T00:00:00Z");
+}
+
+#[test]
+fn what_was_refused_is_shown_beside_what_is_in_force() {
+    let admin = admin();
+    let source = tollgate_config::Source { path: "test".into(), text: "static_resourcez: {}".into() };
+    let diagnostics = tollgate_config::load(&[source]).diagnostics;
+    let refused = Some(Arc::new(Refused { since: SystemTime::UNIX_EPOCH, diagnostics }));
+    admin.set_in_force(InForce { refused, ..admin.in_force() });
+    let config: Value = serde_json::from_str(&get(&admin, "/config").1).unwrap();
+    assert_eq!(config["node"]["id"], "gateway-1");
+    assert_eq!(config["refused"]["since"], "1970-01-01T00:00:00Z");
+    let problem = &config["refused"]["diagnostics"][0];
+    assert_eq!((&problem["file"], &problem["line"]), (&"test".into(), &1.into()));
+    assert_eq!(get(&admin, "/ready").0, 200);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, Write},
-    path::Path,
     process::ExitCode,
 };
 
@@ -12,14 +11,15 @@ use tollgate_config::render;
 use crate::{
     cli::{Check, Report},
     configuration::Configuration,
+    sources::name,
 };
 
 /// Reports on standard output; the exit status says whether the file would run.
 pub(crate) fn run(arguments: &Check) -> ExitCode {
-    let configuration = Configuration::load(&arguments.file, &arguments.strictness.into());
+    let configuration = Configuration::load(&arguments.paths, &arguments.strictness.into());
     let report = match arguments.output {
-        Report::Text => text(&configuration, &arguments.file),
-        Report::Json => json(&configuration, &arguments.file),
+        Report::Text => text(&configuration, &name(&arguments.paths)),
+        Report::Json => json(&configuration, &name(&arguments.paths)),
     };
     match io::stdout().write_all(report.as_bytes()) {
         // A reader that has seen enough is no failure of the check.
@@ -29,18 +29,18 @@ pub(crate) fn run(arguments: &Check) -> ExitCode {
     }
 }
 
-fn text(configuration: &Configuration, file: &Path) -> String {
+fn text(configuration: &Configuration, name: &str) -> String {
     let mut report = String::new();
     for diagnostic in &configuration.diagnostics {
-        report += &render(diagnostic, &configuration.sources);
+        report += &render(diagnostic, &configuration.input.sources.texts);
         report += "\n";
     }
-    report + &format!("{}: {}\n", file.display(), configuration.verdict())
+    report + &format!("{name}: {}\n", configuration.verdict())
 }
 
-fn json(configuration: &Configuration, file: &Path) -> String {
+fn json(configuration: &Configuration, name: &str) -> String {
     let report = json!({
-        "file": file.display().to_string(),
+        "file": name,
         "accepted": configuration.snapshot.is_some(),
         "diagnostics": configuration.diagnostics,
     });

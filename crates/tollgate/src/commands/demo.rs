@@ -69,7 +69,7 @@ async fn serve(port: u16) -> Result<(), Box<dyn Error>> {
         return Err(format!("the example is {}", configuration.verdict()).into());
     };
     let workers = available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let gateway = Gateway::start(Settings { snapshot, workers, admin_address: ANY }).await?;
+    let gateway = Gateway::start(Settings { snapshot, workers, admin_address: ANY, reload: None }).await?;
 
     let addresses = gateway.local_addresses();
     let addresses = addresses.iter().map(|(_, address)| Address(address).to_string());

@@ -1,34 +1,42 @@
 //! `tollgate run`.
 
-use std::{
-    error::Error,
-    io::{self, Write},
-    num::NonZeroUsize,
-    process::ExitCode,
-    thread::available_parallelism,
-};
+use std::{error::Error, num::NonZeroUsize, process::ExitCode, thread::available_parallelism};
 
-use tollgate_config::{Severity, render};
+use tollgate_config::Options;
 
 use crate::{
     address::Address,
-    cli::{LogFormat, Run},
+    cli::Run,
     configuration::Configuration,
     gateway::{Gateway, Settings},
     logging,
+    reload::Reload,
+    report::report,
+    sources::name,
 };
 
-/// Serves a file until a signal stops it.
+/// Serves files and whatever they become, until a signal stops it.
 pub(crate) fn run(arguments: &Run) -> ExitCode {
     logging::start(arguments.log_format, "info");
-    let configuration = Configuration::load(&arguments.file, &arguments.strictness.into());
+    let options = Options::from(arguments.strictness);
+    let configuration = Configuration::load(&arguments.paths, &options);
     report(&configuration, arguments.log_format);
-    let Some(snapshot) = configuration.snapshot else {
-        tracing::error!("{} is {}", arguments.file.display(), configuration.verdict());
+    let verdict = configuration.verdict();
+    let Configuration { input, snapshot, .. } = configuration;
+    let Some(snapshot) = snapshot else {
+        tracing::error!("{} is {verdict}", name(&arguments.paths));
         return ExitCode::FAILURE;
     };
     let workers = arguments.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
-    match serve(Settings { snapshot, workers, admin_address: arguments.admin_address }) {
+    let admin_address = arguments.admin_address;
+    let reload = Reload {
+        paths: arguments.paths.clone(),
+        options,
+        log_format: arguments.log_format,
+        admin_address,
+        input,
+    };
+    match serve(Settings { snapshot, workers, admin_address, reload: Some(reload) }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -50,27 +58,4 @@ fn serve(settings: Settings) -> Result<(), Box<dyn Error>> {
         gateway.until_stopped().await;
         Ok(())
     })
-}
-
-/// Tells every problem on standard error, in the form that whoever reads the log expects.
-fn report(configuration: &Configuration, format: LogFormat) {
-    for diagnostic in &configuration.diagnostics {
-        match format {
-            LogFormat::Text => {
-                let text = render(diagnostic, &configuration.sources);
-                // Who closed standard error does not want to know.
-                let _ = writeln!(io::stderr(), "{text}");
-            }
-            LogFormat::Json => {
-                let (file, line, column) = (&diagnostic.file, diagnostic.line, diagnostic.column);
-                let (path, help) = (&diagnostic.path, diagnostic.help.as_deref());
-                let message = &diagnostic.message;
-                match diagnostic.severity {
-                    Severity::Error => tracing::error!(file, line, column, path, help, "{message}"),
-                    Severity::Warning => tracing::warn!(file, line, column, path, help, "{message}"),
-                    Severity::Info => tracing::info!(file, line, column, path, help, "{message}"),
-                }
-            }
-        }
-    }
 }

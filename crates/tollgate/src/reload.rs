@@ -1,0 +1,183 @@
+//! A new configuration whenever the files change.
+
+mod places;
+mod watch;
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use tollgate_config::Options;
+use tollgate_proxy::Gateway;
+
+use self::watch::Watch;
+use crate::{
+    address::Address,
+    admin::Admin,
+    cli::LogFormat,
+    configuration::{Configuration, Input},
+    in_force::{InForce, Refused},
+    report::report,
+    sources::{Sources, name},
+};
+
+/// How long changes are gathered before the files are read: one save is many changes.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+/// How often the files are read although nobody told of a change.
+const POLL: Duration = Duration::from_secs(10);
+
+/// What is loaded again and again.
+#[derive(Debug)]
+pub(crate) struct Reload {
+    /// Files and folders.
+    pub(crate) paths: Vec<PathBuf>,
+    /// How they are translated.
+    pub(crate) options: Options,
+    /// The form of problems.
+    pub(crate) log_format: LogFormat,
+    /// Where the admin server was asked to listen when the configuration does not say.
+    pub(crate) admin_address: SocketAddr,
+    /// What was looked at last.
+    pub(crate) input: Input,
+}
+
+/// What a look at the files gave.
+enum Look {
+    /// They are as they were.
+    Same,
+    /// They are different.
+    New(Box<Configuration>),
+}
+
+impl Reload {
+    /// Puts every change of the files in force, for ever.
+    pub(crate) async fn run(mut self, gateway: &Gateway, admin: &Admin) -> Infallible {
+        let mut watch = Watch::new();
+        let mut missing: Vec<String> = Vec::new();
+        loop {
+            // First the watch, then the look: what changes in between is seen by the one or the other.
+            let places = self.places();
+            let mut to_watch = watch;
+            let watched = tokio::task::spawn_blocking(move || {
+                to_watch.keep(&places);
+                to_watch
+            });
+            watch = watched.await.unwrap_or_else(|_| Watch::new());
+
+            let began = Instant::now();
+            let mut is_other = false;
+            if let Some(configuration) = self.look(!missing.is_empty()).await {
+                is_other = configuration.input != self.input;
+                self.input = configuration.input.clone();
+                self.apply(configuration, gateway, admin, &mut missing).await;
+            }
+            // Reading must not be all that is done, however much there is to read and however often it changes.
+            let pause = DEBOUNCE.max(Instant::now().saturating_duration_since(began) * 4);
+            if is_other {
+                // There may be places that are not watched yet.
+                tokio::time::sleep(pause).await;
+                continue;
+            }
+            let changed = async {
+                watch.changed().await;
+                tokio::time::sleep(pause).await;
+            };
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
+    fn places(&self) -> Vec<PathBuf> {
+        let Input { sources, named_files } = &self.input;
+        let paths = self.paths.iter().map(PathBuf::as_path);
+        let texts = sources.texts.iter().map(|source| source.path.as_ref());
+        places::of(paths.chain(texts).chain(named_files.paths()), &sources.folders)
+    }
+
+    /// Reads the files and, if they are different or it is `wanted`, translates them. On another thread: both take time.
+    async fn look(&self, wanted: bool) -> Option<Configuration> {
+        let (paths, options, input) = (self.paths.clone(), self.options.clone(), self.input.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let sources = Sources::read(&paths);
+            if !wanted && sources == input.sources && input.named_files.are_unchanged() {
+                return Look::Same;
+            }
+            Look::New(Box::new(Configuration::translate(sources, &options)))
+        });
+        match work.await {
+            Ok(Look::New(configuration)) => Some(*configuration),
+            Ok(Look::Same) => None,
+            Err(error) => {
+                tracing::error!(%error, "the configuration could not be read, which is a bug");
+                None
+            }
+        }
+    }
+
+    /// `missing` are the addresses that could not be bound.
+    async fn apply(
+        &self,
+        configuration: Configuration,
+        gateway: &Gateway,
+        admin: &Admin,
+        missing: &mut Vec<String>,
+    ) {
+        let in_force = admin.in_force();
+        let generation = in_force.generation;
+        let verdict = configuration.verdict();
+        let is_retry = !missing.is_empty() && configuration.snapshot.as_ref() == Some(&*in_force.snapshot);
+        if !is_retry {
+            report(&configuration, self.log_format);
+        }
+        let Configuration { snapshot, diagnostics, .. } = configuration;
+        let Some(snapshot) = snapshot else {
+            let refused = Some(Arc::new(Refused { since: SystemTime::now(), diagnostics }));
+            admin.set_in_force(InForce { refused, ..in_force });
+            let paths = name(&self.paths);
+            tracing::error!(generation, "{paths} is {verdict}; the configuration before stays in force");
+            return;
+        };
+        let admin_address = |wanted: Option<SocketAddr>| wanted.unwrap_or(self.admin_address);
+        let (old, new) =
+            (admin_address(in_force.snapshot.admin_address), admin_address(snapshot.admin_address));
+        if old != new {
+            tracing::warn!("the admin server stays where it is; a restart moves it to {new}");
+        }
+        let update = match gateway.update(snapshot).await {
+            Ok(update) => update,
+            Err(error) => {
+                tracing::error!(generation, %error, "the configuration before stays in force");
+                return;
+            }
+        };
+        let is_new = !update.difference.is_empty();
+        let next = InForce {
+            generation: generation + u64::from(is_new),
+            since: if is_new { SystemTime::now() } else { in_force.since },
+            snapshot: gateway.snapshot(),
+            listeners: gateway.local_addresses(),
+            refused: None,
+        };
+        admin.set_in_force(next.clone());
+        if is_new {
+            tracing::info!(generation = next.generation, "in force: {}", update.difference);
+        } else if !is_retry {
+            tracing::info!(generation, "the files say what they said before");
+        }
+        for (name, address) in next.listeners.iter().filter(|listener| !in_force.listeners.contains(listener))
+        {
+            tracing::info!("listener {name} at {}", Address(address));
+        }
+        let failures: Vec<String> = update.failures.iter().map(ToString::to_string).collect();
+        for failure in failures.iter().filter(|failure| !missing.contains(failure)) {
+            tracing::error!("{failure}; it is tried again");
+        }
+        *missing = failures;
+    }
+}

@@ -1,0 +1,208 @@
+//! `tollgate run` when its files change.
+
+mod support;
+
+use std::{fs, net::TcpListener, os::unix::fs::symlink, path::Path, time::Instant};
+
+use serde_json::Value;
+use support::{DEADLINE, http::get, process::Running, scratch, tollgate};
+
+/// A gateway that answers everything with a text.
+fn text(listener: &str, body: &str) -> String {
+    bootstrap(listener, "", body)
+}
+
+fn bootstrap(listener: &str, more: &str, body: &str) -> String {
+    let (address, port) = listener.rsplit_once(':').expect("an address");
+    format!(
+        r#"
+static_resources:
+  listeners:
+  - name: main
+    address: {{socket_address: {{address: {address}, port_value: {port}}}}}
+    filter_chains:
+    - filters:
+      - name: hcm
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: main
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes: [{{match: {{prefix: /}}, direct_response: {{status: 200, body: {{inline_string: "{body}"}}}}}}]
+          http_filters:
+          - name: router
+            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+{more}
+"#
+    )
+}
+
+struct Gateway {
+    process: Running,
+    listener: String,
+    admin: String,
+}
+
+impl Gateway {
+    fn start(path: &Path) -> Self {
+        let arguments = ["run", "--workers", "2", "--admin-address", "127.0.0.1:0"];
+        let mut process = Running::spawn(tollgate().args(arguments).arg(path));
+        let listener = process.wait_for("listener main at ");
+        let admin = process.wait_for("admin server at ");
+        process.wait_for("serving");
+        Self { process, listener, admin }
+    }
+
+    fn body(&self) -> String {
+        get(&self.listener, "/", &[]).body
+    }
+
+    /// Asks until the answer is `body`.
+    fn wait_for_body(&self, body: &str) {
+        let deadline = Instant::now() + DEADLINE;
+        while self.body() != body {
+            assert!(Instant::now() < deadline, "{:?} instead of {body:?}", self.body());
+        }
+    }
+
+    fn config(&self) -> Value {
+        get(&self.admin, "/config", &[]).json()
+    }
+}
+
+const ANY: &str = "127.0.0.1:0";
+
+#[test]
+fn a_saved_file_is_served_and_a_broken_one_is_not() {
+    let file = scratch("reload_saved").join("gateway.yaml");
+    fs::write(&file, text(ANY, "one")).unwrap();
+    let mut gateway = Gateway::start(&file);
+    assert_eq!(gateway.body(), "one");
+    assert_eq!(gateway.config()["generation"], 1);
+
+    fs::write(&file, text(ANY, "two")).unwrap();
+    gateway.process.wait_for("in force: listeners: changed main; virtual hosts: changed main/all");
+    assert_eq!(gateway.body(), "two");
+    assert_eq!(gateway.config()["generation"], 2);
+
+    let broken = text(ANY, "three").replace("http_filters", "http_filterz");
+    let line = 1 + broken.lines().position(|line| line.contains("http_filterz")).unwrap();
+    fs::write(&file, broken).unwrap();
+    gateway.process.wait_for(&format!("gateway.yaml:{line}:11"));
+    gateway.process.wait_for("the configuration before stays in force");
+    assert_eq!(gateway.body(), "two");
+    let config = gateway.config();
+    assert_eq!(
+        (&config["generation"], &config["refused"]["diagnostics"][0]["line"]),
+        (&2.into(), &line.into())
+    );
+    assert_eq!(get(&gateway.admin, "/ready", &[]).body, "LIVE\n");
+
+    fs::write(&file, "static_resources: [").unwrap();
+    gateway.process.wait_for("the configuration before stays in force");
+    assert_eq!(gateway.body(), "two");
+
+    fs::write(&file, text(ANY, "three")).unwrap();
+    gateway.wait_for_body("three");
+    gateway.process.wait_for("generation=3");
+    let config = gateway.config();
+    assert_eq!((&config["generation"], &config["refused"]), (&3.into(), &Value::Null));
+
+    fs::write(&file, format!("# A comment.\n{}", text(ANY, "three"))).unwrap();
+    gateway.process.wait_for("the files say what they said before");
+    assert_eq!(gateway.config()["generation"], 3);
+}
+
+/// As editors save, and programs that write files with care.
+#[test]
+fn a_file_may_be_replaced_by_another() {
+    let folder = scratch("reload_renamed");
+    let file = folder.join("gateway.yaml");
+    fs::write(&file, text(ANY, "0")).unwrap();
+    let gateway = Gateway::start(&file);
+    for generation in 1..=3 {
+        let body = generation.to_string();
+        fs::write(folder.join("new"), text(ANY, &body)).unwrap();
+        fs::rename(folder.join("new"), &file).unwrap();
+        gateway.wait_for_body(&body);
+    }
+    // For a moment it is not there.
+    fs::remove_file(&file).unwrap();
+    assert_eq!(gateway.body(), "3");
+    fs::write(&file, text(ANY, "4")).unwrap();
+    gateway.wait_for_body("4");
+}
+
+/// As Kubernetes updates the files of a volume.
+#[test]
+fn the_folder_behind_a_link_may_be_replaced_by_another() {
+    let folder = scratch("reload_volume");
+    let version = |number: u32| {
+        let version = folder.join(format!("..{number}"));
+        fs::create_dir_all(&version).unwrap();
+        fs::write(version.join("gateway.yaml"), text(ANY, &number.to_string())).unwrap();
+        symlink(format!("..{number}"), folder.join("..data_tmp")).unwrap();
+        fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+    };
+    version(0);
+    symlink("..data/gateway.yaml", folder.join("gateway.yaml")).unwrap();
+    let (by_file, by_folder) = (Gateway::start(&folder.join("gateway.yaml")), Gateway::start(&folder));
+    for number in 1..=3 {
+        version(number);
+        by_file.wait_for_body(&number.to_string());
+        by_folder.wait_for_body(&number.to_string());
+        fs::remove_dir_all(folder.join(format!("..{}", number - 1))).unwrap();
+    }
+}
+
+#[test]
+fn files_of_a_folder_come_and_go() {
+    let folder = scratch("reload_folder").join("conf.d");
+    fs::create_dir_all(folder.join("deeper")).unwrap();
+    fs::write(folder.join("a.yaml"), text(ANY, "a")).unwrap();
+    let mut gateway = Gateway::start(&folder);
+    assert_eq!(gateway.body(), "a");
+    // A second one is one too many, and it is named.
+    fs::write(folder.join("deeper/b.yaml"), text(ANY, "b")).unwrap();
+    gateway.process.wait_for("deeper/b.yaml:");
+    assert_eq!(gateway.body(), "a");
+    fs::remove_file(folder.join("a.yaml")).unwrap();
+    gateway.wait_for_body("b");
+    // A new folder is watched as well.
+    fs::create_dir(folder.join("new")).unwrap();
+    fs::rename(folder.join("deeper/b.yaml"), folder.join("new/b.yaml")).unwrap();
+    gateway.process.wait_for("the files say what they said before");
+    fs::write(folder.join("new/b.yaml"), text(ANY, "c")).unwrap();
+    gateway.wait_for_body("c");
+}
+
+#[test]
+fn an_address_in_use_is_named_and_tried_again() {
+    let file = scratch("reload_in_use").join("gateway.yaml");
+    fs::write(&file, text(ANY, "one")).unwrap();
+    let mut gateway = Gateway::start(&file);
+    let taken = TcpListener::bind(ANY).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    fs::write(&file, text(&address, "two")).unwrap();
+    gateway.process.wait_for(&format!("listener \"main\" cannot be bound to {address}: "));
+    gateway.wait_for_body("two");
+    drop(taken);
+    // It is tried every ten seconds, and whenever something happens.
+    fs::write(file.with_extension("txt"), "").unwrap();
+    gateway.process.wait_for(&format!("listener main at {address}"));
+    assert_eq!(get(&address, "/", &[]).body, "two");
+}
+
+#[test]
+fn the_admin_server_stays_where_it_is() {
+    let file = scratch("reload_admin").join("gateway.yaml");
+    fs::write(&file, text(ANY, "one")).unwrap();
+    let mut gateway = Gateway::start(&file);
+    let admin = "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}}";
+    fs::write(&file, bootstrap(ANY, admin, "two")).unwrap();
+    gateway.process.wait_for("a restart moves it to 127.0.0.1:1");
+    gateway.process.wait_for("generation=2");
+    assert_eq!(gateway.body(), "two");
+}
