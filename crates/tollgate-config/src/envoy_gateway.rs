@@ -128,3 +128,6 @@ pub(crate) const KINDS: &[Kind] = &[
         take: |candidate, all| others::take(candidate, &mut all.envoy_gateway.patch_policies),
     },
 ];
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::{
     Files, Options, Severity,
     diagnostic::Report,
-    kubernetes::{Diagnostics, Place, Resources},
+    kubernetes::{Age, Diagnostics, Place, Resources},
     protobuf::{Context, Dialect, Message, Schema, Value, bookkeeping, no_effect, read},
     translation::Controller,
     yaml::{self, Content, Node},
@@ -96,23 +96,25 @@ impl Configuration {
         diagnostics: &Diagnostics,
     ) -> Self {
         let objects = resources.envoy_gateway.configurations.iter();
-        let mut found: Vec<(Place, Self)> =
-            objects.map(|object| (object.meta.place.clone(), object.spec.clone())).collect();
+        let mut found: Vec<(Age, Place, Self)> = objects
+            .map(|object| (object.meta.age(), object.meta.place.clone(), object.spec.clone()))
+            .collect();
         let maps = resources.core.config_maps.iter().filter(|map| map.meta.key.name == CONFIG_MAP);
         for map in maps {
             let Some(text) = map.spec.data.get(KEY) else { continue };
             let place = place_of_text(&map.node, &map.meta.place);
             let read = read_text(text, &place, files, options, diagnostics);
-            found.extend(read.map(|configuration| (place, configuration)));
+            found.extend(read.map(|configuration| (map.meta.age(), place, configuration)));
         }
-        for (place, _) in found.iter().skip(1) {
+        found.sort_by(|(left, ..), (right, ..)| left.cmp(right));
+        for (_, place, _) in found.iter().skip(1) {
             diagnostics.error(
                 place,
                 "there is more than one configuration of Envoy Gateway",
-                Some(format!("the one at {} is in force", found[0].0)),
+                Some(format!("the one at {} is in force", found[0].1)),
             );
         }
-        found.into_iter().next().map(|(_, configuration)| configuration).unwrap_or_default()
+        found.into_iter().next().map(|(.., configuration)| configuration).unwrap_or_default()
     }
 }
 

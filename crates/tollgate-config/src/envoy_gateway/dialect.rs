@@ -83,6 +83,9 @@ impl Dialect for EnvoyGateway<'_> {
 
     fn extend(&mut self, site: &Site<'_>) -> RuleExtensions {
         let mut extensions = RuleExtensions { replaced: self.unprotected(site), ..RuleExtensions::default() };
+        if extensions.replaced.is_some() {
+            return extensions;
+        }
         let Some(chosen) = self.attachments.choose(site) else { return extensions };
         let Some(&gateway) = self.indices.get(&site.gateway.object) else { return extensions };
         let scope = Scope {
@@ -97,7 +100,7 @@ impl Dialect for EnvoyGateway<'_> {
             // EG-50
             Some(failure) => {
                 let policy = self.attachments.policies[chosen.policy].reference();
-                extensions.replaced.get_or_insert_with(|| Replacement {
+                extensions.replaced = Some(Replacement {
                     status: StatusCode::INTERNAL_SERVER_ERROR,
                     body: "",
                     reason: format!("{policy} is invalid: {}", failure.message),

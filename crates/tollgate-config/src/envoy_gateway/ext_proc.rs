@@ -73,7 +73,8 @@ const MOST_BACKENDS: usize = 16;
 const LONGEST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Names of fields of ours and what they set in Envoy.
-const SOURCES: [(&str, &str); 6] = [
+const SOURCES: [(&str, &str); 7] = [
+    ("backendRef", "grpc_service"),
     ("backendRefs", "grpc_service"),
     ("messageTimeout", "message_timeout"),
     ("failOpen", "failure_mode_allow"),

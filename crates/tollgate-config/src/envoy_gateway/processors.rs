@@ -219,24 +219,21 @@ impl Built {
     /// What the status says about it; `None` when all is well.
     pub(super) fn message(&self) -> Option<String> {
         let mut lines: Vec<String> = Vec::new();
-        let mut last = None;
+        let mut last: Option<Option<ExtensionKind>> = None;
         for failure in &self.failures {
             match failure.kind {
-                Some(kind) if last != Some(kind) => lines.push(format!("{kind:?}: {}", failure.message)),
+                Some(kind) if last != Some(Some(kind)) => {
+                    lines.push(format!("{kind:?}: {}", failure.message));
+                }
                 _ => lines.push(failure.message.clone()),
             }
-            last = failure.kind;
+            last = Some(failure.kind);
         }
         let mut message = lines.join("\n");
-        if message.is_empty() {
-            return None;
-        }
-        if let Some(first) = message.get_mut(..1) {
-            first.make_ascii_uppercase();
-        }
-        if !message.ends_with(|last: char| last.is_ascii_punctuation()) {
+        // What an API server would say ends as it ends.
+        if last.flatten().is_some() && !message.ends_with(|last: char| last.is_ascii_punctuation()) {
             message.push('.');
         }
-        Some(message)
+        Some(message).filter(|message| !message.is_empty())
     }
 }

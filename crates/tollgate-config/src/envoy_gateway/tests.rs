@@ -1,0 +1,143 @@
+//! What policies mean: for each input the processors of every rule, the clusters, the statuses and what is said.
+
+mod hand_made;
+mod show;
+
+use std::collections::HashMap;
+
+use super::{Configuration, EnvoyGateway, GatewaySettings};
+use crate::{
+    Options, Source,
+    diagnostic::Report,
+    files::FileSystem,
+    kubernetes::{Diagnostics, Document, Resources, read_documents},
+    translation::{Dialect as _, Translator},
+    yaml,
+};
+
+const BASE: &str = include_str!("tests/base.yaml");
+
+/// Translates what a file adds to the base.
+fn golden(name: &str, text: &str) {
+    let options = Options { strict: text.starts_with("# strict"), ..Options::default() };
+    let sources = [("base.yaml", BASE), ("input.yaml", text)];
+    let sources = sources.map(|(path, text)| Source { path: path.to_owned(), text: text.to_owned() });
+    insta::with_settings!({ snapshot_path => "tests/snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, translate(&sources, &options));
+    });
+}
+
+fn translate(sources: &[Source], options: &Options) -> String {
+    let diagnostics = Diagnostics::new(options);
+    let mut documents = Vec::new();
+    for source in sources {
+        let report = Report::new(&source.path);
+        let nodes = yaml::parse(&source.text, &report);
+        assert!(!report.has_errors(), "{:?}", report.finish());
+        let file = report.file();
+        documents.extend(nodes.into_iter().map(|node| Document { file: file.clone(), node }));
+    }
+    let (gateways, documents) = hand_made::gateways(documents);
+    let mut resources = Resources::default();
+    read_documents(documents, &FileSystem, options, &diagnostics, &mut resources);
+    let native = tollgate_model::Snapshot::default();
+    let translator = Translator::new(&resources, &native, &FileSystem, options, &diagnostics);
+    let configuration = Configuration::in_force(&resources, &FileSystem, options, &diagnostics);
+    let settings: HashMap<_, GatewaySettings> = HashMap::new();
+    let mut dialect = EnvoyGateway::new(&translator, configuration, &gateways, &settings);
+    let mut shown = String::new();
+    for (_, site) in super::world::sites(&gateways) {
+        let extensions = dialect.extend(&site);
+        show::rule(&mut shown, &site, &extensions);
+    }
+    let statuses = Box::new(dialect).statuses();
+    show::clusters(&mut shown, translator.into_clusters());
+    show::statuses(&mut shown, &statuses);
+    show::diagnostics(&mut shown, &diagnostics.finish());
+    shown
+}
+
+macro_rules! golden {
+    ($($name:ident),* $(,)?) => {$(
+        #[test]
+        fn $name() {
+            golden(stringify!($name), include_str!(concat!("tests/inputs/", stringify!($name), ".yaml")));
+        }
+    )*};
+}
+
+golden! {
+    eg_1_no_target,
+    eg_1_both_forms,
+    eg_2_target_group,
+    eg_3_target_kind,
+    eg_4_merge_type_on_gateway,
+    eg_5_merge_type_replace,
+    eg_6_backend_ref,
+    eg_7_backend_kind,
+    eg_8_backend_group,
+    eg_9_full_duplex_fail_open,
+    eg_10_shadow_mode_buffered,
+    eg_11_writable_namespaces,
+    eg_12_object_for_list,
+    eg_12_object_for_list_strict,
+    eg_13_backend_ref,
+    eg_20_no_processing_mode,
+    eg_20_neither_side,
+    eg_21_headers_only,
+    eg_22_trailers,
+    every_field_of_an_entry,
+    shadow_mode,
+    wrong_values_of_an_entry,
+    unknown_field,
+    unknown_field_strict,
+    eg_31_unix_backend,
+    eg_32_host_names,
+    eg_33_weights_and_fallback,
+    eg_33_only_fallbacks,
+    eg_34_order,
+    eg_35_filter_order,
+    backend_settings,
+    backend_settings_without_effect,
+    backend_settings_without_effect_strict,
+    backend_settings_wrong,
+    eg_40_levels,
+    eg_41_conflict,
+    eg_41_conflict_of_sections,
+    eg_42_opting_out,
+    eg_42_other_extensions,
+    eg_42_conflicted_shadows_nothing,
+    eg_43_merge,
+    eg_43_merge_replaces_lists,
+    eg_43_nothing_to_merge_with,
+    eg_44_missing_targets,
+    eg_45_other_routes,
+    eg_46_loopback,
+    eg_48_no_grant,
+    eg_48_grant,
+    eg_48_grant_for_another_group,
+    eg_49_backend_without_group,
+    eg_49_backend_without_group_strict,
+    eg_50_fail_closed,
+    eg_50_fail_open,
+    eg_50_on_a_gateway,
+    eg_51_services,
+    eg_51_backends,
+    eg_52_nobody_ready,
+    eg_53_order_of_checks,
+    backends_refused,
+    backends_refused_strict,
+    backend_tls,
+    backend_tls_without_certificates,
+    backend_tls_differs,
+    eg_70_sidecar,
+    eg_71_backends_turned_off,
+    eg_71_controller_name,
+    eg_72_two_configurations,
+    selectors,
+    selectors_of_namespaces,
+    deprecated_target_ref,
+    many_ancestors,
+    security_policy,
+    kinds_without_effect,
+}
