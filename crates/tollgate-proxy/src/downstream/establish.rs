@@ -164,14 +164,17 @@ async fn finish(
     chain: Rc<ServedChain>,
     alpn: Option<Vec<u8>>,
 ) -> Result<Established, EstablishError> {
-    let http = chain.with(|configuration| configuration.http().clone());
-    let version = match (http.codec_type, alpn.as_deref()) {
+    // A connection that waits keeps no configuration alive.
+    let (codec_type, limit) = chain.with(|configuration| {
+        let http = configuration.http();
+        let life = http.max_connection_duration.map(|longest| longest + http.drain_timeout);
+        (http.codec_type, [http.idle_timeout, life].into_iter().flatten().min())
+    });
+    let version = match (codec_type, alpn.as_deref()) {
         (CodecType::Http1, _) => HttpVersion::Http1,
         (CodecType::Http2, _) | (CodecType::Auto, Some(b"h2")) => HttpVersion::Http2,
         (CodecType::Auto, Some(_)) => HttpVersion::Http1,
         (CodecType::Auto, None) => {
-            let life = http.max_connection_duration.map(|longest| longest + http.drain_timeout);
-            let limit = [http.idle_timeout, life].into_iter().flatten().min();
             let sniffed = within(limit, EstablishError::Closed, sniff(&mut stream, &mut first));
             until_drain(worker, sniffed).await?.map_err(EstablishError::Io)?
         }

@@ -38,6 +38,8 @@ pub(crate) struct ClusterManager {
     targets: RefCell<HashMap<usize, Rc<WorkerCluster>>>,
     /// Clients of filters, by the place in memory of their service.
     clients: RefCell<HashMap<usize, Client>>,
+    /// The one in use, for the task that looks at idle connections.
+    latest: Rc<RefCell<Weak<Self>>>,
 }
 
 impl ClusterManager {
@@ -87,8 +89,12 @@ impl ClusterManager {
             clusters: clusters.collect(),
             targets: RefCell::new(targets),
             clients: RefCell::default(),
+            latest: before.map(|before| before.latest.clone()).unwrap_or_default(),
         });
-        spawn_local(close_expired_connections(Rc::downgrade(&manager)));
+        *manager.latest.borrow_mut() = Rc::downgrade(&manager);
+        if before.is_none() {
+            spawn_local(close_expired_connections(manager.latest.clone()));
+        }
         manager
     }
 
@@ -122,10 +128,10 @@ impl ClusterManager {
 
 /// Closes what has been idle for too long or was closed by the host, so that the host need not wait for the next
 /// request to see it.
-async fn close_expired_connections(manager: Weak<ClusterManager>) {
+async fn close_expired_connections(latest: Rc<RefCell<Weak<ClusterManager>>>) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
-        let Some(manager) = manager.upgrade() else { return };
+        let Some(manager) = latest.borrow().upgrade() else { return };
         let now = Instant::now();
         for cluster in manager.clusters.values() {
             for host in cluster.hosts.borrow().hosts() {

@@ -62,12 +62,14 @@ async fn shake_hands<H>(
     stream: ClientStream,
     first: ReadBuffer,
 ) -> Option<(Connection<Io, Bytes>, Flusher<Rewind<ClientStream>>)> {
-    let configuration = client.chain.current();
-    let http = configuration.http();
     stream.limit_unsent(UNSENT_LIMIT);
     let (io, flusher) = Coalesced::new(Rewind::new(first.bytes.freeze(), stream));
-    let mut handshake = pin!(builder(http).handshake(io));
-    let deadline = http.idle_timeout.map(|limit| Instant::now() + limit);
+    let (builder, limit) = client.chain.with(|configuration| {
+        let http = configuration.http();
+        (builder(http), http.idle_timeout)
+    });
+    let mut handshake = pin!(builder.handshake(io));
+    let deadline = limit.map(|limit| Instant::now() + limit);
     let mut timer = LazyTimer::default();
     let accepted = std::future::poll_fn(|cx| {
         let polled = handshake.as_mut().poll(cx);
