@@ -91,6 +91,12 @@ impl Report {
         self.diagnostics.borrow().iter().any(|diagnostic| diagnostic.message == message)
     }
 
+    /// How many errors were reported.
+    pub(crate) fn error_count(&self) -> usize {
+        let diagnostics = self.diagnostics.borrow();
+        diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
+    }
+
     /// Whether an error was reported.
     pub(crate) fn has_errors(&self) -> bool {
         self.diagnostics.borrow().iter().any(|diagnostic| diagnostic.severity == Severity::Error)

@@ -30,8 +30,8 @@ mod tls;
 use std::sync::Arc;
 
 pub(crate) use self::{
-    grpc_service::MAX_RECEIVE_MESSAGE_LENGTH, per_route::ExtProcOverrides, reference::reference,
-    scope::ClusterFacts,
+    grpc_service::MAX_RECEIVE_MESSAGE_LENGTH, matchers::compile_text, per_route::ExtProcOverrides,
+    reference::reference, scope::ClusterFacts,
 };
 use tollgate_model::Snapshot;
 

@@ -17,7 +17,6 @@ mod gateway_settings;
 mod others;
 mod processors;
 mod proxy;
-mod selector;
 mod settings;
 mod status;
 mod targets;

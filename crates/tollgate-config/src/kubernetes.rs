@@ -18,6 +18,7 @@ mod object;
 mod place;
 mod report;
 mod resources;
+pub(crate) mod selector;
 pub(crate) mod status;
 pub(crate) mod values;
 

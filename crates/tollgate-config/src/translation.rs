@@ -9,21 +9,28 @@
 //! processors a rule of a route stops at ([`Dialect`]).
 
 mod backend;
+mod backend_tls;
 mod certificates;
 mod cluster;
 mod dialect;
 mod gateway;
 mod outcome;
 mod processor;
+mod rule;
 mod translator;
 
 pub(crate) use self::{
     backend::{ServiceEndpoints, ServiceError, endpoint},
+    backend_tls::{BackendTls, BackendTlsError},
     certificates::{CertificateError, CertificateRef},
     cluster::cluster,
     dialect::{Dialect, Replacement, RuleExtensions, Site},
-    gateway::{AttachedRoute, Controller, ExtensionRef, Gateway, Listener, Route, Rule, RuleBackend},
+    gateway::{AttachedRoute, Controller, ExtensionRef, Gateway, Listener, Route},
     outcome::{Translated, translate},
     processor::{Applied, Position, Processor, Stage},
+    rule::{
+        BackendReference, Filters, HeaderChanges, Match, Mirror, Path, PathChange, Precedence, Redirect,
+        Retry, Rule, RuleBackend, Timeouts,
+    },
     translator::Translator,
 };

@@ -106,6 +106,14 @@ pub(super) fn read_regex(value: &Value<'_>) -> Option<FullRegex> {
 /// Reads a `RegexMatcher` and compiles its expression.
 pub(super) fn compile<T>(value: &Value<'_>, new: impl Fn(&str) -> Result<T, regex::Error>) -> Option<T> {
     let pattern = value.message(&REGEX_MATCHER)?.required("regex")?;
+    compile_text(&pattern, new)
+}
+
+/// Compiles an expression in RE2's syntax.
+pub(crate) fn compile_text<T>(
+    pattern: &Value<'_>,
+    new: impl Fn(&str) -> Result<T, regex::Error>,
+) -> Option<T> {
     let text = pattern.string()?;
     if text.is_empty() {
         pattern.error("must not be empty");

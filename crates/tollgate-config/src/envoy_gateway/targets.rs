@@ -1,6 +1,6 @@
 //! What a policy is attached to: `targetRef`, `targetRefs` and `targetSelectors` (6.2).
 
-use super::selector::{LabelSelector, SELECTOR, read_selector};
+use crate::kubernetes::selector::{LabelSelector, SELECTOR, read_selector};
 use crate::{
     gateway_api,
     protobuf::{Enumeration, Message, Schema, Value, read},

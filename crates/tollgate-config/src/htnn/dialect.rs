@@ -174,8 +174,11 @@ impl Htnn {
 
 /// Whether there is an object that a policy is for.
 fn exists(target: &ObjectRef, translator: &Translator<'_>) -> bool {
-    let gateway_api = &translator.resources.gateway_api;
+    let objects = &translator.resources.gateway_api;
     match (&*target.group, &*target.kind) {
+        (gateway_api::GROUP, "Gateway") => objects.gateways.get(&target.key()).is_some(),
+        (gateway_api::GROUP, "HTTPRoute") => objects.http_routes.get(&target.key()).is_some(),
+        (gateway_api::GROUP, "GRPCRoute") => objects.grpc_routes.get(&target.key()).is_some(),
         _ => false,
     }
 }

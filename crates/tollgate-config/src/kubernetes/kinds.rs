@@ -56,6 +56,11 @@ pub(crate) struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
+    /// Where problems go that are not about a field.
+    pub(crate) fn diagnostics(&self) -> &Diagnostics {
+        self.diagnostics
+    }
+
     /// Reads an object that has a `spec` and adds it to its kind.
     pub(crate) fn store<T>(self, objects: &mut Objects<T>, read: impl FnOnce(&Value<'_>) -> Option<T>) {
         self.store_as(objects, &OBJECT, |object| read(&object.required("spec")?));

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::Rule;
 use crate::kubernetes::{Metadata, ObjectRef, Place, status::ParentReference};
 
 /// A gateway of ours.
@@ -54,24 +55,6 @@ pub(crate) struct Route {
     pub(crate) object: ObjectRef,
     pub(crate) meta: Rc<Metadata>,
     pub(crate) rules: Vec<Rule>,
-}
-
-/// A rule of a route.
-#[derive(Debug)]
-pub(crate) struct Rule {
-    /// What policies call it by `sectionName`.
-    pub(crate) name: Option<String>,
-    pub(crate) place: Place,
-    /// Filters that a dialect has to provide.
-    pub(crate) extension_refs: Vec<ExtensionRef>,
-    pub(crate) backends: Vec<RuleBackend>,
-}
-
-/// A backend of a rule.
-#[derive(Debug)]
-pub(crate) struct RuleBackend {
-    /// Filters that a dialect has to provide, for requests to this backend only.
-    pub(crate) extension_refs: Vec<ExtensionRef>,
 }
 
 /// A filter of type `ExtensionRef`: an object of the route's namespace.

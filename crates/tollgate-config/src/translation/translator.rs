@@ -4,6 +4,7 @@ use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use tollgate_model::{Snapshot, cluster::Cluster};
 
+use super::backend_tls::TlsPolicies;
 use crate::{
     Files, Options,
     kubernetes::{Diagnostics, Grants, Resources},
@@ -18,6 +19,7 @@ pub(crate) struct Translator<'a> {
     pub(crate) grants: Grants<'a>,
     /// Clusters of an Envoy configuration in the same input, which names may refer to (HT-43).
     pub(crate) static_clusters: &'a HashMap<String, Arc<Cluster>>,
+    pub(super) tls_policies: TlsPolicies,
     clusters: RefCell<HashMap<String, Arc<Cluster>>>,
 }
 
@@ -30,8 +32,16 @@ impl<'a> Translator<'a> {
         diagnostics: &'a Diagnostics,
     ) -> Self {
         let grants = Grants::new(resources);
-        let static_clusters = &native.clusters;
-        Self { resources, files, options, diagnostics, grants, static_clusters, clusters: RefCell::default() }
+        Self {
+            resources,
+            files,
+            options,
+            diagnostics,
+            grants,
+            static_clusters: &native.clusters,
+            tls_policies: TlsPolicies::new(resources),
+            clusters: RefCell::default(),
+        }
     }
 
     /// Makes a cluster part of the snapshot, unless there is one of that name.

@@ -6,7 +6,7 @@ use crate::protobuf::{Enumeration, Message, Schema, Value, read};
 
 /// Which objects are meant, by their labels. One that asks for nothing means all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct LabelSelector {
+pub(crate) struct LabelSelector {
     labels: Vec<(String, String)>,
     expressions: Vec<Expression>,
 }
@@ -26,7 +26,7 @@ enum Operator {
     DoesNotExist,
 }
 
-pub(super) static SELECTOR: Schema = Schema {
+pub(crate) static SELECTOR: Schema = Schema {
     name: "LabelSelector",
     title: "",
     fields: &[
@@ -57,7 +57,7 @@ static OPERATOR: Enumeration<Operator> = Enumeration {
 };
 
 /// Reads `matchLabels` and `matchExpressions` of a message that has both.
-pub(super) fn read_selector(message: &Message<'_>) -> LabelSelector {
+pub(crate) fn read_selector(message: &Message<'_>) -> LabelSelector {
     let labels = message.map("matchLabels").into_iter();
     let labels = labels.filter_map(|(key, value)| Some((key.to_owned(), value.string()?)));
     let expressions = message.list("matchExpressions");
@@ -83,7 +83,7 @@ fn read_expression(value: &Value<'_>) -> Option<Expression> {
 
 impl LabelSelector {
     /// Whether an object with these labels is meant.
-    pub(super) fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub(crate) fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
             && self.expressions.iter().all(|expression| {
                 let found = labels.get(&expression.key);

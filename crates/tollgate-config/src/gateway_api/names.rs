@@ -1,0 +1,117 @@
+//! Names that Gateway API validates (1.3).
+
+use http::HeaderName;
+
+use crate::protobuf::{Message, Value};
+
+/// A host name, which may begin with `*.`.
+pub(super) fn hostname(value: &Value<'_>) -> Option<String> {
+    let name = value.non_empty_string()?;
+    check(value, name.strip_prefix("*.").unwrap_or(&name))?;
+    Some(name.to_ascii_lowercase())
+}
+
+/// A host name without a star.
+pub(super) fn precise_hostname(value: &Value<'_>) -> Option<String> {
+    let name = value.non_empty_string()?;
+    check(value, &name)?;
+    Some(name.to_ascii_lowercase())
+}
+
+fn check(value: &Value<'_>, name: &str) -> Option<()> {
+    let label = |label: &str| {
+        let letters = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        letters && !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let problem = if name.parse::<std::net::IpAddr>().is_ok() {
+        "an IP address is no host name"
+    } else if name.len() > 253 || !name.split('.').all(label) {
+        "not a host name: labels of letters, digits and '-', joined by '.', without a port"
+    } else {
+        return Some(());
+    };
+    value.error(problem);
+    None
+}
+
+/// The name of a header field that rules may match or change.
+pub(super) fn header_name(message: &Message<'_>) -> Option<HeaderName> {
+    read_header_name(&message.required("name")?)
+}
+
+/// A header name as a value of its own.
+pub(super) fn read_header_name(value: &Value<'_>) -> Option<HeaderName> {
+    let text = value.non_empty_string()?;
+    let name = HeaderName::from_bytes(text.as_bytes()).ok().filter(|_| text.len() <= 256);
+    if name.is_none() {
+        value.error(format!("\"{text}\" is not a header name"));
+    }
+    name
+}
+
+/// An optional text; an empty one counts as absent.
+pub(super) fn optional(message: &Message<'_>, name: &'static str) -> Option<String> {
+    Some(message.string(name)).filter(|text| !text.is_empty())
+}
+
+/// A list that may have so many entries and no more.
+pub(super) fn bounded<'a>(message: &Message<'a>, name: &'static str, most: usize) -> Vec<Value<'a>> {
+    let Some(value) = message.get(name) else { return Vec::new() };
+    let entries = value.list();
+    if entries.len() > most {
+        value.error(format!("must have at most {most} entries, found {}", entries.len()));
+    }
+    entries
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use crate::{
+        Files, Options,
+        diagnostic::Report,
+        protobuf::{Context, Dialect, Value},
+        yaml,
+    };
+
+    struct NoFiles;
+
+    impl Files for NoFiles {
+        fn read(&self, _: &std::path::Path) -> std::io::Result<Vec<u8>> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+
+        fn environment_variable(&self, _: &str) -> Option<String> {
+            None
+        }
+
+        fn system_roots(&self) -> Vec<rustls::pki_types::CertificateDer<'static>> {
+            Vec::new()
+        }
+    }
+
+    /// Reads a text as a value of a Kubernetes object, and what is said about it.
+    pub(in crate::gateway_api) fn reading<T>(
+        text: &str,
+        read: impl FnOnce(&Value<'_>) -> T,
+    ) -> (T, Vec<String>) {
+        let report = Report::new("test.yaml");
+        let documents = yaml::parse(text, &report);
+        let options = Options::default();
+        let context =
+            Context { report: &report, files: &NoFiles, options: &options, dialect: Dialect::Kubernetes };
+        let found = read(&Value::root(context, &documents[0]));
+        (found, report.finish().into_iter().map(|said| format!("{}: {}", said.path, said.message)).collect())
+    }
+
+    #[test]
+    fn host_names_are_neither_addresses_nor_have_they_ports() {
+        for good in ["example.com", "*.example.com", "a", "A-1.b"] {
+            assert!(reading(good, super::hostname).0.is_some(), "{good}");
+        }
+        for wrong in ["\"1.2.3.4\"", "a:80", "*", "a..b", "-a", "a.*.b", "a_b", "\"\""] {
+            let (found, said) = reading(wrong, super::hostname);
+            assert!(found.is_none() && said.len() == 1, "{wrong}");
+        }
+        assert!(reading("*.example.com", super::precise_hostname).0.is_none());
+    }
+}
