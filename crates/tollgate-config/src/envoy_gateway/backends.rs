@@ -78,7 +78,7 @@ impl Backends<'_> {
         let tls = found[0].tls.take().map(|(_, tls)| tls);
         let protocol = UpstreamProtocol::Http2(entry.settings.http2.clone());
         let mut cluster = cluster(name, combine(found), protocol);
-        entry.settings.apply(&mut cluster);
+        entry.settings.apply(&mut cluster, self.gateway.ip_family);
         cluster.tls = tls;
         Ok(cluster)
     }

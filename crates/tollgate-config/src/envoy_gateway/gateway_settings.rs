@@ -79,8 +79,8 @@ impl GatewaySettings {
         }
     }
 
-    /// Whether TLS towards backends differs from that of other gateways.
-    pub(super) fn has_own_tls(&self) -> bool {
-        self.backend_tls.is_some() || self.client_certificate.is_some()
+    /// Whether processors are reached otherwise than by other gateways.
+    pub(super) fn has_own_clusters(&self) -> bool {
+        self.backend_tls.is_some() || self.client_certificate.is_some() || self.ip_family.is_some()
     }
 }

@@ -137,7 +137,7 @@ impl Scope<'_> {
         };
         // EG-32
         let mut cluster_name = own("envoyextensionpolicy", &giver.meta.key).to_ascii_lowercase();
-        if self.gateway.has_own_tls() {
+        if self.gateway.has_own_clusters() {
             // Another gateway may reach the same processor otherwise.
             cluster_name = format!("{cluster_name}/{}", self.gateway_name);
         }

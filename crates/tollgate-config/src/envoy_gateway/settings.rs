@@ -19,6 +19,7 @@ use self::{
     load_balancer::read_load_balancer,
     retry::read_retry,
 };
+use super::IpFamily;
 use crate::{
     kubernetes::values::{parse_gateway_duration, parse_go_duration},
     protobuf::{Schema, Value, no_effect, read},
@@ -36,8 +37,9 @@ pub(super) struct BackendSettings {
     pub(super) connect_timeout: Duration,
     /// `None` = never.
     pub(super) idle_timeout: Option<Duration>,
-    pub(super) buffer_limit: usize,
     pub(super) dns: Dns,
+    /// `None` = what the gateway prefers.
+    pub(super) lookup_family: Option<DnsLookupFamily>,
     pub(super) http2: Http2Options,
 }
 
@@ -52,12 +54,12 @@ impl Default for BackendSettings {
             health_check_port: None,
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Some(Duration::from_secs(3600)),
-            buffer_limit: 32 * 1024,
             dns: Dns {
                 refresh_rate: Duration::from_secs(30),
                 respect_dns_ttl: true,
                 lookup_family: DnsLookupFamily::V4Preferred,
             },
+            lookup_family: None,
             http2: Http2Options {
                 max_concurrent_streams: 100,
                 initial_stream_window_size: 64 * 1024,
@@ -66,6 +68,9 @@ impl Default for BackendSettings {
         }
     }
 }
+
+/// Buffer limit of clusters of this dialect, bytes (EG-32).
+const BUFFER_LIMIT: usize = 32 * 1024;
 
 static SETTINGS: Schema = Schema {
     name: "ClusterSettings",
@@ -102,7 +107,7 @@ pub(super) fn read_settings(value: &Value<'_>) -> Option<BackendSettings> {
         read_timeout(&value, &mut settings);
     }
     if let Some(value) = message.get("connection") {
-        read_connection(&value, &mut settings);
+        read_connection(&value);
     }
     if let Some(value) = message.get("dns") {
         read_dns(&value, &mut settings);
@@ -134,20 +139,26 @@ fn unimplemented(value: &Value<'_>, what: impl std::fmt::Display, instead: &str)
 }
 
 impl BackendSettings {
-    /// Makes a cluster what these settings say.
-    pub(super) fn apply(&self, cluster: &mut Cluster) {
+    /// Makes a cluster what these settings say, on a gateway that uses addresses of a family.
+    pub(super) fn apply(&self, cluster: &mut Cluster, ip_family: Option<IpFamily>) {
         cluster.lb_policy = self.lb_policy;
         cluster.circuit_breakers = self.circuit_breakers.clone();
         cluster.max_requests_per_connection = self.max_requests_per_connection;
         cluster.health = self.health.clone();
         cluster.connect_timeout = self.connect_timeout;
         cluster.idle_timeout = self.idle_timeout;
-        cluster.per_connection_buffer_limit_bytes = self.buffer_limit;
+        cluster.per_connection_buffer_limit_bytes = BUFFER_LIMIT;
         for endpoint in &mut cluster.endpoints {
             endpoint.health_check.port = self.health_check_port;
         }
         if let Discovery::StrictDns(dns) = &mut cluster.discovery {
-            *dns = self.dns.clone();
+            let preferred = match ip_family {
+                None => self.dns.lookup_family,
+                Some(IpFamily::V4) => DnsLookupFamily::V4Only,
+                Some(IpFamily::V6) => DnsLookupFamily::V6Only,
+                Some(IpFamily::Both) => DnsLookupFamily::All,
+            };
+            *dns = Dns { lookup_family: self.lookup_family.unwrap_or(preferred), ..self.dns.clone() };
         }
     }
 }

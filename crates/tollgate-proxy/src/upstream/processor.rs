@@ -6,7 +6,10 @@ use extproc_client::{
     Client, ClientSettings, ConnectError, Connecting, Connector, Endpoint, EndpointSettings, Endpoints,
     PickError, RetryPolicy,
 };
-use tollgate_model::{cluster::Cluster, processor::GrpcService};
+use tollgate_model::{
+    cluster::{Cluster, UpstreamProtocol},
+    processor::GrpcService,
+};
 
 use super::{cluster_manager::WorkerCluster, connect::Dialer, failure::UpstreamFailure};
 
@@ -34,13 +37,19 @@ pub(super) fn client(cluster: &Rc<WorkerCluster>, service: &GrpcService) -> Clie
 pub(super) fn endpoint(cluster: &Cluster, dialer: Dialer) -> Rc<Endpoint> {
     let limits = &cluster.circuit_breakers;
     let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+    let defaults = EndpointSettings::default();
     let settings = EndpointSettings {
         connect_timeout: cluster.connect_timeout,
         idle_timeout: cluster.idle_timeout,
+        max_concurrent_streams: match &cluster.protocol {
+            UpstreamProtocol::Http2(options) => count(options.max_concurrent_streams),
+            // It is spoken to with HTTP/2 nevertheless (CF-21).
+            UpstreamProtocol::Http1 { .. } => defaults.max_concurrent_streams,
+        },
         max_connections: count(limits.max_connections),
         max_pending_requests: count(limits.max_pending_requests),
         max_requests_per_connection: cluster.max_requests_per_connection,
-        ..EndpointSettings::default()
+        ..defaults
     };
     Endpoint::new(Rc::new(HostConnector(dialer)), settings)
 }

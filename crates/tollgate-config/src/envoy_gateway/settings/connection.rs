@@ -4,8 +4,8 @@ use tollgate_model::cluster::DnsLookupFamily;
 
 use super::{BackendSettings, duration};
 use crate::{
-    kubernetes::values::{parse_gateway_duration, quantity},
-    protobuf::{Enumeration, Message, Schema, Value, no_effect, read},
+    kubernetes::values::parse_gateway_duration,
+    protobuf::{Enumeration, Schema, Value, no_effect, read},
 };
 
 static CIRCUIT_BREAKER: Schema = Schema {
@@ -86,18 +86,16 @@ static CONNECTION: Schema = Schema {
     name: "BackendConnection",
     title: "",
     fields: &[
-        read("bufferLimit", "32768", "Buffer of a connection, bytes."),
+        no_effect("bufferLimit", "what waits for a processor is bounded by flow control"),
         no_effect("socketBufferLimit", "the settings of the operating system hold"),
         no_effect("preconnect", "connections are made when they are needed"),
     ],
     unsupported: &[],
 };
 
-pub(super) fn read_connection(value: &Value<'_>, settings: &mut BackendSettings) {
-    let Some(message) = value.message(&CONNECTION) else { return };
-    if let Some(limit) = message.get("bufferLimit").and_then(|value| quantity(&value)) {
-        settings.buffer_limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    }
+/// Nothing of it has a counterpart, which is said of each field.
+pub(super) fn read_connection(value: &Value<'_>) {
+    value.message(&CONNECTION);
 }
 
 static DNS: Schema = Schema {
@@ -132,16 +130,15 @@ pub(super) fn read_dns(value: &Value<'_>, settings: &mut BackendSettings) {
         settings.dns.refresh_rate = rate;
     }
     settings.dns.respect_dns_ttl = message.boolean("respectDnsTtl", settings.dns.respect_dns_ttl);
-    settings.dns.lookup_family =
-        message.enumeration("lookupFamily", &LOOKUP_FAMILY, settings.dns.lookup_family);
+    settings.lookup_family = message.get("lookupFamily").and_then(|value| value.enumeration(&LOOKUP_FAMILY));
 }
 
 static HTTP2: Schema = Schema {
     name: "HTTP2Settings",
     title: "",
     fields: &[
-        read("initialStreamWindowSize", "64Ki", "Window of a stream, bytes."),
-        read("initialConnectionWindowSize", "1Mi", "Window of a connection, bytes."),
+        no_effect("initialStreamWindowSize", WINDOWS),
+        no_effect("initialConnectionWindowSize", WINDOWS),
         read("maxConcurrentStreams", "100", "Most streams on a connection."),
         no_effect("onInvalidMessage", "an invalid message ends its stream"),
         no_effect("connectionKeepalive", "dead connections are found by messageTimeout"),
@@ -149,28 +146,12 @@ static HTTP2: Schema = Schema {
     unsupported: &[],
 };
 
-/// Smallest and largest window of HTTP/2.
-const WINDOWS: std::ops::RangeInclusive<u64> = 65_535..=0x7fff_ffff;
+const WINDOWS: &str = "windows of connections to processors grow with what is under way";
 
 pub(super) fn read_http2(value: &Value<'_>, settings: &mut BackendSettings) {
     let Some(message) = value.message(&HTTP2) else { return };
-    if let Some(window) = read_window(&message, "initialStreamWindowSize") {
-        settings.http2.initial_stream_window_size = window;
-    }
-    if let Some(window) = read_window(&message, "initialConnectionWindowSize") {
-        settings.http2.initial_connection_window_size = window;
-    }
     let streams = message.get("maxConcurrentStreams").and_then(|value| value.integer(1..=0x7fff_ffff));
     if let Some(streams) = streams.and_then(|streams| u32::try_from(streams).ok()) {
         settings.http2.max_concurrent_streams = streams;
     }
-}
-
-fn read_window(message: &Message<'_>, name: &'static str) -> Option<u32> {
-    let value = message.get(name)?;
-    let window = quantity(&value)?;
-    if !WINDOWS.contains(&window) {
-        value.error(format!("{window} is outside of {}..={}", WINDOWS.start(), WINDOWS.end()));
-    }
-    u32::try_from(window).ok()
 }
