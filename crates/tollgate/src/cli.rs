@@ -144,6 +144,28 @@ pub(crate) enum Sample {
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:18080")]
         listen: ListenAddress,
     },
+    /// Marks every request and every response, to see that it passed.
+    ///
+    /// Requests get x-request-ext-processed and x-request-xds-route-name, responses x-response-ext-processed and
+    /// x-response-xds-route-name; x-request-client-header is replaced. Dynamic metadata is written in both directions.
+    Mark {
+        /// Where it listens: an IP address and a port, or unix:PATH.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9002")]
+        listen: ListenAddress,
+        #[command(flatten)]
+        tls: Tls,
+    },
+}
+
+/// TLS of a sample processor; none without a certificate.
+#[derive(Debug, Args)]
+pub(crate) struct Tls {
+    /// PEM file of the certificate and those that it is signed through: speak TLS.
+    #[arg(long = "tls-certificate", value_name = "FILE", requires = "private_key")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// PEM file of its private key.
+    #[arg(long = "tls-private-key", value_name = "FILE", requires = "certificate")]
+    pub(crate) private_key: Option<PathBuf>,
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
 //! Sample processors that come with Tollgate.
 
 pub(crate) mod instructions;
+pub(crate) mod mark;

@@ -41,3 +41,24 @@ fn an_address_in_use_is_named() {
     assert_eq!(output.status.code(), Some(1));
     assert!(texts(&output).1.contains(&address));
 }
+
+#[test]
+fn the_marking_processor_needs_both_halves_of_an_identity() {
+    let output = tollgate().args(["processor", "mark", "--tls-certificate", "server.crt"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(texts(&output).1.contains("--tls-private-key"));
+    let arguments = ["processor", "mark", "--listen", "127.0.0.1:0"];
+    let identity = ["--tls-certificate", "/nowhere.crt", "--tls-private-key", "/nowhere.key"];
+    let output = tollgate().args(arguments).args(identity).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(texts(&output).1.contains("/nowhere.crt"), "{output:?}");
+}
+
+#[test]
+fn the_marking_processor_listens_until_a_signal() {
+    let mut processor = Running::spawn(tollgate().args(["processor", "mark", "--listen", "127.0.0.1:0"]));
+    let address = processor.wait_for("listens on ");
+    TcpStream::connect(address).unwrap();
+    processor.signal("TERM");
+    assert_eq!(processor.wait().0.code(), Some(0));
+}
