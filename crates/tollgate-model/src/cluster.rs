@@ -69,6 +69,41 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// Whether `other` has other endpoints at most.
+    #[must_use]
+    pub fn is_same_but_for_endpoints(&self, other: &Self) -> bool {
+        // Named one by one, so that none is forgotten.
+        let Self {
+            name,
+            discovery,
+            endpoints: _,
+            lb_policy,
+            connect_timeout,
+            protocol,
+            tls,
+            per_connection_buffer_limit_bytes,
+            circuit_breakers,
+            health,
+            idle_timeout,
+            max_requests_per_connection,
+            metadata,
+        } = self;
+        *name == other.name
+            && *discovery == other.discovery
+            && *lb_policy == other.lb_policy
+            && *connect_timeout == other.connect_timeout
+            && *protocol == other.protocol
+            && *tls == other.tls
+            && *per_connection_buffer_limit_bytes == other.per_connection_buffer_limit_bytes
+            && *circuit_breakers == other.circuit_breakers
+            && *health == other.health
+            && *idle_timeout == other.idle_timeout
+            && *max_requests_per_connection == other.max_requests_per_connection
+            && *metadata == other.metadata
+    }
+}
+
 /// Where addresses come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Discovery {

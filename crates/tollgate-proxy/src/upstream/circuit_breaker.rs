@@ -8,7 +8,7 @@ use std::sync::{
 use tollgate_model::cluster::CircuitBreakers;
 
 /// The counts of one cluster. Limits hold for the gateway, not for a worker, as Envoy's do.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct CircuitBreakerCounts {
     /// Connections, connecting ones included.
     pub(super) connections: Counter,

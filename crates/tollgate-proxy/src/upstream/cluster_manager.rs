@@ -70,9 +70,12 @@ impl ClusterManager {
 
     fn build(shared: &Arc<SharedClusters>, before: Option<&Self>) -> Rc<Self> {
         let clusters = shared.by_name().iter().map(|(name, cluster)| {
-            let known = before.and_then(|before| before.clusters.get(name));
-            let known = known.filter(|known| Arc::ptr_eq(&known.shared, cluster)).cloned();
-            (name.clone(), known.unwrap_or_else(|| WorkerCluster::new(cluster)))
+            let worker_cluster = match before.and_then(|before| before.clusters.get(name)) {
+                Some(known) if Arc::ptr_eq(&known.shared, cluster) => known.clone(),
+                Some(known) => WorkerCluster::succeeding(known, cluster),
+                None => WorkerCluster::new(cluster),
+            };
+            (name.clone(), worker_cluster)
         });
         let mut targets = HashMap::new();
         if let Some(before) = before {
@@ -156,6 +159,12 @@ impl WorkerCluster {
         Rc::new(Self { shared: shared.clone(), hosts: RefCell::new(HostSet::new(shared)) })
     }
 
+    /// The cluster that comes in the place of `before`: hosts that did not change are the same.
+    fn succeeding(before: &Self, shared: &Arc<SharedCluster>) -> Rc<Self> {
+        let hosts = HostSet::succeeding(&before.hosts.borrow(), shared);
+        Rc::new(Self { shared: shared.clone(), hosts: RefCell::new(hosts) })
+    }
+
     /// The cluster's name.
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.shared.name
@@ -169,9 +178,7 @@ impl WorkerCluster {
     /// It is not part of the configuration any more: connections close when their requests have ended. Requests that
     /// began before and come only now make new ones.
     fn retire(&self) {
-        for host in self.hosts.borrow().hosts() {
-            host.remove();
-        }
+        self.hosts.borrow().retire();
     }
 
     /// The host of the next request.

@@ -23,8 +23,10 @@ use crate::stream_info::ConfiguredEndpoint;
 /// One host of a cluster as one worker uses it.
 #[derive(Debug)]
 pub(super) struct Host {
-    /// Its cluster.
+    /// Its cluster, as it was when the host was made: the endpoint is the same in the present one.
     pub(super) cluster: Arc<SharedCluster>,
+    /// The place in memory of the cluster it serves at present. That of `cluster` cannot be another's.
+    serves: Cell<usize>,
     /// How connections are made.
     pub(super) dialer: Dialer,
     /// Host name, for `auto_host_rewrite`.
@@ -84,6 +86,7 @@ impl Host {
         };
         Rc::new(Self {
             cluster: cluster.clone(),
+            serves: Cell::new(Arc::as_ptr(cluster).addr()),
             dialer,
             hostname: configured.hostname.clone(),
             address,
@@ -126,8 +129,24 @@ impl Host {
         })
     }
 
-    /// Takes it out of service: requests under way go on, their connections are not used again.
-    pub(super) fn remove(&self) {
+    /// Whether it is what the endpoint of that index of a later cluster needs, which has other endpoints at most.
+    pub(super) fn can_serve(&self, cluster: &SharedCluster, endpoint: usize, place: &Place) -> bool {
+        let own = self.cluster.cluster.endpoints.get(self.endpoint);
+        own == cluster.cluster.endpoints.get(endpoint) && self.place.is_same(place)
+    }
+
+    /// Serves a later cluster from now on.
+    pub(super) fn taken_over_by(self: Rc<Self>, cluster: &Arc<SharedCluster>) -> Rc<Self> {
+        self.serves.set(Arc::as_ptr(cluster).addr());
+        self
+    }
+
+    /// Takes it out of service, unless it serves another cluster by now: requests under way go on, their connections are
+    /// not used again.
+    pub(super) fn remove(&self, cluster: &Arc<SharedCluster>) {
+        if self.serves.get() != Arc::as_ptr(cluster).addr() {
+            return;
+        }
         if let Some(processor) = self.processor.get() {
             processor.retire_all();
         }

@@ -22,6 +22,16 @@ pub(super) struct HostSet {
 impl HostSet {
     /// The hosts as far as they are known.
     pub(super) fn new(cluster: &Arc<SharedCluster>) -> Self {
+        Self::build(cluster, Vec::new())
+    }
+
+    /// The hosts of a cluster that comes in the place of another one; those that did not change are the same.
+    pub(super) fn succeeding(before: &Self, cluster: &Arc<SharedCluster>) -> Self {
+        let keeps = cluster.can_keep_hosts_of(&before.cluster);
+        Self::build(cluster, if keeps { before.hosts.clone() } else { Vec::new() })
+    }
+
+    fn build(cluster: &Arc<SharedCluster>, before: Vec<Rc<Host>>) -> Self {
         let sources: Vec<_> = cluster.endpoints.iter().map(|endpoint| endpoint.source.clone()).collect();
         let mut set = Self {
             cluster: cluster.clone(),
@@ -30,14 +40,14 @@ impl HostSet {
             hosts: Vec::new(),
             balancer: LoadBalancer::new::<Rc<Host>>(cluster.cluster.lb_policy, &[]),
         };
-        set.rebuild();
+        set.rebuild(before);
         set
     }
 
     /// The host of the next request; `None` if there is none.
     pub(super) fn choose(&mut self) -> Option<&Rc<Host>> {
         if !self.is_static && self.has_changed() {
-            self.rebuild();
+            self.rebuild(Vec::new());
         }
         self.balancer.choose(&self.hosts).map(|index| &self.hosts[index])
     }
@@ -54,7 +64,15 @@ impl HostSet {
         })
     }
 
-    fn rebuild(&mut self) {
+    /// Takes all hosts out of service.
+    pub(super) fn retire(&self) {
+        for host in &self.hosts {
+            host.remove(&self.cluster);
+        }
+    }
+
+    /// `before` are hosts of another set that may be taken over.
+    fn rebuild(&mut self, mut before: Vec<Rc<Host>>) {
         let mut places = Vec::new();
         for (endpoint, source) in self.sources.iter_mut().enumerate() {
             match source {
@@ -87,11 +105,16 @@ impl HostSet {
             let known = old.iter().position(|host| host.is_at(endpoint, &place));
             self.hosts.push(match known {
                 Some(index) => old.swap_remove(index),
-                None => Host::new(&self.cluster, endpoint, place),
+                None => {
+                    match before.iter().position(|host| host.can_serve(&self.cluster, endpoint, &place)) {
+                        Some(index) => before.swap_remove(index).taken_over_by(&self.cluster),
+                        None => Host::new(&self.cluster, endpoint, place),
+                    }
+                }
             });
         }
         for host in old {
-            host.remove();
+            host.remove(&self.cluster);
         }
         self.balancer = LoadBalancer::new(self.cluster.cluster.lb_policy, &self.hosts);
     }
@@ -99,8 +122,6 @@ impl HostSet {
 
 impl Drop for HostSet {
     fn drop(&mut self) {
-        for host in &self.hosts {
-            host.remove();
-        }
+        self.retire();
     }
 }

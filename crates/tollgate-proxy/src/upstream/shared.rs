@@ -36,8 +36,11 @@ impl SharedClusters {
         control: &Handle,
     ) -> Arc<Self> {
         let by_name = snapshot.clusters.iter().map(|(name, cluster)| {
-            let known = before.and_then(|before| before.by_name.get(name)).filter(|known| known.is(cluster));
-            let shared = known.cloned().unwrap_or_else(|| SharedCluster::new(cluster, &resolver, control));
+            let shared = match before.and_then(|before| before.by_name.get(name)) {
+                Some(known) if known.is(cluster) => known.clone(),
+                Some(known) => SharedCluster::succeeding(known, cluster, &resolver, control),
+                None => SharedCluster::new(cluster, &resolver, control),
+            };
             (name.clone(), shared)
         });
         let by_name = by_name.collect();

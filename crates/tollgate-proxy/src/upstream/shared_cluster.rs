@@ -55,7 +55,7 @@ pub(super) enum Source {
 }
 
 /// TLS configurations that differ in what ALPN offers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct TlsConfigs {
     own_protocol: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
@@ -83,6 +83,29 @@ impl SharedCluster {
             tls,
             cluster: cluster.clone(),
         })
+    }
+
+    /// Takes over counts and TLS sessions from the cluster in whose place it comes, if it has other endpoints at most.
+    pub(super) fn succeeding(
+        before: &Self,
+        cluster: &Arc<Cluster>,
+        resolver: &Arc<Resolver>,
+        control: &Handle,
+    ) -> Arc<Self> {
+        let mut new = Self::new(cluster, resolver, control);
+        if let Some(new) = Arc::get_mut(&mut new)
+            && before.cluster.is_same_but_for_endpoints(cluster)
+        {
+            new.counts = before.counts.clone();
+            new.tls.clone_from(&before.tls);
+        }
+        new
+    }
+
+    /// Whether hosts of `before`, which was there before this one, can serve this one. Names are resolved for a cluster
+    /// as a whole, so only those with addresses can.
+    pub(super) fn can_keep_hosts_of(&self, before: &Self) -> bool {
+        self.cluster.discovery == Discovery::Static && self.cluster.is_same_but_for_endpoints(&before.cluster)
     }
 
     /// Whether this is what is configured.

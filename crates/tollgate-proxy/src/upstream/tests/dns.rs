@@ -18,7 +18,7 @@ use crate::upstream::{
     dns::{Addresses, Resolver, WhenGone},
 };
 
-fn settings(lookup_family: DnsLookupFamily) -> Dns {
+pub(super) fn settings(lookup_family: DnsLookupFamily) -> Dns {
     Dns { refresh_rate: Duration::from_secs(5), respect_dns_ttl: false, lookup_family }
 }
 

@@ -12,18 +12,18 @@ use tokio::{
 use super::*;
 
 /// An upstream that is told what to do by each test.
-struct Upstream {
+pub(super) struct Upstream {
     listener: TcpListener,
 }
 
 impl Upstream {
-    async fn bind() -> (Self, SocketAddr) {
+    pub(super) async fn bind() -> (Self, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         (Self { listener }, address)
     }
 
-    async fn accept(&self) -> Peer {
+    pub(super) async fn accept(&self) -> Peer {
         Peer { stream: self.listener.accept().await.unwrap().0, received: BytesMut::new() }
     }
 
@@ -36,7 +36,7 @@ impl Upstream {
 }
 
 /// The upstream's end of a connection.
-struct Peer {
+pub(super) struct Peer {
     stream: TcpStream,
     received: BytesMut,
 }
@@ -54,16 +54,16 @@ impl Peer {
         }
     }
 
-    async fn read_head(&mut self) -> String {
+    pub(super) async fn read_head(&mut self) -> String {
         self.read_until("\r\n\r\n").await
     }
 
-    async fn write(&mut self, text: &str) {
+    pub(super) async fn write(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).await.unwrap();
     }
 
     /// Resolves when the gateway closes; fails on data.
-    async fn closed(&mut self) {
+    pub(super) async fn closed(&mut self) {
         let mut rest = Vec::new();
         // A reset closes as well.
         let _ = self.stream.read_to_end(&mut rest).await;
@@ -71,10 +71,10 @@ impl Peer {
     }
 }
 
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc";
+pub(super) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc";
 
 /// Answers every request on every connection with the same text.
-fn serve(upstream: Upstream, answer: &'static str) -> (JoinHandle<()>, Rc<Cell<usize>>) {
+pub(super) fn serve(upstream: Upstream, answer: &'static str) -> (JoinHandle<()>, Rc<Cell<usize>>) {
     let connections = Rc::new(Cell::new(0));
     let counter = connections.clone();
     let task = spawn_local(async move {

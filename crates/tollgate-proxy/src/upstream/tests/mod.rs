@@ -6,6 +6,7 @@ mod http1;
 mod http2;
 mod processor;
 mod tls;
+mod update;
 
 use std::{
     collections::HashMap,
@@ -85,6 +86,14 @@ impl Worker {
     /// Another worker of the same gateway.
     fn sibling(&self) -> Self {
         Self { manager: ClusterManager::new(&self.shared), shared: self.shared.clone() }
+    }
+
+    /// The same worker with the next configuration.
+    fn update(&mut self, cluster: Cluster) {
+        let clusters = HashMap::from([(cluster.name.clone(), Arc::new(cluster))]);
+        let snapshot = Arc::new(Snapshot { clusters, ..Snapshot::default() });
+        self.shared = self.shared.succeeded_by(snapshot, &Handle::current());
+        self.manager = self.manager.succeeded_by(&self.shared);
     }
 
     fn cluster(&self) -> Rc<WorkerCluster> {
