@@ -36,11 +36,17 @@ use crate::{
 pub struct Options {
     /// Worker threads. Default: the number of cores.
     pub workers: NonZeroUsize,
+    /// How long a connection may go on with its last requests when an update has removed what it belongs to. Default 10
+    /// minutes, as Envoy's `--drain-time-s`.
+    pub drain_time: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN) }
+        Self {
+            workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            drain_time: Duration::from_secs(600),
+        }
     }
 }
 
@@ -134,6 +140,7 @@ impl Gateway {
             let start = WorkerStart {
                 index,
                 count,
+                drain_time: options.drain_time,
                 adoption: adoption.clone(),
                 stats: stats.clone(),
                 access_log: access_logger.clone(),

@@ -6,6 +6,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, UdpSocket},
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
@@ -83,6 +84,16 @@ impl Worker {
     /// No connection is accepted at these addresses any more, by any worker.
     pub(crate) fn forget(&self, addresses: &[AddressId]) {
         self.served.borrow_mut().forget(addresses);
+    }
+
+    /// Whether there may be connections of filter chains that are gone.
+    pub(crate) fn has_retired(&self) -> bool {
+        self.served.borrow().has_retired()
+    }
+
+    /// Ends the connections of filter chains that have been gone for so long.
+    pub(crate) fn end_overdue(&self, drain_time: Duration) {
+        self.served.borrow_mut().end_overdue(drain_time);
     }
 
     /// Asks every connection to end.

@@ -64,7 +64,10 @@ impl Gateway {
         let (admin_listener, admin_address) =
             bind(address).await.map_err(|source| StartError::Admin { address, source })?;
         let snapshot = Arc::new(snapshot);
-        let data_plane = tollgate_proxy::Gateway::start(&snapshot, tollgate_proxy::Options { workers })?;
+        let data_plane = tollgate_proxy::Gateway::start(
+            &snapshot,
+            tollgate_proxy::Options { workers, ..Default::default() },
+        )?;
         let in_force = InForce {
             generation: 1,
             since: SystemTime::now(),

@@ -132,7 +132,7 @@ async fn a_thousand_updates_leave_nothing_behind() {
     let generation = |number| configuration(number, upstream_address, processor, &logs);
 
     let first = Arc::new(generation(0));
-    let options = Options { workers: NonZeroUsize::new(2).unwrap() };
+    let options = Options { workers: NonZeroUsize::new(2).unwrap(), ..Options::default() };
     let gateway =
         tokio::task::spawn_blocking(move || Gateway::start(&first, options)).await.unwrap().unwrap();
     let address = match &gateway.local_addresses()[0] {

@@ -5,9 +5,10 @@ use std::{
     collections::HashMap,
     rc::{Rc, Weak},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use tokio::task::AbortHandle;
 use tollgate_model::{
     listener::{FilterChain, Listener},
     tls::DownstreamTls,
@@ -27,8 +28,8 @@ pub(crate) struct Served {
     listeners: HashMap<String, Rc<ServedListener>>,
     addresses: HashMap<AddressId, Rc<ServedListener>>,
     clusters: Rc<ClusterManager>,
-    /// Chains that are gone; connections may still hold them.
-    retired: Vec<Weak<ServedChain>>,
+    /// Chains that are gone, and since when; connections may still hold them.
+    retired: Vec<(Weak<ServedChain>, Instant)>,
     /// The worker is about to stop.
     stopping: bool,
 }
@@ -53,6 +54,21 @@ pub(crate) struct ServedChain {
     current: RefCell<Rc<ChainConfiguration>>,
     /// Whether it is there no longer. Its last configuration serves the requests that still come.
     pub(crate) drain: Drain,
+    /// Its connections, by number.
+    connections: RefCell<HashMap<u64, AbortHandle>>,
+}
+
+/// Keeps a connection among those of its chain.
+#[derive(Debug)]
+pub(crate) struct ChainConnection {
+    chain: Rc<ServedChain>,
+    id: u64,
+}
+
+impl Drop for ChainConnection {
+    fn drop(&mut self) {
+        self.chain.connections.borrow_mut().remove(&self.id);
+    }
 }
 
 impl ServedListener {
@@ -78,7 +94,17 @@ impl Chains {
 
 impl ServedChain {
     fn new(configuration: ChainConfiguration) -> Rc<Self> {
-        Rc::new(Self { current: RefCell::new(Rc::new(configuration)), drain: Drain::default() })
+        Rc::new(Self {
+            current: RefCell::new(Rc::new(configuration)),
+            drain: Drain::default(),
+            connections: RefCell::default(),
+        })
+    }
+
+    /// Knows the task of a connection until the guard is dropped.
+    pub(crate) fn connected(self: &Rc<Self>, id: u64, task: AbortHandle) -> ChainConnection {
+        self.connections.borrow_mut().insert(id, task);
+        ChainConnection { chain: self.clone(), id }
     }
 
     /// What a request that begins now is served by.
@@ -117,7 +143,7 @@ impl Served {
     /// Puts a configuration in the place of the one before.
     pub(crate) fn adopt(&mut self, adoption: &Adoption, stats: &WorkerStats) {
         self.clusters = self.clusters.succeeded_by(&adoption.shared);
-        self.retired.retain(|chain| chain.strong_count() > 0);
+        self.retired.retain(|(chain, _)| chain.strong_count() > 0);
         self.take_in(adoption, stats);
     }
 
@@ -174,7 +200,7 @@ impl Served {
         for listener in self.listeners.values().chain(self.addresses.values()) {
             listener.current().all().for_each(|chain| chain.drain.start(Haste::WhenIdle));
         }
-        for chain in self.retired.iter().filter_map(Weak::upgrade) {
+        for chain in self.retired.iter().filter_map(|(chain, _)| chain.upgrade()) {
             chain.drain.start(Haste::WhenIdle);
         }
     }
@@ -185,7 +211,26 @@ impl Served {
 
     fn retire(&mut self, chain: &Rc<ServedChain>) {
         chain.drain.start(if self.stopping { Haste::WhenIdle } else { Haste::AfterNextRequest });
-        self.retired.push(Rc::downgrade(chain));
+        self.retired.push((Rc::downgrade(chain), Instant::now()));
+    }
+
+    /// Whether there may be connections of chains that are gone.
+    pub(crate) fn has_retired(&self) -> bool {
+        !self.retired.is_empty()
+    }
+
+    /// Ends the connections of chains that have been gone for so long.
+    pub(crate) fn end_overdue(&mut self, drain_time: Duration) {
+        let now = Instant::now();
+        self.retired.retain(|(chain, since)| {
+            let Some(chain) = chain.upgrade() else { return false };
+            let is_overdue = now.saturating_duration_since(*since) >= drain_time;
+            if is_overdue {
+                chain.connections.borrow().values().for_each(AbortHandle::abort);
+            }
+            // One that is shaking hands is not known yet.
+            true
+        });
     }
 }
 

@@ -8,7 +8,9 @@ mod http2;
 #[cfg(test)]
 mod tests;
 
-use std::rc::Rc;
+use std::{cell::OnceCell, rc::Rc};
+
+use tokio::task::AbortHandle;
 
 use crate::{
     configuration::{ChainConfiguration, ServedChain, ServedListener},
@@ -33,17 +35,20 @@ impl<H> Client<H> {
     }
 }
 
-/// Serves a connection to its end.
+/// Serves a connection to its end. `task` is the one that does it.
 pub(crate) async fn serve<H: Handler>(
     worker: Rc<Worker>,
     handler: Rc<H>,
     listener: Rc<ServedListener>,
     socket: Socket,
+    task: Rc<OnceCell<AbortHandle>>,
 ) {
     // Each phase is boxed: the task of an idle connection holds the state of its present phase and no more.
     let Some(established) = Box::pin(establish(&worker, &listener, socket)).await else { return };
     drop(listener);
     let Established { stream, first, connection, chain, version } = established;
+    let _known = task.get().map(|task| chain.connected(connection.id, task.clone()));
+    drop(task);
     let client = Client { worker, handler, connection, chain };
     match version {
         HttpVersion::Http1 => Box::pin(http1::serve(client, stream, first)).await,

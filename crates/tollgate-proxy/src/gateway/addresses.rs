@@ -156,6 +156,11 @@ impl Addresses {
 }
 
 impl Plan {
+    /// Whether every address that is asked for is open.
+    pub(super) fn is_empty(&self) -> bool {
+        self.wanted.is_empty()
+    }
+
     /// Binds what is wanted and decides what is closed: what nobody asks for, unless it belongs to a listener that
     /// could not get an address it asks for, which is then served where it was.
     pub(super) fn bind(mut self, addresses: &mut Addresses, workers: usize) -> Self {

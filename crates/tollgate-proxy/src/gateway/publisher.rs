@@ -84,6 +84,10 @@ impl Publisher {
     pub(super) async fn update(&self, mut snapshot: Snapshot) -> Update {
         let mut addresses = self.addresses.lock().await;
         let before = self.in_force().adoption.clone();
+        let plan = addresses.plan(&snapshot);
+        if plan.is_empty() && *before.snapshot == snapshot {
+            return Update { difference: Difference::default(), failures: Vec::new() };
+        }
         let difference = Difference::between(&before.snapshot, &snapshot);
         snapshot.reuse(&before.snapshot);
         let snapshot = Arc::new(snapshot);
@@ -92,7 +96,7 @@ impl Publisher {
             tracing::warn!("some names of new clusters have no addresses yet");
         }
 
-        let mut plan = addresses.plan(&snapshot).bind(&mut addresses, self.workers.len());
+        let mut plan = plan.bind(&mut addresses, self.workers.len());
         addresses.assign(&snapshot);
         let adoption = Arc::new(Adoption::new(snapshot, shared, addresses.with_listeners()));
         let kept = adoption.clone();

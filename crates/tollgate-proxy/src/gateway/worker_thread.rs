@@ -1,12 +1,20 @@
 //! A worker's thread: it serves, and does what it is told.
 
-use std::{collections::HashMap, io, rc::Rc, sync::Arc, sync::mpsc as std_mpsc, thread::JoinHandle};
+use std::{
+    cell::OnceCell,
+    collections::HashMap,
+    io,
+    rc::Rc,
+    sync::{Arc, mpsc as std_mpsc},
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use tokio::{
     runtime::LocalOptions,
     sync::{mpsc, oneshot},
     task::{self, spawn_local},
-    time::Instant,
+    time::{Instant, MissedTickBehavior, interval},
 };
 
 use crate::{
@@ -19,6 +27,9 @@ use crate::{
     stats::Stats,
     worker::Worker,
 };
+
+/// How often connections are looked for that have gone on for too long.
+const OVERDUE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Tells that a command was carried out.
 pub(super) type Done = oneshot::Sender<()>;
@@ -80,6 +91,8 @@ impl Drop for WorkerThread {
 pub(super) struct WorkerStart {
     pub(super) index: usize,
     pub(super) count: usize,
+    /// How long connections may go on when what they belong to is gone.
+    pub(super) drain_time: Duration,
     pub(super) adoption: Arc<Adoption>,
     pub(super) stats: Arc<Stats>,
     pub(super) access_log: AccessLogger,
@@ -104,10 +117,12 @@ impl WorkerStart {
     }
 
     async fn serve<H: Handler>(self, handler: Rc<H>, ready: &std_mpsc::Sender<io::Result<()>>) {
-        let Self { index, count, adoption, stats, access_log, sockets, balance, .. } = self;
+        let Self { index, count, drain_time, adoption, stats, access_log, sockets, balance, .. } = self;
         let (mut inbox, mut commands, mut stopped) = (self.inbox, self.commands, self.stopped);
         let worker = Worker::new(index, count, &adoption, stats, access_log);
         drop(adoption);
+        let mut overdue = interval(OVERDUE_INTERVAL.min(drain_time.max(Duration::from_millis(1))));
+        overdue.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut acceptors =
             Acceptors { serve: Serve { worker, handler }, index, balance, open: HashMap::new() };
         for (address, socket) in sockets {
@@ -126,6 +141,9 @@ impl WorkerStart {
                         acceptors.serve.accepted(accepted);
                     }
                     acceptors.carry_out(command);
+                }
+                _ = overdue.tick(), if acceptors.serve.worker.has_retired() => {
+                    acceptors.serve.worker.end_overdue(drain_time);
                 }
                 _ = &mut stopped => return,
             }
@@ -153,11 +171,14 @@ impl<H: Handler> Serve<H> {
             return;
         };
         let guard = OpenConnection::new(self.worker.clone(), token);
-        let connection = downstream::serve(self.worker.clone(), self.handler.clone(), listener, socket);
-        spawn_local(async move {
+        let task = Rc::new(OnceCell::new());
+        let connection =
+            downstream::serve(self.worker.clone(), self.handler.clone(), listener, socket, task.clone());
+        let spawned = spawn_local(async move {
             let _guard = guard;
             connection.await;
         });
+        let _ = task.set(spawned.abort_handle());
     }
 
     /// A connection that another worker has accepted.

@@ -165,7 +165,7 @@ fn trusting(world: &World) -> (Arc<ClientConfig>, Arc<client::Seen>) {
 /// Changes the configuration that often, in that interval, under traffic.
 async fn change(updates: u64, interval: Duration) {
     let world = World::new().await;
-    let options = Options { workers: NonZeroUsize::new(2).unwrap() };
+    let options = Options { workers: NonZeroUsize::new(2).unwrap(), ..Options::default() };
     let first = Arc::new(world.generation(0));
     let gateway =
         tokio::task::spawn_blocking(move || Gateway::start(&first, options)).await.unwrap().unwrap();

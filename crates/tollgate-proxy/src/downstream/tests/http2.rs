@@ -24,7 +24,7 @@ pub(super) async fn connect(running: &Running) -> (SendRequest<Bytes>, Driver) {
     connect_with(running, &client::Builder::new()).await
 }
 
-fn request(method: &str, path: &str) -> Request<()> {
+pub(super) fn request(method: &str, path: &str) -> Request<()> {
     Request::builder().method(method).uri(format!("http://h{path}")).body(()).unwrap()
 }
 

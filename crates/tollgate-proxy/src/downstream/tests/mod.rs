@@ -316,10 +316,14 @@ struct Running {
 
 impl Running {
     fn start(listener: Listener, workers: usize) -> Self {
+        let workers = NonZeroUsize::new(workers).unwrap();
+        Self::start_with(listener, Options { workers, ..Options::default() })
+    }
+
+    fn start_with(listener: Listener, options: Options) -> Self {
         let snapshot = Arc::new(Snapshot { listeners: vec![Arc::new(listener)], ..Snapshot::default() });
         let log = Log::default();
         let handler = TestHandler { log: log.clone() };
-        let options = Options { workers: NonZeroUsize::new(workers).unwrap() };
         let gateway =
             Gateway::start_with(&snapshot, options, move || handler.clone()).expect("the gateway starts");
         Self { gateway, log }

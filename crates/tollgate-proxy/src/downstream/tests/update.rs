@@ -275,6 +275,31 @@ fn connections_stay_with_the_chain_for_the_same_connections() {
 }
 
 #[test]
+fn the_last_requests_of_what_is_gone_have_a_limit() {
+    let options = Options { workers: NonZeroUsize::MIN, drain_time: Duration::from_millis(20) };
+    let running = Running::start_with(listener(vec![named("old")]), options);
+    let mut client = running.connect();
+    client.send("GET /hang HTTP/1.1\r\nhost: h\r\n\r\n");
+    running.log.wait_for("Http11 GET ://h/hang true");
+    running.update(vec![listener(vec![named("new")])]);
+    let mut other = running.connect();
+    assert_eq!(ask(&mut other), ("new".into(), false));
+    running.update(Vec::new());
+    assert_eq!(client.read_to_end(), "");
+    http2::run(async {
+        let snapshot =
+            Snapshot { listeners: vec![Arc::new(listener(vec![named("a")]))], ..Snapshot::default() };
+        running.gateway.update(snapshot).await.unwrap();
+        let (mut requests, driver) = connect(&running).await;
+        let (response, _) = requests.send_request(http2::request("GET", "/hang"), true).unwrap();
+        running.log.seen("Http2 GET http://h/hang true").await;
+        running.gateway.update(Snapshot::default()).await.unwrap();
+        assert!(response.await.is_err());
+        let _ = driver.await.unwrap();
+    });
+}
+
+#[test]
 fn the_drain_of_the_process_closes_what_an_update_has_left() {
     let running = Running::start(listener(vec![named("old")]), 1);
     let mut client = running.connect();
