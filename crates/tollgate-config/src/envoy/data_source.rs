@@ -8,11 +8,11 @@ pub(super) static DATA_SOURCE: Schema = Schema {
     name: "envoy.config.core.v3.DataSource",
     title: "",
     fields: &[
-        read("filename", "", "A file, read when the configuration is loaded. One of the four is required."),
+        read("filename", "", "A file, read again when it changes. One of the four is required."),
         read("inline_bytes", "", "Base64."),
         read("inline_string", "", "A text."),
         read("environment_variable", "", "The value of a variable, which has to be set."),
-        no_effect("watched_directory", "files are read when the configuration is loaded"),
+        no_effect("watched_directory", "files are watched wherever they are"),
     ],
     unsupported: &[],
 };

@@ -136,7 +136,7 @@ pub(super) static TLS_CERTIFICATE: Schema = Schema {
     fields: &[
         read("certificate_chain", "", "PEM; the certificate itself comes first. Required."),
         read("private_key", "", "PEM, without a password. Required."),
-        no_effect("watched_directory", "files are read when the configuration is loaded"),
+        no_effect("watched_directory", "files are watched wherever they are"),
         refused("password", "only keys without a password are supported"),
         refused("pkcs12", "use certificate_chain and private_key"),
         refused("private_key_provider", "use private_key"),
@@ -157,7 +157,7 @@ pub(super) static CERTIFICATE_VALIDATION_CONTEXT: Schema = Schema {
             "One of the certificate's names has to match; needs trusted_ca.",
         ),
         read("trust_chain_verification", "VERIFY_TRUST_CHAIN", "Only VERIFY_TRUST_CHAIN."),
-        no_effect("watched_directory", "files are read when the configuration is loaded"),
+        no_effect("watched_directory", "files are watched wherever they are"),
         refused("match_subject_alt_names", "use match_typed_subject_alt_names"),
         refused("verify_certificate_spki", "use trusted_ca; a certificate can be its own"),
         refused("verify_certificate_hash", "use trusted_ca; a certificate can be its own"),
