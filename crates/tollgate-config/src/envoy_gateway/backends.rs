@@ -4,7 +4,7 @@ use std::{fmt, rc::Rc, sync::Arc};
 
 use tollgate_model::{
     cluster::{Cluster, Endpoint, EndpointAddress, UpstreamProtocol},
-    tls::UpstreamTls,
+    tls::{ServerNameIndication, UpstreamTls},
 };
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
     tls::{self, Peer},
 };
 use crate::{
-    kubernetes::{Metadata, Object, ObjectKey, ObjectRef, Place, Referrer},
+    kubernetes::{Metadata, Object, ObjectKey, ObjectRef, Place, Referrer, status::ParentReference},
     translation::{ServiceError, Translator, cluster, endpoint},
 };
 
@@ -41,14 +41,7 @@ struct Resolved {
     named: bool,
     fallback: bool,
     weight: u32,
-    tls: Option<(TlsOrigin, Arc<UpstreamTls>)>,
-}
-
-/// What TLS settings were made from: equal ones make equal settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct TlsOrigin {
-    policy: Option<ObjectRef>,
-    backend: Option<ObjectRef>,
+    tls: Option<Arc<UpstreamTls>>,
 }
 
 /// An object that a reference leads to.
@@ -75,7 +68,7 @@ impl Backends<'_> {
         if let Some(message) = incompatible(&found) {
             return Err(vec![Problem { message, help: None, place: entry.place.clone() }]);
         }
-        let tls = found[0].tls.take().map(|(_, tls)| tls);
+        let tls = found[0].tls.take();
         let protocol = UpstreamProtocol::Http2(entry.settings.http2.clone());
         let mut cluster = cluster(name, combine(found), protocol);
         entry.settings.apply(&mut cluster, self.gateway.ip_family);
@@ -206,15 +199,23 @@ impl Backends<'_> {
     fn tls(
         &self,
         object: &ObjectRef,
-        _section: Option<&str>,
+        section: Option<&str>,
         backend: Option<&Backend>,
-    ) -> Result<Option<(TlsOrigin, Arc<UpstreamTls>)>, String> {
+    ) -> Result<Option<Arc<UpstreamTls>>, String> {
+        let section = section.filter(|section| !section.is_empty());
+        let ancestor = ParentReference::to(&ObjectRef::new(GROUP, &self.policy.kind, &self.policy.key));
+        let controller = &self.configuration.controller_name;
+        let of_policy = self.translator.backend_tls(object, section, &ancestor, controller);
+        let of_policy = of_policy.transpose().map_err(|error| error.message)?;
         let of_backend = backend.and_then(|backend| backend.tls.as_ref());
-        let Some(tls) = of_backend else { return Ok(None) };
-        let peer = Peer::of_backend(tls, &object.namespace, self.translator)?;
-        let built = tls::build(peer, Some((tls, object)), self.gateway, self.translator)?;
-        let origin = TlsOrigin { policy: None, backend: Some(object.clone()) };
-        Ok(Some((origin, Arc::new(built))))
+        let peer = match (of_policy, of_backend) {
+            (Some(tls), _) => Peer { sni: ServerNameIndication::Fixed(tls.sni), validation: tls.validation },
+            (None, Some(tls)) => Peer::of_backend(tls, &object.namespace, self.translator)?,
+            (None, None) => return Ok(None),
+        };
+        let of_backend = of_backend.map(|tls| (tls, object));
+        let built = tls::build(peer, of_backend, self.gateway, self.translator)?;
+        Ok(Some(Arc::new(built)))
     }
 }
 
@@ -264,11 +265,9 @@ fn incompatible(found: &[Resolved]) -> Option<String> {
             "external service destinations having multiple endpoint types are not supported".to_owned(),
         );
     }
-    let origin = |resolved: &Resolved| resolved.tls.as_ref().map(|(origin, _)| origin.clone());
-    let first = origin(first);
     found
         .iter()
-        .any(|resolved| origin(resolved) != first)
+        .any(|resolved| resolved.tls != first.tls)
         .then(|| "backends of one processor with different TLS settings are not supported".to_owned())
 }
 

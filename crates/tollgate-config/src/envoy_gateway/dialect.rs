@@ -20,7 +20,8 @@ use crate::{
 pub(crate) struct EnvoyGateway<'a> {
     translator: &'a Translator<'a>,
     configuration: Configuration,
-    settings: &'a HashMap<ObjectRef, GatewaySettings>,
+    /// Of each gateway.
+    settings: Vec<GatewaySettings>,
     gateways: &'a [Gateway],
     indices: HashMap<ObjectRef, usize>,
     attachments: Attachments,
@@ -29,16 +30,12 @@ pub(crate) struct EnvoyGateway<'a> {
     processors: Processors,
 }
 
-static DEFAULTS: GatewaySettings = GatewaySettings::DEFAULT;
-
 impl<'a> EnvoyGateway<'a> {
-    /// Attaches all policies to what there is; `settings` are those of gateways that refer to an EnvoyProxy or have a
-    /// certificate for backends.
+    /// Attaches all policies to what there is. Whoever made the gateways has said what is wrong with their parameters.
     pub(crate) fn new(
         translator: &'a Translator<'a>,
         configuration: Configuration,
         gateways: &'a [Gateway],
-        settings: &'a HashMap<ObjectRef, GatewaySettings>,
     ) -> Self {
         let world = World::new(gateways);
         let mut protected = HashMap::new();
@@ -48,10 +45,11 @@ impl<'a> EnvoyGateway<'a> {
             }
         }
         let indices = gateways.iter().enumerate();
+        let settings = gateways.iter().map(|gateway| GatewaySettings::of(translator, &gateway.object));
         Self {
             translator,
             configuration,
-            settings,
+            settings: settings.map(|found| found.unwrap_or(GatewaySettings::DEFAULT)).collect(),
             gateways,
             indices: indices.map(|(index, gateway)| (gateway.object.clone(), index)).collect(),
             attachments: Attachments::new(translator, gateways, &world),
@@ -92,7 +90,7 @@ impl Dialect for EnvoyGateway<'_> {
             translator: self.translator,
             configuration: &self.configuration,
             policies: &self.attachments.policies,
-            gateway: self.settings.get(&site.gateway.object).unwrap_or(&DEFAULTS),
+            gateway: &self.settings[gateway],
             gateway_name: site.gateway.object.key().to_string(),
         };
         let built = self.processors.get(gateway, chosen, &scope);
@@ -121,7 +119,7 @@ impl Dialect for EnvoyGateway<'_> {
                 translator,
                 configuration: &configuration,
                 policies: &attachments.policies,
-                gateway: settings.get(gateway).unwrap_or(&DEFAULTS),
+                gateway: &settings[index],
                 gateway_name: gateway.key().to_string(),
             };
             processors.get(index, chosen, &scope).message()

@@ -2,7 +2,8 @@
 
 use super::{EnvoyProxy, GROUP, filter_order::FilterMove, proxy::IpFamily, tls_settings::TlsSettings};
 use crate::{
-    kubernetes::{ObjectKey, ObjectRef},
+    gateway_api,
+    kubernetes::{ObjectKey, ObjectRef, Referrer},
     translation::Translator,
 };
 
@@ -47,27 +48,39 @@ impl GatewaySettings {
         merge_gateways: false,
     };
 
-    /// The settings of a gateway whose class and which itself refer to these objects; those of the gateway win as a
-    /// whole.
-    pub(crate) fn new(
-        translator: &Translator<'_>,
-        of_class: Option<&ObjectRef>,
-        of_gateway: Option<&ObjectRef>,
-    ) -> Result<Self, ParametersError> {
-        let Some(reference) = of_gateway.or(of_class) else { return Ok(Self::DEFAULT) };
-        if reference.group != GROUP || reference.kind != "EnvoyProxy" {
-            return Err(ParametersError::Unsupported(reference.clone()));
+    /// The settings of a gateway, by the parameters of its class and its own; its own ones win as a whole.
+    pub(crate) fn of(translator: &Translator<'_>, gateway: &ObjectRef) -> Result<Self, ParametersError> {
+        let objects = &translator.resources.gateway_api;
+        let Some(gateway) = objects.gateways.get(&gateway.key()) else { return Ok(Self::DEFAULT) };
+        let class = objects.gateway_classes.get(&ObjectKey::new("", &*gateway.spec.class));
+        let of_class = class.and_then(|class| class.spec.parameters.as_ref());
+        let mut settings = match gateway.spec.parameters.as_ref().or(of_class) {
+            Some(parameters) => Self::by_parameters(translator, &parameters.object)?,
+            None => Self::DEFAULT,
+        };
+        settings.client_certificate = gateway.spec.client_certificate.as_ref().and_then(|reference| {
+            let namespace = &gateway.meta.key.namespace;
+            let key = ObjectKey::new(reference.namespace.as_ref().unwrap_or(namespace), &*reference.name);
+            let referrer = Referrer { group: gateway_api::GROUP, kind: "Gateway", namespace };
+            translator.grants.permit(referrer, &ObjectRef::new("", "Secret", &key)).then_some(key)
+        });
+        Ok(settings)
+    }
+
+    fn by_parameters(translator: &Translator<'_>, parameters: &ObjectRef) -> Result<Self, ParametersError> {
+        if parameters.group != GROUP || parameters.kind != "EnvoyProxy" {
+            return Err(ParametersError::Unsupported(parameters.clone()));
         }
         let proxies = &translator.resources.envoy_gateway.proxies;
         let object =
-            proxies.get(&reference.key()).ok_or_else(|| ParametersError::NotFound(reference.clone()))?;
+            proxies.get(&parameters.key()).ok_or_else(|| ParametersError::NotFound(parameters.clone()))?;
         if !object.errors.is_empty() {
-            return Err(ParametersError::Invalid(reference.clone(), object.errors.join("; ")));
+            return Err(ParametersError::Invalid(parameters.clone(), object.errors.join("; ")));
         }
-        Ok(Self::of(&object.spec, &reference.namespace))
+        Ok(Self::by_proxy(&object.spec, &parameters.namespace))
     }
 
-    fn of(proxy: &EnvoyProxy, namespace: &str) -> Self {
+    fn by_proxy(proxy: &EnvoyProxy, namespace: &str) -> Self {
         Self {
             filter_order: proxy.filter_order.clone(),
             backend_tls: proxy.backend_tls.clone().map(|tls| (tls, namespace.to_owned())),

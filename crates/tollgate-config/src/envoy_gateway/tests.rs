@@ -3,9 +3,7 @@
 mod hand_made;
 mod show;
 
-use std::collections::HashMap;
-
-use super::{Configuration, EnvoyGateway, GatewaySettings};
+use super::{Configuration, EnvoyGateway};
 use crate::{
     Options, Source,
     diagnostic::Report,
@@ -37,14 +35,13 @@ fn translate(sources: &[Source], options: &Options) -> String {
         let file = report.file();
         documents.extend(nodes.into_iter().map(|node| Document { file: file.clone(), node }));
     }
-    let (gateways, documents) = hand_made::gateways(documents);
     let mut resources = Resources::default();
     read_documents(documents, &FileSystem, options, &diagnostics, &mut resources);
+    let gateways = hand_made::gateways(&resources);
     let native = tollgate_model::Snapshot::default();
     let translator = Translator::new(&resources, &native, &FileSystem, options, &diagnostics);
     let configuration = Configuration::in_force(&resources, &FileSystem, options, &diagnostics);
-    let settings: HashMap<_, GatewaySettings> = HashMap::new();
-    let mut dialect = EnvoyGateway::new(&translator, configuration, &gateways, &settings);
+    let mut dialect = EnvoyGateway::new(&translator, configuration, &gateways);
     let mut shown = String::new();
     for (_, site) in super::world::sites(&gateways) {
         let extensions = dialect.extend(&site);
@@ -55,6 +52,37 @@ fn translate(sources: &[Source], options: &Options) -> String {
     show::statuses(&mut shown, &statuses);
     show::diagnostics(&mut shown, &diagnostics.finish());
     shown
+}
+
+/// A folder of examples as a whole.
+fn example(name: &str, files: &[(&str, &str)]) {
+    let sources: Vec<Source> = files
+        .iter()
+        .map(|(path, text)| Source { path: (*path).to_owned(), text: (*text).to_owned() })
+        .collect();
+    insta::with_settings!({ snapshot_path => "tests/snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, translate(&sources, &Options::default()));
+    });
+}
+
+macro_rules! files {
+    ($folder:literal: $($name:literal),*) => {
+        &[$(($name, include_str!(concat!("../../../../examples/", $folder, "/", $name)))),*]
+    };
+}
+
+#[test]
+fn the_example_without_certificates() {
+    // 6.10: a missing ConfigMap makes the policy invalid, and its route answers 500.
+    example("example", files!("envoy-gateway": "gateway.yaml", "myapp.yaml", "ext-proc.yaml"));
+}
+
+#[test]
+fn the_example_of_a_sidecar() {
+    example(
+        "example_of_a_sidecar",
+        files!("envoy-gateway-sidecar": "gateway.yaml", "myapp.yaml", "envoy-gateway.yaml", "ext-proc.yaml"),
+    );
 }
 
 macro_rules! golden {
@@ -140,4 +168,9 @@ golden! {
     many_ancestors,
     security_policy,
     kinds_without_effect,
+    eg_63_missing_certificates,
+    eg_64_backend_tls_policy,
+    eg_64_policy_before_backend,
+    gateway_settings,
+    eg_64_client_certificate,
 }
