@@ -2,10 +2,24 @@
 
 mod support;
 
-use std::{fs, net::TcpListener, os::unix::fs::symlink, path::Path, time::Instant};
+use std::{
+    fs,
+    io::{self, Read, Write},
+    net::TcpListener,
+    os::unix::fs::symlink,
+    path::Path,
+    time::Instant,
+};
 
+use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, pki_types::ServerName};
 use serde_json::Value;
-use support::{DEADLINE, http::get, process::Running, scratch, tollgate};
+use support::{
+    DEADLINE,
+    http::{connect, get},
+    process::Running,
+    scratch, tollgate,
+};
 
 /// A gateway that answers everything with a text.
 fn text(listener: &str, body: &str) -> String {
@@ -176,6 +190,62 @@ fn files_of_a_folder_come_and_go() {
     gateway.process.wait_for("the files say what they said before");
     fs::write(folder.join("new/b.yaml"), text(ANY, "c")).unwrap();
     gateway.wait_for_body("c");
+}
+
+/// The body of an answer through TLS, by a client that trusts one certificate.
+fn body_by_tls(address: &str, trusted: &CertifiedKey<KeyPair>) -> io::Result<String> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.cert.der().clone()).map_err(io::Error::other)?;
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let config = ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("gateway.example").map_err(io::Error::other)?;
+    let session = ClientConnection::new(config.into(), name).map_err(io::Error::other)?;
+    let mut stream = StreamOwned::new(session, connect(address));
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.rsplit("\r\n\r\n").next().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn certificates_in_files_are_watched() {
+    let folder = scratch("reload_certificates");
+    let certificate = || generate_simple_self_signed(["gateway.example".to_owned()]).unwrap();
+    let (old, new) = (certificate(), certificate());
+    let files = (folder.join("tls/tls.crt"), folder.join("tls/tls.key"));
+    fs::create_dir(folder.join("tls")).unwrap();
+    fs::write(&files.0, old.cert.pem()).unwrap();
+    fs::write(&files.1, old.signing_key.serialize_pem()).unwrap();
+    let tls = format!(
+        r#"
+      transport_socket:
+        name: tls
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+          common_tls_context:
+            tls_certificates:
+            - certificate_chain: {{filename: "{}"}}
+              private_key: {{filename: "{}"}}"#,
+        files.0.display(),
+        files.1.display()
+    );
+    let file = folder.join("gateway.yaml");
+    fs::write(&file, bootstrap(ANY, &tls, "one")).unwrap();
+    let mut gateway = Gateway::start(&file);
+    assert_eq!(body_by_tls(&gateway.listener, &old).unwrap(), "one");
+
+    // For a moment they do not belong together.
+    fs::write(&files.0, new.cert.pem()).unwrap();
+    gateway.process.wait_for("the configuration before stays in force");
+    assert_eq!(body_by_tls(&gateway.listener, &old).unwrap(), "one");
+    fs::write(&files.1, new.signing_key.serialize_pem()).unwrap();
+    gateway.process.wait_for("generation=2");
+    assert_eq!(body_by_tls(&gateway.listener, &new).unwrap(), "one");
+    assert!(body_by_tls(&gateway.listener, &old).is_err());
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    io,
+    fs, io,
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
 };
 
@@ -112,7 +113,7 @@ impl Addresses {
                     BindAddress::Socket(socket) if socket.port() == 0 => {
                         Key::Chosen { listener: listener.name.clone(), address: address.clone(), number }
                     }
-                    _ => Key::Fixed(address.clone()),
+                    _ => Key::Fixed(fixed(address)),
                 };
                 if !known.contains(&key) {
                     plan.wanted.push((key.clone(), listener.name.clone(), address.clone()));
@@ -140,16 +141,38 @@ impl Addresses {
 
     /// Gives the open addresses to the listeners that a configuration has for them.
     pub(super) fn assign(&mut self, snapshot: &Snapshot) {
-        let fixed: HashMap<&BindAddress, &str> = snapshot
-            .listeners
-            .iter()
-            .flat_map(|listener| listener.addresses.iter().map(|address| (address, listener.name.as_str())))
-            .collect();
+        let wanted = snapshot.listeners.iter().flat_map(|listener| {
+            listener.addresses.iter().map(|address| (fixed(address), (listener.name.as_str(), address)))
+        });
+        let wanted: HashMap<_, _> = wanted.collect();
         for open in &mut self.open {
             if let Key::Fixed(address) = &open.key
-                && let Some(listener) = fixed.get(address)
+                && let Some((listener, address)) = wanted.get(address)
             {
                 open.listener = (*listener).to_owned();
+                open.change_mode(address);
+            }
+        }
+    }
+}
+
+/// An address as far as it is a place; a Unix socket is the same one whatever its mode.
+fn fixed(address: &BindAddress) -> BindAddress {
+    match address {
+        BindAddress::Socket(_) => address.clone(),
+        BindAddress::Pipe { path, .. } => BindAddress::Pipe { path: path.clone(), mode: None },
+    }
+}
+
+impl Open {
+    /// Gives the file of a Unix socket the mode that is asked for now.
+    fn change_mode(&mut self, wanted: &BindAddress) {
+        if let BindAddress::Pipe { path, mode: Some(mode) } = wanted
+            && self.local != *wanted
+        {
+            match fs::set_permissions(path, fs::Permissions::from_mode(*mode)) {
+                Ok(()) => self.local = wanted.clone(),
+                Err(error) => tracing::warn!(path = %path.display(), %error, "the mode of a socket stays"),
             }
         }
     }

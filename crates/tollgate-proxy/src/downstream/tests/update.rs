@@ -209,10 +209,11 @@ fn an_address_in_use_does_not_stop_the_rest_and_is_tried_again() {
 #[test]
 fn a_unix_socket_comes_and_goes_with_its_file() {
     let path = std::env::temp_dir().join(format!("tollgate-{}-update.sock", std::process::id()));
-    let pipe = || Listener {
-        addresses: vec![BindAddress::Pipe { path: path.clone(), mode: None }],
+    let pipe_with = |mode| Listener {
+        addresses: vec![BindAddress::Pipe { path: path.clone(), mode }],
         ..listener_named("pipe", "pipe")
     };
+    let pipe = || pipe_with(None);
     let running = Running::start(listener(vec![named("a")]), 2);
     for _ in 0..3 {
         assert!(running.update(vec![pipe()]).failures.is_empty());
@@ -221,6 +222,9 @@ fn a_unix_socket_comes_and_goes_with_its_file() {
         let mut head = [0; 12];
         (&socket).read_exact(&mut head).unwrap();
         assert_eq!(&head, b"HTTP/1.1 200");
+        assert!(running.update(vec![pipe_with(Some(0o600))]).failures.is_empty());
+        let mode = std::os::unix::fs::MetadataExt::mode(&path.metadata().unwrap());
+        assert_eq!(mode & 0o777, 0o600);
         running.update(Vec::new());
         assert!(!path.exists());
     }
