@@ -8,15 +8,21 @@
 //! ([`Translator`]), attachment of routes, statuses, and the building of the snapshot. A dialect only says which
 //! processors a rule of a route stops at ([`Dialect`]).
 
+mod attachment;
 mod backend;
 mod backend_tls;
+mod build;
 mod certificates;
 mod cluster;
+mod destination;
 mod dialect;
 mod gateway;
+mod hostnames;
+mod messages;
 mod outcome;
 mod processor;
 mod rule;
+mod statuses;
 mod translator;
 
 pub(crate) use self::{
@@ -24,6 +30,7 @@ pub(crate) use self::{
     backend_tls::{BackendTls, BackendTlsError},
     certificates::{CertificateError, CertificateRef},
     cluster::cluster,
+    destination::{BackendError, Destination},
     dialect::{Dialect, Replacement, RuleExtensions, Site},
     gateway::{AttachedRoute, Controller, ExtensionRef, Gateway, Listener, Route},
     outcome::{Translated, translate},

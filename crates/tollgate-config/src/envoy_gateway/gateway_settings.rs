@@ -67,7 +67,11 @@ impl GatewaySettings {
         Ok(settings)
     }
 
-    fn by_parameters(translator: &Translator<'_>, parameters: &ObjectRef) -> Result<Self, ParametersError> {
+    /// What an EnvoyProxy says.
+    pub(crate) fn by_parameters(
+        translator: &Translator<'_>,
+        parameters: &ObjectRef,
+    ) -> Result<Self, ParametersError> {
         if parameters.group != GROUP || parameters.kind != "EnvoyProxy" {
             return Err(ParametersError::Unsupported(parameters.clone()));
         }

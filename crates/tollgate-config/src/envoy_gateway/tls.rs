@@ -2,7 +2,7 @@
 
 use tollgate_model::tls::{
     Identity, ServerNameIndication, ServerValidation, SubjectAltNameMatcher, TlsVersion, TlsVersions,
-    TrustAnchors, UpstreamTlsSettings,
+    TrustAnchors, UpstreamTls, UpstreamTlsSettings,
 };
 
 use super::{
@@ -77,22 +77,23 @@ fn trusted(tls: &BackendTls, namespace: &str, translator: &Translator<'_>) -> Re
     })
 }
 
-/// Everything together: the peer, our own certificate and the versions. What is offered by ALPN is left to the caller.
-pub(super) fn settings(
+/// Everything together: the peer, our own certificate and the versions.
+pub(super) fn build(
     peer: Peer,
     backend: Option<(&BackendTls, &ObjectRef)>,
     gateway: &GatewaySettings,
     translator: &Translator<'_>,
-) -> Result<UpstreamTlsSettings, String> {
+) -> Result<UpstreamTls, String> {
     let of_proxy = gateway.backend_tls.as_ref().map(|(settings, _)| settings);
-    Ok(UpstreamTlsSettings {
+    let settings = UpstreamTlsSettings {
         sni: peer.sni,
         validation: peer.validation,
         certificate: client_certificate(backend, gateway, translator)?,
-        alpn_protocols: Vec::new(),
+        alpn_protocols: vec!["h2".to_owned()],
         versions: versions(backend.map(|(tls, _)| &tls.settings), of_proxy)?,
         max_session_keys: 1,
-    })
+    };
+    UpstreamTls::new(settings).map_err(|error| error.to_string())
 }
 
 fn versions(backend: Option<&TlsSettings>, proxy: Option<&TlsSettings>) -> Result<TlsVersions, String> {

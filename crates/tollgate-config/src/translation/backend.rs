@@ -63,16 +63,9 @@ impl<'a> Translator<'a> {
         if let Some(addresses) = self.options.resolve.get(&chosen) {
             return addresses.iter().map(|address| endpoint(operator_address(address))).collect();
         }
-        let slices: Vec<&EndpointSlice> = self
-            .resources
-            .core
-            .endpoint_slices
-            .in_namespace(&key.namespace)
-            .map(|slice| &slice.spec)
-            .filter(|slice| slice.service.as_deref() == Some(&*key.name))
-            .collect();
+        let slices = self.endpoint_slices.get(key).map(Vec::as_slice).unwrap_or_default();
         if !slices.is_empty() {
-            return from_slices(&slices, port);
+            return from_slices(slices, port);
         }
         if let Some(address) = service.cluster_ip {
             return vec![endpoint(EndpointAddress::Socket(SocketAddr::new(address, port.port)))];

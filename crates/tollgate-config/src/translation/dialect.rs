@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 
-use super::{Applied, AttachedRoute, ExtensionRef, Gateway, Listener, Rule};
+use super::{
+    Applied, AttachedRoute, BackendError, BackendReference, Destination, ExtensionRef, Gateway, Listener,
+    Rule,
+};
 use crate::kubernetes::{Place, status::ObjectStatus};
 
 /// A dialect: it says which processors requests stop at.
@@ -15,6 +18,16 @@ pub(crate) trait Dialect {
 
     /// What applies to a rule of a route under a listener. Called once for each, in the order of the configuration.
     fn extend(&mut self, site: &Site<'_>) -> RuleExtensions;
+
+    /// A backend of a kind of its own; `None` = not its business. The reference is permitted already.
+    fn backend(
+        &self,
+        reference: &BackendReference,
+        gateway: &Gateway,
+    ) -> Option<Result<Destination, BackendError>> {
+        let _ = (reference, gateway);
+        None
+    }
 
     /// The statuses of its objects, once every rule was seen.
     fn statuses(self: Box<Self>) -> Vec<ObjectStatus>;

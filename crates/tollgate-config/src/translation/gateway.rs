@@ -1,9 +1,11 @@
 //! Gateways, their listeners and the routes that are attached to them, whatever API they were written in.
 
-use std::rc::Rc;
+use std::{net::IpAddr, rc::Rc, sync::Arc};
+
+use tollgate_model::tls::DownstreamTls;
 
 use super::Rule;
-use crate::kubernetes::{Metadata, ObjectRef, Place, status::ParentReference};
+use crate::kubernetes::{Metadata, ObjectKey, ObjectRef, Place, status::ParentReference};
 
 /// A gateway of ours.
 #[derive(Debug)]
@@ -14,6 +16,10 @@ pub(crate) struct Gateway {
     pub(crate) controller: Controller,
     /// Those that can be served.
     pub(crate) listeners: Vec<Listener>,
+    /// Addresses to bind; empty = that of the process.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// The secret with our certificate towards backends.
+    pub(crate) client_certificate: Option<ObjectKey>,
 }
 
 /// The system that a gateway was written for (CF-17).
@@ -36,6 +42,8 @@ pub(crate) struct Listener {
     pub(crate) port: u16,
     /// Host names it accepts: exact or `*.suffix`; `None` = every one.
     pub(crate) hostname: Option<String>,
+    /// `None` = cleartext.
+    pub(crate) tls: Option<Arc<DownstreamTls>>,
     pub(crate) routes: Vec<AttachedRoute>,
 }
 

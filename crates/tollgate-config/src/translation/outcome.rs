@@ -4,8 +4,18 @@ use std::{collections::HashMap, sync::Arc};
 
 use tollgate_model::{cluster::Cluster, listener::Listener};
 
-use super::Translator;
-use crate::{Explanations, kubernetes::status::ObjectStatus};
+use super::{
+    Dialect, Translator,
+    attachment::Attachment,
+    build::{Builder, Built},
+    statuses::statuses,
+};
+use crate::{
+    Explanations,
+    envoy_gateway::{Configuration, EnvoyGateway},
+    htnn::Htnn,
+    kubernetes::status::ObjectStatus,
+};
 
 /// What becomes of Kubernetes objects.
 #[derive(Debug, Default)]
@@ -18,5 +28,28 @@ pub(crate) struct Translated {
 
 /// Translates all resources.
 pub(crate) fn translate(translator: Translator<'_>) -> Translated {
-    Translated { clusters: translator.into_clusters(), ..Translated::default() }
+    let translated = everything_but_clusters(&translator);
+    Translated { clusters: translator.into_clusters(), ..translated }
+}
+
+fn everything_but_clusters(translator: &Translator<'_>) -> Translated {
+    let Translator { resources, files, options, diagnostics, .. } = translator;
+    let configuration = Configuration::in_force(resources, *files, options, diagnostics);
+    let attachment = Attachment::new(translator, &configuration);
+    let Attachment { gateways, settings, .. } = &attachment;
+    // Statuses of equal objects come in this order.
+    let dialects: Vec<Box<dyn Dialect + '_>> = vec![
+        Box::new(Htnn::new(translator)),
+        Box::new(EnvoyGateway::new(translator, configuration, gateways)),
+    ];
+    let mut builder = Builder { translator, settings, dialects, built: Built::default() };
+    for gateway in gateways {
+        builder.gateway(gateway);
+    }
+    let Builder { dialects, built, .. } = builder;
+    let of_dialects: Vec<ObjectStatus> = dialects.into_iter().flat_map(Dialect::statuses).collect();
+    let mut all = statuses(translator, &attachment, &built.outcomes);
+    all.extend(of_dialects);
+    let Built { listeners, explanations, .. } = built;
+    Translated { listeners, clusters: HashMap::new(), statuses: all, explanations }
 }

@@ -1,13 +1,17 @@
 //! What every part of the translation needs.
 
-use std::{cell::RefCell, collections::HashMap, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use tollgate_model::{Snapshot, cluster::Cluster};
 
 use super::backend_tls::TlsPolicies;
 use crate::{
     Files, Options,
-    kubernetes::{Diagnostics, Grants, Resources},
+    kubernetes::{Diagnostics, Grants, ObjectKey, Resources, core::EndpointSlice},
 };
 
 /// What every part of the translation needs.
@@ -20,6 +24,8 @@ pub(crate) struct Translator<'a> {
     /// Clusters of an Envoy configuration in the same input, which names may refer to (HT-43).
     pub(crate) static_clusters: &'a HashMap<String, Arc<Cluster>>,
     pub(super) tls_policies: TlsPolicies,
+    /// By the service they belong to.
+    pub(super) endpoint_slices: HashMap<ObjectKey, Vec<&'a EndpointSlice>>,
     clusters: RefCell<HashMap<String, Arc<Cluster>>>,
 }
 
@@ -39,9 +45,18 @@ impl<'a> Translator<'a> {
             diagnostics,
             grants,
             static_clusters: &native.clusters,
+            endpoint_slices: endpoint_slices(resources),
             tls_policies: TlsPolicies::new(resources),
             clusters: RefCell::default(),
         }
+    }
+
+    /// The labels of a namespace; every one has its name among them.
+    pub(crate) fn namespace_labels(&self, namespace: &str) -> BTreeMap<String, String> {
+        let object = self.resources.core.namespaces.get(&ObjectKey::new("", namespace));
+        let mut labels = object.map(|object| object.meta.labels.clone()).unwrap_or_default();
+        labels.insert("kubernetes.io/metadata.name".to_owned(), namespace.to_owned());
+        labels
     }
 
     /// Makes a cluster part of the snapshot, unless there is one of that name.
@@ -56,4 +71,15 @@ impl<'a> Translator<'a> {
     pub(crate) fn into_clusters(self) -> HashMap<String, Arc<Cluster>> {
         self.clusters.into_inner()
     }
+}
+
+fn endpoint_slices(resources: &Resources) -> HashMap<ObjectKey, Vec<&EndpointSlice>> {
+    let mut by_service: HashMap<ObjectKey, Vec<&EndpointSlice>> = HashMap::new();
+    for slice in resources.core.endpoint_slices.iter() {
+        if let Some(service) = &slice.spec.service {
+            let key = ObjectKey::new(&*slice.meta.key.namespace, &**service);
+            by_service.entry(key).or_default().push(&slice.spec);
+        }
+    }
+    by_service
 }

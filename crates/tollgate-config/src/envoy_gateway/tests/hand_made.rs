@@ -23,10 +23,18 @@ fn gateway(gateway: &Object<GatewaySpec>, routes: &[&Rc<Object<RouteSpec>>]) -> 
         name: listener.name.clone(),
         port: listener.port,
         hostname: None,
+        tls: None,
         routes: routes.iter().filter_map(|route| attached(route, &object, &listener.name)).collect(),
     });
     let listeners = listeners.collect();
-    Gateway { object, meta, controller: Controller::EnvoyGateway, listeners }
+    Gateway {
+        object,
+        meta,
+        controller: Controller::EnvoyGateway,
+        listeners,
+        addresses: Vec::new(),
+        client_certificate: None,
+    }
 }
 
 fn attached(route: &Object<RouteSpec>, gateway: &ObjectRef, listener: &str) -> Option<AttachedRoute> {

@@ -1,0 +1,387 @@
+//! Gateways and their listeners, those of ListenerSets included (9.3, 9.4).
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    rc::Rc,
+};
+
+use super::{
+    Attachment, Classes, GatewayReport, ListenerSetReport, Problem,
+    ownership::{Owner, settings},
+    tls::{ListenerTls, listener_tls, permitted},
+};
+use crate::{
+    gateway_api::{self, AddressValue, FromNamespaces, GatewaySpec, ListenerEntry, Protocol, RouteKind},
+    kubernetes::{Metadata, Object, ObjectRef},
+    translation::{Gateway, Listener, Translator},
+};
+
+/// A listener and how it fares.
+pub(in crate::translation) struct ListenerReport<'a> {
+    pub(in crate::translation) entry: &'a ListenerEntry,
+    /// Kinds of routes that may be attached.
+    pub(in crate::translation) kinds: Vec<RouteKind>,
+    /// Routes that are attached.
+    pub(in crate::translation) attached_routes: usize,
+    pub(in crate::translation) refused: Option<Problem>,
+    pub(in crate::translation) unresolved: Option<Problem>,
+    pub(in crate::translation) conflicted: Option<Problem>,
+    /// Its index among the listeners that are served.
+    pub(in crate::translation) served: Option<usize>,
+}
+
+impl ListenerReport<'_> {
+    /// Whether it is not served for reasons of its own.
+    pub(in crate::translation) fn is_invalid(&self) -> bool {
+        self.served.is_none()
+    }
+}
+
+/// What one (address, port) is used for.
+type Ports = HashSet<(Option<IpAddr>, u16)>;
+
+/// Reads all Gateways, the oldest first.
+pub(super) fn attach<'a>(
+    attachment: &mut Attachment<'a>,
+    classes: &Classes<'a>,
+    translator: &Translator<'a>,
+) {
+    let mut taken = Ports::new();
+    let mut sets: HashMap<_, Vec<_>> = HashMap::new();
+    for set in translator.resources.gateway_api.listener_sets.by_age() {
+        sets.entry(set.spec.parent.clone()).or_default().push(set);
+    }
+    for object in translator.resources.gateway_api.gateways.by_age() {
+        let Some(owner) = classes.owner(object, translator) else { continue };
+        let sets = sets.remove(&object.meta.key).unwrap_or_default();
+        attach_gateway(attachment, object, owner, &sets, &mut taken, translator);
+    }
+    for set in sets.into_values().flatten() {
+        let message = format!("there is no Gateway {} of ours", set.spec.parent);
+        translator.diagnostics.warning(&set.spec.parent_place, message, None);
+    }
+}
+
+fn attach_gateway<'a>(
+    attachment: &mut Attachment<'a>,
+    object: &'a Rc<Object<GatewaySpec>>,
+    owner: Owner<'a>,
+    sets: &[&'a Rc<Object<gateway_api::ListenerSet>>],
+    taken: &mut Ports,
+    translator: &Translator<'a>,
+) {
+    let spec = &object.spec;
+    let of_class = owner.class.and_then(|class| class.spec.parameters.as_ref());
+    let settings = settings(translator, owner.controller, of_class, spec.parameters.as_ref());
+    let (addresses, unsupported) = addresses(translator, spec);
+    let elsewhere = object.errors.iter().find(|error| !error.starts_with("spec.listeners["));
+    let refused = match (elsewhere, unsupported, &settings) {
+        (Some(error), ..) => Some(Problem::new("Invalid", error.clone())),
+        (_, Some(problem), _) => Some(problem),
+        (.., Err(problem)) => Some(problem.clone()),
+        (.., Ok(_)) => None,
+    };
+    let mut unresolved = None;
+    let client_certificate = spec.client_certificate.as_ref().and_then(|reference| {
+        let found = permitted(translator, &object.meta, reference).and_then(|key| {
+            let invalid = |message| Problem::new("InvalidClientCertificateRef", message);
+            if !reference.group.is_empty() || reference.kind != "Secret" {
+                return Err(invalid(format!("a certificate is a Secret, not a {}", reference.kind)));
+            }
+            translator.identity(&key).map_err(|error| invalid(error.to_string()))?;
+            Ok(key)
+        });
+        found
+            .map_err(|problem| {
+                translator.diagnostics.error(&reference.place, problem.message.clone(), None);
+                unresolved = Some(problem);
+            })
+            .ok()
+    });
+    if let Ok(mut settings) = settings {
+        settings.client_certificate.clone_from(&client_certificate);
+        if spec.parameters.is_some() || of_class.is_some() || client_certificate.is_some() {
+            attachment.settings.insert(object.reference(), settings);
+        }
+    }
+    let index = attachment.gateways.len();
+    let mut gateway = Gateway {
+        object: object.reference(),
+        meta: Rc::clone(&object.meta),
+        controller: owner.controller,
+        listeners: Vec::new(),
+        addresses,
+        client_certificate,
+    };
+    let mut merge =
+        Merge { gateway: &mut gateway, spec, translator, taken, of_others: HashMap::new(), insecure: false };
+    let mut own: Vec<_> = spec.listeners.iter().map(|entry| report(entry, translator)).collect();
+    merge.conflicts_of_gateway(&mut own);
+    merge.serve(&mut own, &object.meta, object.reference(), refused.is_none());
+    let mut attached = 0;
+    for set in sets {
+        let problem = not_allowed(translator, spec, &object.meta, set, refused.is_some());
+        if let Some(problem) = &problem {
+            translator.diagnostics.error(&set.spec.parent_place, problem.message.clone(), None);
+        }
+        let mut listeners: Vec<_> =
+            set.spec.listeners.iter().map(|entry| report(entry, translator)).collect();
+        if problem.is_none() {
+            attached += 1;
+            merge.conflicts_of_set(&mut listeners);
+            merge.serve(&mut listeners, &set.meta, set.reference(), true);
+        }
+        let refused = problem;
+        attachment.listener_sets.push(ListenerSetReport { object: set, gateway: index, refused, listeners });
+    }
+    let insecure_frontend = merge.insecure;
+    attachment.gateways.push(gateway);
+    attachment.gateway_reports.push(GatewayReport {
+        object,
+        controller: owner.controller,
+        controller_name: owner.controller_name,
+        refused,
+        unresolved,
+        insecure_frontend,
+        listeners: own,
+        attached_listener_sets: attached,
+    });
+}
+
+/// The addresses to bind, and why some cannot be.
+fn addresses(translator: &Translator<'_>, spec: &GatewaySpec) -> (Vec<IpAddr>, Option<Problem>) {
+    let mut problem = None;
+    let mut found = Vec::new();
+    for address in &spec.addresses {
+        match &address.value {
+            AddressValue::Ip(address) => found.extend(*address),
+            AddressValue::Unsupported(what) => {
+                let message = format!("addresses of type {what} have no meaning here");
+                let help = "use addresses of type IPAddress".to_owned();
+                translator.diagnostics.error(&address.place, message.clone(), Some(help));
+                problem = Some(Problem::new("UnsupportedAddress", message));
+            }
+        }
+    }
+    (found, problem)
+}
+
+/// Whether a namespace is meant.
+pub(super) fn admits(from: &FromNamespaces, own: &str, namespace: &str, translator: &Translator<'_>) -> bool {
+    match from {
+        FromNamespaces::None => false,
+        FromNamespaces::Same => namespace == own,
+        FromNamespaces::All => true,
+        FromNamespaces::Selector(selector) => selector.matches(&translator.namespace_labels(namespace)),
+    }
+}
+
+fn not_allowed(
+    translator: &Translator<'_>,
+    gateway: &GatewaySpec,
+    gateway_meta: &Metadata,
+    set: &Object<gateway_api::ListenerSet>,
+    gateway_refused: bool,
+) -> Option<Problem> {
+    let elsewhere = set.errors.iter().find(|error| !error.starts_with("spec.listeners["));
+    if let Some(error) = elsewhere {
+        return Some(Problem::new("Invalid", error.clone()));
+    }
+    if gateway_refused {
+        return Some(Problem::new("ParentNotAccepted", "the Gateway is not accepted"));
+    }
+    let own = &gateway_meta.key.namespace;
+    if admits(&gateway.allowed_listeners, own, &set.meta.key.namespace, translator) {
+        return None;
+    }
+    let message = format!("Gateway {} does not allow ListenerSets of this namespace", gateway_meta.key);
+    Some(Problem::new("NotAllowed", message))
+}
+
+/// What can be said about a listener without the others.
+fn report<'a>(entry: &'a ListenerEntry, translator: &Translator<'_>) -> ListenerReport<'a> {
+    let mut refused = None;
+    if let Protocol::Other(name) = &entry.protocol {
+        let message = format!("protocol {name} is not served");
+        translator.diagnostics.error(&entry.place, message.clone(), Some("use HTTP or HTTPS".to_owned()));
+        refused = Some(Problem::new("UnsupportedProtocol", message));
+    }
+    if let Some(invalid) = &entry.invalid {
+        refused = Some(Problem::new("UnsupportedValue", invalid.clone()));
+    }
+    let served = |kind: &RouteKind| {
+        kind.group == gateway_api::GROUP && ["HTTPRoute", "GRPCRoute"].contains(&kind.kind.as_str())
+    };
+    let mut unresolved = None;
+    let kinds = if entry.kinds.is_empty() {
+        let all = ["HTTPRoute", "GRPCRoute"];
+        let group = gateway_api::GROUP;
+        all.map(|kind| RouteKind { group: group.to_owned(), kind: kind.to_owned() }).to_vec()
+    } else {
+        for kind in entry.kinds.iter().filter(|kind| !served(kind)) {
+            let message = format!("routes of kind {} are not served here", kind.kind);
+            translator.diagnostics.error(&entry.place, message.clone(), None);
+            unresolved = Some(Problem::new("InvalidRouteKinds", message));
+        }
+        entry.kinds.iter().filter(|kind| served(kind)).cloned().collect()
+    };
+    let kinds = if matches!(entry.protocol, Protocol::Other(_)) { Vec::new() } else { kinds };
+    ListenerReport { entry, kinds, attached_routes: 0, refused, unresolved, conflicted: None, served: None }
+}
+
+/// The listeners of one Gateway, put together.
+struct Merge<'m, 'a> {
+    gateway: &'m mut Gateway,
+    spec: &'m GatewaySpec,
+    translator: &'m Translator<'a>,
+    /// Ports of other Gateways.
+    taken: &'m mut Ports,
+    /// Ports of this Gateway: what is spoken, and for which host names.
+    of_others: HashMap<u16, (Protocol, HashSet<Option<String>>)>,
+    insecure: bool,
+}
+
+/// Protocols that cannot share a port, by number; the same number can, with different host names.
+fn protocol_group(protocol: &Protocol) -> u8 {
+    match protocol {
+        Protocol::Http => 1,
+        Protocol::Https => 2,
+        Protocol::Other(name) if name == "TLS" => 2,
+        Protocol::Other(name) if name == "TCP" => 3,
+        Protocol::Other(_) => 0,
+    }
+}
+
+impl Merge<'_, '_> {
+    /// Of conflicting listeners of the Gateway itself none is picked.
+    fn conflicts_of_gateway(&self, reports: &mut [ListenerReport<'_>]) {
+        for index in 0..reports.len() {
+            let entry = reports[index].entry;
+            let group = protocol_group(&entry.protocol);
+            let mut others = reports
+                .iter()
+                .enumerate()
+                .filter(|(other, report)| *other != index && report.entry.port == entry.port && group > 0);
+            let conflict = others.find_map(|(_, other)| match protocol_group(&other.entry.protocol) {
+                0 => None,
+                other if other != group => Some(protocol_conflict(entry.port)),
+                _ => (other.entry.hostname == entry.hostname).then(|| hostname_conflict(entry)),
+            });
+            if let Some(problem) = conflict {
+                self.translator.diagnostics.error(&entry.place, problem.message.clone(), None);
+                reports[index].conflicted = Some(problem);
+            }
+        }
+    }
+
+    /// Of conflicting listeners of sets the later one is refused.
+    fn conflicts_of_set(&self, reports: &mut [ListenerReport<'_>]) {
+        let mut seen: HashMap<u16, (u8, HashSet<&Option<String>>)> = HashMap::new();
+        for report in reports {
+            let entry = report.entry;
+            let group = protocol_group(&entry.protocol);
+            let earlier = self.of_others.get(&entry.port);
+            let conflict = match earlier {
+                Some((protocol, _)) if protocol_group(protocol) != group => {
+                    Some(protocol_conflict(entry.port))
+                }
+                Some((_, hostnames)) if hostnames.contains(&entry.hostname) => Some(hostname_conflict(entry)),
+                _ => None,
+            };
+            let (first, hostnames) = seen.entry(entry.port).or_insert_with(|| (group, HashSet::new()));
+            let conflict = conflict.or_else(|| {
+                if *first != group {
+                    Some(protocol_conflict(entry.port))
+                } else {
+                    (!hostnames.insert(&entry.hostname)).then(|| hostname_conflict(entry))
+                }
+            });
+            if let Some(problem) = conflict {
+                self.translator.diagnostics.error(&entry.place, problem.message.clone(), None);
+                report.conflicted = Some(problem);
+            }
+        }
+    }
+
+    /// Takes in the listeners that can be served.
+    fn serve(
+        &mut self,
+        reports: &mut [ListenerReport<'_>],
+        owner_meta: &Rc<Metadata>,
+        owner: ObjectRef,
+        accepted: bool,
+    ) {
+        for report in reports {
+            let entry = report.entry;
+            if report.refused.is_some() || report.conflicted.is_some() {
+                continue;
+            }
+            if let Some(problem) = self.port_of_another_gateway(entry) {
+                report.refused = Some(problem);
+                continue;
+            }
+            let mut tls = None;
+            if entry.protocol == Protocol::Https {
+                let meta = Rc::clone(&self.gateway.meta);
+                let found = listener_tls(self.translator, owner_meta, entry, self.spec, &meta);
+                let ListenerTls { tls: loaded, unresolved, refused, insecure } = found;
+                self.insecure |= insecure;
+                if unresolved.is_some() {
+                    report.unresolved = unresolved;
+                }
+                report.refused = refused;
+                tls = loaded;
+                if tls.is_none() {
+                    continue;
+                }
+            }
+            let (_, hostnames) =
+                self.of_others.entry(entry.port).or_insert_with(|| (entry.protocol.clone(), HashSet::new()));
+            hostnames.insert(entry.hostname.clone());
+            if !accepted {
+                continue;
+            }
+            report.served = Some(self.gateway.listeners.len());
+            self.gateway.listeners.push(Listener {
+                owner: owner.clone(),
+                owner_meta: Rc::clone(owner_meta),
+                name: entry.name.clone(),
+                port: entry.port,
+                hostname: entry.hostname.clone(),
+                tls,
+                routes: Vec::new(),
+            });
+        }
+    }
+
+    /// Gateways share no port of an address: the oldest one has it.
+    fn port_of_another_gateway(&mut self, entry: &ListenerEntry) -> Option<Problem> {
+        if self.of_others.contains_key(&entry.port) {
+            return None;
+        }
+        let addresses: Vec<Option<IpAddr>> = match self.gateway.addresses.as_slice() {
+            [] => vec![None],
+            addresses => addresses.iter().map(|address| Some(*address)).collect(),
+        };
+        if addresses.iter().any(|address| self.taken.contains(&(*address, entry.port))) {
+            let message = format!("port {} is used by another Gateway on the same address", entry.port);
+            let help = "give each Gateway addresses of its own, in spec.addresses".to_owned();
+            self.translator.diagnostics.error(&entry.place, message.clone(), Some(help));
+            return Some(Problem::new("PortUnavailable", message));
+        }
+        self.taken.extend(addresses.into_iter().map(|address| (address, entry.port)));
+        None
+    }
+}
+
+fn protocol_conflict(port: u16) -> Problem {
+    let message = format!("listeners of port {port} speak different protocols");
+    Problem::new("ProtocolConflict", message)
+}
+
+fn hostname_conflict(entry: &ListenerEntry) -> Problem {
+    let host = entry.hostname.as_deref().unwrap_or("*");
+    let message = format!("listeners of port {} have the same host name {host}", entry.port);
+    Problem::new("HostnameConflict", message)
+}

@@ -1,0 +1,245 @@
+//! Which routes are attached to which listeners (9.5).
+
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
+
+use super::{Attachment, ListenerReport, Problem, listeners::admits};
+use crate::{
+    gateway_api::{self, Parent, RouteSpec},
+    kubernetes::{Object, ObjectRef, status::ParentReference},
+    translation::{
+        AttachedRoute, Controller, Route, Translator,
+        hostnames::intersect,
+        messages::{self, Message},
+    },
+};
+
+/// A route and how it fares under each parent of ours.
+pub(in crate::translation) struct RouteReport<'a> {
+    pub(in crate::translation) object: &'a Rc<Object<RouteSpec>>,
+    pub(in crate::translation) parents: Vec<ParentReport>,
+}
+
+/// How a route fares under a parent.
+pub(in crate::translation) struct ParentReport {
+    pub(in crate::translation) reference: ParentReference,
+    pub(in crate::translation) gateway: usize,
+    /// Why it is not accepted.
+    pub(in crate::translation) refused: Option<Problem>,
+}
+
+/// Where listeners of an object are reported.
+#[derive(Clone, Copy)]
+enum Listeners {
+    OfGateway(usize),
+    OfSet(usize),
+}
+
+/// Host names of a listener that routes of a kind have taken: by the listener, then the host name.
+type Hosts = HashMap<(usize, usize), HashMap<String, &'static str>>;
+
+/// Attaches all routes, the oldest first.
+pub(super) fn attach<'a>(attachment: &mut Attachment<'a>, translator: &Translator<'a>) {
+    let mut parents: HashMap<ObjectRef, Listeners> = HashMap::new();
+    for (index, gateway) in attachment.gateways.iter().enumerate() {
+        parents.insert(gateway.object.clone(), Listeners::OfGateway(index));
+    }
+    for (index, set) in attachment.listener_sets.iter().enumerate() {
+        parents.insert(set.object.reference(), Listeners::OfSet(index));
+    }
+    let gateway_api = &translator.resources.gateway_api;
+    let mut routes = gateway_api.http_routes.by_age();
+    routes.extend(gateway_api.grpc_routes.by_age());
+    routes.sort_by_cached_key(|route| route.meta.age());
+    let mut hosts = Hosts::new();
+    for object in routes {
+        let mut reports = Vec::new();
+        let mut shared: Option<Rc<Route>> = None;
+        for parent in &object.spec.parents {
+            let reference = parent.object();
+            let Some(listeners) = parents.get(&reference) else {
+                report_unknown(translator, parent, &reference);
+                continue;
+            };
+            let gateway = match *listeners {
+                Listeners::OfGateway(index) => index,
+                Listeners::OfSet(set) => attachment.listener_sets[set].gateway,
+            };
+            let refused = attach_to(
+                attachment,
+                *listeners,
+                gateway,
+                object,
+                parent,
+                translator,
+                &mut hosts,
+                &mut shared,
+            );
+            if let Some(problem) = &refused {
+                let message = format!("{} is not attached: {}", object.reference(), problem.message);
+                translator.diagnostics.error(&parent.place, message, None);
+            }
+            reports.push(ParentReport { reference: parent.reference.clone(), gateway, refused });
+        }
+        if object.spec.parents.is_empty() {
+            let message = format!("{} has no parentRefs and no effect", object.reference());
+            translator.diagnostics.warning(&object.meta.place, message, None);
+        }
+        attachment.routes.push(RouteReport { object, parents: reports });
+    }
+}
+
+fn report_unknown(translator: &Translator<'_>, parent: &Parent, reference: &ObjectRef) {
+    let gateway_api = &translator.resources.gateway_api;
+    let known_kind = match (&*reference.group, &*reference.kind) {
+        (gateway_api::GROUP, "Gateway") => {
+            // One that is there belongs to somebody else, which was said where it is.
+            if gateway_api.gateways.get(&reference.key()).is_some() {
+                return;
+            }
+            true
+        }
+        (_, "ListenerSet" | "XListenerSet") => true,
+        _ => false,
+    };
+    let message = match known_kind {
+        true => format!("{reference} not found"),
+        false => format!("routes cannot be attached to a {} of {}", reference.kind, reference.group),
+    };
+    translator.diagnostics.error(&parent.place, message, None);
+}
+
+#[expect(clippy::too_many_arguments, reason = "the state of one loop")]
+fn attach_to<'a>(
+    attachment: &mut Attachment<'a>,
+    listeners: Listeners,
+    gateway: usize,
+    object: &'a Rc<Object<RouteSpec>>,
+    parent: &Parent,
+    translator: &Translator<'a>,
+    hosts: &mut Hosts,
+    shared: &mut Option<Rc<Route>>,
+) -> Option<Problem> {
+    let Attachment { gateways, gateway_reports, listener_sets, .. } = attachment;
+    let controller = gateway_reports[gateway].controller;
+    if let Some(problem) = invalid(object) {
+        return Some(problem);
+    }
+    let (reports, namespace) = match listeners {
+        Listeners::OfGateway(index) => {
+            let report = &mut gateway_reports[index];
+            (&mut report.listeners, &report.object.meta.key.namespace)
+        }
+        Listeners::OfSet(index) => {
+            let report = &mut listener_sets[index];
+            (&mut report.listeners, &report.object.meta.key.namespace)
+        }
+    };
+    let problem = |reason, message| Some(Problem::new(reason, messages::of(message, controller)));
+    let reference = &parent.reference;
+    let mut matching: Vec<&mut ListenerReport<'a>> = reports
+        .iter_mut()
+        .filter(|report| reference.section_name.as_ref().is_none_or(|name| *name == report.entry.name))
+        .filter(|report| reference.port.is_none_or(|port| port == report.entry.port))
+        .collect();
+    if matching.is_empty() {
+        return problem("NoMatchingParent", Message::NoMatchingParent);
+    }
+    let meta = &object.meta;
+    matching.retain(|report| {
+        report.kinds.iter().any(|kind| kind.group == meta.group && kind.kind == meta.kind)
+            && admits(&report.entry.namespaces, namespace, &meta.key.namespace, translator)
+    });
+    if matching.is_empty() {
+        return problem("NotAllowedByListeners", Message::NotAllowedByListeners);
+    }
+    let mut found = false;
+    let mut conflict = None;
+    for report in matching {
+        let hostnames = common_hostnames(&object.spec.hostnames, report.entry.hostname.as_deref());
+        if hostnames.is_empty() {
+            continue;
+        }
+        if let Some(served) = report.served
+            && let Some(host) = taken(hosts, (gateway, served), &hostnames, meta.kind == "GRPCRoute")
+        {
+            let message = format!("the host name {host} belongs to routes of another kind");
+            conflict = Some(Problem::new("UnsupportedValue", message));
+            continue;
+        }
+        found = true;
+        report.attached_routes += 1;
+        let Some(served) = report.served else { continue };
+        let route = shared.get_or_insert_with(|| {
+            Rc::new(Route {
+                object: object.reference(),
+                meta: Rc::clone(meta),
+                rules: object.spec.rules.clone(),
+            })
+        });
+        gateways[gateway].listeners[served].routes.push(AttachedRoute {
+            route: Rc::clone(route),
+            parent: reference.clone(),
+            hostnames,
+        });
+    }
+    match (found, conflict) {
+        (true, _) => None,
+        (false, Some(conflict)) => Some(conflict),
+        (false, None) => {
+            problem("NoMatchingListenerHostname", Message::NoMatchingListenerHostname(meta.kind.clone()))
+        }
+    }
+}
+
+/// Why a route cannot be attached to anything (CF-13).
+fn invalid(object: &Object<RouteSpec>) -> Option<Problem> {
+    let error = object.errors.first()?;
+    Some(match &object.spec.incompatible_filters {
+        Some(message) => Problem::new("IncompatibleFilters", message.clone()),
+        None => Problem::new("UnsupportedValue", error.clone()),
+    })
+}
+
+/// The host names that a route and a listener both accept; `*` = every one.
+fn common_hostnames(of_route: &[String], of_listener: Option<&str>) -> Vec<String> {
+    if of_route.is_empty() {
+        return vec![of_listener.unwrap_or("*").to_owned()];
+    }
+    let mut seen = HashSet::new();
+    let common = of_route.iter().filter_map(|name| intersect(Some(name), of_listener)?);
+    common.filter(|name| seen.insert(*name)).map(str::to_owned).collect()
+}
+
+/// A host name that an older route of the other kind has; otherwise they are taken (9.6).
+fn taken(hosts: &mut Hosts, listener: (usize, usize), hostnames: &[String], grpc: bool) -> Option<String> {
+    let kind = if grpc { "GRPCRoute" } else { "HTTPRoute" };
+    let taken = hosts.entry(listener).or_default();
+    if let Some(name) = hostnames.iter().find(|name| taken.get(*name).is_some_and(|other| *other != kind)) {
+        return Some(name.clone());
+    }
+    taken.extend(hostnames.iter().map(|name| (name.clone(), kind)));
+    None
+}
+
+/// The controller of a parent, and its place; for statuses.
+impl ParentReport {
+    pub(in crate::translation) fn controller(&self, attachment: &Attachment<'_>) -> Controller {
+        attachment.gateway_reports[self.gateway].controller
+    }
+}
+
+/// A route that is read and not served, under its parents of ours.
+pub(in crate::translation) fn parents_of_ours<'p>(
+    attachment: &Attachment<'_>,
+    parents: &'p [Parent],
+) -> Vec<(&'p ParentReference, usize)> {
+    let found = parents.iter().filter_map(|parent| {
+        let object = parent.object();
+        let index = attachment.gateways.iter().position(|gateway| gateway.object == object)?;
+        Some((&parent.reference, index))
+    });
+    found.collect()
+}

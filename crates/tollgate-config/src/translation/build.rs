@@ -1,0 +1,146 @@
+//! From gateways with their routes to the listeners of a snapshot.
+
+mod action;
+mod chain;
+mod defaults;
+mod rules;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use tollgate_model::listener::{
+    BindAddress, FilterChain, FilterChainMatch, Listener, MisdirectedRequests, ServedBy, TrafficDirection,
+};
+
+use self::chain::Chain;
+use super::{Dialect, Gateway, Listener as GatewayListener, Translator, attachment::Problem};
+use crate::{
+    Explanations, RouteKey,
+    envoy_gateway::GatewaySettings,
+    kubernetes::{ObjectRef, status::ParentReference},
+};
+
+/// What building gave.
+#[derive(Default)]
+pub(super) struct Built {
+    pub(super) listeners: Vec<Arc<Listener>>,
+    pub(super) explanations: Explanations,
+    pub(super) outcomes: Outcomes,
+}
+
+/// How routes fare under their parents, as far as their rules decide it.
+pub(super) type Outcomes = HashMap<ObjectRef, BTreeMap<ParentReference, RouteOutcome>>;
+
+/// How a route fares under a parent.
+#[derive(Debug, Default)]
+pub(super) struct RouteOutcome {
+    /// Why references are not resolved; the first one counts.
+    pub(super) unresolved: Option<Problem>,
+    /// Rules of which nothing is served, and why.
+    pub(super) replaced: BTreeMap<usize, String>,
+    /// Rules that are served in part.
+    pub(super) rules: usize,
+}
+
+/// What building needs.
+pub(super) struct Builder<'b, 'a> {
+    pub(super) translator: &'b Translator<'a>,
+    pub(super) settings: &'b HashMap<ObjectRef, GatewaySettings>,
+    pub(super) dialects: Vec<Box<dyn Dialect + 'b>>,
+    pub(super) built: Built,
+}
+
+impl Builder<'_, '_> {
+    /// Builds the listeners of a gateway: one for each port.
+    pub(super) fn gateway(&mut self, gateway: &Gateway) {
+        let mut ports: Vec<(u16, Vec<&GatewayListener>)> = Vec::new();
+        for listener in &gateway.listeners {
+            match ports.iter_mut().find(|(port, _)| *port == listener.port) {
+                Some((_, listeners)) => listeners.push(listener),
+                None => ports.push((listener.port, vec![listener])),
+            }
+        }
+        for (port, listeners) in ports {
+            self.port(gateway, port, &listeners);
+        }
+    }
+
+    fn port(&mut self, gateway: &Gateway, port: u16, listeners: &[&GatewayListener]) {
+        let Some(first) = listeners.first() else { return };
+        let bound = self.bound_port(port);
+        let name = self.unique_name(format!("{}/{}", first.owner.key(), first.name), port);
+        let is_tls = first.tls.is_some();
+        let groups: Vec<Vec<&GatewayListener>> = match is_tls {
+            true => listeners.iter().map(|listener| vec![*listener]).collect(),
+            // One chain serves all host names of cleartext.
+            false => vec![listeners.to_vec()],
+        };
+        let mut filter_chains = Vec::new();
+        for (index, group) in groups.iter().enumerate() {
+            let chain = Chain { gateway, listeners: group, all: listeners, port: bound };
+            let (http, explained) = self.chain(&chain);
+            for ((virtual_host, route), explanation) in explained {
+                let key = RouteKey { listener: name.clone(), filter_chain: Some(index), virtual_host, route };
+                self.built.explanations.insert(key, explanation);
+            }
+            let own = group[0];
+            let server_names = own.hostname.iter().filter(|_| is_tls).cloned().collect();
+            filter_chains.push(FilterChain {
+                name: own.name.clone(),
+                filter_chain_match: FilterChainMatch { server_names, ..FilterChainMatch::default() },
+                tls: own.tls.clone(),
+                transport_socket_connect_timeout: is_tls.then_some(defaults::HANDSHAKE_TIMEOUT),
+                http: Arc::new(http),
+                misdirected_requests: if is_tls {
+                    misdirected(own, listeners)
+                } else {
+                    MisdirectedRequests::default()
+                },
+            });
+        }
+        let addresses = match gateway.addresses.as_slice() {
+            [] => vec![self.translator.options.bind_address],
+            addresses => addresses.to_vec(),
+        };
+        let bind = addresses.iter().map(|address| BindAddress::Socket(SocketAddr::new(*address, bound)));
+        self.built.listeners.push(Arc::new(Listener {
+            name,
+            addresses: bind.collect(),
+            filter_chains,
+            default_filter_chain: None,
+            per_connection_buffer_limit_bytes: defaults::buffer_limit(gateway.controller),
+            listener_filters_timeout: Some(defaults::HANDSHAKE_TIMEOUT),
+            traffic_direction: TrafficDirection::Unspecified,
+            metadata: extproc::messages::Metadata::default(),
+        }));
+    }
+
+    fn bound_port(&self, port: u16) -> u16 {
+        if self.translator.options.shift_privileged_ports && port < 1024 { port + 10_000 } else { port }
+    }
+
+    /// A ListenerSet may be called like its Gateway.
+    fn unique_name(&self, name: String, port: u16) -> String {
+        if self.built.listeners.iter().any(|listener| listener.name == name) {
+            format!("{name}-{port}")
+        } else {
+            name
+        }
+    }
+}
+
+/// Requests whose authority belongs to another listener of the port (9.3).
+fn misdirected(own: &GatewayListener, all: &[&GatewayListener]) -> MisdirectedRequests {
+    if all.len() < 2 {
+        return MisdirectedRequests::default();
+    }
+    let names = all.iter().map(|listener| {
+        let name = listener.hostname.clone().unwrap_or_else(|| "*".to_owned());
+        let here = std::ptr::eq(*listener, own);
+        (name, if here { ServedBy::ThisChain } else { ServedBy::AnotherChain })
+    });
+    MisdirectedRequests { server_names: names.collect() }
+}

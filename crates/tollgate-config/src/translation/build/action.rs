@@ -1,0 +1,398 @@
+//! What the routes of a rule do.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::StatusCode;
+use tollgate_model::{
+    format::Format,
+    header::{AppendAction, HeaderAddition, HeaderMutations},
+    processor::FilterOverride,
+    route::{
+        Action, ClusterSpecifier, DirectResponse, HostRewrite, PathMatch, PathRewrite, RedirectAction,
+        RedirectPath, RedirectPort, RequestMirrorPolicy, RetryBackOff, RetryOn, RetryPolicy, RouteAction,
+        RouteMatch, SessionPersistence, WeightedAction, WeightedCluster,
+    },
+};
+
+use super::{
+    Builder,
+    chain::{Chain, Filters as ChainFilters},
+    defaults,
+    rules::{RuleSite, not_supported},
+};
+use crate::translation::{
+    BackendError, Controller, Filters, HeaderChanges, Path, PathChange, Redirect, Replacement, Retry, Rule,
+    attachment::Problem, destination::Referring, rule::Match,
+};
+
+/// Everything that the routes of a rule have in common.
+pub(super) struct Prepared {
+    pub(super) filters: Vec<FilterOverride>,
+    does: Does,
+    changes: Changes,
+}
+
+/// What is done with requests.
+enum Does {
+    Answer { status: StatusCode, body: &'static str },
+    Redirect { redirect: Redirect, port: u16 },
+    Forward(Box<Forward>),
+}
+
+/// How requests are forwarded.
+struct Forward {
+    shares: Vec<Share>,
+    path: Option<PathChange>,
+    host: Option<String>,
+    append_x_forwarded_host: bool,
+    timeout: Option<Duration>,
+    retry: Option<Arc<RetryPolicy>>,
+    mirrors: Vec<RequestMirrorPolicy>,
+    session_persistence: Option<SessionPersistence>,
+}
+
+/// A share of the requests.
+struct Share {
+    /// `None` = the backend cannot be used.
+    cluster: Option<String>,
+    weight: u32,
+    changes: Changes,
+    redirect: Option<(Redirect, u16)>,
+    path: Option<PathChange>,
+    host: Option<String>,
+    filters: Vec<FilterOverride>,
+    /// It has something of its own.
+    special: bool,
+}
+
+/// Changes of headers, with formats as the controller has them.
+#[derive(Clone, Default)]
+struct Changes {
+    request: HeaderChanges,
+    response: HeaderChanges,
+    literal: bool,
+}
+
+impl Builder<'_, '_> {
+    /// Prepares the routes of a rule, and notes how the rule fares.
+    pub(super) fn prepare(
+        &mut self,
+        chain: &Chain<'_>,
+        site: &RuleSite<'_>,
+        filters: &ChainFilters,
+    ) -> Prepared {
+        let rule = &site.attached.route.rules[site.rule_index];
+        let controller = chain.gateway.controller;
+        let mut unresolved = None;
+        // Backends are looked at in any case: the status tells of all of them.
+        let shares = self.shares(chain, site, filters, &mut unresolved);
+        let mirrors = self.mirrors(chain, site, &mut unresolved);
+        self.note(site, unresolved);
+        if let Some(Replacement { status, body, .. }) = &site.replaced {
+            return Prepared {
+                filters: filters.overrides(None, &[]),
+                does: Does::Answer { status: *status, body },
+                changes: Changes::default(),
+            };
+        }
+        let total: u64 = shares.iter().map(|share| u64::from(share.weight)).sum();
+        let does = match &rule.filters.redirect {
+            Some(redirect) => Does::Redirect { redirect: redirect.clone(), port: chain.port },
+            None if total == 0 => Does::Answer { status: StatusCode::INTERNAL_SERVER_ERROR, body: "" },
+            None => Does::Forward(Box::new(Forward {
+                shares,
+                path: rule.filters.rewrite_path.clone(),
+                host: rule.filters.rewrite_host.clone(),
+                append_x_forwarded_host: matches!(controller, Controller::EnvoyGateway | Controller::Istio),
+                timeout: rule.timeouts.request.unwrap_or_else(|| {
+                    defaults::request_timeout(controller, site.attached.route.object.kind == "GRPCRoute")
+                }),
+                retry: retry_policy(rule, controller),
+                mirrors,
+                session_persistence: rule.session_persistence.clone(),
+            })),
+        };
+        Prepared {
+            filters: filters.overrides(rule.filters.cors.as_ref(), &site.processors),
+            does,
+            changes: Changes::of(&rule.filters, controller),
+        }
+    }
+
+    fn shares(
+        &self,
+        chain: &Chain<'_>,
+        site: &RuleSite<'_>,
+        filters: &ChainFilters,
+        unresolved: &mut Option<Problem>,
+    ) -> Vec<Share> {
+        let rule = &site.attached.route.rules[site.rule_index];
+        let mut shares = Vec::with_capacity(rule.backends.len());
+        for (index, backend) in rule.backends.iter().enumerate() {
+            let referring = self.referring(chain, site, ("backend", index));
+            let mut cluster = self.translator.route_backend(&backend.reference, referring, &self.dialects);
+            if let Some(extension) = self.unclaimed(&backend.extension_refs) {
+                cluster = Err(BackendError::Invalid(not_supported(&extension).reason));
+            }
+            if let Err(error) = &cluster {
+                self.translator.diagnostics.error(&backend.reference.place, error.to_string(), None);
+                unresolved.get_or_insert_with(|| Problem::new(error.reason(), error.to_string()));
+            }
+            if backend.weight == 0 {
+                continue;
+            }
+            let own = &backend.filters;
+            let changes = Changes::of(own, chain.gateway.controller);
+            let processors = site.backends.get(&index);
+            let special = processors.is_some()
+                || own.redirect.is_some()
+                || own.rewrite_host.is_some()
+                || own.rewrite_path.is_some()
+                || !changes.is_empty();
+            shares.push(Share {
+                cluster: cluster.ok(),
+                weight: backend.weight,
+                changes,
+                redirect: own.redirect.clone().map(|redirect| (redirect, chain.port)),
+                path: own.rewrite_path.clone(),
+                host: own.rewrite_host.clone(),
+                filters: filters
+                    .overrides(rule.filters.cors.as_ref(), processors.unwrap_or(&site.processors)),
+                special,
+            });
+        }
+        shares
+    }
+
+    fn mirrors(
+        &self,
+        chain: &Chain<'_>,
+        site: &RuleSite<'_>,
+        unresolved: &mut Option<Problem>,
+    ) -> Vec<RequestMirrorPolicy> {
+        let rule = &site.attached.route.rules[site.rule_index];
+        let mut mirrors = Vec::new();
+        for (index, mirror) in rule.filters.mirrors.iter().enumerate() {
+            let referring = self.referring(chain, site, ("mirror", index));
+            match self.translator.route_backend(&mirror.reference, referring, &self.dialects) {
+                Ok(cluster) => mirrors.push(RequestMirrorPolicy {
+                    cluster,
+                    fraction: mirror.fraction,
+                    disable_shadow_host_suffix_append: false,
+                }),
+                Err(error) => {
+                    self.translator.diagnostics.error(&mirror.reference.place, error.to_string(), None);
+                    unresolved.get_or_insert_with(|| Problem::new(error.reason(), error.to_string()));
+                }
+            }
+        }
+        mirrors
+    }
+
+    fn referring<'s>(
+        &self,
+        chain: &'s Chain<'_>,
+        site: &'s RuleSite<'_>,
+        role: (&'static str, usize),
+    ) -> Referring<'s> {
+        Referring { gateway: chain.gateway, route: &site.attached.route, rule: site.rule_index, role }
+    }
+
+    /// Notes for the status how a rule fares.
+    fn note(&mut self, site: &RuleSite<'_>, unresolved: Option<Problem>) {
+        let outcomes = self.built.outcomes.entry(site.attached.route.object.clone()).or_default();
+        let outcome = outcomes.entry(site.attached.parent.clone()).or_default();
+        outcome.rules = site.attached.route.rules.len();
+        if outcome.unresolved.is_none() {
+            outcome.unresolved = unresolved;
+        }
+        if let Some(replaced) = &site.replaced {
+            outcome.replaced.insert(site.rule_index, replaced.reason.clone());
+            let message =
+                format!("{} is answered instead of this rule: {}", replaced.status.as_u16(), replaced.reason);
+            let place = &site.attached.route.rules[site.rule_index].place;
+            self.translator.diagnostics.error(place, message, Some(format!("mend {}", replaced.place)));
+        }
+    }
+}
+
+impl Prepared {
+    pub(super) fn action(&self) -> Action {
+        match &self.does {
+            Does::Answer { status, body } => Action::DirectResponse(answer(*status, body)),
+            Does::Redirect { redirect, port } => Action::Redirect(Box::new(redirect_action(redirect, *port))),
+            Does::Forward(forward) => forward.action(),
+        }
+    }
+
+    pub(super) fn headers(&self) -> HeaderMutations {
+        self.changes.mutations()
+    }
+}
+
+impl Forward {
+    fn action(&self) -> Action {
+        let cluster = match self.shares.as_slice() {
+            [Share { cluster: Some(cluster), special: false, .. }] => {
+                ClusterSpecifier::Cluster(cluster.clone())
+            }
+            [Share { cluster: None, .. }] => {
+                return Action::DirectResponse(answer(StatusCode::INTERNAL_SERVER_ERROR, ""));
+            }
+            shares => ClusterSpecifier::WeightedClusters(shares.iter().map(Share::weighted).collect()),
+        };
+        Action::Route(Box::new(RouteAction {
+            cluster_not_found_response_code: StatusCode::INTERNAL_SERVER_ERROR,
+            path_rewrite: self.path.as_ref().map(path_rewrite),
+            host_rewrite: self.host.clone().map(HostRewrite::Literal),
+            append_x_forwarded_host: self.append_x_forwarded_host,
+            timeout: self.timeout,
+            retry_policy: self.retry.clone(),
+            request_mirror_policies: self.mirrors.clone(),
+            session_persistence: self.session_persistence.clone(),
+            ..RouteAction::new(cluster)
+        }))
+    }
+}
+
+impl Share {
+    fn weighted(&self) -> WeightedCluster {
+        let action = match (&self.redirect, &self.cluster) {
+            (Some((redirect, port)), _) => WeightedAction::Redirect(redirect_action(redirect, *port)),
+            (None, Some(cluster)) => WeightedAction::Cluster(cluster.clone()),
+            (None, None) => WeightedAction::DirectResponse(answer(StatusCode::INTERNAL_SERVER_ERROR, "")),
+        };
+        WeightedCluster {
+            headers: self.changes.mutations(),
+            host_rewrite_literal: self.host.clone(),
+            path_rewrite: self.path.as_ref().map(path_rewrite),
+            ..WeightedCluster::new(action, self.weight, self.filters.clone())
+        }
+    }
+}
+
+fn answer(status: StatusCode, body: &'static str) -> DirectResponse {
+    DirectResponse { status, body: Bytes::from_static(body.as_bytes()) }
+}
+
+fn path_rewrite(change: &PathChange) -> PathRewrite {
+    match change {
+        PathChange::Full(path) => PathRewrite::Full(path.clone()),
+        PathChange::Prefix(prefix) => PathRewrite::PathElements(prefix.clone()),
+    }
+}
+
+/// The port of the listener is the port of the location, unless the filter names one or a scheme (9.6).
+fn redirect_action(redirect: &Redirect, listener_port: u16) -> RedirectAction {
+    let of_scheme = redirect.scheme.map(|scheme| if scheme == "https" { 443 } else { 80 });
+    let port = redirect.port.or(of_scheme).unwrap_or(listener_port);
+    RedirectAction {
+        scheme: redirect.scheme.map(str::to_owned),
+        host: redirect.hostname.clone(),
+        port: RedirectPort::UnlessDefault(port),
+        path: redirect.path.as_ref().map(|path| match path {
+            PathChange::Full(path) => RedirectPath::Path(path.clone()),
+            PathChange::Prefix(prefix) => RedirectPath::PathElements(prefix.clone()),
+        }),
+        response_code: redirect.status,
+        strip_query: false,
+    }
+}
+
+fn retry_policy(rule: &Rule, controller: Controller) -> Option<Arc<RetryPolicy>> {
+    let per_try_timeout = rule.timeouts.backend_request.flatten();
+    let policy = match (&rule.retry, controller) {
+        (Some(Retry { codes, attempts, backoff }), _) => RetryPolicy {
+            retry_on: RetryOn::CONNECT_FAILURE
+                .or(RetryOn::REFUSED_STREAM)
+                .or(RetryOn::RESET_BEFORE_REQUEST)
+                .or(if codes.is_empty() { RetryOn::default() } else { RetryOn::RETRIABLE_STATUS_CODES }),
+            num_retries: *attempts,
+            per_try_timeout,
+            retriable_status_codes: codes.clone(),
+            back_off: backoff.filter(|interval| !interval.is_zero()).map_or_else(
+                RetryBackOff::default,
+                |interval| RetryBackOff { base_interval: interval, max_interval: interval * 10 },
+            ),
+            ..RetryPolicy::default()
+        },
+        (None, Controller::Istio) => RetryPolicy {
+            retry_on: RetryOn::CONNECT_FAILURE
+                .or(RetryOn::REFUSED_STREAM)
+                .or(RetryOn::UNAVAILABLE)
+                .or(RetryOn::CANCELLED)
+                .or(RetryOn::RETRIABLE_STATUS_CODES),
+            num_retries: 2,
+            retriable_status_codes: vec![StatusCode::SERVICE_UNAVAILABLE],
+            per_try_timeout,
+            ..RetryPolicy::default()
+        },
+        (None, _) => RetryPolicy { per_try_timeout: Some(per_try_timeout?), ..RetryPolicy::default() },
+    };
+    Some(Arc::new(policy))
+}
+
+impl Changes {
+    fn of(filters: &Filters, controller: Controller) -> Self {
+        Self {
+            request: filters.request_headers.clone(),
+            response: filters.response_headers.clone(),
+            // The others give values to Envoy, which expands `%DYNAMIC_METADATA(…)%` and the like.
+            literal: controller == Controller::Tollgate,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        [&self.request, &self.response]
+            .iter()
+            .all(|changes| changes.set.is_empty() && changes.add.is_empty() && changes.remove.is_empty())
+    }
+
+    fn mutations(&self) -> HeaderMutations {
+        let additions = |changes: &HeaderChanges| {
+            let set = changes.set.iter().map(|pair| (pair, AppendAction::OverwriteIfExistsOrAdd));
+            let add = changes.add.iter().map(|pair| (pair, AppendAction::AppendIfExistsOrAdd));
+            let all = set.chain(add).map(|((name, value), append_action)| HeaderAddition {
+                name: name.clone(),
+                value: self.format(value),
+                append_action,
+                keep_empty_value: true,
+            });
+            all.collect()
+        };
+        HeaderMutations {
+            request_add: additions(&self.request),
+            request_remove: self.request.remove.clone(),
+            response_add: additions(&self.response),
+            response_remove: self.response.remove.clone(),
+        }
+    }
+
+    fn format(&self, value: &str) -> Format {
+        let parsed = if self.literal { None } else { Format::parse(value).ok() };
+        parsed.unwrap_or_else(|| Format::literal(value))
+    }
+}
+
+impl Match {
+    /// The match as the data plane has it.
+    pub(super) fn to_model(&self) -> RouteMatch {
+        let path = match &self.path {
+            Path::Exact(path) => PathMatch::Path { path: path.clone(), case_sensitive: true },
+            Path::Prefix(prefix) if prefix == "/" => {
+                PathMatch::Prefix { prefix: prefix.clone(), case_sensitive: true }
+            }
+            Path::Prefix(prefix) => {
+                PathMatch::PathSeparatedPrefix { prefix: prefix.clone(), case_sensitive: true }
+            }
+            Path::Regex(regex) => PathMatch::SafeRegex(regex.clone()),
+        };
+        RouteMatch {
+            path,
+            headers: self.headers.clone(),
+            query_parameters: self.query_parameters.clone(),
+            grpc: false,
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! One filter chain: its filters, virtual hosts and routes.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+    sync::Arc,
+};
+
+use tollgate_model::{
+    header::HeaderMutations,
+    http_connection_manager::HttpConnectionManager,
+    processor::{FilterOverride, HttpFilter},
+    route::{Route, RouteConfiguration, VirtualHost, VirtualHosts},
+};
+
+use super::{
+    Builder,
+    action::Prepared,
+    defaults,
+    rules::{RuleSite, key},
+};
+use crate::{
+    Explanation,
+    translation::{
+        Applied, Controller, Gateway, Listener, Precedence, Processor, hostnames::covers, rule::Match,
+    },
+};
+
+/// What a filter chain serves.
+pub(super) struct Chain<'g> {
+    pub(super) gateway: &'g Gateway,
+    /// Those that it serves.
+    pub(super) listeners: &'g [&'g Listener],
+    /// All of the port.
+    pub(super) all: &'g [&'g Listener],
+    /// The port that is bound.
+    pub(super) port: u16,
+}
+
+/// Explanations by the places of virtual host and route.
+pub(super) type Explained = Vec<((usize, usize), Arc<Explanation>)>;
+
+/// The filters of a chain.
+pub(super) struct Filters {
+    cors: bool,
+    /// Those of processors in their order, with the ones behind the router last.
+    processors: Vec<Rc<Processor>>,
+    by_name: HashMap<String, usize>,
+}
+
+/// A route that is about to be built: the order of these is that of routes.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    precedence: Option<Precedence>,
+    /// Routes are attached by age.
+    attached: usize,
+    rule_index: usize,
+    match_index: usize,
+    /// Index of the rule among all of the chain.
+    site: usize,
+}
+
+const CORS_FILTER: &str = "envoy.filters.http.cors";
+
+impl Builder<'_, '_> {
+    pub(super) fn chain(&mut self, chain: &Chain<'_>) -> (HttpConnectionManager, Explained) {
+        let controller = chain.gateway.controller;
+        let keep_order =
+            self.settings.get(&chain.gateway.object).is_some_and(|settings| settings.preserve_route_order);
+        let mut sites: Vec<RuleSite<'_>> = Vec::new();
+        // Which routes each host name has: an ordered map, so that the same input gives the same snapshot.
+        let mut domains: BTreeMap<&str, Vec<Candidate>> = BTreeMap::new();
+        for listener in chain.listeners {
+            // Requests for the host name of a listener are its own, even if it has no route for them.
+            domains.entry(listener.hostname.as_deref().unwrap_or("*")).or_default();
+            for (attached_index, attached) in listener.routes.iter().enumerate() {
+                for rule_index in 0..attached.route.rules.len() {
+                    let index = sites.len();
+                    sites.push(self.rule_site(chain.gateway, listener, attached, rule_index));
+                    let matches = &attached.route.rules[rule_index].matches;
+                    let hostnames = attached.hostnames.iter();
+                    for domain in hostnames.filter(|domain| chain.is_served_by(domain, listener)) {
+                        let candidates = domains.entry(domain).or_default();
+                        candidates.extend(matches.iter().enumerate().map(|(match_index, one)| Candidate {
+                            precedence: (!keep_order).then_some(one.precedence),
+                            attached: attached_index,
+                            rule_index,
+                            match_index,
+                            site: index,
+                        }));
+                    }
+                }
+            }
+        }
+        let filters = Filters::of(&sites);
+        let prepared: Vec<Prepared> = sites.iter().map(|site| self.prepare(chain, site, &filters)).collect();
+        let mut explained = Explained::new();
+        let mut known: HashMap<(usize, usize), Arc<Explanation>> = HashMap::new();
+        let mut virtual_hosts = Vec::with_capacity(domains.len());
+        for (virtual_host, (domain, mut candidates)) in domains.into_iter().enumerate() {
+            candidates.sort_unstable();
+            let routes = candidates.iter().enumerate().map(|(route, candidate)| {
+                let site = &sites[candidate.site];
+                let explanation = known
+                    .entry((candidate.site, candidate.match_index))
+                    .or_insert_with(|| site.explanation(candidate.match_index));
+                explained.push(((virtual_host, route), Arc::clone(explanation)));
+                let rule = &site.attached.route.rules[candidate.rule_index];
+                let one = &rule.matches[candidate.match_index];
+                Arc::new(route_of(chain, site, &prepared[candidate.site], one, candidate.match_index, domain))
+            });
+            virtual_hosts.push(Arc::new(VirtualHost {
+                name: virtual_host_name(chain, domain),
+                domains: vec![domain.to_owned()],
+                routes: routes.collect(),
+                headers: HeaderMutations::default(),
+                include_request_attempt_count: false,
+                include_attempt_count_in_response: false,
+                metadata: extproc::messages::Metadata::default(),
+            }));
+        }
+        let routes = RouteConfiguration {
+            name: chain.name(),
+            virtual_hosts: VirtualHosts::from_iter(virtual_hosts),
+            ignore_port_in_host_matching: true,
+            headers: HeaderMutations::default(),
+            most_specific_header_mutations_wins: false,
+        };
+        let scheme = if chain.listeners[0].tls.is_some() { "https" } else { "http" };
+        let stat_prefix = format!("{scheme}-{}", chain.listeners[0].port);
+        let (downstream, upstream) = filters.build(&stat_prefix);
+        let mut http = defaults::connection_manager(controller, stat_prefix, Arc::new(routes), downstream);
+        http.upstream_http_filters = upstream;
+        (http, explained)
+    }
+}
+
+impl Chain<'_> {
+    /// The name of the route table.
+    fn name(&self) -> String {
+        format!("{}/{}", self.gateway.object.key(), self.listeners[0].name)
+    }
+
+    /// Whether requests for a host name are those of a listener, and not of a more specific one (9.3).
+    fn is_served_by(&self, domain: &str, listener: &Listener) -> bool {
+        let specific = |candidate: &&&Listener| candidate.hostname.as_ref().map_or(0, String::len);
+        let covering = self.all.iter().filter(|candidate| match &candidate.hostname {
+            None => true,
+            Some(hostname) => covers(hostname, domain),
+        });
+        covering.max_by_key(specific).is_none_or(|best| std::ptr::eq(*best, listener))
+    }
+}
+
+fn virtual_host_name(chain: &Chain<'_>, domain: &str) -> String {
+    format!("{}/{}", chain.name(), domain.replace('.', "_"))
+}
+
+fn route_of(
+    chain: &Chain<'_>,
+    site: &RuleSite<'_>,
+    prepared: &Prepared,
+    one: &Match,
+    match_index: usize,
+    domain: &str,
+) -> Route {
+    let object = &site.attached.route.object;
+    let name = match chain.gateway.controller {
+        Controller::Istio => format!("{}.{}.{}", object.namespace, object.name, site.rule_index),
+        // EG-36
+        _ => format!(
+            "{}/{}/{}/rule/{}/match/{match_index}/{}",
+            object.kind.to_ascii_lowercase(),
+            object.namespace,
+            object.name,
+            site.rule_index,
+            domain.replace('.', "_")
+        ),
+    };
+    Route {
+        name,
+        route_match: one.to_model(),
+        action: prepared.action(),
+        headers: prepared.headers(),
+        filters: prepared.filters.clone(),
+        request_body_buffer_limit: None,
+        metadata: extproc::messages::Metadata::default(),
+    }
+}
+
+impl Filters {
+    fn of(sites: &[RuleSite<'_>]) -> Self {
+        let mut cors = false;
+        let mut processors: HashMap<&str, &Rc<Processor>> = HashMap::new();
+        for site in sites {
+            cors |= site.attached.route.rules[site.rule_index].filters.cors.is_some();
+            for applied in site.processors.iter().chain(site.backends.values().flatten()) {
+                processors.entry(&applied.processor.name).or_insert(&applied.processor);
+            }
+        }
+        let mut processors: Vec<Rc<Processor>> = processors.into_values().cloned().collect();
+        processors.sort_by(|left, right| key(left).cmp(&key(right)));
+        let (upstream, downstream): (Vec<_>, Vec<_>) =
+            processors.into_iter().partition(|processor| processor.position.is_upstream());
+        let processors: Vec<_> = downstream.into_iter().chain(upstream).collect();
+        let offset = usize::from(cors);
+        let by_name = processors.iter().enumerate();
+        let by_name = by_name.map(|(index, processor)| (processor.name.clone(), index + offset)).collect();
+        Self { cors, processors, by_name }
+    }
+
+    /// Filters that do nothing unless a route says so, and those behind the router.
+    fn build(&self, manager: &str) -> (Vec<Arc<HttpFilter>>, Vec<Arc<HttpFilter>>) {
+        let filter = |name: &str, stat_prefix: String| {
+            Arc::new(HttpFilter { name: name.to_owned(), stat_prefix, default: FilterOverride::Disabled })
+        };
+        let mut downstream = Vec::new();
+        let mut upstream = Vec::new();
+        if self.cors {
+            downstream.push(filter(CORS_FILTER, String::new()));
+        }
+        for processor in &self.processors {
+            let stat_prefix = match processor.stat_prefix.as_str() {
+                "" => format!("http.{manager}.ext_proc."),
+                prefix => format!("http.{manager}.ext_proc.{prefix}."),
+            };
+            let list = if processor.position.is_upstream() { &mut upstream } else { &mut downstream };
+            list.push(filter(&processor.name, stat_prefix));
+        }
+        (downstream, upstream)
+    }
+
+    /// What the filters do on a route.
+    pub(super) fn overrides(
+        &self,
+        cors: Option<&Arc<tollgate_model::cors::CorsPolicy>>,
+        processors: &[Applied],
+    ) -> Vec<FilterOverride> {
+        let mut overrides = vec![FilterOverride::Disabled; usize::from(self.cors) + self.processors.len()];
+        if let (true, Some(policy)) = (self.cors, cors) {
+            overrides[0] = FilterOverride::Cors(Arc::clone(policy));
+        }
+        for applied in processors {
+            if let Some(index) = self.by_name.get(&applied.processor.name) {
+                overrides[*index] = FilterOverride::ExtProc(Arc::clone(&applied.settings));
+            }
+        }
+        overrides
+    }
+}

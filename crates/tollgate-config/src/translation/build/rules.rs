@@ -1,0 +1,163 @@
+//! What dialects say about the rules of a listener.
+
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
+
+use http::StatusCode;
+
+use super::Builder;
+use crate::{
+    Explanation, Origin, ProcessorOrigin, ReplacedBecause,
+    kubernetes::{ObjectRef, Place},
+    translation::{
+        Applied, AttachedRoute, ExtensionRef, Gateway, Listener, Position, Processor, Replacement, Site,
+    },
+};
+
+/// A rule of a route under a listener, and what applies to it.
+pub(super) struct RuleSite<'g> {
+    pub(super) listener: &'g Listener,
+    pub(super) attached: &'g AttachedRoute,
+    pub(super) rule_index: usize,
+    /// In the order of requests.
+    pub(super) processors: Vec<Applied>,
+    /// Of requests to a backend, instead of the others.
+    pub(super) backends: BTreeMap<usize, Vec<Applied>>,
+    pub(super) replaced: Option<Replacement>,
+}
+
+impl Builder<'_, '_> {
+    /// Asks all dialects about a rule.
+    pub(super) fn rule_site<'g>(
+        &mut self,
+        gateway: &'g Gateway,
+        listener: &'g Listener,
+        attached: &'g AttachedRoute,
+        rule_index: usize,
+    ) -> RuleSite<'g> {
+        let site = Site { gateway, listener, attached, rule_index };
+        let mut found = RuleSite {
+            listener,
+            attached,
+            rule_index,
+            processors: Vec::new(),
+            backends: BTreeMap::new(),
+            replaced: None,
+        };
+        let all: Vec<_> = self.dialects.iter_mut().map(|dialect| dialect.extend(&site)).collect();
+        // Processors of a backend stand instead of those of the rule that the same dialect has.
+        let indices: Vec<usize> =
+            all.iter().flat_map(|extensions| extensions.backends.keys().copied()).collect();
+        for extensions in all {
+            for index in &indices {
+                let own = extensions.backends.get(index).unwrap_or(&extensions.processors);
+                found.backends.entry(*index).or_default().extend(own.iter().cloned());
+            }
+            found.processors.extend(extensions.processors);
+            found.replaced = found.replaced.or(extensions.replaced);
+        }
+        sort(&mut found.processors);
+        found.backends.values_mut().for_each(|processors| sort(processors));
+        self.warn_of_mixture(&found);
+        if let Some(extension) = self.unclaimed(&site.rule().extension_refs) {
+            found.replaced.get_or_insert_with(|| not_supported(&extension));
+        }
+        found
+    }
+
+    /// A filter that is nobody's business.
+    pub(super) fn unclaimed(&self, extensions: &[ExtensionRef]) -> Option<ExtensionRef> {
+        let claimed =
+            |extension: &&ExtensionRef| self.dialects.iter().any(|dialect| dialect.claims(extension));
+        let unclaimed = extensions.iter().find(|extension| !claimed(extension)).cloned();
+        if let Some(extension) = &unclaimed {
+            let message = format!(
+                "filters of kind {} of group \"{}\" are not supported: 500 is answered instead",
+                extension.kind, extension.group
+            );
+            self.translator.diagnostics.error(&extension.place, message, None);
+        }
+        unclaimed
+    }
+
+    /// CF-31
+    fn warn_of_mixture(&self, site: &RuleSite<'_>) {
+        let mut dialects: Vec<&str> =
+            site.processors.iter().map(|applied| dialect(applied.processor.position)).collect();
+        dialects.sort_unstable();
+        dialects.dedup();
+        if dialects.len() > 1 {
+            let rule = &site.attached.route.rules[site.rule_index];
+            let message = format!("processors of {} apply to this rule together", dialects.join(" and "));
+            self.translator.diagnostics.warning(&rule.place, message, None);
+        }
+    }
+}
+
+fn sort(processors: &mut [Applied]) {
+    processors.sort_by(|left, right| key(&left.processor).cmp(&key(&right.processor)));
+}
+
+/// Where a processor stands.
+pub(super) fn key(processor: &Rc<Processor>) -> (Position, &str) {
+    (processor.position, &processor.name)
+}
+
+fn dialect(position: Position) -> &'static str {
+    match position {
+        Position::HtnnOuter | Position::HtnnInner => "HTNN",
+        Position::EnvoyGateway(_) => "Envoy Gateway",
+        Position::KgatewayEarly(_) | Position::KgatewayLate(_) | Position::KgatewayUpstream(_) => "kgateway",
+    }
+}
+
+/// What is answered for a filter that nobody provides (9.6).
+pub(super) fn not_supported(extension: &ExtensionRef) -> Replacement {
+    Replacement {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        body: "",
+        reason: format!(
+            "there is no filter {}/{} of group \"{}\"",
+            extension.kind, extension.name, extension.group
+        ),
+        place: extension.place.clone(),
+    }
+}
+
+impl RuleSite<'_> {
+    /// Where the routes of a match come from.
+    pub(super) fn explanation(&self, match_index: usize) -> Arc<Explanation> {
+        let route = &self.attached.route;
+        let rule = &route.rules[self.rule_index];
+        let processors = |applied: &[Applied]| applied.iter().map(processor_origin).collect();
+        Arc::new(Explanation {
+            object: origin(&route.object, &route.meta.place),
+            listener: origin(&self.listener.owner, &self.listener.owner_meta.place),
+            section_name: self.listener.name.clone(),
+            rule: self.rule_index,
+            rule_name: rule.name.clone(),
+            match_index,
+            place: rule.place.clone(),
+            processors: processors(&self.processors),
+            backends: self.backends.iter().map(|(index, applied)| (*index, processors(applied))).collect(),
+            replaced: self.replaced.as_ref().map(|replaced| ReplacedBecause {
+                reason: replaced.reason.clone(),
+                place: replaced.place.clone(),
+            }),
+        })
+    }
+}
+
+fn origin(object: &ObjectRef, place: &Place) -> Origin {
+    Origin { name: object.to_string(), place: place.clone() }
+}
+
+fn processor_origin(applied: &Applied) -> ProcessorOrigin {
+    let Applied { processor, policy, policy_place, sources, .. } = applied;
+    ProcessorOrigin {
+        filter: processor.name.clone(),
+        upstream: processor.position.is_upstream(),
+        defined_by: origin(&processor.object, &processor.place),
+        enabled_by: origin(policy, policy_place),
+        sources: sources.clone(),
+    }
+}

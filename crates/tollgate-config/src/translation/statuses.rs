@@ -1,0 +1,324 @@
+//! The statuses of Gateway API's own objects (9.2 to 9.6).
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use super::{
+    Controller, Translator,
+    attachment::{
+        Attachment, ClassReport, GatewayReport, ListenerReport, ListenerSetReport, ParentReport, Problem,
+        RouteReport, parents_of_ours,
+    },
+    build::{Outcomes, RouteOutcome},
+    messages::{self, Message},
+};
+use crate::{
+    gateway_api::OtherRoute,
+    kubernetes::{
+        Metadata, Object, ObjectRef, Objects,
+        status::{Conditions, Holds, ObjectStatus, ParentReference},
+    },
+};
+
+/// Features whose tests pass, ascending (10.1).
+const SUPPORTED_FEATURES: &[&str] = &[
+    "BackendTLSPolicy",
+    "BackendTLSPolicySANValidation",
+    "GRPCRoute",
+    "GRPCRouteNamedRouteRule",
+    "GRPCRouteRequestHeaderModifier",
+    "Gateway",
+    "GatewayAddressEmpty",
+    "GatewayBackendClientCertificate",
+    "GatewayFrontendClientCertificateValidation",
+    "GatewayFrontendClientCertificateValidationInsecureFallback",
+    "GatewayHTTPListenerIsolation",
+    "GatewayHTTPSListenerDetectMisdirectedRequests",
+    "GatewayPort8080",
+    "GatewayStaticAddresses",
+    "HTTPRoute",
+    "HTTPRoute303RedirectStatusCode",
+    "HTTPRoute307RedirectStatusCode",
+    "HTTPRoute308RedirectStatusCode",
+    "HTTPRouteBackendProtocolH2C",
+    "HTTPRouteBackendProtocolWebSocket",
+    "HTTPRouteBackendRequestHeaderModification",
+    "HTTPRouteBackendRequestRedirect",
+    "HTTPRouteBackendTimeout",
+    "HTTPRouteBackendURLRewrite",
+    "HTTPRouteCORS",
+    "HTTPRouteDestinationPortMatching",
+    "HTTPRouteHostRewrite",
+    "HTTPRouteMethodMatching",
+    "HTTPRouteNamedRouteRule",
+    "HTTPRouteParentRefPort",
+    "HTTPRoutePathRedirect",
+    "HTTPRoutePathRewrite",
+    "HTTPRoutePortRedirect",
+    "HTTPRouteQueryParamMatching",
+    "HTTPRouteRequestMirror",
+    "HTTPRouteRequestMultipleMirrors",
+    "HTTPRouteRequestPercentageMirror",
+    "HTTPRouteRequestTimeout",
+    "HTTPRouteResponseHeaderModification",
+    "HTTPRouteRetry",
+    "HTTPRouteRetryBackendTimeout",
+    "HTTPRouteRetryConnectionError",
+    "HTTPRouteSchemeRedirect",
+    "ListenerSet",
+    "ReferenceGrant",
+];
+
+/// All of them.
+pub(super) fn statuses(
+    translator: &Translator<'_>,
+    attachment: &Attachment<'_>,
+    outcomes: &Outcomes,
+) -> Vec<ObjectStatus> {
+    let mut all: Vec<ObjectStatus> = attachment.classes.iter().map(class).collect();
+    let gateways = attachment.gateway_reports.iter().zip(&attachment.gateways);
+    all.extend(gateways.map(|(report, built)| {
+        let addresses = match built.addresses.as_slice() {
+            [] => vec![translator.options.bind_address],
+            addresses => addresses.to_vec(),
+        };
+        gateway(report, &addresses)
+    }));
+    all.extend(
+        attachment
+            .listener_sets
+            .iter()
+            .map(|report| listener_set(report, attachment.gateway_reports[report.gateway].controller)),
+    );
+    all.extend(attachment.routes.iter().map(|report| {
+        route(report, attachment, outcomes.get(&report.object.reference()).unwrap_or(&Default::default()))
+    }));
+    let gateway_api = &translator.resources.gateway_api;
+    for routes in [&gateway_api.tls_routes, &gateway_api.tcp_routes, &gateway_api.udp_routes] {
+        all.extend(other_routes(routes, attachment));
+    }
+    all.extend(translator.backend_tls_statuses());
+    all
+}
+
+fn class(report: &ClassReport<'_>) -> ObjectStatus {
+    let meta = &report.object.meta;
+    let mut conditions = Conditions::default();
+    match &report.refused {
+        Some(Problem { reason, message }) => conditions.set("Accepted", false, reason, message, meta),
+        None => {
+            let message = messages::of(Message::ClassAccepted, report.controller);
+            conditions.set("Accepted", true, "Accepted", message, meta);
+        }
+    }
+    let features: Vec<Value> = SUPPORTED_FEATURES.iter().map(|name| json!({ "name": name })).collect();
+    let status = json!({ "conditions": conditions, "supportedFeatures": features });
+    ObjectStatus::new(report.object.reference(), status)
+}
+
+fn gateway(report: &GatewayReport<'_>, addresses: &[IpAddr]) -> ObjectStatus {
+    let (meta, controller) = (&report.object.meta, report.controller);
+    let text = |message| messages::of(message, controller);
+    let mut conditions = Conditions::default();
+    let invalid = report.listeners.iter().filter(|listener| listener.is_invalid()).count();
+    let programmed = report.refused.is_none() && invalid < report.listeners.len();
+    let some_invalid = "some listeners are not valid, see their conditions";
+    match &report.refused {
+        Some(Problem { reason, message }) => conditions.set("Accepted", false, reason, message, meta),
+        None if invalid == 0 => {
+            conditions.set("Accepted", true, "Accepted", text(Message::GatewayAccepted), meta);
+        }
+        None => conditions.set("Accepted", programmed, "ListenersNotValid", some_invalid, meta),
+    }
+    if programmed {
+        conditions.set("Programmed", true, "Programmed", text(Message::GatewayProgrammed), meta);
+    } else {
+        conditions.set("Programmed", false, "Invalid", "no listener can be served", meta);
+    }
+    let unresolved = report.listeners.iter().any(|listener| listener.unresolved.is_some());
+    match &report.unresolved {
+        Some(Problem { reason, message }) => conditions.set("ResolvedRefs", false, reason, message, meta),
+        None if unresolved => {
+            let message = "references of some listeners are not resolved";
+            conditions.set("ResolvedRefs", false, "ListenersNotResolved", message, meta);
+        }
+        None => conditions.set("ResolvedRefs", true, "ResolvedRefs", text(Message::GatewayResolved), meta),
+    }
+    if report.insecure_frontend {
+        let message = "clients without a valid certificate are let in";
+        conditions.set("InsecureFrontendValidationMode", true, "ConfigurationChanged", message, meta);
+    }
+    let addresses: Vec<Value> = addresses
+        .iter()
+        .map(|address| json!({ "type": "IPAddress", "value": address.to_string() }))
+        .collect();
+    let mut status = json!({
+        "addresses": if programmed { addresses } else { Vec::new() },
+        "conditions": conditions,
+        "listeners": listeners(&report.listeners, meta, controller, report.refused.as_ref()),
+    });
+    if report.attached_listener_sets > 0 {
+        status["attachedListenerSets"] = json!(report.attached_listener_sets);
+    }
+    ObjectStatus::new(report.object.reference(), status)
+}
+
+fn listeners(
+    reports: &[ListenerReport<'_>],
+    meta: &Metadata,
+    controller: Controller,
+    refused: Option<&Problem>,
+) -> Vec<Value> {
+    let entries = reports.iter().map(|report| {
+        json!({
+            "name": report.entry.name,
+            "attachedRoutes": report.attached_routes,
+            "supportedKinds": report.kinds.iter().map(|kind| json!({ "group": kind.group, "kind": kind.kind }))
+                .collect::<Vec<_>>(),
+            "conditions": listener(report, meta, controller, refused),
+        })
+    });
+    entries.collect()
+}
+
+fn listener(
+    report: &ListenerReport<'_>,
+    meta: &Metadata,
+    controller: Controller,
+    refused: Option<&Problem>,
+) -> Conditions {
+    let text = |message| messages::of(message, controller);
+    let mut conditions = Conditions::default();
+    match (&report.refused, &report.conflicted) {
+        (Some(Problem { reason, message }), _) => conditions.set("Accepted", false, reason, message, meta),
+        (None, Some(Problem { reason, message })) => {
+            conditions.set("Accepted", false, reason, message, meta);
+        }
+        (None, None) => {
+            conditions.set("Accepted", true, "Accepted", text(Message::ListenerAccepted), meta);
+        }
+    }
+    if report.served.is_some() {
+        conditions.set("Programmed", true, "Programmed", text(Message::ListenerProgrammed), meta);
+    } else {
+        let message = match refused {
+            Some(problem) => problem.message.clone(),
+            None => text(Message::ListenerInvalid),
+        };
+        conditions.set("Programmed", false, "Invalid", message, meta);
+    }
+    match &report.unresolved {
+        Some(Problem { reason, message }) => conditions.set("ResolvedRefs", false, reason, message, meta),
+        None => conditions.set("ResolvedRefs", true, "ResolvedRefs", text(Message::ListenerResolved), meta),
+    }
+    match &report.conflicted {
+        Some(Problem { reason, message }) => conditions.set("Conflicted", true, reason, message, meta),
+        None => {
+            let message = text(Message::ListenerNotConflicted);
+            conditions.set("Conflicted", false, "NoConflicts", message, meta);
+        }
+    }
+    conditions
+}
+
+fn listener_set(report: &ListenerSetReport<'_>, controller: Controller) -> ObjectStatus {
+    let meta = &report.object.meta;
+    let mut conditions = Conditions::default();
+    let valid = report.listeners.iter().filter(|listener| !listener.is_invalid()).count();
+    let all_valid = valid == report.listeners.len();
+    let some_invalid = "some listeners are not valid, see their conditions";
+    match &report.refused {
+        Some(Problem { reason, message }) => {
+            conditions.set("Accepted", false, reason, message, meta);
+            conditions.set("Programmed", false, reason, message, meta);
+        }
+        None => {
+            let reason = if all_valid { "Accepted" } else { "ListenersNotValid" };
+            let message = if all_valid { "ListenerSet is accepted" } else { some_invalid };
+            conditions.set("Accepted", valid > 0, reason, message, meta);
+            let reason = if valid > 0 { "Programmed" } else { "Invalid" };
+            let message = if all_valid { "ListenerSet is served" } else { some_invalid };
+            conditions.set("Programmed", valid > 0, reason, message, meta);
+        }
+    }
+    let listeners = match &report.refused {
+        Some(_) => Vec::new(),
+        None => listeners(&report.listeners, meta, controller, None),
+    };
+    let status = json!({ "conditions": conditions, "listeners": listeners });
+    ObjectStatus::new(report.object.reference(), status)
+}
+
+type ByParent = std::collections::BTreeMap<ParentReference, RouteOutcome>;
+
+fn route(report: &RouteReport<'_>, attachment: &Attachment<'_>, outcomes: &ByParent) -> ObjectStatus {
+    let meta = &report.object.meta;
+    let parents = report.parents.iter().map(|parent| {
+        let controller = parent.controller(attachment);
+        let conditions = route_conditions(parent, controller, meta, outcomes.get(&parent.reference));
+        parent_status(&parent.reference, &attachment.gateway_reports[parent.gateway], &conditions)
+    });
+    let parents: Vec<Value> = parents.collect();
+    ObjectStatus::new(report.object.reference(), json!({ "parents": parents }))
+}
+
+fn parent_status(reference: &ParentReference, gateway: &GatewayReport<'_>, conditions: &Conditions) -> Value {
+    json!({
+        "parentRef": reference,
+        "controllerName": gateway.controller_name,
+        "conditions": conditions,
+    })
+}
+
+fn route_conditions(
+    parent: &ParentReport,
+    controller: Controller,
+    meta: &Metadata,
+    outcome: Option<&RouteOutcome>,
+) -> Conditions {
+    let mut conditions = Conditions::default();
+    match &parent.refused {
+        Some(Problem { reason, message }) => conditions.set("Accepted", false, reason, message, meta),
+        None => {
+            let message = messages::of(Message::RouteAccepted, controller);
+            conditions.set("Accepted", true, "Accepted", message, meta);
+        }
+    }
+    match outcome.and_then(|outcome| outcome.unresolved.as_ref()) {
+        Some(Problem { reason, message }) => conditions.set("ResolvedRefs", false, reason, message, meta),
+        None => {
+            let message = messages::of(Message::RouteResolved, controller);
+            conditions.set("ResolvedRefs", true, "ResolvedRefs", message, meta);
+        }
+    }
+    // Of an invalid policy only kgateway tells in the status of routes (4.8).
+    let replaced = outcome.filter(|_| controller == Controller::Kgateway).map(|outcome| &outcome.replaced);
+    if let Some(replaced) = replaced.filter(|replaced| !replaced.is_empty()) {
+        let rules = replaced.iter().map(|(rule, reason)| format!("Replaced Rule ({rule}): {reason}"));
+        let message = rules.collect::<Vec<_>>().join("; ");
+        let partial = format!("Dropped Rule: {message}");
+        conditions.set("PartiallyInvalid", true, "UnsupportedValue", partial, meta);
+        conditions.set("kgateway.dev/Programmed", Holds::False, "RouteRuleReplaced", message, meta);
+    }
+    conditions
+}
+
+/// Routes of kinds that are not served.
+fn other_routes(routes: &Objects<OtherRoute>, attachment: &Attachment<'_>) -> Vec<ObjectStatus> {
+    let statuses = routes.iter().map(|object| other_route(object, attachment));
+    statuses.collect()
+}
+
+fn other_route(object: &Object<OtherRoute>, attachment: &Attachment<'_>) -> ObjectStatus {
+    let reference: ObjectRef = object.reference();
+    let parents = parents_of_ours(attachment, &object.spec.parents);
+    let parents = parents.into_iter().map(|(parent, gateway)| {
+        let mut conditions = Conditions::default();
+        let message = format!("routes of kind {} are not served", reference.kind);
+        conditions.set("Accepted", false, "UnsupportedValue", message, &object.meta);
+        parent_status(parent, &attachment.gateway_reports[gateway], &conditions)
+    });
+    let parents: Vec<Value> = parents.collect();
+    ObjectStatus::new(reference, json!({ "parents": parents }))
+}
