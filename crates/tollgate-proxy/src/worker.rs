@@ -69,11 +69,11 @@ impl Worker {
 
     /// Serves requests that begin from now on by another configuration.
     pub(crate) fn adopt(&self, adoption: &Adoption) {
-        self.served.borrow_mut().adopt(adoption, &self.stats);
+        let mut served = self.served.borrow_mut();
+        served.adopt(adoption, &self.stats);
         self.access_log.keep_only(&adoption.sinks);
-        // Asked for again by those who need them; the others are forgotten together with what they count.
-        self.clusters_metrics.borrow_mut().clear();
-        self.processors_metrics.borrow_mut().clear();
+        self.clusters_metrics.borrow_mut().retain(|name, _| served.clusters().has(name));
+        self.processors_metrics.borrow_mut().retain(|name, _| served.clusters().has(name));
     }
 
     /// The listener of an address.

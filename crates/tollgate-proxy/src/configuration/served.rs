@@ -178,6 +178,11 @@ impl Served {
         }
     }
 
+    /// The clusters of the present configuration.
+    pub(crate) fn clusters(&self) -> &ClusterManager {
+        &self.clusters
+    }
+
     /// The listener of an address.
     pub(crate) fn at(&self, address: AddressId) -> Option<Rc<ServedListener>> {
         self.addresses.get(&address).cloned()

@@ -1,7 +1,7 @@
 //! What metrics belong to, and how reports name it.
 
 /// What a set of metrics belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Scope {
     Server,
     Listener { name: String },

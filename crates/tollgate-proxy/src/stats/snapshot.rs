@@ -1,6 +1,6 @@
 //! The metrics of what a snapshot names.
 
-use std::{cell::OnceCell, collections::BTreeSet, sync::Arc};
+use std::{cell::OnceCell, collections::HashSet, sync::Arc};
 
 use tollgate_model::{
     Snapshot,
@@ -13,8 +13,8 @@ use crate::upstream::for_each_target;
 
 /// Metrics that a snapshot names and that nobody may count on at the moment, because they are looked for when they are
 /// needed first.
-pub(super) fn named(snapshot: &Snapshot) -> BTreeSet<Scope> {
-    let mut scopes = BTreeSet::from([Scope::Server]);
+pub(super) fn named(snapshot: &Snapshot) -> HashSet<Scope> {
+    let mut scopes = HashSet::from([Scope::Server]);
     let mut cluster = |name: &str| {
         scopes.insert(Scope::Cluster { name: name.to_owned() });
         scopes.insert(Scope::Processor { name: name.to_owned() });

@@ -33,7 +33,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct ClusterManager {
     shared: Arc<SharedClusters>,
-    clusters: HashMap<String, Rc<WorkerCluster>>,
+    clusters: HashMap<Arc<str>, Rc<WorkerCluster>>,
     /// Clusters of processor targets of their own, by the place in memory of what is shared.
     targets: RefCell<HashMap<usize, Rc<WorkerCluster>>>,
     /// Clients of filters, by the place in memory of their service.
@@ -70,12 +70,12 @@ impl ClusterManager {
 
     fn build(shared: &Arc<SharedClusters>, before: Option<&Self>) -> Rc<Self> {
         let clusters = shared.by_name().iter().map(|(name, cluster)| {
-            let worker_cluster = match before.and_then(|before| before.clusters.get(name)) {
+            let worker_cluster = match before.and_then(|before| before.clusters.get(&**name)) {
                 Some(known) if Arc::ptr_eq(&known.shared, cluster) => known.clone(),
                 Some(known) => WorkerCluster::succeeding(known, cluster),
                 None => WorkerCluster::new(cluster),
             };
-            (name.clone(), worker_cluster)
+            (cluster.name.clone(), worker_cluster)
         });
         let mut targets = HashMap::new();
         if let Some(before) = before {
@@ -101,6 +101,11 @@ impl ClusterManager {
         manager
     }
 
+    /// Whether a cluster of the snapshot, or a processor target of its own, has that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.clusters.contains_key(name) || self.shared.has_target(name)
+    }
+
     /// The cluster of that name.
     pub(crate) fn get(&self, name: &str) -> Option<Rc<WorkerCluster>> {
         self.clusters.get(name).cloned()
@@ -114,7 +119,7 @@ impl ClusterManager {
             return Some(client.clone());
         }
         let cluster = match &service.target {
-            GrpcTarget::EnvoyGrpc(name) => self.clusters.get(name)?.clone(),
+            GrpcTarget::EnvoyGrpc(name) => self.clusters.get(&**name)?.clone(),
             GrpcTarget::GoogleGrpc(cluster) => self.target(cluster)?,
         };
         let client = processor::client(&cluster, service);

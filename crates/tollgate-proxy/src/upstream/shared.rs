@@ -1,6 +1,9 @@
 //! What the workers' clusters have in common.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use tokio::runtime::Handle;
 use tollgate_model::{Snapshot, cluster::Cluster};
@@ -16,6 +19,8 @@ pub(crate) struct SharedClusters {
     by_name: HashMap<String, Arc<SharedCluster>>,
     /// Processor targets of their own (`google_grpc`), by their place in memory. Equal ones are one cluster.
     targets: HashMap<usize, Arc<SharedCluster>>,
+    /// Names of these.
+    target_names: HashSet<Arc<str>>,
 }
 
 impl SharedClusters {
@@ -66,7 +71,8 @@ impl SharedClusters {
                 target
             });
         });
-        Arc::new(Self { _snapshot: snapshot, resolver, by_name, targets })
+        let target_names = targets.values().map(|target| target.name.clone()).collect();
+        Arc::new(Self { _snapshot: snapshot, resolver, by_name, targets, target_names })
     }
 
     /// Waits until every name of the snapshot's clusters was looked up once, successfully or not; listeners start
@@ -79,6 +85,11 @@ impl SharedClusters {
 
     pub(super) fn by_name(&self) -> &HashMap<String, Arc<SharedCluster>> {
         &self.by_name
+    }
+
+    /// Whether a processor target of its own has that name.
+    pub(super) fn has_target(&self, name: &str) -> bool {
+        self.target_names.contains(name)
     }
 
     /// The clusters of all processor targets of their own, some more than once.

@@ -39,6 +39,8 @@ struct Progress {
     in_force: AtomicU64,
     over: AtomicBool,
     answered: AtomicUsize,
+    /// By the listener that comes and goes.
+    answered_now_and_then: AtomicUsize,
     refused: AtomicUsize,
 }
 
@@ -136,7 +138,7 @@ async fn ask_in_vain(address: SocketAddr, progress: Arc<Progress>) {
             match timeout(DEADLINE, connection.get("/", 3)).await.expect("an answer in time") {
                 Ok(response) => {
                     check(&response, false, 0);
-                    progress.answered.fetch_add(1, SeqCst);
+                    progress.answered_now_and_then.fetch_add(1, SeqCst);
                 }
                 Err(_) if first => break,
                 Err(error) => panic!("a request on a connection in use is lost: {error}"),
@@ -151,6 +153,31 @@ fn address_of(gateway: &Gateway, name: &str) -> SocketAddr {
     match addresses.iter().find(|(listener, _)| listener == name) {
         Some((_, BindAddress::Socket(address))) => *address,
         other => panic!("{other:?}"),
+    }
+}
+
+/// The sum of counters that have nothing else in common than the end of their names.
+fn counted(gateway: &Gateway, names: [&str; 2]) -> usize {
+    let text = gateway.stats().envoy_text(None);
+    let values =
+        text.lines().filter_map(|line| line.split_once(": ")).filter(|(name, _)| names.contains(name));
+    values.map(|(_, value)| value.parse::<usize>().unwrap()).sum()
+}
+
+/// Nothing of what was counted is forgotten by an update.
+async fn check_counters(gateway: &Gateway, progress: &Progress) {
+    let answered = progress.answered.load(SeqCst);
+    let all = answered + progress.answered_now_and_then.load(SeqCst);
+    let counters = || {
+        let requests = ["http.plain.downstream_rq_completed", "http.tls.downstream_rq_completed"];
+        let upstream = ["cluster.app.upstream_rq_completed", "cluster.steady.upstream_rq_completed"];
+        (counted(gateway, requests), counted(gateway, upstream))
+    };
+    // An answer is counted when it is on its way.
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    while counters() != (answered, all) {
+        assert!(tokio::time::Instant::now() < deadline, "{:?} instead of {:?}", counters(), (answered, all));
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -200,6 +227,7 @@ async fn change(updates: u64, interval: Duration) {
         ended.expect("every answer is right");
     }
 
+    check_counters(&gateway, &progress).await;
     let answered = progress.answered.load(SeqCst);
     let refused = progress.refused.load(SeqCst);
     let (upstream, processor) = world.steady_connections();
