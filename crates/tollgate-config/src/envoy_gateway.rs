@@ -17,6 +17,7 @@ mod gateway_settings;
 mod others;
 mod processors;
 mod proxy;
+mod route_backend;
 mod settings;
 mod status;
 mod targets;

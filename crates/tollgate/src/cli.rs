@@ -1,9 +1,15 @@
 //! What a person can type.
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
+    path::PathBuf,
+    str::FromStr,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use extproc_server::ListenAddress;
+use tollgate_config::{ResolveError, ServiceAddress, ServicePortKey};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -73,7 +79,7 @@ pub(crate) struct Run {
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
     #[command(flatten)]
-    pub(crate) strictness: Strictness,
+    pub(crate) reading: Reading,
 }
 
 /// Form of log lines.
@@ -96,15 +102,47 @@ pub(crate) struct Check {
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: Report,
     #[command(flatten)]
-    pub(crate) strictness: Strictness,
+    pub(crate) reading: Reading,
 }
 
-/// What is refused.
-#[derive(Debug, Clone, Copy, Args)]
-pub(crate) struct Strictness {
+/// How a configuration is read.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Reading {
     /// Refuse fields that have no effect here, instead of noting them.
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Namespace of Kubernetes objects that name none.
+    #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
+    pub(crate) namespace: String,
+    /// Where a port of a service really is: addresses, names with a port, or unix:PATH, separated by commas.
+    #[arg(long, value_name = "NAMESPACE/SERVICE:PORT=ADDRESS")]
+    pub(crate) resolve: Vec<Resolution>,
+    /// Domain of the names of services.
+    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
+    pub(crate) cluster_domain: String,
+    /// Address of listeners of Gateways that name none; :: is every address of the machine.
+    #[arg(long, value_name = "ADDRESS", default_value = "::")]
+    pub(crate) bind_address: IpAddr,
+    /// Serve ports of Gateways below 1024 as that port plus 10000, for runs without privileges.
+    #[arg(long)]
+    pub(crate) shift_privileged_ports: bool,
+}
+
+/// Where a port of a service really is.
+#[derive(Debug, Clone)]
+pub(crate) struct Resolution {
+    pub(crate) service: ServicePortKey,
+    pub(crate) addresses: Vec<ServiceAddress>,
+}
+
+impl FromStr for Resolution {
+    type Err = ResolveError;
+
+    fn from_str(text: &str) -> Result<Self, ResolveError> {
+        let (service, addresses) = text.split_once('=').unwrap_or((text, ""));
+        let addresses = addresses.split(',').map(str::parse).collect::<Result<_, _>>();
+        Ok(Self { service: service.parse()?, addresses: addresses? })
+    }
 }
 
 /// Form of a report.
@@ -177,5 +215,17 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn services_are_where_they_are_said_to_be() {
+        let resolution: Resolution =
+            "default/echo:80=127.0.0.1:8080,localhost:81,unix:/run/echo".parse().unwrap();
+        assert_eq!(resolution.service.port, 80);
+        assert_eq!(resolution.addresses.len(), 3);
+        for wrong in ["default/echo:80", "default/echo:80=", "echo=127.0.0.1:80", "default/echo:80=127.0.0.1"]
+        {
+            assert!(wrong.parse::<Resolution>().is_err(), "{wrong}");
+        }
     }
 }

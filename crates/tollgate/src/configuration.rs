@@ -1,12 +1,12 @@
 //! The configuration a command was given.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use tollgate_config::{Diagnostic, Options, Outcome, Severity, Source, load_with};
 use tollgate_model::Snapshot;
 
 use crate::{
-    cli::Strictness,
+    cli::{Reading, Resolution},
     named_files::{NamedFiles, RecordedFiles},
     sources::Sources,
 };
@@ -75,8 +75,20 @@ impl Configuration {
     }
 }
 
-impl From<Strictness> for Options {
-    fn from(Strictness { strict }: Strictness) -> Self {
-        Self { strict, ..Self::default() }
+impl From<&Reading> for Options {
+    fn from(reading: &Reading) -> Self {
+        let mut resolve = BTreeMap::new();
+        for Resolution { service, addresses } in &reading.resolve {
+            resolve.entry(service.clone()).or_insert_with(Vec::new).extend(addresses.iter().cloned());
+        }
+        Self {
+            strict: reading.strict,
+            namespace: reading.namespace.clone(),
+            resolve,
+            cluster_domain: reading.cluster_domain.clone(),
+            bind_address: reading.bind_address,
+            shift_privileged_ports: reading.shift_privileged_ports,
+            ..Self::default()
+        }
     }
 }

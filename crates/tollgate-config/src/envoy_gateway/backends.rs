@@ -9,6 +9,7 @@ use tollgate_model::{
 
 use super::{
     Backend, Configuration, GROUP, GatewaySettings,
+    backend::BackendEndpoint,
     ext_proc::{BackendRef, Entry},
     tls::{self, Peer},
 };
@@ -124,7 +125,9 @@ impl Backends<'_> {
         match reference.kind.as_str() {
             "Service" if group.is_empty() => self.find_service(reference, key),
             "Service" => Err("group is invalid, a Service belongs to the core group".to_owned()),
-            "Backend" if ["", GROUP].contains(&group) => self.find_backend(key),
+            "Backend" if ["", GROUP].contains(&group) => {
+                find_backend(key, self.configuration, self.translator).map(Destination::Backend)
+            }
             "Backend" => Err(format!("group is invalid, a Backend belongs to {GROUP}")),
             "ServiceImport" => Err(format!("service import {key} not found: there is no other cluster here")),
             kind => Err(format!("kind is invalid, {kind} is neither Service nor Backend")),
@@ -143,26 +146,6 @@ impl Backends<'_> {
             other => other.to_string(),
         })?;
         Ok(Destination::Service { endpoints: found.endpoints, port_name: &found.port.name })
-    }
-
-    fn find_backend(&self, key: &ObjectKey) -> Result<Destination<'_>, String> {
-        // EG-71
-        if !self.configuration.backends_enabled {
-            return Err(format!(
-                "resource {} of type Backend cannot be used since Backend is disabled in Envoy Gateway configuration",
-                key.name
-            ));
-        }
-        let backends = &self.translator.resources.envoy_gateway.backends;
-        let backend = backends.get(key).ok_or_else(|| format!("backend {key} not found"))?;
-        if backend.spec.dynamic {
-            return Err(format!("dynamic resolver backend {key} is not supported"));
-        }
-        if !backend.errors.is_empty() {
-            let details = backend.spec.problems.iter().chain(&backend.errors).next();
-            return Err(format!("backend {key} is not valid: {}", details.map_or("", String::as_str)));
-        }
-        Ok(Destination::Backend(backend))
     }
 
     /// EG-48, EG-49
@@ -214,9 +197,37 @@ impl Backends<'_> {
             (None, None) => return Ok(None),
         };
         let of_backend = of_backend.map(|tls| (tls, object));
-        let built = tls::build(peer, of_backend, self.gateway, self.translator)?;
+        let mut settings = tls::settings(peer, of_backend, self.gateway, self.translator)?;
+        // EG-66
+        settings.alpn_protocols = vec!["h2".to_owned()];
+        let built = UpstreamTls::new(settings).map_err(|error| error.to_string())?;
         Ok(Some(Arc::new(built)))
     }
+}
+
+/// A Backend that can be used.
+pub(super) fn find_backend<'a>(
+    key: &ObjectKey,
+    configuration: &Configuration,
+    translator: &Translator<'a>,
+) -> Result<&'a Rc<Object<Backend>>, String> {
+    // EG-71
+    if !configuration.backends_enabled {
+        return Err(format!(
+            "resource {} of type Backend cannot be used since Backend is disabled in Envoy Gateway configuration",
+            key.name
+        ));
+    }
+    let backends = &translator.resources.envoy_gateway.backends;
+    let backend = backends.get(key).ok_or_else(|| format!("backend {key} not found"))?;
+    if backend.spec.dynamic {
+        return Err(format!("dynamic resolver backend {key} is not supported"));
+    }
+    if !backend.errors.is_empty() {
+        let details = backend.spec.problems.iter().chain(&backend.errors).next();
+        return Err(format!("backend {key} is not valid: {}", details.map_or("", String::as_str)));
+    }
+    Ok(backend)
 }
 
 /// The grant that a reference needs, on one line.
@@ -246,7 +257,8 @@ impl fmt::Display for Grant<'_> {
     }
 }
 
-fn of_backend(found: &super::backend::BackendEndpoint) -> Endpoint {
+/// An endpoint of a Backend.
+pub(super) fn of_backend(found: &BackendEndpoint) -> Endpoint {
     let mut endpoint = endpoint(found.address.clone());
     if !found.hostname.is_empty() {
         endpoint.hostname.clone_from(&found.hostname);

@@ -8,12 +8,16 @@ use super::{
     Configuration, GatewaySettings,
     attachment::Attachments,
     processors::{Processors, Scope},
+    route_backend::destination,
     status,
     world::{Target, World, levels},
 };
 use crate::{
     kubernetes::{ObjectRef, Place, status::ObjectStatus},
-    translation::{Dialect, ExtensionRef, Gateway, Replacement, RuleExtensions, Site, Translator},
+    translation::{
+        BackendError, BackendReference, Destination, Dialect, ExtensionRef, Gateway, Replacement,
+        RuleExtensions, Site, Translator,
+    },
 };
 
 /// What policies of Envoy Gateway mean for rules.
@@ -108,6 +112,15 @@ impl Dialect for EnvoyGateway<'_> {
             None => extensions.processors.clone_from(&built.applied),
         }
         extensions
+    }
+
+    fn backend(
+        &self,
+        reference: &BackendReference,
+        gateway: &Gateway,
+    ) -> Option<Result<Destination, BackendError>> {
+        let settings = &self.settings[*self.indices.get(&gateway.object)?];
+        destination(reference, settings, &self.configuration, self.translator)
     }
 
     fn statuses(self: Box<Self>) -> Vec<ObjectStatus> {

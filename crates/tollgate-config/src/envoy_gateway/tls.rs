@@ -2,7 +2,7 @@
 
 use tollgate_model::tls::{
     Identity, ServerNameIndication, ServerValidation, SubjectAltNameMatcher, TlsVersion, TlsVersions,
-    TrustAnchors, UpstreamTls, UpstreamTlsSettings,
+    TrustAnchors, UpstreamTlsSettings,
 };
 
 use super::{
@@ -77,23 +77,22 @@ fn trusted(tls: &BackendTls, namespace: &str, translator: &Translator<'_>) -> Re
     })
 }
 
-/// Everything together: the peer, our own certificate and the versions.
-pub(super) fn build(
+/// Everything together: the peer, our own certificate and the versions. What is offered by ALPN is left to the caller.
+pub(super) fn settings(
     peer: Peer,
     backend: Option<(&BackendTls, &ObjectRef)>,
     gateway: &GatewaySettings,
     translator: &Translator<'_>,
-) -> Result<UpstreamTls, String> {
+) -> Result<UpstreamTlsSettings, String> {
     let of_proxy = gateway.backend_tls.as_ref().map(|(settings, _)| settings);
-    let settings = UpstreamTlsSettings {
+    Ok(UpstreamTlsSettings {
         sni: peer.sni,
         validation: peer.validation,
         certificate: client_certificate(backend, gateway, translator)?,
-        alpn_protocols: vec!["h2".to_owned()],
+        alpn_protocols: Vec::new(),
         versions: versions(backend.map(|(tls, _)| &tls.settings), of_proxy)?,
         max_session_keys: 1,
-    };
-    UpstreamTls::new(settings).map_err(|error| error.to_string())
+    })
 }
 
 fn versions(backend: Option<&TlsSettings>, proxy: Option<&TlsSettings>) -> Result<TlsVersions, String> {

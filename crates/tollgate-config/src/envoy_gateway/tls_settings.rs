@@ -14,8 +14,6 @@ pub(crate) struct TlsSettings {
     pub(crate) client_certificate: Option<SecretRef>,
     pub(crate) minimum: Option<TlsVersion>,
     pub(crate) maximum: Option<TlsVersion>,
-    /// For routes; processors are spoken to with `h2` (EG-66).
-    pub(crate) alpn_protocols: Vec<String>,
 }
 
 /// A reference to a secret, as it was written.
@@ -36,7 +34,7 @@ pub(super) const MAXIMUM: Field = read("maxVersion", "1.3", "Highest version: Au
 pub(super) const CIPHERS: Field = no_effect("ciphers", LIBRARY);
 pub(super) const CURVES: Field = no_effect("ecdhCurves", LIBRARY);
 pub(super) const SIGNATURES: Field = no_effect("signatureAlgorithms", LIBRARY);
-pub(super) const ALPN: Field = read("alpnProtocols", "[]", "Protocols offered; processors always get h2.");
+pub(super) const ALPN: Field = no_effect("alpnProtocols", "what is spoken is what is offered");
 
 static SECRET_REF: Schema = Schema {
     name: "SecretObjectReference",
@@ -66,7 +64,6 @@ pub(super) fn read_tls_settings(message: &Message<'_>) -> TlsSettings {
         client_certificate: message.get("clientCertificateRef").and_then(|value| read_secret_ref(&value)),
         minimum: message.enumeration("minVersion", &VERSION, None),
         maximum: message.enumeration("maxVersion", &VERSION, None),
-        alpn_protocols: message.strings("alpnProtocols"),
     }
 }
 

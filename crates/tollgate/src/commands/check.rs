@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::json;
-use tollgate_config::render;
+use tollgate_config::{Options, render};
 
 use crate::{
     cli::{Check, Report},
@@ -16,7 +16,7 @@ use crate::{
 
 /// Reports on standard output; the exit status says whether the file would run.
 pub(crate) fn run(arguments: &Check) -> ExitCode {
-    let configuration = Configuration::load(&arguments.paths, &arguments.strictness.into());
+    let configuration = Configuration::load(&arguments.paths, &Options::from(&arguments.reading));
     let report = match arguments.output {
         Report::Text => text(&configuration, &name(&arguments.paths)),
         Report::Json => json(&configuration, &name(&arguments.paths)),
