@@ -89,9 +89,14 @@ impl Admin {
                 State::Draining => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "DRAINING\n".to_owned()),
             },
             "/healthz" => ok(TEXT, "OK\n".to_owned()),
-            "/metrics" | "/stats/prometheus" => ok(PROMETHEUS, self.stats.prometheus_text()),
+            "/metrics" | "/stats/prometheus" => {
+                ok(PROMETHEUS, self.stats.prometheus_text() + &self.in_force().prometheus_text())
+            }
             "/stats" => match filter(query) {
-                Ok(filter) => ok(TEXT, self.stats.envoy_text(filter.as_ref())),
+                Ok(filter) => {
+                    let own = self.in_force().envoy_text(filter.as_ref());
+                    ok(TEXT, own + &self.stats.envoy_text(filter.as_ref()))
+                }
                 Err(error) => response(StatusCode::BAD_REQUEST, TEXT, format!("Invalid regex: {error}\n")),
             },
             "/config" | "/config_dump" => match self.in_force().json() {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
+use regex::Regex;
 use serde_json::{Value, json};
 use tollgate_config::Diagnostic;
 use tollgate_model::{Snapshot, listener::BindAddress};
@@ -31,6 +32,26 @@ pub(crate) struct Refused {
 }
 
 impl InForce {
+    /// What can be watched.
+    fn gauges(&self) -> [(&'static str, u64); 2] {
+        [("config_generation", self.generation), ("config_refused", u64::from(self.refused.is_some()))]
+    }
+
+    /// The number of the configuration, and whether a later one was refused (1), for Prometheus.
+    pub(crate) fn prometheus_text(&self) -> String {
+        let gauges = self.gauges().map(|(name, value)| {
+            format!("# TYPE tollgate_server_{name} gauge\ntollgate_server_{name} {value}\n")
+        });
+        gauges.concat()
+    }
+
+    /// The same in Envoy's form; those that match.
+    pub(crate) fn envoy_text(&self, filter: Option<&Regex>) -> String {
+        let gauges = self.gauges().map(|(name, value)| (format!("server.{name}"), value));
+        let wanted = gauges.iter().filter(|(name, _)| filter.is_none_or(|filter| filter.is_match(name)));
+        wanted.map(|(name, value)| format!("{name}: {value}\n")).collect()
+    }
+
     /// The configuration with its number, and why a later one is not in force.
     pub(crate) fn json(&self) -> serde_json::Result<Value> {
         let mut document = serde_json::to_value(&*self.snapshot)?;

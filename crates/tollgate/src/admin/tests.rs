@@ -97,6 +97,11 @@ fn what_was_refused_is_shown_beside_what_is_in_force() {
     let problem = &config["refused"]["diagnostics"][0];
     assert_eq!((&problem["file"], &problem["line"]), (&"test".into(), &1.into()));
     assert_eq!(get(&admin, "/ready").0, 200);
+    assert_eq!(
+        get(&admin, "/stats?filter=config").1,
+        "server.config_generation: 1\nserver.config_refused: 1\n"
+    );
+    assert!(get(&admin, "/metrics").1.contains("\ntollgate_server_config_refused 1\n"));
 }
 
 #[test]
