@@ -317,7 +317,7 @@ impl Merge<'_, '_> {
             if report.refused.is_some() || report.conflicted.is_some() {
                 continue;
             }
-            if let Some(problem) = self.port_of_another_gateway(entry) {
+            if let Some(problem) = accepted.then(|| self.port_of_another_gateway(entry)).flatten() {
                 report.refused = Some(problem);
                 continue;
             }

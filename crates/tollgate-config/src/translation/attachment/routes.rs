@@ -77,7 +77,8 @@ pub(super) fn attach<'a>(attachment: &mut Attachment<'a>, translator: &Translato
                 &mut hosts,
                 &mut shared,
             );
-            if let Some(problem) = &refused {
+            // What is wrong with the route itself was said where it is.
+            if let Some(problem) = refused.as_ref().filter(|_| object.errors.is_empty()) {
                 let message = format!("{} is not attached: {}", object.reference(), problem.message);
                 translator.diagnostics.error(&parent.place, message, None);
             }

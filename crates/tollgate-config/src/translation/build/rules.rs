@@ -10,6 +10,7 @@ use crate::{
     kubernetes::{ObjectRef, Place},
     translation::{
         Applied, AttachedRoute, ExtensionRef, Gateway, Listener, Position, Processor, Replacement, Site,
+        attachment::Problem,
     },
 };
 
@@ -23,6 +24,8 @@ pub(super) struct RuleSite<'g> {
     /// Of requests to a backend, instead of the others.
     pub(super) backends: BTreeMap<usize, Vec<Applied>>,
     pub(super) replaced: Option<Replacement>,
+    /// Why a filter is nobody's business.
+    pub(super) unresolved: Option<Problem>,
 }
 
 impl Builder<'_, '_> {
@@ -42,6 +45,7 @@ impl Builder<'_, '_> {
             processors: Vec::new(),
             backends: BTreeMap::new(),
             replaced: None,
+            unresolved: None,
         };
         let all: Vec<_> = self.dialects.iter_mut().map(|dialect| dialect.extend(&site)).collect();
         // Processors of a backend stand instead of those of the rule that the same dialect has.
@@ -59,7 +63,9 @@ impl Builder<'_, '_> {
         found.backends.values_mut().for_each(|processors| sort(processors));
         self.warn_of_mixture(&found);
         if let Some(extension) = self.unclaimed(&site.rule().extension_refs) {
-            found.replaced.get_or_insert_with(|| not_supported(&extension));
+            let replacement = not_supported(&extension);
+            found.unresolved = Some(Problem::new("InvalidKind", replacement.reason.clone()));
+            found.replaced.get_or_insert(replacement);
         }
         found
     }

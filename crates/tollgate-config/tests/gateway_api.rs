@@ -1,0 +1,30 @@
+//! What becomes of Gateway API's objects: each file of `gateway_api/` with its snapshot in short, its statuses and what is
+//! said about it.
+
+mod support;
+
+use std::path::Path;
+
+#[test]
+fn every_input_gives_what_was_seen() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gateway_api");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 40, "found {}", files.len());
+    for path in files {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let seen = support::summary(&format!("{name}.yaml"), &text);
+        insta::with_settings!({
+            snapshot_path => "gateway_api",
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+        }, {
+            insta::assert_snapshot!(name, seen);
+        });
+    }
+}

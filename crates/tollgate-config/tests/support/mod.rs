@@ -1,0 +1,170 @@
+//! A configuration in short.
+
+use std::{fmt::Write as _, io, path::Path};
+
+use serde_json::Value;
+use tollgate_config::{Files, Options, Outcome, Source, load_with};
+use tollgate_model::processor::FilterOverride;
+
+/// Nothing outside of the text itself.
+struct NoFiles;
+
+impl Files for NoFiles {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn environment_variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn system_roots(&self) -> Vec<rustls::pki_types::CertificateDer<'static>> {
+        Vec::new()
+    }
+}
+
+/// The snapshot, the statuses and the diagnostics of a file, in short.
+pub fn summary(name: &str, text: &str) -> String {
+    let source = Source { path: name.to_owned(), text: text.to_owned() };
+    let outcome = load_with(&[source], &NoFiles, &Options::default());
+    let mut out = String::new();
+    snapshot(&outcome, &mut out);
+    statuses(&outcome, &mut out);
+    for said in &outcome.diagnostics {
+        let severity = format!("{:?}", said.severity).to_lowercase();
+        writeln!(out, "{severity} {}:{}: {}", said.line, said.column, said.message).unwrap();
+        if let Some(help) = &said.help {
+            writeln!(out, "    help: {help}").unwrap();
+        }
+    }
+    out
+}
+
+fn snapshot(outcome: &Outcome, out: &mut String) {
+    let Some(snapshot) = &outcome.snapshot else { return out.push_str("no snapshot\n") };
+    for listener in &snapshot.listeners {
+        writeln!(out, "listener {} {}", listener.name, short(&listener.addresses)).unwrap();
+        for chain in &listener.filter_chains {
+            let tls = if chain.tls.is_some() { " TLS" } else { "" };
+            writeln!(out, "  chain {}{tls} {}", chain.name, short(&chain.filter_chain_match)).unwrap();
+            for filter in chain.http.filters() {
+                writeln!(out, "    filter {}", filter.name).unwrap();
+            }
+            for host in chain.http.route_config.virtual_hosts.iter() {
+                writeln!(out, "    host {}", host.domains.join(", ")).unwrap();
+                for route in &host.routes {
+                    writeln!(out, "      {}", route.name).unwrap();
+                    writeln!(out, "        {}", short(&route.route_match)).unwrap();
+                    writeln!(out, "        {}", short(&route.action)).unwrap();
+                    let filters: Vec<_> = route.filters.iter().map(what_filter_does).collect();
+                    if filters.iter().any(|does| does != "-") {
+                        writeln!(out, "        filters {}", filters.join(" ")).unwrap();
+                    }
+                    let headers = short(&route.headers);
+                    if headers != "{}" {
+                        writeln!(out, "        {headers}").unwrap();
+                    }
+                }
+            }
+        }
+    }
+    let mut clusters: Vec<_> = snapshot.clusters.values().collect();
+    clusters.sort_by(|left, right| left.name.cmp(&right.name));
+    for cluster in clusters {
+        let endpoints: Vec<String> =
+            cluster.endpoints.iter().map(|endpoint| short(&endpoint.address)).collect();
+        let tls = cluster.tls.as_ref().map_or_else(String::new, |tls| format!(" {}", short(tls)));
+        let protocol = serde_json::to_value(&cluster.protocol).unwrap();
+        let protocol = protocol.as_object().and_then(|it| it.keys().next().cloned()).unwrap_or_default();
+        writeln!(out, "cluster {} {protocol} {}{tls}", cluster.name, endpoints.join(" ")).unwrap();
+    }
+}
+
+fn what_filter_does(filter: &FilterOverride) -> String {
+    match filter {
+        FilterOverride::Disabled => "-".to_owned(),
+        FilterOverride::ExtProc(settings) => format!("ext_proc {}", short(&settings.grpc_service.target)),
+        FilterOverride::Cors(policy) => format!("cors {}", short(&**policy)),
+    }
+}
+
+fn statuses(outcome: &Outcome, out: &mut String) {
+    for object in &outcome.objects {
+        let Some(status) = &object.status else { continue };
+        writeln!(out, "status {} {}/{}", object.kind, object.namespace, object.name).unwrap();
+        status_of(status, "  ", out);
+    }
+}
+
+/// Conditions on one line each, everything else on the way to them as it is.
+fn status_of(status: &Value, indent: &str, out: &mut String) {
+    let Value::Object(members) = status else { return };
+    for (name, value) in members {
+        match (name.as_str(), value) {
+            ("conditions", Value::Array(conditions)) => {
+                for condition in conditions {
+                    let text = |name: &str| condition[name].as_str().unwrap_or_default().to_owned();
+                    let (kind, status) = (text("type"), text("status"));
+                    let (reason, message) = (text("reason"), text("message"));
+                    writeln!(out, "{indent}{kind} {status} {reason}: {message}").unwrap();
+                }
+            }
+            ("supportedFeatures", _) => {}
+            ("parents" | "ancestors" | "listeners", Value::Array(entries)) => {
+                for entry in entries {
+                    let title = ["parentRef", "ancestorRef", "name"].iter().find_map(|name| entry.get(*name));
+                    let counted = match entry.get("attachedRoutes") {
+                        Some(routes) => {
+                            let kinds = entry["supportedKinds"].as_array().into_iter().flatten();
+                            let kinds: Vec<_> = kinds.filter_map(|kind| kind["kind"].as_str()).collect();
+                            format!(" routes {routes} kinds {}", kinds.join(" "))
+                        }
+                        None => String::new(),
+                    };
+                    writeln!(out, "{indent}{name} {}{counted}", short(&title)).unwrap();
+                    status_of(entry, &format!("{indent}  "), out);
+                }
+            }
+            ("addresses" | "attachedListenerSets", value) => {
+                writeln!(out, "{indent}{name} {}", short(value)).unwrap();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// JSON without what says nothing.
+fn short(value: &impl serde::Serialize) -> String {
+    let mut value = serde_json::to_value(value).unwrap();
+    prune(&mut value);
+    value.to_string()
+}
+
+fn prune(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.values_mut().for_each(prune);
+            members.retain(|name, value| {
+                let usual = match name.as_str() {
+                    "case_sensitive" => *value == Value::Bool(true),
+                    "cluster_not_found_response_code" => *value == 500,
+                    "group" => *value == "gateway.networking.k8s.io",
+                    _ => false,
+                };
+                !usual && !is_nothing(value)
+            });
+        }
+        Value::Array(items) => items.iter_mut().for_each(prune),
+        _ => {}
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    }
+}
