@@ -1,6 +1,6 @@
 //! Problems found when objects are put together.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::HashSet};
 
 use super::Place;
 use crate::{Diagnostic, Options, Severity};
@@ -9,12 +9,14 @@ use crate::{Diagnostic, Options, Severity};
 #[derive(Debug, Default)]
 pub(crate) struct Diagnostics {
     said: RefCell<Vec<Diagnostic>>,
+    /// File, line, column and message of what was said: thousands of routes may have the same problem.
+    known: RefCell<HashSet<(String, usize, usize, String)>>,
     strict: bool,
 }
 
 impl Diagnostics {
     pub(crate) fn new(options: &Options) -> Self {
-        Self { said: RefCell::default(), strict: options.strict }
+        Self { said: RefCell::default(), known: RefCell::default(), strict: options.strict }
     }
 
     /// Takes over what the reading of an object or a file reported.
@@ -55,9 +57,9 @@ impl Diagnostics {
             message,
             help,
         };
-        let mut said = self.said.borrow_mut();
-        if !said.contains(&diagnostic) {
-            said.push(diagnostic);
+        let key = (diagnostic.file.clone(), diagnostic.line, diagnostic.column, diagnostic.message.clone());
+        if self.known.borrow_mut().insert(key) {
+            self.said.borrow_mut().push(diagnostic);
         }
     }
 

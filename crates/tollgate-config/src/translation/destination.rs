@@ -91,8 +91,7 @@ impl Translator<'_> {
             (None, None) => None,
             (None, Some(settings)) => Some(settings),
             (Some(Err(error)), _) => {
-                self.diagnostics.error(&error.place, error.message.clone(), None);
-                return Err(BackendError::Invalid(error.message));
+                return Err(BackendError::Invalid(format!("{}: {}", error.policy, error.message)));
             }
             (Some(Ok(policy)), own) => Some(UpstreamTlsSettings {
                 sni: ServerNameIndication::Fixed(policy.sni),

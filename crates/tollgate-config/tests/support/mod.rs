@@ -24,7 +24,7 @@ impl Files for NoFiles {
 }
 
 /// The snapshot, the statuses and the diagnostics of a file, in short.
-pub fn summary(name: &str, text: &str) -> String {
+pub(crate) fn summary(name: &str, text: &str) -> String {
     let source = Source { path: name.to_owned(), text: text.to_owned() };
     let outcome = load_with(&[source], &NoFiles, &Options::default());
     let mut out = String::new();

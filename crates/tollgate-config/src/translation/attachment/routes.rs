@@ -128,6 +128,12 @@ fn attach_to<'a>(
     if let Some(problem) = invalid(object) {
         return Some(problem);
     }
+    if let Listeners::OfSet(set) = listeners
+        && let Some(refused) = &listener_sets[set].refused
+    {
+        let message = format!("the ListenerSet is not accepted: {}", refused.message);
+        return Some(Problem::new("NoMatchingParent", message));
+    }
     let (reports, namespace) = match listeners {
         Listeners::OfGateway(index) => {
             let report = &mut gateway_reports[index];
