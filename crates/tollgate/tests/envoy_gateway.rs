@@ -1,0 +1,222 @@
+//! The examples of Envoy Gateway, served by the binary: a processor in a process of its own marks what passes.
+
+mod support;
+
+use std::{
+    fs,
+    io::Write as _,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use support::{
+    DEADLINE,
+    http::{self, Response},
+    http1::echo,
+    process::Running,
+    root, scratch, texts, tollgate,
+};
+
+/// Name in the processor's certificate.
+const PROCESSOR: &str = "grpc-ext-proc.envoygateway";
+
+/// A gateway that serves files of an example, before an upstream that shows the headers it got.
+struct Served {
+    gateway: Running,
+    address: String,
+    admin: String,
+    /// The processor, until the test ends.
+    _processor: Running,
+    _runtime: tokio::runtime::Runtime,
+}
+
+/// The upstream.
+fn backend() -> (tokio::runtime::Runtime, SocketAddr) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    runtime.spawn(echo(listener));
+    (runtime, address)
+}
+
+/// Starts the processor; gives where it listens.
+fn processor(arguments: &[&str]) -> (Running, String) {
+    let mut processor = Running::spawn(tollgate().args(["processor", "mark"]).args(arguments));
+    let address = processor.wait_for("listens on ");
+    (processor, address)
+}
+
+/// A port that nobody has: one of a Gateway is a number from 1.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Copies the YAML of an example to where a test may change it; the gateway listens on `port`.
+fn copy(example: &str, directory: &Path, port: u16) {
+    for entry in fs::read_dir(root().join("examples").join(example)).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let text = fs::read_to_string(&path).unwrap();
+            let text = text.replace("      port: 80\n", &format!("      port: {port}\n"));
+            fs::write(directory.join(path.file_name().unwrap()), text).unwrap();
+        }
+    }
+}
+
+/// Replaces a part of a file that has to be there.
+fn edit(path: &Path, old: &str, new: &str) {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains(old), "{path:?} has no {old:?}");
+    fs::write(path, text.replace(old, new)).unwrap();
+}
+
+fn serve(directory: &Path, port: u16, resolve: &[String], processor: Running) -> Served {
+    let (runtime, backend) = backend();
+    let arguments =
+        ["run", "--workers", "2", "--admin-address", "127.0.0.1:0", "--bind-address", "127.0.0.1"];
+    let mut command = tollgate();
+    command.args(arguments).arg(format!("--resolve=default/backend:3000={backend}"));
+    command.args(resolve.iter().map(|text| format!("--resolve={text}"))).arg(directory);
+    let mut gateway = Running::spawn(&mut command);
+    let admin = gateway.wait_for("admin server at ");
+    gateway.wait_for("serving");
+    let address = format!("127.0.0.1:{port}");
+    Served { gateway, address, admin, _processor: processor, _runtime: runtime }
+}
+
+impl Served {
+    fn post(&self, path: &str, body: &str) -> Response {
+        let mut stream = http::connect(&self.address);
+        let head = format!("POST {path} HTTP/1.1\r\nhost: www.example.com\r\nconnection: close\r\n");
+        let rest =
+            format!("x-request-client-header: original\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        stream.write_all((head + &rest).as_bytes()).unwrap();
+        http::receive(stream)
+    }
+
+    /// Asks until the status is this one: a busy machine may need more than the 200 ms that an answer may take, and changes
+    /// of files take a moment.
+    fn wait_for_status(&self, status: u16) -> Response {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let response = self.post("/myapp", "hello");
+            if response.status == status {
+                return response;
+            }
+            assert!(Instant::now() < deadline, "{response:?}");
+        }
+    }
+
+    /// The value of a counter of the processor's filter, over all of them.
+    fn counted(&self, name: &str) -> u64 {
+        let stats = http::get(&self.admin, "/stats", &[]).body;
+        let of_it = stats.lines().filter_map(|line| line.split_once(": "));
+        let of_it = of_it.filter(|(key, _)| key.contains("ext_proc") && key.ends_with(name));
+        of_it.filter_map(|(_, value)| value.trim().parse::<u64>().ok()).sum()
+    }
+}
+
+/// Request and response carry the marks, and the body is what it was.
+fn assert_marked(response: &Response) {
+    // The upstream answers with the headers that it got.
+    assert_eq!(response.header("x-request-ext-processed"), Some("true"), "{response:?}");
+    assert_eq!(response.header("x-request-client-header"), Some("mutated"));
+    assert_eq!(response.header("x-request-client-header-received"), Some("original"));
+    assert_eq!(response.header("x-response-ext-processed"), Some("true"));
+    assert_eq!(response.body, "hello");
+}
+
+/// Makes a certificate for a name, with its key, and the ConfigMap that has it trusted.
+fn certificate(name: &str, directory: &Path) -> (PathBuf, PathBuf) {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let (certificate, key) = (directory.join("server.crt"), directory.join("server.key"));
+    fs::write(&certificate, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let data: String = made.cert.pem().lines().map(|line| format!("    {line}\n")).collect();
+    let map = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: grpc-ext-proc-ca\ndata:\n  ca.crt: |\n{data}"
+    );
+    fs::write(directory.join("grpc-ext-proc-ca.yaml"), map).unwrap();
+    (certificate, key)
+}
+
+/// The first example; the processor's certificate is for `name`.
+fn with_tls(test: &str, name: &str) -> (Served, PathBuf) {
+    let (directory, port) = (scratch(test), free_port());
+    copy("envoy-gateway", &directory, port);
+    let (certificate, key) = certificate(name, &directory);
+    let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
+    let arguments = ["--listen", "127.0.0.1:0", "--tls-certificate", &certificate, "--tls-private-key", &key];
+    let (processor, address) = processor(&arguments);
+    let resolve = [format!("default/grpc-ext-proc:9002={address}")];
+    (serve(&directory, port, &resolve, processor), directory)
+}
+
+#[test]
+fn what_passes_is_marked_by_a_processor_behind_tls() {
+    let (served, directory) = with_tls("envoy_gateway", PROCESSOR);
+    let response = served.wait_for_status(200);
+    assert_marked(&response);
+    // Request headers, response headers and at least one piece of the response body; its length was not known any more.
+    assert!(served.counted("stream_msgs_sent") >= 3, "{}", served.counted("stream_msgs_sent"));
+    assert_eq!(response.header("content-length"), None);
+    // Other paths have no route.
+    assert_eq!(served.post("/elsewhere", "").status, 404);
+    // EG-63: a ConfigMap that is gone is no reason to trust everybody.
+    fs::remove_file(directory.join("grpc-ext-proc-ca.yaml")).unwrap();
+    let response = served.wait_for_status(500);
+    assert_eq!(response.header("x-request-ext-processed"), None);
+    let output = tollgate().arg("check").arg(&directory).output().unwrap();
+    let text = texts(&output).0;
+    assert!(text.contains("configmap grpc-ext-proc-ca not found in namespace default"), "{text}");
+    served.gateway.signal("TERM");
+    assert_eq!(served.gateway.wait().0.code(), Some(0));
+}
+
+#[test]
+fn a_processor_with_a_certificate_for_another_name_is_not_spoken_to() {
+    // 6.10: the hostname of the policy is not in the certificate.
+    let (served, _) = with_tls("envoy_gateway_name", "grpc-ext-proc.default.svc.cluster.local");
+    let response = served.wait_for_status(500);
+    assert_eq!(response.header("x-response-ext-processed"), None);
+}
+
+/// The second example, with the processor at an address that replaces the one of the Backend.
+fn sidecar(test: &str, listen: &str, backend: impl Fn(&str) -> String) -> (Served, PathBuf) {
+    let (directory, port) = (scratch(test), free_port());
+    copy("envoy-gateway-sidecar", &directory, port);
+    let listen = listen.replace("DIRECTORY", &directory.display().to_string());
+    let (processor, address) = processor(&["--listen", &listen]);
+    let old = "    - ip:\n        address: \"127.0.0.1\"\n        port: 9000\n";
+    edit(&directory.join("ext-proc.yaml"), old, &backend(&address));
+    (serve(&directory, port, &[], processor), directory)
+}
+
+#[test]
+fn a_process_beside_the_gateway_marks_what_passes_until_the_grant_is_gone() {
+    let (served, directory) = sidecar("envoy_gateway_sidecar", "127.0.0.1:0", |address| {
+        let port = address.rsplit_once(':').unwrap().1;
+        format!("    - ip:\n        address: \"127.0.0.1\"\n        port: {port}\n")
+    });
+    assert_marked(&served.wait_for_status(200));
+    let path = directory.join("ext-proc.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    let (kept, _grant) = text.split_once("---\n# Filled in: the Backend is in another namespace").unwrap();
+    fs::write(&path, kept).unwrap();
+    let response = served.wait_for_status(500);
+    assert_eq!(response.header("x-request-ext-processed"), None);
+    let output = tollgate().arg("check").arg(&directory).output().unwrap();
+    let text = texts(&output).0;
+    let refused = "backend ref to Backend envoy-gateway-system/extproc not permitted by any ReferenceGrant";
+    assert!(text.contains(refused), "{text}");
+    assert!(text.contains("kind: ReferenceGrant"), "the help shows what to add: {text}");
+}
+
+#[test]
+fn a_process_beside_the_gateway_may_listen_on_a_unix_socket() {
+    let (served, _) = sidecar("envoy_gateway_unix", "unix:DIRECTORY/s", |address| {
+        format!("    - unix:\n        path: {}\n", address.strip_prefix("unix:").unwrap())
+    });
+    assert_marked(&served.wait_for_status(200));
+}
