@@ -8,7 +8,7 @@ use std::{
     net::TcpListener,
     os::unix::fs::symlink,
     path::Path,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
@@ -275,4 +275,26 @@ fn the_admin_server_stays_where_it_is() {
     gateway.process.wait_for("a restart moves it to 127.0.0.1:1");
     gateway.process.wait_for("generation=2");
     assert_eq!(gateway.body(), "two");
+}
+
+/// However often files change, they are read ten times a second at most, and read they are.
+#[test]
+fn constant_change_neither_starves_nor_floods() {
+    let folder = scratch("reload_constant");
+    let file = folder.join("gateway.yaml");
+    fs::write(&file, text(ANY, "0")).unwrap();
+    let gateway = Gateway::start(&file);
+    let began = Instant::now();
+    let mut last = 0;
+    while gateway.config()["generation"].as_u64() < Some(8) {
+        assert!(Instant::now() < began + DEADLINE, "the configuration does not change any more");
+        last += 1;
+        fs::write(folder.join("new"), text(ANY, &last.to_string())).unwrap();
+        fs::rename(folder.join("new"), &file).unwrap();
+        let served: u32 = gateway.body().parse().unwrap();
+        assert!(served <= last);
+    }
+    let took = Instant::now().saturating_duration_since(began);
+    assert!(took >= Duration::from_millis(600), "seven configurations in {took:?}");
+    gateway.wait_for_body(&last.to_string());
 }
