@@ -27,11 +27,11 @@ mod world;
 
 use self::others::{SecurityPolicy, Unimplemented};
 pub(crate) use self::{
-    backend::{Backend, BackendTls},
+    backend::Backend,
     configuration::Configuration,
     dialect::EnvoyGateway,
     extension_policy::ExtensionPolicy,
-    gateway_settings::{GatewaySettings, ParametersError},
+    gateway_settings::GatewaySettings,
     proxy::{EnvoyProxy, IpFamily},
 };
 use crate::kubernetes::{Kind, Objects as Set};

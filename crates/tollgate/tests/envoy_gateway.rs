@@ -33,9 +33,13 @@ struct Served {
 
 /// The upstream.
 fn backend() -> (tokio::runtime::Runtime, SocketAddr) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-    let address = listener.local_addr().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
+    let address = listener.local_addr().expect("bound");
     runtime.spawn(echo(listener));
     (runtime, address)
 }
@@ -49,26 +53,26 @@ fn processor(arguments: &[&str]) -> (Running, String) {
 
 /// A port that nobody has: one of a Gateway is a number from 1.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0").and_then(|bound| bound.local_addr()).expect("a port").port()
 }
 
 /// Copies the YAML of an example to where a test may change it; the gateway listens on `port`.
 fn copy(example: &str, directory: &Path, port: u16) {
-    for entry in fs::read_dir(root().join("examples").join(example)).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(root().join("examples").join(example)).expect("an example") {
+        let path = entry.expect("an entry").path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
-            let text = fs::read_to_string(&path).unwrap();
+            let text = fs::read_to_string(&path).expect("a text");
             let text = text.replace("      port: 80\n", &format!("      port: {port}\n"));
-            fs::write(directory.join(path.file_name().unwrap()), text).unwrap();
+            fs::write(directory.join(path.file_name().expect("a name")), text).expect("it is written");
         }
     }
 }
 
 /// Replaces a part of a file that has to be there.
 fn edit(path: &Path, old: &str, new: &str) {
-    let text = fs::read_to_string(path).unwrap();
+    let text = fs::read_to_string(path).expect("a text");
     assert!(text.contains(old), "{path:?} has no {old:?}");
-    fs::write(path, text.replace(old, new)).unwrap();
+    fs::write(path, text.replace(old, new)).expect("it is written");
 }
 
 fn serve(directory: &Path, port: u16, resolve: &[String], processor: Running) -> Served {
@@ -91,7 +95,7 @@ impl Served {
         let head = format!("POST {path} HTTP/1.1\r\nhost: www.example.com\r\nconnection: close\r\n");
         let rest =
             format!("x-request-client-header: original\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        stream.write_all((head + &rest).as_bytes()).unwrap();
+        stream.write_all((head + &rest).as_bytes()).expect("the request is written");
         http::receive(stream)
     }
 
@@ -129,15 +133,15 @@ fn assert_marked(response: &Response) {
 
 /// Makes a certificate for a name, with its key, and the ConfigMap that has it trusted.
 fn certificate(name: &str, directory: &Path) -> (PathBuf, PathBuf) {
-    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
     let (certificate, key) = (directory.join("server.crt"), directory.join("server.key"));
-    fs::write(&certificate, made.cert.pem()).unwrap();
-    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    fs::write(&certificate, made.cert.pem()).expect("it is written");
+    fs::write(&key, made.signing_key.serialize_pem()).expect("it is written");
     let data: String = made.cert.pem().lines().map(|line| format!("    {line}\n")).collect();
     let map = format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: grpc-ext-proc-ca\ndata:\n  ca.crt: |\n{data}"
     );
-    fs::write(directory.join("grpc-ext-proc-ca.yaml"), map).unwrap();
+    fs::write(directory.join("grpc-ext-proc-ca.yaml"), map).expect("it is written");
     (certificate, key)
 }
 

@@ -8,7 +8,6 @@ use super::tls_settings::{
     ALPN, CIPHERS, CLIENT_CERTIFICATE, CURVES, MAXIMUM, MINIMUM, SIGNATURES, TlsSettings, read_tls_settings,
 };
 use crate::{
-    kubernetes::Place,
     protobuf::{Enumeration, Message, Schema, Value, bookkeeping, read},
     translation::CertificateRef,
 };
@@ -34,7 +33,6 @@ pub(crate) struct BackendEndpoint {
     pub(crate) address: EndpointAddress,
     /// Host name for TLS and `Host`; empty = none.
     pub(crate) hostname: String,
-    pub(crate) place: Place,
 }
 
 /// `Backend.tls`
@@ -47,7 +45,6 @@ pub(crate) struct BackendTls {
     pub(crate) sni: Option<String>,
     pub(crate) sni_from_endpoint: bool,
     pub(crate) settings: TlsSettings,
-    pub(crate) place: Place,
 }
 
 static SPEC: Schema = Schema {
@@ -197,7 +194,7 @@ fn read_endpoint(value: &Value<'_>, problems: &mut Problems) -> Option<BackendEn
         problems.add(value, "one of fqdn, ip or unix must be specified");
         None
     };
-    Some(BackendEndpoint { address: address?, hostname: message.string("hostname"), place: Place::of(value) })
+    Some(BackendEndpoint { address: address?, hostname: message.string("hostname") })
 }
 
 fn read_fqdn(message: &Message<'_>, problems: &mut Problems) -> Option<EndpointAddress> {
@@ -233,6 +230,10 @@ fn read_tls(value: &Value<'_>, problems: &mut Problems) -> Option<BackendTls> {
     let ca_certificates = message.list("caCertificateRefs");
     let system = message.enumeration("wellKnownCACertificates", &SYSTEM, false);
     let skip_verification = message.boolean("insecureSkipVerify", false);
+    if skip_verification && let Some(value) = message.get("insecureSkipVerify") {
+        value
+            .warning("the server's certificate is not verified", "name what is trusted in caCertificateRefs");
+    }
     let given = !ca_certificates.is_empty();
     if ca_certificates.len() > MOST_CERTIFICATES {
         problems.add(value, format!("must have at most {MOST_CERTIFICATES} caCertificateRefs"));
@@ -258,6 +259,5 @@ fn read_tls(value: &Value<'_>, problems: &mut Problems) -> Option<BackendTls> {
         sni: Some(message.string("sni")).filter(|sni| !sni.is_empty()),
         sni_from_endpoint: message.boolean("autoSNIFromEndpointHostname", false),
         settings: read_tls_settings(&message),
-        place: Place::of(value),
     })
 }

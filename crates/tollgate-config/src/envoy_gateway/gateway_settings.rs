@@ -16,13 +16,9 @@ pub(crate) struct GatewaySettings {
     pub(crate) backend_tls: Option<(TlsSettings, String)>,
     /// Our certificate towards backends, by `spec.tls.backend` of the Gateway: used where nothing else names one (EG-64).
     pub(crate) client_certificate: Option<ObjectKey>,
-    /// Worker threads.
-    pub(crate) concurrency: Option<u32>,
     pub(crate) ip_family: Option<IpFamily>,
     /// Rules are tried in the order in which they are written.
     pub(crate) preserve_route_order: bool,
-    /// All gateways of the class share their listeners.
-    pub(crate) merge_gateways: bool,
 }
 
 /// `parametersRef` leads to no EnvoyProxy.
@@ -42,10 +38,8 @@ impl GatewaySettings {
         filter_order: Vec::new(),
         backend_tls: None,
         client_certificate: None,
-        concurrency: None,
         ip_family: None,
         preserve_route_order: false,
-        merge_gateways: false,
     };
 
     /// The settings of a gateway, by the parameters of its class and its own; its own ones win as a whole.
@@ -89,10 +83,8 @@ impl GatewaySettings {
             filter_order: proxy.filter_order.clone(),
             backend_tls: proxy.backend_tls.clone().map(|tls| (tls, namespace.to_owned())),
             client_certificate: None,
-            concurrency: proxy.concurrency,
             ip_family: proxy.ip_family,
             preserve_route_order: proxy.preserve_route_order,
-            merge_gateways: proxy.merge_gateways,
         }
     }
 

@@ -5,6 +5,7 @@ mod patch;
 use self::patch::{PROVIDER, read_provider};
 use super::{
     filter_order::{FilterMove, read_filter_order},
+    settings::unimplemented,
     tls_settings::{
         ALPN, CIPHERS, CLIENT_CERTIFICATE, CURVES, MAXIMUM, MINIMUM, SIGNATURES, TlsSettings,
         read_tls_settings,
@@ -17,13 +18,9 @@ use crate::protobuf::{Enumeration, Schema, Value, no_effect, read};
 pub(crate) struct EnvoyProxy {
     pub(crate) filter_order: Vec<FilterMove>,
     pub(crate) backend_tls: Option<TlsSettings>,
-    /// Worker threads.
-    pub(crate) concurrency: Option<u32>,
     pub(crate) ip_family: Option<IpFamily>,
     /// Rules are tried in the order in which they are written.
     pub(crate) preserve_route_order: bool,
-    /// All gateways of the class share their listeners.
-    pub(crate) merge_gateways: bool,
 }
 
 /// Addresses of listeners and of names of backends.
@@ -41,10 +38,10 @@ static SPEC: Schema = Schema {
         read("provider", "Kubernetes", "Where proxies run; recorded."),
         read("filterOrder", "[]", "Moves filters of a type."),
         read("backendTLS", "{}", "TLS towards backends."),
-        read("concurrency", "one a core", "Worker threads."),
+        no_effect("concurrency", "use --workers of the command line"),
         read("ipFamily", "IPv4", "IPv4, IPv6 or DualStack."),
         read("preserveRouteOrder", "false", "Try rules in the order in which they are written."),
-        read("mergeGateways", "false", "All gateways of the class share their listeners."),
+        read("mergeGateways", "false", "Not implemented."),
         no_effect("logging", "use the options of the command line"),
         no_effect("telemetry", "statistics and logs are those of the gateway itself"),
         no_effect("bootstrap", "there is no Envoy to bootstrap"),
@@ -76,13 +73,14 @@ pub(super) fn read_proxy(value: &Value<'_>) -> Option<EnvoyProxy> {
         read_provider(&provider);
     }
     let backend_tls = spec.message("backendTLS", &BACKEND_TLS);
-    let concurrency = spec.get("concurrency").and_then(|value| value.integer(1..=1024));
+    if let Some(value) = spec.get("mergeGateways").filter(|value| value.boolean() == Some(true)) {
+        let instead = "every Gateway has listeners of its own: give them one Gateway, or different ports";
+        unimplemented(&value, "mergeGateways", instead);
+    }
     Some(EnvoyProxy {
         filter_order: read_filter_order(&spec.list("filterOrder")),
         backend_tls: backend_tls.map(|tls| read_tls_settings(&tls)),
-        concurrency: concurrency.and_then(|number| u32::try_from(number).ok()),
         ip_family: spec.get("ipFamily").and_then(|value| value.enumeration(&IP_FAMILY)),
         preserve_route_order: spec.boolean("preserveRouteOrder", false),
-        merge_gateways: spec.boolean("mergeGateways", false),
     })
 }

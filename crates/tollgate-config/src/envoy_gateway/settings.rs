@@ -130,7 +130,7 @@ fn duration(value: &Value<'_>) -> Option<Duration> {
 }
 
 /// Says that something is understood and not implemented; strict refuses it.
-fn unimplemented(value: &Value<'_>, what: impl std::fmt::Display, instead: &str) {
+pub(super) fn unimplemented(value: &Value<'_>, what: impl std::fmt::Display, instead: &str) {
     if value.context.options.strict {
         value.error_with_help(format!("{what} is not implemented (refused by strict)"), instead);
     } else {

@@ -1,17 +1,8 @@
-//! What policies mean: for each input the processors of every rule, the clusters, the statuses and what is said.
+//! What policies mean: for each input the processors of every route, the clusters, the statuses and what is said.
 
-mod hand_made;
 mod show;
 
-use super::{Configuration, EnvoyGateway};
-use crate::{
-    Options, Source,
-    diagnostic::Report,
-    files::FileSystem,
-    kubernetes::{Diagnostics, Document, Resources, read_documents},
-    translation::{Dialect as _, Translator},
-    yaml,
-};
+use crate::{Options, Source, files::FileSystem, load_with};
 
 const BASE: &str = include_str!("tests/base.yaml");
 
@@ -26,31 +17,13 @@ fn golden(name: &str, text: &str) {
 }
 
 fn translate(sources: &[Source], options: &Options) -> String {
-    let diagnostics = Diagnostics::new(options);
-    let mut documents = Vec::new();
-    for source in sources {
-        let report = Report::new(&source.path);
-        let nodes = yaml::parse(&source.text, &report);
-        assert!(!report.has_errors(), "{:?}", report.finish());
-        let file = report.file();
-        documents.extend(nodes.into_iter().map(|node| Document { file: file.clone(), node }));
-    }
-    let mut resources = Resources::default();
-    read_documents(documents, &FileSystem, options, &diagnostics, &mut resources);
-    let gateways = hand_made::gateways(&resources);
-    let native = tollgate_model::Snapshot::default();
-    let translator = Translator::new(&resources, &native, &FileSystem, options, &diagnostics);
-    let configuration = Configuration::in_force(&resources, &FileSystem, options, &diagnostics);
-    let mut dialect = EnvoyGateway::new(&translator, configuration, &gateways);
+    let outcome = load_with(sources, &FileSystem, options);
+    let snapshot = outcome.snapshot.unwrap();
     let mut shown = String::new();
-    for (_, site) in super::world::sites(&gateways) {
-        let extensions = dialect.extend(&site);
-        show::rule(&mut shown, &site, &extensions);
-    }
-    let statuses = Box::new(dialect).statuses();
-    show::clusters(&mut shown, translator.into_clusters());
-    show::statuses(&mut shown, &statuses);
-    show::diagnostics(&mut shown, &diagnostics.finish());
+    show::routes(&mut shown, &snapshot, &outcome.explanations);
+    show::clusters(&mut shown, &snapshot);
+    show::statuses(&mut shown, &outcome.objects);
+    show::diagnostics(&mut shown, &outcome.diagnostics);
     shown
 }
 
@@ -173,4 +146,7 @@ golden! {
     eg_64_policy_before_backend,
     gateway_settings,
     eg_64_client_certificate,
+    eg_54_backends_of_routes,
+    eg_54_backends_of_routes_strict,
+    envoy_proxy_without_effect,
 }

@@ -2,10 +2,7 @@
 
 use tollgate_model::tls::TlsVersion;
 
-use crate::{
-    kubernetes::Place,
-    protobuf::{Enumeration, Field, Message, Schema, Value, no_effect, read},
-};
+use crate::protobuf::{Enumeration, Field, Message, Schema, Value, no_effect, read};
 
 /// Settings of TLS towards backends.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +19,6 @@ pub(crate) struct SecretRef {
     /// `None` = that of the referrer.
     pub(crate) namespace: Option<String>,
     pub(crate) name: String,
-    pub(crate) place: Place,
 }
 
 const LIBRARY: &str = "the TLS library offers what is safe";
@@ -75,6 +71,5 @@ fn read_secret_ref(value: &Value<'_>) -> Option<SecretRef> {
     Some(SecretRef {
         namespace: Some(message.string("namespace")).filter(|namespace| !namespace.is_empty()),
         name: Some(message.required_string("name")).filter(|name| !name.is_empty())?,
-        place: Place::of(value),
     })
 }

@@ -7,7 +7,7 @@ mod rules;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -19,7 +19,7 @@ use self::chain::Chain;
 use super::{Dialect, Gateway, Listener as GatewayListener, Translator, attachment::Problem};
 use crate::{
     Explanations, RouteKey,
-    envoy_gateway::GatewaySettings,
+    envoy_gateway::{GatewaySettings, IpFamily},
     kubernetes::{ObjectRef, status::ParentReference},
 };
 
@@ -102,7 +102,7 @@ impl Builder<'_, '_> {
             });
         }
         let addresses = match gateway.addresses.as_slice() {
-            [] => vec![self.translator.options.bind_address],
+            [] => vec![self.bind_address(gateway)],
             addresses => addresses.to_vec(),
         };
         let bind = addresses.iter().map(|address| BindAddress::Socket(SocketAddr::new(*address, bound)));
@@ -116,6 +116,17 @@ impl Builder<'_, '_> {
             traffic_direction: TrafficDirection::Unspecified,
             metadata: extproc::messages::Metadata::default(),
         }));
+    }
+
+    /// Where listeners are bound that name no address: with addresses of one family, if that is asked for.
+    fn bind_address(&self, gateway: &Gateway) -> IpAddr {
+        let address = self.translator.options.bind_address;
+        let family = self.settings.get(&gateway.object).and_then(|settings| settings.ip_family);
+        match family {
+            Some(IpFamily::V4) if address.is_unspecified() => Ipv4Addr::UNSPECIFIED.into(),
+            Some(IpFamily::V6 | IpFamily::Both) if address.is_unspecified() => Ipv6Addr::UNSPECIFIED.into(),
+            _ => address,
+        }
     }
 
     fn bound_port(&self, port: u16) -> u16 {

@@ -1,50 +1,88 @@
 //! The outcome as text.
 
-use std::{collections::HashMap, fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc};
 
 use extproc::Plan;
 use serde_json::Value;
-use tollgate_model::cluster::{CircuitBreakers, Cluster, Discovery, HealthPolicy};
-
-use crate::{
-    Diagnostic,
-    kubernetes::status::ObjectStatus,
-    translation::{Applied, RuleExtensions, Site},
+use tollgate_model::{
+    Snapshot,
+    cluster::{CircuitBreakers, Cluster, Discovery, Endpoint, HealthPolicy},
+    processor::{ExtProc, FilterOverride},
+    route::{Action, Route},
 };
 
-pub(super) fn rule(shown: &mut String, site: &Site<'_>, extensions: &RuleExtensions) {
-    let route = &site.attached.route.object;
-    let _ = writeln!(
-        shown,
-        "{route} rule {} on {}/{}",
-        site.rule_index, site.gateway.object.name, site.listener.name
-    );
-    if let Some(replaced) = &extensions.replaced {
-        let _ = writeln!(shown, "  {}: {} ({})", replaced.status.as_u16(), replaced.reason, replaced.place);
-    }
-    let mut processors: Vec<&Applied> = extensions.processors.iter().collect();
-    processors.sort_by_key(|applied| (applied.processor.position, &applied.processor.name));
-    for applied in processors {
-        processor(shown, applied);
+use crate::{Diagnostic, Explanation, Explanations, ObjectReport, ProcessorOrigin, RouteKey};
+
+/// Every route, with the processors that its requests stop at.
+pub(super) fn routes(shown: &mut String, snapshot: &Snapshot, explanations: &Explanations) {
+    for listener in &snapshot.listeners {
+        for (chain, filter_chain) in listener.filter_chains.iter().enumerate() {
+            let names: Vec<&str> =
+                filter_chain.http.http_filters.iter().map(|filter| filter.name.as_str()).collect();
+            let hosts = filter_chain.http.route_config.virtual_hosts.iter().enumerate();
+            for (virtual_host, host) in hosts {
+                for (index, route) in host.routes.iter().enumerate() {
+                    let filter_chain = Some(chain);
+                    let key = RouteKey {
+                        listener: listener.name.clone(),
+                        filter_chain,
+                        virtual_host,
+                        route: index,
+                    };
+                    show_route(shown, &listener.name, route, &names, explanations.get(&key));
+                }
+            }
+        }
     }
 }
 
-fn processor(shown: &mut String, applied: &Applied) {
-    let processor = &applied.processor;
-    let _ = writeln!(shown, "  {} at {:?}", processor.name, processor.position);
-    let _ = writeln!(shown, "    defined by {}, turned on by {}", processor.object, applied.policy);
-    let defaults = Plan::new(&*processor.name);
-    for (field, default) in fields(&applied.settings.plan).iter().zip(fields(&defaults)) {
+fn show_route(
+    shown: &mut String,
+    listener: &str,
+    route: &Route,
+    names: &[&str],
+    explanation: Option<&Arc<Explanation>>,
+) {
+    let _ = write!(shown, "{listener}: {}", route.name);
+    match &route.action {
+        Action::DirectResponse(response) => {
+            let _ = write!(shown, " answers {}", response.status.as_u16());
+        }
+        Action::Route(_) => {}
+        other => {
+            let _ = write!(shown, " {other:?}");
+        }
+    }
+    shown.push('\n');
+    if let Some(replaced) = explanation.and_then(|explanation| explanation.replaced.as_ref()) {
+        let _ = writeln!(shown, "  {} ({})", replaced.reason, replaced.place);
+    }
+    for (name, filter) in names.iter().zip(&route.filters) {
+        if let FilterOverride::ExtProc(settings) = filter {
+            let origins =
+                explanation.map(|explanation| explanation.processors.as_slice()).unwrap_or_default();
+            processor(shown, name, settings, origins.iter().find(|origin| origin.filter == *name));
+        }
+    }
+}
+
+fn processor(shown: &mut String, name: &str, settings: &ExtProc, origin: Option<&ProcessorOrigin>) {
+    let _ = writeln!(shown, "  {name}");
+    if let Some(origin) = origin {
+        let _ = writeln!(shown, "    by {}, on by {}", origin.defined_by.name, origin.enabled_by.name);
+    }
+    let defaults = Plan::new(name);
+    for (field, default) in fields(&settings.plan).iter().zip(fields(&defaults)) {
         if *field != default {
             let _ = writeln!(shown, "    {field}");
         }
     }
-    let service = &applied.settings.grpc_service;
+    let service = &settings.grpc_service;
     let _ = writeln!(shown, "    calls {:?} as {}", service.target, service.authority);
     if let Some(retry) = &service.retry_policy {
         let _ = writeln!(shown, "    {retry:?}");
     }
-    for (setting, place) in &applied.sources {
+    for (setting, place) in origin.iter().flat_map(|origin| &origin.sources) {
         let _ = writeln!(shown, "    {setting} from {place}");
     }
 }
@@ -71,8 +109,11 @@ fn fields(plan: &Plan) -> [String; 11] {
     ]
 }
 
-pub(super) fn clusters(shown: &mut String, clusters: HashMap<String, Arc<Cluster>>) {
-    let mut clusters: Vec<_> = clusters.into_values().collect();
+/// The clusters of processors, and those of routes to Backends.
+pub(super) fn clusters(shown: &mut String, snapshot: &Snapshot) {
+    let is_base = |endpoint: &Endpoint| format!("{:?}", endpoint.address) == "Socket(10.0.0.1:3000)";
+    let of_input = |cluster: &&Arc<Cluster>| !cluster.endpoints.iter().any(is_base);
+    let mut clusters: Vec<_> = snapshot.clusters.values().filter(of_input).collect();
     clusters.sort_by(|left, right| left.name.cmp(&right.name));
     for cluster in clusters {
         let _ = writeln!(shown, "cluster {}", cluster.name);
@@ -105,9 +146,12 @@ pub(super) fn clusters(shown: &mut String, clusters: HashMap<String, Arc<Cluster
     }
 }
 
-pub(super) fn statuses(shown: &mut String, statuses: &[ObjectStatus]) {
-    for ObjectStatus { object, status } in statuses {
-        let _ = writeln!(shown, "status of {object}");
+/// The statuses of policies and Backends.
+pub(super) fn statuses(shown: &mut String, objects: &[ObjectReport]) {
+    let shown_kinds = ["EnvoyExtensionPolicy", "Backend", "BackendTLSPolicy", "SecurityPolicy"];
+    for object in objects.iter().filter(|object| shown_kinds.contains(&&*object.kind)) {
+        let Some(status) = &object.status else { continue };
+        let _ = writeln!(shown, "status of {} {}/{}", object.kind, object.namespace, object.name);
         conditions(shown, &status["conditions"]);
         for ancestor in status["ancestors"].as_array().into_iter().flatten() {
             let (reference, controller) = (&ancestor["ancestorRef"], text(&ancestor["controllerName"]));
@@ -138,7 +182,9 @@ fn text(value: &Value) -> &str {
 }
 
 pub(super) fn diagnostics(shown: &mut String, diagnostics: &[Diagnostic]) {
-    for Diagnostic { severity, file, line, column, message, help, .. } in diagnostics {
+    // The base is sound; what is said there follows from what is said elsewhere.
+    let of_input = diagnostics.iter().filter(|diagnostic| diagnostic.file != "base.yaml");
+    for Diagnostic { severity, file, line, column, message, help, .. } in of_input {
         let _ = writeln!(shown, "{severity:?} {file}:{line}:{column}: {message}");
         if let Some(help) = help {
             let _ = writeln!(shown, "  help: {help}");
