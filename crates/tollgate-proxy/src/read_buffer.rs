@@ -22,6 +22,8 @@ pub(crate) struct ReadBuffer {
     pub(crate) bytes: BytesMut,
     /// Space for the next read: doubled when a read filled it, halved when it stayed mostly empty.
     space: usize,
+    /// The latest read filled its space, so there is probably more.
+    filled: bool,
 }
 
 impl Default for ReadBuffer {
@@ -32,7 +34,7 @@ impl Default for ReadBuffer {
 
 impl From<BytesMut> for ReadBuffer {
     fn from(bytes: BytesMut) -> Self {
-        Self { bytes, space: SMALL }
+        Self { bytes, space: SMALL, filled: false }
     }
 }
 
@@ -43,6 +45,20 @@ impl ReadBuffer {
         stream: &mut S,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        self.poll_fill_announced(0, stream, cx)
+    }
+
+    /// The same when so many bytes were announced: if the latest read shows that they come fast, there is space for them at
+    /// once, so that a body is read in few pieces.
+    pub(crate) fn poll_fill_announced<S: AsyncRead + Unpin>(
+        &mut self,
+        announced: usize,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if self.filled {
+            self.space = self.space.max(announced.min(LARGE));
+        }
         if self.bytes.capacity() == 0 && self.space == SMALL {
             let mut space = [const { MaybeUninit::uninit() }; SMALL];
             let mut space = ReadBuf::uninit(&mut space);
@@ -59,7 +75,8 @@ impl ReadBuffer {
     }
 
     fn adapt(&mut self, read: usize, offered: usize) {
-        if read >= offered {
+        self.filled = read >= offered;
+        if self.filled {
             self.space = (self.space * 2).min(LARGE);
         } else if read < self.space / 4 {
             self.space = (self.space / 2).max(SMALL);
@@ -103,5 +120,26 @@ mod tests {
         assert!((LARGE / 2..=2 * LARGE).contains(&largest), "{largest}");
         buffer.release();
         assert_eq!(buffer.bytes.capacity(), 0);
+    }
+
+    /// What is only announced gets no memory; what comes fast is read at once.
+    #[test]
+    fn announced_bytes_have_space_when_they_come() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let input = vec![b'x'; 40_000];
+        let mut buffer = ReadBuffer::default();
+        let mut read = |buffer: &mut ReadBuffer, mut from: &[u8]| {
+            let Poll::Ready(Ok(read)) = buffer.poll_fill_announced(LARGE, &mut from, &mut cx) else {
+                panic!("a slice is ready")
+            };
+            assert_eq!(buffer.bytes.split().len(), read);
+            read
+        };
+        for _ in 0..3 {
+            assert_eq!(read(&mut buffer, &input[..1]), 1);
+            assert!(buffer.bytes.capacity() < 2 * SMALL);
+        }
+        assert!(read(&mut buffer, &input) < 2 * SMALL);
+        assert_eq!(read(&mut buffer, &input), input.len());
     }
 }

@@ -1,25 +1,30 @@
-//! Merges the many small writes of one driver poll into one.
+//! Merges the many small writes of one driver poll into one, and many small reads, too.
 
 use std::{
     cell::RefCell,
     fmt,
+    future::Future,
     io::{Error, ErrorKind, IoSlice},
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 /// Bytes collected before a write goes to the stream without waiting for the end of the driver's poll.
 const THRESHOLD: usize = 64 * 1024;
 /// A slice of at least this size is not copied: it is gathered behind what was collected.
-const GATHER: usize = 16 * 1024;
+const GATHER: usize = 32 * 1024;
 /// Slices gathered in one write.
 const MAX_SLICES: usize = 16;
+/// Bytes read ahead at most.
+const AHEAD: usize = 64 * 1024;
+/// A read that finds less than this ends reading ahead.
+const FEW: usize = 16 * 1024;
 /// Capacity the buffer keeps although it is more than what is being used.
-const KEEP: usize = 16 * 1024;
+const KEEP: usize = 64 * 1024;
 
 /// A byte stream whose writes are collected and go out together.
 ///
@@ -27,7 +32,8 @@ const KEEP: usize = 16 * 1024;
 /// whoever drives the connection flushes the [`Flusher`] once after each poll, as [`Driven`](super::Driven) does. After
 /// that the buffer is empty or the stream is not writable and the task will be woken when it is.
 ///
-/// Reads pass through.
+/// Reads pass through until one fills all the space that it was offered. HTTP/2 libraries offer little space, half a frame
+/// at a time; so from then on reads go ahead into a buffer of our own, until they find little.
 pub struct Coalesced<S: AsyncWrite + Unpin> {
     shared: Rc<RefCell<Shared<S>>>,
 }
@@ -44,6 +50,10 @@ struct Shared<S> {
     recent: usize,
     /// The stream took bytes after it was last flushed.
     unflushed: bool,
+    /// Read and not yet asked for.
+    ahead: BytesMut,
+    /// Much is being received.
+    reads_ahead: bool,
     /// A write failed; every further one fails alike.
     failed: Option<(ErrorKind, String)>,
 }
@@ -52,7 +62,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Coalesced<S> {
     /// Collects the writes to a stream.
     #[must_use]
     pub fn new(io: S) -> (Self, Flusher<S>) {
-        let shared = Shared { io, buffer: BytesMut::new(), recent: 0, unflushed: false, failed: None };
+        let shared = Shared {
+            io,
+            buffer: BytesMut::new(),
+            recent: 0,
+            unflushed: false,
+            ahead: BytesMut::new(),
+            reads_ahead: false,
+            failed: None,
+        };
         let shared = Rc::new(RefCell::new(shared));
         (Self { shared: shared.clone() }, Flusher { shared })
     }
@@ -163,13 +181,41 @@ impl<S: AsyncWrite + Unpin> Shared<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Shared<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<(), Error>> {
+        let offered = buf.remaining();
+        if self.ahead.is_empty() {
+            if !self.reads_ahead || offered >= AHEAD {
+                let before = buf.filled().len();
+                ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+                self.reads_ahead = offered > 0 && buf.filled().len() - before == offered;
+                return Poll::Ready(Ok(()));
+            }
+            self.ahead.reserve(AHEAD);
+            let Poll::Ready(read) = pin!(self.io.read_buf(&mut self.ahead)).poll(cx) else {
+                // A connection that waits keeps no buffer.
+                self.ahead = BytesMut::new();
+                return Poll::Pending;
+            };
+            self.reads_ahead = read? >= FEW;
+        }
+        let taken = offered.min(self.ahead.len());
+        buf.put_slice(&self.ahead[..taken]);
+        self.ahead.advance(taken);
+        if self.ahead.is_empty() && !self.reads_ahead {
+            self.ahead = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Coalesced<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<Result<(), Error>> {
-        Pin::new(&mut self.shared.borrow_mut().io).poll_read(cx, buf)
+        self.shared.borrow_mut().poll_read(cx, buf)
     }
 }
 

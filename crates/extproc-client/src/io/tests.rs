@@ -1,5 +1,5 @@
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     future::Future,
     io::{Error, ErrorKind, IoSlice},
     pin::Pin,
@@ -114,12 +114,12 @@ fn large_slices_are_gathered_behind_what_was_collected() {
     let socket = roomy();
     let (mut stream, _flusher) = Coalesced::new(socket.clone());
     assert!(write(&mut stream, b"small").is_ready());
-    let large = vec![1; 16 * 1024];
+    let large = vec![1; 32 * 1024];
     let slices = [IoSlice::new(b"head"), IoSlice::new(&large)];
     let taken = Pin::new(&mut stream).poll_write_vectored(&mut context(), &slices);
-    assert!(matches!(taken, Poll::Ready(Ok(taken)) if taken == 4 + 16 * 1024));
+    assert!(matches!(taken, Poll::Ready(Ok(taken)) if taken == 4 + 32 * 1024));
     let state = socket.0.borrow();
-    assert_eq!((state.writes, state.written.len()), (1, 9 + 16 * 1024));
+    assert_eq!((state.writes, state.written.len()), (1, 9 + 32 * 1024));
     assert!(state.written.starts_with(b"smallhead"));
 }
 
@@ -237,5 +237,50 @@ fn nothing_stays_behind_after_a_poll() {
             polls += 1;
             assert!(polls < 10_000_000);
         }
+    }
+}
+
+/// Gives what it has, at most so much at a time, and counts how often it is asked.
+struct Source {
+    bytes: Vec<u8>,
+    at: usize,
+    most: usize,
+    reads: Rc<Cell<usize>>,
+}
+
+impl AsyncRead for Source {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<Result<(), Error>> {
+        self.reads.set(self.reads.get() + 1);
+        let end = self.bytes.len().min(self.at + self.most.min(buf.remaining()));
+        buf.put_slice(&self.bytes[self.at..end]);
+        self.at = end;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// However reads are cut, the bytes are the same; many of them need few reads, and few are not waited for.
+#[test]
+fn many_bytes_are_read_ahead() {
+    let bytes: Vec<u8> = (0..500_000_u32).map(|number| (number % 251) as u8).collect();
+    for (most, expected) in [(usize::MAX, 10), (100_000, 10), (9000, 62), (1000, 501)] {
+        let reads = Rc::new(Cell::new(0));
+        let source = Source { bytes: bytes.clone(), at: 0, most, reads: reads.clone() };
+        let (mut stream, _flusher) = Coalesced::new(tokio::io::join(source, tokio::io::sink()));
+        let mut seen = Vec::new();
+        loop {
+            let mut space = [0; 8192];
+            let mut buf = ReadBuf::new(&mut space);
+            assert!(matches!(Pin::new(&mut stream).poll_read(&mut context(), &mut buf), Poll::Ready(Ok(()))));
+            if buf.filled().is_empty() {
+                break;
+            }
+            seen.extend_from_slice(buf.filled());
+        }
+        assert!(seen == bytes);
+        assert!(reads.get() <= expected, "{} reads of at most {most}", reads.get());
     }
 }

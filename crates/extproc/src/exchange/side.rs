@@ -193,8 +193,8 @@ impl Side {
 
     /// Everything held, as one piece.
     pub(super) fn take_held(&mut self) -> Bytes {
-        self.held_bytes = 0;
-        join(self.held.drain(..))
+        let length = std::mem::take(&mut self.held_bytes);
+        join(self.held.drain(..), length)
     }
 
     pub(super) fn push_chunk(&mut self, data: Bytes, end_stream: bool) {
@@ -210,8 +210,8 @@ impl Side {
 
     /// Everything sent and not answered, as one piece, and whether it ends the message.
     pub(super) fn take_chunks(&mut self) -> Bytes {
-        self.chunk_bytes = 0;
-        join(self.chunks.drain(..).map(|chunk| chunk.data))
+        let length = std::mem::take(&mut self.chunk_bytes);
+        join(self.chunks.drain(..).map(|chunk| chunk.data), length)
     }
 
     /// Pauses the source above `limit` and resumes it below half of it (B-4.2).
@@ -229,11 +229,12 @@ impl Side {
     }
 }
 
-fn join(mut pieces: impl ExactSizeIterator<Item = Bytes>) -> Bytes {
+/// Pieces of `length` bytes together as one. A single piece is not copied, several are once.
+fn join(mut pieces: impl ExactSizeIterator<Item = Bytes>, length: usize) -> Bytes {
     if pieces.len() <= 1 {
         return pieces.next().unwrap_or_default();
     }
-    let mut joined = BytesMut::new();
+    let mut joined = BytesMut::with_capacity(length);
     for piece in pieces {
         joined.extend_from_slice(&piece);
     }

@@ -69,6 +69,16 @@ impl BodyDecoder {
         matches!(self.state, State::UntilClose)
     }
 
+    /// Bytes that are certain to follow before anything else does: what is left of the body or of a chunk.
+    pub(crate) fn announced(&self) -> usize {
+        match self.state {
+            State::Length(remaining) | State::ChunkData(remaining) => {
+                usize::try_from(remaining).unwrap_or(usize::MAX)
+            }
+            _ => 0,
+        }
+    }
+
     /// The next piece, taken from the front of `buffer`; whole pieces are split off without copying.
     ///
     /// After an error the connection cannot be used further.

@@ -47,7 +47,10 @@ pub(super) struct Http1Exchange {
     watermark: usize,
     /// Something of the response has arrived.
     received_any: bool,
+    /// Space for the next read.
     read_size: usize,
+    /// The latest read filled its space, so there is probably more.
+    filled: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -93,6 +96,7 @@ impl Http1Exchange {
             watermark,
             received_any: false,
             read_size: *READ_SIZE.start(),
+            filled: false,
         }
     }
 
@@ -209,12 +213,19 @@ impl Http1Exchange {
     /// Reads more; `false` at the end of the stream, which a failure is, too.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let Some(connection) = &mut self.connection else { return Poll::Pending };
+        if let ResponseState::Body { decoder, .. } = &self.response
+            && self.filled
+        {
+            // A body that comes fast is read in few pieces.
+            self.read_size = self.read_size.max(decoder.announced().min(*READ_SIZE.end()));
+        }
         let received = &mut connection.received;
         received.reserve(self.read_size);
         let room = received.capacity() - received.len();
         let outcome: io::Result<usize> = ready!(pin!(connection.transport.read_buf(received)).poll(cx));
         let count = outcome.unwrap_or(0);
-        if count == room {
+        self.filled = count == room;
+        if self.filled {
             self.read_size = (self.read_size * 2).min(*READ_SIZE.end());
         }
         self.received_any |= count > 0;

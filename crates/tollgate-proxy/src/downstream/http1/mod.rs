@@ -245,10 +245,16 @@ impl<'c> WaitForRequest<'c> {
 impl Wire {
     /// Receives more. `false`: there is nothing more to come.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.poll_fill_announced(0, cx)
+    }
+
+    /// The same when so many bytes of a body were announced.
+    fn poll_fill_announced(&mut self, announced: usize, cx: &mut Context<'_>) -> Poll<bool> {
         if self.ended {
             return Poll::Ready(false);
         }
-        let is_open = matches!(ready!(self.input.poll_fill(&mut self.stream, cx)), Ok(1..));
+        let filled = ready!(self.input.poll_fill_announced(announced, &mut self.stream, cx));
+        let is_open = matches!(filled, Ok(1..));
         self.ended = !is_open;
         Poll::Ready(is_open)
     }

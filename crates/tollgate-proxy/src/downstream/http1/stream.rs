@@ -152,7 +152,7 @@ impl<'c> Http1Stream<'c> {
                 }
             }
             // A client that ends its side has gone, even in a tunnel: that is how Envoy sees it.
-            if !ready!(self.wire.poll_fill(cx)) {
+            if !ready!(self.wire.poll_fill_announced(self.state.decoder.announced(), cx)) {
                 return Poll::Ready(Err(DownstreamError::Disconnected));
             }
         }
