@@ -102,10 +102,15 @@ impl Served {
     /// Asks until the status is this one: a busy machine may need more than the 200 ms that an answer may take, and changes
     /// of files take a moment.
     fn wait_for_status(&self, status: u16) -> Response {
+        self.wait_for(|response| response.status == status)
+    }
+
+    /// Asks until the response is as it should be.
+    fn wait_for(&self, right: impl Fn(&Response) -> bool) -> Response {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let response = self.post("/myapp", "hello");
-            if response.status == status {
+            if right(&response) {
                 return response;
             }
             assert!(Instant::now() < deadline, "{response:?}");
@@ -223,4 +228,35 @@ fn a_process_beside_the_gateway_may_listen_on_a_unix_socket() {
         format!("    - unix:\n        path: {}\n", address.strip_prefix("unix:").unwrap())
     });
     assert_marked(&served.wait_for_status(200));
+}
+
+#[test]
+fn names_of_routes_and_metadata_travel_with_what_passes() {
+    // EG-36, 9.6: what the documentation's own end-to-end test expects.
+    let (served, directory) = sidecar("envoy_gateway_metadata", "127.0.0.1:0", |address| {
+        let port = address.rsplit_once(':').expect("an address").1;
+        format!("    - ip:\n        address: \"127.0.0.1\"\n        port: {port}\n")
+    });
+    let mode = "      request: {}\n      response: {}\n";
+    let with_attributes = "      request: {attributes: [xds.route_name]}\n      response: {attributes: [request.path]}\n    \
+                           metadata: {writableNamespaces: [io.envoyproxy.gateway.e2e]}\n";
+    edit(&directory.join("ext-proc.yaml"), mode, with_attributes);
+    let modifier = "      filters:
+        - type: RequestHeaderModifier
+          requestHeaderModifier:
+            set:
+              - name: x-request-from-ext-proc-metadata
+                value: \"%DYNAMIC_METADATA(io.envoyproxy.gateway.e2e:ext-proc-emitted-metadata)%\"
+      backendRefs:
+";
+    edit(&directory.join("myapp.yaml"), "      backendRefs:\n", modifier);
+    // Both files change: what is asked for comes once both are in force.
+    let response = served.wait_for(|response| {
+        response.header("x-request-from-ext-proc-metadata") == Some("received")
+            && response.header("x-response-request-path").is_some()
+    });
+    assert_marked(&response);
+    let route = "httproute/default/myapp/rule/0/match/0/www_example_com";
+    assert_eq!(response.header("x-request-xds-route-name"), Some(route));
+    assert_eq!(response.header("x-response-request-path"), Some("/myapp"));
 }

@@ -149,4 +149,7 @@ golden! {
     eg_54_backends_of_routes,
     eg_54_backends_of_routes_strict,
     envoy_proxy_without_effect,
+    eg_40_listener_sets,
+    eg_43_merge_below_listener_sets,
+    grpc_routes,
 }
