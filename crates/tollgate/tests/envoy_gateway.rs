@@ -220,6 +220,19 @@ fn a_process_beside_the_gateway_marks_what_passes_until_the_grant_is_gone() {
     let refused = "backend ref to Backend envoy-gateway-system/extproc not permitted by any ReferenceGrant";
     assert!(text.contains(refused), "{text}");
     assert!(text.contains("kind: ReferenceGrant"), "the help shows what to add: {text}");
+    let accepted = &status("EnvoyExtensionPolicy", &directory)["ancestors"][0]["conditions"][0];
+    assert_eq!((&accepted["status"], &accepted["reason"]), (&"False".into(), &"Invalid".into()));
+    assert_eq!(accepted["message"], format!("ExtProc: {refused}."));
+}
+
+/// The status that the one object of a kind gets.
+fn status(kind: &str, directory: &Path) -> serde_json::Value {
+    let files = fs::read_dir(directory).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let yaml = files.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    let sources: Vec<_> = yaml.map(|path| tollgate_config::Source::read(&path).expect("a text")).collect();
+    let objects = tollgate_config::load(&sources).objects;
+    let found = objects.into_iter().find(|object| object.kind == kind).and_then(|object| object.status);
+    found.expect("a status")
 }
 
 #[test]

@@ -64,8 +64,8 @@ const ORDER: [(&str, i64, i64); 26] = [
 
 /// Numbers are a thousand times those of the table, which leaves room between them for what is moved.
 const SCALE: i64 = 1000;
-/// The distance of what is moved from what it is moved to.
-const STEP: i64 = 40;
+/// Room that a type takes once it is moved.
+const WIDTH: i64 = 20;
 
 pub(super) fn read_filter_order(values: &[Value<'_>]) -> Vec<FilterMove> {
     values.iter().filter_map(read_move).collect()
@@ -104,10 +104,14 @@ fn read_move(value: &Value<'_>) -> Option<FilterMove> {
 pub(super) fn position(index: usize, moves: &[FilterMove]) -> i64 {
     let mut ranges: HashMap<&str, (i64, i64)> =
         ORDER.iter().map(|(name, first, last)| (*name, (first * SCALE, last * SCALE))).collect();
-    for (number, FilterMove { name, to }) in moves.iter().enumerate() {
+    let mut step = SCALE - WIDTH;
+    for FilterMove { name, to } in moves {
         // A later move to the same place comes closer to it.
-        let step = STEP * i64::try_from(moves.len() - number).unwrap_or(1);
-        let width = ranges.get(&**name).map_or(0, |(first, last)| (last - first) / SCALE);
+        step -= step / i64::try_from(moves.len() + 1).unwrap_or(i64::MAX);
+        let width = ranges.get(&**name).map_or(0, |(first, last)| match last - first {
+            moved if moved < SCALE => moved,
+            untouched => untouched / SCALE,
+        });
         let moved = match to {
             Relation::Before(other) => {
                 ranges.get(&**other).map(|(first, _)| (first - step, first - step + width))

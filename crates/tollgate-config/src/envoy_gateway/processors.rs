@@ -64,9 +64,12 @@ impl Scope<'_> {
         let mut built = Built::default();
         let child = &self.policies[chosen.policy];
         let parent = chosen.parent.map(|parent| &self.policies[parent]);
-        if self.is_refused(child, &mut built)
-            || parent.is_some_and(|parent| self.is_refused(parent, &mut built))
-        {
+        if self.is_refused(child, &mut built) {
+            return built;
+        }
+        // What is wrong with a parent is no matter to a child that takes no processor from it.
+        let takes = child.spec.ext_proc.is_empty();
+        if takes && parent.is_some_and(|parent| self.is_refused(parent, &mut built)) {
             return built;
         }
         // EG-43: lists are taken over as a whole.

@@ -152,4 +152,5 @@ golden! {
     eg_40_listener_sets,
     eg_43_merge_below_listener_sets,
     grpc_routes,
+    eg_43_refused_parent,
 }
