@@ -209,7 +209,7 @@ fn a_large_response_waits_for_its_client() {
 fn a_client_that_stops_reading_and_goes_is_noticed() {
     let running = Running::plain();
     let mut client = running.connect();
-    client.send(&get("/large"));
+    client.send(&get("/huge"));
     client.read_until("\r\n\r\n");
     drop(client);
     running.log.wait_for("large: disconnected");

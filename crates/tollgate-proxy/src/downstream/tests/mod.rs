@@ -202,9 +202,10 @@ impl Handler for TestHandler {
                     None => downstream.send_headers(&head(400, &[]), true),
                 }
             }
-            "/large" => {
+            // 4 MB, and more than the buffers of the system can ever hold.
+            path @ ("/large" | "/huge") => {
                 downstream.send_headers(&head(200, &[]), false);
-                for _ in 0..400 {
+                for _ in 0..if path == "/huge" { 10_000 } else { 400 } {
                     downstream.send_data(Bytes::from(vec![b'x'; 10_000]), false);
                     if poll_fn(|cx| downstream.poll_writable(cx)).await.is_err() {
                         return self.log.add("large: disconnected".to_owned());
