@@ -2,7 +2,7 @@
 
 mod show;
 
-use crate::{Options, Source, files::FileSystem, load_with};
+use crate::{Options, Source, files::FileSystem, load_with, protobuf::coverage};
 
 const BASE: &str = include_str!("tests/base.yaml");
 
@@ -25,6 +25,14 @@ fn translate(sources: &[Source], options: &Options) -> String {
     show::statuses(&mut shown, &outcome.objects);
     show::diagnostics(&mut shown, &outcome.diagnostics);
     shown
+}
+
+#[test]
+fn every_field_that_is_listed_is_read() {
+    let text = include_str!("tests/everything.yaml").to_owned();
+    load_with(&[Source { path: "everything.yaml".to_owned(), text }], &FileSystem, &Options::default());
+    let own = |field: &String| !["Object", "ObjectMeta"].contains(&field.split('.').next().unwrap());
+    assert_eq!(coverage::unread().into_iter().filter(own).collect::<Vec<_>>(), [""; 0]);
 }
 
 /// A folder of examples as a whole.

@@ -21,6 +21,8 @@ pub(crate) struct Message<'a> {
 impl<'a> Message<'a> {
     pub(super) fn open(value: Value<'a>, schema: &'static Schema) -> Option<Self> {
         let Content::Mapping(entries) = &value.node.content else { return value.expected("a mapping") };
+        #[cfg(test)]
+        super::coverage::open(schema);
         let mut message = Self { value, schema, fields: BTreeMap::new(), explained: Vec::new() };
         for entry in entries {
             message.take(entry);
