@@ -306,7 +306,7 @@ fn retry_policy(rule: &Rule, controller: Controller) -> Option<Arc<RetryPolicy>>
         (Some(Retry { codes, attempts, backoff }), _) => RetryPolicy {
             retry_on: RetryOn::CONNECT_FAILURE
                 .or(RetryOn::REFUSED_STREAM)
-                .or(RetryOn::RESET_BEFORE_REQUEST)
+                .or(RetryOn::RESET)
                 .or(if codes.is_empty() { RetryOn::default() } else { RetryOn::RETRIABLE_STATUS_CODES }),
             num_retries: *attempts,
             per_try_timeout,
