@@ -18,7 +18,7 @@ mod route;
 use std::rc::Rc;
 
 pub(crate) use self::{
-    backend_tls_policy::{BackendTarget, BackendTlsPolicy},
+    backend_tls_policy::BackendTlsPolicy,
     gateway::{AddressValue, FrontendValidation, GatewaySpec},
     gateway_class::{GatewayClass, ParametersRef},
     listener::{FromNamespaces, ListenerEntry, Protocol, RouteKind, SecretReference},

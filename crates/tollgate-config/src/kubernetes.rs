@@ -26,7 +26,7 @@ pub(crate) use self::{
     diagnostics::Diagnostics,
     documents::{Document, read_documents},
     grants::{Grants, Referrer},
-    kinds::{Candidate, Kind, OBJECT},
+    kinds::{Candidate, Kind},
     metadata::{Age, Metadata},
     object::{Object, ObjectKey, ObjectRef, Objects},
     report::report_objects,

@@ -26,8 +26,7 @@ mod statuses;
 mod translator;
 
 pub(crate) use self::{
-    backend::{ServiceEndpoints, ServiceError, endpoint},
-    backend_tls::{BackendTls, BackendTlsError},
+    backend::{ServiceError, endpoint},
     certificates::{CertificateError, CertificateRef},
     cluster::cluster,
     destination::{BackendError, Destination},

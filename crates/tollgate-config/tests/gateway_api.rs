@@ -9,15 +9,15 @@ use std::path::Path;
 fn every_input_gives_what_was_seen() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gateway_api");
     let mut files: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+        .expect("the folder")
+        .map(|entry| entry.expect("a file").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
         .collect();
     files.sort();
     assert!(files.len() >= 40, "found {}", files.len());
     for path in files {
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_stem().and_then(|name| name.to_str()).expect("a name").to_owned();
+        let text = std::fs::read_to_string(&path).expect("the file");
         let seen = support::summary(&format!("{name}.yaml"), &text);
         insta::with_settings!({
             snapshot_path => "gateway_api",

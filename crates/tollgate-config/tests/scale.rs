@@ -52,7 +52,7 @@ spec:
     backendRefs: [{{name: web-{index}, port: 80}}]
 "
         )
-        .unwrap();
+        .expect("text");
     }
     for index in 0..policies {
         write!(
@@ -66,7 +66,7 @@ spec:
   extProc: [{{backendRefs: [{{name: processor, port: 9002}}], processingMode: {{request: {{}}}}}}]
 "
         )
-        .unwrap();
+        .expect("text");
     }
     text
 }
@@ -78,13 +78,13 @@ fn time(routes: usize, policies: usize) -> Duration {
         let start = Instant::now();
         let outcome = load(std::slice::from_ref(&source));
         let took = Instant::now() - start;
-        let snapshot = outcome.snapshot.unwrap();
+        let snapshot = outcome.snapshot.expect("a snapshot");
         assert_eq!(snapshot.clusters.len(), routes + policies);
         let table = &snapshot.listeners[0].filter_chains[0].http.route_config;
         assert_eq!(table.virtual_hosts.iter().count(), routes + 1);
         took
     };
-    (0..3).map(|_| once()).min().unwrap()
+    (0..3).map(|_| once()).min().expect("a time")
 }
 
 #[test]

@@ -128,7 +128,7 @@ pub(super) fn read_filters(
     if types.contains(&FilterType::RequestRedirect) && types.contains(&FilterType::UrlRewrite) {
         let message = "May specify either httpRouteFilterRequestRedirect or httpRouteFilterRequestRewrite, but not both";
         parent.value().error(message);
-        incompatible.get_or_insert(message.to_owned());
+        incompatible.get_or_insert_with(|| message.to_owned());
     }
     found
 }

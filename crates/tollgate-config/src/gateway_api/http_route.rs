@@ -88,7 +88,7 @@ fn read_rule(
     if filters.redirect.is_some() && !backends.is_empty() {
         let problem = "RequestRedirect filter must not be used together with backendRefs";
         value.error(problem);
-        incompatible.get_or_insert(problem.to_owned());
+        incompatible.get_or_insert_with(|| problem.to_owned());
     }
     Some(Rule {
         name: read_rule_name(&message, others),

@@ -190,7 +190,7 @@ fn read_listener(value: &Value<'_>) -> Option<ListenerEntry> {
     let mut invalid = None;
     let mut refuse = |at: &Value<'_>, problem: &str| {
         at.error(problem);
-        invalid.get_or_insert(problem.to_owned());
+        invalid.get_or_insert_with(|| problem.to_owned());
     };
     let known = |names: &[&str]| matches!(&protocol, Protocol::Other(name) if names.contains(&name.as_str()));
     let tls = message.get("tls");

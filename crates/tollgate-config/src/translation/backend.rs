@@ -17,7 +17,6 @@ use crate::{
 /// A port of a service and the endpoints behind it.
 #[derive(Debug)]
 pub(crate) struct ServiceEndpoints<'a> {
-    pub(crate) service: &'a Service,
     pub(crate) port: &'a ServicePort,
     /// May be empty: nobody is ready.
     pub(crate) endpoints: Vec<Endpoint>,
@@ -54,7 +53,7 @@ impl<'a> Translator<'a> {
             .find(|candidate| candidate.tcp && candidate.port == port)
             .ok_or_else(|| ServiceError::PortNotFound { service: key.clone(), port })?;
         let endpoints = self.endpoints(key, service, service_port);
-        Ok(ServiceEndpoints { service, port: service_port, endpoints })
+        Ok(ServiceEndpoints { port: service_port, endpoints })
     }
 
     fn endpoints(&self, key: &ObjectKey, service: &Service, port: &ServicePort) -> Vec<Endpoint> {

@@ -12,7 +12,7 @@ use super::{CertificateError, Translator};
 use crate::{
     gateway_api::BackendTlsPolicy,
     kubernetes::{
-        Object, ObjectRef, Place, Resources,
+        Object, ObjectRef, Resources,
         status::{AncestorStatus, Conditions, ObjectStatus, ParentReference},
     },
 };
@@ -20,8 +20,6 @@ use crate::{
 /// What a policy asks of a backend.
 #[derive(Debug, Clone)]
 pub(crate) struct BackendTls {
-    pub(crate) policy: ObjectRef,
-    pub(crate) place: Place,
     /// Server name to send.
     pub(crate) sni: String,
     pub(crate) validation: ServerValidation,
@@ -32,7 +30,6 @@ pub(crate) struct BackendTls {
 #[error("{message}")]
 pub(crate) struct BackendTlsError {
     pub(crate) policy: ObjectRef,
-    pub(crate) place: Place,
     pub(crate) message: String,
 }
 
@@ -95,15 +92,9 @@ impl Translator<'_> {
             users.entry(user.clone()).or_insert_with(|| Some(winner.clone()));
         }
         let policy = self.resources.gateway_api.backend_tls_policies.get(&winner.key())?;
-        let place = policy.spec.validation_place.clone();
         Some(match self.server_validation(policy) {
-            Ok(validation) => Ok(BackendTls {
-                policy: winner.clone(),
-                place,
-                sni: policy.spec.hostname.clone(),
-                validation,
-            }),
-            Err(message) => Err(BackendTlsError { policy: winner.clone(), place, message }),
+            Ok(validation) => Ok(BackendTls { sni: policy.spec.hostname.clone(), validation }),
+            Err(message) => Err(BackendTlsError { policy: winner.clone(), message }),
         })
     }
 
@@ -181,7 +172,7 @@ impl Translator<'_> {
         }
         let Trusted { anchors, problems } = self.trusted(policy);
         let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        match problems.iter().any(|problem| *problem == CertificateError::UnsupportedKind) {
+        match problems.contains(&CertificateError::UnsupportedKind) {
             _ if problems.is_empty() => {
                 conditions.set(
                     "ResolvedRefs",

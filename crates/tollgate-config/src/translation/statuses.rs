@@ -86,9 +86,12 @@ pub(super) fn statuses(
             .iter()
             .map(|report| listener_set(report, attachment.gateway_reports[report.gateway].controller)),
     );
-    all.extend(attachment.routes.iter().map(|report| {
-        route(report, attachment, outcomes.get(&report.object.reference()).unwrap_or(&Default::default()))
-    }));
+    all.extend(
+        attachment
+            .routes
+            .iter()
+            .map(|report| route(report, attachment, outcomes.get(&report.object.reference()))),
+    );
     let gateway_api = &translator.resources.gateway_api;
     for routes in [&gateway_api.tls_routes, &gateway_api.tcp_routes, &gateway_api.udp_routes] {
         all.extend(other_routes(routes, attachment));
@@ -207,6 +210,9 @@ fn listener(
         Some(Problem { reason, message }) => conditions.set("ResolvedRefs", false, reason, message, meta),
         None => conditions.set("ResolvedRefs", true, "ResolvedRefs", text(Message::ListenerResolved), meta),
     }
+    if let Some(Problem { reason, message }) = &report.overlapping {
+        conditions.set("OverlappingTLSConfig", true, reason, message, meta);
+    }
     match &report.conflicted {
         Some(Problem { reason, message }) => conditions.set("Conflicted", true, reason, message, meta),
         None => {
@@ -247,11 +253,12 @@ fn listener_set(report: &ListenerSetReport<'_>, controller: Controller) -> Objec
 
 type ByParent = std::collections::BTreeMap<ParentReference, RouteOutcome>;
 
-fn route(report: &RouteReport<'_>, attachment: &Attachment<'_>, outcomes: &ByParent) -> ObjectStatus {
+fn route(report: &RouteReport<'_>, attachment: &Attachment<'_>, outcomes: Option<&ByParent>) -> ObjectStatus {
     let meta = &report.object.meta;
     let parents = report.parents.iter().map(|parent| {
         let controller = parent.controller(attachment);
-        let conditions = route_conditions(parent, controller, meta, outcomes.get(&parent.reference));
+        let outcome = outcomes.and_then(|outcomes| outcomes.get(&parent.reference));
+        let conditions = route_conditions(parent, controller, meta, outcome);
         parent_status(&parent.reference, &attachment.gateway_reports[parent.gateway], &conditions)
     });
     let parents: Vec<Value> = parents.collect();

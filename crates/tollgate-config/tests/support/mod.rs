@@ -32,9 +32,9 @@ pub(crate) fn summary(name: &str, text: &str) -> String {
     statuses(&outcome, &mut out);
     for said in &outcome.diagnostics {
         let severity = format!("{:?}", said.severity).to_lowercase();
-        writeln!(out, "{severity} {}:{}: {}", said.line, said.column, said.message).unwrap();
+        writeln!(out, "{severity} {}:{}: {}", said.line, said.column, said.message).expect("text");
         if let Some(help) = &said.help {
-            writeln!(out, "    help: {help}").unwrap();
+            writeln!(out, "    help: {help}").expect("text");
         }
     }
     out
@@ -43,26 +43,26 @@ pub(crate) fn summary(name: &str, text: &str) -> String {
 fn snapshot(outcome: &Outcome, out: &mut String) {
     let Some(snapshot) = &outcome.snapshot else { return out.push_str("no snapshot\n") };
     for listener in &snapshot.listeners {
-        writeln!(out, "listener {} {}", listener.name, short(&listener.addresses)).unwrap();
+        writeln!(out, "listener {} {}", listener.name, short(&listener.addresses)).expect("text");
         for chain in &listener.filter_chains {
             let tls = if chain.tls.is_some() { " TLS" } else { "" };
-            writeln!(out, "  chain {}{tls} {}", chain.name, short(&chain.filter_chain_match)).unwrap();
+            writeln!(out, "  chain {}{tls} {}", chain.name, short(&chain.filter_chain_match)).expect("text");
             for filter in chain.http.filters() {
-                writeln!(out, "    filter {}", filter.name).unwrap();
+                writeln!(out, "    filter {}", filter.name).expect("text");
             }
             for host in chain.http.route_config.virtual_hosts.iter() {
-                writeln!(out, "    host {}", host.domains.join(", ")).unwrap();
+                writeln!(out, "    host {}", host.domains.join(", ")).expect("text");
                 for route in &host.routes {
-                    writeln!(out, "      {}", route.name).unwrap();
-                    writeln!(out, "        {}", short(&route.route_match)).unwrap();
-                    writeln!(out, "        {}", short(&route.action)).unwrap();
+                    writeln!(out, "      {}", route.name).expect("text");
+                    writeln!(out, "        {}", short(&route.route_match)).expect("text");
+                    writeln!(out, "        {}", short(&route.action)).expect("text");
                     let filters: Vec<_> = route.filters.iter().map(what_filter_does).collect();
                     if filters.iter().any(|does| does != "-") {
-                        writeln!(out, "        filters {}", filters.join(" ")).unwrap();
+                        writeln!(out, "        filters {}", filters.join(" ")).expect("text");
                     }
                     let headers = short(&route.headers);
                     if headers != "{}" {
-                        writeln!(out, "        {headers}").unwrap();
+                        writeln!(out, "        {headers}").expect("text");
                     }
                 }
             }
@@ -74,9 +74,9 @@ fn snapshot(outcome: &Outcome, out: &mut String) {
         let endpoints: Vec<String> =
             cluster.endpoints.iter().map(|endpoint| short(&endpoint.address)).collect();
         let tls = cluster.tls.as_ref().map_or_else(String::new, |tls| format!(" {}", short(tls)));
-        let protocol = serde_json::to_value(&cluster.protocol).unwrap();
+        let protocol = serde_json::to_value(&cluster.protocol).expect("JSON");
         let protocol = protocol.as_object().and_then(|it| it.keys().next().cloned()).unwrap_or_default();
-        writeln!(out, "cluster {} {protocol} {}{tls}", cluster.name, endpoints.join(" ")).unwrap();
+        writeln!(out, "cluster {} {protocol} {}{tls}", cluster.name, endpoints.join(" ")).expect("text");
     }
 }
 
@@ -91,7 +91,7 @@ fn what_filter_does(filter: &FilterOverride) -> String {
 fn statuses(outcome: &Outcome, out: &mut String) {
     for object in &outcome.objects {
         let Some(status) = &object.status else { continue };
-        writeln!(out, "status {} {}/{}", object.kind, object.namespace, object.name).unwrap();
+        writeln!(out, "status {} {}/{}", object.kind, object.namespace, object.name).expect("text");
         status_of(status, "  ", out);
     }
 }
@@ -106,7 +106,7 @@ fn status_of(status: &Value, indent: &str, out: &mut String) {
                     let text = |name: &str| condition[name].as_str().unwrap_or_default().to_owned();
                     let (kind, status) = (text("type"), text("status"));
                     let (reason, message) = (text("reason"), text("message"));
-                    writeln!(out, "{indent}{kind} {status} {reason}: {message}").unwrap();
+                    writeln!(out, "{indent}{kind} {status} {reason}: {message}").expect("text");
                 }
             }
             ("supportedFeatures", _) => {}
@@ -121,12 +121,12 @@ fn status_of(status: &Value, indent: &str, out: &mut String) {
                         }
                         None => String::new(),
                     };
-                    writeln!(out, "{indent}{name} {}{counted}", short(&title)).unwrap();
+                    writeln!(out, "{indent}{name} {}{counted}", short(&title)).expect("text");
                     status_of(entry, &format!("{indent}  "), out);
                 }
             }
             ("addresses" | "attachedListenerSets", value) => {
-                writeln!(out, "{indent}{name} {}", short(value)).unwrap();
+                writeln!(out, "{indent}{name} {}", short(value)).expect("text");
             }
             _ => {}
         }
@@ -135,7 +135,7 @@ fn status_of(status: &Value, indent: &str, out: &mut String) {
 
 /// JSON without what says nothing.
 fn short(value: &impl serde::Serialize) -> String {
-    let mut value = serde_json::to_value(value).unwrap();
+    let mut value = serde_json::to_value(value).expect("JSON");
     prune(&mut value);
     value.to_string()
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     gateway_api::{self, AddressValue, FromNamespaces, GatewaySpec, ListenerEntry, Protocol, RouteKind},
     kubernetes::{Metadata, Object, ObjectRef},
-    translation::{Gateway, Listener, Translator},
+    translation::{Gateway, Listener, Translator, hostnames::intersect},
 };
 
 /// A listener and how it fares.
@@ -27,6 +27,8 @@ pub(in crate::translation) struct ListenerReport<'a> {
     pub(in crate::translation) refused: Option<Problem>,
     pub(in crate::translation) unresolved: Option<Problem>,
     pub(in crate::translation) conflicted: Option<Problem>,
+    /// Its certificates are those of another listener's hosts, too: requests on the wrong connection get 421.
+    pub(in crate::translation) overlapping: Option<Problem>,
     /// Its index among the listeners that are served.
     pub(in crate::translation) served: Option<usize>,
 }
@@ -118,7 +120,8 @@ fn attach_gateway<'a>(
         Merge { gateway: &mut gateway, spec, translator, taken, of_others: HashMap::new(), insecure: false };
     let mut own: Vec<_> = spec.listeners.iter().map(|entry| report(entry, translator)).collect();
     merge.conflicts_of_gateway(&mut own);
-    merge.serve(&mut own, &object.meta, object.reference(), refused.is_none());
+    merge.serve(&mut own, &object.meta, &object.reference(), refused.is_none());
+    mark_overlaps(&mut own);
     let mut attached = 0;
     for set in sets {
         let problem = not_allowed(translator, spec, &object.meta, set, refused.is_some());
@@ -130,7 +133,7 @@ fn attach_gateway<'a>(
         if problem.is_none() {
             attached += 1;
             merge.conflicts_of_set(&mut listeners);
-            merge.serve(&mut listeners, &set.meta, set.reference(), true);
+            merge.serve(&mut listeners, &set.meta, &set.reference(), true);
         }
         let refused = problem;
         attachment.listener_sets.push(ListenerSetReport { object: set, gateway: index, refused, listeners });
@@ -147,6 +150,26 @@ fn attach_gateway<'a>(
         listeners: own,
         attached_listener_sets: attached,
     });
+}
+
+/// HTTPS listeners of a port whose host names overlap (9.3).
+fn mark_overlaps(reports: &mut [ListenerReport<'_>]) {
+    let served =
+        |report: &ListenerReport<'_>| report.served.is_some() && report.entry.protocol == Protocol::Https;
+    for index in 0..reports.len() {
+        let entry = reports[index].entry;
+        let own = entry.hostname.as_deref();
+        let overlap = reports.iter().enumerate().find(|(other, report)| {
+            *other != index
+                && served(report)
+                && report.entry.port == entry.port
+                && intersect(own, report.entry.hostname.as_deref()).is_some()
+        });
+        if let Some((_, other)) = overlap.filter(|_| served(&reports[index])) {
+            let message = format!("the host names overlap with those of listener {}", other.entry.name);
+            reports[index].overlapping = Some(Problem::new("OverlappingHostnames", message));
+        }
+    }
 }
 
 /// The addresses to bind, and why some cannot be.
@@ -227,7 +250,16 @@ fn report<'a>(entry: &'a ListenerEntry, translator: &Translator<'_>) -> Listener
         entry.kinds.iter().filter(|kind| served(kind)).cloned().collect()
     };
     let kinds = if matches!(entry.protocol, Protocol::Other(_)) { Vec::new() } else { kinds };
-    ListenerReport { entry, kinds, attached_routes: 0, refused, unresolved, conflicted: None, served: None }
+    ListenerReport {
+        entry,
+        kinds,
+        attached_routes: 0,
+        refused,
+        unresolved,
+        conflicted: None,
+        overlapping: None,
+        served: None,
+    }
 }
 
 /// The listeners of one Gateway, put together.
@@ -309,7 +341,7 @@ impl Merge<'_, '_> {
         &mut self,
         reports: &mut [ListenerReport<'_>],
         owner_meta: &Rc<Metadata>,
-        owner: ObjectRef,
+        owner: &ObjectRef,
         accepted: bool,
     ) {
         for report in reports {
