@@ -117,12 +117,6 @@ impl Precedence {
             query_parameters: Reverse(0),
         }
     }
-
-    /// Where the order of rules alone decides: equal to all others of its kind.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for APIs whose rules are tried in their order"))]
-    pub(crate) fn none() -> Self {
-        Self::grpc(0, 0, 0)
-    }
 }
 
 /// What is changed about requests and responses, and what is done instead of forwarding.

@@ -13,6 +13,9 @@ use crate::{
     translation::{CertificateError, CertificateRef, Translator},
 };
 
+/// The type of secrets with certificates.
+const TLS_SECRET: &str = "kubernetes.io/tls";
+
 /// TLS of a listener and what is wrong with it.
 #[derive(Default)]
 pub(super) struct ListenerTls {
@@ -91,6 +94,11 @@ fn certificate(
         return Err(invalid(format!("a certificate is a Secret, not a {}", reference.kind)));
     }
     let secret = permitted(translator, owner, reference)?;
+    let found = translator.resources.core.secrets.get(&secret);
+    if let Some(found) = found.filter(|found| found.spec.secret_type != TLS_SECRET) {
+        let found = if found.spec.secret_type.is_empty() { "Opaque" } else { &found.spec.secret_type };
+        return Err(invalid(format!("secret {secret} is of type {found}, not {TLS_SECRET}")));
+    }
     translator.identity(&secret).map_err(|error| invalid(error.to_string()))
 }
 

@@ -143,7 +143,10 @@ impl Chain<'_> {
 
     /// Whether requests for a host name are those of a listener, and not of a more specific one (9.3).
     fn is_served_by(&self, domain: &str, listener: &Listener) -> bool {
-        let specific = |candidate: &&&Listener| candidate.hostname.as_ref().map_or(0, String::len);
+        // An exact name is more specific than any wildcard.
+        let specific = |candidate: &&&Listener| {
+            candidate.hostname.as_ref().map(|name| (!name.starts_with('*'), name.len()))
+        };
         let covering = self.all.iter().filter(|candidate| match &candidate.hostname {
             None => true,
             Some(hostname) => covers(hostname, domain),
