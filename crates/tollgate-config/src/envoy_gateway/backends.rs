@@ -1,5 +1,7 @@
 //! From the backends of a processor to a cluster (6.4, 6.7).
 
+mod shares;
+
 use std::{fmt, rc::Rc, sync::Arc};
 
 use tollgate_model::{
@@ -7,6 +9,7 @@ use tollgate_model::{
     tls::{ServerNameIndication, UpstreamTls},
 };
 
+use self::shares::{Share, combine};
 use super::{
     Backend, Configuration, GROUP, GatewaySettings,
     backend::BackendEndpoint,
@@ -37,11 +40,9 @@ pub(super) struct Backends<'a> {
 
 /// What one reference leads to.
 struct Resolved {
-    endpoints: Vec<Endpoint>,
-    /// They are host names of a Backend.
+    share: Share,
+    /// The endpoints are host names of a Backend.
     named: bool,
-    fallback: bool,
-    weight: u32,
     tls: Option<Arc<UpstreamTls>>,
 }
 
@@ -71,7 +72,8 @@ impl Backends<'_> {
         }
         let tls = found[0].tls.take();
         let protocol = UpstreamProtocol::Http2(entry.settings.http2.clone());
-        let mut cluster = cluster(name, combine(found), protocol);
+        let mut cluster =
+            cluster(name, combine(found.into_iter().map(|resolved| resolved.share).collect()), protocol);
         entry.settings.apply(&mut cluster, self.gateway.ip_family);
         cluster.tls = tls;
         Ok(cluster)
@@ -113,9 +115,11 @@ impl Backends<'_> {
         let is_name = |endpoint: &Endpoint| matches!(endpoint.address, EndpointAddress::Dns { .. });
         Ok(Resolved {
             named: spec.is_some() && endpoints.iter().any(is_name),
-            endpoints,
-            fallback: reference.fallback || spec.is_some_and(|backend| backend.fallback),
-            weight: reference.weight,
+            share: Share {
+                endpoints,
+                weight: reference.weight,
+                fallback: reference.fallback || spec.is_some_and(|backend| backend.fallback),
+            },
             tls,
         })
     }
@@ -281,38 +285,4 @@ fn incompatible(found: &[Resolved]) -> Option<String> {
         .iter()
         .any(|resolved| resolved.tls != first.tls)
         .then(|| "backends of one processor with different TLS settings are not supported".to_owned())
-}
-
-/// Largest common multiple of numbers of endpoints that shares are computed with.
-const LARGEST_MULTIPLE: u64 = 1 << 32;
-
-/// The endpoints of all backends: each backend has its share, however many endpoints it has, and fallbacks are for when
-/// the others are not healthy (EG-33).
-fn combine(found: Vec<Resolved>) -> Vec<Endpoint> {
-    let numbers = found.iter().map(|resolved| resolved.endpoints.len() as u64).filter(|number| *number > 0);
-    // Beyond the bound shares are as exact as whole numbers allow.
-    let common = numbers.fold(1_u64, |common, number| {
-        let multiple = common / gcd(common, number) * number;
-        if multiple <= LARGEST_MULTIPLE { multiple } else { common }
-    });
-    let only_fallbacks = found.iter().all(|resolved| resolved.fallback);
-    let mut endpoints = Vec::new();
-    for resolved in found {
-        let number = resolved.endpoints.len().max(1) as u64;
-        let weight = (u64::from(resolved.weight) * common / number).max(1);
-        let priority = u32::from(resolved.fallback && !only_fallbacks);
-        endpoints.extend(
-            resolved.endpoints.into_iter().map(|endpoint| (weight, Endpoint { priority, ..endpoint })),
-        );
-    }
-    let divisor = endpoints.iter().fold(0, |divisor, (weight, _)| gcd(divisor, *weight)).max(1);
-    let weighted = endpoints.into_iter().map(|(weight, endpoint)| Endpoint {
-        weight: u32::try_from(weight / divisor).unwrap_or(u32::MAX),
-        ..endpoint
-    });
-    weighted.collect()
-}
-
-fn gcd(left: u64, right: u64) -> u64 {
-    if right == 0 { left } else { gcd(right, left % right) }
 }
