@@ -20,6 +20,28 @@ pub(crate) fn encode(bytes: &[u8], padding: bool) -> String {
     text
 }
 
+/// Decodes bytes, with or without padding; `None` if the text is not base64.
+pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    let text = text.strip_suffix(b"=").unwrap_or(text);
+    let text = text.strip_suffix(b"=").unwrap_or(text);
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
+    for group in text.chunks(4) {
+        let mut number = 0;
+        for (index, letter) in group.iter().enumerate() {
+            let digit = ALPHABET.iter().position(|known| known == letter)?;
+            number |= u32::try_from(digit).ok()? << (18 - 6 * index);
+        }
+        let whole = match group.len() {
+            4 => 3,
+            3 => 2,
+            2 => 1,
+            _ => return None,
+        };
+        bytes.extend_from_slice(number.to_be_bytes().get(1..=whole)?);
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,7 +60,11 @@ mod tests {
         ] {
             assert_eq!(encode(plain.as_bytes(), true), coded);
             assert_eq!(encode(plain.as_bytes(), false), coded.trim_end_matches('='));
+            assert_eq!(decode(coded.as_bytes()).as_deref(), Some(plain.as_bytes()));
+            assert_eq!(decode(coded.trim_end_matches('=').as_bytes()).as_deref(), Some(plain.as_bytes()));
         }
         assert_eq!(encode(&[0xfb, 0xff, 0xbf], true), "+/+/");
+        assert_eq!(decode(b"+/+/").as_deref(), Some(&[0xfb, 0xff, 0xbf][..]));
+        assert_eq!((decode(b"a"), decode(b"Zg-="), decode(b"Zm9v=Zg")), (None, None, None));
     }
 }

@@ -25,6 +25,7 @@ mod read_buffer;
 mod response_flags;
 mod retry;
 mod route_headers;
+mod session;
 #[allow(dead_code, unused_imports, reason = "workers count on it")]
 mod stats;
 mod stream;

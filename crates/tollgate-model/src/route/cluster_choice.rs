@@ -34,6 +34,15 @@ impl ClusterSpecifier {
         }
     }
 
+    /// A number that draws the share at this place; `None` if none does.
+    #[must_use]
+    pub fn drawing(&self, index: usize) -> Option<u64> {
+        let Self::WeightedClusters(shares) = self else { return None };
+        let (before, rest) = shares.split_at_checked(index)?;
+        rest.first().filter(|share| share.weight > 0)?;
+        Some(before.iter().map(|share| u64::from(share.weight)).sum())
+    }
+
     /// The share that `random` draws, if there are several.
     #[must_use]
     pub fn share(&self, random: u64) -> Option<&WeightedCluster> {

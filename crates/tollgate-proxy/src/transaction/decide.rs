@@ -24,6 +24,7 @@ use crate::{
     format::{FormatContext, evaluate_header},
     local_reply::LocalReply,
     route_headers::HeaderLevels,
+    session::Session,
     stream_info::{ResponseFlags, UpstreamInfo},
     upstream::{UpstreamFailure, UpstreamRequest},
 };
@@ -97,8 +98,9 @@ impl Core {
             .cluster_name(action)
             .and_then(|name| self.configuration.clusters.get(name))
             .ok_or_else(not_found)?;
-        let upstream =
-            UpstreamRequest::start(&cluster, now).map_err(|failure| self.upstream_failure_reply(&failure))?;
+        let wanted = self.session.as_ref().and_then(Session::wanted);
+        let upstream = UpstreamRequest::start(&cluster, wanted, now)
+            .map_err(|failure| self.upstream_failure_reply(&failure))?;
         let configuration = self.configuration.clone();
         let http = configuration.http();
         let limits = router_request(&mut self.messages.request, http, action);
@@ -216,10 +218,26 @@ impl Core {
 
     /// The response head is about to leave for the client.
     pub(super) fn finish_response(&mut self) {
+        if self.session.is_some() {
+            self.tell_session();
+        }
         let configuration = self.configuration.clone();
         let date = self.worker.date.value(SystemTime::now());
         if let Some(head) = &mut self.messages.response {
             finish_response(head, &self.messages.request, configuration.http(), date);
+        }
+    }
+
+    /// The client is told the endpoint that was chosen for its session, even if that gave no answer, as Envoy does.
+    fn tell_session(&mut self) {
+        let Some(SelectedRoute { route, .. }) = &self.route else { return };
+        let Action::Route(action) = &route.action else { return };
+        if let Some(session) = &self.session
+            && let Some(persistence) = &action.session_persistence
+            && let Some(address) = &self.info.upstream.address
+            && let Some(head) = &mut self.messages.response
+        {
+            session.tell(persistence, address, &mut head.fields, SystemTime::now());
         }
     }
 

@@ -1,6 +1,10 @@
 //! What a transaction knows: its messages, its route, its facts; and what exchanges need of that.
 
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{
+    rc::Rc,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use extproc::{
     Attributes, Direction, Messages, RequestHeaders,
@@ -12,11 +16,14 @@ use http::{HeaderMap, HeaderValue};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
     processor::FilterOverride,
-    route::{Action, Route, RouteAction, RouteMatchResult, VirtualHost, WeightedCluster},
+    route::{
+        Action, ClusterSpecifier, Route, RouteAction, RouteMatchResult, VirtualHost, WeightedAction,
+        WeightedCluster,
+    },
 };
 
 use crate::{
-    attributes::RequestAttributes, configuration::ChainConfiguration, handler::Origin,
+    attributes::RequestAttributes, configuration::ChainConfiguration, handler::Origin, session::Session,
     stream_info::StreamInfo, worker::Worker,
 };
 
@@ -30,6 +37,10 @@ pub(super) struct Core {
     pub(super) route: Option<SelectedRoute>,
     /// Drawn once, so that every look at the route sees the same share of weighted clusters.
     pub(super) random: u64,
+    /// What was drawn before a session had its say.
+    drawn: u64,
+    /// The client's session, if the route has such.
+    pub(super) session: Option<Session>,
     /// The request asks for an upgrade that is allowed.
     pub(super) upgrade: bool,
     /// How long the upstream may take, once the request goes there.
@@ -59,13 +70,16 @@ impl SelectedRoute {
 impl Core {
     pub(super) fn new(origin: Origin<'_>, request: RequestHeaders, now: Instant) -> Self {
         let Origin { worker, connection, protocol, configuration } = origin;
+        let drawn = fastrand::u64(..);
         Self {
             configuration: configuration.clone(),
             worker: worker.clone(),
             messages: Messages { request, request_trailers: None, response: None, response_trailers: None },
             info: StreamInfo::new(connection.clone(), configuration.chain.clone(), protocol, now),
             route: None,
-            random: fastrand::u64(..),
+            random: drawn,
+            drawn,
+            session: None,
             upgrade: false,
             timeout: None,
         }
@@ -84,6 +98,7 @@ impl Core {
 
     /// Logs and attributes name the route in force.
     pub(super) fn note_route(&mut self) {
+        self.begin_session();
         self.info.route = self.route.as_ref().map(|selected| selected.route.clone());
         self.info.virtual_host = self.route.as_ref().map(|selected| selected.virtual_host.clone());
         self.info.upstream.cluster = self.route.as_ref().and_then(|selected| match &selected.route.action {
@@ -92,6 +107,33 @@ impl Core {
             }
             _ => None,
         });
+    }
+
+    /// What the request says about its session is read before filters can change it. It decides about the share as well:
+    /// the one that has the endpoint.
+    fn begin_session(&mut self) {
+        if self.session.take().is_some() {
+            self.random = self.drawn;
+        }
+        let Some(SelectedRoute { route, .. }) = &self.route else { return };
+        let Action::Route(action) = &route.action else { return };
+        let Some(persistence) = &action.session_persistence else { return };
+        self.session = Session::of(persistence, &self.messages.request, SystemTime::now());
+        let Some(wanted) = self.session.as_ref().and_then(Session::wanted) else { return };
+        let ClusterSpecifier::WeightedClusters(shares) = &action.cluster else { return };
+        let has_it = |share: &WeightedCluster| match &share.action {
+            WeightedAction::Cluster(name) => {
+                self.configuration.clusters.get(name).is_some_and(|cluster| cluster.has_host_at(wanted))
+            }
+            _ => false,
+        };
+        if action.cluster.share(self.drawn).is_some_and(has_it) {
+            return;
+        }
+        let mut places = shares.iter().enumerate().filter(|(_, share)| has_it(share));
+        if let Some(random) = places.find_map(|(place, _)| action.cluster.drawing(place)) {
+            self.random = random;
+        }
     }
 
     /// What a filter does on the route in force; those behind the router come after the others.

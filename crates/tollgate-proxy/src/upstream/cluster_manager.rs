@@ -186,9 +186,18 @@ impl WorkerCluster {
         self.hosts.borrow().retire();
     }
 
-    /// The host of the next request.
-    pub(super) fn choose(&self) -> Result<Rc<Host>, UpstreamFailure> {
-        self.hosts.borrow_mut().choose().cloned().ok_or(UpstreamFailure::NoHealthyUpstream)
+    /// The host of the next request: the one at `wanted` if there is one, else any.
+    pub(super) fn choose(&self, wanted: Option<&str>) -> Result<Rc<Host>, UpstreamFailure> {
+        let mut hosts = self.hosts.borrow_mut();
+        if let Some(host) = wanted.and_then(|wanted| hosts.find(wanted)) {
+            return Ok(host.clone());
+        }
+        hosts.choose().cloned().ok_or(UpstreamFailure::NoHealthyUpstream)
+    }
+
+    /// Whether requests can be sent to the host at this address.
+    pub(crate) fn has_host_at(&self, address: &str) -> bool {
+        self.hosts.borrow_mut().find(address).is_some()
     }
 
     /// Counts one more retry; `None` when there are enough.

@@ -46,10 +46,20 @@ impl HostSet {
 
     /// The host of the next request; `None` if there is none.
     pub(super) fn choose(&mut self) -> Option<&Rc<Host>> {
+        self.refresh();
+        self.balancer.choose(&self.hosts).map(|index| &self.hosts[index])
+    }
+
+    /// The host at an address, as logs name it.
+    pub(super) fn find(&mut self, address: &str) -> Option<&Rc<Host>> {
+        self.refresh();
+        self.hosts.iter().find(|host| host.address().as_deref() == Some(address))
+    }
+
+    fn refresh(&mut self) {
         if !self.is_static && self.has_changed() {
             self.rebuild(Vec::new());
         }
-        self.balancer.choose(&self.hosts).map(|index| &self.hosts[index])
     }
 
     /// All hosts.

@@ -75,16 +75,21 @@ impl HostsTried {
 }
 
 impl UpstreamRequest {
-    /// Chooses an endpoint. Nothing is connected or sent yet. `now` tells which idle connections are too old.
+    /// Chooses an endpoint, the one at the address `wanted` if the cluster has it. Nothing is connected or sent yet. `now`
+    /// tells which idle connections are too old.
     ///
     /// # Errors
     ///
     /// [`UpstreamFailure::NoHealthyUpstream`] when there is no endpoint.
-    pub(crate) fn start(cluster: &Rc<WorkerCluster>, now: Instant) -> Result<Self, UpstreamFailure> {
-        Ok(Self::on_host(&cluster.choose()?, cluster, 1, now))
+    pub(crate) fn start(
+        cluster: &Rc<WorkerCluster>,
+        wanted: Option<&str>,
+        now: Instant,
+    ) -> Result<Self, UpstreamFailure> {
+        Ok(Self::on_host(&cluster.choose(wanted)?, cluster, 1, now))
     }
 
-    /// Another try of a request. Up to `most` times a host that was tried before is passed over.
+    /// Another try of a request, wherever the session wanted to go. Up to `most` times a host that was tried before is passed over.
     ///
     /// # Errors
     ///
@@ -96,12 +101,12 @@ impl UpstreamRequest {
         attempt_count: u32,
         now: Instant,
     ) -> Result<Self, UpstreamFailure> {
-        let mut host = cluster.choose()?;
+        let mut host = cluster.choose(None)?;
         for _ in 0..most {
             if !tried.contain(&host) {
                 break;
             }
-            host = cluster.choose()?;
+            host = cluster.choose(None)?;
         }
         Ok(Self::on_host(&host, cluster, attempt_count, now))
     }

@@ -15,6 +15,8 @@ fn shares_follow_their_weights() {
     }
     assert_eq!(drawn, [("one", 100), ("three", 300)].into());
     assert_eq!(specifier.choose(&request, u64::MAX).unwrap().weighted.unwrap().weight, 3);
+    let drawing: Vec<_> = (0..4).map(|index| specifier.drawing(index)).collect();
+    assert_eq!(drawing, [None, Some(0), Some(1), None]);
     assert!(ClusterSpecifier::WeightedClusters(Vec::new()).choose(&request, 1).is_none());
 }
 

@@ -101,7 +101,7 @@ impl Worker {
     }
 
     fn start(&self) -> Result<UpstreamRequest, UpstreamFailure> {
-        UpstreamRequest::start(&self.cluster(), Instant::now())
+        UpstreamRequest::start(&self.cluster(), None, Instant::now())
     }
 
     /// A request whose head is on its way.

@@ -1,0 +1,221 @@
+//! What tests of the whole data plane share: a gateway made of a model, upstreams and a client, on real sockets.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, AtomicUsize, Ordering::SeqCst},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tollgate_model::{
+    Snapshot,
+    cluster::{Cluster, Discovery, Endpoint, EndpointAddress},
+    header::HeaderMutations,
+    http_connection_manager::HttpConnectionManager,
+    listener::{BindAddress, FilterChain, FilterChainMatch, Listener, TrafficDirection},
+    route::{
+        Action, ClusterSpecifier, PathMatch, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
+        VirtualHosts,
+    },
+};
+use tollgate_proxy::{Gateway, Options};
+
+/// Nothing in these tests takes longer.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// An upstream that answers `GET` requests with its address.
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    status: Arc<AtomicU16>,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Upstream {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let upstream = Self {
+            address: listener.local_addr().unwrap(),
+            status: Arc::new(AtomicU16::new(200)),
+            requests: Arc::default(),
+        };
+        let (address, status, requests) =
+            (upstream.address, upstream.status.clone(), upstream.requests.clone());
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (status, requests) = (status.clone(), requests.clone());
+                thread::spawn(move || answer(&stream, address, &status, &requests));
+            }
+        });
+        upstream
+    }
+
+    /// What it answers with from now on.
+    pub(crate) fn set_status(&self, status: u16) {
+        self.status.store(status, SeqCst);
+    }
+
+    /// Requests so far.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(SeqCst)
+    }
+
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        Endpoint::new(EndpointAddress::Socket(self.address))
+    }
+}
+
+fn answer(stream: &TcpStream, address: SocketAddr, status: &AtomicU16, requests: &AtomicUsize) {
+    let mut writing = stream;
+    for line in BufReader::new(stream).lines() {
+        let Ok(line) = line else { return };
+        if !line.is_empty() {
+            continue;
+        }
+        requests.fetch_add(1, SeqCst);
+        let body = address.to_string();
+        let head = format!("HTTP/1.1 {} x\r\ncontent-length: {}\r\n\r\n", status.load(SeqCst), body.len());
+        if writing.write_all(format!("{head}{body}").as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+/// A cluster of these upstreams.
+pub(crate) fn cluster(name: &str, upstreams: &[&Upstream]) -> Cluster {
+    let endpoints = upstreams.iter().map(|upstream| upstream.endpoint()).collect();
+    Cluster::new(name.to_owned(), Discovery::Static, endpoints)
+}
+
+/// Forwarding to one cluster.
+pub(crate) fn to(cluster: &str) -> RouteAction {
+    RouteAction::new(ClusterSpecifier::Cluster(cluster.to_owned()))
+}
+
+/// A configuration with one route for everything.
+pub(crate) fn snapshot(action: RouteAction, clusters: Vec<Cluster>) -> Snapshot {
+    let route = Route {
+        name: String::new(),
+        route_match: RouteMatch {
+            path: PathMatch::Prefix { prefix: "/".to_owned(), case_sensitive: true },
+            headers: Vec::new(),
+            query_parameters: Vec::new(),
+            grpc: false,
+        },
+        action: Action::Route(Box::new(action)),
+        headers: HeaderMutations::default(),
+        filters: Vec::new(),
+        request_body_buffer_limit: None,
+        metadata: Default::default(),
+    };
+    let virtual_host = VirtualHost {
+        name: "all".to_owned(),
+        domains: vec!["*".to_owned()],
+        routes: vec![Arc::new(route)],
+        headers: HeaderMutations::default(),
+        metadata: Default::default(),
+        include_attempt_count_in_response: false,
+        include_request_attempt_count: false,
+    };
+    let table = RouteConfiguration {
+        virtual_hosts: VirtualHosts::new(vec![Arc::new(virtual_host)]).unwrap(),
+        ..RouteConfiguration::default()
+    };
+    let http = HttpConnectionManager::new("test".to_owned(), Arc::new(table), Vec::new());
+    let chain = FilterChain {
+        name: String::new(),
+        filter_chain_match: FilterChainMatch::default(),
+        tls: None,
+        transport_socket_connect_timeout: None,
+        misdirected_requests: Default::default(),
+        http: Arc::new(http),
+    };
+    let listener = Listener {
+        name: "test".to_owned(),
+        addresses: vec![BindAddress::Socket(([127, 0, 0, 1], 0).into())],
+        filter_chains: vec![chain],
+        default_filter_chain: None,
+        per_connection_buffer_limit_bytes: 1 << 20,
+        listener_filters_timeout: None,
+        traffic_direction: TrafficDirection::Unspecified,
+        metadata: Default::default(),
+    };
+    let clusters = clusters.into_iter().map(|cluster| (cluster.name.clone(), Arc::new(cluster)));
+    Snapshot {
+        listeners: vec![Arc::new(listener)],
+        clusters: clusters.collect::<HashMap<_, _>>(),
+        ..Snapshot::default()
+    }
+}
+
+/// A gateway and a client of it.
+pub(crate) struct Running {
+    _gateway: Gateway,
+    address: SocketAddr,
+}
+
+/// A response.
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Response {
+    /// The values of a field.
+    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+        let prefix = format!("{name}: ");
+        self.head.lines().filter_map(|line| line.strip_prefix(&prefix)).collect()
+    }
+}
+
+impl Running {
+    /// With two workers, so that what they share is tested as well.
+    pub(crate) fn start(snapshot: Snapshot) -> Self {
+        let options = Options { workers: NonZeroUsize::new(2).unwrap(), ..Options::default() };
+        let gateway = Gateway::start(&Arc::new(snapshot), options).unwrap();
+        let address = match &gateway.local_addresses()[0].1 {
+            BindAddress::Socket(address) => *address,
+            BindAddress::Pipe { .. } => unreachable!(),
+        };
+        Self { _gateway: gateway, address }
+    }
+
+    /// A request on a connection of its own.
+    pub(crate) fn get(&self, path: &str, fields: &str) -> Response {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{fields}\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
+        Response { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    /// The bodies of so many requests, and how often each came.
+    pub(crate) fn spread(&self, requests: usize) -> HashMap<String, usize> {
+        let mut bodies = HashMap::new();
+        for _ in 0..requests {
+            *bodies.entry(self.get("/", "").body).or_default() += 1;
+        }
+        bodies
+    }
+
+    /// Sends requests until one is answered as wanted.
+    pub(crate) fn until(&self, what: &str, wanted: impl Fn(&Response) -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        while !wanted(&self.get("/", "")) {
+            assert!(Instant::now() < deadline, "never: {what}");
+        }
+    }
+}
