@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{protobuf::Value, yaml::Content};
+use crate::protobuf::Value;
 
 /// A Duration of Gateway API: `1h30m`, `500ms`, `0s`. No fractions, no bare numbers.
 pub(crate) fn gateway_duration(value: &Value<'_>) -> Option<Duration> {
@@ -80,38 +80,6 @@ pub(crate) fn parse_go_duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(total).ok()
 }
 
-/// A Quantity of bytes: `32768`, `32Ki`, `1Mi`, `1M`.
-pub(crate) fn quantity(value: &Value<'_>) -> Option<u64> {
-    let text = match &value.node.content {
-        Content::Plain(text) | Content::Quoted(text) => text.as_str(),
-        _ => "",
-    };
-    let found = parse_quantity(text);
-    if found.is_none() {
-        value.error_with_help(
-            "expected a quantity",
-            "a whole number, with a unit of Ki, Mi, Gi, k, M or G if need be",
-        );
-    }
-    found
-}
-
-fn parse_quantity(text: &str) -> Option<u64> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let number: u64 = text[..digits].parse().ok()?;
-    let factor = match &text[digits..] {
-        "" => 1,
-        "k" => 1_000,
-        "M" => 1_000_000,
-        "G" => 1_000_000_000,
-        "Ki" => 1 << 10,
-        "Mi" => 1 << 20,
-        "Gi" => 1 << 30,
-        _ => return None,
-    };
-    number.checked_mul(factor)
-}
-
 /// A port number, 1 to 65535.
 pub(crate) fn port_number(value: &Value<'_>) -> Option<u16> {
     value.port(1)
@@ -139,16 +107,6 @@ mod tests {
         assert_eq!(parse_go_duration("0"), Some(Duration::ZERO));
         for wrong in ["", "5", "1x", "s", "-1s", "1.2.3s"] {
             assert_eq!(parse_go_duration(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn quantities_have_binary_and_decimal_units() {
-        assert_eq!(parse_quantity("32768"), Some(32768));
-        assert_eq!(parse_quantity("32Ki"), Some(32768));
-        assert_eq!(parse_quantity("1M"), Some(1_000_000));
-        for wrong in ["", "Ki", "1KB", "-1", "99999999999999999999"] {
-            assert_eq!(parse_quantity(wrong), None, "{wrong}");
         }
     }
 }
