@@ -15,7 +15,10 @@ pub(super) struct HostSet {
     /// This worker's view of where endpoints are, by endpoint.
     sources: Vec<Source>,
     is_static: bool,
+    /// By priority.
     hosts: Vec<Rc<Host>>,
+    /// How many of them, from the first on, have the priority that is used: the first one that has hosts at all.
+    used: usize,
     balancer: LoadBalancer,
 }
 
@@ -38,6 +41,7 @@ impl HostSet {
             is_static: sources.iter().all(|source| matches!(source, Source::Fixed(_))),
             sources,
             hosts: Vec::new(),
+            used: 0,
             balancer: LoadBalancer::new::<Rc<Host>>(cluster.cluster.lb_policy, &[]),
         };
         set.rebuild(before);
@@ -47,7 +51,8 @@ impl HostSet {
     /// The host of the next request; `None` if there is none.
     pub(super) fn choose(&mut self) -> Option<&Rc<Host>> {
         self.refresh();
-        self.balancer.choose(&self.hosts).map(|index| &self.hosts[index])
+        let used = &self.hosts[..self.used];
+        self.balancer.choose(used).map(|index| &used[index])
     }
 
     /// The host at an address, as logs name it.
@@ -103,6 +108,10 @@ impl HostSet {
                 }
             }
         }
+        let priority = |endpoint: usize| self.cluster.endpoints[endpoint].priority;
+        places.sort_by_key(|(endpoint, _)| priority(*endpoint));
+        let first = places.first().map(|(endpoint, _)| priority(*endpoint));
+        let used = places.iter().filter(|(endpoint, _)| Some(priority(*endpoint)) == first).count();
         let same = places.len() == self.hosts.len()
             && places
                 .iter()
@@ -126,7 +135,8 @@ impl HostSet {
         for host in old {
             host.remove(&self.cluster);
         }
-        self.balancer = LoadBalancer::new(self.cluster.cluster.lb_policy, &self.hosts);
+        self.used = used;
+        self.balancer = LoadBalancer::new(self.cluster.cluster.lb_policy, &self.hosts[..used]);
     }
 }
 

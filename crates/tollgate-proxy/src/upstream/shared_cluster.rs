@@ -41,6 +41,8 @@ pub(super) struct SharedEndpoint {
     pub(super) hostname: Option<Arc<str>>,
     /// Relative share, 1 or more.
     pub(super) weight: u32,
+    /// Those of the lowest number are used.
+    pub(super) priority: u32,
 }
 
 /// Where the addresses of an endpoint come from.
@@ -68,6 +70,7 @@ impl SharedCluster {
             source: source(&cluster.discovery, &endpoint.address, resolver, control),
             hostname: hostname(endpoint),
             weight: endpoint.weight.max(1),
+            priority: endpoint.priority,
         });
         let tls = cluster.tls.as_ref().map(|tls| {
             let own_protocol = match cluster.protocol {
