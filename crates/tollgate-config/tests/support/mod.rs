@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, io, path::Path};
 
 use serde_json::Value;
-use tollgate_config::{Files, Options, Outcome, Source, load_with};
+use tollgate_config::{Explanations, Files, Options, Outcome, RouteKey, Source, load_with};
 use tollgate_model::processor::FilterOverride;
 
 /// Nothing outside of the text itself.
@@ -44,15 +44,22 @@ fn snapshot(outcome: &Outcome, out: &mut String) {
     let Some(snapshot) = &outcome.snapshot else { return out.push_str("no snapshot\n") };
     for listener in &snapshot.listeners {
         writeln!(out, "listener {} {}", listener.name, short(&listener.addresses)).expect("text");
-        for chain in &listener.filter_chains {
+        for (filter_chain, chain) in listener.filter_chains.iter().enumerate() {
             let tls = if chain.tls.is_some() { " TLS" } else { "" };
             writeln!(out, "  chain {}{tls} {}", chain.name, short(&chain.filter_chain_match)).expect("text");
             for filter in chain.http.filters() {
                 writeln!(out, "    filter {}", filter.name).expect("text");
             }
-            for host in chain.http.route_config.virtual_hosts.iter() {
+            for (virtual_host, host) in chain.http.route_config.virtual_hosts.iter().enumerate() {
                 writeln!(out, "    host {}", host.domains.join(", ")).expect("text");
-                for route in &host.routes {
+                for (index, route) in host.routes.iter().enumerate() {
+                    let key = RouteKey {
+                        listener: listener.name.clone(),
+                        filter_chain: Some(filter_chain),
+                        virtual_host,
+                        route: index,
+                    };
+                    check_explanation(&outcome.explanations, &key, &route.name);
                     writeln!(out, "      {}", route.name).expect("text");
                     writeln!(out, "        {}", short(&route.route_match)).expect("text");
                     writeln!(out, "        {}", short(&route.action)).expect("text");
@@ -78,6 +85,15 @@ fn snapshot(outcome: &Outcome, out: &mut String) {
         let protocol = protocol.as_object().and_then(|it| it.keys().next().cloned()).unwrap_or_default();
         writeln!(out, "cluster {} {protocol} {}{tls}", cluster.name, endpoints.join(" ")).expect("text");
     }
+}
+
+/// Every route says where it comes from, and that is where its name says.
+fn check_explanation(explanations: &Explanations, key: &RouteKey, name: &str) {
+    let found = explanations.get(key).unwrap_or_else(|| panic!("{name} is not explained"));
+    let (_, object) = found.object.name.split_once(' ').expect("a kind and a name");
+    let of_istio = object.replace('/', ".");
+    let by_name = name.contains(&format!("/{object}/rule/{}/match/{}/", found.rule, found.match_index));
+    assert!(by_name || name == format!("{of_istio}.{}", found.rule), "{name}: {found:?}");
 }
 
 fn what_filter_does(filter: &FilterOverride) -> String {

@@ -248,6 +248,10 @@ impl Filters {
                 overrides[*index] = FilterOverride::ExtProc(Arc::clone(&applied.settings));
             }
         }
+        // Filters that a route does not mention are off: with many processors most routes would say nothing else.
+        let used = overrides.iter().rposition(|does| !matches!(does, FilterOverride::Disabled));
+        overrides.truncate(used.map_or(0, |last| last + 1));
+        overrides.shrink_to_fit();
         overrides
     }
 }
