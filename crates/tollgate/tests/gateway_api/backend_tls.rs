@@ -122,7 +122,12 @@ spec:
         ("other-name", open, Some("hostname: other.test".to_owned()), 503),
         ("san", open, Some(sans("backend.test")), 200),
         ("other-san", open, Some(sans("other.test")), 503),
-        ("two-authorities", open, Some("wellKnownCACertificates: System, hostname: backend.test".to_owned()), 500),
+        (
+            "two-authorities",
+            open,
+            Some("wellKnownCACertificates: System, hostname: backend.test".to_owned()),
+            500,
+        ),
         ("client-certificate", closed, Some("hostname: backend.test".to_owned()), 200),
     ];
     for (name, address, validation, _) in &cases {
