@@ -54,7 +54,7 @@ static SPEC: Schema = Schema {
         read("type", "Endpoints", "Endpoints or DynamicResolver."),
         read("endpoints", "", "The endpoints, 1 to 256."),
         read("appProtocols", "[]", "What is spoken, for routes."),
-        read("fallback", "false", "Used when the others are unhealthy."),
+        read("fallback", "false", "Used when there are no others."),
         read("tls", "none", "TLS towards the endpoints."),
     ],
     unsupported: &[],

@@ -47,14 +47,12 @@ pub(super) fn read_endpoints(cluster: &Message<'_>, discovery: Option<&Discovery
     let mut count = 0;
     for group in message.list("endpoints") {
         let Some(group) = group.message(&LOCALITY_LB_ENDPOINTS) else { continue };
-        if let Some(priority) = group.get("priority")
-            && priority.integer(0..=128).is_some_and(|priority| priority > 0)
-        {
-            priority.error("only priority 0 is supported");
-        }
+        let priority = group.get("priority").and_then(|priority| priority.integer(0..=128));
+        let priority = priority.and_then(|priority| u32::try_from(priority).ok()).unwrap_or(0);
         for endpoint in group.list("lb_endpoints") {
             count += 1;
-            endpoints.extend(read_lb_endpoint(&endpoint, discovery));
+            let endpoint = read_lb_endpoint(&endpoint, discovery);
+            endpoints.extend(endpoint.map(|endpoint| Endpoint { priority, ..endpoint }));
         }
     }
     if matches!(discovery, Some(Discovery::LogicalDns(_))) && count != 1 {

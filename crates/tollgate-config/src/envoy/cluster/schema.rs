@@ -149,7 +149,7 @@ pub(super) static CLUSTER_LOAD_ASSIGNMENT: Schema = Schema {
     fields: &[
         read("cluster_name", "", "Any name. Required."),
         read("endpoints", "[]", "Groups of endpoints."),
-        no_effect("policy", "there is one priority"),
+        no_effect("policy", "every endpoint counts as healthy, so nothing spills over"),
     ],
     unsupported: &["named_endpoints"],
 };
@@ -159,7 +159,7 @@ pub(super) static LOCALITY_LB_ENDPOINTS: Schema = Schema {
     title: "",
     fields: &[
         read("lb_endpoints", "[]", "Endpoints."),
-        read("priority", "0", "Only 0."),
+        read("priority", "0", "Up to 128; endpoints of the lowest one that has any are used."),
         no_effect("locality", ONE_LOCALITY),
         no_effect("load_balancing_weight", ONE_LOCALITY),
         no_effect("proximity", ONE_LOCALITY),

@@ -185,3 +185,19 @@ fn other_settings_are_refused_or_have_no_effect() {
     let twice = Gateway { clusters: format!("{0}, {0}", cluster("app", "")), ..Gateway::default() };
     assert!(twice.said().contains(&"error: there are two clusters named \"app\"".to_owned()));
 }
+
+#[test]
+fn endpoints_have_the_priority_of_their_group() {
+    let group = |priority: &str| {
+        format!(
+            "{{{priority} lb_endpoints: [{{endpoint: {{address: {{socket_address: \
+             {{address: 127.0.0.1, port_value: 1}}}}}}}}]}}"
+        )
+    };
+    let groups = [group("priority: 1,"), group(""), group("priority: 128,")].join(", ");
+    let text = format!("{{name: c, load_assignment: {{cluster_name: c, endpoints: [{groups}]}}}}");
+    let text = format!("static_resources: {{clusters: [{text}]}}");
+    let priorities: Vec<_> =
+        snapshot(&text).clusters["c"].endpoints.iter().map(|endpoint| endpoint.priority).collect();
+    assert_eq!(priorities, [1, 0, 128]);
+}
