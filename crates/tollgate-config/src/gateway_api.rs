@@ -14,6 +14,8 @@ mod names;
 mod other_routes;
 mod reference_grant;
 mod route;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 

@@ -7,6 +7,7 @@ mod http_routes;
 mod listeners;
 mod mirrors;
 mod retries;
+mod sessions;
 mod upstream;
 mod websocket;
 mod world;

@@ -47,7 +47,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Serves a configuration, to which the services `one`, `two`, `h2c`, `grpc`, `empty` (nobody is ready) and `broken`
+    /// Serves a configuration, to which the services `one`, `two`, `both`, `h2c`, `grpc`, `empty` (nobody is ready) and `broken`
     /// (nobody listens) are added, in the namespaces `default` and `other`.
     pub(crate) async fn start(configuration: &str) -> Self {
         let one = Upstream::start("one", false).await;
@@ -61,6 +61,7 @@ impl World {
             text += &service(namespace, "h2c", Some(http2.address), ", appProtocol: kubernetes.io/h2c");
             text += &service(namespace, "grpc", Some(http2.address), "");
             text += &service(namespace, "websocket", Some(one.address), ", appProtocol: kubernetes.io/ws");
+            text += &both(namespace, one.address, two.address);
             text += &service(namespace, "empty", None, "");
             text += &service(namespace, "broken", Some(refused), "");
         }
@@ -215,6 +216,24 @@ endpoints: {endpoints}
 ports: [{{name: main, port: {port}}}]
 "
     )
+}
+
+/// The service `both`, which has two endpoints.
+fn both(namespace: &str, one: SocketAddr, two: SocketAddr) -> String {
+    let mut text = service(namespace, "both", Some(one), "");
+    text += &format!(
+        "---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: both-two, namespace: {namespace}, labels: {{kubernetes.io/service-name: both}}}}
+addressType: IPv4
+endpoints: [{{addresses: [\"{}\"]}}]
+ports: [{{name: main, port: {}}}]
+",
+        two.ip(),
+        two.port()
+    );
+    text
 }
 
 /// A route of the listener `http` for a host.
