@@ -4,6 +4,7 @@ mod action;
 mod chain;
 mod defaults;
 mod rules;
+mod unserved;
 
 use std::{
     collections::{BTreeMap, HashMap},
