@@ -89,6 +89,19 @@ impl LocalReply {
         reply
     }
 
+    /// The client is to come again with the normal form of its path.
+    pub(crate) fn normalized_path(location: HeaderValue) -> Self {
+        let none = ResponseFlags::default();
+        let mut reply = Self::new(StatusCode::TEMPORARY_REDIRECT, "", "path_normalization_failed", none);
+        reply.fields.insert(LOCATION, location);
+        reply
+    }
+
+    /// The answer of the CORS filter to a preflight request.
+    pub(crate) fn preflight(fields: HeaderMap) -> Self {
+        Self { fields, ..Self::new(StatusCode::OK, "", "cors_response", ResponseFlags::default()) }
+    }
+
     /// A buffered body beyond the limit (B-3.6).
     pub(crate) fn payload_too_large(direction: Direction) -> Self {
         let none = ResponseFlags::default();

@@ -22,6 +22,8 @@ pub(crate) struct EnvoyHeaders {
     pub(crate) upstream_rq_per_try_timeout_ms: HeaderName,
     /// `-attempt-count`: which try the upstream sees, or how many there were.
     pub(crate) attempt_count: HeaderName,
+    /// `x-envoy-internal`.
+    pub(crate) internal: HeaderName,
     /// `-retry-on`: adds to the conditions of retries.
     pub(crate) retry_on: HeaderName,
     /// `-retry-grpc-on`: the same for gRPC statuses.
@@ -87,6 +89,7 @@ impl EnvoyHeaders {
             upstream_rq_timeout_ms: name("upstream-rq-timeout-ms"),
             upstream_rq_per_try_timeout_ms: name("upstream-rq-per-try-timeout-ms"),
             attempt_count: name("attempt-count"),
+            internal: name("internal"),
             retry_on: name("retry-on"),
             retry_grpc_on: name("retry-grpc-on"),
             max_retries: name("max-retries"),

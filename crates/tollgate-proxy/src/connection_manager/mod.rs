@@ -26,5 +26,5 @@ pub(crate) use self::{
     request::prepare_request,
     request_id::unique_id,
     response::{finish_response, router_response},
-    router::{replace_host, replace_path, router_request, tell_attempt, tell_timeout},
+    router::{replace_host, replace_path, router_request, tell_attempt, tell_internal, tell_timeout},
 };

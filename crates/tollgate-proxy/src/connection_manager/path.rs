@@ -29,6 +29,26 @@ pub(super) fn normalize(path: &str) -> Option<String> {
     Some(normalized)
 }
 
+/// Decodes escaped slashes and backslashes of the path; the query stays as it is. `None` when there are none.
+pub(super) fn unescape_slashes(path: &str) -> Option<String> {
+    let (before_query, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+    let mut unescaped = String::with_capacity(path.len());
+    let mut rest = before_query;
+    while let Some(at) = rest.find('%') {
+        let (plain, escape) = rest.split_at(at);
+        unescaped.push_str(plain);
+        let (decoded, length) = match escape.get(..3) {
+            Some("%2f" | "%2F") => ('/', 3),
+            Some("%5c" | "%5C") => ('\\', 3),
+            _ => ('%', 1),
+        };
+        unescaped.push(decoded);
+        rest = &escape[length..];
+    }
+    unescaped.push_str(rest);
+    (unescaped.len() < before_query.len()).then(|| unescaped + query)
+}
+
 enum Dots {
     Same,
     Parent,

@@ -8,8 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 use extproc::{RequestHeaders, mutation::Side};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header::VIA};
 use tollgate_model::{
-    http_connection_manager::{HeadersWithUnderscoresAction, HttpConnectionManager},
-    route::Route,
+    http_connection_manager::{
+        HeadersWithUnderscoresAction, HttpConnectionManager, PathWithEscapedSlashesAction,
+    },
+    route::{Route, is_grpc},
 };
 
 use super::{
@@ -61,7 +63,12 @@ pub(crate) fn prepare_request<'r>(
         })?;
     }
     check_path(request)?;
+    let must_redirect = unescape_slashes(request, http)?;
     make_uniform(request, http, connection)?;
+    if must_redirect {
+        let location = request.path.clone();
+        return Err(Box::new(LocalReply::normalized_path(location)));
+    }
 
     let fields = &mut request.fields;
     strip_request(fields, upgrade.is_some());
@@ -131,6 +138,31 @@ fn refused(status: StatusCode, details: &'static str) -> Box<LocalReply> {
 
 fn path_not_normal() -> Box<LocalReply> {
     refused(StatusCode::BAD_REQUEST, "path_normalization_failed")
+}
+
+/// Acts on escaped slashes; tells whether the client is to come again with a path that has none.
+fn unescape_slashes(
+    request: &mut RequestHeaders,
+    http: &HttpConnectionManager,
+) -> Result<bool, Box<LocalReply>> {
+    let action = http.path_with_escaped_slashes_action;
+    if action == PathWithEscapedSlashesAction::KeepUnchanged || request.method == Method::CONNECT {
+        return Ok(false);
+    }
+    let Some(unescaped) = request.path.to_str().ok().and_then(path::unescape_slashes) else {
+        return Ok(false);
+    };
+    match action {
+        PathWithEscapedSlashesAction::KeepUnchanged => Ok(false),
+        PathWithEscapedSlashesAction::RejectRequest => Err(path_not_normal()),
+        // Clients of gRPC follow no redirects.
+        PathWithEscapedSlashesAction::UnescapeAndRedirect if is_grpc(request) => Err(path_not_normal()),
+        PathWithEscapedSlashesAction::UnescapeAndRedirect
+        | PathWithEscapedSlashesAction::UnescapeAndForward => {
+            request.path = HeaderValue::from_str(&unescaped).map_err(|_| path_not_normal())?;
+            Ok(action == PathWithEscapedSlashesAction::UnescapeAndRedirect)
+        }
+    }
 }
 
 fn make_uniform(

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use extproc::RequestHeaders;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -19,6 +19,7 @@ use super::{
 use crate::retry::policy_of_request;
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// How long a request may take, and what of it is tried again.
 #[derive(Debug)]
@@ -29,6 +30,13 @@ pub(crate) struct Limits {
     pub(crate) per_try_timeout: Option<Duration>,
     /// `None` = it is tried once, and as long as the timeout says.
     pub(crate) retry_policy: Option<Arc<RetryPolicy>>,
+}
+
+/// Marks a request as one of the proxy's own: it comes from inside, and from this machine.
+pub(crate) fn tell_internal(fields: &mut HeaderMap, http: &HttpConnectionManager, own_address: IpAddr) {
+    let names = EnvoyHeaders::of(&http.header_prefix);
+    fields.insert(names.internal.clone(), HeaderValue::from_static("true"));
+    append_to_list(fields, &X_FORWARDED_FOR, ",", own_address.to_string().as_bytes());
 }
 
 /// Takes the headers that control the router from a request, and tells the upstream how long it has. Gives the limits

@@ -6,7 +6,7 @@ use std::time::Instant;
 use extproc::{Direction, exchange::Action};
 use tollgate_model::processor::FilterOverride;
 
-use super::{Part, Transaction, processor::Filter};
+use super::{Part, Transaction, cors::Cors, processor::Filter};
 use crate::stream::Downstream;
 
 /// A place in the chain.
@@ -18,13 +18,15 @@ pub(super) enum Slot {
     Disabled,
     /// At work.
     Active(Box<Filter>),
+    /// Looks at the heads of a request and its response.
+    Cors(Box<Cors>),
 }
 
 impl Slot {
     pub(super) fn filter(&self) -> Option<&Filter> {
         match self {
             Self::Active(filter) => Some(filter),
-            Self::Untouched | Self::Disabled => None,
+            Self::Untouched | Self::Disabled | Self::Cors(_) => None,
         }
     }
 
@@ -41,6 +43,11 @@ impl<D: Downstream> Transaction<'_, D> {
             if self.touch(index) {
                 self.feed(index, Direction::Request, part, now);
                 return;
+            }
+            if let (Slot::Cors(cors), Part::Headers { .. }) = (&mut self.slots[index], &part)
+                && let Some(reply) = cors.request(&self.core.messages.request)
+            {
+                return self.local_reply(reply, now);
             }
         }
         self.router_part(part, now);
@@ -77,6 +84,11 @@ impl<D: Downstream> Transaction<'_, D> {
                 self.feed(index, Direction::Response, part, now);
                 return;
             }
+            if let (Slot::Cors(cors), Part::Headers { .. }) = (&self.slots[index], &part)
+                && let Some(response) = &mut self.core.messages.response
+            {
+                cors.response(&mut response.fields);
+            }
         }
         self.client_part(part, now);
     }
@@ -85,7 +97,8 @@ impl<D: Downstream> Transaction<'_, D> {
     fn touch(&mut self, index: usize) -> bool {
         if matches!(self.slots[index], Slot::Untouched) {
             self.slots[index] = match self.core.filter_override(index) {
-                FilterOverride::Disabled | FilterOverride::Cors(_) => Slot::Disabled,
+                FilterOverride::Disabled => Slot::Disabled,
+                FilterOverride::Cors(policy) => Slot::Cors(Box::new(Cors::new(policy.clone()))),
                 FilterOverride::ExtProc(ext_proc) => {
                     let upstream = index >= self.downstream_slots;
                     Slot::Active(Box::new(Filter::new(ext_proc.clone(), upstream)))

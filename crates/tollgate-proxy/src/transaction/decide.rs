@@ -4,15 +4,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use extproc::{Direction, ResponseHeaders};
 use extproc_client::{Call, GrpcStatus};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
     processor::{GrpcService, GrpcTarget},
-    route::{Action, HostRewrite, RedirectAction, Route, RouteAction, WeightedAction},
+    route::{Action, HostRewrite, RedirectAction, Route, RouteAction, WeightedAction, host_without_port},
 };
 
 use super::{
     host::{Core, SelectedRoute},
+    mirror::Mirrors,
     tries::Tries,
 };
 use crate::{
@@ -33,6 +34,7 @@ use crate::{
 pub(super) struct Forward {
     pub(super) upstream: UpstreamRequest,
     pub(super) tries: Option<Box<Tries>>,
+    pub(super) mirrors: Option<Box<Mirrors>>,
 }
 
 impl Core {
@@ -51,6 +53,11 @@ impl Core {
         self.route = found.map(|found| SelectedRoute::new(&found));
         self.note_route();
         let prepared = prepared.map_err(|refused| *refused)?;
+        // 9.3: the name of the TLS handshake was that of another listener.
+        let misdirected = &configuration.chain.filter_chain().misdirected_requests;
+        if misdirected.includes(host_without_port(self.messages.request.authority.as_bytes())) {
+            return Err(LocalReply::refused(StatusCode::MISDIRECTED_REQUEST, "misdirected_request"));
+        }
         self.upgrade = prepared.upgrade;
         self.info.remote_address = prepared.remote_address;
         Ok(())
@@ -115,7 +122,8 @@ impl Core {
             let limit = self.buffer_limit_of(Direction::Request);
             Box::new(Tries::new(policy, limits.per_try_timeout, cluster, &upstream, limit, end_stream))
         });
-        Ok(Forward { upstream, tries })
+        let mirrors = Mirrors::draw(self, &action.request_mirror_policies);
+        Ok(Forward { upstream, tries, mirrors })
     }
 
     /// Makes the request head ready for another try.

@@ -15,10 +15,12 @@
 
 mod chain;
 mod client;
+mod cors;
 mod deadline;
 mod decide;
 mod handler;
 mod host;
+mod mirror;
 mod processor;
 mod record;
 mod reply;
@@ -35,7 +37,10 @@ use extproc::RequestHeaders;
 use smallvec::SmallVec;
 
 pub(crate) use self::handler::Transactions;
-use self::{chain::Slot, client::Client, deadline::Deadlines, host::Core, router::Router, tries::Tries};
+use self::{
+    chain::Slot, client::Client, deadline::Deadlines, host::Core, mirror::Mirrors, router::Router,
+    tries::Tries,
+};
 use crate::{
     handler::{Origin, Rejection},
     local_reply::LocalReply,
@@ -61,6 +66,8 @@ struct Transaction<'d, D: Downstream> {
     router: Router,
     /// If the request may be tried more than once, or a try may take only so long.
     tries: Option<Box<Tries>>,
+    /// If copies of the request go elsewhere once it is complete.
+    mirrors: Option<Box<Mirrors>>,
     client: Client,
     deadlines: Deadlines,
     downstream: &'d mut D,
@@ -86,6 +93,7 @@ pub(crate) async fn serve<D: Downstream>(
         downstream_slots,
         router: Router::Waiting,
         tries: None,
+        mirrors: None,
         client: Client::new(end_stream),
         downstream,
         finished: false,

@@ -114,6 +114,11 @@ impl<D: Downstream> Transaction<'_, D> {
             self.keep_for_retry(&part);
             self.try_activity(now);
         }
+        if let Some(mirrors) = &mut self.mirrors
+            && !mirrors.keep(&part)
+        {
+            self.mirrors = None;
+        }
         if let Router::BetweenTries { waiting_bytes, .. } = &mut self.router {
             if let Waiting::Data { data, .. } = &part {
                 *waiting_bytes += data.len();
@@ -126,6 +131,9 @@ impl<D: Downstream> Transaction<'_, D> {
     /// The whole request has come through: the route's timeout begins.
     fn request_complete(&mut self, now: Instant) {
         self.core.info.last_upstream_tx = Some(now);
+        if let Some(mirrors) = self.mirrors.take() {
+            mirrors.send(&self.core, now);
+        }
         if matches!(
             self.router,
             Router::Connecting { .. } | Router::BetweenTries { .. } | Router::Active { .. }
@@ -142,8 +150,9 @@ impl<D: Downstream> Transaction<'_, D> {
             return;
         }
         match self.core.decide_route(end_stream, now) {
-            Ok(Forward { upstream, tries }) => {
+            Ok(Forward { upstream, tries, mirrors }) => {
                 self.tries = tries;
+                self.mirrors = mirrors;
                 if let Some(timeout) = self.core.route_idle_timeout() {
                     self.deadlines.set_idle_timeout(timeout);
                 }

@@ -73,3 +73,12 @@ fn ports() {
         assert_eq!(split_port(without), None, "{without}");
     }
 }
+
+#[test]
+fn escaped_slashes_are_decoded_before_the_query() {
+    assert_eq!(unescape_slashes("/a%2Fb%5cc?d=%2f").as_deref(), Some("/a/b\\c?d=%2f"));
+    assert_eq!(unescape_slashes("/a%2f").as_deref(), Some("/a/"));
+    for untouched in ["/a", "/a%20b", "/a%", "/a%2", "/a?b=%2f"] {
+        assert_eq!(unescape_slashes(untouched), None, "{untouched}");
+    }
+}

@@ -1,0 +1,174 @@
+//! The CORS filter: it answers preflight requests and marks responses to other ones (dialects 9.6).
+
+use std::sync::Arc;
+
+use extproc::RequestHeaders;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method,
+    header::{
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+        ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
+    },
+};
+use tollgate_model::cors::{AllowList, CorsPolicy};
+
+use crate::local_reply::LocalReply;
+
+/// What the filter does for one request.
+#[derive(Debug)]
+pub(super) struct Cors {
+    policy: Arc<CorsPolicy>,
+    /// Where the request comes from, if that is allowed.
+    origin: Option<HeaderValue>,
+}
+
+impl Cors {
+    pub(super) fn new(policy: Arc<CorsPolicy>) -> Self {
+        Self { policy, origin: None }
+    }
+
+    /// Looks at the head of the request; gives the answer to a preflight request.
+    pub(super) fn request(&mut self, request: &RequestHeaders) -> Option<LocalReply> {
+        let origin = request.fields.get(ORIGIN).filter(|origin| !origin.is_empty())?;
+        let preflight =
+            request.method == Method::OPTIONS && request.fields.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        if !self.policy.allows(origin.as_bytes()) {
+            let answered = preflight && !self.policy.forward_not_matching_preflights;
+            return answered.then(|| LocalReply::preflight(HeaderMap::new()));
+        }
+        self.origin = Some(origin.clone());
+        preflight.then(|| LocalReply::preflight(self.permissions(&request.fields)))
+    }
+
+    /// Marks the response to a request from an allowed origin.
+    pub(super) fn response(&self, fields: &mut HeaderMap) {
+        let Some(origin) = &self.origin else { return };
+        fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        if self.policy.allow_credentials {
+            fields.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
+        insert_text(fields, ACCESS_CONTROL_EXPOSE_HEADERS, &self.policy.expose_headers);
+    }
+
+    /// What a preflight request is told; the origin itself is added to every response.
+    fn permissions(&self, request: &HeaderMap) -> HeaderMap {
+        let mut fields = HeaderMap::new();
+        let lists = [
+            (ACCESS_CONTROL_ALLOW_METHODS, &self.policy.allow_methods, ACCESS_CONTROL_REQUEST_METHOD),
+            (ACCESS_CONTROL_ALLOW_HEADERS, &self.policy.allow_headers, ACCESS_CONTROL_REQUEST_HEADERS),
+        ];
+        for (name, list, asked) in lists {
+            match list {
+                AllowList::Unsaid => {}
+                AllowList::Value(value) => insert_text(&mut fields, name, value),
+                AllowList::AsRequested => {
+                    fields.extend(request.get(asked).map(|asked| (name, asked.clone())));
+                }
+            }
+        }
+        if let Some(max_age) = &self.policy.max_age {
+            insert_text(&mut fields, ACCESS_CONTROL_MAX_AGE, max_age);
+        }
+        fields
+    }
+}
+
+/// Sets a field, unless its value is empty.
+fn insert_text(fields: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value)
+        && !value.is_empty()
+    {
+        fields.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use tollgate_model::cors::OriginMatcher;
+
+    use super::*;
+
+    fn request(method: Method, fields: &[(HeaderName, &'static str)]) -> RequestHeaders {
+        RequestHeaders {
+            method,
+            scheme: HeaderValue::from_static("http"),
+            authority: HeaderValue::from_static("a.test"),
+            path: HeaderValue::from_static("/"),
+            fields: fields
+                .iter()
+                .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
+                .collect(),
+        }
+    }
+
+    fn preflight(origin: &'static str) -> RequestHeaders {
+        let asks = [
+            (ORIGIN, origin),
+            (ACCESS_CONTROL_REQUEST_METHOD, "PUT"),
+            (ACCESS_CONTROL_REQUEST_HEADERS, "x-a"),
+        ];
+        request(Method::OPTIONS, &asks)
+    }
+
+    fn cors(policy: CorsPolicy) -> Cors {
+        let wildcard = OriginMatcher::Wildcard { start: "https://".into(), end: ".a.test".into() };
+        Cors::new(Arc::new(CorsPolicy { allow_origins: vec![wildcard], ..policy }))
+    }
+
+    fn text(fields: &HeaderMap, name: HeaderName) -> Option<&str> {
+        fields.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn a_preflight_request_is_told_what_is_allowed() {
+        let mut cors = cors(CorsPolicy {
+            allow_methods: AllowList::Value("GET, PUT".into()),
+            allow_headers: AllowList::AsRequested,
+            expose_headers: "x-b".into(),
+            max_age: Some("5".into()),
+            allow_credentials: true,
+            ..CorsPolicy::default()
+        });
+        let reply = cors.request(&preflight("https://b.a.test")).unwrap();
+        assert_eq!((reply.status, &*reply.details), (StatusCode::OK, "cors_response"));
+        let mut fields = reply.fields;
+        cors.response(&mut fields);
+        assert_eq!(text(&fields, ACCESS_CONTROL_ALLOW_METHODS), Some("GET, PUT"));
+        assert_eq!(text(&fields, ACCESS_CONTROL_ALLOW_HEADERS), Some("x-a"));
+        assert_eq!(text(&fields, ACCESS_CONTROL_MAX_AGE), Some("5"));
+        assert_eq!(text(&fields, ACCESS_CONTROL_ALLOW_ORIGIN), Some("https://b.a.test"));
+        assert_eq!(text(&fields, ACCESS_CONTROL_ALLOW_CREDENTIALS), Some("true"));
+        assert_eq!(text(&fields, ACCESS_CONTROL_EXPOSE_HEADERS), Some("x-b"));
+    }
+
+    #[test]
+    fn other_origins_are_told_nothing() {
+        // The request goes on in Envoy's way, or is answered in that of the Gateway API.
+        let mut forwarding = cors(CorsPolicy::default());
+        assert_eq!(forwarding.request(&preflight("https://b.test")), None);
+        let mut answering =
+            cors(CorsPolicy { forward_not_matching_preflights: false, ..CorsPolicy::default() });
+        assert!(answering.request(&preflight("https://b.test")).unwrap().fields.is_empty());
+        let mut fields = HeaderMap::new();
+        answering.response(&mut fields);
+        forwarding.response(&mut fields);
+        assert!(fields.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_preflight_request_goes_on() {
+        for request in [
+            request(Method::GET, &[(ORIGIN, "https://b.a.test")]),
+            request(Method::OPTIONS, &[(ORIGIN, "https://b.a.test")]),
+            request(Method::GET, &[]),
+        ] {
+            let mut cors = cors(CorsPolicy::default());
+            assert_eq!(cors.request(&request), None);
+            let mut fields = HeaderMap::new();
+            cors.response(&mut fields);
+            assert_eq!(fields.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN), request.fields.contains_key(ORIGIN));
+        }
+    }
+}
