@@ -4,7 +4,6 @@ mod action;
 mod chain;
 mod defaults;
 mod rules;
-mod unserved;
 
 use std::{
     collections::{BTreeMap, HashMap},

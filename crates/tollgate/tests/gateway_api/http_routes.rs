@@ -270,7 +270,6 @@ async fn every_feature_does_what_it_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the cors filter is translated and not yet served"]
 async fn cross_origin_requests_are_answered() {
     check(CORS).await;
 }

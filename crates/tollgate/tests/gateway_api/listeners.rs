@@ -198,7 +198,6 @@ async fn https_listeners_have_their_certificates() {
 
 /// GatewayHTTPSListenerDetectMisdirectedRequests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "misdirected requests are translated and answered with 404 instead of 421"]
 async fn https_listeners_refuse_each_others_requests() {
     let (one, _, text) = https_world_text();
     let world = World::start(&text).await;

@@ -3,7 +3,6 @@
 use super::world::{GATEWAY, World, route, wait_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "mirrors are translated and not yet served"]
 async fn copies_go_to_other_backends_and_their_responses_nowhere() {
     let rules = "  - matches: [{path: {value: /single}}]
     filters: [{type: RequestMirror, requestMirror: {backendRef: {name: two, port: 80}}}]

@@ -84,7 +84,6 @@ impl Builder<'_, '_> {
     ) -> Prepared {
         let rule = &site.attached.route.rules[site.rule_index];
         let controller = chain.gateway.controller;
-        self.warn_of_unserved(rule);
         let mut unresolved = site.unresolved.clone();
         // Backends are looked at in any case: the status tells of all of them.
         let shares = self.shares(chain, site, filters, &mut unresolved);
