@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 /// Space for the first read, and the least for any other. The first is on the stack, so an idle connection owns none.
 const SMALL: usize = 8 * 1024;
 /// Space for one read while a large body arrives.
-const LARGE: usize = 64 * 1024;
+const LARGE: usize = 128 * 1024;
 
 /// Bytes that were received and not yet understood.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl From<BytesMut> for ReadBuffer {
 }
 
 impl ReadBuffer {
-    /// Appends what can be read at once, at most 64 KiB. Zero bytes are the end of the stream.
+    /// Appends what can be read at once, at most 128 KiB. Zero bytes are the end of the stream.
     pub(crate) fn poll_fill<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,

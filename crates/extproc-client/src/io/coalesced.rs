@@ -14,17 +14,17 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 /// Bytes collected before a write goes to the stream without waiting for the end of the driver's poll.
-const THRESHOLD: usize = 64 * 1024;
+const THRESHOLD: usize = 128 * 1024;
 /// A slice of at least this size is not copied: it is gathered behind what was collected.
 const GATHER: usize = 32 * 1024;
 /// Slices gathered in one write.
 const MAX_SLICES: usize = 16;
 /// Bytes read ahead at most.
-const AHEAD: usize = 64 * 1024;
+const AHEAD: usize = 128 * 1024;
 /// A read that finds less than this ends reading ahead.
 const FEW: usize = 16 * 1024;
 /// Capacity the buffer keeps although it is more than what is being used.
-const KEEP: usize = 64 * 1024;
+const KEEP: usize = 16 * 1024;
 
 /// A byte stream whose writes are collected and go out together.
 ///

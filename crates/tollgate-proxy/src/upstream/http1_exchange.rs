@@ -28,7 +28,7 @@ use crate::{
 /// Limits of response heads and trailers, as Envoy's upstream connections have them.
 const LIMITS: HeadLimits = HeadLimits { max_bytes: 80 * 1024, max_count: 100 };
 /// Bytes read at once, at first and when there is always more.
-const READ_SIZE: std::ops::RangeInclusive<usize> = 8 * 1024..=64 * 1024;
+const READ_SIZE: std::ops::RangeInclusive<usize> = 8 * 1024..=128 * 1024;
 
 /// One request and its response on an HTTP/1 connection.
 #[derive(Debug)]
