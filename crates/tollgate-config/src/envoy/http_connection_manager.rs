@@ -66,6 +66,11 @@ pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
             "How long a connection that closes is still read from; 0 = not at all.",
         ),
         read("normalize_path", "false", "Normalize paths (RFC 3986)."),
+        read(
+            "path_with_escaped_slashes_action",
+            "KEEP_UNCHANGED",
+            "Paths with `%2F` or `%5C`: keep, refuse (400), redirect to the decoded path (307), or decode.",
+        ),
         read("merge_slashes", "false", "Merge adjacent slashes of paths."),
         read(
             "strip_matching_host_port",
@@ -99,7 +104,6 @@ pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
         "early_header_mutation_extensions",
         "forward_client_cert_matcher",
         "represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
-        "path_with_escaped_slashes_action",
         "stream_error_on_invalid_http_message",
         "path_normalization_options",
         "strip_trailing_host_dot",
@@ -139,6 +143,16 @@ static SERVER_HEADER_TRANSFORMATION: Enumeration<ServerHeaderTransformation> = E
         ("OVERWRITE", 0, Some(ServerHeaderTransformation::Overwrite)),
         ("APPEND_IF_ABSENT", 1, Some(ServerHeaderTransformation::AppendIfAbsent)),
         ("PASS_THROUGH", 2, Some(ServerHeaderTransformation::PassThrough)),
+    ],
+};
+
+static PATH_WITH_ESCAPED_SLASHES_ACTION: Enumeration<PathWithEscapedSlashesAction> = Enumeration {
+    values: &[
+        ("IMPLEMENTATION_SPECIFIC_DEFAULT", 0, Some(PathWithEscapedSlashesAction::KeepUnchanged)),
+        ("KEEP_UNCHANGED", 1, Some(PathWithEscapedSlashesAction::KeepUnchanged)),
+        ("REJECT_REQUEST", 2, Some(PathWithEscapedSlashesAction::RejectRequest)),
+        ("UNESCAPE_AND_REDIRECT", 3, Some(PathWithEscapedSlashesAction::UnescapeAndRedirect)),
+        ("UNESCAPE_AND_FORWARD", 4, Some(PathWithEscapedSlashesAction::UnescapeAndForward)),
     ],
 };
 
@@ -217,7 +231,11 @@ pub(super) fn read_http_connection_manager(
         delayed_close_timeout: message.timeout("delayed_close_timeout", Some(Duration::from_secs(1))),
         normalize_path: message.boolean("normalize_path", false),
         merge_slashes: message.boolean("merge_slashes", false),
-        path_with_escaped_slashes_action: PathWithEscapedSlashesAction::KeepUnchanged,
+        path_with_escaped_slashes_action: message.enumeration(
+            "path_with_escaped_slashes_action",
+            &PATH_WITH_ESCAPED_SLASHES_ACTION,
+            PathWithEscapedSlashesAction::KeepUnchanged,
+        ),
         strip_matching_host_port,
         strip_any_host_port,
         http1: read_http1_options(message.get("http_protocol_options").as_ref()),

@@ -2,19 +2,25 @@
 
 mod action;
 mod matching;
+mod mirror;
 mod reply;
+mod retry;
 mod schema;
 mod weighted;
 
 use std::{collections::HashSet, sync::Arc};
 
-use tollgate_model::route::{Action, Route, RouteConfiguration, VirtualHost};
+use tollgate_model::route::{
+    Action, RequestMirrorPolicy, RetryPolicy, Route, RouteConfiguration, VirtualHost,
+};
 
 pub(super) use self::schema::SCHEMAS;
 use self::{
     action::read_route_action,
     matching::read_route_match,
+    mirror::read_request_mirror_policies,
     reply::{read_direct_response, read_redirect},
+    retry::read_retry_policy,
     schema::{NON_FORWARDING_ACTION, ROUTE, ROUTE_CONFIGURATION, VIRTUAL_HOST},
 };
 use super::{
@@ -33,6 +39,14 @@ struct Table<'a> {
     /// Unknown clusters are errors.
     validate_clusters: bool,
     max_direct_response_body_size: usize,
+    request_mirror_policies: Vec<RequestMirrorPolicy>,
+}
+
+/// What a virtual host says for those of its routes that do not say it themselves.
+struct Defaults {
+    buffer_limit: Option<usize>,
+    retry_policy: Option<Arc<RetryPolicy>>,
+    request_mirror_policies: Vec<RequestMirrorPolicy>,
 }
 
 impl Table<'_> {
@@ -62,14 +76,16 @@ pub(super) fn read_route_configuration(
     scope: &Scope,
 ) -> Option<RouteConfiguration> {
     let message = value.message(&ROUTE_CONFIGURATION)?;
-    let table = Table {
+    let mut table = Table {
         scope,
         filters,
         validate_clusters: message.boolean("validate_clusters", true),
         max_direct_response_body_size: message
             .u32("max_direct_response_body_size_bytes")
             .map_or(4096, |size| size as usize),
+        request_mirror_policies: Vec::new(),
     };
+    table.request_mirror_policies = read_request_mirror_policies(&message, &table);
     let level = read_level(&message, filters, scope);
     let folded = Folded::new(&filters.filters).below(&filters.filters, &level);
     let mut names = HashSet::new();
@@ -86,6 +102,11 @@ pub(super) fn read_route_configuration(
         headers: read_header_mutations(&message),
         most_specific_header_mutations_wins: message.boolean("most_specific_header_mutations_wins", false),
     })
+}
+
+/// What a level says, or what the one above it does.
+fn own_or<T: Clone>(own: Vec<T>, above: &[T]) -> Vec<T> {
+    if own.is_empty() { above.to_vec() } else { own }
 }
 
 fn read_virtual_host(
@@ -105,11 +126,18 @@ fn read_virtual_host(
     }
     let level = read_level(&message, table.filters, table.scope);
     let folded = above.below(&table.filters.filters, &level);
-    let buffer_limit = read_buffer_limit(&message);
+    let defaults = Defaults {
+        buffer_limit: read_buffer_limit(&message),
+        retry_policy: message.get("retry_policy").and_then(|value| read_retry_policy(&value)).map(Arc::new),
+        request_mirror_policies: own_or(
+            read_request_mirror_policies(&message, table),
+            &table.request_mirror_policies,
+        ),
+    };
     let routes = message
         .list("routes")
         .iter()
-        .filter_map(|route| read_route(route, table, &folded, buffer_limit).map(Arc::new))
+        .filter_map(|route| read_route(route, table, &folded, &defaults).map(Arc::new))
         .collect();
     Some(VirtualHost {
         name,
@@ -117,8 +145,8 @@ fn read_virtual_host(
         routes,
         headers: read_header_mutations(&message),
         metadata: read_metadata(&message),
-        include_request_attempt_count: false,
-        include_attempt_count_in_response: false,
+        include_request_attempt_count: message.boolean("include_request_attempt_count", false),
+        include_attempt_count_in_response: message.boolean("include_attempt_count_in_response", false),
     })
 }
 
@@ -154,7 +182,7 @@ fn read_route(
     value: &Value<'_>,
     table: &Table<'_>,
     above: &Folded<'_>,
-    virtual_host_buffer_limit: Option<usize>,
+    defaults: &Defaults,
 ) -> Option<Route> {
     let message = value.message(&ROUTE)?;
     let level = read_level(&message, table.filters, table.scope);
@@ -162,9 +190,9 @@ fn read_route(
     let route_match = message.required("match").and_then(|value| read_route_match(&value));
     let action = message
         .required_one_of(&["route", "redirect", "direct_response", "non_forwarding_action"])
-        .and_then(|(kind, value)| read_action(kind, &value, table, &folded));
+        .and_then(|(kind, value)| read_action(kind, &value, table, &folded, defaults));
     let headers = read_header_mutations(&message);
-    let buffer_limit = read_buffer_limit(&message).or(virtual_host_buffer_limit);
+    let buffer_limit = read_buffer_limit(&message).or(defaults.buffer_limit);
     Some(Route {
         name: message.string("name"),
         route_match: route_match?,
@@ -176,9 +204,15 @@ fn read_route(
     })
 }
 
-fn read_action(kind: &str, value: &Value<'_>, table: &Table<'_>, folded: &Folded<'_>) -> Option<Action> {
+fn read_action(
+    kind: &str,
+    value: &Value<'_>,
+    table: &Table<'_>,
+    folded: &Folded<'_>,
+    defaults: &Defaults,
+) -> Option<Action> {
     Some(match kind {
-        "route" => Action::Route(Box::new(read_route_action(value, table, folded)?)),
+        "route" => Action::Route(Box::new(read_route_action(value, table, folded, defaults)?)),
         "redirect" => Action::Redirect(Box::new(read_redirect(value)?)),
         "direct_response" => Action::DirectResponse(read_direct_response(value, table)?),
         _ => {

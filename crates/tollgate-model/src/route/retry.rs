@@ -132,6 +132,8 @@ impl RetryOn {
     /// `unavailable`: gRPC status 14 in the response head.
     pub const UNAVAILABLE: Self = Self(1 << 15);
 
+    /// Everything there is.
+    pub const ALL: Self = Self((1 << NAMES.len()) - 1);
     /// All conditions on gRPC statuses.
     pub const GRPC: Self = Self(0b11111 << 11);
 

@@ -1,12 +1,15 @@
 //! Forwarding to clusters.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use tollgate_model::route::{ClusterSpecifier, HostRewrite, PathRewrite, RouteAction};
 
 use super::{
-    Table,
+    Defaults, Table,
+    mirror::read_request_mirror_policies,
+    own_or,
+    retry::read_retry_policy,
     schema::{REGEX_MATCH_AND_SUBSTITUTE, ROUTE_ACTION, UPGRADE_CONFIG},
     weighted::read_weighted_clusters,
 };
@@ -30,13 +33,20 @@ pub(super) fn read_route_action(
     value: &Value<'_>,
     table: &Table<'_>,
     folded: &Folded<'_>,
+    defaults: &Defaults,
 ) -> Option<RouteAction> {
     let message = value.message(&ROUTE_ACTION)?;
     let cluster = message
         .required_one_of(&["cluster", "cluster_header", "weighted_clusters"])
         .and_then(|(kind, value)| read_cluster_specifier(kind, &value, table, folded));
     let idle_timeout = message.get("idle_timeout").map(|_| message.timeout("idle_timeout", None));
+    let retry_policy = message.get("retry_policy").and_then(|value| read_retry_policy(&value)).map(Arc::new);
     Some(RouteAction {
+        request_mirror_policies: own_or(
+            read_request_mirror_policies(&message, table),
+            &defaults.request_mirror_policies,
+        ),
+        retry_policy: retry_policy.or_else(|| defaults.retry_policy.clone()),
         cluster_not_found_response_code: message.enumeration(
             "cluster_not_found_response_code",
             &CLUSTER_NOT_FOUND_RESPONSE_CODE,

@@ -1,5 +1,7 @@
 //! The messages of route tables.
 
+use super::mirror::{FRACTIONAL_PERCENT, REQUEST_MIRROR_POLICY, RUNTIME_FRACTIONAL_PERCENT};
+use super::retry::{PREVIOUS_HOSTS_PREDICATE, RETRY_BACK_OFF, RETRY_HOST_PREDICATE, RETRY_POLICY};
 use crate::protobuf::{Schema, no_effect, read, refused};
 
 const ADD_REQUEST: &str = "Headers added to requests.";
@@ -8,12 +10,12 @@ const ADD_RESPONSE: &str = "Headers added to responses.";
 const REMOVE_RESPONSE: &str = "Headers removed from responses.";
 const PER_FILTER: &str = "What is different for a filter, by the filter's name.";
 const NO_METADATA: &str = "nothing reads it";
-const NO_RETRIES: &str = "requests are only tried again when the connection could not be made";
-const NO_MIRRORS: &str = "requests cannot be mirrored";
+const MIRRORS: &str =
+    "Clusters that get copies of the requests. The most specific level that names any counts.";
 const NO_VIRTUAL_CLUSTERS: &str = "metrics are kept by route";
 
 /// The schemas of route tables, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 13] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 20] = [
     &ROUTE_CONFIGURATION,
     &VIRTUAL_HOST,
     &ROUTE,
@@ -22,6 +24,13 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 13] = [
     &ROUTE_ACTION,
     &REGEX_MATCH_AND_SUBSTITUTE,
     &UPGRADE_CONFIG,
+    &RETRY_POLICY,
+    &RETRY_BACK_OFF,
+    &RETRY_HOST_PREDICATE,
+    &PREVIOUS_HOSTS_PREDICATE,
+    &REQUEST_MIRROR_POLICY,
+    &RUNTIME_FRACTIONAL_PERCENT,
+    &FRACTIONAL_PERCENT,
     &WEIGHTED_CLUSTER,
     &CLUSTER_WEIGHT,
     &REDIRECT_ACTION,
@@ -55,7 +64,7 @@ pub(super) static ROUTE_CONFIGURATION: Schema = Schema {
         no_effect("metadata", NO_METADATA),
         refused("vhds", "write the virtual hosts into virtual_hosts"),
         refused("cluster_specifier_plugins", "name clusters in the routes"),
-        refused("request_mirror_policies", NO_MIRRORS),
+        read("request_mirror_policies", "[]", MIRRORS),
         refused("internal_only_headers", "use request_headers_to_remove"),
     ],
     unsupported: &["vhost_header", "ignore_path_parameters_in_path_matching", "route_specifiers"],
@@ -85,12 +94,20 @@ pub(super) static VIRTUAL_HOST: Schema = Schema {
         refused("matcher", "use routes"),
         refused("cors", "there is no CORS filter"),
         refused("require_tls", "use a route with redirect.https_redirect"),
-        refused("retry_policy", NO_RETRIES),
-        refused("request_mirror_policies", NO_MIRRORS),
+        read("retry_policy", "", "What is tried again on routes that do not say it themselves."),
+        read(
+            "include_request_attempt_count",
+            "false",
+            "Tell the upstream which try it sees (`x-envoy-attempt-count`).",
+        ),
+        read(
+            "include_attempt_count_in_response",
+            "false",
+            "Tell the client how many tries there were (`x-envoy-attempt-count`).",
+        ),
+        read("request_mirror_policies", "[]", MIRRORS),
     ],
     unsupported: &[
-        "include_request_attempt_count",
-        "include_attempt_count_in_response",
         "retry_policy_typed_config",
         "hedge_policy",
         "include_is_timeout_retry_header",
@@ -194,8 +211,8 @@ pub(super) static ROUTE_ACTION: Schema = Schema {
         no_effect("rate_limits", "there is no rate limit filter that would read it"),
         no_effect("include_vh_rate_limits", "there is no rate limit filter that would read it"),
         refused("host_rewrite_path_regex", "use host_rewrite_literal or host_rewrite_header"),
-        refused("retry_policy", NO_RETRIES),
-        refused("request_mirror_policies", NO_MIRRORS),
+        read("retry_policy", "the virtual host's", "What is tried again."),
+        read("request_mirror_policies", "[]", MIRRORS),
         refused("hash_policy", "clusters are balanced without hashing"),
         refused("metadata_match", "clusters have no subsets"),
         refused("max_stream_duration", "use timeout"),

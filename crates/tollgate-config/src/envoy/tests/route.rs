@@ -248,8 +248,8 @@ fn routes_that_cannot_work_are_refused() {
         "error: \"prefix_rewrite\" and \"regex_rewrite\" cannot be given together"
     );
     assert!(
-        refused_action("route: {cluster: app, retry_policy: {}}")
-            .starts_with("error: \"retry_policy\" is not supported")
+        refused_action("route: {cluster: app, hash_policy: [{}]}")
+            .starts_with("error: \"hash_policy\" is not supported")
     );
     assert_eq!(
         refused_action("route: {cluster: app, host_rewrite_literal: \"a\\n\"}"),

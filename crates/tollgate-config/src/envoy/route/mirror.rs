@@ -1,0 +1,81 @@
+//! Copies of requests.
+
+use tollgate_model::route::{Fraction, RequestMirrorPolicy};
+
+use super::Table;
+use crate::protobuf::{Enumeration, Message, Schema, Value, no_effect, read, refused};
+
+pub(super) static REQUEST_MIRROR_POLICY: Schema = Schema {
+    name: "envoy.config.route.v3.RouteAction.RequestMirrorPolicy",
+    title: "",
+    fields: &[
+        read(
+            "cluster",
+            "",
+            "Where the copy goes, once the request is complete; none of a request beyond the buffer limit. Required.",
+        ),
+        read("runtime_fraction", "all", "Which part of the requests."),
+        read("disable_shadow_host_suffix_append", "false", "Leave the host as it is, without `-shadow`."),
+        no_effect("trace_sampled", "no spans are exported"),
+        refused("cluster_header", "use cluster"),
+        refused("request_headers_mutations", "use request_headers_to_add of the route"),
+        refused("host_rewrite_literal", "use host_rewrite_literal of the route"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static RUNTIME_FRACTIONAL_PERCENT: Schema = Schema {
+    name: "envoy.config.core.v3.RuntimeFractionalPercent",
+    title: "",
+    fields: &[
+        read("default_value", "", "The part. Required."),
+        no_effect("runtime_key", "there is no runtime that would change it"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static FRACTIONAL_PERCENT: Schema = Schema {
+    name: "envoy.type.v3.FractionalPercent",
+    title: "",
+    fields: &[
+        read("numerator", "0", "How many."),
+        read("denominator", "HUNDRED", "Of how many: HUNDRED, TEN_THOUSAND or MILLION."),
+    ],
+    unsupported: &[],
+};
+
+static DENOMINATOR: Enumeration<u32> = Enumeration {
+    values: &[("HUNDRED", 0, Some(100)), ("TEN_THOUSAND", 1, Some(10_000)), ("MILLION", 2, Some(1_000_000))],
+};
+
+/// Reads `request_mirror_policies` of a level; none when it says nothing about copies.
+pub(super) fn read_request_mirror_policies(
+    message: &Message<'_>,
+    table: &Table<'_>,
+) -> Vec<RequestMirrorPolicy> {
+    let policies = message.list("request_mirror_policies");
+    policies.iter().filter_map(|policy| read_policy(policy, table)).collect()
+}
+
+fn read_policy(value: &Value<'_>, table: &Table<'_>) -> Option<RequestMirrorPolicy> {
+    let message = value.message(&REQUEST_MIRROR_POLICY)?;
+    let cluster = message.required("cluster")?;
+    let name = cluster.non_empty_string()?;
+    table.check_cluster(&cluster, &name);
+    Some(RequestMirrorPolicy {
+        cluster: name,
+        fraction: match message.message("runtime_fraction", &RUNTIME_FRACTIONAL_PERCENT) {
+            None => Fraction::ALL,
+            Some(percent) => read_fraction(&percent.required("default_value")?)?,
+        },
+        disable_shadow_host_suffix_append: message.boolean("disable_shadow_host_suffix_append", false),
+    })
+}
+
+fn read_fraction(value: &Value<'_>) -> Option<Fraction> {
+    let message = value.message(&FRACTIONAL_PERCENT)?;
+    Some(Fraction {
+        numerator: message.u32("numerator").unwrap_or(0),
+        denominator: message.enumeration("denominator", &DENOMINATOR, 100),
+    })
+}

@@ -1,0 +1,158 @@
+//! What is tried again.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tollgate_model::route::{RetryBackOff, RetryOn, RetryPolicy};
+
+use crate::{
+    envoy::matchers::read_header_matcher,
+    protobuf::{Message, Schema, Value, read, refused},
+    suggestion::nearest,
+};
+
+pub(super) static RETRY_POLICY: Schema = Schema {
+    name: "envoy.config.route.v3.RetryPolicy",
+    title: "",
+    fields: &[
+        read(
+            "retry_on",
+            "",
+            "Conditions, separated by commas: 5xx, gateway-error, reset, reset-before-request, connect-failure, \
+             envoy-ratelimited, retriable-4xx, refused-stream, retriable-status-codes, retriable-headers, cancelled, \
+             deadline-exceeded, internal, resource-exhausted, unavailable.",
+        ),
+        read("num_retries", "1", "Tries after the first."),
+        read("per_try_timeout", "none", "Time of one try, from the end of the request to the response."),
+        read("per_try_idle_timeout", "none", "A try without progress ends after this."),
+        read("retriable_status_codes", "[]", "Statuses that are tried again (retriable-status-codes)."),
+        read("retriable_headers", "[]", "Response headers that are tried again (retriable-headers)."),
+        read("retriable_request_headers", "[]", "Only requests with one of these headers are tried again."),
+        read("retry_back_off", "25ms to 250ms", "Time between tries."),
+        read(
+            "retry_host_predicate",
+            "[]",
+            "`PreviousHostsPredicate`: rather another endpoint than the same.",
+        ),
+        read(
+            "host_selection_retry_max_attempts",
+            "1",
+            "How often another endpoint is looked for, when retry_host_predicate says so.",
+        ),
+        refused("retry_priority", "endpoints are chosen by the cluster"),
+        refused("rate_limited_retry_back_off", "use retry_back_off"),
+        refused("retry_options_predicates", "tries do not differ"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static RETRY_BACK_OFF: Schema = Schema {
+    name: "envoy.config.route.v3.RetryPolicy.RetryBackOff",
+    title: "",
+    fields: &[
+        read("base_interval", "", "Longest time before the first retry; doubles with each. Required."),
+        read("max_interval", "10 times base_interval", "Longest time of all."),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static RETRY_HOST_PREDICATE: Schema = Schema {
+    name: "envoy.config.route.v3.RetryPolicy.RetryHostPredicate",
+    title: "",
+    fields: &[
+        read("name", "", "Free text. Required."),
+        read("typed_config", "", "`PreviousHostsPredicate`. Required."),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static PREVIOUS_HOSTS_PREDICATE: Schema = Schema {
+    name: "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+    title: "",
+    fields: &[],
+    unsupported: &[],
+};
+
+/// Reads a `RetryPolicy`.
+pub(super) fn read_retry_policy(value: &Value<'_>) -> Option<RetryPolicy> {
+    let message = value.message(&RETRY_POLICY)?;
+    let matchers = |name| message.list(name).iter().filter_map(read_header_matcher).collect();
+    let status =
+        |value: &Value<'_>| StatusCode::from_u16(u16::try_from(value.integer(100..=999)?).ok()?).ok();
+    Some(RetryPolicy {
+        retry_on: message.get("retry_on").map(|value| read_retry_on(&value)).unwrap_or_default(),
+        num_retries: message.u32("num_retries").unwrap_or(1),
+        per_try_timeout: message.timeout("per_try_timeout", None),
+        per_try_idle_timeout: message.timeout("per_try_idle_timeout", None),
+        retriable_status_codes: message.list("retriable_status_codes").iter().filter_map(status).collect(),
+        retriable_headers: matchers("retriable_headers"),
+        retriable_request_headers: matchers("retriable_request_headers"),
+        back_off: message
+            .message("retry_back_off", &RETRY_BACK_OFF)
+            .map(|it| read_back_off(&it))
+            .unwrap_or_default(),
+        avoid_previous_hosts: read_host_predicates(&message),
+    })
+}
+
+/// Reads the conditions, separated by commas. As in Envoy one that is not known does no harm.
+fn read_retry_on(value: &Value<'_>) -> RetryOn {
+    let text = value.string().unwrap_or_default();
+    let mut retry_on = RetryOn::default();
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        match RetryOn::from_name(name) {
+            Some(RetryOn::HTTP3_POST_CONNECT_FAILURE) => {
+                value.no_effect(format!("the condition \"{name}\""), "HTTP/3 is not spoken");
+            }
+            Some(condition) => retry_on = retry_on.or(condition),
+            None => {
+                let help = match nearest(name, RetryOn::ALL.names()) {
+                    Some(near) => format!("did you mean \"{near}\"?"),
+                    None => format!("known: {}", RetryOn::ALL.names().collect::<Vec<_>>().join(", ")),
+                };
+                value.warning(format!("the condition \"{name}\" is not known; it has no effect"), help);
+            }
+        }
+    }
+    retry_on
+}
+
+fn read_back_off(message: &Message<'_>) -> RetryBackOff {
+    let interval = |value: &Value<'_>| {
+        let interval = value.duration()?;
+        if interval < Duration::from_millis(1) {
+            value.error("must be at least 0.001s");
+        }
+        Some(interval)
+    };
+    let base_interval =
+        message.required("base_interval").and_then(|value| interval(&value)).unwrap_or_default();
+    let mut max_interval = base_interval.saturating_mul(10);
+    if let Some(value) = message.get("max_interval")
+        && let Some(configured) = interval(&value)
+    {
+        if configured < base_interval {
+            value.error("must not be below base_interval");
+        }
+        max_interval = configured;
+    }
+    RetryBackOff { base_interval, max_interval }
+}
+
+/// How often another endpoint is looked for.
+fn read_host_predicates(message: &Message<'_>) -> u32 {
+    let attempts = message.get("host_selection_retry_max_attempts");
+    let most = attempts.and_then(|attempts| attempts.integer(0..=i64::from(u32::MAX))).unwrap_or(1);
+    let mut avoid = false;
+    for value in message.list("retry_host_predicate") {
+        let Some(predicate) = value.message(&RETRY_HOST_PREDICATE) else { continue };
+        predicate.required_string("name");
+        let Some(any) = predicate.required("typed_config").and_then(|config| config.any()) else { continue };
+        if any.type_name == PREVIOUS_HOSTS_PREDICATE.name {
+            avoid = any.value.message(&PREVIOUS_HOSTS_PREDICATE).is_some();
+        } else {
+            any.unsupported("retry host predicate", &[PREVIOUS_HOSTS_PREDICATE.name]);
+        }
+    }
+    if avoid { u32::try_from(most).unwrap_or(u32::MAX) } else { 0 }
+}
