@@ -52,13 +52,8 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(file: &str) -> Self {
-        Self::named(Arc::from(file))
-    }
-
-    /// The same, for a name that is shared.
-    pub(crate) fn named(file: Arc<str>) -> Self {
-        Self { file, diagnostics: RefCell::default() }
+    pub(crate) fn new(file: impl Into<Arc<str>>) -> Self {
+        Self { file: file.into(), diagnostics: RefCell::default() }
     }
 
     /// Name of the source.

@@ -46,7 +46,7 @@ use crate::{
 
 /// Translates a bootstrap. What is wrong with it comes with it.
 pub(crate) fn load(document: &Document, files: &dyn Files, options: &Options) -> (Snapshot, Vec<Diagnostic>) {
-    let report = Report::named(Arc::clone(&document.file));
+    let report = Report::new(Arc::clone(&document.file));
     let context = Context { report: &report, files, options, dialect: Dialect::Protobuf };
     let snapshot = translate(&document.node, context);
     (snapshot, report.finish())

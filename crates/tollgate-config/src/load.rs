@@ -26,7 +26,7 @@ pub(crate) fn load(sources: &[Source], files: &dyn Files, options: &Options) -> 
     let mut parsed = Vec::new();
     for source in sources {
         let file: Arc<str> = Arc::from(&*source.path);
-        let report = Report::named(Arc::clone(&file));
+        let report = Report::new(Arc::clone(&file));
         let documents = yaml::parse(&source.text, &report);
         // What is not YAML may have been anything: nothing can be said about the rest without it.
         unusable |= report.has_errors();

@@ -141,7 +141,7 @@ fn read_text(
     options: &Options,
     diagnostics: &Diagnostics,
 ) -> Option<Configuration> {
-    let report = Report::named(place.file.clone());
+    let report = Report::new(place.file.clone());
     let documents = yaml::parse(text, &report);
     let context = Context { report: &report, files, options, dialect: Dialect::Kubernetes };
     let configuration = documents.first().and_then(|document| {

@@ -81,7 +81,7 @@ pub(super) fn configure(
     namespace: &str,
     translator: &Translator<'_>,
 ) -> Result<Configured, String> {
-    let report = Report::named(Arc::clone(&plugin.place.file));
+    let report = Report::new(Arc::clone(&plugin.place.file));
     let context = Context {
         report: &report,
         files: translator.files,

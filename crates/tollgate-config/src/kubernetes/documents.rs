@@ -110,7 +110,7 @@ impl Reader<'_> {
                 Place { file: Arc::clone(file), location: node.location, path: Arc::from("apiVersion") };
             return self.diagnostics.error(&place, message, Some(help));
         }
-        let report = Report::named(Arc::clone(file));
+        let report = Report::new(Arc::clone(file));
         let Some(meta) = self.metadata(&report, &node, found, kind) else {
             return self.diagnostics.extend(report.finish());
         };
@@ -125,7 +125,7 @@ impl Reader<'_> {
     }
 
     fn list(&mut self, file: &Arc<str>, node: Node) {
-        let report = Report::named(Arc::clone(file));
+        let report = Report::new(Arc::clone(file));
         let context = Context {
             report: &report,
             files: self.files,
@@ -147,7 +147,7 @@ impl Reader<'_> {
     }
 
     fn type_of(&self, file: &Arc<str>, node: &Node) -> Option<Type> {
-        let report = Report::named(Arc::clone(file));
+        let report = Report::new(Arc::clone(file));
         let context = Context {
             report: &report,
             files: self.files,

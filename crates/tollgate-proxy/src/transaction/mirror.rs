@@ -110,7 +110,9 @@ impl Shadow {
             match part {
                 Waiting::Data { data, end_stream } => self.upstream.send_data(data, end_stream),
                 Waiting::Trailers => {
-                    self.upstream.send_trailers(self.trailers.as_ref().unwrap_or(&HeaderMap::new()));
+                    if let Some(trailers) = &self.trailers {
+                        self.upstream.send_trailers(trailers);
+                    }
                 }
             }
         }
