@@ -1,9 +1,93 @@
-//! The dialect of kgateway (section 4).
+//! The dialect of kgateway (section 4): `GatewayExtension` names a processor, `TrafficPolicy` puts it in front of routes.
+//!
+//! Each extension is one filter of a listener, off unless a policy turns it on. Different extensions on one route all run.
 
-use crate::kubernetes::Kind;
+mod attachment;
+mod backend;
+mod dialect;
+mod extension;
+mod modes;
+mod others;
+mod policy;
+mod processor;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::dialect::Kgateway;
+use self::{backend::Backend, extension::GatewayExtension, policy::TrafficPolicy};
+use crate::kubernetes::{Kind, Objects as Set};
+
+/// The group of kgateway.
+pub(crate) const GROUP: &str = "gateway.kgateway.dev";
+
+const VERSIONS: &[&str] = &["v1alpha1"];
 
 /// The objects of this dialect.
 #[derive(Debug, Default)]
-pub(crate) struct Objects {}
+pub(crate) struct Objects {
+    pub(crate) extensions: Set<GatewayExtension>,
+    pub(crate) policies: Set<TrafficPolicy>,
+    pub(crate) backends: Set<Backend>,
+    others: Set<()>,
+}
 
-pub(crate) const KINDS: &[Kind] = &[];
+/// A kind that is known and not implemented (4.1).
+const fn other(kind: &'static str) -> Kind {
+    Kind {
+        group: GROUP,
+        kind,
+        versions: VERSIONS,
+        cluster_scoped: false,
+        take: |candidate, all| {
+            let message =
+                format!("the kind {} of kgateway is not implemented: it has no effect", candidate.meta.kind);
+            candidate.store_as(&mut all.kgateway.others, &others::OBJECT, |object| {
+                object.value().warning(message, "remove it, or serve it with kgateway");
+                Some(())
+            });
+        },
+    }
+}
+
+pub(crate) const KINDS: &[Kind] = &[
+    Kind {
+        group: GROUP,
+        kind: "GatewayExtension",
+        versions: VERSIONS,
+        cluster_scoped: false,
+        take: |candidate, all| {
+            let namespace = candidate.meta.key.namespace.clone();
+            candidate.store(&mut all.kgateway.extensions, |spec| {
+                extension::read_gateway_extension(spec, &namespace)
+            });
+        },
+    },
+    Kind {
+        group: GROUP,
+        kind: "TrafficPolicy",
+        versions: VERSIONS,
+        cluster_scoped: false,
+        take: |candidate, all| candidate.store(&mut all.kgateway.policies, policy::read_traffic_policy),
+    },
+    // The name that TrafficPolicy had before.
+    Kind {
+        group: GROUP,
+        kind: "RoutePolicy",
+        versions: VERSIONS,
+        cluster_scoped: false,
+        take: |candidate, all| candidate.store(&mut all.kgateway.policies, policy::read_traffic_policy),
+    },
+    Kind {
+        group: GROUP,
+        kind: "Backend",
+        versions: VERSIONS,
+        cluster_scoped: false,
+        take: |candidate, all| candidate.store(&mut all.kgateway.backends, backend::read_backend),
+    },
+    other("GatewayParameters"),
+    other("HTTPListenerPolicy"),
+    other("ListenerPolicy"),
+    other("BackendConfigPolicy"),
+    other("DirectResponse"),
+];

@@ -16,6 +16,8 @@ mod envoy_gateway;
 mod explanation;
 mod files;
 mod gateway_api;
+#[cfg(test)]
+mod golden;
 mod htnn;
 mod kgateway;
 mod kubernetes;

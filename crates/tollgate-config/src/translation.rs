@@ -29,7 +29,7 @@ pub(crate) use self::{
     backend::{ServiceError, endpoint},
     certificates::{CertificateError, CertificateRef},
     cluster::cluster,
-    destination::{BackendError, Destination},
+    destination::{BackendError, Destination, plain_tls},
     dialect::{Dialect, Replacement, RuleExtensions, Site},
     gateway::{AttachedRoute, Controller, ExtensionRef, Gateway, Listener, Route},
     outcome::{Translated, translate},

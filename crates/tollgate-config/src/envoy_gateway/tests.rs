@@ -1,30 +1,20 @@
 //! What policies mean: for each input the processors of every route, the clusters, the statuses and what is said.
 
-mod show;
-
-use crate::{Options, Source, files::FileSystem, load_with, protobuf::coverage};
+use crate::{
+    Options, Source,
+    files::FileSystem,
+    golden::{translate, translate_with_base},
+    load_with,
+    protobuf::coverage,
+};
 
 const BASE: &str = include_str!("tests/base.yaml");
 
 /// Translates what a file adds to the base.
 fn golden(name: &str, text: &str) {
-    let options = Options { strict: text.starts_with("# strict"), ..Options::default() };
-    let sources = [("base.yaml", BASE), ("input.yaml", text)];
-    let sources = sources.map(|(path, text)| Source { path: path.to_owned(), text: text.to_owned() });
     insta::with_settings!({ snapshot_path => "tests/snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
-        insta::assert_snapshot!(name, translate(&sources, &options));
+        insta::assert_snapshot!(name, translate_with_base(BASE, text));
     });
-}
-
-fn translate(sources: &[Source], options: &Options) -> String {
-    let outcome = load_with(sources, &FileSystem, options);
-    let snapshot = outcome.snapshot.unwrap();
-    let mut shown = String::new();
-    show::routes(&mut shown, &snapshot, &outcome.explanations);
-    show::clusters(&mut shown, &snapshot);
-    show::statuses(&mut shown, &outcome.objects);
-    show::diagnostics(&mut shown, &outcome.diagnostics);
-    shown
 }
 
 #[test]

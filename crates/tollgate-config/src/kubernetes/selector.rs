@@ -82,6 +82,11 @@ fn read_expression(value: &Value<'_>) -> Option<Expression> {
 }
 
 impl LabelSelector {
+    /// Objects that have all of these labels.
+    pub(crate) fn of_labels(labels: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { labels: labels.into_iter().collect(), expressions: Vec::new() }
+    }
+
     /// Whether an object with these labels is meant.
     pub(crate) fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.labels.iter().all(|(key, value)| labels.get(key) == Some(value))

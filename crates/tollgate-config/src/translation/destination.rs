@@ -196,7 +196,7 @@ impl Translator<'_> {
 }
 
 /// TLS of a backend that says nothing itself.
-fn plain_tls() -> UpstreamTlsSettings {
+pub(crate) fn plain_tls() -> UpstreamTlsSettings {
     UpstreamTlsSettings {
         sni: ServerNameIndication::Nothing,
         validation: tollgate_model::tls::ServerValidation::Nothing,

@@ -14,6 +14,7 @@ use crate::{
     Explanations,
     envoy_gateway::{Configuration, EnvoyGateway},
     htnn::Htnn,
+    kgateway::Kgateway,
     kubernetes::status::ObjectStatus,
 };
 
@@ -40,6 +41,7 @@ fn everything_but_clusters(translator: &Translator<'_>) -> Translated {
     // Statuses of equal objects come in this order.
     let dialects: Vec<Box<dyn Dialect + '_>> = vec![
         Box::new(Htnn::new(translator)),
+        Box::new(Kgateway::new(translator)),
         Box::new(EnvoyGateway::new(translator, configuration, gateways)),
     ];
     let mut builder = Builder { translator, settings, dialects, built: Built::default() };

@@ -1,4 +1,4 @@
-//! The outcome as text.
+//! What whole translations come to, as text for golden tests of the dialects.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -8,17 +8,39 @@ use tollgate_model::{
     Snapshot,
     cluster::{CircuitBreakers, Cluster, Discovery, Endpoint, HealthPolicy},
     processor::{ExtProc, FilterOverride},
-    route::{Action, Route},
+    route::{Action, ClusterSpecifier, Route},
 };
 
-use crate::{Diagnostic, Explanation, Explanations, ObjectReport, ProcessorOrigin, RouteKey};
+use crate::{
+    Diagnostic, Explanation, Explanations, ObjectReport, Options, ProcessorOrigin, RouteKey, Source,
+    files::FileSystem, gateway_api::GROUP, load_with,
+};
+
+/// The processors of every route, the clusters, the statuses and what is said.
+pub(crate) fn translate(sources: &[Source], options: &Options) -> String {
+    let outcome = load_with(sources, &FileSystem, options);
+    let snapshot = outcome.snapshot.unwrap();
+    let mut shown = String::new();
+    routes(&mut shown, &snapshot, &outcome.explanations);
+    clusters(&mut shown, &snapshot);
+    statuses(&mut shown, &outcome.objects);
+    diagnostics(&mut shown, &outcome.diagnostics);
+    shown
+}
+
+/// The same for what one text adds to another one; strict if it begins with `# strict`.
+pub(crate) fn translate_with_base(base: &str, text: &str) -> String {
+    let options = Options { strict: text.starts_with("# strict"), ..Options::default() };
+    let sources = [("base.yaml", base), ("input.yaml", text)];
+    let sources = sources.map(|(path, text)| Source { path: path.to_owned(), text: text.to_owned() });
+    translate(&sources, &options)
+}
 
 /// Every route, with the processors that its requests stop at.
-pub(super) fn routes(shown: &mut String, snapshot: &Snapshot, explanations: &Explanations) {
+fn routes(shown: &mut String, snapshot: &Snapshot, explanations: &Explanations) {
     for listener in &snapshot.listeners {
         for (chain, filter_chain) in listener.filter_chains.iter().enumerate() {
-            let names: Vec<&str> =
-                filter_chain.http.http_filters.iter().map(|filter| filter.name.as_str()).collect();
+            let names: Vec<&str> = filter_chain.http.filters().map(|filter| filter.name.as_str()).collect();
             let hosts = filter_chain.http.route_config.virtual_hosts.iter().enumerate();
             for (virtual_host, host) in hosts {
                 for (index, route) in host.routes.iter().enumerate() {
@@ -62,6 +84,16 @@ fn show_route(
             let origins =
                 explanation.map(|explanation| explanation.processors.as_slice()).unwrap_or_default();
             processor(shown, name, settings, origins.iter().find(|origin| origin.filter == *name));
+        }
+    }
+    if let Action::Route(action) = &route.action
+        && let ClusterSpecifier::WeightedClusters(shares) = &action.cluster
+    {
+        for share in shares {
+            let on = names.iter().zip(&share.filters);
+            let on = on.filter(|(_, filter)| matches!(filter, FilterOverride::ExtProc(_)));
+            let on: Vec<&str> = on.map(|(name, _)| *name).collect();
+            let _ = writeln!(shown, "  share of {}: {}", share.weight, on.join(", "));
         }
     }
 }
@@ -110,7 +142,7 @@ fn fields(plan: &Plan) -> [String; 11] {
 }
 
 /// The clusters of processors, and those of routes to Backends.
-pub(super) fn clusters(shown: &mut String, snapshot: &Snapshot) {
+fn clusters(shown: &mut String, snapshot: &Snapshot) {
     let is_base = |endpoint: &Endpoint| format!("{:?}", endpoint.address) == "Socket(10.0.0.1:3000)";
     let of_input = |cluster: &&Arc<Cluster>| !cluster.endpoints.iter().any(is_base);
     let mut clusters: Vec<_> = snapshot.clusters.values().filter(of_input).collect();
@@ -147,9 +179,11 @@ pub(super) fn clusters(shown: &mut String, snapshot: &Snapshot) {
 }
 
 /// The statuses of policies and Backends.
-pub(super) fn statuses(shown: &mut String, objects: &[ObjectReport]) {
-    let shown_kinds = ["EnvoyExtensionPolicy", "Backend", "BackendTLSPolicy", "SecurityPolicy"];
-    for object in objects.iter().filter(|object| shown_kinds.contains(&&*object.kind)) {
+fn statuses(shown: &mut String, objects: &[ObjectReport]) {
+    // Those of Gateway API's own objects have tests of their own.
+    let of_dialects =
+        objects.iter().filter(|object| object.group != GROUP || object.kind == "BackendTLSPolicy");
+    for object in of_dialects {
         let Some(status) = &object.status else { continue };
         let _ = writeln!(shown, "status of {} {}/{}", object.kind, object.namespace, object.name);
         conditions(shown, &status["conditions"]);
@@ -181,7 +215,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-pub(super) fn diagnostics(shown: &mut String, diagnostics: &[Diagnostic]) {
+fn diagnostics(shown: &mut String, diagnostics: &[Diagnostic]) {
     // The base is sound; what is said there follows from what is said elsewhere.
     let of_input = diagnostics.iter().filter(|diagnostic| diagnostic.file != "base.yaml");
     for Diagnostic { severity, file, line, column, message, help, .. } in of_input {

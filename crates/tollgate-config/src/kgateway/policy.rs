@@ -1,0 +1,225 @@
+//! TrafficPolicy: what turns a provider on (4.4).
+
+use extproc::ProcessingMode;
+
+use super::modes::read_processing_mode;
+use crate::{
+    gateway_api,
+    kubernetes::{Place, selector::LabelSelector},
+    protobuf::{Message, Schema, Value, no_effect, read},
+};
+
+/// What turns a provider on, or all of them off.
+#[derive(Debug)]
+pub(crate) struct TrafficPolicy {
+    pub(super) targets: Vec<TargetRef>,
+    pub(super) selectors: Vec<TargetSelector>,
+    pub(super) ext_proc: Option<ExtProcPolicy>,
+    /// Features that protect something and are not implemented (KG-11).
+    pub(super) security: Vec<(&'static str, Place)>,
+}
+
+/// An object of the policy's namespace.
+#[derive(Debug)]
+pub(super) struct TargetRef {
+    pub(super) group: String,
+    pub(super) kind: String,
+    pub(super) name: String,
+    /// A listener or a rule of it; `None` = the whole object.
+    pub(super) section_name: Option<String>,
+}
+
+/// Every object of a kind with certain labels, in the policy's namespace.
+#[derive(Debug)]
+pub(super) struct TargetSelector {
+    pub(super) group: String,
+    pub(super) kind: String,
+    pub(super) labels: LabelSelector,
+    pub(super) section_name: Option<String>,
+}
+
+/// `extProc`.
+#[derive(Debug, Clone)]
+pub(super) enum ExtProcPolicy {
+    /// KG-23: no processor at all.
+    Disable,
+    /// A provider, perhaps in another mode.
+    Extension { name: String, namespace: Option<String>, mode: Option<(ProcessingMode, Place)>, place: Place },
+}
+
+const LATER: &str = "it is not implemented; external processing works without it";
+const SECURITY: &str = "Not implemented: a policy that has it is invalid, and its routes answer 500.";
+
+static SPEC: Schema = Schema {
+    name: "TrafficPolicySpec",
+    title: "",
+    fields: &[
+        read("targetRefs", "[]", "Gateways, ListenerSets and routes, at most 16."),
+        read("targetSelectors", "[]", "The same, by labels."),
+        read("extProc", "", "External processing."),
+        read("extAuth", "", SECURITY),
+        read("rbac", "", SECURITY),
+        read("jwt", "", SECURITY),
+        read("jwtAuth", "", SECURITY),
+        read("basicAuth", "", SECURITY),
+        read("apiKeyAuth", "", SECURITY),
+        read("apiKeyAuthentication", "", SECURITY),
+        read("oauth2", "", SECURITY),
+        read("csrf", "", SECURITY),
+        no_effect("ai", LATER),
+        no_effect("autoHostRewrite", LATER),
+        no_effect("buffer", LATER),
+        no_effect("compression", LATER),
+        no_effect("cors", LATER),
+        no_effect("hashPolicies", LATER),
+        no_effect("headerModifiers", LATER),
+        no_effect("rateLimit", LATER),
+        no_effect("retry", LATER),
+        no_effect("timeouts", LATER),
+        no_effect("transformation", LATER),
+        no_effect("urlRewrite", LATER),
+    ],
+    unsupported: &[],
+};
+
+/// Fields of the schema that protect something.
+const SECURITY_FIELDS: [&str; 9] = [
+    "extAuth",
+    "rbac",
+    "jwt",
+    "jwtAuth",
+    "basicAuth",
+    "apiKeyAuth",
+    "apiKeyAuthentication",
+    "oauth2",
+    "csrf",
+];
+
+static TARGET_REF: Schema = Schema {
+    name: "TrafficPolicyTargetReference",
+    title: "",
+    fields: &[
+        read("group", "", "`gateway.networking.k8s.io`. Required."),
+        read("kind", "", "Gateway, HTTPRoute, GRPCRoute or ListenerSet. Required."),
+        read("name", "", "Name of the object. Required."),
+        read("sectionName", "the whole object", "Name of a listener or of a rule."),
+    ],
+    unsupported: &[],
+};
+
+static TARGET_SELECTOR: Schema = Schema {
+    name: "TrafficPolicyTargetSelector",
+    title: "",
+    fields: &[
+        read("group", "", "`gateway.networking.k8s.io`. Required."),
+        read("kind", "", "Gateway, HTTPRoute, GRPCRoute or ListenerSet. Required."),
+        read("matchLabels", "{}", "Labels of the objects."),
+        read("sectionName", "the whole object", "Name of a listener or of a rule."),
+    ],
+    unsupported: &[],
+};
+
+static EXT_PROC: Schema = Schema {
+    name: "ExtProcPolicy",
+    title: "",
+    fields: &[
+        read("extensionRef", "", "The provider. This or disable is required."),
+        read("disable", "", "`{}` turns all external processing off."),
+        read("processingMode", "that of the provider", "What is sent to the processor."),
+    ],
+    unsupported: &[],
+};
+
+static EXTENSION_REF: Schema = Schema {
+    name: "NamespacedObjectReference",
+    title: "",
+    fields: &[
+        read("name", "", "Name of the GatewayExtension. Required."),
+        read("namespace", "that of the policy", "Namespace; another one needs a ReferenceGrant."),
+    ],
+    unsupported: &[],
+};
+
+/// `disable: {}`.
+static DISABLE: Schema = Schema { name: "PolicyDisable", title: "", fields: &[], unsupported: &[] };
+
+/// Reads a policy.
+pub(super) fn read_traffic_policy(value: &Value<'_>) -> Option<TrafficPolicy> {
+    let spec = value.message(&SPEC)?;
+    let targets = spec.list("targetRefs");
+    if targets.len() > 16 {
+        value.error("targetRefs must have at most 16 entries");
+    }
+    let security = SECURITY_FIELDS.iter().filter_map(|name| {
+        let feature = spec.get(name)?;
+        feature.error_with_help(
+            format!("{name} is not implemented and must not be left out"),
+            "the routes of this policy answer 500: remove the field, or serve the policy with kgateway",
+        );
+        Some((*name, Place::of(&feature)))
+    });
+    Some(TrafficPolicy {
+        security: security.collect(),
+        targets: targets.iter().filter_map(read_target).collect(),
+        selectors: spec.list("targetSelectors").iter().filter_map(read_selector_of).collect(),
+        ext_proc: spec.get("extProc").and_then(|ext_proc| read_ext_proc(&ext_proc)),
+    })
+}
+
+fn read_target(value: &Value<'_>) -> Option<TargetRef> {
+    let message = value.message(&TARGET_REF)?;
+    let (group, kind) = read_kind(&message);
+    Some(TargetRef { group, kind, name: message.required_string("name"), section_name: section(&message) })
+}
+
+fn read_selector_of(value: &Value<'_>) -> Option<TargetSelector> {
+    let message = value.message(&TARGET_SELECTOR)?;
+    let (group, kind) = read_kind(&message);
+    Some(TargetSelector { group, kind, labels: read_labels(&message), section_name: section(&message) })
+}
+
+/// A selector that has nothing but labels.
+fn read_labels(message: &Message<'_>) -> LabelSelector {
+    let labels = message.map("matchLabels").into_iter();
+    LabelSelector::of_labels(labels.filter_map(|(key, value)| Some((key.to_owned(), value.string()?))))
+}
+
+fn section(message: &Message<'_>) -> Option<String> {
+    Some(message.string("sectionName")).filter(|name| !name.is_empty())
+}
+
+fn read_kind(message: &Message<'_>) -> (String, String) {
+    let (group, kind) = (message.string("group"), message.required_string("kind"));
+    let known = matches!(
+        (&*group, &*kind),
+        (gateway_api::GROUP, "Gateway" | "HTTPRoute" | "GRPCRoute" | "ListenerSet")
+            | ("gateway.networking.x-k8s.io", "XListenerSet")
+    );
+    if !known && !kind.is_empty() {
+        message.value().error_with_help(
+            format!("{kind} of group \"{group}\" cannot be a target"),
+            "Gateway, HTTPRoute, GRPCRoute or ListenerSet of gateway.networking.k8s.io",
+        );
+    }
+    (group, kind)
+}
+
+fn read_ext_proc(value: &Value<'_>) -> Option<ExtProcPolicy> {
+    let message = value.message(&EXT_PROC)?;
+    match message.required_one_of(&["extensionRef", "disable"])? {
+        ("disable", disable) => {
+            disable.message(&DISABLE)?;
+            Some(ExtProcPolicy::Disable)
+        }
+        (_, extension) => {
+            let reference = extension.message(&EXTENSION_REF)?;
+            let mode = message.get("processingMode");
+            Some(ExtProcPolicy::Extension {
+                name: reference.required_string("name"),
+                namespace: Some(reference.string("namespace")).filter(|namespace| !namespace.is_empty()),
+                mode: mode.and_then(|mode| Some((read_processing_mode(&mode)?, Place::of(&mode)))),
+                place: Place::of(&extension),
+            })
+        }
+    }
+}
