@@ -125,7 +125,7 @@ impl Dialect for Htnn {
                         (Some(message), _) | (None, Err(message)) => message.clone(),
                         (None, Ok(_)) => String::new(),
                     };
-                    extensions.replaced = Some(refused(policy, problem));
+                    extensions.replaced = Some(refused(policy, &problem));
                 }
             }
         }
@@ -176,9 +176,8 @@ impl Htnn {
 fn exists(target: &ObjectRef, translator: &Translator<'_>) -> bool {
     let objects = &translator.resources.gateway_api;
     match (&*target.group, &*target.kind) {
-        (gateway_api::GROUP, "Gateway") => objects.gateways.get(&target.key()).is_some(),
         (gateway_api::GROUP, "HTTPRoute") => objects.http_routes.get(&target.key()).is_some(),
-        (gateway_api::GROUP, "GRPCRoute") => objects.grpc_routes.get(&target.key()).is_some(),
+        (gateway_api::GROUP, "Gateway") => objects.gateways.get(&target.key()).is_some(),
         _ => false,
     }
 }
@@ -203,7 +202,7 @@ fn applied(plugin: PluginName, policy: &Policy, configured: &Configured) -> Appl
 }
 
 /// A policy with an error never opens a route: what it was to process is not served.
-fn refused(policy: &Policy, problem: String) -> Replacement {
+fn refused(policy: &Policy, problem: &str) -> Replacement {
     Replacement {
         status: StatusCode::INTERNAL_SERVER_ERROR,
         body: "",

@@ -155,8 +155,8 @@ pub(crate) fn last_chunk(out: &mut Vec<u8>, trailers: &Fields) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Serves an upstream for ever: it answers with the body, the trailers and the fields `x-...` of the request. With a
-/// field `x-stream` it answers piece by piece, else when it has all of the body.
+/// Serves an upstream for ever: it answers with the body, the trailers and the fields `x-...` and `instructions` of the
+/// request. With a field `x-stream` it answers piece by piece, else when it has all of the body.
 pub(crate) async fn echo(listener: TcpListener) {
     loop {
         let (stream, _) = listener.accept().await.expect("a connection");
@@ -170,7 +170,8 @@ pub(crate) async fn echo(listener: TcpListener) {
 async fn serve((mut reader, mut writer): (Reader, OwnedWriteHalf)) -> Result<()> {
     while let Some(head) = reader.head().await? {
         let mut out = b"HTTP/1.1 200 OK\r\n".to_vec();
-        for (name, value) in head.fields.iter().filter(|(name, _)| name.starts_with("x-")) {
+        let shown = |name: &str| name.starts_with("x-") || name == "instructions";
+        for (name, value) in head.fields.iter().filter(|(name, _)| shown(name)) {
             out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
         }
         if head.values("x-stream").is_empty() {
