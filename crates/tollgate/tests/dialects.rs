@@ -27,9 +27,13 @@ struct Served {
 }
 
 fn upstream() -> (tokio::runtime::Runtime, SocketAddr) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-    let address = listener.local_addr().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("it is there");
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("it is there");
+    let address = listener.local_addr().expect("it is there");
     runtime.spawn(echo(listener));
     (runtime, address)
 }
@@ -49,10 +53,10 @@ fn free_port() -> u16 {
 /// Serves a copy of an example whose Gateway listens elsewhere. `resolve` names the addresses of processors.
 fn serve(test: &str, example: &str, arguments: &[&str], backend: &str, resolve: &[String]) -> Served {
     let (directory, port) = (scratch(test), free_port());
-    for entry in fs::read_dir(root().join("examples").join(example)).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(root().join("examples").join(example)).expect("it is there") {
+        let path = entry.expect("it is there").path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
-            let mut text = fs::read_to_string(&path).unwrap();
+            let mut text = fs::read_to_string(&path).expect("it is there");
             if path.ends_with("gateway.yaml") {
                 for old in ["    port: 8080\n    name", "    port: 10000\n"] {
                     text = text.replace(
@@ -61,7 +65,7 @@ fn serve(test: &str, example: &str, arguments: &[&str], backend: &str, resolve: 
                     );
                 }
             }
-            fs::write(directory.join(path.file_name().unwrap()), text).unwrap();
+            fs::write(directory.join(path.file_name().expect("it is there")), text).expect("it is there");
         }
     }
     let (runtime, upstream) = upstream();
@@ -98,9 +102,9 @@ impl Served {
     /// Replaces a part of a file that has to be there.
     fn edit(&self, file: &str, old: &str, new: &str) {
         let path = self.directory.join(file);
-        let text = fs::read_to_string(&path).unwrap();
+        let text = fs::read_to_string(&path).expect("it is there");
         assert!(text.contains(old), "{file} has no {old:?}");
-        fs::write(path, text.replace(old, new)).unwrap();
+        fs::write(path, text.replace(old, new)).expect("it is there");
     }
 
     /// The status that an object gets.
@@ -110,9 +114,10 @@ impl Served {
 }
 
 fn status(kind: &str, namespace: &str, directory: &Path) -> serde_json::Value {
-    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let files = fs::read_dir(directory).expect("it is there").map(|entry| entry.expect("it is there").path());
     let yaml = files.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
-    let sources: Vec<_> = yaml.map(|path| tollgate_config::Source::read(&path).unwrap()).collect();
+    let sources: Vec<_> =
+        yaml.map(|path| tollgate_config::Source::read(&path).expect("it is there")).collect();
     let options = tollgate_config::Options { namespace: namespace.to_owned(), ..Default::default() };
     let objects = tollgate_config::load_with(&sources, &tollgate_config::FileSystem, &options).objects;
     objects.into_iter().find(|object| object.kind == kind).and_then(|object| object.status).expect("a status")
@@ -163,14 +168,19 @@ fn kgateway_needs_the_grant_of_another_namespace() {
     let (_processor, address) = processor("instructions");
     let served = kgateway("kgateway_grant", &address);
     served.wait_for("/headers", ADD, added);
-    let text = fs::read_to_string(served.directory.join("httpbin.yaml")).unwrap();
-    let (kept, _grant) = text.split_once("---\napiVersion: gateway.networking.k8s.io/v1beta1").unwrap();
-    fs::write(served.directory.join("httpbin.yaml"), kept).unwrap();
+    let text = fs::read_to_string(served.directory.join("httpbin.yaml")).expect("it is there");
+    let (kept, _grant) =
+        text.split_once("---\napiVersion: gateway.networking.k8s.io/v1beta1").expect("it is there");
+    fs::write(served.directory.join("httpbin.yaml"), kept).expect("it is there");
     served.wait_for("/headers", ADD, |response| response.status == 500);
     assert_eq!(served.get("/get", ADD).status, 500);
     let conditions = served.status("HTTPRoute", NAMESPACE)["parents"][0]["conditions"].clone();
-    let resolved =
-        conditions.as_array().unwrap().iter().find(|condition| condition["type"] == "ResolvedRefs").unwrap();
+    let resolved = conditions
+        .as_array()
+        .expect("it is there")
+        .iter()
+        .find(|condition| condition["type"] == "ResolvedRefs")
+        .expect("it is there");
     assert_eq!((&resolved["status"], &resolved["reason"]), (&"False".into(), &"RefNotPermitted".into()));
 }
 

@@ -3,13 +3,12 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use super::{
-    GROUP,
     plugin::{Configured, PluginName, configure},
     policy::{FilterPolicy, Plugin, TargetRef},
 };
 use crate::{
     gateway_api,
-    kubernetes::{Age, Metadata, Object, ObjectKey, ObjectRef, Place},
+    kubernetes::{Age, Metadata, Object, ObjectRef},
     translation::Translator,
 };
 
@@ -21,8 +20,6 @@ pub(super) const ISTIO_GROUP: &str = "networking.istio.io";
 pub(super) struct Policy {
     pub(super) object: ObjectRef,
     pub(super) meta: Rc<Metadata>,
-    /// It is an annotation of its target: such a policy has no age and no status (HT-33).
-    pub(super) embedded: bool,
     pub(super) target: Option<ObjectRef>,
     /// What it says about the target as a whole or a section of it.
     pub(super) parts: Vec<Part>,
@@ -37,12 +34,11 @@ pub(super) struct Part {
     pub(super) plugins: BTreeMap<PluginName, Result<Configured, String>>,
 }
 
-/// How much a policy is about a rule: less is more specific (HT-30). Within a scope embedded policies come first (HT-33),
-/// then the older ones (HT-32).
+/// How much a policy is about a rule: less is more specific (HT-30). Within a scope the
+/// older ones come first (HT-32).
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Precedence {
     pub(super) scope: Scope,
-    stored: bool,
     age: Age,
 }
 
@@ -59,7 +55,7 @@ impl Policy {
     /// Reads and validates a stored policy.
     pub(super) fn stored(object: &Object<FilterPolicy>, translator: &Translator<'_>) -> Self {
         let target = object.spec.target_ref.as_ref();
-        let mut policy = Self::new(object.reference(), Rc::clone(&object.meta), false, target);
+        let mut policy = Self::new(object.reference(), Rc::clone(&object.meta), target);
         policy.invalid = object.errors.first().cloned().or_else(|| validate(&object.spec, &object.meta));
         if let Some(message) = policy.invalid.as_ref().filter(|_| object.errors.is_empty()) {
             let place = target.map_or(&object.meta.place, |target| &target.place);
@@ -70,30 +66,14 @@ impl Policy {
         policy
     }
 
-    /// Reads a policy that an annotation of its target holds.
-    pub(super) fn embedded(
-        name: String,
-        carrier: &Rc<Metadata>,
-        target: &TargetRef,
-        spec: &FilterPolicy,
-        translator: &Translator<'_>,
-    ) -> Self {
-        let key = ObjectKey::new(&*carrier.key.namespace, name);
-        let object = ObjectRef::new(GROUP, "FilterPolicy", &key);
-        let mut policy = Self::new(object, Rc::clone(carrier), true, Some(target));
-        policy.take_parts(spec, Some(target), translator);
-        policy.check_gateway_target(Some(target), translator);
-        policy
-    }
-
-    fn new(object: ObjectRef, meta: Rc<Metadata>, embedded: bool, target: Option<&TargetRef>) -> Self {
+    fn new(object: ObjectRef, meta: Rc<Metadata>, target: Option<&TargetRef>) -> Self {
         let target = target.map(|target| ObjectRef {
             group: target.group.clone(),
             kind: target.kind.clone(),
             namespace: meta.key.namespace.clone(),
             name: target.name.clone(),
         });
-        Self { object, meta, embedded, target, parts: Vec::new(), invalid: None }
+        Self { object, meta, target, parts: Vec::new(), invalid: None }
     }
 
     fn take_parts(&mut self, spec: &FilterPolicy, target: Option<&TargetRef>, translator: &Translator<'_>) {
@@ -140,7 +120,7 @@ impl Policy {
 
     /// How much a part is about something of this scope.
     pub(super) fn precedence(&self, scope: Scope) -> Precedence {
-        Precedence { scope, stored: !self.embedded, age: self.meta.age() }
+        Precedence { scope, age: self.meta.age() }
     }
 }
 
@@ -185,9 +165,4 @@ fn validate(spec: &FilterPolicy, meta: &Metadata) -> Option<String> {
         sections.push(name);
     }
     None
-}
-
-/// Where a sub-policy or a policy as a whole is written.
-pub(super) fn place_of(spec: &FilterPolicy, section: &str) -> Option<Place> {
-    spec.sub_policies.iter().find(|part| part.section_name == section).map(|part| part.place.clone())
 }

@@ -133,8 +133,8 @@ impl Dialect for Htnn {
     }
 
     fn statuses(self: Box<Self>) -> Vec<ObjectStatus> {
-        let stored = self.policies.iter().filter(|policy| !policy.embedded);
-        stored
+        self.policies
+            .iter()
             .map(|policy| {
                 let mut conditions = Conditions::default();
                 let (holds, reason, message) = match (&policy.invalid, self.missing(policy)) {

@@ -41,7 +41,6 @@ pub(super) struct Plugin {
 pub(super) struct SubPolicy {
     pub(super) section_name: String,
     pub(super) plugins: Vec<Plugin>,
-    pub(super) place: Place,
 }
 
 static SPEC: Schema = Schema {
@@ -110,11 +109,7 @@ fn read_target_ref(value: &Value<'_>) -> Option<TargetRef> {
 /// What is missing in an entry is found by validation, which has a text of its own for it (HT-20).
 fn read_sub_policy(value: &Value<'_>) -> Option<SubPolicy> {
     let message = value.message(&SUB_POLICY)?;
-    Some(SubPolicy {
-        section_name: message.string("sectionName"),
-        plugins: read_plugins(&message),
-        place: Place::of(value),
-    })
+    Some(SubPolicy { section_name: message.string("sectionName"), plugins: read_plugins(&message) })
 }
 
 fn read_plugins(message: &Message<'_>) -> Vec<Plugin> {

@@ -15,8 +15,6 @@ pub(crate) struct TrafficPolicy {
     pub(super) targets: Vec<TargetRef>,
     pub(super) selectors: Vec<TargetSelector>,
     pub(super) ext_proc: Option<ExtProcPolicy>,
-    /// Features that protect something and are not implemented (KG-11).
-    pub(super) security: Vec<(&'static str, Place)>,
 }
 
 /// An object of the policy's namespace.
@@ -150,16 +148,14 @@ pub(super) fn read_traffic_policy(value: &Value<'_>) -> Option<TrafficPolicy> {
     if targets.len() > 16 {
         value.error("targetRefs must have at most 16 entries");
     }
-    let security = SECURITY_FIELDS.iter().filter_map(|name| {
-        let feature = spec.get(name)?;
+    // KG-11: what protects something is not left out.
+    for (name, feature) in SECURITY_FIELDS.iter().filter_map(|name| Some((name, spec.get(name)?))) {
         feature.error_with_help(
             format!("{name} is not implemented and must not be left out"),
             "the routes of this policy answer 500: remove the field, or serve the policy with kgateway",
         );
-        Some((*name, Place::of(&feature)))
-    });
+    }
     Some(TrafficPolicy {
-        security: security.collect(),
         targets: targets.iter().filter_map(read_target).collect(),
         selectors: spec.list("targetSelectors").iter().filter_map(read_selector_of).collect(),
         ext_proc: spec.get("extProc").and_then(|ext_proc| read_ext_proc(&ext_proc)),

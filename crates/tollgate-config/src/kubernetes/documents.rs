@@ -193,7 +193,6 @@ impl Reader<'_> {
         };
         Some(Metadata {
             group: found.group,
-            version: found.version,
             kind: found.kind,
             key: ObjectKey::new(namespace, written.name),
             labels: written.labels,

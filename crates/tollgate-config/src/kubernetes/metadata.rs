@@ -37,7 +37,6 @@ pub(crate) static METADATA: Schema = Schema {
 pub(crate) struct Metadata {
     /// API group; empty for the core group.
     pub(crate) group: String,
-    pub(crate) version: String,
     pub(crate) kind: String,
     pub(crate) key: ObjectKey,
     pub(crate) labels: BTreeMap<String, String>,

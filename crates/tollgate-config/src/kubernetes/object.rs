@@ -111,22 +111,4 @@ impl<T> Objects<T> {
         all.sort_by_key(|object| object.meta.age());
         all
     }
-
-    /// Those of a namespace.
-    pub(crate) fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &Rc<Object<T>>> {
-        let first = ObjectKey::new(namespace, "");
-        let namespace = namespace.to_owned();
-        self.0
-            .range(first..)
-            .map(|(_, object)| object)
-            .take_while(move |object| object.meta.key.namespace == namespace)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
 }

@@ -9,7 +9,6 @@ use super::{Metadata, ObjectRef};
 pub(crate) enum Holds {
     True,
     False,
-    Unknown,
 }
 
 impl From<bool> for Holds {
@@ -62,10 +61,6 @@ impl Conditions {
 
     pub(crate) fn get(&self, condition_type: &str) -> Option<&Condition> {
         self.0.iter().find(|condition| condition.condition_type == condition_type)
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Condition> {
-        self.0.iter()
     }
 }
 
