@@ -38,13 +38,15 @@ pub use source::Source;
 use tollgate_model::Snapshot;
 
 /// What loading gave.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// The configuration; `None` when the input is unusable: a text that is not YAML, an error in an Envoy
     /// configuration, or nothing at all.
     pub snapshot: Option<Snapshot>,
     /// Everything there is to say, in the order of files and lines.
     pub diagnostics: Vec<Diagnostic>,
+    /// Whether every text could be read; without that nothing certain can be said about the rest.
+    pub readable: bool,
     /// The Kubernetes objects, in the order of their documents.
     pub objects: Vec<ObjectReport>,
     /// Where the routes come from that were translated from Kubernetes objects.

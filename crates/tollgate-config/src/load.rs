@@ -22,35 +22,36 @@ struct Parsed {
 /// Loads everything that `sources` hold.
 pub(crate) fn load(sources: &[Source], files: &dyn Files, options: &Options) -> Outcome {
     let diagnostics = Diagnostics::new(options);
-    let mut unusable = false;
+    let mut unreadable = false;
     let mut parsed = Vec::new();
     for source in sources {
         let file: Arc<str> = Arc::from(&*source.path);
         let report = Report::new(Arc::clone(&file));
         let documents = yaml::parse(&source.text, &report);
         // What is not YAML may have been anything: nothing can be said about the rest without it.
-        unusable |= report.has_errors();
+        unreadable |= report.has_errors();
         diagnostics.extend(report.finish());
         parsed.push(Parsed { file, documents });
     }
     let (bootstraps, objects) = sort(parsed);
     let read_nothing = bootstraps.is_empty() && objects.is_empty();
-    if read_nothing && !unusable {
-        unusable = true;
+    if read_nothing && !unreadable {
+        unreadable = true;
         report_nothing(sources, &diagnostics);
     }
 
+    let mut refused = false;
     let mut envoy_snapshot = None;
     for (index, document) in bootstraps.into_iter().enumerate() {
         if index > 0 {
             let message = "there is a second document; an Envoy configuration is one document";
             let place = Place { file: document.file, location: document.node.location, path: Arc::from("") };
             diagnostics.error(&place, message, None);
-            unusable = true;
+            refused = true;
             break;
         }
         let (snapshot, said) = envoy::load(&document, files, options);
-        unusable |= said.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+        refused |= said.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         diagnostics.extend(said);
         envoy_snapshot = Some(snapshot);
     }
@@ -66,7 +67,8 @@ pub(crate) fn load(sources: &[Source], files: &dyn Files, options: &Options) -> 
         explanations = merge(&mut snapshot, translated, &diagnostics);
     }
     let diagnostics = diagnostics.finish();
-    Outcome { snapshot: Some(snapshot).filter(|_| !unusable), diagnostics, objects: reports, explanations }
+    let snapshot = Some(snapshot).filter(|_| !unreadable && !refused);
+    Outcome { snapshot, diagnostics, readable: !unreadable, objects: reports, explanations }
 }
 
 /// Envoy configurations and Kubernetes objects (EN-1). A document that could be neither is taken for what the others are.

@@ -55,7 +55,7 @@ pub(crate) enum Command {
     Run(Run),
     /// Tell every problem of a configuration.
     ///
-    /// The exit status is 0 if it would run, with warnings or without, and 1 if it would be refused.
+    /// The exit status is 0 if there is none but warnings, 1 if there are errors, and 2 if files cannot be read at all.
     Check(Check),
     /// See it work: gateway, echo upstream and sample processor in one process.
     Demo(Demo),
@@ -146,13 +146,15 @@ impl FromStr for Resolution {
 }
 
 /// Form of a report.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Report {
     /// For people, with the lines concerned.
     #[default]
     Text,
     /// For machines: one document.
     Json,
+    /// Kubernetes objects, each with the status that its controller would write; problems go to standard error.
+    Yaml,
 }
 
 /// Arguments of `demo`.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use tollgate_config::{Diagnostic, Options, Outcome, Severity, Source, load_with};
+use tollgate_config::{Diagnostic, ObjectReport, Options, Outcome, Severity, Source, load_with};
 use tollgate_model::Snapshot;
 
 use crate::{
@@ -20,6 +20,10 @@ pub(crate) struct Configuration {
     pub(crate) snapshot: Option<Snapshot>,
     /// Everything there is to say about it.
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// Whether every file could be read.
+    pub(crate) readable: bool,
+    /// The Kubernetes objects, with the status that their controllers would write.
+    pub(crate) objects: Vec<ObjectReport>,
 }
 
 /// Everything that a configuration depends on. The same input gives the same configuration.
@@ -46,14 +50,14 @@ impl Configuration {
     pub(crate) fn translate(sources: Sources, options: &Options) -> Self {
         let files = RecordedFiles::default();
         let problems = sources.problems();
-        let (snapshot, diagnostics) = if problems.is_empty() {
-            let Outcome { snapshot, diagnostics, .. } = load_with(&sources.texts, &files, options);
-            (snapshot, diagnostics)
+        let outcome = if problems.is_empty() {
+            load_with(&sources.texts, &files, options)
         } else {
             // What is missing may be what the rest refers to: nothing useful can be said about the rest.
-            (None, problems)
+            Outcome { diagnostics: problems, ..Outcome::default() }
         };
-        Self { input: Input { sources, named_files: files.into() }, snapshot, diagnostics }
+        let Outcome { snapshot, diagnostics, readable, objects, .. } = outcome;
+        Self { input: Input { sources, named_files: files.into() }, snapshot, diagnostics, readable, objects }
     }
 
     /// `refused: 2 errors, 1 warning`.

@@ -16,6 +16,8 @@ mod reload;
 mod report;
 mod signals;
 mod sources;
+mod summary;
+mod yaml;
 
 use std::process::ExitCode;
 

@@ -80,8 +80,51 @@ fn what_has_no_effect_is_noted_or_refused() {
 fn a_file_that_is_not_there_is_refused() {
     let output = tollgate().args(["check", "no/such/file.yaml"]).output().unwrap();
     let (report, _) = texts(&output);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(report.contains("cannot be read"), "{report}");
+}
+
+#[test]
+fn kubernetes_objects_are_told_with_their_status() {
+    let example = root().join("examples/kgateway");
+    let check = |arguments: &[&str]| {
+        let output = tollgate().arg("check").args(arguments).arg(&example).output().unwrap();
+        (output.status.code(), texts(&output).0)
+    };
+    let (status, report) = check(&["--namespace", "kgateway-system"]);
+    assert_eq!(status, Some(0), "{report}");
+    let line =
+        |start: &str| report.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
+    assert!(
+        line("Gateway ").contains("kgateway-system/http ") && line("Gateway ").ends_with(" accepted"),
+        "{report}"
+    );
+    assert!(line("  listener").ends_with("accepted, attached routes: 1"), "{report}");
+    assert!(line("TrafficPolicy").ends_with("accepted"), "{report}");
+    // Without the namespace the reference to the policy leads nowhere (CF-8).
+    let (status, report) = check(&[]);
+    assert_eq!(status, Some(1), "{report}");
+    assert!(report.contains("RefNotPermitted"), "{report}");
+
+    let (status, objects) = check(&["--namespace", "kgateway-system", "-o", "yaml"]);
+    assert_eq!(status, Some(0));
+    assert!(objects.contains("    reason: Attached\n"), "{objects}");
+    // What is written can be read again, and says the same.
+    let file = scratch("check_yaml").join("objects.yaml");
+    fs::write(&file, &objects).unwrap();
+    let again = tollgate()
+        .args(["check", "-o", "yaml", "--namespace", "kgateway-system"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(texts(&again).0, objects);
+}
+
+#[test]
+fn a_text_that_is_not_yaml_makes_the_rest_unusable() {
+    let file = scratch("check_unusable").join("broken.yaml");
+    fs::write(&file, "a: [\n").unwrap();
+    assert_eq!(tollgate().arg("check").arg(&file).output().unwrap().status.code(), Some(2));
 }
 
 #[test]

@@ -5,37 +5,52 @@ use std::{
     process::ExitCode,
 };
 
-use serde_json::json;
-use tollgate_config::{Options, render};
+use serde_json::{Value, json};
+use tollgate_config::{Options, Severity, render};
 
 use crate::{
     cli::{Check, Report},
     configuration::Configuration,
     sources::name,
+    summary::summary,
+    yaml,
 };
 
-/// Reports on standard output; the exit status says whether the file would run.
+/// Reports on standard output; the exit status says whether there is something to mend.
 pub(crate) fn run(arguments: &Check) -> ExitCode {
     let configuration = Configuration::load(&arguments.paths, &Options::from(&arguments.reading));
     let report = match arguments.output {
         Report::Text => text(&configuration, &name(&arguments.paths)),
         Report::Json => json(&configuration, &name(&arguments.paths)),
+        Report::Yaml => {
+            objects(&configuration).iter().map(|object| format!("---\n{}", yaml::to_string(object))).collect()
+        }
     };
+    if arguments.output == Report::Yaml {
+        // Standard output is for the objects.
+        let _ = io::stderr().write_all(problems(&configuration).as_bytes());
+    }
+    let has_errors = configuration.diagnostics.iter().any(|said| said.severity == Severity::Error);
     match io::stdout().write_all(report.as_bytes()) {
         // A reader that has seen enough is no failure of the check.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
-        _ if configuration.snapshot.is_none() => ExitCode::FAILURE,
+        _ if !configuration.readable => ExitCode::from(2),
+        _ if has_errors => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,
     }
 }
 
+/// Every problem, the worst first.
+fn problems(configuration: &Configuration) -> String {
+    let mut diagnostics: Vec<_> = configuration.diagnostics.iter().collect();
+    diagnostics.sort_by_key(|diagnostic| diagnostic.severity);
+    let texts = &configuration.input.sources.texts;
+    diagnostics.into_iter().map(|diagnostic| render(diagnostic, texts) + "\n").collect()
+}
+
 fn text(configuration: &Configuration, name: &str) -> String {
-    let mut report = String::new();
-    for diagnostic in &configuration.diagnostics {
-        report += &render(diagnostic, &configuration.input.sources.texts);
-        report += "\n";
-    }
-    report + &format!("{name}: {}\n", configuration.verdict())
+    let verdict = configuration.verdict();
+    format!("{}{}{name}: {verdict}\n", problems(configuration), summary(&configuration.objects))
 }
 
 fn json(configuration: &Configuration, name: &str) -> String {
@@ -43,6 +58,19 @@ fn json(configuration: &Configuration, name: &str) -> String {
         "file": name,
         "accepted": configuration.snapshot.is_some(),
         "diagnostics": configuration.diagnostics,
+        "objects": objects(configuration),
     });
     format!("{report:#}\n")
+}
+
+/// Every object as it was written, with the status that its controller would write.
+fn objects(configuration: &Configuration) -> Vec<Value> {
+    let objects = configuration.objects.iter().map(|object| {
+        let mut document = object.document.clone();
+        if let (Value::Object(members), Some(status)) = (&mut document, &object.status) {
+            members.insert("status".to_owned(), status.clone());
+        }
+        document
+    });
+    objects.collect()
 }

@@ -1,0 +1,94 @@
+//! Kubernetes objects at a glance: accepted, or why not.
+
+use serde_json::Value;
+use tollgate_config::ObjectReport;
+
+/// One line for each object that has a status, and for each listener; empty without any. Ends with an empty line.
+pub(crate) fn summary(objects: &[ObjectReport]) -> String {
+    let mut rows = Vec::new();
+    let mut objects: Vec<_> = objects.iter().collect();
+    objects.sort_by_key(|object| rank(&object.kind));
+    for object in objects {
+        let Some(status) = &object.status else { continue };
+        let key = match object.namespace.as_str() {
+            "" => object.name.clone(),
+            namespace => format!("{namespace}/{}", object.name),
+        };
+        let listeners = status["listeners"].as_array();
+        rows.push((object.kind.clone(), key, verdict(status)));
+        for listener in listeners.into_iter().flatten() {
+            let routes = &listener["attachedRoutes"];
+            let said = format!("{}, attached routes: {routes}", verdict(listener));
+            rows.push(("  listener".to_owned(), text(&listener["name"]).to_owned(), said));
+        }
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    let width =
+        |column: fn(&(String, String, String)) -> &String| rows.iter().map(|row| column(row).len()).max();
+    let (kinds, keys) = (width(|row| &row.0).unwrap_or(0), width(|row| &row.1).unwrap_or(0));
+    let lines = rows.iter().map(|(kind, key, said)| format!("{kind:kinds$}  {key:keys$}  {said}\n"));
+    lines.collect::<String>() + "\n"
+}
+
+/// From what listens to what is attached.
+fn rank(kind: &str) -> usize {
+    let order = ["GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute"];
+    order.iter().position(|known| *known == kind).unwrap_or(order.len())
+}
+
+/// Conditions that are good when they do not hold.
+const GOOD_WHEN_FALSE: [&str; 5] =
+    ["Conflicted", "PartiallyInvalid", "Overridden", "OverlappingTLSConfig", "Warning"];
+
+/// `accepted`, or the first conditions that say otherwise.
+fn verdict(status: &Value) -> String {
+    let mut problems = Vec::new();
+    let mut seen = false;
+    for condition in conditions(status) {
+        let [kind, holds, reason, message] =
+            ["type", "status", "reason", "message"].map(|field| text(&condition[field]));
+        seen |= kind == "Accepted";
+        if (holds == "True") == GOOD_WHEN_FALSE.contains(&kind) {
+            let problem = if message.is_empty() { reason.to_owned() } else { format!("{reason}: {message}") };
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
+    match (problems.is_empty(), seen) {
+        (true, true) => "accepted".to_owned(),
+        (true, false) => "not in use".to_owned(),
+        (false, _) => problems.join("; ").replace('\n', " "),
+    }
+}
+
+/// The conditions of an object itself, and those about its parents or ancestors.
+fn conditions(status: &Value) -> impl Iterator<Item = &Value> {
+    let own = status["conditions"].as_array().into_iter().flatten();
+    let relations = ["parents", "ancestors"].into_iter().filter_map(|name| status[name].as_array()).flatten();
+    own.chain(relations.filter_map(|relation| relation["conditions"].as_array()).flatten())
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_first_conditions_that_are_not_good_are_said() {
+        let condition =
+            |kind, status, reason| json!({"type": kind, "status": status, "reason": reason, "message": "m"});
+        let good = json!({"conditions": [condition("Accepted", "True", "A"), condition("Conflicted", "False", "N")]});
+        assert_eq!(verdict(&good), "accepted");
+        let bad = json!({"parents": [{"conditions": [condition("Accepted", "True", "A"), condition("ResolvedRefs", "False", "RefNotPermitted")]}]});
+        assert_eq!(verdict(&bad), "RefNotPermitted: m");
+        assert_eq!(verdict(&json!({"ancestors": []})), "not in use");
+    }
+}
