@@ -5,13 +5,13 @@
 pub(crate) struct ResponseFlags(u32);
 
 /// Short and long names and the place in the bit set of attributes; a flag's bit here is its place in this list. The order
-/// is that of Envoy's logs.
+/// is that of Envoy's logs: what forbids another try is known before the failure that stands then.
 const NAMES: [(&str, &str, u32); 16] = [
+    ("URX", "UpstreamRetryLimitExceeded", 15),
+    ("UO", "UpstreamOverflow", 7),
     ("UH", "NoHealthyUpstream", 1),
     ("UF", "UpstreamConnectionFailure", 5),
-    ("UO", "UpstreamOverflow", 7),
     ("NR", "NoRouteFound", 8),
-    ("URX", "UpstreamRetryLimitExceeded", 15),
     ("NC", "NoClusterFound", 24),
     ("DT", "DurationTimeout", 22),
     ("DC", "DownstreamConnectionTermination", 14),
@@ -27,13 +27,13 @@ const NAMES: [(&str, &str, u32); 16] = [
 
 impl ResponseFlags {
     /// No route applies.
-    pub(crate) const NO_ROUTE_FOUND: Self = Self(1 << 3);
+    pub(crate) const NO_ROUTE_FOUND: Self = Self(1 << 4);
     /// The route's cluster does not exist.
     pub(crate) const NO_CLUSTER_FOUND: Self = Self(1 << 5);
     /// A circuit breaker is open.
-    pub(crate) const UPSTREAM_OVERFLOW: Self = Self(1 << 2);
+    pub(crate) const UPSTREAM_OVERFLOW: Self = Self(1 << 1);
     /// There were enough tries.
-    pub(crate) const UPSTREAM_RETRY_LIMIT_EXCEEDED: Self = Self(1 << 4);
+    pub(crate) const UPSTREAM_RETRY_LIMIT_EXCEEDED: Self = Self(1);
     /// The stream lived too long.
     pub(crate) const DURATION_TIMEOUT: Self = Self(1 << 6);
     /// The client has gone.
@@ -117,7 +117,7 @@ mod tests {
         both.insert(ResponseFlags::from_short_name("URX"));
         assert_eq!(
             (both.short_names(), both.long_names()),
-            ("UF,URX".into(), "UpstreamConnectionFailure,UpstreamRetryLimitExceeded".into())
+            ("URX,UF".into(), "UpstreamRetryLimitExceeded,UpstreamConnectionFailure".into())
         );
     }
 }

@@ -152,16 +152,16 @@ fn unescape_slashes(
     let Some(unescaped) = request.path.to_str().ok().and_then(path::unescape_slashes) else {
         return Ok(false);
     };
+    // Logs show what the path comes to, whatever becomes of the request.
+    request.path = HeaderValue::from_str(&unescaped).map_err(|_| path_not_normal())?;
     match action {
-        PathWithEscapedSlashesAction::KeepUnchanged => Ok(false),
+        PathWithEscapedSlashesAction::KeepUnchanged | PathWithEscapedSlashesAction::UnescapeAndForward => {
+            Ok(false)
+        }
         PathWithEscapedSlashesAction::RejectRequest => Err(path_not_normal()),
         // Clients of gRPC follow no redirects.
         PathWithEscapedSlashesAction::UnescapeAndRedirect if is_grpc(request) => Err(path_not_normal()),
-        PathWithEscapedSlashesAction::UnescapeAndRedirect
-        | PathWithEscapedSlashesAction::UnescapeAndForward => {
-            request.path = HeaderValue::from_str(&unescaped).map_err(|_| path_not_normal())?;
-            Ok(action == PathWithEscapedSlashesAction::UnescapeAndRedirect)
-        }
+        PathWithEscapedSlashesAction::UnescapeAndRedirect => Ok(true),
     }
 }
 

@@ -105,6 +105,8 @@ impl Core {
             .cluster_name(action)
             .and_then(|name| self.configuration.clusters.get(name))
             .ok_or_else(not_found)?;
+        // Headers and logs may ask for it before there is an endpoint.
+        self.info.upstream.attempt_count = 1;
         let wanted = self.session.as_ref().and_then(Session::wanted);
         let upstream = UpstreamRequest::start(&cluster, wanted, now)
             .map_err(|failure| self.upstream_failure_reply(&failure))?;

@@ -347,3 +347,32 @@ fn upgrades() {
         assert_eq!(refused(http, ask(upgrade)), (403, "upgrade_failed".to_owned()), "{upgrade}");
     }
 }
+
+#[test]
+fn escaped_slashes() {
+    use PathWithEscapedSlashesAction::{
+        KeepUnchanged, RejectRequest, UnescapeAndForward, UnescapeAndRedirect,
+    };
+    let outcome = |action, path: &str, content_type: &str| {
+        let http = http(|http| http.path_with_escaped_slashes_action = action);
+        let mut request = request(path, &[("content-type", content_type)]);
+        let reply =
+            prepare_request(&mut request, &http, &connection("127.0.0.1"), OWN_ADDRESS, |_| None).err();
+        let location = reply.as_ref().and_then(|reply| reply.fields.get("location")).cloned();
+        let text = |value: HeaderValue| value.to_str().unwrap().to_owned();
+        (reply.map(|reply| reply.status.as_u16()), location.map(text), text(request.path))
+    };
+    let passed = |path: &str| (None, None, path.to_owned());
+    assert_eq!(outcome(KeepUnchanged, "/a%2Fb", "a/b"), passed("/a%2Fb"));
+    assert_eq!(outcome(UnescapeAndForward, "/a%2f%2Fb%5C?c=%2F", "a/b"), passed("/a//b\\?c=%2F"));
+    assert_eq!(outcome(UnescapeAndForward, "/a%2/%252F", "a/b"), passed("/a%2/%252F"));
+    assert_eq!(outcome(RejectRequest, "/a/b", "a/b"), passed("/a/b"));
+    // What is refused is logged as what it comes to.
+    assert_eq!(outcome(RejectRequest, "/a%2Fb", "a/b"), (Some(400), None, "/a/b".to_owned()));
+    let redirected = (Some(307), Some("/a/b?c".to_owned()), "/a/b?c".to_owned());
+    assert_eq!(outcome(UnescapeAndRedirect, "/a%2Fb?c", "a/b"), redirected);
+    assert_eq!(
+        outcome(UnescapeAndRedirect, "/a%2Fb", "application/grpc"),
+        (Some(400), None, "/a/b".to_owned())
+    );
+}
