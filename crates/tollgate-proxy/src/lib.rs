@@ -36,5 +36,6 @@ mod transaction;
 mod upstream;
 mod worker;
 
+pub use downstream::filter_chain::{ConnectionFacts, choose as choose_filter_chain};
 pub use gateway::{BindError, Gateway, Options, StartError, Update, UpdateError};
 pub use stats::Stats;

@@ -57,6 +57,11 @@ pub(crate) enum Command {
     ///
     /// The exit status is 0 if there is none but warnings, 1 if there are errors, and 2 if files cannot be read at all.
     Check(Check),
+    /// Tell what happens to a request: listener, route, processors, and where every setting comes from.
+    ///
+    /// The request stands behind `--`: [METHOD] URL [-H 'name: value']... It is not sent anywhere. The exit status is 0 if
+    /// a route applies, 1 if none does, and 2 if the configuration or the request cannot be read.
+    Explain(Explain),
     /// See it work: gateway, echo upstream and sample processor in one process.
     Demo(Demo),
     /// Run a sample processor alone.
@@ -99,6 +104,22 @@ pub(crate) struct Check {
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// Form of the report.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output: Report,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// YAML and JSON files, and folders of them with the folders in them.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The request: [METHOD] URL [-H 'name: value']...
+    #[arg(last = true, required = true, value_name = "REQUEST", allow_hyphen_values = true)]
+    pub(crate) request: Vec<String>,
+    /// Form of the answer.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: Report,
     #[command(flatten)]

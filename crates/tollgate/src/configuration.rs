@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use tollgate_config::{Diagnostic, ObjectReport, Options, Outcome, Severity, Source, load_with};
+use tollgate_config::{
+    Diagnostic, Explanations, ObjectReport, Options, Outcome, Severity, Source, load_with,
+};
 use tollgate_model::Snapshot;
 
 use crate::{
@@ -24,6 +26,8 @@ pub(crate) struct Configuration {
     pub(crate) readable: bool,
     /// The Kubernetes objects, with the status that their controllers would write.
     pub(crate) objects: Vec<ObjectReport>,
+    /// Where the routes come from that were translated from them.
+    pub(crate) explanations: Explanations,
 }
 
 /// Everything that a configuration depends on. The same input gives the same configuration.
@@ -56,8 +60,15 @@ impl Configuration {
             // What is missing may be what the rest refers to: nothing useful can be said about the rest.
             Outcome { diagnostics: problems, ..Outcome::default() }
         };
-        let Outcome { snapshot, diagnostics, readable, objects, .. } = outcome;
-        Self { input: Input { sources, named_files: files.into() }, snapshot, diagnostics, readable, objects }
+        let Outcome { snapshot, diagnostics, readable, objects, explanations } = outcome;
+        Self {
+            input: Input { sources, named_files: files.into() },
+            snapshot,
+            diagnostics,
+            readable,
+            objects,
+            explanations,
+        }
     }
 
     /// `refused: 2 errors, 1 warning`.

@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod configuration;
 mod demo;
+mod explain;
 mod gateway;
 mod http_server;
 mod in_force;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
+        Command::Explain(arguments) => commands::explain::run(&arguments),
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Processor(arguments) => commands::processor::run(&arguments),
     }

@@ -7,17 +7,17 @@ use tollgate_model::listener::{FilterChain, FilterChainMatch, Listener, Transpor
 
 /// What filter chains are chosen by.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct ConnectionFacts<'a> {
+pub struct ConnectionFacts<'a> {
     /// Our side; `None` on a Unix socket.
-    pub(super) local_address: Option<SocketAddr>,
+    pub local_address: Option<SocketAddr>,
     /// The peer; `None` on a Unix socket.
-    pub(super) remote_address: Option<SocketAddr>,
+    pub remote_address: Option<SocketAddr>,
     /// SNI, lower case.
-    pub(super) server_name: Option<&'a str>,
+    pub server_name: Option<&'a str>,
     /// The connection began with a TLS ClientHello.
-    pub(super) tls: bool,
+    pub tls: bool,
     /// ALPN values of the ClientHello, in its order.
-    pub(super) application_protocols: &'a [&'a str],
+    pub application_protocols: &'a [&'a str],
 }
 
 /// Whether the choice depends on the connection's first bytes.
@@ -33,7 +33,8 @@ pub(super) fn needs_first_bytes(listener: &Listener) -> bool {
 ///
 /// Steps in Envoy's order (dialects 5.3), each keeping the most specific candidates only. There is no way back: chains
 /// for the right port hide those for any port even if a later step leaves none of them.
-pub(super) fn choose(listener: &Listener, facts: &ConnectionFacts<'_>) -> Option<Option<usize>> {
+#[must_use]
+pub fn choose(listener: &Listener, facts: &ConnectionFacts<'_>) -> Option<Option<usize>> {
     let conditions = |index: &usize| &listener.filter_chains[*index].filter_chain_match;
     let mut candidates: Vec<usize> = (0..listener.filter_chains.len()).collect();
     let local_port = facts.local_address.map(|address| address.port());

@@ -2,7 +2,7 @@
 
 mod client_stream;
 mod establish;
-mod filter_chain;
+pub(crate) mod filter_chain;
 mod http1;
 mod http2;
 #[cfg(test)]

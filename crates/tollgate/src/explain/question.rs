@@ -1,0 +1,101 @@
+//! The request that is asked about.
+
+use extproc::RequestHeaders;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+
+/// The request that is asked about.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) head: RequestHeaders,
+    /// Without port, lower case.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) tls: bool,
+    uri: Uri,
+}
+
+impl Question {
+    /// Reads `[METHOD] URL [-H 'name: value']...`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn parse(words: &[String]) -> Result<Self, String> {
+        let mut fields = HeaderMap::new();
+        let mut rest = Vec::new();
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            if word != "-H" && word != "--header" {
+                rest.push(word.as_str());
+                continue;
+            }
+            let field = words.next().ok_or("-H needs a header, 'name: value'")?;
+            let (name, value) =
+                field.split_once(':').ok_or_else(|| format!("\"{field}\" is not 'name: value'"))?;
+            let name =
+                HeaderName::try_from(name.trim()).map_err(|_| format!("\"{name}\" names no header"))?;
+            let value =
+                HeaderValue::from_str(value.trim()).map_err(|_| format!("\"{value}\" is no value"))?;
+            fields.append(name, value);
+        }
+        let (method, url) = match rest.as_slice() {
+            [url] => ("GET", *url),
+            [method, url] => (*method, *url),
+            _ => return Err("the request is [METHOD] URL [-H 'name: value']...".to_owned()),
+        };
+        let method = Method::try_from(method).map_err(|_| format!("\"{method}\" is no method"))?;
+        let uri: Uri = url.parse().map_err(|error| format!("\"{url}\" is no URL: {error}"))?;
+        let tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(format!("\"{url}\" has to begin with http:// or https://")),
+        };
+        let authority = uri.authority().ok_or_else(|| format!("\"{url}\" has no host"))?;
+        let host_header = fields.remove(http::header::HOST);
+        let shown = host_header.as_ref().map_or(authority.as_str().as_bytes(), HeaderValue::as_bytes);
+        let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let value = |bytes: &[u8]| HeaderValue::from_bytes(bytes).map_err(|error| error.to_string());
+        Ok(Self {
+            head: RequestHeaders {
+                method,
+                scheme: HeaderValue::from_static(if tls { "https" } else { "http" }),
+                authority: value(shown)?,
+                path: value(path.as_bytes())?,
+                fields,
+            },
+            host: authority.host().to_ascii_lowercase(),
+            port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            tls,
+            uri,
+        })
+    }
+
+    /// `GET http://www.example.com/myapp`.
+    pub(super) fn describe(&self) -> String {
+        format!("{} {}", self.head.method, self.uri)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &[&str]) -> Result<Question, String> {
+        Question::parse(&text.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_request_is_a_method_a_url_and_headers() {
+        let asked = parse(&["POST", "https://A.example:8443/b?c", "-H", "x-a: 1"]).unwrap();
+        assert_eq!((asked.host.as_str(), asked.port, asked.tls), ("a.example", 8443, true));
+        assert_eq!(asked.head.path, "/b?c");
+        assert_eq!(asked.head.fields["x-a"], "1");
+        let asked = parse(&["http://a.example", "-H", "host: b.example"]).unwrap();
+        assert_eq!((asked.head.authority.to_str().unwrap(), asked.port), ("b.example", 80));
+        assert_eq!(asked.describe(), "GET http://a.example/");
+        for wrong in
+            [&["a.example"][..], &[], &["GET"], &["ftp://a"], &["http://a", "-H"], &["http://a", "-H", "x"]]
+        {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}
