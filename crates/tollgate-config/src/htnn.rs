@@ -8,6 +8,8 @@ mod cluster_name;
 mod dialect;
 mod plugin;
 mod policy;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::dialect::Htnn;
 use self::policy::{FilterPolicy, read_filter_policy};

@@ -88,9 +88,10 @@ impl<'a> ClusterName<'a> {
             translator.diagnostics.warning(place, message, None);
         }
         if let Some(endpoints) = self.endpoints(policy_namespace, place, translator) {
-            translator.add_cluster(name, || {
+            let name = own_name(name);
+            translator.add_cluster(&name, || {
                 let protocol = UpstreamProtocol::Http2(Http2Options::default());
-                let mut cluster = cluster(name.to_owned(), endpoints, protocol);
+                let mut cluster = cluster(name.clone(), endpoints, protocol);
                 cluster.connect_timeout = CONNECT_TIMEOUT;
                 cluster
             });
@@ -124,6 +125,11 @@ impl<'a> ClusterName<'a> {
         };
         Some(vec![endpoint(address)])
     }
+}
+
+/// The name of the cluster in the snapshot: routes have clusters of the same name, which may speak HTTP/1.1 (CF-33).
+pub(super) fn own_name(name: &str) -> String {
+    format!("ext_proc/{name}")
 }
 
 #[cfg(test)]

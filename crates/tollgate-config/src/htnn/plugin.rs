@@ -5,9 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use tollgate_model::processor::ExtProc;
+use tollgate_model::processor::{ExtProc, GrpcTarget};
 
-use super::{cluster_name::ClusterName, policy::Plugin};
+use super::{
+    cluster_name::{ClusterName, own_name},
+    policy::Plugin,
+};
 use crate::{
     Severity,
     diagnostic::Report,
@@ -120,10 +123,15 @@ pub(super) fn configure(
         return refuse(detail);
     }
     let settings = overrides.and_then(|overrides| overrides.apply_to_defaults(name.filter_name()));
-    let Some(settings) = settings else {
+    let Some(mut settings) = settings else {
         // HT-47
         return refuse("grpcService is required");
     };
+    if let GrpcTarget::EnvoyGrpc(name) = &mut settings.grpc_service.target
+        && name.contains('|')
+    {
+        *name = own_name(name);
+    }
     Ok(Configured {
         settings: Arc::new(settings),
         sources: sources(&plugin.config, &plugin.place),
