@@ -214,6 +214,9 @@ pub struct Http2Options {
     pub initial_stream_window_size: u32,
     /// Connection window, bytes. Default 4 MiB (8 MiB towards processors).
     pub initial_connection_window_size: u32,
+    /// Most bytes of a body that filters hold for a client of HTTP/2 (section 7). Default 16 MiB, Envoy's window of a
+    /// stream: there the window that is configured is this limit, too.
+    pub stream_buffer_limit: usize,
 }
 
 impl Default for Http2Options {
@@ -222,6 +225,7 @@ impl Default for Http2Options {
             max_concurrent_streams: 1024,
             initial_stream_window_size: 256 * 1024,
             initial_connection_window_size: 4 * 1024 * 1024,
+            stream_buffer_limit: 16 * 1024 * 1024,
         }
     }
 }

@@ -81,7 +81,8 @@ pub struct Route {
     /// Effective per-filter configuration, index by index with `HttpConnectionManager::http_filters` followed by
     /// `upstream_http_filters`; already folded over table, virtual host and route.
     pub filters: Vec<FilterOverride>,
-    /// `per_request_buffer_limit_bytes` / `request_body_buffer_limit`; `None` = the listener's.
+    /// `per_request_buffer_limit_bytes` / `request_body_buffer_limit`: raises the limit of the connection, for both
+    /// directions; a lower one has no effect, as in Envoy.
     pub request_body_buffer_limit: Option<usize>,
     /// Static metadata (attribute `xds.route_metadata`); empty by default.
     #[serde(serialize_with = "crate::metadata::serialize")]

@@ -10,7 +10,9 @@ use http::{
 };
 use tollgate_model::route::{DirectResponse, is_grpc};
 
-use crate::{handler::Rejection, stream_info::ResponseFlags, upstream::UpstreamFailure};
+use crate::{
+    handler::Rejection, http1::reason_phrase, stream_info::ResponseFlags, upstream::UpstreamFailure,
+};
 
 /// A response that the gateway gives itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,8 +125,13 @@ impl LocalReply {
 
     /// The client broke the protocol behind the head.
     pub(crate) fn bad_request(details: &'static str) -> Self {
-        let flags = ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR;
-        Self::new(StatusCode::BAD_REQUEST, "Bad Request", details, flags)
+        let status = match details {
+            "http1.too_many_headers" | "http1.headers_too_large" => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, reason_phrase(status), details, ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR)
     }
 
     /// The route's timeout has passed, or that of a try.

@@ -44,8 +44,10 @@ pub struct HeaderLimits {
 }
 
 impl HeaderLimits {
-    /// Of response headers and trailers where the upstream has no other ones: those Envoy reads responses with.
-    pub const RESPONSE: Self = Self { max_count: 100, max_bytes: 80 * 1024 };
+    /// Of response headers and trailers: those Envoy reads responses of HTTP/1 with.
+    pub const HTTP1_RESPONSE: Self = Self { max_count: 100, max_bytes: 80 * 1024 };
+    /// Of response headers and trailers: those Envoy reads responses of HTTP/2 with.
+    pub const HTTP2_RESPONSE: Self = Self { max_count: 100, max_bytes: 60 * 1024 };
 }
 
 impl Default for HeaderLimits {

@@ -50,7 +50,11 @@ pub(super) static HTTP2_PROTOCOL_OPTIONS: Schema = Schema {
     title: "",
     fields: &[
         read("max_concurrent_streams", "1024", "Most streams at a time. 1 to 2147483647."),
-        read("initial_stream_window_size", "262144", "Window of a stream, bytes. 65535 to 2147483647."),
+        read(
+            "initial_stream_window_size",
+            "262144",
+            "Window of a stream, bytes. 65535 to 2147483647. Of a client: also the limit of buffered bodies (16 MiB where it is not given).",
+        ),
         read(
             "initial_connection_window_size",
             "4194304",
@@ -105,24 +109,19 @@ pub(super) fn read_http2_options(value: Option<&Value<'_>>) -> Http2Options {
     let Some(message) = value.and_then(|value| value.message(&HTTP2_PROTOCOL_OPTIONS)) else {
         return defaults;
     };
-    let number = |name, lowest, default| {
+    let number = |name, lowest| {
         message
             .get(name)
             .and_then(|value| value.integer(lowest..=LARGEST))
             .and_then(|number| u32::try_from(number).ok())
-            .unwrap_or(default)
     };
+    let window = number("initial_stream_window_size", 65_535);
     Http2Options {
-        max_concurrent_streams: number("max_concurrent_streams", 1, defaults.max_concurrent_streams),
-        initial_stream_window_size: number(
-            "initial_stream_window_size",
-            65_535,
-            defaults.initial_stream_window_size,
-        ),
-        initial_connection_window_size: number(
-            "initial_connection_window_size",
-            65_535,
-            defaults.initial_connection_window_size,
-        ),
+        max_concurrent_streams: number("max_concurrent_streams", 1)
+            .unwrap_or(defaults.max_concurrent_streams),
+        initial_stream_window_size: window.unwrap_or(defaults.initial_stream_window_size),
+        initial_connection_window_size: number("initial_connection_window_size", 65_535)
+            .unwrap_or(defaults.initial_connection_window_size),
+        stream_buffer_limit: window.map_or(defaults.stream_buffer_limit, |bytes| bytes as usize),
     }
 }

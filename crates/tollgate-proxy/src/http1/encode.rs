@@ -71,8 +71,8 @@ pub(crate) fn encode_request(out: &mut WriteQueue, head: &RequestHeaders, end_st
 /// Queues the head of a response and gives the encoder of its body.
 ///
 /// Fields, then `connection`, then the framing: `content-length` if the message has one; nothing for 204, 304 and
-/// tunnels; `content-length: 0` for a message that ends here (but not to HEAD); else `transfer-encoding: chunked`
-/// (to HEAD too, as Envoy does; never to HTTP/1.0, which gets the body until the connection closes).
+/// tunnels; `content-length: 0` for a message that ends here; else `transfer-encoding: chunked`, to HEAD in any case
+/// (as Envoy does), never to HTTP/1.0, which gets the body until the connection closes.
 pub(crate) fn encode_response(
     out: &mut WriteQueue,
     head: &ResponseHeaders,
@@ -97,20 +97,20 @@ pub(crate) fn encode_response(
     } else if is_bodiless || status == StatusCode::NOT_MODIFIED || status.is_informational() {
         BodyEncoder::Suppressed
     } else {
+        // What a GET would have been answered cannot be known here; Envoy guesses a body of unknown length.
         let is_head = context.kind == RequestKind::Head;
-        if has_length {
-            if is_head { BodyEncoder::Suppressed } else { BodyEncoder::Plain }
-        } else if end_stream {
-            if !is_head {
-                put_field(out, &CONTENT_LENGTH, b"0");
-            }
+        let encoder = if has_length {
+            BodyEncoder::Plain
+        } else if end_stream && !is_head {
+            put_field(out, &CONTENT_LENGTH, b"0");
             BodyEncoder::Suppressed
         } else if context.is_http10 {
-            if is_head { BodyEncoder::Suppressed } else { BodyEncoder::Plain }
+            BodyEncoder::Plain
         } else {
             put_field(out, &TRANSFER_ENCODING, b"chunked");
-            if is_head { BodyEncoder::Suppressed } else { BodyEncoder::Chunked }
-        }
+            BodyEncoder::Chunked
+        };
+        if is_head { BodyEncoder::Suppressed } else { encoder }
     };
     out.put_slice(b"\r\n");
     encoder

@@ -111,17 +111,27 @@ fn refusal(error: httparse::Error, head: &[u8]) -> CodecError {
     match error {
         httparse::Error::TooManyHeaders => CodecError::TooManyHeaders,
         httparse::Error::HeaderValue => CodecError::InvalidCharacters,
-        httparse::Error::Version => CodecError::LowVersion,
+        httparse::Error::Version if names_a_version(head) => CodecError::LowVersion,
         _ if lacks_version(head) => CodecError::LowVersion,
         _ => CodecError::Malformed,
     }
 }
 
+/// The third word is another version of HTTP, and not the rest of a target with a space in it.
+fn names_a_version(head: &[u8]) -> bool {
+    request_line(head).split(|byte| *byte == b' ').nth(2).is_some_and(|word| word.starts_with(b"HTTP/"))
+}
+
+fn request_line(head: &[u8]) -> &[u8] {
+    head[..memchr::memchr(b'\n', head).unwrap_or(head.len())].trim_ascii_end()
+}
+
 /// `METHOD target` and the end of the line: HTTP/0.9.
 fn lacks_version(head: &[u8]) -> bool {
-    let Some(end) = memchr::memchr(b'\n', head) else { return false };
-    let line = head[..end].trim_ascii_end();
-    let mut parts = line.split(|byte| *byte == b' ');
+    if !head.contains(&b'\n') {
+        return false;
+    }
+    let mut parts = request_line(head).split(|byte| *byte == b' ');
     matches!(
         (parts.next(), parts.next(), parts.next()),
         (Some(method), Some(target), None)

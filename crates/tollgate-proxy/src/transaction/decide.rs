@@ -121,7 +121,7 @@ impl Core {
         self.note_upstream(upstream.info());
         self.rewrite(action, &upstream, http);
         let tries = limits.retry_policy.map(|policy| {
-            let limit = self.buffer_limit_of(Direction::Request);
+            let limit = self.body_buffer_limit();
             Box::new(Tries::new(policy, limits.per_try_timeout, cluster, &upstream, limit, end_stream))
         });
         let mirrors = Mirrors::draw(self, &action.request_mirror_policies);

@@ -23,8 +23,12 @@ use tollgate_model::{
 };
 
 use crate::{
-    attributes::RequestAttributes, configuration::ChainConfiguration, handler::Origin, session::Session,
-    stream_info::StreamInfo, worker::Worker,
+    attributes::RequestAttributes,
+    configuration::ChainConfiguration,
+    handler::Origin,
+    session::Session,
+    stream_info::{Protocol, StreamInfo},
+    worker::Worker,
 };
 
 /// What a transaction knows, apart from where its parts are.
@@ -166,15 +170,14 @@ impl Core {
         action.cluster.choose(&self.messages.request, self.random).map(|choice| choice.name)
     }
 
-    /// Most bytes of a body to hold (section 7).
-    pub(super) fn buffer_limit_of(&self, direction: Direction) -> usize {
-        let listener = self.info.chain.listener.per_connection_buffer_limit_bytes;
-        match (direction, &self.route) {
-            (Direction::Request, Some(selected)) => {
-                selected.route.request_body_buffer_limit.unwrap_or(listener)
-            }
-            _ => listener,
-        }
+    /// Most bytes of a body to hold (section 7), in either direction. A route raises it; it never lowers it.
+    pub(super) fn body_buffer_limit(&self) -> usize {
+        let of_connection = match self.info.protocol {
+            Protocol::Http2 => self.http().http2.stream_buffer_limit,
+            Protocol::Http10 | Protocol::Http11 => self.info.chain.listener.per_connection_buffer_limit_bytes,
+        };
+        let of_route = self.route.as_ref().and_then(|selected| selected.route.request_body_buffer_limit);
+        of_route.map_or(of_connection, |limit| limit.max(of_connection))
     }
 }
 
@@ -212,8 +215,8 @@ impl Host for Core {
         })
     }
 
-    fn buffer_limit(&self, direction: Direction) -> usize {
-        self.buffer_limit_of(direction)
+    fn buffer_limit(&self, _direction: Direction) -> usize {
+        self.body_buffer_limit()
     }
 
     fn header_limits(&self, direction: Direction) -> HeaderLimits {
@@ -225,7 +228,10 @@ impl Host for Core {
                     max_bytes: http.max_request_headers_kb * 1024,
                 }
             }
-            Direction::Response => HeaderLimits::RESPONSE,
+            Direction::Response => match self.info.upstream.protocol {
+                Some(Protocol::Http2) => HeaderLimits::HTTP2_RESPONSE,
+                _ => HeaderLimits::HTTP1_RESPONSE,
+            },
         }
     }
 

@@ -53,7 +53,7 @@ impl Mirrors {
         if targets.is_empty() || core.upgrade {
             return None;
         }
-        let limit = core.buffer_limit_of(extproc::Direction::Request);
+        let limit = core.body_buffer_limit();
         Some(Box::new(Self {
             targets,
             head: core.messages.request.clone(),

