@@ -19,7 +19,7 @@ use tollgate_proxy::{ConnectionFacts, choose_filter_chain};
 pub(crate) use self::{question::Question, text::text};
 use crate::cli::Reading;
 
-/// The answer, for machines; [`text`] makes it one for people. `route` is `null` when no route applies.
+/// The answer, for machines; [`text()`] makes it one for people. `route` is `null` when no route applies.
 pub(crate) fn explain(
     snapshot: &Snapshot,
     explanations: &Explanations,
