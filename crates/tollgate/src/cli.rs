@@ -59,7 +59,7 @@ pub(crate) enum Command {
     Check(Check),
     /// Tell what happens to a request: listener, route, processors, and where every setting comes from.
     ///
-    /// The request stands behind `--`: [METHOD] URL [-H 'name: value']... It is not sent anywhere. The exit status is 0 if
+    /// The request stands behind `--`: `[METHOD] URL [-H 'name: value']...`. It is not sent anywhere. The exit status is 0 if
     /// a route applies, 1 if none does, and 2 if the configuration or the request cannot be read.
     Explain(Explain),
     /// See it work: gateway, echo upstream and sample processor in one process.
@@ -116,7 +116,7 @@ pub(crate) struct Explain {
     /// YAML and JSON files, and folders of them with the folders in them.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
-    /// The request: [METHOD] URL [-H 'name: value']...
+    /// The request: `[METHOD] URL [-H 'name: value']...`.
     #[arg(last = true, required = true, value_name = "REQUEST", allow_hyphen_values = true)]
     pub(crate) request: Vec<String>,
     /// Form of the answer.
