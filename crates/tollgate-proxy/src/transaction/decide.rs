@@ -34,7 +34,7 @@ use crate::{
 pub(super) struct Forward {
     pub(super) upstream: UpstreamRequest,
     pub(super) tries: Option<Box<Tries>>,
-    pub(super) mirrors: Option<Box<Mirrors>>,
+    pub(super) mirrors: Option<Mirrors>,
 }
 
 impl Core {
@@ -124,7 +124,7 @@ impl Core {
             let limit = self.body_buffer_limit();
             Box::new(Tries::new(policy, limits.per_try_timeout, cluster, &upstream, limit, end_stream))
         });
-        let mirrors = Mirrors::draw(self, &action.request_mirror_policies);
+        let mirrors = Mirrors::start(self, &action.request_mirror_policies, end_stream, now);
         Ok(Forward { upstream, tries, mirrors })
     }
 

@@ -1,96 +1,235 @@
-//! Copies of requests for other clusters. A copy is sent when the request is complete, by a task of its own, and whatever
-//! becomes of it: the request itself neither waits nor fails for it.
+//! Copies of requests for other clusters. A copy is sent while its request arrives, by a task of its own, and the request
+//! does not fail whatever becomes of it. It waits for a copy that has fallen behind, but not for one that stands still.
 
 use std::{
-    future::poll_fn,
+    cell::RefCell,
+    collections::VecDeque,
+    future::{Future, poll_fn},
+    pin::Pin,
     rc::Rc,
-    task::{Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use extproc::RequestHeaders;
 use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
+use tokio::time::Sleep;
 use tollgate_model::route::{RequestMirrorPolicy, host_without_port};
 
 use super::{host::Core, router::Waiting};
 use crate::{
     connection_manager::tell_internal,
     stream::{BodyEvent, ResponseEvent},
-    upstream::{UpstreamFailure, UpstreamRequest, WorkerCluster},
+    upstream::{UpstreamFailure, UpstreamRequest},
 };
 
-/// How long a copy may take where its route has no timeout.
+/// How long a copy may take once its request is complete, where the route has no timeout.
 const LONGEST: Duration = Duration::from_secs(15);
 
-/// Copies of a request that is still arriving.
+/// How long a request waits for a copy that takes nothing. Then there is no copy.
+const LONGEST_STALL: Duration = Duration::from_secs(1);
+
+/// The copies of a request that is still arriving. Dropped before the request is complete, it takes them back.
 #[derive(Debug)]
 pub(super) struct Mirrors {
-    targets: SmallVec<[Target; 1]>,
-    head: RequestHeaders,
-    parts: Vec<Waiting>,
-    bytes: usize,
-    limit: usize,
-}
-
-#[derive(Debug)]
-struct Target {
-    cluster: Rc<WorkerCluster>,
-    /// Leave the authority as it is.
-    same_host: bool,
+    feeds: SmallVec<[Rc<Feed>; 1]>,
 }
 
 impl Mirrors {
-    /// Draws which copies are made of a request whose head is ready for its upstream.
-    pub(super) fn draw(core: &Core, policies: &[RequestMirrorPolicy]) -> Option<Box<Self>> {
-        let drawn = policies.iter().filter(|policy| policy.fraction.includes(fastrand::u64(..)));
-        let targets: SmallVec<[Target; 1]> = drawn
-            .filter_map(|policy| {
-                let cluster = core.configuration.clusters.get(&policy.cluster)?;
-                Some(Target { cluster, same_host: policy.disable_shadow_host_suffix_append })
-            })
-            .collect();
-        if targets.is_empty() || core.upgrade {
+    /// Draws which copies are made of a request whose head is ready for its upstream, and begins them. `None` when nothing
+    /// of the request is left to be copied.
+    pub(super) fn start(
+        core: &Core,
+        policies: &[RequestMirrorPolicy],
+        end_stream: bool,
+        now: Instant,
+    ) -> Option<Self> {
+        if policies.is_empty() || core.upgrade {
             return None;
         }
-        let limit = core.body_buffer_limit();
-        Some(Box::new(Self {
-            targets,
-            head: core.messages.request.clone(),
-            parts: Vec::new(),
-            bytes: 0,
-            limit,
-        }))
-    }
-
-    /// Keeps a part of the request. `false` when it is more than may be kept: then there are no copies.
-    pub(super) fn keep(&mut self, part: &Waiting) -> bool {
-        if let Waiting::Data { data, .. } = part {
-            self.bytes += data.len();
-        }
-        self.parts.push(part.clone());
-        self.bytes <= self.limit
-    }
-
-    /// The request is complete: its copies are sent.
-    pub(super) fn send(self, core: &Core, now: Instant) {
-        let Self { targets, head, parts, .. } = self;
         let timeout = core.route_timeout().unwrap_or(LONGEST);
         let own_address = core.worker.own_address;
-        let trailers = core.messages.request_trailers.clone();
-        for Target { cluster, same_host } in targets {
+        let mut feeds = SmallVec::new();
+        for policy in policies.iter().filter(|policy| policy.fraction.includes(fastrand::u64(..))) {
+            let Some(cluster) = core.configuration.clusters.get(&policy.cluster) else { continue };
             let Ok(upstream) = UpstreamRequest::start(&cluster, None, now) else { continue };
-            let mut head = head.clone();
-            if !same_host {
+            let mut head = core.messages.request.clone();
+            if !policy.disable_shadow_host_suffix_append {
                 head.authority = shadow_host(&head.authority);
             }
             tell_internal(&mut head.fields, core.http(), own_address);
-            let shadow = Shadow { upstream, head, parts: parts.clone(), trailers: trailers.clone() };
-            tokio::task::spawn_local(async move {
-                // Its outcome is nobody's business.
-                let _ = tokio::time::timeout(timeout, shadow.send()).await;
+            let feed = Rc::new(Feed::new(core.body_buffer_limit(), end_stream));
+            if !end_stream {
+                feeds.push(feed.clone());
+            }
+            let mut shadow = Shadow {
+                upstream,
+                head,
+                feed,
+                state: if end_stream { State::HeadOnly } else { State::Head },
+                timeout,
+                deadline: None,
+                stall: None,
+            };
+            // Its outcome is nobody's business.
+            tokio::task::spawn_local(async move { poll_fn(|cx| shadow.poll(cx)).await.ok() });
+        }
+        (!feeds.is_empty()).then_some(Self { feeds })
+    }
+
+    /// Whether the copies keep up; if not, the task is woken when they do.
+    pub(super) fn have_room(&self, cx: &Context<'_>) -> bool {
+        self.feeds.iter().all(|feed| feed.has_room(cx))
+    }
+
+    /// Hands on a part of the request; `trailers` are those of the request, if it has any.
+    pub(super) fn part(&self, part: &Waiting, trailers: Option<&HeaderMap>) {
+        for feed in &self.feeds {
+            feed.push(match part {
+                Waiting::Data { data, end_stream } => {
+                    Piece::Data { data: data.clone(), end_stream: *end_stream }
+                }
+                Waiting::Trailers => Piece::Trailers(trailers.cloned().unwrap_or_default()),
             });
         }
+    }
+}
+
+impl Drop for Mirrors {
+    fn drop(&mut self) {
+        self.feeds.iter().for_each(|feed| feed.end());
+    }
+}
+
+/// A part of a request that follows its head.
+#[derive(Debug)]
+enum Piece {
+    Data { data: Bytes, end_stream: bool },
+    Trailers(HeaderMap),
+}
+
+impl Piece {
+    fn ends_stream(&self) -> bool {
+        match self {
+            Self::Data { end_stream, .. } => *end_stream,
+            Self::Trailers(_) => true,
+        }
+    }
+}
+
+/// The way from a request to its copy. What waits in it is bounded: past the limit nothing more of the request is read.
+#[derive(Debug)]
+struct Feed(RefCell<Queue>);
+
+#[derive(Debug)]
+struct Queue {
+    pieces: VecDeque<Piece>,
+    bytes: usize,
+    limit: usize,
+    source: Source,
+    /// Wakes the copy when there is something for it.
+    copy: Option<Waker>,
+    /// Wakes the request when there is room.
+    request: Option<Waker>,
+}
+
+/// How far the request is that a copy is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Arriving,
+    Complete,
+    /// The request ended early, or the copy stood still.
+    Lost,
+}
+
+impl Feed {
+    fn new(limit: usize, complete: bool) -> Self {
+        let source = if complete { Source::Complete } else { Source::Arriving };
+        Self(RefCell::new(Queue {
+            pieces: VecDeque::new(),
+            bytes: 0,
+            limit,
+            source,
+            copy: None,
+            request: None,
+        }))
+    }
+
+    fn push(&self, piece: Piece) {
+        let mut queue = self.0.borrow_mut();
+        if queue.source != Source::Arriving {
+            return;
+        }
+        if piece.ends_stream() {
+            queue.source = Source::Complete;
+        }
+        if let Piece::Data { data, .. } = &piece {
+            queue.bytes += data.len();
+        }
+        queue.pieces.push_back(piece);
+        wake(&mut queue.copy);
+    }
+
+    fn has_room(&self, cx: &Context<'_>) -> bool {
+        let mut queue = self.0.borrow_mut();
+        let room = queue.has_room();
+        queue.request = (!room).then(|| cx.waker().clone());
+        room
+    }
+
+    /// The request ends here, unless it is complete.
+    fn end(&self) {
+        let mut queue = self.0.borrow_mut();
+        if queue.source == Source::Arriving {
+            queue.source = Source::Lost;
+            wake(&mut queue.copy);
+        }
+    }
+
+    /// The copy takes nothing any more.
+    fn close(&self) {
+        let mut queue = self.0.borrow_mut();
+        queue.source = Source::Lost;
+        queue.pieces.clear();
+        queue.bytes = 0;
+        wake(&mut queue.request);
+    }
+
+    /// How far the request is. The task is woken when there is more.
+    fn watch(&self, cx: &Context<'_>) -> Source {
+        let mut queue = self.0.borrow_mut();
+        queue.copy = Some(cx.waker().clone());
+        queue.source
+    }
+
+    fn is_full(&self) -> bool {
+        !self.0.borrow().has_room()
+    }
+
+    fn pop(&self) -> Option<Piece> {
+        let mut queue = self.0.borrow_mut();
+        let piece = queue.pieces.pop_front();
+        if let Some(Piece::Data { data, .. }) = &piece {
+            queue.bytes -= data.len();
+        }
+        if queue.has_room() {
+            wake(&mut queue.request);
+        }
+        piece
+    }
+}
+
+impl Queue {
+    fn has_room(&self) -> bool {
+        self.bytes <= self.limit
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
     }
 }
 
@@ -98,39 +237,92 @@ impl Mirrors {
 struct Shadow {
     upstream: UpstreamRequest,
     head: RequestHeaders,
-    parts: Vec<Waiting>,
-    trailers: Option<HeaderMap>,
+    feed: Rc<Feed>,
+    state: State,
+    timeout: Duration,
+    /// Since the request was complete.
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// Since the request began to wait for the copy.
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+impl Drop for Shadow {
+    fn drop(&mut self) {
+        self.feed.close();
+    }
+}
+
+/// What of a copy is to be written next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Head,
+    HeadOnly,
+    Body,
+    Nothing,
 }
 
 impl Shadow {
-    async fn send(mut self) -> Result<(), UpstreamFailure> {
-        let end_stream = self.parts.is_empty();
-        poll_fn(|cx| self.upstream.poll_connect(cx, &self.head, end_stream)).await?;
-        for part in self.parts {
-            match part {
-                Waiting::Data { data, end_stream } => self.upstream.send_data(data, end_stream),
-                Waiting::Trailers => {
-                    if let Some(trailers) = &self.trailers {
-                        self.upstream.send_trailers(trailers);
-                    }
-                }
+    /// Sends as much as there is and the connection takes. Ready when the head was sent.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamFailure>> {
+        if matches!(self.state, State::Head | State::HeadOnly) {
+            let head_only = self.state == State::HeadOnly;
+            ready!(self.upstream.poll_connect(cx, &self.head, head_only))?;
+            self.state = if head_only { State::Nothing } else { State::Body };
+        }
+        while self.upstream.poll_writable(cx)?.is_ready() && self.state == State::Body {
+            let Some(piece) = self.feed.pop() else { break };
+            self.stall = None;
+            if piece.ends_stream() {
+                self.state = State::Nothing;
+            }
+            match piece {
+                Piece::Data { data, end_stream } => self.upstream.send_data(data, end_stream),
+                Piece::Trailers(trailers) => self.upstream.send_trailers(&trailers),
             }
         }
-        poll_fn(|cx| {
-            // Writing goes on as long as there is something to write.
-            let _ = self.upstream.poll_writable(cx)?;
-            loop {
-                match ready!(self.upstream.poll_response(cx))? {
-                    ResponseEvent::Informational(_) => {}
-                    ResponseEvent::Headers { end_stream, .. }
-                    | ResponseEvent::Body(BodyEvent::Data { end_stream, .. })
-                        if !end_stream => {}
-                    ResponseEvent::Headers { .. } | ResponseEvent::Body(_) => return Poll::Ready(Ok(())),
-                }
-            }
-        })
-        .await
+        Poll::Ready(Ok(()))
     }
+
+    /// Ready when the copy is answered, or given up.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamFailure>> {
+        let source = self.feed.watch(cx);
+        if source == Source::Lost {
+            return Poll::Ready(Ok(()));
+        }
+        let begun = self.poll_send(cx)?.is_ready();
+        if expired(source == Source::Complete, self.timeout, &mut self.deadline, cx)
+            || expired(self.feed.is_full(), LONGEST_STALL, &mut self.stall, cx)
+        {
+            return Poll::Ready(Ok(()));
+        }
+        if !begun {
+            return Poll::Pending;
+        }
+        loop {
+            match ready!(self.upstream.poll_response(cx))? {
+                ResponseEvent::Informational(_) => {}
+                ResponseEvent::Headers { end_stream, .. }
+                | ResponseEvent::Body(BodyEvent::Data { end_stream, .. })
+                    if !end_stream => {}
+                ResponseEvent::Headers { .. } | ResponseEvent::Body(_) => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+/// Whether it is `longest` since `running` became true.
+fn expired(
+    running: bool,
+    longest: Duration,
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    cx: &mut Context<'_>,
+) -> bool {
+    if !running {
+        *timer = None;
+        return false;
+    }
+    let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(longest)));
+    timer.as_mut().poll(cx).is_ready()
 }
 
 /// The host with `-shadow` behind it and before its port.

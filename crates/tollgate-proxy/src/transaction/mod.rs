@@ -66,8 +66,8 @@ struct Transaction<'d, D: Downstream> {
     router: Router,
     /// If the request may be tried more than once, or a try may take only so long.
     tries: Option<Box<Tries>>,
-    /// If copies of the request go elsewhere once it is complete.
-    mirrors: Option<Box<Mirrors>>,
+    /// If copies of the request, which is not complete, go elsewhere.
+    mirrors: Option<Mirrors>,
     client: Client,
     deadlines: Deadlines,
     downstream: &'d mut D,
@@ -170,7 +170,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 }
                 return progress;
             }
-            if !self.request_is_wanted() && !self.downstream.body_has_arrived() {
+            if !self.request_is_wanted(cx) && !self.downstream.body_has_arrived() {
                 return progress;
             }
             match self.downstream.poll_body(cx) {
@@ -212,8 +212,13 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     /// Whether the next piece of the request body has a place to go: every stage has room for it.
-    fn request_is_wanted(&self) -> bool {
-        self.router.has_room() && self.slots.iter().all(|slot| slot.has_room(extproc::Direction::Request))
+    fn request_is_wanted(&self, cx: &Context<'_>) -> bool {
+        self.router_has_room(cx) && self.slots.iter().all(|slot| slot.has_room(extproc::Direction::Request))
+    }
+
+    /// Whether the router and the copies it makes have room for more of the request.
+    fn router_has_room(&self, cx: &Context<'_>) -> bool {
+        self.router.has_room() && self.mirrors.as_ref().is_none_or(|mirrors| mirrors.have_room(cx))
     }
 
     fn client_failed(&mut self, error: DownstreamError, now: Instant) {

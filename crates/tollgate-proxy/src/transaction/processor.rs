@@ -109,7 +109,7 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     fn poll_processor(&mut self, index: usize, cx: &mut Context<'_>, now: Instant) -> bool {
-        let (response_room, request_room) = (self.client.writable, self.router.has_room());
+        let (response_room, request_room) = (self.client.writable, self.router_has_room(cx));
         let Slot::Active(filter) = &mut self.slots[index] else {
             return false;
         };

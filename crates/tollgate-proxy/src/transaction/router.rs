@@ -114,10 +114,8 @@ impl<D: Downstream> Transaction<'_, D> {
             self.keep_for_retry(&part);
             self.try_activity(now);
         }
-        if let Some(mirrors) = &mut self.mirrors
-            && !mirrors.keep(&part)
-        {
-            self.mirrors = None;
+        if let Some(mirrors) = &self.mirrors {
+            mirrors.part(&part, self.core.messages.request_trailers.as_ref());
         }
         if let Router::BetweenTries { waiting_bytes, .. } = &mut self.router {
             if let Waiting::Data { data, .. } = &part {
@@ -131,9 +129,7 @@ impl<D: Downstream> Transaction<'_, D> {
     /// The whole request has come through: the route's timeout begins.
     fn request_complete(&mut self, now: Instant) {
         self.core.info.last_upstream_tx = Some(now);
-        if let Some(mirrors) = self.mirrors.take() {
-            mirrors.send(&self.core, now);
-        }
+        self.mirrors = None;
         if matches!(
             self.router,
             Router::Connecting { .. } | Router::BetweenTries { .. } | Router::Active { .. }

@@ -95,6 +95,12 @@ pub(crate) fn cluster(name: &str, upstreams: &[&Upstream]) -> Cluster {
     Cluster::new(name.to_owned(), Discovery::Static, endpoints)
 }
 
+/// A cluster of servers at these addresses.
+pub(crate) fn cluster_at(name: &str, addresses: &[SocketAddr]) -> Cluster {
+    let endpoints = addresses.iter().map(|address| Endpoint::new(EndpointAddress::Socket(*address)));
+    Cluster::new(name.to_owned(), Discovery::Static, endpoints.collect())
+}
+
 /// Forwarding to one cluster.
 pub(crate) fn to(cluster: &str) -> RouteAction {
     RouteAction::new(ClusterSpecifier::Cluster(cluster.to_owned()))
@@ -191,10 +197,19 @@ impl Running {
 
     /// A request on a connection of its own.
     pub(crate) fn get(&self, path: &str, fields: &str) -> Response {
+        self.request(&format!("GET {path} HTTP/1.1\r\n{fields}"), b"")
+    }
+
+    /// A request with a body, on a connection of its own.
+    pub(crate) fn post(&self, path: &str, body: &[u8]) -> Response {
+        self.request(&format!("POST {path} HTTP/1.1\r\ncontent-length: {}\r\n", body.len()), body)
+    }
+
+    fn request(&self, head: &str, body: &[u8]) -> Response {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{fields}\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
+        stream.write_all(format!("{head}host: h\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
