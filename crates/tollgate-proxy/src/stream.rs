@@ -83,6 +83,9 @@ pub(crate) trait Downstream {
     /// Queues trailers, which end the response.
     fn send_trailers(&mut self, trailers: &HeaderMap);
 
+    /// An HTTP/1 connection ends with this response, which says so: its head is still to come. An HTTP/2 one goes on.
+    fn end_connection(&mut self);
+
     /// Ends the response abnormally: HTTP/2 RST_STREAM, HTTP/1 closes the connection without the final chunk.
     fn reset(&mut self);
 }

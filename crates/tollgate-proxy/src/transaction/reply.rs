@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use extproc::{Direction, ResponseHeaders, exchange};
+use http::StatusCode;
 
 use super::{Part, Transaction, chain::Slot, router::Router};
 use crate::{local_reply::LocalReply, stream::Downstream, stream_info::ResponseFlags};
@@ -22,6 +23,10 @@ impl<D: Downstream> Transaction<'_, D> {
         if self.client.response_started {
             self.reset_client(now);
             return;
+        }
+        if reply.status == StatusCode::BAD_REQUEST {
+            // I-10: who sends bad requests may not know where they end.
+            self.downstream.end_connection();
         }
         let (head, body) = self.core.local_response(reply);
         self.core.messages.response = Some(head);

@@ -268,6 +268,10 @@ impl Downstream for Http1Stream<'_> {
         }
     }
 
+    fn end_connection(&mut self) {
+        self.state.close = true;
+    }
+
     fn reset(&mut self) {
         self.state.close = true;
         self.state.response = Response::Reset;

@@ -278,6 +278,8 @@ impl Downstream for Http2Stream {
         }
     }
 
+    fn end_connection(&mut self) {}
+
     fn reset(&mut self) {
         self.is_reset = true;
     }
