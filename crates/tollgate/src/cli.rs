@@ -184,6 +184,26 @@ pub(crate) struct Demo {
     /// Port of the gateway; with 0 the kernel chooses one, as it does for everything else.
     #[arg(long, value_name = "PORT", default_value_t = 10000)]
     pub(crate) port: u16,
+    /// Whose configuration language the gateway is told in.
+    #[arg(long, value_enum, default_value_t, value_name = "DIALECT")]
+    pub(crate) dialect: Dialect,
+    /// Print that configuration, and do nothing else.
+    #[arg(long)]
+    pub(crate) print: bool,
+}
+
+/// A language to configure external processing in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dialect {
+    /// Envoy's own.
+    #[default]
+    Envoy,
+    /// Gateway API with the policies of Envoy Gateway.
+    EnvoyGateway,
+    /// Gateway API with those of kgateway.
+    Kgateway,
+    /// Gateway API with those of HTNN.
+    Htnn,
 }
 
 /// Arguments of `processor`.

@@ -1,4 +1,4 @@
 //! What the demo runs beside the gateway, and the configuration that connects it.
 
-pub(crate) mod bootstrap;
+pub(crate) mod configuration;
 pub(crate) mod echo;

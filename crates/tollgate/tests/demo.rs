@@ -54,6 +54,38 @@ fn requests_to_headers_stop_at_the_processor_and_requests_to_get_do_not() {
     assert_eq!(status.code(), Some(0), "{output}");
 }
 
+/// The same traffic, however the gateway is told about it.
+#[test]
+fn every_dialect_does_the_same() {
+    for dialect in ["envoy", "envoy-gateway", "kgateway", "htnn"] {
+        let mut demo = Running::spawn(tollgate().args(["demo", "--port", "0", "--dialect", dialect]));
+        let gateway = demo.wait_for("  gateway    http://");
+        let admin = demo.wait_for("  admin      http://");
+
+        let headers = get(&gateway, "/headers", &[ADD]);
+        assert_eq!(headers.json()["headers"]["Extproc"], json!(["true"]), "{dialect}");
+        assert_eq!(get(&gateway, "/get", &[ADD]).json()["headers"].get("Extproc"), None, "{dialect}");
+        let failed_open = get(&gateway, "/headers", &[("instructions", "nonsense")]);
+        assert_eq!(failed_open.json()["headers"]["Instructions"], json!(["nonsense"]), "{dialect}");
+
+        let stats = get(&admin, "/stats?filter=ext_proc.*(streams_started|failure_mode_allowed)", &[]).body;
+        for counter in ["streams_started: 2", "failure_mode_allowed: 1"] {
+            assert!(stats.contains(counter), "{dialect}: {stats}");
+        }
+        demo.signal("INT");
+        assert_eq!(demo.wait().0.code(), Some(0), "{dialect}");
+    }
+}
+
+#[test]
+fn the_configuration_can_be_read() {
+    let output = tollgate().args(["demo", "--dialect", "kgateway", "--print"]).output().unwrap();
+    assert_eq!(
+        texts(&output),
+        (include_str!("../../../examples/demo/kgateway.yaml").to_owned(), String::new())
+    );
+}
+
 #[test]
 fn a_port_in_use_is_named() {
     let occupied = TcpListener::bind("127.0.0.1:0").unwrap();

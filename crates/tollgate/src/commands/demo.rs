@@ -4,45 +4,41 @@ use std::{
     error::Error,
     future::pending,
     io::{self, Write},
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
     process::ExitCode,
     thread::available_parallelism,
 };
 
+use clap::ValueEnum;
 use extproc_server::{ListenAddress, Server};
 use tokio::net::TcpListener;
-use tollgate_config::Options;
+use tollgate_model::listener::BindAddress;
 
 use crate::{
-    address::Address,
-    cli::{Demo, LogFormat},
-    configuration::Configuration,
-    demo::{bootstrap::Ports, echo},
+    cli::{Demo, Dialect, LogFormat},
+    demo::{configuration::Addresses, echo},
     gateway::{Gateway, Settings},
     http_server, logging,
     processor::instructions::Instructions,
 };
 
 /// The kernel chooses the port.
-const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
-/// Where everything listens.
-struct Addresses {
-    gateway: String,
-    upstream: SocketAddr,
-    processor: SocketAddr,
-    admin: SocketAddr,
-}
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Runs everything in this process until a signal stops it.
 pub(crate) fn run(arguments: &Demo) -> ExitCode {
+    if arguments.print {
+        // Who closed standard output does not want to know.
+        let _ = io::stdout().write_all(arguments.dialect.example().text.as_bytes());
+        return ExitCode::SUCCESS;
+    }
     logging::start(LogFormat::Text, "warn");
     let served = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Into::into)
-        .and_then(|runtime| runtime.block_on(serve(arguments.port)));
+        .and_then(|runtime| runtime.block_on(serve(arguments.port, arguments.dialect)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -52,7 +48,7 @@ pub(crate) fn run(arguments: &Demo) -> ExitCode {
     }
 }
 
-async fn serve(port: u16) -> Result<(), Box<dyn Error>> {
+async fn serve(port: u16, dialect: Dialect) -> Result<(), Box<dyn Error>> {
     let upstream_listener = TcpListener::bind(ANY).await?;
     let upstream = upstream_listener.local_addr()?;
     tokio::spawn(http_server::serve(upstream_listener, echo::answer));
@@ -63,25 +59,28 @@ async fn serve(port: u16) -> Result<(), Box<dyn Error>> {
     };
     tokio::spawn(server.serve(pending()));
 
-    let ports = Ports { gateway: port, upstream: upstream.port(), processor: processor.port() };
-    let configuration = Configuration::from_source(ports.bootstrap(), &Options::default());
-    let Some(snapshot) = configuration.snapshot else {
-        return Err(format!("the example is {}", configuration.verdict()).into());
-    };
+    let gateway = SocketAddr::new(ANY.ip(), port);
+    let mut addresses = Addresses { gateway, upstream, processor };
+    let snapshot = dialect.load(addresses)?;
     let workers = available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let gateway = Gateway::start(Settings { snapshot, workers, admin_address: ANY, reload: None }).await?;
-
-    let addresses = gateway.local_addresses();
-    let addresses = addresses.iter().map(|(_, address)| Address(address).to_string());
-    let at = Addresses { gateway: addresses.collect(), upstream, processor, admin: gateway.admin_address() };
-    // Who closed standard output does not want to know.
-    let _ = io::stdout().write_all(welcome(&at).as_bytes());
+    for (_, address) in gateway.local_addresses() {
+        if let BindAddress::Socket(address) = address {
+            addresses.gateway = address;
+        }
+    }
+    let text = welcome(&addresses, gateway.admin_address(), dialect);
+    let _ = io::stdout().write_all(text.as_bytes());
     gateway.until_stopped().await;
     Ok(())
 }
 
-fn welcome(at: &Addresses) -> String {
-    let Addresses { gateway, upstream, processor, admin } = at;
+fn welcome(at: &Addresses, admin: SocketAddr, dialect: Dialect) -> String {
+    let Addresses { gateway, upstream, processor } = at;
+    let path = dialect.example().path;
+    let others = Dialect::value_variants().iter().filter(|other| **other != dialect);
+    let others: Vec<_> = others.map(|other| format!("--dialect {}", other.name())).collect();
+    let others = others.join(", ");
     format!(
         r#"
 Tollgate demo: everything runs in this process, Ctrl-C ends it.
@@ -108,7 +107,8 @@ curl -s http://{gateway}/headers -H 'instructions: nonsense'
 # What the filter counted meanwhile.
 curl -s 'http://{admin}/stats?filter=ext_proc'
 
-The configuration is examples/envoy/instructions.yaml, with these ports.
+The configuration is {path}, with these ports; --print shows it.
+The same in other words: {others}.
 "#
     )
 }
