@@ -1,15 +1,18 @@
 //! From sources to an outcome: which documents are an Envoy configuration and which are Kubernetes objects.
 
+mod merge;
+
 use std::sync::Arc;
 
 use tollgate_model::Snapshot;
 
+use self::merge::merge;
 use crate::{
     Explanations, Files, Options, Outcome, Severity, Source,
     diagnostic::Report,
     envoy,
     kubernetes::{Diagnostics, Document, Place, Resources, read_documents, report_objects},
-    translation::{Translated, Translator, translate},
+    translation::{Translator, translate},
     yaml::{self, Content, Location, Node},
 };
 
@@ -41,7 +44,7 @@ pub(crate) fn load(sources: &[Source], files: &dyn Files, options: &Options) -> 
     }
 
     let mut refused = false;
-    let mut envoy_snapshot = None;
+    let mut native = None;
     for (index, document) in bootstraps.into_iter().enumerate() {
         if index > 0 {
             let message = "there is a second document; an Envoy configuration is one document";
@@ -53,9 +56,12 @@ pub(crate) fn load(sources: &[Source], files: &dyn Files, options: &Options) -> 
         let (snapshot, said) = envoy::load(&document, files, options);
         refused |= said.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         diagnostics.extend(said);
-        envoy_snapshot = Some(snapshot);
+        native = Some((snapshot, document));
     }
-    let mut snapshot = envoy_snapshot.unwrap_or_default();
+    let (mut snapshot, native) = match native {
+        Some((snapshot, document)) => (snapshot, Some(document)),
+        None => (Snapshot::default(), None),
+    };
     let mut reports = Vec::new();
     let mut explanations = Explanations::default();
     if !objects.is_empty() {
@@ -64,7 +70,7 @@ pub(crate) fn load(sources: &[Source], files: &dyn Files, options: &Options) -> 
         let translator = Translator::new(&resources, &snapshot, files, options, &diagnostics);
         let translated = translate(translator);
         reports = report_objects(&resources, &translated.statuses);
-        explanations = merge(&mut snapshot, translated, &diagnostics);
+        explanations = merge(&mut snapshot, translated, native.as_ref(), &diagnostics);
     }
     let diagnostics = diagnostics.finish();
     let snapshot = Some(snapshot).filter(|_| !unreadable && !refused);
@@ -110,27 +116,4 @@ fn report_nothing(sources: &[Source], diagnostics: &Diagnostics) {
     let file = Arc::from(sources.first().map_or("", |source| &*source.path));
     let location = Location { line: 1, column: 1, length: 1 };
     diagnostics.error(&Place { file, location, path: Arc::from("") }, message, None);
-}
-
-/// Adds what came of Kubernetes objects to what an Envoy configuration says.
-fn merge(snapshot: &mut Snapshot, translated: Translated, diagnostics: &Diagnostics) -> Explanations {
-    let Translated { listeners, clusters, explanations, .. } = translated;
-    // CF-30: the listener of the Envoy configuration loses its address.
-    snapshot.listeners.retain(|native| {
-        let taken = listeners
-            .iter()
-            .find(|listener| listener.addresses.iter().any(|address| native.addresses.contains(address)));
-        if let Some(taken) = taken {
-            let message = format!(
-                "the listener \"{}\" is left out: the listener {} listens at the same address",
-                native.name, taken.name
-            );
-            let place = Place { file: Arc::from(""), location: Location::default(), path: Arc::from("") };
-            diagnostics.error(&place, message, Some("give it another address".to_owned()));
-        }
-        taken.is_none()
-    });
-    snapshot.listeners.extend(listeners);
-    snapshot.clusters.extend(clusters);
-    explanations
 }

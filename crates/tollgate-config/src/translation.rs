@@ -23,6 +23,8 @@ mod outcome;
 mod processor;
 mod rule;
 mod statuses;
+#[cfg(test)]
+mod tests;
 mod translator;
 
 pub(crate) use self::{

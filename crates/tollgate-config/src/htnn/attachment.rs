@@ -85,7 +85,6 @@ impl Policy {
     }
 
     fn take_part(&mut self, section: Option<String>, plugins: &[Plugin], translator: &Translator<'_>) {
-        let namespace = self.meta.key.namespace.clone();
         let mut part = Part { section, plugins: BTreeMap::new() };
         for plugin in plugins {
             let Some(name) = PluginName::from_str(&plugin.name) else {
@@ -97,7 +96,7 @@ impl Policy {
                 }
                 continue;
             };
-            let configured = configure(name, plugin, &namespace, translator);
+            let configured = configure(name, plugin, &self.object, translator);
             if let Err(message) = &configured {
                 self.invalid.get_or_insert_with(|| message.clone());
             }

@@ -1,15 +1,16 @@
 //! `outbound|<port>|<subset>|<host>`: what a cluster is called in Istio (3.5).
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tollgate_model::{
-    cluster::{Endpoint, EndpointAddress, UpstreamProtocol},
+    cluster::{Cluster, Endpoint, EndpointAddress, UpstreamProtocol},
     http_connection_manager::Http2Options,
+    tls::UpstreamTls,
 };
 
 use crate::{
-    kubernetes::{ObjectKey, Place},
-    translation::{Translator, cluster, endpoint},
+    kubernetes::{ObjectKey, ObjectRef, Place},
+    translation::{Controller, Translator, cluster, endpoint},
 };
 
 /// Istio's connect timeout (2.2).
@@ -77,7 +78,7 @@ impl<'a> ClusterName<'a> {
     pub(super) fn add_cluster(
         &self,
         name: &str,
-        policy_namespace: &str,
+        policy: &ObjectRef,
         place: &Place,
         translator: &Translator<'_>,
     ) {
@@ -87,27 +88,33 @@ impl<'a> ClusterName<'a> {
                 format!("the subset \"{}\" has no effect: DestinationRules are not read", self.subset);
             translator.diagnostics.warning(place, message, None);
         }
-        if let Some(endpoints) = self.endpoints(policy_namespace, place, translator) {
+        if let Some(Reached { endpoints, tls }) = self.reach(policy, place, translator) {
             let name = own_name(name);
             translator.add_cluster(&name, || {
                 let protocol = UpstreamProtocol::Http2(Http2Options::default());
-                let mut cluster = cluster(name.clone(), endpoints, protocol);
-                cluster.connect_timeout = CONNECT_TIMEOUT;
-                cluster
+                let cluster = cluster(name.clone(), endpoints, protocol);
+                Cluster { connect_timeout: CONNECT_TIMEOUT, tls, ..cluster }
             });
         }
     }
 
-    fn endpoints(
-        &self,
-        policy_namespace: &str,
-        place: &Place,
-        translator: &Translator<'_>,
-    ) -> Option<Vec<Endpoint>> {
-        let service = self.service(policy_namespace, &translator.options.cluster_domain);
+    fn reach(&self, policy: &ObjectRef, place: &Place, translator: &Translator<'_>) -> Option<Reached> {
+        let service = self.service(&policy.namespace, &translator.options.cluster_domain);
         if let Some((key, certain)) = service {
             match translator.service_endpoints(&key, self.port) {
-                Ok(found) => return Some(found.endpoints),
+                Ok(found) => {
+                    let object = ObjectRef::new("", "Service", &key);
+                    let section = Some(&*found.port.name).filter(|name| !name.is_empty());
+                    let tls = translator.processor_tls(&object, section, policy, Controller::Istio.name());
+                    return match tls {
+                        Ok(tls) => Some(Reached { endpoints: found.endpoints, tls }),
+                        Err(error) => {
+                            let message = format!("{error}; every exchange with this processor will fail");
+                            translator.diagnostics.error(place, message, None);
+                            None
+                        }
+                    };
+                }
                 Err(error) if certain => {
                     let message = format!("{error}; every exchange with this processor will fail");
                     let help =
@@ -123,8 +130,14 @@ impl<'a> ClusterName<'a> {
             Ok(address) => EndpointAddress::Socket(SocketAddr::new(address, self.port)),
             Err(_) => EndpointAddress::Dns { host: self.host.to_owned(), port: self.port },
         };
-        Some(vec![endpoint(address)])
+        Some(Reached { endpoints: vec![endpoint(address)], tls: None })
     }
+}
+
+/// Where a processor is, and how it is reached.
+struct Reached {
+    endpoints: Vec<Endpoint>,
+    tls: Option<Arc<UpstreamTls>>,
 }
 
 /// The name of the cluster in the snapshot: routes have clusters of the same name, which may speak HTTP/1.1 (CF-33).

@@ -15,7 +15,7 @@ use crate::{
     Severity,
     diagnostic::Report,
     envoy::{ClusterFacts, ExtProcOverrides},
-    kubernetes::Place,
+    kubernetes::{ObjectRef, Place},
     protobuf::{Context, Dialect, Value},
     translation::Translator,
     yaml::{Content, Entry, Node},
@@ -81,7 +81,7 @@ const SETTINGS: [&str; 7] = [
 pub(super) fn configure(
     name: PluginName,
     plugin: &Plugin,
-    namespace: &str,
+    policy: &ObjectRef,
     translator: &Translator<'_>,
 ) -> Result<Configured, String> {
     let report = Report::new(Arc::clone(&plugin.place.file));
@@ -93,7 +93,7 @@ pub(super) fn configure(
     };
     let value = Value::embedded(context, &plugin.config, &plugin.place.path);
     let mut invalid = Vec::new();
-    let clusters = known_clusters(&plugin.config, namespace, &plugin.place, translator, &mut invalid);
+    let clusters = known_clusters(&plugin.config, policy, &plugin.place, translator, &mut invalid);
     let overrides = ExtProcOverrides::read(&value, clusters);
     let said = report.finish();
     let errors: Vec<String> = said
@@ -142,7 +142,7 @@ pub(super) fn configure(
 /// The cluster that the configuration names, if it can be known: it is added to the snapshot on the way.
 fn known_clusters(
     config: &Node,
-    namespace: &str,
+    policy: &ObjectRef,
     place: &Place,
     translator: &Translator<'_>,
     invalid: &mut Vec<String>,
@@ -158,8 +158,8 @@ fn known_clusters(
     match ClusterName::parse(name) {
         Err(problem) => invalid.push(problem),
         Ok(Some(parsed)) => {
-            parsed.add_cluster(name, namespace, &place, translator);
-            let authority = parsed.authority(namespace, translator);
+            parsed.add_cluster(name, policy, &place, translator);
+            let authority = parsed.authority(&policy.namespace, translator);
             clusters.insert(name.clone(), ClusterFacts { http2: true, first_endpoint: Some(authority) });
         }
         Ok(None) => {

@@ -7,14 +7,13 @@ use tollgate_model::{
     cluster::{Cluster, Endpoint, EndpointAddress, UpstreamProtocol},
     http_connection_manager::Http2Options,
     processor::{ExtProc, GrpcService, GrpcTarget},
-    tls::{ServerNameIndication, UpstreamTls, UpstreamTlsSettings},
 };
 
 use super::{GROUP, extension::Provider};
 use crate::{
     envoy::MAX_RECEIVE_MESSAGE_LENGTH,
-    kubernetes::{Metadata, ObjectKey, Referrer, status::ParentReference},
-    translation::{Controller, Processor, Translator, cluster, plain_tls},
+    kubernetes::{Metadata, ObjectKey, Referrer},
+    translation::{Controller, Processor, Translator, cluster},
 };
 
 /// What an extension comes to.
@@ -62,7 +61,9 @@ fn build(key: &ObjectKey, translator: &Translator<'_>) -> Result<Built, String> 
         translator.diagnostics.error(&provider.backend.place, message.clone(), None);
         message
     })?;
-    let tls = tls(provider, &object.meta, place.section.as_deref(), translator).inspect_err(|error| {
+    let (backend, controller) = (&provider.backend.object, Controller::Kgateway.name());
+    let tls = translator.processor_tls(backend, place.section.as_deref(), &object.reference(), controller);
+    let tls = tls.inspect_err(|error| {
         translator.diagnostics.error(&provider.backend.place, error.clone(), None);
     })?;
     let cluster_name = format!("gatewayextension/{key}");
@@ -164,28 +165,4 @@ fn resolve(provider: &Provider, extension: &Metadata, translator: &Translator<'_
         return Err("missing reference grant".to_owned());
     }
     Ok(place)
-}
-
-/// KG-42
-fn tls(
-    provider: &Provider,
-    extension: &Metadata,
-    section: Option<&str>,
-    translator: &Translator<'_>,
-) -> Result<Option<Arc<UpstreamTls>>, String> {
-    let ancestor =
-        ParentReference::to(&crate::kubernetes::ObjectRef::new(GROUP, "GatewayExtension", &extension.key));
-    let controller = Controller::Kgateway.name();
-    let Some(policy) = translator.backend_tls(&provider.backend.object, section, &ancestor, controller)
-    else {
-        return Ok(None);
-    };
-    let policy = policy.map_err(|error| format!("{}: {}", error.policy, error.message))?;
-    let settings = UpstreamTlsSettings {
-        sni: ServerNameIndication::Fixed(policy.sni),
-        validation: policy.validation,
-        alpn_protocols: vec!["h2".to_owned()],
-        ..plain_tls()
-    };
-    UpstreamTls::new(settings).map(|tls| Some(Arc::new(tls))).map_err(|error| error.to_string())
 }

@@ -3,12 +3,16 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
+    sync::Arc,
 };
 
 use thiserror::Error;
-use tollgate_model::tls::{ServerValidation, SubjectAltNameMatcher, TrustAnchors};
+use tollgate_model::tls::{
+    ServerNameIndication, ServerValidation, SubjectAltNameMatcher, TrustAnchors, UpstreamTls,
+    UpstreamTlsSettings,
+};
 
-use super::{CertificateError, Translator};
+use super::{CertificateError, Translator, plain_tls};
 use crate::{
     gateway_api::BackendTlsPolicy,
     kubernetes::{
@@ -75,6 +79,30 @@ struct Trusted {
 
 impl Translator<'_> {
     /// TLS towards a backend; `None` = nobody asks for it. `section` is the name of a service's port, or the number of the
+    /// TLS to a processor: used when a BackendTLSPolicy says so, for `user` (CF-33, KG-42).
+    ///
+    /// # Errors
+    /// Why the policy is no good; then there must be no connection (EG-63).
+    pub(crate) fn processor_tls(
+        &self,
+        target: &ObjectRef,
+        section: Option<&str>,
+        user: &ObjectRef,
+        controller: &str,
+    ) -> Result<Option<Arc<UpstreamTls>>, String> {
+        let Some(policy) = self.backend_tls(target, section, &ParentReference::to(user), controller) else {
+            return Ok(None);
+        };
+        let policy = policy.map_err(|error| format!("{}: {}", error.policy, error.message))?;
+        let settings = UpstreamTlsSettings {
+            sni: ServerNameIndication::Fixed(policy.sni),
+            validation: policy.validation,
+            alpn_protocols: vec!["h2".to_owned()],
+            ..plain_tls()
+        };
+        UpstreamTls::new(settings).map(|tls| Some(Arc::new(tls))).map_err(|error| error.to_string())
+    }
+
     /// port of another backend. The use is noted for the status of the policy: by `ancestor`, written by `controller`.
     pub(crate) fn backend_tls(
         &self,

@@ -87,14 +87,22 @@ impl Builder<'_, '_> {
 
     /// CF-31
     fn warn_of_mixture(&self, site: &RuleSite<'_>) {
-        let mut dialects: Vec<&str> =
-            site.processors.iter().map(|applied| dialect(applied.processor.position)).collect();
-        dialects.sort_unstable();
-        dialects.dedup();
-        if dialects.len() > 1 {
+        let mut dialects: Vec<&str> = Vec::new();
+        for applied in &site.processors {
+            let dialect = dialect(applied.processor.position);
+            if !dialects.contains(&dialect) {
+                dialects.push(dialect);
+            }
+        }
+        let [others @ .., last] = &dialects[..] else { return };
+        if !others.is_empty() {
             let rule = &site.attached.route.rules[site.rule_index];
-            let message = format!("processors of {} apply to this rule together", dialects.join(" and "));
-            self.translator.diagnostics.warning(&rule.place, message, None);
+            let message =
+                format!("processors of {} and {last} apply to this rule together", others.join(", "));
+            let order: Vec<String> =
+                site.processors.iter().map(|applied| applied.processor.object.to_string()).collect();
+            let help = format!("on requests their order is {}", order.join(", "));
+            self.translator.diagnostics.warning(&rule.place, message, Some(help));
         }
     }
 }
