@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 pub(crate) use self::{
     grpc_service::MAX_RECEIVE_MESSAGE_LENGTH, matchers::compile_text, per_route::ExtProcOverrides,
-    reference::reference, scope::ClusterFacts,
+    reference::reference, route::read_regex_rewrite, scope::ClusterFacts,
 };
 use tollgate_model::Snapshot;
 

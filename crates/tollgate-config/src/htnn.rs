@@ -6,6 +6,7 @@
 mod attachment;
 mod cluster_name;
 mod dialect;
+mod embedded;
 mod plugin;
 mod policy;
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(crate) use self::{
     diagnostics::Diagnostics,
     documents::{Document, read_documents},
     grants::{Grants, Referrer},
-    kinds::{Candidate, Kind},
+    kinds::{Candidate, Kind, OBJECT},
     metadata::{Age, Metadata},
     object::{Object, ObjectKey, ObjectRef, Objects},
     report::report_objects,

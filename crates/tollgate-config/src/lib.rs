@@ -19,6 +19,7 @@ mod gateway_api;
 #[cfg(test)]
 mod golden;
 mod htnn;
+mod istio;
 mod kgateway;
 mod kubernetes;
 mod load;

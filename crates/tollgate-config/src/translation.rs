@@ -29,16 +29,18 @@ mod translator;
 
 pub(crate) use self::{
     backend::{ServiceError, endpoint},
+    build::retry_on_of_istio,
     certificates::{CertificateError, CertificateRef},
     cluster::cluster,
     destination::{BackendError, Destination, plain_tls},
     dialect::{Dialect, Replacement, RuleExtensions, Site},
     gateway::{AttachedRoute, Controller, ExtensionRef, Gateway, Listener, Route},
+    hostnames::intersect,
     outcome::{Translated, translate},
     processor::{Applied, Position, Processor, Stage},
     rule::{
-        BackendReference, Filters, HeaderChanges, Match, Mirror, Path, PathChange, Precedence, Redirect,
-        Retry, Rule, RuleBackend, Timeouts,
+        BackendReference, Filters, HeaderChanges, Match, Mirror, PortOfRedirect, Precedence, Redirect, Retry,
+        Rule, RuleBackend, Timeouts,
     },
     translator::Translator,
 };

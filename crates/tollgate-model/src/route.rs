@@ -103,7 +103,7 @@ pub struct RouteMatch {
 }
 
 /// Condition on the path.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum PathMatch {
     /// Starts with.
     Prefix {
@@ -248,7 +248,7 @@ pub enum WeightedAction {
 }
 
 /// Change of the path.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub enum PathRewrite {
     /// Replace the matched prefix (or whole path of an exact match).
     Prefix(String),
@@ -309,7 +309,7 @@ pub enum RedirectPort {
 }
 
 /// New path of a redirect.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum RedirectPath {
     /// Whole path; keeps the request's query unless it has its own.
     Path(String),

@@ -5,14 +5,15 @@ mod support;
 
 use std::{fs, net::TcpListener};
 
-use extproc_server::{
-    Processor, Status, continue_with,
-    messages::{
-        BoolValue, CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption, ProcessingRequest,
-        ProcessingResponse, processing_request::Request,
-    },
+use support::{
+    gateway::processor,
+    http::get,
+    http1::echo,
+    process::Running,
+    scratch,
+    signature::{Signature, written},
+    tollgate,
 };
-use support::{gateway::processor, http::get, http1::echo, process::Running, scratch, tollgate};
 use tokio::task::block_in_place;
 
 const CONFIGURATION: &str =
@@ -21,23 +22,6 @@ const CONFIGURATION: &str =
 /// The services of the processors, in the order of requests.
 const ORDER: [&str; 6] =
     ["htnn-outer", "kgateway-early", "envoy-gateway", "kgateway", "htnn-inner", "kgateway-upstream"];
-
-/// Writes its name behind those of the processors before it.
-struct Signature(&'static str);
-
-impl Processor for Signature {
-    async fn process(&mut self, request: ProcessingRequest) -> Result<ProcessingResponse, Status> {
-        let key = match &request.request {
-            Some(Request::RequestHeaders(_)) => "x-request",
-            _ => "x-response",
-        };
-        let header = HeaderValue { key: key.to_owned(), raw_value: self.0.into(), ..Default::default() };
-        let append = Some(BoolValue { value: true });
-        let option = HeaderValueOption { header: Some(header), append, ..Default::default() };
-        let header_mutation = Some(HeaderMutation { set_headers: vec![option], ..Default::default() });
-        continue_with(&request, CommonResponse { header_mutation, ..Default::default() })
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processors_of_every_dialect_have_their_order() {
@@ -59,12 +43,8 @@ async fn processors_of_every_dialect_have_their_order() {
     let mut gateway = Running::spawn(&mut command);
     block_in_place(|| gateway.wait_for("serving"));
     let response = block_in_place(|| get(&format!("127.0.0.1:{port}"), "/", &[]));
-    let written = |name: &str| -> Vec<String> {
-        let of_it = response.headers.iter().filter(|(known, _)| known == name);
-        of_it.map(|(_, value)| value.clone()).collect()
-    };
-    assert_eq!(written("x-request"), ORDER, "{response:?}");
+    assert_eq!(written(&response, "x-request"), ORDER, "{response:?}");
     let mut reverse = ORDER;
     reverse.reverse();
-    assert_eq!(written("x-response"), reverse, "{response:?}");
+    assert_eq!(written(&response, "x-response"), reverse, "{response:?}");
 }

@@ -14,6 +14,7 @@ use tollgate_model::route::{
     Action, RequestMirrorPolicy, RetryPolicy, Route, RouteConfiguration, VirtualHost,
 };
 
+pub(crate) use self::action::read_regex_rewrite;
 pub(super) use self::schema::SCHEMAS;
 use self::{
     action::read_route_action,

@@ -4,7 +4,7 @@ mod cors;
 mod schema;
 
 use http::StatusCode;
-use tollgate_model::route::Fraction;
+use tollgate_model::route::{Fraction, PathMatch, PathRewrite, RedirectPath};
 
 use self::schema::{
     EXTENSION_REF, FILTER, FRACTION, HEADER, HEADER_MODIFIER, MIRROR, PATH_MODIFIER, REDIRECT, URL_REWRITE,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     kubernetes::{Place, values::port_number},
     protobuf::{Enumeration, Message, Value},
-    translation::{ExtensionRef, Filters, HeaderChanges, Match, Mirror, Path, PathChange, Redirect},
+    translation::{ExtensionRef, Filters, HeaderChanges, Match, Mirror, PortOfRedirect, Redirect},
 };
 
 /// Where filters stand.
@@ -142,7 +142,10 @@ fn read_filter(kind: FilterType, value: &Value<'_>, site: FilterSite<'_>, found:
         FilterType::UrlRewrite => {
             let Some(message) = value.message(&URL_REWRITE) else { return };
             filters.rewrite_host = message.get("hostname").and_then(|hostname| precise_hostname(&hostname));
-            filters.rewrite_path = read_path_change(&message, site);
+            filters.rewrite_path = read_path_change(&message, site).map(|change| match change {
+                PathChange::Full(path) => PathRewrite::Full(path),
+                PathChange::Prefix(prefix) => PathRewrite::PathElements(prefix),
+            });
         }
         FilterType::RequestMirror => filters.mirrors.extend(read_mirror(value, site)),
         FilterType::Cors => filters.cors = cors::read_cors(value),
@@ -205,8 +208,11 @@ fn read_redirect(value: &Value<'_>, site: FilterSite<'_>) -> Option<Redirect> {
     Some(Redirect {
         scheme: message.get("scheme").and_then(|scheme| scheme.enumeration(&SCHEME)),
         hostname: message.get("hostname").and_then(|hostname| precise_hostname(&hostname)),
-        path: read_path_change(&message, site),
-        port: message.get("port").and_then(|port| port_number(&port)),
+        path: read_path_change(&message, site).map(|change| match change {
+            PathChange::Full(path) => RedirectPath::Path(path),
+            PathChange::Prefix(prefix) => RedirectPath::PathElements(prefix),
+        }),
+        port: PortOfRedirect::UnlessUsual(message.get("port").and_then(|port| port_number(&port))),
         status: status.unwrap_or(StatusCode::FOUND),
     })
 }
@@ -224,6 +230,12 @@ static PATH_MODIFIER_TYPE: Enumeration<PathModifierType> = Enumeration {
     ],
 };
 
+/// A change of the path.
+enum PathChange {
+    Full(String),
+    Prefix(String),
+}
+
 fn read_path_change(parent: &Message<'_>, site: FilterSite<'_>) -> Option<PathChange> {
     let value = parent.get("path")?;
     let message = value.message(&PATH_MODIFIER)?;
@@ -231,7 +243,10 @@ fn read_path_change(parent: &Message<'_>, site: FilterSite<'_>) -> Option<PathCh
     match message.required("type")?.enumeration(&PATH_MODIFIER_TYPE)? {
         PathModifierType::Full => text("replaceFullPath").map(PathChange::Full),
         PathModifierType::Prefix => {
-            if !matches!(site.matches, [Match { path: Path::Prefix(_), .. }]) {
+            if !matches!(
+                site.matches,
+                [Match { path: PathMatch::Prefix { .. } | PathMatch::PathSeparatedPrefix { .. }, .. }]
+            ) {
                 value.error(
                     "When using ReplacePrefixMatch, exactly one path match with type PathPrefix must be specified",
                 );

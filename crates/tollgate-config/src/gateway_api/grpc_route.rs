@@ -1,11 +1,11 @@
 //! GRPCRoute (9.7).
 
-use tollgate_model::matching::FullRegex;
+use tollgate_model::{matching::FullRegex, route::PathMatch};
 
 use super::{
     backend_ref::read_backends,
     filters::{FilterSite, ReadFilters, read_filters},
-    http_match::{VALUE_TYPE, ValueType, every_request, read_headers},
+    http_match::{VALUE_TYPE, ValueType, every_request, exact_path, path_prefix, read_headers},
     names::bounded,
     route::{RouteSpec, check_numbers, read_hostnames, read_parents, read_rule_name, rule_values},
 };
@@ -13,7 +13,7 @@ use crate::{
     envoy::compile_text,
     kubernetes::Place,
     protobuf::{Schema, Value, read, refused},
-    translation::{Match, Path, Precedence, Rule, Timeouts},
+    translation::{Match, Precedence, Rule, Timeouts},
 };
 
 static SPEC: Schema = Schema {
@@ -111,7 +111,7 @@ fn read_match(value: &Value<'_>) -> Option<Match> {
     let message = value.message(&MATCH)?;
     let headers = read_headers(&message);
     let (path, service, method) = match message.get("method") {
-        None => (Path::Prefix("/".to_owned()), 0, 0),
+        None => (path_prefix("/"), 0, 0),
         Some(method) => read_method(&method)?,
     };
     let precedence = Precedence::grpc(service, method, headers.len());
@@ -119,7 +119,7 @@ fn read_match(value: &Value<'_>) -> Option<Match> {
 }
 
 /// The path that stands for a service and a method, and the lengths of both.
-fn read_method(value: &Value<'_>) -> Option<(Path, usize, usize)> {
+fn read_method(value: &Value<'_>) -> Option<(PathMatch, usize, usize)> {
     let message = value.message(&METHOD)?;
     let part = |name| message.get(name).filter(|part| part.node.content.describe() != "\"\"");
     let (service, method) = (part("service"), part("method"));
@@ -138,14 +138,14 @@ fn read_method(value: &Value<'_>) -> Option<(Path, usize, usize)> {
     let length = |part: &Option<String>| part.as_ref().map_or(0, String::len);
     let lengths = (length(&service), length(&method));
     let path = match (service, method, exact) {
-        (Some(service), Some(method), true) => Path::Exact(format!("/{service}/{method}")),
-        (Some(service), None, true) => Path::Prefix(format!("/{service}")),
+        (Some(service), Some(method), true) => exact_path(format!("/{service}/{method}")),
+        (Some(service), None, true) => path_prefix(&format!("/{service}")),
         (service, method, _) => {
             let any = || "[^/]+".to_owned();
             let escaped = |part: String| if exact { regex::escape(&part) } else { part };
             let service = service.map_or_else(any, escaped);
             let method = method.map_or_else(any, escaped);
-            Path::Regex(FullRegex::new(&format!("/(?:{service})/(?:{method})")).ok()?)
+            PathMatch::SafeRegex(FullRegex::new(&format!("/(?:{service})/(?:{method})")).ok()?)
         }
     };
     Some((path, lengths.0, lengths.1))

@@ -4,13 +4,14 @@ use http::Method;
 use tollgate_model::{
     header::FieldName,
     matching::{FullRegex, HeaderMatcher, HeaderValueMatch, QueryParameterMatcher, StringMatcher},
+    route::PathMatch,
 };
 
 use super::names::{bounded, header_name};
 use crate::{
     envoy::compile_text,
     protobuf::{Enumeration, Message, Schema, Value, read},
-    translation::{Match, Path, Precedence},
+    translation::{Match, Precedence},
 };
 
 static MATCH: Schema = Schema {
@@ -86,7 +87,7 @@ pub(super) fn read_matches(rule: &Message<'_>) -> Vec<Match> {
 
 /// The match of every request.
 pub(super) fn every_request() -> Match {
-    let path = Path::Prefix("/".to_owned());
+    let path = path_prefix("/");
     let precedence = Precedence::http(&path, false, 0, 0);
     Match { path, headers: Vec::new(), query_parameters: Vec::new(), precedence }
 }
@@ -95,7 +96,7 @@ fn read_match(value: &Value<'_>) -> Option<Match> {
     let message = value.message(&MATCH)?;
     let path = match message.get("path") {
         Some(path) => read_path(&path)?,
-        None => Path::Prefix("/".to_owned()),
+        None => path_prefix("/"),
     };
     let mut headers = read_headers(&message);
     let method = message.get("method").and_then(|method| read_method(&method));
@@ -117,24 +118,33 @@ fn read_method(value: &Value<'_>) -> Option<HeaderMatcher> {
     Some(matcher(FieldName::Method, StringMatcher::Exact(text)))
 }
 
-fn read_path(value: &Value<'_>) -> Option<Path> {
+fn read_path(value: &Value<'_>) -> Option<PathMatch> {
     let message = value.message(&PATH_MATCH)?;
     let kind = message.enumeration("type", &PATH_TYPE, PathType::Prefix);
     let Some(path) = message.get("value") else {
         return Some(match kind {
-            PathType::Exact => Path::Exact("/".to_owned()),
-            PathType::Prefix => Path::Prefix("/".to_owned()),
-            PathType::Regex => Path::Regex(FullRegex::new("/").ok()?),
+            PathType::Exact => exact_path("/".to_owned()),
+            PathType::Prefix => path_prefix("/"),
+            PathType::Regex => PathMatch::SafeRegex(FullRegex::new("/").ok()?),
         });
     };
     match kind {
-        PathType::Regex => compile_text(&path, FullRegex::new).map(Path::Regex),
-        PathType::Exact => checked_path(&path).map(Path::Exact),
-        PathType::Prefix => {
-            let text = checked_path(&path)?;
-            let trimmed = text.trim_end_matches('/');
-            Some(Path::Prefix(if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() }))
-        }
+        PathType::Regex => compile_text(&path, FullRegex::new).map(PathMatch::SafeRegex),
+        PathType::Exact => checked_path(&path).map(exact_path),
+        PathType::Prefix => checked_path(&path).map(|text| path_prefix(&text)),
+    }
+}
+
+/// This path.
+pub(super) fn exact_path(path: String) -> PathMatch {
+    PathMatch::Path { path, case_sensitive: true }
+}
+
+/// Paths that begin with these elements, whole.
+pub(super) fn path_prefix(text: &str) -> PathMatch {
+    match text.trim_end_matches('/') {
+        "" => PathMatch::Prefix { prefix: "/".to_owned(), case_sensitive: true },
+        prefix => PathMatch::PathSeparatedPrefix { prefix: prefix.to_owned(), case_sensitive: true },
     }
 }
 

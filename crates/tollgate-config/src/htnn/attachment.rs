@@ -3,17 +3,16 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use super::{
+    GROUP,
+    embedded::{Embedded, embedded},
     plugin::{Configured, PluginName, configure},
     policy::{FilterPolicy, Plugin, TargetRef},
 };
 use crate::{
-    gateway_api,
-    kubernetes::{Age, Metadata, Object, ObjectRef},
+    gateway_api, istio,
+    kubernetes::{Age, Metadata, Object, ObjectKey, ObjectRef, Place},
     translation::Translator,
 };
-
-/// The group of Istio's own objects.
-pub(super) const ISTIO_GROUP: &str = "networking.istio.io";
 
 /// A policy, as far as external processing goes.
 #[derive(Debug)]
@@ -21,10 +20,14 @@ pub(super) struct Policy {
     pub(super) object: ObjectRef,
     pub(super) meta: Rc<Metadata>,
     pub(super) target: Option<ObjectRef>,
+    /// Where the target is named.
+    pub(super) target_place: Place,
     /// What it says about the target as a whole or a section of it.
     pub(super) parts: Vec<Part>,
     /// Why it does not apply (3.3).
     pub(super) invalid: Option<String>,
+    /// Written into its target, where it has no status.
+    pub(super) embedded: bool,
 }
 
 /// What a policy says about its target or a section of it.
@@ -35,10 +38,11 @@ pub(super) struct Part {
 }
 
 /// How much a policy is about a rule: less is more specific (HT-30). Within a scope the
-/// older ones come first (HT-32).
+/// embedded one comes first (HT-33), then the older ones (HT-32).
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Precedence {
     pub(super) scope: Scope,
+    stored: bool,
     age: Age,
 }
 
@@ -55,25 +59,47 @@ impl Policy {
     /// Reads and validates a stored policy.
     pub(super) fn stored(object: &Object<FilterPolicy>, translator: &Translator<'_>) -> Self {
         let target = object.spec.target_ref.as_ref();
-        let mut policy = Self::new(object.reference(), Rc::clone(&object.meta), target);
-        policy.invalid = object.errors.first().cloned().or_else(|| validate(&object.spec, &object.meta));
-        if let Some(message) = policy.invalid.as_ref().filter(|_| object.errors.is_empty()) {
-            let place = target.map_or(&object.meta.place, |target| &target.place);
+        let policy = Self::new(object.reference(), Rc::clone(&object.meta), target);
+        policy.read(&object.spec, &object.errors, translator)
+    }
+
+    /// Reads and validates the policy that its target carries.
+    pub(super) fn embedded_in(meta: &Rc<Metadata>, translator: &Translator<'_>) -> Option<Self> {
+        let Embedded { policy: spec, errors, name } = embedded(meta, translator)?;
+        let object = ObjectRef::new(GROUP, "FilterPolicy", &ObjectKey::new(&*meta.key.namespace, name));
+        let policy = Self::new(object, Rc::clone(meta), spec.target_ref.as_ref());
+        let mut policy = Self { embedded: true, ..policy }.read(&spec, &errors, translator);
+        if let (Some(message), true) =
+            (&policy.invalid, spec.plugins.is_empty() && spec.sub_policies.is_empty())
+        {
+            // What it was to do is not known.
+            let unknown = PluginName::ALL.map(|plugin| (plugin, Err(message.clone())));
+            policy.parts.push(Part { section: None, plugins: unknown.into() });
+        }
+        Some(policy)
+    }
+
+    fn read(mut self, spec: &FilterPolicy, errors: &[String], translator: &Translator<'_>) -> Self {
+        let target = spec.target_ref.as_ref();
+        self.invalid = errors.first().cloned().or_else(|| validate(spec, &self.meta));
+        if let Some(message) = self.invalid.as_ref().filter(|_| errors.is_empty()) {
+            let place = target.map_or(&self.meta.place, |target| &target.place);
             translator.diagnostics.error(place, message.clone(), None);
         }
-        policy.take_parts(&object.spec, target, translator);
-        policy.check_gateway_target(target, translator);
-        policy
+        self.take_parts(spec, target, translator);
+        self.check_gateway_target(target, translator);
+        self
     }
 
     fn new(object: ObjectRef, meta: Rc<Metadata>, target: Option<&TargetRef>) -> Self {
+        let target_place = target.map_or_else(|| meta.place.clone(), |target| target.place.clone());
         let target = target.map(|target| ObjectRef {
             group: target.group.clone(),
             kind: target.kind.clone(),
             namespace: meta.key.namespace.clone(),
             name: target.name.clone(),
         });
-        Self { object, meta, target, parts: Vec::new(), invalid: None }
+        Self { object, meta, target, target_place, parts: Vec::new(), invalid: None, embedded: false }
     }
 
     fn take_parts(&mut self, spec: &FilterPolicy, target: Option<&TargetRef>, translator: &Translator<'_>) {
@@ -119,7 +145,7 @@ impl Policy {
 
     /// How much a part is about something of this scope.
     pub(super) fn precedence(&self, scope: Scope) -> Precedence {
-        Precedence { scope, age: self.meta.age() }
+        Precedence { scope, stored: !self.embedded, age: self.meta.age() }
     }
 }
 
@@ -140,7 +166,7 @@ fn validate(spec: &FilterPolicy, meta: &Metadata) -> Option<String> {
     }
     let known = matches!(
         (group, kind),
-        (gateway_api::GROUP, "HTTPRoute" | "Gateway") | (ISTIO_GROUP, "VirtualService" | "Gateway")
+        (gateway_api::GROUP, "HTTPRoute" | "Gateway") | (istio::GROUP, "VirtualService" | "Gateway")
     );
     if !known {
         return Some("unsupported targetRef.group or targetRef.kind".to_owned()); // HT-14

@@ -9,6 +9,7 @@ use tollgate_model::{
 };
 
 use crate::{
+    istio::service_key,
     kubernetes::{ObjectKey, ObjectRef, Place},
     translation::{Controller, Translator, cluster, endpoint},
 };
@@ -51,15 +52,9 @@ impl<'a> ClusterName<'a> {
 
     /// The service that the host means, if it means one (HT-41): `<service>.<namespace>.svc.<domain>` or less of it.
     fn service(&self, policy_namespace: &str, cluster_domain: &str) -> Option<(ObjectKey, bool)> {
-        let full = self.host.strip_suffix(cluster_domain).and_then(|rest| rest.strip_suffix(".svc."));
-        let certain = full.is_some() || self.host.ends_with(".svc");
-        let host = full.or_else(|| self.host.strip_suffix(".svc")).unwrap_or(self.host);
-        let mut labels = host.split('.');
-        let (service, namespace) = (labels.next()?, labels.next());
-        if labels.next().is_some() {
-            return None;
-        }
-        Some((ObjectKey::new(namespace.unwrap_or(policy_namespace), service), certain))
+        let is_full = self.host.strip_suffix(cluster_domain).is_some_and(|rest| rest.ends_with(".svc."));
+        let certain = is_full || self.host.ends_with(".svc");
+        Some((service_key(self.host, policy_namespace, cluster_domain)?, certain))
     }
 
     /// `host:port`, the authority of calls (CF-20). The host of a service is written in full.
@@ -125,7 +120,15 @@ impl<'a> ClusterName<'a> {
                 Err(_) => {}
             }
         }
-        // A name outside of the cluster.
+        // A host outside of the cluster.
+        if let Some(entry) = translator.service_entry(self.host) {
+            let Some(port) = entry.port(self.port) else {
+                let message = format!("the ServiceEntry of {} has no port {}", self.host, self.port);
+                translator.diagnostics.warning(place, format!("{message}; every exchange will fail"), None);
+                return None;
+            };
+            return Some(Reached { endpoints: entry.endpoints(self.host, port), tls: None });
+        }
         let address = match self.host.parse() {
             Ok(address) => EndpointAddress::Socket(SocketAddr::new(address, self.port)),
             Err(_) => EndpointAddress::Dns { host: self.host.to_owned(), port: self.port },

@@ -13,9 +13,9 @@ use super::{
     plugin::{Configured, PluginName},
 };
 use crate::{
-    gateway_api,
+    gateway_api, istio,
     kubernetes::{
-        ObjectRef,
+        Diagnostics, ObjectRef,
         status::{Conditions, ObjectStatus},
     },
     translation::{
@@ -24,7 +24,8 @@ use crate::{
 };
 
 /// The dialect of HTNN.
-pub(crate) struct Htnn {
+pub(crate) struct Htnn<'a> {
+    diagnostics: &'a Diagnostics,
     policies: Vec<Policy>,
     /// Policies by what they are for.
     by_target: HashMap<ObjectRef, Vec<usize>>,
@@ -34,14 +35,21 @@ pub(crate) struct Htnn {
     seen_sections: HashSet<(ObjectRef, String)>,
     /// Targets that exist, attached or not.
     existing: HashSet<ObjectRef>,
+    /// VirtualServices that the original cannot put a policy on, and why.
+    unsuitable: HashMap<ObjectRef, &'static str>,
 }
 
-impl Htnn {
+impl<'a> Htnn<'a> {
     /// Reads all policies.
-    pub(crate) fn new(translator: &Translator<'_>) -> Self {
+    pub(crate) fn new(translator: &Translator<'a>) -> Self {
         let objects = &translator.resources.htnn;
         let stored = objects.filter_policies.iter().chain(objects.http_filter_policies.iter());
-        let policies: Vec<Policy> = stored.map(|object| Policy::stored(object, translator)).collect();
+        let istio = &translator.resources.istio;
+        let carriers = istio.virtual_services.iter().map(|object| &object.meta);
+        let carriers = carriers.chain(istio.gateways.iter().map(|object| &object.meta));
+        let embedded = carriers.filter_map(|meta| Policy::embedded_in(meta, translator));
+        let policies: Vec<Policy> =
+            stored.map(|object| Policy::stored(object, translator)).chain(embedded).collect();
         let mut by_target: HashMap<ObjectRef, Vec<usize>> = HashMap::new();
         for (index, policy) in policies.iter().enumerate() {
             if let Some(target) = &policy.target {
@@ -49,13 +57,28 @@ impl Htnn {
             }
         }
         let existing = by_target.keys().filter(|target| exists(target, translator)).cloned().collect();
-        Self { policies, by_target, seen: HashSet::new(), seen_sections: HashSet::new(), existing }
+        let unsuitable = istio.virtual_services.iter().filter_map(|object| {
+            let reference = object.reference();
+            let problem =
+                object.spec.unsuitable_for_policies().filter(|_| by_target.contains_key(&reference))?;
+            Some((reference, problem))
+        });
+        let unsuitable = unsuitable.collect();
+        Self {
+            diagnostics: translator.diagnostics,
+            policies,
+            by_target,
+            seen: HashSet::new(),
+            seen_sections: HashSet::new(),
+            existing,
+            unsuitable,
+        }
     }
 
     /// The parts that are about a rule, each with its precedence.
     fn candidates(&self, site: &Site<'_>) -> Vec<(Precedence, &Policy, &Part)> {
         let route = &site.attached.route.object;
-        let gateway = &site.gateway.object;
+        let gateway = gateway(site);
         let rule_name = site.rule().name.as_deref();
         let mut found = Vec::new();
         for (target, section, with_section, without) in [
@@ -63,7 +86,7 @@ impl Htnn {
             (gateway, Some(&*site.listener.name), Scope::GatewaySection, Scope::Gateway),
         ] {
             // HT-35: a policy, its target and the target's Gateway share one namespace.
-            if target.namespace != gateway.namespace {
+            if target.namespace != gateway.namespace || self.unsuitable.contains_key(target) {
                 continue;
             }
             for index in self.by_target.get(target).into_iter().flatten() {
@@ -83,7 +106,7 @@ impl Htnn {
 
     fn mark_seen(&mut self, site: &Site<'_>) {
         let route = &site.attached.route.object;
-        let gateway = &site.gateway.object;
+        let gateway = gateway(site);
         if route.namespace == gateway.namespace {
             self.seen.insert(route.clone());
             if let Some(name) = &site.rule().name {
@@ -95,7 +118,7 @@ impl Htnn {
     }
 }
 
-impl Dialect for Htnn {
+impl Dialect for Htnn<'_> {
     fn claims(&self, _: &ExtensionRef) -> bool {
         false
     }
@@ -105,6 +128,10 @@ impl Dialect for Htnn {
             return RuleExtensions::default();
         }
         self.mark_seen(site);
+        // Redirects to TLS are made before anything else.
+        if site.attached.route.object == *gateway(site) {
+            return RuleExtensions::default();
+        }
         let candidates = self.candidates(site);
         let mut extensions = RuleExtensions::default();
         for plugin in PluginName::ALL {
@@ -135,11 +162,15 @@ impl Dialect for Htnn {
     fn statuses(self: Box<Self>) -> Vec<ObjectStatus> {
         self.policies
             .iter()
+            .filter(|policy| !policy.embedded)
             .map(|policy| {
                 let mut conditions = Conditions::default();
                 let (holds, reason, message) = match (&policy.invalid, self.missing(policy)) {
                     (Some(message), _) => (false, "Invalid", message.clone()),
-                    (None, Some(message)) => (false, "TargetNotFound", message),
+                    (None, Some(message)) => {
+                        self.diagnostics.error(&policy.target_place, message.clone(), None);
+                        (false, "TargetNotFound", message)
+                    }
                     (None, None) => (true, "Accepted", "The policy has been accepted".to_owned()),
                 };
                 conditions.set("Accepted", holds, reason, message, &policy.meta);
@@ -149,12 +180,15 @@ impl Dialect for Htnn {
     }
 }
 
-impl Htnn {
+impl Htnn<'_> {
     /// Why the target of a policy is not there.
     fn missing(&self, policy: &Policy) -> Option<String> {
         let target = policy.target.as_ref()?;
         if !self.existing.contains(target) {
             return Some("The policy targets non-existent resource".to_owned());
+        }
+        if let Some(problem) = self.unsuitable.get(target) {
+            return Some((*problem).to_owned());
         }
         if !self.seen.contains(target) {
             return Some("all gateways are not found or unsupported".to_owned()); // HT-35
@@ -175,11 +209,19 @@ impl Htnn {
 /// Whether there is an object that a policy is for.
 fn exists(target: &ObjectRef, translator: &Translator<'_>) -> bool {
     let objects = &translator.resources.gateway_api;
+    let istio = &translator.resources.istio;
     match (&*target.group, &*target.kind) {
         (gateway_api::GROUP, "HTTPRoute") => objects.http_routes.get(&target.key()).is_some(),
         (gateway_api::GROUP, "Gateway") => objects.gateways.get(&target.key()).is_some(),
+        (istio::GROUP, "VirtualService") => istio.virtual_services.get(&target.key()).is_some(),
+        (istio::GROUP, "Gateway") => istio.gateways.get(&target.key()).is_some(),
         _ => false,
     }
+}
+
+/// The Gateway that a policy would name: Istio's share one of ours.
+fn gateway<'s>(site: &Site<'s>) -> &'s ObjectRef {
+    if site.gateway.object.group == istio::GROUP { &site.listener.owner } else { &site.gateway.object }
 }
 
 fn applied(plugin: PluginName, policy: &Policy, configured: &Configured) -> Applied {

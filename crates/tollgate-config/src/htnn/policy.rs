@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What plugins do to a route or a gateway.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct FilterPolicy {
     pub(super) target_ref: Option<TargetRef>,
     pub(super) plugins: Vec<Plugin>,

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{Kind, Metadata, core};
-use crate::{envoy_gateway, gateway_api, htnn, kgateway, yaml::Node};
+use crate::{envoy_gateway, gateway_api, htnn, istio, kgateway, yaml::Node};
 
 /// All objects of a configuration.
 #[derive(Debug, Default)]
@@ -15,11 +15,12 @@ pub(crate) struct Resources {
     pub(crate) envoy_gateway: envoy_gateway::Objects,
     pub(crate) kgateway: kgateway::Objects,
     pub(crate) htnn: htnn::Objects,
+    pub(crate) istio: istio::Objects,
 }
 
 /// Every kind that is read.
 pub(super) fn kinds() -> impl Iterator<Item = &'static Kind> {
-    [core::KINDS, gateway_api::KINDS, envoy_gateway::KINDS, kgateway::KINDS, htnn::KINDS]
+    [core::KINDS, gateway_api::KINDS, envoy_gateway::KINDS, kgateway::KINDS, htnn::KINDS, istio::KINDS]
         .into_iter()
         .flatten()
 }

@@ -15,11 +15,13 @@ use tollgate_model::listener::{
     BindAddress, FilterChain, FilterChainMatch, Listener, MisdirectedRequests, ServedBy, TrafficDirection,
 };
 
+pub(crate) use self::action::retry_on_of_istio;
 use self::chain::Chain;
 use super::{Dialect, Gateway, Listener as GatewayListener, Translator, attachment::Problem};
 use crate::{
     Explanations, RouteKey,
     envoy_gateway::{GatewaySettings, IpFamily},
+    istio,
     kubernetes::{ObjectRef, status::ParentReference},
 };
 
@@ -73,11 +75,18 @@ impl Builder<'_, '_> {
         let bound = self.bound_port(port);
         let name = self.unique_name(format!("{}/{}", first.owner.key(), first.name), port);
         let is_tls = first.tls.is_some();
-        let groups: Vec<Vec<&GatewayListener>> = match is_tls {
-            true => listeners.iter().map(|listener| vec![*listener]).collect(),
-            // One chain serves all host names of cleartext.
-            false => vec![listeners.to_vec()],
-        };
+        // One chain serves all host names of cleartext, and those of a server with several.
+        let mut groups: Vec<Vec<&GatewayListener>> = Vec::new();
+        for listener in listeners {
+            let together = |group: &&mut Vec<&GatewayListener>| match (&group[0].tls, &listener.tls) {
+                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+                (one, other) => one.is_none() && other.is_none(),
+            };
+            match groups.iter_mut().find(together) {
+                Some(group) => group.push(listener),
+                None => groups.push(vec![listener]),
+            }
+        }
         let mut filter_chains = Vec::new();
         for (index, group) in groups.iter().enumerate() {
             let chain = Chain { gateway, listeners: group, all: listeners, port: bound };
@@ -87,14 +96,16 @@ impl Builder<'_, '_> {
                 self.built.explanations.insert(key, explanation);
             }
             let own = group[0];
-            let server_names = own.hostname.iter().filter(|_| is_tls).cloned().collect();
+            let every_name = !is_tls || group.iter().any(|listener| listener.hostname.is_none());
+            let server_names = group.iter().filter_map(|listener| listener.hostname.clone());
+            let server_names = if every_name { Vec::new() } else { server_names.collect() };
             filter_chains.push(FilterChain {
                 name: own.name.clone(),
                 filter_chain_match: FilterChainMatch { server_names, ..FilterChainMatch::default() },
                 tls: own.tls.clone(),
                 transport_socket_connect_timeout: is_tls.then_some(defaults::HANDSHAKE_TIMEOUT),
                 http: Arc::new(http),
-                misdirected_requests: if is_tls {
+                misdirected_requests: if is_tls && gateway.object.group != istio::GROUP {
                     misdirected(own, listeners)
                 } else {
                     MisdirectedRequests::default()

@@ -12,7 +12,8 @@ use tollgate_model::{
 use super::{BackendReference, Controller, Dialect, Gateway, Route, ServiceError, Translator, cluster};
 use crate::{
     gateway_api::GROUP,
-    kubernetes::{Referrer, status::ParentReference},
+    istio,
+    kubernetes::{Referrer, core::ServicePort, status::ParentReference},
 };
 
 /// Where a backend really is.
@@ -76,8 +77,10 @@ impl Translator<'_> {
         dialects: &[Box<dyn Dialect + '_>],
     ) -> Result<String, BackendError> {
         let route = &site.route.object;
+        let reference = &self.service_of_host(reference);
         let referrer = Referrer { group: GROUP, kind: &route.kind, namespace: &route.namespace };
-        if !self.grants.permit(referrer, &reference.object) {
+        // Hosts of VirtualServices may be anywhere (HT-44).
+        if route.group != istio::GROUP && !self.grants.permit(referrer, &reference.object) {
             return Err(BackendError::NotPermitted(reference.object.to_string()));
         }
         let destination = self.destination(reference, site.gateway, dialects)?;
@@ -130,6 +133,9 @@ impl Translator<'_> {
         dialects: &[Box<dyn Dialect + '_>],
     ) -> Result<Destination, BackendError> {
         let object = &reference.object;
+        if object.group == istio::GROUP && object.kind == istio::HOSTNAME {
+            return self.host_destination(reference);
+        }
         if !(object.group.is_empty() && object.kind == "Service") {
             let found = dialects.iter().find_map(|dialect| dialect.backend(reference, gateway));
             return found.unwrap_or_else(|| {
@@ -146,7 +152,10 @@ impl Translator<'_> {
             ServiceError::ExternalName(_) => BackendError::Invalid(error.to_string()),
         })?;
         Ok(Destination {
-            app_protocol: found.port.app_protocol.clone(),
+            app_protocol: match gateway.controller {
+                Controller::Istio => protocol_of_istio(found.port),
+                _ => found.port.app_protocol.clone(),
+            },
             section: Some(found.port.name.clone()).filter(|name| !name.is_empty()),
             endpoints: found.endpoints,
             tls: None,
@@ -175,6 +184,9 @@ impl Translator<'_> {
                 format!("kube_{}_{}_{port}", object.namespace, object.name)
             }
             Controller::Kgateway => format!("backend_{}_{}_{port}", object.namespace, object.name),
+            Controller::Istio if object.kind == istio::HOSTNAME => {
+                format!("outbound|{port}||{}", object.name)
+            }
             Controller::Istio => {
                 let domain = &self.options.cluster_domain;
                 format!("outbound|{port}||{}.{}.svc.{domain}", object.name, object.namespace)
@@ -205,6 +217,14 @@ pub(crate) fn plain_tls() -> UpstreamTlsSettings {
         versions: TlsVersions::default(),
         max_session_keys: 1,
     }
+}
+
+/// What Istio speaks with a port: by its name, unless it says so itself (HT-45).
+fn protocol_of_istio(port: &ServicePort) -> Option<String> {
+    port.app_protocol.clone().or_else(|| {
+        let first = port.name.split('-').next().unwrap_or_default();
+        ["http2", "grpc"].contains(&first).then(|| first.to_owned())
+    })
 }
 
 /// Whether an `appProtocol` means HTTP/2.

@@ -1,7 +1,7 @@
 //! Host names, exact or `*.suffix`, and how they relate (9.3, 9.5).
 
 /// The host names that both patterns accept, as a pattern; `None` = there are none. No pattern = every host.
-pub(super) fn intersect<'a>(left: Option<&'a str>, right: Option<&'a str>) -> Option<Option<&'a str>> {
+pub(crate) fn intersect<'a>(left: Option<&'a str>, right: Option<&'a str>) -> Option<Option<&'a str>> {
     let (Some(left), Some(right)) = (left, right) else { return Some(left.or(right)) };
     if covers(left, right) {
         Some(Some(right))

@@ -14,6 +14,7 @@ use crate::{
     Explanations,
     envoy_gateway::{Configuration, EnvoyGateway},
     htnn::Htnn,
+    istio,
     kgateway::Kgateway,
     kubernetes::status::ObjectStatus,
 };
@@ -45,7 +46,8 @@ fn everything_but_clusters(translator: &Translator<'_>) -> Translated {
         Box::new(EnvoyGateway::new(translator, configuration, gateways)),
     ];
     let mut builder = Builder { translator, settings, dialects, built: Built::default() };
-    for gateway in gateways {
+    let of_istio = istio::gateways(translator, gateways);
+    for gateway in gateways.iter().chain(&of_istio) {
         builder.gateway(gateway);
     }
     let Builder { dialects, built, .. } = builder;

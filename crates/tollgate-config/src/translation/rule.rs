@@ -2,11 +2,12 @@
 
 use std::{cmp::Reverse, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{HeaderName, StatusCode};
 use tollgate_model::{
     cors::CorsPolicy,
-    matching::{FullRegex, HeaderMatcher, QueryParameterMatcher},
-    route::{Fraction, SessionPersistence},
+    matching::{HeaderMatcher, QueryParameterMatcher},
+    route::{Fraction, PathMatch, PathRewrite, RedirectPath, RetryPolicy, SessionPersistence},
 };
 
 use super::ExtensionRef;
@@ -21,7 +22,7 @@ pub(crate) struct Rule {
     /// Filters that a dialect has to provide.
     pub(crate) extension_refs: Vec<ExtensionRef>,
     pub(crate) backends: Vec<RuleBackend>,
-    /// Which requests it is for: those that any of these is for. Never empty.
+    /// Which requests it is for: those that any of these is for.
     pub(crate) matches: Vec<Match>,
     pub(crate) filters: Filters,
     pub(crate) timeouts: Timeouts,
@@ -51,21 +52,12 @@ pub(crate) struct BackendReference {
 /// Which requests a rule is for: all parts have to hold.
 #[derive(Debug, Clone)]
 pub(crate) struct Match {
-    pub(crate) path: Path,
+    pub(crate) path: PathMatch,
     /// The method of a request is one of the headers, `:method`.
     pub(crate) headers: Vec<HeaderMatcher>,
     pub(crate) query_parameters: Vec<QueryParameterMatcher>,
     /// Which of several matches that hold comes first.
     pub(crate) precedence: Precedence,
-}
-
-/// A condition on the path.
-#[derive(Debug, Clone)]
-pub(crate) enum Path {
-    Exact(String),
-    /// Whole path elements.
-    Prefix(String),
-    Regex(FullRegex),
 }
 
 /// Which of several matches that hold comes first: the smallest one (9.6, 9.7).
@@ -90,11 +82,13 @@ enum PathKind {
 
 impl Precedence {
     /// Of an HTTP match.
-    pub(crate) fn http(path: &Path, has_method: bool, headers: usize, query_parameters: usize) -> Self {
+    pub(crate) fn http(path: &PathMatch, has_method: bool, headers: usize, query_parameters: usize) -> Self {
         let (kind, length) = match path {
-            Path::Exact(path) => (PathKind::Exact, path.len()),
-            Path::Prefix(path) => (PathKind::Prefix, path.len()),
-            Path::Regex(regex) => (PathKind::Regex, regex.pattern().len()),
+            PathMatch::Path { path, .. } => (PathKind::Exact, path.len()),
+            PathMatch::Prefix { prefix, .. } | PathMatch::PathSeparatedPrefix { prefix, .. } => {
+                (PathKind::Prefix, prefix.len())
+            }
+            PathMatch::SafeRegex(regex) => (PathKind::Regex, regex.pattern().len()),
         };
         Self {
             kind: Reverse(kind),
@@ -126,7 +120,9 @@ pub(crate) struct Filters {
     pub(crate) response_headers: HeaderChanges,
     pub(crate) redirect: Option<Redirect>,
     pub(crate) rewrite_host: Option<String>,
-    pub(crate) rewrite_path: Option<PathChange>,
+    pub(crate) rewrite_path: Option<PathRewrite>,
+    /// Answered instead of forwarding.
+    pub(crate) direct_response: Option<(StatusCode, Bytes)>,
     pub(crate) mirrors: Vec<Mirror>,
     pub(crate) cors: Option<Arc<CorsPolicy>>,
 }
@@ -146,16 +142,22 @@ pub(crate) struct HeaderChanges {
 pub(crate) struct Redirect {
     pub(crate) scheme: Option<&'static str>,
     pub(crate) hostname: Option<String>,
-    pub(crate) path: Option<PathChange>,
-    pub(crate) port: Option<u16>,
+    pub(crate) path: Option<RedirectPath>,
+    pub(crate) port: PortOfRedirect,
     pub(crate) status: StatusCode,
 }
 
-/// A change of the path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum PathChange {
-    Full(String),
-    Prefix(String),
+/// The port that a redirect names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PortOfRedirect {
+    /// This one, else that of the scheme, else that of the listener; not named where it is the usual one (9.6).
+    UnlessUsual(Option<u16>),
+    /// This one, always.
+    Always(u16),
+    /// That of the listener, always.
+    OfListener,
+    /// That of the request.
+    OfRequest,
 }
 
 /// A copy of requests.
@@ -176,10 +178,15 @@ pub(crate) struct Timeouts {
 
 /// What is tried again.
 #[derive(Debug, Clone)]
-pub(crate) struct Retry {
-    pub(crate) codes: Vec<StatusCode>,
-    /// Tries after the first.
-    pub(crate) attempts: u32,
-    /// Shortest time between tries.
-    pub(crate) backoff: Option<Duration>,
+pub(crate) enum Retry {
+    /// Connections that fail, streams that are refused or reset, and some statuses (9.6).
+    Statuses {
+        codes: Vec<StatusCode>,
+        /// Tries after the first.
+        attempts: u32,
+        /// Shortest time between tries.
+        backoff: Option<Duration>,
+    },
+    /// As Envoy has it.
+    Policy(Arc<RetryPolicy>),
 }

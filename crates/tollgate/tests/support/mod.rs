@@ -6,6 +6,7 @@ pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod http1;
 pub(crate) mod process;
+pub(crate) mod signature;
 
 use std::{
     fs,

@@ -86,8 +86,24 @@ fn read_path_rewrite(message: &Message<'_>) -> Option<PathRewrite> {
         return value.header_text().filter(|prefix| !prefix.is_empty()).map(PathRewrite::Prefix);
     }
     let rewrite = value.message(&REGEX_MATCH_AND_SUBSTITUTE)?;
-    let pattern = rewrite.required("pattern").and_then(|pattern| read_pattern(&pattern));
-    let substitution = match rewrite.get("substitution") {
+    let pattern = rewrite.required("pattern").and_then(|pattern| compile(&pattern, new_pattern));
+    read_substitution(pattern, rewrite.get("substitution"))
+}
+
+fn new_pattern(pattern: &str) -> Result<regex::Regex, regex::Error> {
+    regex::RegexBuilder::new(pattern).size_limit(1 << 20).build()
+}
+
+/// Reads an expression and what is written instead of what it matches, both in RE2's syntax.
+pub(crate) fn read_regex_rewrite(
+    pattern: &Value<'_>,
+    substitution: Option<Value<'_>>,
+) -> Option<PathRewrite> {
+    read_substitution(crate::envoy::compile_text(pattern, new_pattern), substitution)
+}
+
+fn read_substitution(pattern: Option<regex::Regex>, substitution: Option<Value<'_>>) -> Option<PathRewrite> {
+    let substitution = match substitution {
         None => String::new(),
         Some(value) => {
             let text = value.header_text()?;
@@ -102,10 +118,6 @@ fn read_path_rewrite(message: &Message<'_>) -> Option<PathRewrite> {
         }
     };
     Some(PathRewrite::Regex { pattern: pattern?, substitution })
-}
-
-fn read_pattern(value: &Value<'_>) -> Option<regex::Regex> {
-    compile(value, |pattern| regex::RegexBuilder::new(pattern).size_limit(1 << 20).build())
 }
 
 /// From RE2's notation of groups (`\1`) to the library's (`${1}`).

@@ -94,7 +94,7 @@ pub(super) fn read_retry(value: &Value<'_>) -> Option<Retry> {
         StatusCode::from_u16(code).ok()
     });
     let attempts = message.get("attempts").and_then(|attempts| attempts.integer(1..=i64::from(i32::MAX)));
-    Some(Retry {
+    Some(Retry::Statuses {
         codes: codes.collect(),
         attempts: attempts.and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(1),
         backoff: message.get("backoff").and_then(|backoff| gateway_duration(&backoff)),

@@ -9,9 +9,9 @@ use tollgate_model::{
     header::{AppendAction, HeaderAddition, HeaderMutations},
     processor::FilterOverride,
     route::{
-        Action, ClusterSpecifier, DirectResponse, HostRewrite, PathMatch, PathRewrite, RedirectAction,
-        RedirectPath, RedirectPort, RequestMirrorPolicy, RetryBackOff, RetryOn, RetryPolicy, RouteAction,
-        RouteMatch, SessionPersistence, WeightedAction, WeightedCluster,
+        Action, ClusterSpecifier, DirectResponse, HostRewrite, PathRewrite, RedirectAction, RedirectPort,
+        RequestMirrorPolicy, RetryBackOff, RetryOn, RetryPolicy, RouteAction, RouteMatch, SessionPersistence,
+        WeightedAction, WeightedCluster,
     },
 };
 
@@ -21,9 +21,13 @@ use super::{
     defaults,
     rules::{RuleSite, not_supported},
 };
-use crate::translation::{
-    BackendError, Controller, Filters, HeaderChanges, Path, PathChange, Redirect, Replacement, Retry, Rule,
-    attachment::Problem, destination::Referring, rule::Match,
+use crate::{
+    istio,
+    kubernetes::ObjectRef,
+    translation::{
+        BackendError, Controller, Filters, HeaderChanges, PortOfRedirect, Redirect, Replacement, Retry, Rule,
+        attachment::Problem, destination::Referring, rule::Match,
+    },
 };
 
 /// Everything that the routes of a rule have in common.
@@ -35,7 +39,7 @@ pub(super) struct Prepared {
 
 /// What is done with requests.
 enum Does {
-    Answer { status: StatusCode, body: &'static str },
+    Answer { status: StatusCode, body: Bytes },
     Redirect { redirect: Redirect, port: u16 },
     Forward(Box<Forward>),
 }
@@ -43,7 +47,9 @@ enum Does {
 /// How requests are forwarded.
 struct Forward {
     shares: Vec<Share>,
-    path: Option<PathChange>,
+    /// The answer of shares that lead nowhere.
+    unusable: StatusCode,
+    path: Option<PathRewrite>,
     host: Option<String>,
     append_x_forwarded_host: bool,
     timeout: Option<Duration>,
@@ -59,7 +65,7 @@ struct Share {
     weight: u32,
     changes: Changes,
     redirect: Option<(Redirect, u16)>,
-    path: Option<PathChange>,
+    path: Option<PathRewrite>,
     host: Option<String>,
     filters: Vec<FilterOverride>,
     /// It has something of its own.
@@ -92,16 +98,21 @@ impl Builder<'_, '_> {
         if let Some(Replacement { status, body, .. }) = &site.replaced {
             return Prepared {
                 filters: filters.overrides(None, &[]),
-                does: Does::Answer { status: *status, body },
+                does: Does::Answer { status: *status, body: Bytes::from_static(body.as_bytes()) },
                 changes: Changes::default(),
             };
         }
+        let unusable = unusable(&site.attached.route.object);
         let total: u64 = shares.iter().map(|share| u64::from(share.weight)).sum();
         let does = match &rule.filters.redirect {
             Some(redirect) => Does::Redirect { redirect: redirect.clone(), port: chain.port },
-            None if total == 0 => Does::Answer { status: StatusCode::INTERNAL_SERVER_ERROR, body: "" },
+            None if let Some((status, body)) = &rule.filters.direct_response => {
+                Does::Answer { status: *status, body: body.clone() }
+            }
+            None if total == 0 => Does::Answer { status: unusable, body: Bytes::new() },
             None => Does::Forward(Box::new(Forward {
                 shares,
+                unusable,
                 path: rule.filters.rewrite_path.clone(),
                 host: rule.filters.rewrite_host.clone(),
                 append_x_forwarded_host: matches!(controller, Controller::EnvoyGateway | Controller::Istio),
@@ -220,7 +231,9 @@ impl Builder<'_, '_> {
 impl Prepared {
     pub(super) fn action(&self) -> Action {
         match &self.does {
-            Does::Answer { status, body } => Action::DirectResponse(answer(*status, body)),
+            Does::Answer { status, body } => {
+                Action::DirectResponse(DirectResponse { status: *status, body: body.clone() })
+            }
             Does::Redirect { redirect, port } => Action::Redirect(Box::new(redirect_action(redirect, *port))),
             Does::Forward(forward) => forward.action(),
         }
@@ -238,13 +251,15 @@ impl Forward {
                 ClusterSpecifier::Cluster(cluster.clone())
             }
             [Share { cluster: None, .. }] => {
-                return Action::DirectResponse(answer(StatusCode::INTERNAL_SERVER_ERROR, ""));
+                return Action::DirectResponse(answer(self.unusable));
             }
-            shares => ClusterSpecifier::WeightedClusters(shares.iter().map(Share::weighted).collect()),
+            shares => ClusterSpecifier::WeightedClusters(
+                shares.iter().map(|share| share.weighted(self.unusable)).collect(),
+            ),
         };
         Action::Route(Box::new(RouteAction {
             cluster_not_found_response_code: StatusCode::INTERNAL_SERVER_ERROR,
-            path_rewrite: self.path.as_ref().map(path_rewrite),
+            path_rewrite: self.path.clone(),
             host_rewrite: self.host.clone().map(HostRewrite::Literal),
             append_x_forwarded_host: self.append_x_forwarded_host,
             timeout: self.timeout,
@@ -257,44 +272,48 @@ impl Forward {
 }
 
 impl Share {
-    fn weighted(&self) -> WeightedCluster {
+    fn weighted(&self, unusable: StatusCode) -> WeightedCluster {
         let action = match (&self.redirect, &self.cluster) {
             (Some((redirect, port)), _) => WeightedAction::Redirect(redirect_action(redirect, *port)),
             (None, Some(cluster)) => WeightedAction::Cluster(cluster.clone()),
-            (None, None) => WeightedAction::DirectResponse(answer(StatusCode::INTERNAL_SERVER_ERROR, "")),
+            (None, None) => WeightedAction::DirectResponse(answer(unusable)),
         };
         WeightedCluster {
             headers: self.changes.mutations(),
             host_rewrite_literal: self.host.clone(),
-            path_rewrite: self.path.as_ref().map(path_rewrite),
+            path_rewrite: self.path.clone(),
             ..WeightedCluster::new(action, self.weight, self.filters.clone())
         }
     }
 }
 
-fn answer(status: StatusCode, body: &'static str) -> DirectResponse {
-    DirectResponse { status, body: Bytes::from_static(body.as_bytes()) }
-}
-
-fn path_rewrite(change: &PathChange) -> PathRewrite {
-    match change {
-        PathChange::Full(path) => PathRewrite::Full(path.clone()),
-        PathChange::Prefix(prefix) => PathRewrite::PathElements(prefix.clone()),
+/// What is answered for backends that cannot be used: 500 by Gateway API (9.6), and 503 by Istio, whose cluster is not there.
+fn unusable(route: &ObjectRef) -> StatusCode {
+    match &*route.group {
+        istio::GROUP => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
-/// The port of the listener is the port of the location, unless the filter names one or a scheme (9.6).
+fn answer(status: StatusCode) -> DirectResponse {
+    DirectResponse { status, body: Bytes::new() }
+}
+
 fn redirect_action(redirect: &Redirect, listener_port: u16) -> RedirectAction {
-    let of_scheme = redirect.scheme.map(|scheme| if scheme == "https" { 443 } else { 80 });
-    let port = redirect.port.or(of_scheme).unwrap_or(listener_port);
+    let port = match redirect.port {
+        PortOfRedirect::UnlessUsual(port) => {
+            let of_scheme = redirect.scheme.map(|scheme| if scheme == "https" { 443 } else { 80 });
+            RedirectPort::UnlessDefault(port.or(of_scheme).unwrap_or(listener_port))
+        }
+        PortOfRedirect::Always(port) => RedirectPort::Always(port),
+        PortOfRedirect::OfListener => RedirectPort::Always(listener_port),
+        PortOfRedirect::OfRequest => RedirectPort::OfRequest,
+    };
     RedirectAction {
         scheme: redirect.scheme.map(str::to_owned),
         host: redirect.hostname.clone(),
-        port: RedirectPort::UnlessDefault(port),
-        path: redirect.path.as_ref().map(|path| match path {
-            PathChange::Full(path) => RedirectPath::Path(path.clone()),
-            PathChange::Prefix(prefix) => RedirectPath::PathElements(prefix.clone()),
-        }),
+        port,
+        path: redirect.path.clone(),
         response_code: redirect.status,
         strip_query: false,
     }
@@ -303,7 +322,9 @@ fn redirect_action(redirect: &Redirect, listener_port: u16) -> RedirectAction {
 fn retry_policy(rule: &Rule, controller: Controller) -> Option<Arc<RetryPolicy>> {
     let per_try_timeout = rule.timeouts.backend_request.flatten();
     let policy = match (&rule.retry, controller) {
-        (Some(Retry { codes, attempts, backoff }), _) => RetryPolicy {
+        (Some(Retry::Policy(policy)), _) if per_try_timeout.is_none() => return Some(Arc::clone(policy)),
+        (Some(Retry::Policy(policy)), _) => RetryPolicy { per_try_timeout, ..RetryPolicy::clone(policy) },
+        (Some(Retry::Statuses { codes, attempts, backoff }), _) => RetryPolicy {
             retry_on: RetryOn::CONNECT_FAILURE
                 .or(RetryOn::REFUSED_STREAM)
                 .or(RetryOn::RESET)
@@ -317,20 +338,29 @@ fn retry_policy(rule: &Rule, controller: Controller) -> Option<Arc<RetryPolicy>>
             ),
             ..RetryPolicy::default()
         },
-        (None, Controller::Istio) => RetryPolicy {
-            retry_on: RetryOn::CONNECT_FAILURE
-                .or(RetryOn::REFUSED_STREAM)
-                .or(RetryOn::UNAVAILABLE)
-                .or(RetryOn::CANCELLED)
-                .or(RetryOn::RETRIABLE_STATUS_CODES),
-            num_retries: 2,
-            retriable_status_codes: vec![StatusCode::SERVICE_UNAVAILABLE],
-            per_try_timeout,
-            ..RetryPolicy::default()
-        },
+        (None, Controller::Istio) => {
+            let (retry_on, retriable_status_codes) = retry_on_of_istio();
+            RetryPolicy {
+                retry_on,
+                num_retries: 2,
+                retriable_status_codes,
+                per_try_timeout,
+                ..RetryPolicy::default()
+            }
+        }
         (None, _) => RetryPolicy { per_try_timeout: Some(per_try_timeout?), ..RetryPolicy::default() },
     };
     Some(Arc::new(policy))
+}
+
+/// What Istio tries again unless it is told otherwise.
+pub(crate) fn retry_on_of_istio() -> (RetryOn, Vec<StatusCode>) {
+    let conditions = RetryOn::CONNECT_FAILURE
+        .or(RetryOn::REFUSED_STREAM)
+        .or(RetryOn::UNAVAILABLE)
+        .or(RetryOn::CANCELLED)
+        .or(RetryOn::RETRIABLE_STATUS_CODES);
+    (conditions, vec![StatusCode::SERVICE_UNAVAILABLE])
 }
 
 impl Changes {
@@ -378,18 +408,8 @@ impl Changes {
 impl Match {
     /// The match as the data plane has it.
     pub(super) fn to_model(&self) -> RouteMatch {
-        let path = match &self.path {
-            Path::Exact(path) => PathMatch::Path { path: path.clone(), case_sensitive: true },
-            Path::Prefix(prefix) if prefix == "/" => {
-                PathMatch::Prefix { prefix: prefix.clone(), case_sensitive: true }
-            }
-            Path::Prefix(prefix) => {
-                PathMatch::PathSeparatedPrefix { prefix: prefix.clone(), case_sensitive: true }
-            }
-            Path::Regex(regex) => PathMatch::SafeRegex(regex.clone()),
-        };
         RouteMatch {
-            path,
+            path: self.path.clone(),
             headers: self.headers.clone(),
             query_parameters: self.query_parameters.clone(),
             grpc: false,

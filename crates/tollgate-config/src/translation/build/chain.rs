@@ -20,7 +20,7 @@ use super::{
     rules::{RuleSite, key},
 };
 use crate::{
-    Explanation,
+    Explanation, istio,
     translation::{
         Applied, Controller, Gateway, Listener, Precedence, Processor, hostnames::covers, rule::Match,
     },
@@ -65,8 +65,9 @@ const CORS_FILTER: &str = "envoy.filters.http.cors";
 impl Builder<'_, '_> {
     pub(super) fn chain(&mut self, chain: &Chain<'_>) -> (HttpConnectionManager, Explained) {
         let controller = chain.gateway.controller;
-        let keep_order =
-            self.settings.get(&chain.gateway.object).is_some_and(|settings| settings.preserve_route_order);
+        // Of Istio's routes the first that matches counts.
+        let keep_order = chain.gateway.object.group == istio::GROUP
+            || self.settings.get(&chain.gateway.object).is_some_and(|settings| settings.preserve_route_order);
         let mut sites: Vec<RuleSite<'_>> = Vec::new();
         // Which routes each host name has: an ordered map, so that the same input gives the same snapshot.
         let mut domains: BTreeMap<&str, Vec<Candidate>> = BTreeMap::new();
@@ -151,7 +152,7 @@ impl Chain<'_> {
             None => true,
             Some(hostname) => covers(hostname, domain),
         });
-        covering.max_by_key(specific).is_none_or(|best| std::ptr::eq(*best, listener))
+        covering.max_by_key(specific).is_none_or(|best| best.hostname == listener.hostname)
     }
 }
 
@@ -169,6 +170,9 @@ fn route_of(
 ) -> Route {
     let object = &site.attached.route.object;
     let name = match chain.gateway.controller {
+        _ if object.group == istio::GROUP => {
+            site.attached.route.rules[site.rule_index].name.clone().unwrap_or_default()
+        }
         Controller::Istio => format!("{}.{}.{}", object.namespace, object.name, site.rule_index),
         // EG-36
         _ => format!(

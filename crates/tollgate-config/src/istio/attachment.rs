@@ -1,0 +1,168 @@
+//! From Gateways and VirtualServices to gateways with listeners and routes.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    rc::Rc,
+};
+
+use super::{
+    Gateway as GatewaySpec, VirtualService,
+    gateway::Namespaces,
+    listener::{Bind, PortUse, listeners},
+};
+use crate::{
+    kubernetes::{Object, ObjectKey, status::ParentReference},
+    translation::{AttachedRoute, Controller, Gateway, Route, Rule, Translator, intersect},
+};
+
+/// Whose VirtualServices a listener may have; by its address and its index there.
+type Scopes<'a> = HashMap<(Option<IpAddr>, usize), Vec<&'a Namespaces>>;
+
+/// All of Istio's Gateways with what is attached to them. As they share one proxy there, they share ports here: those with the
+/// same address are one gateway. `others` have their ports already.
+pub(crate) fn gateways(translator: &Translator<'_>, others: &[Gateway]) -> Vec<Gateway> {
+    let mut found: BTreeMap<Option<IpAddr>, Gateway> = BTreeMap::new();
+    let mut ports: HashMap<Bind, PortUse> = HashMap::new();
+    let mut scopes = Scopes::new();
+    for object in translator.resources.istio.gateways.by_age() {
+        if !object.errors.is_empty() {
+            continue;
+        }
+        for server in &object.spec.servers {
+            if is_taken(others, server.bind, server.port) {
+                let message = format!("port {} is used by a Gateway of Gateway API", server.port);
+                translator.diagnostics.error(&server.place, message, Some("give it another port".to_owned()));
+                continue;
+            }
+            let port = ports.entry((server.bind, server.port)).or_default();
+            let own = listeners(translator, object, server, port);
+            let gateway = found.entry(server.bind).or_insert_with(|| Gateway {
+                object: object.reference(),
+                meta: Rc::clone(&object.meta),
+                controller: Controller::Istio,
+                listeners: Vec::new(),
+                addresses: server.bind.into_iter().collect(),
+                client_certificate: None,
+            });
+            for listener in own {
+                let hosts = server.hosts.iter().filter(|host| host.host == listener.hostname);
+                let namespaces = hosts.map(|host| &host.namespaces).collect();
+                scopes.insert((server.bind, gateway.listeners.len()), namespaces);
+                gateway.listeners.push(listener);
+            }
+        }
+    }
+    for object in translator.resources.istio.virtual_services.by_age() {
+        if object.errors.is_empty() {
+            attach(translator, object, &mut found, &scopes);
+        }
+    }
+    found.into_values().collect()
+}
+
+/// Whether a gateway has the port already, at this address or at every one.
+fn is_taken(others: &[Gateway], bind: Option<IpAddr>, port: u16) -> bool {
+    others.iter().any(|gateway| {
+        let same_address =
+            bind.is_none_or(|bind| gateway.addresses.contains(&bind)) || gateway.addresses.is_empty();
+        same_address && gateway.listeners.iter().any(|listener| listener.port == port)
+    })
+}
+
+fn attach(
+    translator: &Translator<'_>,
+    object: &Rc<Object<VirtualService>>,
+    gateways: &mut BTreeMap<Option<IpAddr>, Gateway>,
+    scopes: &Scopes<'_>,
+) {
+    let service = &object.spec;
+    let namespace = &object.meta.key.namespace;
+    let mut attached = false;
+    for (key, place) in &service.gateways {
+        let Some(gateway) = translator.resources.istio.gateways.get(key) else {
+            translator.diagnostics.error(place, format!("Gateway {key} not found"), None);
+            continue;
+        };
+        if !service.is_exported_to(&key.namespace, namespace) {
+            let message =
+                format!("exportTo hides {} from the namespace {}", object.reference(), key.namespace);
+            translator.diagnostics.warning(place, message, None);
+            continue;
+        }
+        let mut found = false;
+        let reference = gateway.reference();
+        for (bind, served) in gateways.iter_mut() {
+            for (index, listener) in served.listeners.iter_mut().enumerate() {
+                let of_gateway = listener.owner == reference;
+                if !of_gateway || !admits(&scopes[&(*bind, index)], namespace, gateway) {
+                    continue;
+                }
+                let hostnames = common(&service.hosts, listener.hostname.as_deref());
+                if hostnames.is_empty() {
+                    continue;
+                }
+                found = true;
+                // Servers that redirect to TLS do nothing else.
+                if listener.routes.iter().any(|attached| attached.route.object == reference) {
+                    continue;
+                }
+                let route = Route {
+                    object: object.reference(),
+                    meta: Rc::clone(&object.meta),
+                    rules: rules(service, key, listener.port),
+                };
+                listener.routes.push(AttachedRoute {
+                    route: Rc::new(route),
+                    parent: ParentReference::to(&reference),
+                    hostnames,
+                });
+            }
+        }
+        if !found && gateway.errors.is_empty() {
+            let message =
+                format!("{} has no server for a host of {}", gateway.reference(), object.reference());
+            translator.diagnostics.error(place, message, None);
+        }
+        attached |= found;
+    }
+    if !attached && service.gateways.is_empty() {
+        let message = format!("{} is for the mesh only and has no effect", object.reference());
+        let help = "name a Gateway in `gateways`".to_owned();
+        translator.diagnostics.warning(&object.meta.place, message, Some(help));
+    }
+}
+
+fn admits(namespaces: &[&Namespaces], namespace: &str, gateway: &Object<GatewaySpec>) -> bool {
+    namespaces.iter().any(|namespaces| match namespaces {
+        Namespaces::Every => true,
+        Namespaces::OfGateway => *namespace == gateway.meta.key.namespace,
+        Namespaces::Named(named) => named == namespace,
+    })
+}
+
+/// The host names that a VirtualService and a listener both have; `*` = every one.
+fn common(of_service: &[Option<String>], of_listener: Option<&str>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for host in of_service {
+        if let Some(common) = intersect(host.as_deref(), of_listener) {
+            let name = common.unwrap_or("*").to_owned();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+/// The routes with those of their matches that count on a port of a gateway.
+fn rules(service: &VirtualService, gateway: &ObjectKey, port: u16) -> Vec<Rule> {
+    let rules = service.http.iter().map(|route| {
+        let matches = route.matches.iter().filter(|one| {
+            one.port.is_none_or(|only| only == port)
+                && (one.gateways.is_empty() || one.gateways.contains(gateway))
+        });
+        Rule { matches: matches.map(|one| one.requests.clone()).collect(), ..route.rule.clone() }
+    });
+    rules.collect()
+}

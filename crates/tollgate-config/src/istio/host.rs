@@ -1,0 +1,74 @@
+//! What a host means: a Service, one of a ServiceEntry, or nothing that is known.
+
+use super::{GROUP, ServiceEntry};
+use crate::{
+    kubernetes::{ObjectKey, ObjectRef},
+    translation::{BackendError, BackendReference, Destination, Translator},
+};
+
+/// The kind of references to hosts.
+pub(crate) const HOSTNAME: &str = "Hostname";
+
+impl<'a> Translator<'a> {
+    /// The ServiceEntry of a host; of several the oldest.
+    pub(crate) fn service_entry(&self, host: &str) -> Option<&'a ServiceEntry> {
+        let entries = self.resources.istio.service_entries.by_age().into_iter();
+        entries.filter(|entry| entry.errors.is_empty()).map(|entry| &entry.spec).find(|entry| entry.has(host))
+    }
+
+    /// A reference to a host as one to the Service that it means, if it means one: `<service>.<namespace>.svc.<domain>`, or
+    /// less of it (HT-41). A port that is the only one need not be named.
+    pub(crate) fn service_of_host(&self, reference: &BackendReference) -> BackendReference {
+        let object = &reference.object;
+        if object.group != GROUP || object.kind != HOSTNAME {
+            return reference.clone();
+        }
+        let key = service_key(&object.name, &object.namespace, &self.options.cluster_domain);
+        let service = key.and_then(|key| Some((self.resources.core.services.get(&key)?, key)));
+        let (object, only_port) = match service {
+            Some((service, key)) => {
+                let only = match service.spec.ports.as_slice() {
+                    [only] => Some(only.port),
+                    _ => None,
+                };
+                (ObjectRef::new("", "Service", &key), only)
+            }
+            None => (object.clone(), self.service_entry(&object.name).and_then(ServiceEntry::only_port)),
+        };
+        BackendReference { object, port: reference.port.or(only_port), place: reference.place.clone() }
+    }
+
+    /// Where a host is that is no Service.
+    pub(crate) fn host_destination(&self, reference: &BackendReference) -> Result<Destination, BackendError> {
+        let host = &reference.object.name;
+        let Some(entry) = self.service_entry(host) else {
+            return Err(BackendError::NotFound(format!(
+                "there is neither a Service nor a ServiceEntry for {host}"
+            )));
+        };
+        let port = reference.port.and_then(|port| entry.port(port)).ok_or_else(|| {
+            let what = reference
+                .port
+                .map_or_else(|| "a port has to be named".to_owned(), |port| format!("port {port} not found"));
+            BackendError::NotFound(format!("{what}: the ServiceEntry of {host} has others"))
+        })?;
+        Ok(Destination {
+            endpoints: entry.endpoints(host, port),
+            app_protocol: port.app_protocol(),
+            section: None,
+            tls: None,
+        })
+    }
+}
+
+/// The Service that a host would be.
+pub(crate) fn service_key(host: &str, namespace: &str, cluster_domain: &str) -> Option<ObjectKey> {
+    let full = host.strip_suffix(cluster_domain).and_then(|rest| rest.strip_suffix(".svc."));
+    let host = full.or_else(|| host.strip_suffix(".svc")).unwrap_or(host);
+    let mut labels = host.split('.');
+    let (service, own) = (labels.next()?, labels.next());
+    if labels.next().is_some() {
+        return None;
+    }
+    Some(ObjectKey::new(own.unwrap_or(namespace), service))
+}
