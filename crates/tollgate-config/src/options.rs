@@ -20,7 +20,7 @@ pub struct Options {
     /// Domain of the names of services that have neither endpoint slices nor an address. Default `cluster.local`.
     pub cluster_domain: String,
     /// Address that listeners of Gateways bind when the Gateway names none. Default `::`, which is every address of
-    /// the machine.
+    /// the machine, those of IPv4 included.
     pub bind_address: IpAddr,
     /// Serve listener ports below 1024 on the port plus 10000, for runs without privileges. Default false.
     pub shift_privileged_ports: bool,

@@ -96,12 +96,14 @@ fn gateways_behave_as_their_controllers_do() {
 fn options_say_where_listeners_are_bound() {
     let bound = |options: &Options| {
         let snapshot = snapshot("tollgate", options);
-        match snapshot.listeners[0].addresses.as_slice() {
-            [BindAddress::Socket(address)] => address.to_string(),
-            other => panic!("{other:?}"),
-        }
+        let addresses = snapshot.listeners[0].addresses.iter().map(|address| match address {
+            BindAddress::Socket(address) => address.to_string(),
+            BindAddress::Pipe { .. } => panic!("{address:?}"),
+        });
+        addresses.collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(bound(&Options::default()), "[::]:80");
+    // A socket of IPv6 takes no connections of IPv4.
+    assert_eq!(bound(&Options::default()), "0.0.0.0:80 [::]:80");
     let address = std::net::Ipv4Addr::LOCALHOST.into();
     let options = Options { bind_address: address, shift_privileged_ports: true, ..Options::default() };
     assert_eq!(bound(&options), "127.0.0.1:10080");

@@ -1,6 +1,10 @@
 //! The configuration a command was given.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
+    path::PathBuf,
+};
 
 use tollgate_config::{
     Diagnostic, Explanations, ObjectReport, Options, Outcome, Severity, Source, load_with,
@@ -101,9 +105,19 @@ impl From<&Reading> for Options {
             namespace: reading.namespace.clone(),
             resolve,
             cluster_domain: reading.cluster_domain.clone(),
-            bind_address: reading.bind_address,
+            bind_address: available(reading.bind_address),
             shift_privileged_ports: reading.shift_privileged_ports,
             ..Self::default()
         }
+    }
+}
+
+/// Every address of a machine without IPv6 is an IPv4 address.
+fn available(address: IpAddr) -> IpAddr {
+    let every_v6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    if address == every_v6 && UdpSocket::bind((address, 0)).is_err() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        address
     }
 }

@@ -1,7 +1,7 @@
 //! Addresses.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
 };
 
@@ -56,7 +56,7 @@ static PROTOCOL: Enumeration<()> = Enumeration { values: &[("TCP", 0, Some(())),
 /// An address as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Address {
-    Socket { host: String, port: u16 },
+    Socket { host: String, port: u16, ipv4_compat: bool },
     Pipe { path: PathBuf, mode: Option<u32> },
 }
 
@@ -73,10 +73,11 @@ fn read_socket_address(message: &Message<'_>) -> Option<Address> {
     let host = message.required_string("address");
     // A oneof in the API, so the port has to be written even when it is 0.
     let port = message.required("port_value")?.port(0)?;
-    if message.boolean("ipv4_compat", false) && !matches!(host.parse(), Ok(IpAddr::V6(_))) {
+    let ipv4_compat = message.boolean("ipv4_compat", false);
+    if ipv4_compat && !matches!(host.parse(), Ok(IpAddr::V6(_))) {
         message.value().error("\"ipv4_compat\" needs an IPv6 address");
     }
-    (!host.is_empty()).then_some(Address::Socket { host, port })
+    (!host.is_empty()).then_some(Address::Socket { host, port, ipv4_compat })
 }
 
 /// Longest path of a Unix socket.
@@ -104,8 +105,28 @@ fn read_pipe(message: &Message<'_>) -> Option<Address> {
 pub(super) fn read_bind_address(value: &Value<'_>) -> Option<BindAddress> {
     Some(match read_address(value)? {
         Address::Pipe { path, mode } => BindAddress::Pipe { path, mode },
-        Address::Socket { host, port } => BindAddress::Socket(SocketAddr::new(ip(value, &host)?, port)),
+        Address::Socket { host, port, .. } => BindAddress::Socket(SocketAddr::new(ip(value, &host)?, port)),
     })
+}
+
+/// Reads what a listener binds. A socket takes connections of one family, so that `ipv4_compat` is an address of its own:
+/// every one where every IPv6 address is meant, and the one inside a mapped address.
+pub(super) fn read_bind_addresses(value: &Value<'_>) -> Vec<BindAddress> {
+    let Some(address) = read_address(value) else { return Vec::new() };
+    let (host, port, ipv4_compat) = match address {
+        Address::Pipe { path, mode } => return vec![BindAddress::Pipe { path, mode }],
+        Address::Socket { host, port, ipv4_compat } => (host, port, ipv4_compat),
+    };
+    let Some(address) = ip(value, &host) else { return Vec::new() };
+    let mapped = match address {
+        IpAddr::V6(address) if ipv4_compat => address.to_ipv4_mapped(),
+        _ => None,
+    };
+    let mut addresses = vec![mapped.map_or(address, IpAddr::V4)];
+    if ipv4_compat && address == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        addresses.push(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    }
+    addresses.into_iter().map(|address| BindAddress::Socket(SocketAddr::new(address, port))).collect()
 }
 
 /// An IP address; anything else is reported.

@@ -18,7 +18,7 @@ use self::{
 };
 use super::{
     Scope,
-    address::read_bind_address,
+    address::read_bind_addresses,
     http_connection_manager::{self, read_http_connection_manager},
     metadata::read_metadata,
     tls::read_downstream_transport_socket,
@@ -40,10 +40,11 @@ pub(super) const BUFFER_LIMIT: u32 = 1024 * 1024;
 pub(super) fn read_listener(value: &Value<'_>, index: usize, scope: &Scope) -> Option<Listener> {
     let message = value.message(&LISTENER)?;
     let mut addresses: Vec<BindAddress> =
-        message.required("address").and_then(|address| read_bind_address(&address)).into_iter().collect();
+        message.required("address").map(|address| read_bind_addresses(&address)).unwrap_or_default();
     for additional in message.list("additional_addresses") {
         let Some(additional) = additional.message(&ADDITIONAL_ADDRESS) else { continue };
-        addresses.extend(additional.required("address").and_then(|address| read_bind_address(&address)));
+        let address = additional.required("address");
+        addresses.extend(address.map(|address| read_bind_addresses(&address)).unwrap_or_default());
     }
     let name = match (message.string("name"), addresses.first()) {
         (name, _) if !name.is_empty() => name,

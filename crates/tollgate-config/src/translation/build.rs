@@ -113,7 +113,7 @@ impl Builder<'_, '_> {
             });
         }
         let addresses = match gateway.addresses.as_slice() {
-            [] => vec![self.bind_address(gateway)],
+            [] => self.bind_addresses(gateway),
             addresses => addresses.to_vec(),
         };
         let bind = addresses.iter().map(|address| BindAddress::Socket(SocketAddr::new(*address, bound)));
@@ -130,13 +130,18 @@ impl Builder<'_, '_> {
     }
 
     /// Where listeners are bound that name no address: with addresses of one family, if that is asked for.
-    fn bind_address(&self, gateway: &Gateway) -> IpAddr {
+    fn bind_addresses(&self, gateway: &Gateway) -> Vec<IpAddr> {
+        const EVERY_V4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        const EVERY_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         let address = self.translator.options.bind_address;
         let family = self.settings.get(&gateway.object).and_then(|settings| settings.ip_family);
         match family {
-            Some(IpFamily::V4) if address.is_unspecified() => Ipv4Addr::UNSPECIFIED.into(),
-            Some(IpFamily::V6 | IpFamily::Both) if address.is_unspecified() => Ipv6Addr::UNSPECIFIED.into(),
-            _ => address,
+            Some(IpFamily::V4) if address.is_unspecified() => vec![EVERY_V4],
+            Some(IpFamily::V6) if address.is_unspecified() => vec![EVERY_V6],
+            Some(IpFamily::Both) if address.is_unspecified() => vec![EVERY_V4, EVERY_V6],
+            // A socket takes connections of one family.
+            None if address == EVERY_V6 => vec![EVERY_V4, EVERY_V6],
+            _ => vec![address],
         }
     }
 

@@ -79,7 +79,7 @@ fn read_lb_endpoint(value: &Value<'_>, discovery: Option<&Discovery>) -> Option<
             }
             EndpointAddress::Pipe(path)
         }
-        Address::Socket { host, port } => {
+        Address::Socket { host, port, .. } => {
             let ip = host.parse::<IpAddr>();
             match discovery {
                 Some(Discovery::Static) => match ip {

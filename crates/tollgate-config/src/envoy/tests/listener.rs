@@ -48,6 +48,21 @@ fn a_listener_has_several_addresses_and_may_be_a_unix_socket() {
 }
 
 #[test]
+fn an_address_of_both_families_is_two_addresses() {
+    for (address, expected) in [
+        ("{address: '::', port_value: 8080}", &["[::]:8080"][..]),
+        ("{address: '::', port_value: 8080, ipv4_compat: true}", &["[::]:8080", "0.0.0.0:8080"]),
+        ("{address: '::ffff:10.0.0.1', port_value: 8080, ipv4_compat: true}", &["10.0.0.1:8080"]),
+        ("{address: '::1', port_value: 8080, ipv4_compat: true}", &["[::1]:8080"]),
+    ] {
+        let snapshot = with(&format!("address: {{socket_address: {address}}}")).snapshot();
+        let expected: Vec<BindAddress> =
+            expected.iter().map(|address| BindAddress::Socket(address.parse().unwrap())).collect();
+        assert_eq!(snapshot.listeners[0].addresses, expected, "{address}");
+    }
+}
+
+#[test]
 fn a_match_is_read() {
     let snapshot = chain(
         "filter_chain_match: {destination_port: 443, prefix_ranges: [{address_prefix: 10.1.2.3, prefix_len: 8}], \
