@@ -45,7 +45,8 @@ pub struct Explanation {
     pub place: Place,
     /// Processors that requests stop at, in the order of the request.
     pub processors: Vec<ProcessorOrigin>,
-    /// Where requests to a backend stop at others: by the index of the backend.
+    /// Where requests to a backend stop at others: by its index among the shares of the route, which are the backends with a
+    /// weight.
     pub backends: BTreeMap<usize, Vec<ProcessorOrigin>>,
     /// Why the rule is not served.
     pub replaced: Option<ReplacedBecause>,

@@ -1,18 +1,23 @@
 //! What happens to a request, told by the code that serves it: the choice of the filter chain, the routes and the settings
 //! in the snapshot are those of the data plane.
 
+mod cluster;
 mod processor;
 mod question;
+mod settings;
 mod text;
+mod words;
+
+use std::sync::Arc;
 
 use extproc::RequestHeaders;
 use serde_json::{Value, json};
-use tollgate_config::{Explanation, Explanations, Origin, Place, RouteKey};
+use tollgate_config::{Explanation, Explanations, Origin, Place, ProcessorOrigin, RouteKey};
 use tollgate_model::{
     Snapshot,
     listener::{BindAddress, FilterChain, Listener},
     processor::FilterOverride,
-    route::{Action, ClusterSpecifier, Route, VirtualHost, WeightedAction},
+    route::{Action, ClusterSpecifier, Route, WeightedAction},
 };
 use tollgate_proxy::{ConnectionFacts, choose_filter_chain};
 
@@ -49,7 +54,8 @@ pub(crate) fn explain(
         };
         let Some(chain) = chain else { continue };
         answer["listener"] = json!({ "name": listener.name, "addresses": addresses(listener) });
-        in_chain(&mut answer, listener, index, chain, explanations, &question.head);
+        let chain = Chosen { snapshot, listener, index, chain };
+        in_chain(&mut answer, &chain, explanations, &question.head);
         return answer;
     }
     if reasons.is_empty() {
@@ -70,15 +76,17 @@ fn addresses(listener: &Listener) -> Vec<String> {
     listener.addresses.iter().map(|address| crate::address::Address(address).to_string()).collect()
 }
 
-fn in_chain(
-    answer: &mut Value,
-    listener: &Listener,
-    filter_chain: Option<usize>,
-    chain: &FilterChain,
-    explanations: &Explanations,
-    request: &RequestHeaders,
-) {
-    let table = &chain.http.route_config;
+/// The filter chain that serves the connection.
+struct Chosen<'a> {
+    snapshot: &'a Snapshot,
+    listener: &'a Listener,
+    /// `None` = the default one.
+    index: Option<usize>,
+    chain: &'a FilterChain,
+}
+
+fn in_chain(answer: &mut Value, chosen: &Chosen<'_>, explanations: &Explanations, request: &RequestHeaders) {
+    let table = &chosen.chain.http.route_config;
     let mut host = request.clone();
     if table.ignore_port_in_host_matching {
         let without_port = tollgate_model::route::host_without_port(request.authority.as_bytes());
@@ -87,11 +95,12 @@ fn in_chain(
         }
     }
     let explained = |virtual_host: usize, route: usize| {
-        let listener = listener.name.clone();
-        explanations.get(&RouteKey { listener, filter_chain, virtual_host, route })
+        let (listener, filter_chain) = (chosen.listener.name.clone(), chosen.index);
+        let key = RouteKey { listener, filter_chain, virtual_host, route };
+        explanations.get(&key).map(|found| &**found)
     };
-    let chosen = table.virtual_hosts.find(host.authority.as_bytes());
-    let Some((virtual_host_index, virtual_host)) = chosen.filter(|(_, host)| !host.routes.is_empty()) else {
+    let found = table.virtual_hosts.find(host.authority.as_bytes());
+    let Some((virtual_host_index, virtual_host)) = found.filter(|(_, host)| !host.routes.is_empty()) else {
         let domains: Vec<&str> =
             table.virtual_hosts.iter().flat_map(|host| &host.domains).map(String::as_str).take(20).collect();
         answer["why_not"] =
@@ -100,57 +109,85 @@ fn in_chain(
         return;
     };
     answer["virtual_host"] = json!({ "name": virtual_host.name, "domains": virtual_host.domains });
+    let describe = |index: usize, route: &Route| {
+        describe_route(chosen.snapshot, route, explained(virtual_host_index, index))
+    };
     let Some(found) = table.find(request) else {
-        answer["why_not"] = json!(near_misses(virtual_host, request));
+        let misses = passed_over(&virtual_host.routes, request, 10);
+        answer["why_not"] =
+            misses.iter().map(|(name, unmet)| json!(format!("{name} would apply if {unmet}"))).collect();
         answer["status"] = json!(404);
         return;
     };
-    let explanation = explained(virtual_host_index, found.route_index).map(|found| &**found);
-    answer["route"] = describe_route(found.route, explanation);
-    let rest = virtual_host.routes.iter().enumerate().skip(found.route_index + 1);
-    answer["runner_up"] = rest
+    let explanation = explained(virtual_host_index, found.route_index);
+    answer["route"] = describe(found.route_index, found.route);
+    // The nearest first: those right before it would have been chosen instead.
+    let before = virtual_host.routes[..found.route_index].iter().rev();
+    answer["passed_over"] = passed_over(before, request, 3)
         .into_iter()
-        .find(|(_, route)| route.route_match.matches(request))
-        .map(|(index, route)| {
-            describe_route(route, explained(virtual_host_index, index).map(|found| &**found))
-        })
-        .unwrap_or_default();
+        .map(|(name, unmet)| json!({ "name": name, "unmet": unmet }))
+        .collect();
+    let rest = virtual_host.routes.iter().enumerate().skip(found.route_index + 1);
+    let mut others = rest.filter(|(_, route)| route.route_match.matches(request));
+    answer["runner_up"] = others.next().map(|(index, route)| describe(index, route)).unwrap_or_default();
     let origins = explanation.map(|explanation| explanation.processors.as_slice()).unwrap_or_default();
-    let filters = chain.http.filters().enumerate();
-    let processors = filters.filter_map(|(index, filter)| {
-        let applies = found.route.filters.get(index).unwrap_or(&filter.default);
-        let FilterOverride::ExtProc(settings) = applies else { return None };
-        let upstream = index >= chain.http.http_filters.len();
-        let origin = origins.iter().find(|origin| origin.filter == filter.name);
-        Some(processor::describe(&filter.name, upstream, settings, origin))
-    });
-    answer["processors"] = processors.collect();
+    answer["processors"] = processors(chosen, &found.route.filters, origins);
+    if let Action::Route(action) = &found.route.action
+        && let ClusterSpecifier::WeightedClusters(shares) = &action.cluster
+    {
+        let shares = shares.iter().enumerate().map(|(index, share)| {
+            let of_share = explanation.and_then(|explanation| explanation.backends.get(&index));
+            let origins = of_share.map_or(origins, Vec::as_slice);
+            let mut described = json!({ "weight": share.weight, "action": describe_share(&share.action) });
+            if let WeightedAction::Cluster(name) = &share.action {
+                described["endpoints"] = json!(cluster::endpoints(chosen.snapshot, name));
+            }
+            described["processors"] = processors(chosen, &share.filters, origins);
+            described
+        });
+        answer["shares"] = shares.collect();
+    }
 }
 
-/// Routes of the virtual host that nearly apply, with the part that does not hold.
-fn near_misses(virtual_host: &VirtualHost, request: &RequestHeaders) -> Vec<String> {
-    let (path, query) = tollgate_model::route::split_path(request.path.as_bytes());
-    let misses = virtual_host.routes.iter().map(|route| {
-        let conditions = &route.route_match;
-        let header = conditions.headers.iter().find(|matcher| !matcher.matches(request));
-        let parameter = conditions.query_parameters.iter().find(|matcher| !matcher.matches(query));
-        let reason = match (header, parameter) {
-            _ if !conditions.path.matches(path) => format!("its path is {:?}", conditions.path),
-            (Some(header), _) => format!("it wants another header {}", header.name.as_str()),
-            (None, Some(parameter)) => format!("it wants another query parameter {}", parameter.name),
-            (None, None) => "it is for gRPC only".to_owned(),
+/// The processors that are on, in the order of the request.
+fn processors(chosen: &Chosen<'_>, overrides: &[FilterOverride], origins: &[ProcessorOrigin]) -> Value {
+    let http = &chosen.chain.http;
+    let filters = http.filters().enumerate().filter_map(|(index, filter)| {
+        let FilterOverride::ExtProc(settings) = overrides.get(index).unwrap_or(&filter.default) else {
+            return None;
         };
-        format!("the route \"{}\" does not apply: {reason}", route.name)
+        let upstream = index >= http.http_filters.len();
+        let origin = origins.iter().find(|origin| origin.filter == filter.name);
+        Some(processor::describe(&filter.name, upstream, settings, origin, chosen.snapshot))
     });
-    misses.take(10).collect()
+    filters.collect()
 }
 
-fn describe_route(route: &Route, explanation: Option<&Explanation>) -> Value {
+/// Routes that do not apply, each with the first condition that the request does not meet.
+fn passed_over<'r>(
+    routes: impl IntoIterator<Item = &'r Arc<Route>>,
+    request: &RequestHeaders,
+    most: usize,
+) -> Vec<(String, String)> {
+    let unmet = routes.into_iter().filter_map(|route| {
+        let name = if route.name.is_empty() { "a route without a name" } else { &route.name };
+        Some((name.to_owned(), words::unmet(&route.route_match, request)?))
+    });
+    unmet.take(most).collect()
+}
+
+fn describe_route(snapshot: &Snapshot, route: &Route, explanation: Option<&Explanation>) -> Value {
     let mut described = json!({
         "name": route.name,
         "match": serde_json::to_value(&route.route_match).unwrap_or_default(),
+        "conditions": words::conditions(&route.route_match),
         "action": describe_action(&route.action),
     });
+    if let Action::Route(action) = &route.action
+        && let ClusterSpecifier::Cluster(name) = &action.cluster
+    {
+        described["endpoints"] = json!(cluster::endpoints(snapshot, name));
+    }
     if let Some(explanation) = explanation {
         described["object"] = origin(&explanation.object);
         described["attached_to"] = origin(&explanation.listener);
@@ -174,19 +211,20 @@ fn describe_action(action: &Action) -> Value {
                 json!(format!("forward to the cluster that the header {} names", header.as_str()))
             }
             ClusterSpecifier::WeightedClusters(shares) => {
-                let shares = shares.iter().map(|share| match &share.action {
-                    WeightedAction::Cluster(name) => format!("{} of the cluster {name}", share.weight),
-                    WeightedAction::Redirect(_) => format!("{} of a redirect", share.weight),
-                    WeightedAction::DirectResponse(answer) => {
-                        format!("{} of the answer {}", share.weight, answer.status.as_u16())
-                    }
-                });
-                json!(format!("shares: {}", shares.collect::<Vec<_>>().join(", ")))
+                json!(format!("one of {} shares by weight", shares.len()))
             }
         },
         Action::Redirect(redirect) => json!(format!("redirect with {}", redirect.response_code.as_u16())),
         Action::DirectResponse(answer) => json!(format!("answer {}", answer.status.as_u16())),
         Action::NonForwarding => json!("answer nothing"),
+    }
+}
+
+fn describe_share(action: &WeightedAction) -> String {
+    match action {
+        WeightedAction::Cluster(name) => format!("forward to the cluster {name}"),
+        WeightedAction::Redirect(redirect) => format!("redirect with {}", redirect.response_code.as_u16()),
+        WeightedAction::DirectResponse(answer) => format!("answer {}", answer.status.as_u16()),
     }
 }
 

@@ -54,6 +54,11 @@ impl Attributes {
         Ok(Self { expressions: expressions.into_iter().map(parse).collect::<Result<_, _>>()? })
     }
 
+    /// The expressions as configured.
+    pub fn expressions(&self) -> impl Iterator<Item = &str> {
+        self.expressions.iter().map(|expression| expression.text.as_str())
+    }
+
     /// Whether nothing is asked for.
     #[must_use]
     pub fn is_empty(&self) -> bool {

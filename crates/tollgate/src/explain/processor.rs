@@ -1,11 +1,18 @@
 //! A processor: what it is sent, every setting, and what its failures do.
 
-use extproc::{BodySendMode, HeaderSendMode, ProcessingMode};
+use extproc::{BodySendMode, HeaderSendMode, Plan};
 use serde_json::{Value, json};
 use tollgate_config::ProcessorOrigin;
-use tollgate_model::processor::{ExtProc, GrpcTarget};
+use tollgate_model::{
+    Snapshot,
+    processor::{ExtProc, GrpcTarget},
+};
 
-use super::{origin, place};
+use super::{
+    cluster::endpoints,
+    origin,
+    settings::{self, attributes, duration, forwarded},
+};
 
 /// What is told of a processor.
 pub(super) fn describe(
@@ -13,18 +20,21 @@ pub(super) fn describe(
     upstream: bool,
     settings: &ExtProc,
     from: Option<&ProcessorOrigin>,
+    snapshot: &Snapshot,
 ) -> Value {
+    let (target, endpoints) = match &settings.grpc_service.target {
+        GrpcTarget::EnvoyGrpc(name) => (format!("cluster {name}"), endpoints(snapshot, name)),
+        GrpcTarget::GoogleGrpc(cluster) => (format!("target {}", cluster.name), Vec::new()),
+    };
     let mut described = json!({
         "filter": filter,
         "upstream": upstream,
-        "target": match &settings.grpc_service.target {
-            GrpcTarget::EnvoyGrpc(name) => format!("cluster {name}"),
-            GrpcTarget::GoogleGrpc(cluster) => format!("target {}", cluster.name),
-        },
+        "target": target,
+        "endpoints": endpoints,
         "authority": settings.grpc_service.authority,
-        "sent": sent(settings),
-        "settings": self::settings(settings, from),
-        "failures": failures(settings),
+        "sent": sent(&settings.plan),
+        "settings": settings::describe(settings, from),
+        "failures": failures(&settings.plan),
     });
     if let Some(from) = from {
         described["defined_by"] = origin(&from.defined_by);
@@ -33,88 +43,75 @@ pub(super) fn describe(
     described
 }
 
+/// The steps of an exchange, in their order.
+pub(super) const STEPS: [&str; 6] = [
+    "request_headers",
+    "request_body",
+    "request_trailers",
+    "response_headers",
+    "response_body",
+    "response_trailers",
+];
+
 /// What is sent in each step.
-fn sent(settings: &ExtProc) -> Value {
-    let mode = settings.plan.processing_mode;
-    let headers = |mode| if mode == HeaderSendMode::Skip { "not sent" } else { "sent" };
+fn sent(plan: &Plan) -> Value {
+    let mode = plan.processing_mode;
+    let headers = |mode, asked: &extproc::Attributes| {
+        if mode == HeaderSendMode::Skip {
+            return "not sent".to_owned();
+        }
+        let mut sent = forwarded(plan);
+        if !asked.is_empty() {
+            sent = format!("{sent}; attributes {}", attributes(asked));
+        }
+        sent
+    };
     let trailers = |mode| if mode == HeaderSendMode::Send { "sent" } else { "not sent" };
     let body = |mode| match mode {
         BodySendMode::None => "not sent",
-        BodySendMode::Streamed => "piece by piece",
-        BodySendMode::Buffered => "whole",
-        BodySendMode::BufferedPartial => "as much as the buffer holds",
-        BodySendMode::FullDuplexStreamed => "piece by piece, answered independently",
+        BodySendMode::Streamed => "piece by piece, each waits for its answer",
+        BodySendMode::Buffered => "whole; 413 or 500 if it does not fit the buffer",
+        BodySendMode::BufferedPartial => "as much as fits the buffer, the rest unseen",
+        BodySendMode::FullDuplexStreamed => "piece by piece, the processor sends the body back",
         BodySendMode::Grpc => "message by message",
     };
     json!({
-        "request_headers": headers(mode.request_header_mode),
+        "request_headers": headers(mode.request_header_mode, &plan.request_attributes),
         "request_body": body(mode.request_body_mode),
         "request_trailers": trailers(mode.request_trailer_mode),
-        "response_headers": headers(mode.response_header_mode),
+        "response_headers": headers(mode.response_header_mode, &plan.response_attributes),
         "response_body": body(mode.response_body_mode),
         "response_trailers": trailers(mode.response_trailer_mode),
     })
 }
 
-/// Every setting with its value and where it comes from.
-fn settings(settings: &ExtProc, from: Option<&ProcessorOrigin>) -> Value {
-    let plan = &settings.plan;
-    let all = [
-        ("failure_mode_allow", json!(plan.failure_mode_allow)),
-        ("processing_mode", json!(mode(plan.processing_mode))),
-        ("message_timeout", json!(format!("{:?}", plan.message_timeout))),
-        ("max_message_timeout", json!(format!("{:?}", plan.max_message_timeout))),
-        ("status_on_error", json!(plan.status_on_error.as_u16())),
-        ("allow_mode_override", json!(plan.allow_mode_override)),
-        ("allowed_override_modes", json!(plan.allowed_override_modes.len())),
-        ("disable_immediate_response", json!(plan.disable_immediate_response)),
-        ("observability_mode", json!(plan.observability_mode)),
-        ("route_cache_action", json!(format!("{:?}", plan.route_cache_action))),
-        ("request_attributes", json!(format!("{:?}", plan.request_attributes))),
-        ("response_attributes", json!(format!("{:?}", plan.response_attributes))),
-        ("metadata_options", json!(format!("{:?}", plan.metadata_options))),
-        ("mutation_rules", json!(format!("{:?}", plan.mutation_rules))),
-        ("forward_rules", json!(format!("{:?}", plan.forward_rules))),
-        ("max_receive_message_length", json!(settings.grpc_service.max_receive_message_length)),
-    ];
-    all.into_iter()
-        .map(|(name, value)| {
-            // Only objects say where a setting is written; of an Envoy configuration it is not known.
-            let source = from.map(|from| from.sources.get(name).map_or_else(|| json!("default"), place));
-            json!({ "name": name, "value": value, "from": source })
-        })
-        .collect()
-}
-
-/// The six parts, requests before responses.
-fn mode(mode: ProcessingMode) -> String {
-    format!(
-        "headers {:?}/{:?}, bodies {:?}/{:?}, trailers {:?}/{:?}",
-        mode.request_header_mode,
-        mode.response_header_mode,
-        mode.request_body_mode,
-        mode.response_body_mode,
-        mode.request_trailer_mode,
-        mode.response_trailer_mode,
-    )
-}
+/// The kinds of failures, in the order in which they are told.
+pub(super) const FAILURES: [&str; 4] =
+    ["unreachable_or_broken", "message_timeout", "wrong_answer", "refused_mutation"];
 
 /// What each kind of failure does.
-fn failures(settings: &ExtProc) -> Value {
-    let plan = &settings.plan;
+fn failures(plan: &Plan) -> Value {
     if plan.observability_mode {
-        return json!({ "any": "nothing: answers are not waited for" });
+        let nothing = "nothing: answers are not waited for";
+        return FAILURES.iter().map(|failure| ((*failure).to_owned(), json!(nothing))).collect();
     }
-    if plan.failure_mode_allow {
-        return json!({
-            "any": "the request goes on without the processor",
-            "refused_mutation": format!("{}, even so", plan.status_on_error.as_u16()),
-        });
-    }
+    let status = plan.status_on_error.as_u16();
+    let mode = plan.processing_mode;
+    let duplex =
+        [mode.request_body_mode, mode.response_body_mode].contains(&BodySendMode::FullDuplexStreamed);
+    let except = if duplex { " (there is no limit in full duplex)" } else { "" };
+    let within = format!("without an answer within {}{except}", duration(plan.message_timeout));
+    let open = "the request goes on without the processor";
+    let (broken, late, wrong) = match plan.failure_mode_allow {
+        true => (open.to_owned(), format!("{within}, {open}"), open.to_owned()),
+        false => (status.to_string(), format!("{within}: 504"), status.to_string()),
+    };
+    // M-9: it is never failed open.
+    let refused = if plan.failure_mode_allow { format!("{status}, even so") } else { status.to_string() };
     json!({
-        "unreachable_or_broken": plan.status_on_error.as_u16(),
-        "message_timeout": 504,
-        "wrong_answer": plan.status_on_error.as_u16(),
-        "refused_mutation": plan.status_on_error.as_u16(),
+        "unreachable_or_broken": broken,
+        "message_timeout": late,
+        "wrong_answer": wrong,
+        "refused_mutation": refused,
     })
 }

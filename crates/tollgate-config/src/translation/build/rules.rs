@@ -142,6 +142,8 @@ impl RuleSite<'_> {
     pub(super) fn explanation(&self, match_index: usize) -> Arc<Explanation> {
         let route = &self.attached.route;
         let rule = &route.rules[self.rule_index];
+        let weighed = rule.backends.iter().enumerate().filter(|(_, backend)| backend.weight > 0);
+        let shares = weighed.enumerate().map(|(share, (backend, _))| (share, backend));
         let processors = |applied: &[Applied]| applied.iter().map(processor_origin).collect();
         Arc::new(Explanation {
             object: origin(&route.object, &route.meta.place),
@@ -152,7 +154,9 @@ impl RuleSite<'_> {
             match_index,
             place: rule.place.clone(),
             processors: processors(&self.processors),
-            backends: self.backends.iter().map(|(index, applied)| (*index, processors(applied))).collect(),
+            backends: shares
+                .filter_map(|(share, backend)| Some((share, processors(self.backends.get(&backend)?))))
+                .collect(),
             replaced: self.replaced.as_ref().map(|replaced| ReplacedBecause {
                 reason: replaced.reason.clone(),
                 place: replaced.place.clone(),
