@@ -34,7 +34,7 @@ pub(crate) use self::{
     cluster::cluster,
     destination::{BackendError, Destination, plain_tls},
     dialect::{Dialect, Replacement, RuleExtensions, Site},
-    gateway::{AttachedRoute, Controller, ExtensionRef, Gateway, Listener, Route},
+    gateway::{AttachedRoute, Controller, ExtensionRef, Gateway, Idle, Listener, Route},
     hostnames::intersect,
     outcome::{Translated, translate},
     processor::{Applied, Position, Processor, Stage},

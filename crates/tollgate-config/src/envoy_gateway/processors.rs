@@ -91,7 +91,8 @@ impl Scope<'_> {
         for (index, entry) in giver.spec.ext_proc.iter().enumerate() {
             match self.processor(child, giver, index, entry) {
                 Ok(applied) => built.applied.push(applied),
-                Err(problems) => built.failures.extend(problems.into_iter().map(|problem| {
+                // An entry fails by its first problem (EG-50); the diagnostics have all of them.
+                Err(problems) => built.failures.extend(problems.into_iter().take(1).map(|problem| {
                     let fail_open = entry.fail_open;
                     let kind = Some(ExtensionKind::ExtProc);
                     Failure { kind, message: problem.message, place: problem.place, fail_open }

@@ -111,6 +111,7 @@ golden! {
     eg_43_merge_replaces_lists,
     eg_43_nothing_to_merge_with,
     eg_44_missing_targets,
+    eg_44_targets_that_are_not_served,
     eg_45_other_routes,
     eg_46_loopback,
     eg_48_no_grant,

@@ -1,4 +1,4 @@
-//! What policies can be attached to: the gateways, listeners and routes that are in use.
+//! What policies can be attached to: the gateways, their listeners and routes, whether they are served or not.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -72,6 +72,16 @@ impl World {
                     route.ancestor(ParentReference { port: None, ..attached.parent.clone() });
                     route.sections.extend(attached.route.rules.iter().filter_map(|rule| rule.name.clone()));
                 }
+            }
+            for (owner, meta, name) in &gateway.idle.listeners {
+                let owner_known = world.add(owner, meta, index);
+                owner_known.ancestor(ParentReference::to(owner));
+                owner_known.sections.insert(name.clone());
+            }
+            for (route, parent) in &gateway.idle.routes {
+                let known = world.add(&route.object, &route.meta, index);
+                known.ancestor(ParentReference { port: None, ..parent.clone() });
+                known.sections.extend(route.rules.iter().filter_map(|rule| rule.name.clone()));
             }
         }
         world

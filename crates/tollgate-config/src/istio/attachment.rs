@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     kubernetes::{Object, ObjectKey, status::ParentReference},
-    translation::{AttachedRoute, Controller, Gateway, Route, Rule, Translator, intersect},
+    translation::{AttachedRoute, Controller, Gateway, Idle, Route, Rule, Translator, intersect},
 };
 
 /// Whose VirtualServices a listener may have; by its address and its index there.
@@ -44,6 +44,7 @@ pub(crate) fn gateways(translator: &Translator<'_>, others: &[Gateway]) -> Vec<G
                 listeners: Vec::new(),
                 addresses: server.bind.into_iter().collect(),
                 client_certificate: None,
+                idle: Idle::default(),
             });
             for listener in own {
                 let hosts = server.hosts.iter().filter(|host| host.host == listener.hostname);

@@ -20,6 +20,17 @@ pub(crate) struct Gateway {
     pub(crate) addresses: Vec<IpAddr>,
     /// The secret with our certificate towards backends.
     pub(crate) client_certificate: Option<ObjectKey>,
+    /// What is the gateway's and not served: policies are attached to it all the same.
+    pub(crate) idle: Idle,
+}
+
+/// What belongs to a gateway and serves no request.
+#[derive(Debug, Default)]
+pub(crate) struct Idle {
+    /// Listeners, by their owner, its metadata and their names.
+    pub(crate) listeners: Vec<(ObjectRef, Rc<Metadata>, String)>,
+    /// Routes that no listener takes, with the reference to the gateway.
+    pub(crate) routes: Vec<(Rc<Route>, ParentReference)>,
 }
 
 /// The system that a gateway was written for (CF-17).

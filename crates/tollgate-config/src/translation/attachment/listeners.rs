@@ -14,7 +14,7 @@ use super::{
 use crate::{
     gateway_api::{self, AddressValue, FromNamespaces, GatewaySpec, ListenerEntry, Protocol, RouteKind},
     kubernetes::{Metadata, Object, ObjectRef},
-    translation::{Gateway, Listener, Translator, hostnames::intersect},
+    translation::{Gateway, Idle, Listener, Translator, hostnames::intersect},
 };
 
 /// A listener and how it fares.
@@ -115,12 +115,14 @@ fn attach_gateway<'a>(
         listeners: Vec::new(),
         addresses,
         client_certificate,
+        idle: Idle::default(),
     };
     let mut merge =
         Merge { gateway: &mut gateway, spec, translator, taken, of_others: HashMap::new(), insecure: false };
     let mut own: Vec<_> = spec.listeners.iter().map(|entry| report(entry, translator)).collect();
     merge.conflicts_of_gateway(&mut own);
     merge.serve(&mut own, &object.meta, &object.reference(), refused.is_none());
+    merge.keep_idle(&own, &object.meta, &object.reference());
     mark_overlaps(&mut own);
     let mut attached = 0;
     for set in sets {
@@ -134,6 +136,7 @@ fn attach_gateway<'a>(
             attached += 1;
             merge.conflicts_of_set(&mut listeners);
             merge.serve(&mut listeners, &set.meta, &set.reference(), true);
+            merge.keep_idle(&listeners, &set.meta, &set.reference());
         }
         let refused = problem;
         attachment.listener_sets.push(ListenerSetReport { object: set, gateway: index, refused, listeners });
@@ -385,6 +388,13 @@ impl Merge<'_, '_> {
                 routes: Vec::new(),
             });
         }
+    }
+
+    /// Remembers the listeners that are not served.
+    fn keep_idle(&mut self, reports: &[ListenerReport<'_>], owner_meta: &Rc<Metadata>, owner: &ObjectRef) {
+        let idle = reports.iter().filter(|report| report.is_invalid());
+        let named = idle.map(|report| (owner.clone(), Rc::clone(owner_meta), report.entry.name.clone()));
+        self.gateway.idle.listeners.extend(named);
     }
 
     /// Gateways share no port of an address: the oldest one has it.

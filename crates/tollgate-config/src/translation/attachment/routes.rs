@@ -10,7 +10,7 @@ use crate::{
     gateway_api::{self, Parent, RouteSpec},
     kubernetes::{Object, ObjectRef, status::ParentReference},
     translation::{
-        AttachedRoute, Controller, Route, Translator,
+        AttachedRoute, Controller, Gateway, Route, Translator,
         hostnames::intersect,
         messages::{self, Message},
     },
@@ -67,6 +67,7 @@ pub(super) fn attach<'a>(attachment: &mut Attachment<'a>, translator: &Translato
                 Listeners::OfGateway(index) => index,
                 Listeners::OfSet(set) => attachment.listener_sets[set].gateway,
             };
+            let before = served_routes(&attachment.gateways[gateway]);
             let refused = attach_to(
                 attachment,
                 *listeners,
@@ -77,6 +78,11 @@ pub(super) fn attach<'a>(attachment: &mut Attachment<'a>, translator: &Translato
                 &mut hosts,
                 &mut shared,
             );
+            let built = &mut attachment.gateways[gateway];
+            if served_routes(built) == before && object.errors.is_empty() {
+                let route = shared.get_or_insert_with(|| route_of(object));
+                built.idle.routes.push((Rc::clone(route), parent.reference.clone()));
+            }
             // What is wrong with the route itself was said where it is.
             if let Some(problem) = refused.as_ref().filter(|_| object.errors.is_empty()) {
                 let message = format!("{} is not attached: {}", object.reference(), problem.message);
@@ -90,6 +96,16 @@ pub(super) fn attach<'a>(attachment: &mut Attachment<'a>, translator: &Translato
         }
         attachment.routes.push(RouteReport { object, parents: reports });
     }
+}
+
+fn route_of(object: &Object<RouteSpec>) -> Rc<Route> {
+    let (meta, rules) = (Rc::clone(&object.meta), object.spec.rules.clone());
+    Rc::new(Route { object: object.reference(), meta, rules })
+}
+
+/// How many routes the listeners of a gateway serve.
+fn served_routes(gateway: &Gateway) -> usize {
+    gateway.listeners.iter().map(|listener| listener.routes.len()).sum()
 }
 
 fn report_unknown(translator: &Translator<'_>, parent: &Parent, reference: &ObjectRef) {
@@ -179,13 +195,7 @@ fn attach_to<'a>(
         found = true;
         report.attached_routes += 1;
         let Some(served) = report.served else { continue };
-        let route = shared.get_or_insert_with(|| {
-            Rc::new(Route {
-                object: object.reference(),
-                meta: Rc::clone(meta),
-                rules: object.spec.rules.clone(),
-            })
-        });
+        let route = shared.get_or_insert_with(|| route_of(object));
         gateways[gateway].listeners[served].routes.push(AttachedRoute {
             route: Rc::clone(route),
             parent: reference.clone(),
