@@ -19,6 +19,8 @@ pub(crate) struct GatewaySettings {
     pub(crate) ip_family: Option<IpFamily>,
     /// Rules are tried in the order in which they are written.
     pub(crate) preserve_route_order: bool,
+    /// The gateways of the class share their ports.
+    pub(crate) merge_gateways: bool,
 }
 
 /// `parametersRef` leads to no EnvoyProxy.
@@ -40,6 +42,7 @@ impl GatewaySettings {
         client_certificate: None,
         ip_family: None,
         preserve_route_order: false,
+        merge_gateways: false,
     };
 
     /// The settings of a gateway, by the parameters of its class and its own; its own ones win as a whole.
@@ -85,6 +88,7 @@ impl GatewaySettings {
             client_certificate: None,
             ip_family: proxy.ip_family,
             preserve_route_order: proxy.preserve_route_order,
+            merge_gateways: proxy.merge_gateways,
         }
     }
 

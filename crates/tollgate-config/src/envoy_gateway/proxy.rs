@@ -5,7 +5,6 @@ mod patch;
 use self::patch::{PROVIDER, read_provider};
 use super::{
     filter_order::{FilterMove, read_filter_order},
-    settings::unimplemented,
     tls_settings::{
         ALPN, CIPHERS, CLIENT_CERTIFICATE, CURVES, MAXIMUM, MINIMUM, SIGNATURES, TlsSettings,
         read_tls_settings,
@@ -21,6 +20,8 @@ pub(crate) struct EnvoyProxy {
     pub(crate) ip_family: Option<IpFamily>,
     /// Rules are tried in the order in which they are written.
     pub(crate) preserve_route_order: bool,
+    /// The gateways of the class share their ports.
+    pub(crate) merge_gateways: bool,
 }
 
 /// Addresses of listeners and of names of backends.
@@ -41,7 +42,7 @@ static SPEC: Schema = Schema {
         no_effect("concurrency", "use --workers of the command line"),
         read("ipFamily", "IPv4", "IPv4, IPv6 or DualStack."),
         read("preserveRouteOrder", "false", "Try rules in the order in which they are written."),
-        read("mergeGateways", "false", "Not implemented."),
+        read("mergeGateways", "false", "The gateways of the class share their ports."),
         no_effect("logging", "use the options of the command line"),
         no_effect("telemetry", "statistics and logs are those of the gateway itself"),
         no_effect("bootstrap", "there is no Envoy to bootstrap"),
@@ -73,14 +74,11 @@ pub(super) fn read_proxy(value: &Value<'_>) -> Option<EnvoyProxy> {
         read_provider(&provider);
     }
     let backend_tls = spec.message("backendTLS", &BACKEND_TLS);
-    if let Some(value) = spec.get("mergeGateways").filter(|value| value.boolean() == Some(true)) {
-        let instead = "every Gateway has listeners of its own: give them one Gateway, or different ports";
-        unimplemented(&value, "mergeGateways", instead);
-    }
     Some(EnvoyProxy {
         filter_order: read_filter_order(&spec.list("filterOrder")),
         backend_tls: backend_tls.map(|tls| read_tls_settings(&tls)),
         ip_family: spec.get("ipFamily").and_then(|value| value.enumeration(&IP_FAMILY)),
         preserve_route_order: spec.boolean("preserveRouteOrder", false),
+        merge_gateways: spec.boolean("mergeGateways", false),
     })
 }

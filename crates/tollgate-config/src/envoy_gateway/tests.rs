@@ -145,6 +145,8 @@ golden! {
     eg_64_backend_tls_policy,
     eg_64_policy_before_backend,
     gateway_settings,
+    merged_gateways,
+    merged_gateways_of_one_gateway,
     eg_64_client_certificate,
     eg_54_backends_of_routes,
     eg_54_backends_of_routes_strict,

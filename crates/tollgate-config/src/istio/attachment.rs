@@ -44,6 +44,7 @@ pub(crate) fn gateways(translator: &Translator<'_>, others: &[Gateway]) -> Vec<G
                 listeners: Vec::new(),
                 addresses: server.bind.into_iter().collect(),
                 client_certificate: None,
+                merged: None,
                 idle: Idle::default(),
             });
             for listener in own {

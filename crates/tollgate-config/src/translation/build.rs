@@ -55,49 +55,75 @@ pub(super) struct Builder<'b, 'a> {
     pub(super) built: Built,
 }
 
+/// A listener of a port. Those of merged gateways are of several (6.9).
+#[derive(Clone, Copy)]
+struct Member<'g> {
+    gateway: &'g Gateway,
+    listener: &'g GatewayListener,
+}
+
 impl Builder<'_, '_> {
-    /// Builds the listeners of a gateway: one for each port.
-    pub(super) fn gateway(&mut self, gateway: &Gateway) {
-        let mut ports: Vec<(u16, Vec<&GatewayListener>)> = Vec::new();
-        for listener in &gateway.listeners {
-            match ports.iter_mut().find(|(port, _)| *port == listener.port) {
-                Some((_, listeners)) => listeners.push(listener),
-                None => ports.push((listener.port, vec![listener])),
+    /// Builds the listeners of all gateways.
+    pub(super) fn gateways<'g>(&mut self, gateways: impl Iterator<Item = &'g Gateway>) {
+        let mut groups: Vec<Vec<&Gateway>> = Vec::new();
+        for gateway in gateways {
+            let together = |group: &&mut Vec<&Gateway>| gateway.shares_ports_with(group[0]);
+            match groups.iter_mut().find(together) {
+                Some(group) => group.push(gateway),
+                None => groups.push(vec![gateway]),
             }
         }
-        for (port, listeners) in ports {
-            self.port(gateway, port, &listeners);
+        for group in groups {
+            self.gateways_of_one_address(&group);
         }
     }
 
-    fn port(&mut self, gateway: &Gateway, port: u16, listeners: &[&GatewayListener]) {
-        let Some(first) = listeners.first() else { return };
+    /// Builds one listener for each port.
+    fn gateways_of_one_address(&mut self, gateways: &[&Gateway]) {
+        let mut ports: Vec<(u16, Vec<Member<'_>>)> = Vec::new();
+        for gateway in gateways {
+            for listener in &gateway.listeners {
+                let member = Member { gateway, listener };
+                match ports.iter_mut().find(|(port, _)| *port == listener.port) {
+                    Some((_, members)) => members.push(member),
+                    None => ports.push((listener.port, vec![member])),
+                }
+            }
+        }
+        for (port, members) in ports {
+            self.port(port, &members);
+        }
+    }
+
+    fn port(&mut self, port: u16, members: &[Member<'_>]) {
+        let Some(&Member { gateway, listener: first }) = members.first() else { return };
         let bound = self.bound_port(port);
         let name = self.unique_name(format!("{}/{}", first.owner.key(), first.name), port);
         let is_tls = first.tls.is_some();
         // One chain serves all host names of cleartext, and those of a server with several.
-        let mut groups: Vec<Vec<&GatewayListener>> = Vec::new();
-        for listener in listeners {
-            let together = |group: &&mut Vec<&GatewayListener>| match (&group[0].tls, &listener.tls) {
+        let mut groups: Vec<Vec<Member<'_>>> = Vec::new();
+        for member in members {
+            let together = |group: &&mut Vec<Member<'_>>| match (&group[0].listener.tls, &member.listener.tls)
+            {
                 (Some(one), Some(other)) => Arc::ptr_eq(one, other),
                 (one, other) => one.is_none() && other.is_none(),
             };
             match groups.iter_mut().find(together) {
-                Some(group) => group.push(listener),
-                None => groups.push(vec![listener]),
+                Some(group) => group.push(*member),
+                None => groups.push(vec![*member]),
             }
         }
         let mut filter_chains = Vec::new();
         for (index, group) in groups.iter().enumerate() {
-            let chain = Chain { gateway, listeners: group, all: listeners, port: bound };
+            let chain = Chain { gateway, members: group, all: members, port: bound };
             let (http, explained) = self.chain(&chain);
             for ((virtual_host, route), explanation) in explained {
                 let key = RouteKey { listener: name.clone(), filter_chain: Some(index), virtual_host, route };
                 self.built.explanations.insert(key, explanation);
             }
-            let own = group[0];
-            let every_name = !is_tls || group.iter().any(|listener| listener.hostname.is_none());
-            let server_names = group.iter().filter_map(|listener| listener.hostname.clone());
+            let own = group[0].listener;
+            let every_name = !is_tls || group.iter().any(|member| member.listener.hostname.is_none());
+            let server_names = group.iter().filter_map(|member| member.listener.hostname.clone());
             let server_names = if every_name { Vec::new() } else { server_names.collect() };
             filter_chains.push(FilterChain {
                 name: own.name.clone(),
@@ -106,7 +132,7 @@ impl Builder<'_, '_> {
                 transport_socket_connect_timeout: is_tls.then_some(defaults::HANDSHAKE_TIMEOUT),
                 http: Arc::new(http),
                 misdirected_requests: if is_tls && gateway.object.group != istio::GROUP {
-                    misdirected(own, listeners)
+                    misdirected(own, members)
                 } else {
                     MisdirectedRequests::default()
                 },
@@ -160,11 +186,11 @@ impl Builder<'_, '_> {
 }
 
 /// Requests whose authority belongs to another listener of the port (9.3).
-fn misdirected(own: &GatewayListener, all: &[&GatewayListener]) -> MisdirectedRequests {
+fn misdirected(own: &GatewayListener, all: &[Member<'_>]) -> MisdirectedRequests {
     if all.len() < 2 {
         return MisdirectedRequests::default();
     }
-    let names = all.iter().map(|listener| {
+    let names = all.iter().map(|Member { listener, .. }| {
         let name = listener.hostname.clone().unwrap_or_else(|| "*".to_owned());
         let here = std::ptr::eq(*listener, own);
         (name, if here { ServedBy::ThisChain } else { ServedBy::AnotherChain })

@@ -20,8 +20,17 @@ pub(crate) struct Gateway {
     pub(crate) addresses: Vec<IpAddr>,
     /// The secret with our certificate towards backends.
     pub(crate) client_certificate: Option<ObjectKey>,
+    /// The class, if its gateways share their ports (6.9, `mergeGateways`).
+    pub(crate) merged: Option<String>,
     /// What is the gateway's and not served: policies are attached to it all the same.
     pub(crate) idle: Idle,
+}
+
+impl Gateway {
+    /// Whether listeners of both can have the same port.
+    pub(crate) fn shares_ports_with(&self, other: &Self) -> bool {
+        self.merged.is_some() && self.merged == other.merged && self.addresses == other.addresses
+    }
 }
 
 /// What belongs to a gateway and serves no request.

@@ -47,9 +47,7 @@ fn everything_but_clusters(translator: &Translator<'_>) -> Translated {
     ];
     let mut builder = Builder { translator, settings, dialects, built: Built::default() };
     let of_istio = istio::gateways(translator, gateways);
-    for gateway in gateways.iter().chain(&of_istio) {
-        builder.gateway(gateway);
-    }
+    builder.gateways(gateways.iter().chain(&of_istio));
     let Builder { dialects, built, .. } = builder;
     let of_dialects: Vec<ObjectStatus> = dialects.into_iter().flat_map(Dialect::statuses).collect();
     let mut all = statuses(translator, &attachment, &built.outcomes);

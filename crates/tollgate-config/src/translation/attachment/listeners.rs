@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Attachment, Classes, GatewayReport, ListenerSetReport, Problem,
-    ownership::{Owner, settings},
+    ownership::{Owner, merges, settings},
     tls::{ListenerTls, listener_tls, permitted},
 };
 use crate::{
@@ -43,13 +43,24 @@ impl ListenerReport<'_> {
 /// What one (address, port) is used for.
 type Ports = HashSet<(Option<IpAddr>, u16)>;
 
+/// What is spoken at each port, and for which host names.
+type PortUses = HashMap<u16, (Protocol, HashSet<Option<String>>)>;
+
+/// What all Gateways so far have taken.
+#[derive(Default)]
+struct Taken {
+    ports: Ports,
+    /// By merged gateways, by the class and the addresses of those that share them.
+    merged: HashMap<(String, Vec<IpAddr>), PortUses>,
+}
+
 /// Reads all Gateways, the oldest first.
 pub(super) fn attach<'a>(
     attachment: &mut Attachment<'a>,
     classes: &Classes<'a>,
     translator: &Translator<'a>,
 ) {
-    let mut taken = Ports::new();
+    let mut taken = Taken::default();
     let mut sets: HashMap<_, Vec<_>> = HashMap::new();
     for set in translator.resources.gateway_api.listener_sets.by_age() {
         sets.entry(set.spec.parent.clone()).or_default().push(set);
@@ -70,7 +81,7 @@ fn attach_gateway<'a>(
     object: &'a Rc<Object<GatewaySpec>>,
     owner: Owner<'a>,
     sets: &[&'a Rc<Object<gateway_api::ListenerSet>>],
-    taken: &mut Ports,
+    taken: &mut Taken,
     translator: &Translator<'a>,
 ) {
     let spec = &object.spec;
@@ -101,12 +112,24 @@ fn attach_gateway<'a>(
             })
             .ok()
     });
+    let merged = owner.class.filter(|_| merges(translator, owner.controller, of_class));
+    let merged = merged.map(|class| class.meta.key.name.clone());
+    if let (Ok(settings), Some(own), None) = (&settings, &spec.parameters, &merged)
+        && settings.merge_gateways
+    {
+        let message = "mergeGateways has no effect in the parameters of one Gateway";
+        let help = "refer to the EnvoyProxy from the GatewayClass".to_owned();
+        translator.diagnostics.warning(&own.place, message.to_owned(), Some(help));
+    }
     if let Ok(mut settings) = settings {
         settings.client_certificate.clone_from(&client_certificate);
         if spec.parameters.is_some() || of_class.is_some() || client_certificate.is_some() {
             attachment.settings.insert(object.reference(), settings);
         }
     }
+    // One that is refused takes no port.
+    let share = merged.clone().filter(|_| refused.is_none()).map(|class| (class, addresses.clone()));
+    let of_others = share.as_ref().and_then(|share| taken.merged.remove(share)).unwrap_or_default();
     let index = attachment.gateways.len();
     let mut gateway = Gateway {
         object: object.reference(),
@@ -115,12 +138,20 @@ fn attach_gateway<'a>(
         listeners: Vec::new(),
         addresses,
         client_certificate,
+        merged,
         idle: Idle::default(),
     };
-    let mut merge =
-        Merge { gateway: &mut gateway, spec, translator, taken, of_others: HashMap::new(), insecure: false };
+    let mut merge = Merge {
+        gateway: &mut gateway,
+        spec,
+        translator,
+        taken: &mut taken.ports,
+        of_others,
+        insecure: false,
+    };
     let mut own: Vec<_> = spec.listeners.iter().map(|entry| report(entry, translator)).collect();
     merge.conflicts_of_gateway(&mut own);
+    merge.conflicts_with_others(&mut own);
     merge.serve(&mut own, &object.meta, &object.reference(), refused.is_none());
     merge.keep_idle(&own, &object.meta, &object.reference());
     mark_overlaps(&mut own);
@@ -142,6 +173,9 @@ fn attach_gateway<'a>(
         attachment.listener_sets.push(ListenerSetReport { object: set, gateway: index, refused, listeners });
     }
     let insecure_frontend = merge.insecure;
+    if let Some(share) = share {
+        taken.merged.insert(share, merge.of_others);
+    }
     attachment.gateways.push(gateway);
     attachment.gateway_reports.push(GatewayReport {
         object,
@@ -272,8 +306,8 @@ struct Merge<'m, 'a> {
     translator: &'m Translator<'a>,
     /// Ports of other Gateways.
     taken: &'m mut Ports,
-    /// Ports of this Gateway: what is spoken, and for which host names.
-    of_others: HashMap<u16, (Protocol, HashSet<Option<String>>)>,
+    /// Ports of this Gateway, and of those that it is merged with.
+    of_others: PortUses,
     insecure: bool,
 }
 
@@ -310,20 +344,33 @@ impl Merge<'_, '_> {
         }
     }
 
+    /// Of conflicting listeners of merged Gateways the older one's is served (6.9).
+    fn conflicts_with_others(&self, reports: &mut [ListenerReport<'_>]) {
+        for report in reports.iter_mut().filter(|report| report.conflicted.is_none()) {
+            if let Some(problem) = self.conflict_with_others(report.entry) {
+                self.translator.diagnostics.error(&report.entry.place, problem.message.clone(), None);
+                report.conflicted = Some(problem);
+            }
+        }
+    }
+
+    fn conflict_with_others(&self, entry: &ListenerEntry) -> Option<Problem> {
+        match self.of_others.get(&entry.port) {
+            Some((protocol, _)) if protocol_group(protocol) != protocol_group(&entry.protocol) => {
+                Some(protocol_conflict(entry.port))
+            }
+            Some((_, hostnames)) if hostnames.contains(&entry.hostname) => Some(hostname_conflict(entry)),
+            _ => None,
+        }
+    }
+
     /// Of conflicting listeners of sets the later one is refused.
     fn conflicts_of_set(&self, reports: &mut [ListenerReport<'_>]) {
         let mut seen: HashMap<u16, (u8, HashSet<&Option<String>>)> = HashMap::new();
         for report in reports {
             let entry = report.entry;
             let group = protocol_group(&entry.protocol);
-            let earlier = self.of_others.get(&entry.port);
-            let conflict = match earlier {
-                Some((protocol, _)) if protocol_group(protocol) != group => {
-                    Some(protocol_conflict(entry.port))
-                }
-                Some((_, hostnames)) if hostnames.contains(&entry.hostname) => Some(hostname_conflict(entry)),
-                _ => None,
-            };
+            let conflict = self.conflict_with_others(entry);
             let (first, hostnames) = seen.entry(entry.port).or_insert_with(|| (group, HashSet::new()));
             let conflict = conflict.or_else(|| {
                 if *first != group {

@@ -118,3 +118,15 @@ pub(super) fn settings(
         }
     }
 }
+
+/// Whether the gateways of a class share their ports: only the EnvoyProxy of the class can say that.
+pub(super) fn merges(
+    translator: &Translator<'_>,
+    controller: Controller,
+    of_class: Option<&ParametersRef>,
+) -> bool {
+    let settings = of_class.filter(|_| controller == Controller::EnvoyGateway);
+    let settings =
+        settings.and_then(|chosen| GatewaySettings::by_parameters(translator, &chosen.object).ok());
+    settings.is_some_and(|settings| settings.merge_gateways)
+}

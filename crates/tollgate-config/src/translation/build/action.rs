@@ -93,7 +93,7 @@ impl Builder<'_, '_> {
         let mut unresolved = site.unresolved.clone();
         // Backends are looked at in any case: the status tells of all of them.
         let shares = self.shares(chain, site, filters, &mut unresolved);
-        let mirrors = self.mirrors(chain, site, &mut unresolved);
+        let mirrors = self.mirrors(site, &mut unresolved);
         self.note(site, unresolved);
         if let Some(Replacement { status, body, .. }) = &site.replaced {
             return Prepared {
@@ -141,7 +141,7 @@ impl Builder<'_, '_> {
         let rule = &site.attached.route.rules[site.rule_index];
         let mut shares = Vec::with_capacity(rule.backends.len());
         for (index, backend) in rule.backends.iter().enumerate() {
-            let referring = self.referring(chain, site, ("backend", index));
+            let referring = self.referring(site, ("backend", index));
             let mut cluster = self.translator.route_backend(&backend.reference, referring, &self.dialects);
             if let Some(extension) = self.unclaimed(&backend.extension_refs) {
                 cluster = Err(BackendError::Invalid(not_supported(&extension).reason));
@@ -176,16 +176,11 @@ impl Builder<'_, '_> {
         shares
     }
 
-    fn mirrors(
-        &self,
-        chain: &Chain<'_>,
-        site: &RuleSite<'_>,
-        unresolved: &mut Option<Problem>,
-    ) -> Vec<RequestMirrorPolicy> {
+    fn mirrors(&self, site: &RuleSite<'_>, unresolved: &mut Option<Problem>) -> Vec<RequestMirrorPolicy> {
         let rule = &site.attached.route.rules[site.rule_index];
         let mut mirrors = Vec::new();
         for (index, mirror) in rule.filters.mirrors.iter().enumerate() {
-            let referring = self.referring(chain, site, ("mirror", index));
+            let referring = self.referring(site, ("mirror", index));
             match self.translator.route_backend(&mirror.reference, referring, &self.dialects) {
                 Ok(cluster) => mirrors.push(RequestMirrorPolicy {
                     cluster,
@@ -201,13 +196,8 @@ impl Builder<'_, '_> {
         mirrors
     }
 
-    fn referring<'s>(
-        &self,
-        chain: &'s Chain<'_>,
-        site: &'s RuleSite<'_>,
-        role: (&'static str, usize),
-    ) -> Referring<'s> {
-        Referring { gateway: chain.gateway, route: &site.attached.route, rule: site.rule_index, role }
+    fn referring<'s>(&self, site: &'s RuleSite<'_>, role: (&'static str, usize)) -> Referring<'s> {
+        Referring { gateway: site.gateway, route: &site.attached.route, rule: site.rule_index, role }
     }
 
     /// Notes for the status how a rule fares.

@@ -14,7 +14,7 @@ use tollgate_model::{
 };
 
 use super::{
-    Builder,
+    Builder, Member,
     action::Prepared,
     defaults,
     rules::{RuleSite, key},
@@ -28,11 +28,12 @@ use crate::{
 
 /// What a filter chain serves.
 pub(super) struct Chain<'g> {
+    /// The one whose settings hold for the port.
     pub(super) gateway: &'g Gateway,
-    /// Those that it serves.
-    pub(super) listeners: &'g [&'g Listener],
+    /// The listeners that it serves.
+    pub(super) members: &'g [Member<'g>],
     /// All of the port.
-    pub(super) all: &'g [&'g Listener],
+    pub(super) all: &'g [Member<'g>],
     /// The port that is bound.
     pub(super) port: u16,
 }
@@ -71,13 +72,13 @@ impl Builder<'_, '_> {
         let mut sites: Vec<RuleSite<'_>> = Vec::new();
         // Which routes each host name has: an ordered map, so that the same input gives the same snapshot.
         let mut domains: BTreeMap<&str, Vec<Candidate>> = BTreeMap::new();
-        for listener in chain.listeners {
+        for Member { gateway, listener } in chain.members {
             // Requests for the host name of a listener are its own, even if it has no route for them.
             domains.entry(listener.hostname.as_deref().unwrap_or("*")).or_default();
             for (attached_index, attached) in listener.routes.iter().enumerate() {
                 for rule_index in 0..attached.route.rules.len() {
                     let index = sites.len();
-                    sites.push(self.rule_site(chain.gateway, listener, attached, rule_index));
+                    sites.push(self.rule_site(gateway, listener, attached, rule_index));
                     let matches = &attached.route.rules[rule_index].matches;
                     let hostnames = attached.hostnames.iter();
                     for domain in hostnames.filter(|domain| chain.is_served_by(domain, listener)) {
@@ -127,8 +128,9 @@ impl Builder<'_, '_> {
             headers: HeaderMutations::default(),
             most_specific_header_mutations_wins: false,
         };
-        let scheme = if chain.listeners[0].tls.is_some() { "https" } else { "http" };
-        let stat_prefix = format!("{scheme}-{}", chain.listeners[0].port);
+        let first = chain.members[0].listener;
+        let scheme = if first.tls.is_some() { "https" } else { "http" };
+        let stat_prefix = format!("{scheme}-{}", first.port);
         let (downstream, upstream) = filters.build(&stat_prefix);
         let mut http = defaults::connection_manager(controller, stat_prefix, Arc::new(routes), downstream);
         http.upstream_http_filters = upstream;
@@ -139,19 +141,20 @@ impl Builder<'_, '_> {
 impl Chain<'_> {
     /// The name of the route table.
     fn name(&self) -> String {
-        format!("{}/{}", self.gateway.object.key(), self.listeners[0].name)
+        format!("{}/{}", self.gateway.object.key(), self.members[0].listener.name)
     }
 
     /// Whether requests for a host name are those of a listener, and not of a more specific one (9.3).
     fn is_served_by(&self, domain: &str, listener: &Listener) -> bool {
         // An exact name is more specific than any wildcard.
-        let specific = |candidate: &&&Listener| {
+        let specific = |candidate: &&Listener| {
             candidate.hostname.as_ref().map(|name| (!name.starts_with('*'), name.len()))
         };
-        let covering = self.all.iter().filter(|candidate| match &candidate.hostname {
-            None => true,
-            Some(hostname) => covers(hostname, domain),
-        });
+        let covering =
+            self.all.iter().map(|member| member.listener).filter(|candidate| match &candidate.hostname {
+                None => true,
+                Some(hostname) => covers(hostname, domain),
+            });
         covering.max_by_key(specific).is_none_or(|best| best.hostname == listener.hostname)
     }
 }

@@ -16,6 +16,7 @@ use crate::{
 
 /// A rule of a route under a listener, and what applies to it.
 pub(super) struct RuleSite<'g> {
+    pub(super) gateway: &'g Gateway,
     pub(super) listener: &'g Listener,
     pub(super) attached: &'g AttachedRoute,
     pub(super) rule_index: usize,
@@ -39,6 +40,7 @@ impl Builder<'_, '_> {
     ) -> RuleSite<'g> {
         let site = Site { gateway, listener, attached, rule_index };
         let mut found = RuleSite {
+            gateway,
             listener,
             attached,
             rule_index,
