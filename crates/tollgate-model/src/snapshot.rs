@@ -1,6 +1,6 @@
 //! The root of the model.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use serde::Serialize;
 
@@ -17,6 +17,9 @@ pub struct Snapshot {
     pub admin_address: Option<SocketAddr>,
     /// Who this gateway is.
     pub node: Node,
+    /// Threads that serve requests, when the configuration says so; it counts when a gateway starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<NonZeroUsize>,
 }
 
 /// The identity a configuration gives the gateway; visible as the attribute `xds.node` and in admin output.

@@ -74,7 +74,7 @@ pub(crate) struct Run {
     /// YAML and JSON files, and folders of them with the folders in them.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
-    /// Threads that serve requests [default: one for each core].
+    /// Threads that serve requests [default: what an EnvoyProxy says, or one for each core].
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,
     /// Where the admin server listens, unless the file has an `admin` block.

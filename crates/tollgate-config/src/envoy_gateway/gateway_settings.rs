@@ -1,5 +1,7 @@
 //! What an EnvoyProxy means for a gateway (6.9).
 
+use std::num::NonZeroUsize;
+
 use super::{EnvoyProxy, GROUP, filter_order::FilterMove, proxy::IpFamily, tls_settings::TlsSettings};
 use crate::{
     gateway_api,
@@ -21,6 +23,8 @@ pub(crate) struct GatewaySettings {
     pub(crate) preserve_route_order: bool,
     /// The gateways of the class share their ports.
     pub(crate) merge_gateways: bool,
+    /// Threads that serve requests.
+    pub(crate) concurrency: Option<NonZeroUsize>,
 }
 
 /// `parametersRef` leads to no EnvoyProxy.
@@ -43,6 +47,7 @@ impl GatewaySettings {
         ip_family: None,
         preserve_route_order: false,
         merge_gateways: false,
+        concurrency: None,
     };
 
     /// The settings of a gateway, by the parameters of its class and its own; its own ones win as a whole.
@@ -89,6 +94,7 @@ impl GatewaySettings {
             ip_family: proxy.ip_family,
             preserve_route_order: proxy.preserve_route_order,
             merge_gateways: proxy.merge_gateways,
+            concurrency: proxy.concurrency,
         }
     }
 

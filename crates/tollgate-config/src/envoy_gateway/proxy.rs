@@ -2,6 +2,8 @@
 
 mod patch;
 
+use std::num::NonZeroUsize;
+
 use self::patch::{PROVIDER, read_provider};
 use super::{
     filter_order::{FilterMove, read_filter_order},
@@ -22,6 +24,8 @@ pub(crate) struct EnvoyProxy {
     pub(crate) preserve_route_order: bool,
     /// The gateways of the class share their ports.
     pub(crate) merge_gateways: bool,
+    /// Threads that serve requests.
+    pub(crate) concurrency: Option<NonZeroUsize>,
 }
 
 /// Addresses of listeners and of names of backends.
@@ -39,7 +43,7 @@ static SPEC: Schema = Schema {
         read("provider", "Kubernetes", "Where proxies run; recorded."),
         read("filterOrder", "[]", "Moves filters of a type."),
         read("backendTLS", "{}", "TLS towards backends."),
-        no_effect("concurrency", "use --workers of the command line"),
+        read("concurrency", "one a core", "Threads that serve requests; --workers of the command line wins."),
         read("ipFamily", "IPv4", "IPv4, IPv6 or DualStack."),
         read("preserveRouteOrder", "false", "Try rules in the order in which they are written."),
         read("mergeGateways", "false", "The gateways of the class share their ports."),
@@ -74,7 +78,10 @@ pub(super) fn read_proxy(value: &Value<'_>) -> Option<EnvoyProxy> {
         read_provider(&provider);
     }
     let backend_tls = spec.message("backendTLS", &BACKEND_TLS);
+    // As with Envoy there is always a thread.
+    let concurrency = spec.u32("concurrency").and_then(|threads| usize::try_from(threads).ok());
     Some(EnvoyProxy {
+        concurrency: concurrency.map(|threads| NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)),
         filter_order: read_filter_order(&spec.list("filterOrder")),
         backend_tls: backend_tls.map(|tls| read_tls_settings(&tls)),
         ip_family: spec.get("ipFamily").and_then(|value| value.enumeration(&IP_FAMILY)),

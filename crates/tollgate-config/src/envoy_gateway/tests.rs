@@ -26,6 +26,35 @@ fn every_field_that_is_listed_is_read() {
     assert_eq!(coverage::unread().into_iter().filter(own).collect::<Vec<_>>(), [""; 0]);
 }
 
+#[test]
+fn proxies_say_how_many_threads_serve_requests() {
+    // 6.9: the greatest number counts, and only that of proxies that a gateway refers to.
+    let proxies = [("one", "0"), ("many", "3"), ("unused", "8")];
+    let gateways = [("first", "one"), ("second", "many")];
+    let mut text = String::new();
+    for (name, threads) in proxies {
+        text += &format!(
+            "{{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: EnvoyProxy, metadata: {{name: {name}}}, \
+             spec: {{concurrency: {threads}}}}}\n---\n"
+        );
+    }
+    let threads = |text: String| {
+        let source = Source { path: "gateways.yaml".to_owned(), text };
+        load_with(&[source], &FileSystem, &Options::default()).snapshot.unwrap().concurrency
+    };
+    assert_eq!(threads(text.clone()), None);
+    for (number, (name, proxy)) in gateways.into_iter().enumerate() {
+        text += &format!(
+            "{{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {{name: {name}}}, \
+             spec: {{gatewayClassName: eg, infrastructure: {{parametersRef: \
+             {{group: gateway.envoyproxy.io, kind: EnvoyProxy, name: {proxy}}}}}, \
+             listeners: [{{name: http, protocol: HTTP, port: {}}}]}}}}\n---\n",
+            8080 + number
+        );
+        assert_eq!(threads(text.clone()).map(usize::from), Some([1, 3][number]));
+    }
+}
+
 /// A folder of examples as a whole.
 fn example(name: &str, files: &[(&str, &str)]) {
     let sources: Vec<Source> = files

@@ -19,7 +19,7 @@ pub(super) fn merge(
     native: Option<&Document>,
     diagnostics: &Diagnostics,
 ) -> Explanations {
-    let Translated { listeners, clusters, explanations, .. } = translated;
+    let Translated { listeners, clusters, explanations, concurrency, .. } = translated;
     let mut index = 0;
     snapshot.listeners.retain(|listener| {
         let taken = listeners.iter().find(|other| {
@@ -40,6 +40,7 @@ pub(super) fn merge(
     });
     snapshot.listeners.extend(listeners);
     snapshot.clusters.extend(clusters);
+    snapshot.concurrency = concurrency;
     explanations
 }
 

@@ -1,6 +1,6 @@
 //! The whole translation.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, num::NonZeroUsize, sync::Arc};
 
 use tollgate_model::{cluster::Cluster, listener::Listener};
 
@@ -26,6 +26,8 @@ pub(crate) struct Translated {
     pub(crate) clusters: HashMap<String, Arc<Cluster>>,
     pub(crate) statuses: Vec<ObjectStatus>,
     pub(crate) explanations: Explanations,
+    /// The greatest number of threads that a gateway asks for.
+    pub(crate) concurrency: Option<NonZeroUsize>,
 }
 
 /// Translates all resources.
@@ -53,5 +55,6 @@ fn everything_but_clusters(translator: &Translator<'_>) -> Translated {
     let mut all = statuses(translator, &attachment, &built.outcomes);
     all.extend(of_dialects);
     let Built { listeners, explanations, .. } = built;
-    Translated { listeners, clusters: HashMap::new(), statuses: all, explanations }
+    let concurrency = settings.values().filter_map(|settings| settings.concurrency).max();
+    Translated { listeners, clusters: HashMap::new(), statuses: all, explanations, concurrency }
 }

@@ -27,7 +27,8 @@ pub(crate) fn run(arguments: &Run) -> ExitCode {
         tracing::error!("{} is {verdict}", name(&arguments.paths));
         return ExitCode::FAILURE;
     };
-    let workers = arguments.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+    let workers = arguments.workers.or(snapshot.concurrency).or_else(|| available_parallelism().ok());
+    let workers = workers.unwrap_or(NonZeroUsize::MIN);
     let admin_address = arguments.admin_address;
     let reload = Reload {
         paths: arguments.paths.clone(),
