@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::protobuf::Value;
+use crate::protobuf::{Json, Value};
 
 /// A Duration of Gateway API: `1h30m`, `500ms`, `0s`. No fractions, no bare numbers.
 pub(crate) fn gateway_duration(value: &Value<'_>) -> Option<Duration> {
@@ -85,9 +85,67 @@ pub(crate) fn port_number(value: &Value<'_>) -> Option<u16> {
     value.port(1)
 }
 
+/// A Quantity of bytes: `32768`, `32Ki`, `1.5M`.
+pub(crate) fn quantity(value: &Value<'_>) -> Option<u64> {
+    let text = match value.json() {
+        Json::String(text) => text,
+        Json::Number(number) => number.to_string(),
+        _ => String::new(),
+    };
+    let found = parse_quantity(&text);
+    if found.is_none() {
+        value.error_with_help(
+            "this is not a quantity",
+            "a number, with a unit of k, M, G, Ki, Mi or Gi if need be, such as 32Ki",
+        );
+    }
+    found
+}
+
+fn parse_quantity(text: &str) -> Option<u64> {
+    let (number, unit) =
+        text.split_at(text.find(|unit: char| unit.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let unit: u64 = match unit {
+        "" => 1,
+        "k" => 1000,
+        "M" => 1_000_000,
+        "G" => 1_000_000_000,
+        "Ki" => 1 << 10,
+        "Mi" => 1 << 20,
+        "Gi" => 1 << 30,
+        _ => return None,
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let is_number = |digits: &str| digits.len() <= 9 && digits.bytes().all(|digit| digit.is_ascii_digit());
+    if number.is_empty() || whole.is_empty() || !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    let digits: u64 = format!("{whole}{fraction}").parse().ok()?;
+    let divisor = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
+    // A part of a byte is rounded up, as Kubernetes does.
+    u64::try_from((u128::from(digits) * u128::from(unit)).div_ceil(divisor)).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantities_have_units_of_both_systems() {
+        for (text, bytes) in [
+            ("32768", 32768),
+            ("32Ki", 32768),
+            ("1Mi", 1 << 20),
+            ("1M", 1_000_000),
+            ("1.5k", 1500),
+            ("0.3", 1),
+        ] {
+            assert_eq!(parse_quantity(text), Some(bytes), "{text}");
+        }
+        for wrong in ["", "Ki", "1kb", "-1", "1 Ki", "1..5", ".5", "1e3", "9999999999Gi"] {
+            assert_eq!(parse_quantity(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn gateway_durations_have_whole_numbers_and_four_units() {

@@ -1,10 +1,12 @@
 //! `circuitBreaker`, `timeout`, `connection`, `dns` and `http2`.
 
+use std::ops::RangeInclusive;
+
 use tollgate_model::cluster::DnsLookupFamily;
 
 use super::{BackendSettings, duration};
 use crate::{
-    kubernetes::values::parse_gateway_duration,
+    kubernetes::values::{parse_gateway_duration, quantity},
     protobuf::{Enumeration, Schema, Value, no_effect, read},
 };
 
@@ -137,8 +139,8 @@ static HTTP2: Schema = Schema {
     name: "HTTP2Settings",
     title: "",
     fields: &[
-        no_effect("initialStreamWindowSize", WINDOWS),
-        no_effect("initialConnectionWindowSize", WINDOWS),
+        read("initialStreamWindowSize", "64Ki", "Window of a stream, at least 65535 bytes."),
+        read("initialConnectionWindowSize", "1Mi", "Window of a connection, at least 65535 bytes."),
         read("maxConcurrentStreams", "100", "Most streams on a connection."),
         no_effect("onInvalidMessage", "an invalid message ends its stream"),
         no_effect("connectionKeepalive", "dead connections are found by messageTimeout"),
@@ -146,12 +148,28 @@ static HTTP2: Schema = Schema {
     unsupported: &[],
 };
 
-const WINDOWS: &str = "windows of connections to processors grow with what is under way";
+/// Smallest and largest window.
+const WINDOWS: RangeInclusive<u64> = 65_535..=0x7fff_ffff;
+
+fn window(value: &Value<'_>) -> Option<u32> {
+    let bytes = quantity(value)?;
+    if !WINDOWS.contains(&bytes) {
+        value.error(format!("{bytes} is outside of {}..={}", WINDOWS.start(), WINDOWS.end()));
+    }
+    u32::try_from(bytes).ok()
+}
 
 pub(super) fn read_http2(value: &Value<'_>, settings: &mut BackendSettings) {
     let Some(message) = value.message(&HTTP2) else { return };
     let streams = message.get("maxConcurrentStreams").and_then(|value| value.integer(1..=0x7fff_ffff));
     if let Some(streams) = streams.and_then(|streams| u32::try_from(streams).ok()) {
         settings.http2.max_concurrent_streams = streams;
+    }
+    let http2 = &mut settings.http2;
+    for (name, size) in [
+        ("initialStreamWindowSize", &mut http2.initial_stream_window_size),
+        ("initialConnectionWindowSize", &mut http2.initial_connection_window_size),
+    ] {
+        *size = message.get(name).and_then(|value| window(&value)).unwrap_or(*size);
     }
 }
