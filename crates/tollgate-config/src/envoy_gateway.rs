@@ -8,6 +8,7 @@
 mod attachment;
 mod backend;
 mod backends;
+mod client_traffic;
 mod configuration;
 mod dialect;
 mod ext_proc;
@@ -28,6 +29,7 @@ mod world;
 use self::others::{SecurityPolicy, Unimplemented};
 pub(crate) use self::{
     backend::Backend,
+    client_traffic::ClientTrafficPolicy,
     configuration::Configuration,
     dialect::EnvoyGateway,
     extension_policy::ExtensionPolicy,
@@ -49,7 +51,7 @@ pub(crate) struct Objects {
     pub(crate) proxies: Set<EnvoyProxy>,
     pub(crate) configurations: Set<Configuration>,
     pub(crate) security_policies: Set<SecurityPolicy>,
-    pub(crate) client_traffic_policies: Set<Unimplemented>,
+    pub(crate) client_traffic_policies: Set<ClientTrafficPolicy>,
     pub(crate) backend_traffic_policies: Set<Unimplemented>,
     pub(crate) http_route_filters: Set<Unimplemented>,
     pub(crate) patch_policies: Set<Unimplemented>,
@@ -104,7 +106,10 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "ClientTrafficPolicy",
         versions: VERSIONS,
         cluster_scoped: false,
-        take: |candidate, all| others::take(candidate, &mut all.envoy_gateway.client_traffic_policies),
+        take: |candidate, all| {
+            let objects = &mut all.envoy_gateway.client_traffic_policies;
+            candidate.store(objects, client_traffic::read_client_traffic_policy);
+        },
     },
     Kind {
         group: GROUP,

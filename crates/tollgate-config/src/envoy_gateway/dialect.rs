@@ -10,12 +10,12 @@ use super::{
     processors::{Processors, Scope},
     route_backend::destination,
     status,
-    world::{Target, World, levels},
+    world::{Target, World, levels, levels_of_listener},
 };
 use crate::{
     kubernetes::{ObjectRef, Place, status::ObjectStatus},
     translation::{
-        BackendError, BackendReference, Destination, Dialect, ExtensionRef, Gateway, Replacement,
+        BackendError, BackendReference, Destination, Dialect, ExtensionRef, Gateway, Listener, Replacement,
         RuleExtensions, Site, Translator,
     },
 };
@@ -31,6 +31,8 @@ pub(crate) struct EnvoyGateway<'a> {
     attachments: Attachments,
     /// What security policies that are not implemented protect, and where they are.
     protected: HashMap<Target, (ObjectRef, Place)>,
+    /// Limits of buffered bodies, of everything that has a policy for its clients.
+    buffer_limits: HashMap<Target, Option<usize>>,
     processors: Processors,
 }
 
@@ -48,6 +50,7 @@ impl<'a> EnvoyGateway<'a> {
                 protected.entry(target).or_insert_with(|| (policy.reference(), policy.meta.place.clone()));
             }
         }
+        let buffer_limits = buffer_limits(translator, &world);
         let indices = gateways.iter().enumerate();
         let settings = gateways.iter().map(|gateway| GatewaySettings::of(translator, &gateway.object));
         Self {
@@ -58,6 +61,7 @@ impl<'a> EnvoyGateway<'a> {
             indices: indices.map(|(index, gateway)| (gateway.object.clone(), index)).collect(),
             attachments: Attachments::new(translator, gateways, &world),
             protected,
+            buffer_limits,
             processors: Processors::default(),
         }
     }
@@ -75,6 +79,36 @@ impl<'a> EnvoyGateway<'a> {
             place: place.clone(),
         })
     }
+}
+
+/// What ClientTrafficPolicies say; of two with the same target the older one applies.
+fn buffer_limits(translator: &Translator<'_>, world: &World) -> HashMap<Target, Option<usize>> {
+    let mut limits = HashMap::new();
+    for policy in translator.resources.envoy_gateway.client_traffic_policies.by_age() {
+        // What an API server would have refused has no effect.
+        let targets = world.expand(&policy.spec.targets, &policy.meta, translator);
+        for target in targets.into_iter().filter(|_| policy.errors.is_empty()) {
+            let known = world.get(&target.object);
+            let exists = known.is_some_and(|known| {
+                target.section.as_ref().is_none_or(|section| known.has_section(section))
+            });
+            let what = match &target.section {
+                Some(section) => format!("{section} of {}", target.object),
+                None => target.object.to_string(),
+            };
+            if !exists {
+                let message =
+                    format!("{} is attached to nothing: there is no {what} in use", policy.reference());
+                translator.diagnostics.warning(&policy.meta.place, message, None);
+            } else if limits.contains_key(&target) {
+                let message = format!("{} has no effect: an older one has {what}", policy.reference());
+                translator.diagnostics.warning(&policy.meta.place, message, None);
+            } else {
+                limits.insert(target, policy.spec.buffer_limit);
+            }
+        }
+    }
+    limits
 }
 
 impl Dialect for EnvoyGateway<'_> {
@@ -112,6 +146,11 @@ impl Dialect for EnvoyGateway<'_> {
             None => extensions.processors.clone_from(&built.applied),
         }
         extensions
+    }
+
+    fn buffer_limit(&self, gateway: &Gateway, listener: &Listener) -> Option<usize> {
+        let levels = levels_of_listener(gateway, listener);
+        *levels.iter().find_map(|(_, target)| self.buffer_limits.get(target))?
     }
 
     fn backend(

@@ -55,6 +55,32 @@ fn proxies_say_how_many_threads_serve_requests() {
     }
 }
 
+#[test]
+fn policies_for_clients_limit_what_is_buffered() {
+    // EG-37: of the listener, or else of the Gateway; what says nothing leaves the limit of the dialect.
+    let policy = |name: &str, section: &str, spec: &str| {
+        format!(
+            "---\n{{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: ClientTrafficPolicy, metadata: {{name: {name}}}, \
+             spec: {{targetRefs: [{{group: gateway.networking.k8s.io, kind: Gateway, name: eg{section}}}]{spec}}}}}\n"
+        )
+    };
+    let limits = |policies: &[String]| -> Vec<usize> {
+        let source = Source { path: "input.yaml".to_owned(), text: format!("{BASE}{}", policies.concat()) };
+        let snapshot = load_with(&[source], &FileSystem, &Options::default()).snapshot.unwrap();
+        snapshot.listeners.iter().map(|listener| listener.per_connection_buffer_limit_bytes).collect()
+    };
+    let whole = policy("whole", "", ", connection: {bufferLimit: 1Mi}");
+    let newer = policy("newer", "", ", connection: {bufferLimit: 2Mi}");
+    let section = policy("section", ", sectionName: internal", ", connection: {bufferLimit: 65536}");
+    let silent = policy("silent", ", sectionName: internal", "");
+    let wrong = policy("wrong", "", ", connection: {bufferLimit: much}");
+    assert_eq!(limits(&[]), [32 << 10, 32 << 10]);
+    assert_eq!(limits(&[whole.clone(), newer]), [1 << 20, 1 << 20]);
+    assert_eq!(limits(&[whole.clone(), section]), [1 << 20, 64 << 10]);
+    assert_eq!(limits(&[whole, silent]), [1 << 20, 32 << 10]);
+    assert_eq!(limits(&[wrong]), [32 << 10, 32 << 10]);
+}
+
 /// A folder of examples as a whole.
 fn example(name: &str, files: &[(&str, &str)]) {
     let sources: Vec<Source> = files
@@ -170,6 +196,7 @@ golden! {
     many_ancestors,
     security_policy,
     kinds_without_effect,
+    client_traffic_policy,
     eg_63_missing_certificates,
     eg_64_backend_tls_policy,
     eg_64_policy_before_backend,

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     gateway_api,
     kubernetes::{Metadata, ObjectKey, ObjectRef, Referrer, status::ParentReference},
-    translation::{Gateway, Site, Translator},
+    translation::{Gateway, Listener, Site, Translator},
 };
 
 /// An object or a section of it.
@@ -180,24 +180,32 @@ impl Known {
 
 /// The targets that a policy for a rule can have, the most specific one first (EG-40).
 pub(super) fn levels(site: &Site<'_>) -> Vec<(Level, Target)> {
-    let target = |object: &ObjectRef, section: Option<&String>| Target {
-        object: object.clone(),
-        section: section.cloned(),
-    };
-    let (route, listener) = (&site.attached.route.object, site.listener);
+    let route = &site.attached.route.object;
     let mut levels = Vec::with_capacity(5);
     if let Some(name) = &site.rule().name {
         levels.push((Level::Rule, target(route, Some(name))));
     }
     levels.push((Level::Route, target(route, None)));
-    if listener.owner == site.gateway.object {
-        levels.push((Level::GatewayListener, target(&listener.owner, Some(&listener.name))));
+    levels.extend(levels_of_listener(site.gateway, site.listener));
+    levels
+}
+
+/// Those that a policy for a listener can have.
+pub(super) fn levels_of_listener(gateway: &Gateway, listener: &Listener) -> Vec<(Level, Target)> {
+    let mut levels = Vec::with_capacity(3);
+    let own = target(&listener.owner, Some(&listener.name));
+    if listener.owner == gateway.object {
+        levels.push((Level::GatewayListener, own));
     } else {
-        levels.push((Level::ListenerSetListener, target(&listener.owner, Some(&listener.name))));
+        levels.push((Level::ListenerSetListener, own));
         levels.push((Level::ListenerSet, target(&listener.owner, None)));
     }
-    levels.push((Level::Gateway, target(&site.gateway.object, None)));
+    levels.push((Level::Gateway, target(&gateway.object, None)));
     levels
+}
+
+fn target(object: &ObjectRef, section: Option<&String>) -> Target {
+    Target { object: object.clone(), section: section.cloned() }
 }
 
 /// Every rule of every route of every listener.

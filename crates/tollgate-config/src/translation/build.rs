@@ -148,11 +148,20 @@ impl Builder<'_, '_> {
             addresses: bind.collect(),
             filter_chains,
             default_filter_chain: None,
-            per_connection_buffer_limit_bytes: defaults::buffer_limit(gateway.controller),
+            per_connection_buffer_limit_bytes: self.buffer_limit(members),
             listener_filters_timeout: Some(defaults::HANDSHAKE_TIMEOUT),
             traffic_direction: TrafficDirection::Unspecified,
             metadata: extproc::messages::Metadata::default(),
         }));
+    }
+
+    /// The greatest limit of what is served at the port.
+    fn buffer_limit(&self, members: &[Member<'_>]) -> usize {
+        let limits = members.iter().map(|Member { gateway, listener }| {
+            let of_dialect = self.dialects.iter().find_map(|dialect| dialect.buffer_limit(gateway, listener));
+            of_dialect.unwrap_or_else(|| defaults::buffer_limit(gateway.controller))
+        });
+        limits.max().unwrap_or(0)
     }
 
     /// Where listeners are bound that name no address: with addresses of one family, if that is asked for.

@@ -19,6 +19,12 @@ pub(crate) trait Dialect {
     /// What applies to a rule of a route under a listener. Called once for each, in the order of the configuration.
     fn extend(&mut self, site: &Site<'_>) -> RuleExtensions;
 
+    /// The limit of buffered bodies of a listener, in bytes; `None` = that of its controller.
+    fn buffer_limit(&self, gateway: &Gateway, listener: &Listener) -> Option<usize> {
+        let _ = (gateway, listener);
+        None
+    }
+
     /// A backend of a kind of its own; `None` = not its business. The reference is permitted already.
     fn backend(
         &self,
