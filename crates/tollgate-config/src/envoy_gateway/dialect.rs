@@ -1,6 +1,6 @@
 //! What policies of Envoy Gateway mean for rules.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use http::StatusCode;
 
@@ -96,16 +96,20 @@ fn buffer_limits(translator: &Translator<'_>, world: &World) -> HashMap<Target, 
                 Some(section) => format!("{section} of {}", target.object),
                 None => target.object.to_string(),
             };
-            if !exists {
-                let message =
-                    format!("{} is attached to nothing: there is no {what} in use", policy.reference());
-                translator.diagnostics.warning(&policy.meta.place, message, None);
-            } else if limits.contains_key(&target) {
-                let message = format!("{} has no effect: an older one has {what}", policy.reference());
-                translator.diagnostics.warning(&policy.meta.place, message, None);
+            let message = if exists {
+                match limits.entry(target) {
+                    Entry::Vacant(free) => {
+                        free.insert(policy.spec.buffer_limit);
+                        continue;
+                    }
+                    Entry::Occupied(_) => {
+                        format!("{} has no effect: an older one has {what}", policy.reference())
+                    }
+                }
             } else {
-                limits.insert(target, policy.spec.buffer_limit);
-            }
+                format!("{} is attached to nothing: there is no {what} in use", policy.reference())
+            };
+            translator.diagnostics.warning(&policy.meta.place, message, None);
         }
     }
     limits
