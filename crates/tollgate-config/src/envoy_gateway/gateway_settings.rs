@@ -97,9 +97,4 @@ impl GatewaySettings {
             concurrency: proxy.concurrency,
         }
     }
-
-    /// Whether processors are reached otherwise than by other gateways.
-    pub(super) fn has_own_clusters(&self) -> bool {
-        self.backend_tls.is_some() || self.client_certificate.is_some() || self.ip_family.is_some()
-    }
 }

@@ -140,24 +140,21 @@ impl Scope<'_> {
             format!("{name}/{}/{}/extproc/{index}", key.namespace, key.name)
         };
         // EG-32
-        let mut cluster_name = own("envoyextensionpolicy", &giver.meta.key).to_ascii_lowercase();
-        if self.gateway.has_own_clusters() {
-            // Another gateway may reach the same processor otherwise.
-            cluster_name = format!("{cluster_name}/{}", self.gateway_name);
-        }
+        let cluster_name = own("envoyextensionpolicy", &giver.meta.key).to_ascii_lowercase();
         let backends = Backends {
             translator: self.translator,
             configuration: self.configuration,
             policy: &giver.meta,
             gateway: self.gateway,
         };
-        let cluster = backends.cluster(cluster_name.clone(), entry).inspect_err(|problems| {
+        let cluster = backends.cluster(cluster_name, entry).inspect_err(|problems| {
             for problem in problems {
                 let Problem { place, message, help } = problem.clone();
                 self.translator.diagnostics.error(&place, message, help);
             }
         })?;
-        self.translator.add_cluster(&cluster_name, || cluster);
+        // Another gateway may reach the same processor otherwise.
+        let cluster_name = self.translator.add_variant(cluster, &self.gateway_name);
         // EG-30
         let name = own("envoy.filters.http.ext_proc/envoyextensionpolicy", &policy.meta.key);
         let grpc_service = GrpcService {

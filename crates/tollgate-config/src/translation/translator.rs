@@ -67,6 +67,18 @@ impl<'a> Translator<'a> {
         }
     }
 
+    /// Makes a cluster part of the snapshot and says under which name: its own, or one with an end where another cluster
+    /// has that.
+    pub(crate) fn add_variant(&self, mut cluster: Cluster, end: &str) -> String {
+        let mut clusters = self.clusters.borrow_mut();
+        if clusters.get(&cluster.name).is_some_and(|other| **other != cluster) {
+            cluster.name = format!("{}/{end}", cluster.name);
+        }
+        let name = cluster.name.clone();
+        clusters.entry(name.clone()).or_insert_with(|| Arc::new(cluster));
+        name
+    }
+
     /// All clusters that were added.
     pub(crate) fn into_clusters(self) -> HashMap<String, Arc<Cluster>> {
         self.clusters.into_inner()
