@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     ExtensionPolicy,
-    world::{Level, Target, World, levels, sites},
+    world::{Level, Target, World, ancestor_by, levels, sites},
 };
 use crate::{
     kubernetes::{Object, status::ParentReference},
@@ -60,8 +60,8 @@ pub(super) struct Relations {
     pub(super) overridden: BTreeMap<Overriding, BTreeSet<String>>,
     /// Routes whose policies take something from this one.
     pub(super) merged_by: BTreeSet<String>,
-    /// The policy that this one takes something from.
-    pub(super) merged_with: Option<PolicyIndex>,
+    /// The policy that this one takes something from, by the ancestor.
+    pub(super) merged_with: BTreeMap<ParentReference, PolicyIndex>,
     /// The gateways where it applies, with all it is merged with.
     pub(super) applied: BTreeSet<(usize, Chosen)>,
 }
@@ -146,7 +146,9 @@ impl Attachments {
             let Some((chosen, at)) = self.choose_among(&levels) else { continue };
             let relations = self.relations_of(chosen.policy, &levels[at].1);
             relations.applied.insert((gateway, chosen));
-            relations.merged_with = relations.merged_with.or(chosen.parent);
+            if let Some(parent) = chosen.parent {
+                relations.merged_with.entry(ancestor_by(&site.attached.parent)).or_insert(parent);
+            }
             let route = site.attached.route.object.key().to_string();
             for lower in at + 1..levels.len() {
                 let Some(&policy) = self.winners.get(&levels[lower].1) else { continue };

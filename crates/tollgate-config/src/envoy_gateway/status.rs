@@ -50,7 +50,7 @@ pub(super) fn extension_policies(
                     conditions.set("Warning", true, "DeprecatedField", text, &policy.meta);
                 }
                 if let Some(relations) = relations {
-                    relate(conditions, relations, attachments, &policy.meta);
+                    relate(conditions, relations, ancestor, attachments, &policy.meta);
                 }
             }
         }
@@ -93,7 +93,13 @@ fn conflict(target: &AttachedTarget) -> String {
     format!("Unable to target {what}, another EnvoyExtensionPolicy has already attached to it")
 }
 
-fn relate(conditions: &mut Conditions, relations: &Relations, attachments: &Attachments, meta: &Metadata) {
+fn relate(
+    conditions: &mut Conditions,
+    relations: &Relations,
+    ancestor: &ParentReference,
+    attachments: &Attachments,
+    meta: &Metadata,
+) {
     if !relations.overridden.is_empty() {
         let lists = relations.overridden.iter().map(|(kind, names)| {
             let kind = match kind {
@@ -112,8 +118,8 @@ fn relate(conditions: &mut Conditions, relations: &Relations, attachments: &Atta
         );
         conditions.set("Overridden", true, "Overridden", text, meta);
     }
-    if let Some(parent) = relations.merged_with {
-        let text = format!("Merged with policy {}", attachments.policies[parent].meta.key);
+    if let Some(parent) = relations.merged_with.get(ancestor) {
+        let text = format!("Merged with policy {}", attachments.policies[*parent].meta.key);
         conditions.set("Merged", true, "Merged", text, meta);
     }
     if !relations.merged_by.is_empty() {

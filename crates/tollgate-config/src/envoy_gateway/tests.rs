@@ -163,6 +163,7 @@ golden! {
     eg_42_other_extensions,
     eg_42_conflicted_shadows_nothing,
     eg_43_merge,
+    eg_43_merge_by_ancestor,
     eg_43_merge_replaces_lists,
     eg_43_nothing_to_merge_with,
     eg_44_missing_targets,

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     gateway_api,
     kubernetes::{Metadata, ObjectKey, ObjectRef, Referrer, status::ParentReference},
-    translation::{Gateway, Listener, Site, Translator},
+    translation::{Gateway, Listener, Route, Site, Translator},
 };
 
 /// An object or a section of it.
@@ -69,7 +69,7 @@ impl World {
                 owner.sections.insert(listener.name.clone());
                 for attached in &listener.routes {
                     let route = world.add(&attached.route.object, &attached.route.meta, index);
-                    route.ancestor(ParentReference { port: None, ..attached.parent.clone() });
+                    route.ancestors_of_route(&attached.route, &attached.parent);
                     route.sections.extend(attached.route.rules.iter().filter_map(|rule| rule.name.clone()));
                 }
             }
@@ -80,7 +80,7 @@ impl World {
             }
             for (route, parent) in &gateway.idle.routes {
                 let known = world.add(&route.object, &route.meta, index);
-                known.ancestor(ParentReference { port: None, ..parent.clone() });
+                known.ancestors_of_route(route, parent);
                 known.sections.extend(route.rules.iter().filter_map(|rule| rule.name.clone()));
             }
         }
@@ -162,6 +162,17 @@ impl Known {
         }
     }
 
+    /// Ancestors of routes stand in the order of their parents.
+    fn ancestors_of_route(&mut self, route: &Route, parent: &ParentReference) {
+        self.ancestor(ancestor_by(parent));
+        if self.ancestors.len() > 1 {
+            let position = |ancestor: &ParentReference| {
+                route.parents.iter().position(|parent| ancestor_by(parent) == *ancestor)
+            };
+            self.ancestors.sort_by_key(position);
+        }
+    }
+
     pub(super) fn has_section(&self, section: &str) -> bool {
         self.sections.contains(section)
     }
@@ -176,6 +187,11 @@ impl Known {
         }
         ancestors
     }
+}
+
+/// What a status is related to, by the reference of a route.
+pub(super) fn ancestor_by(parent: &ParentReference) -> ParentReference {
+    ParentReference { port: None, ..parent.clone() }
 }
 
 /// The targets that a policy for a rule can have, the most specific one first (EG-40).

@@ -112,6 +112,7 @@ fn attach(
                 let route = Route {
                     object: object.reference(),
                     meta: Rc::clone(&object.meta),
+                    parents: Vec::new(),
                     rules: rules(service, key, listener.port),
                 };
                 listener.routes.push(AttachedRoute {

@@ -103,7 +103,12 @@ fn redirect_to_https(gateway: &Rc<Object<GatewaySpec>>, host: Option<&str>, plac
         retry: None,
         session_persistence: None,
     };
-    let route = Route { object: gateway.reference(), meta: Rc::clone(&gateway.meta), rules: vec![rule] };
+    let route = Route {
+        object: gateway.reference(),
+        meta: Rc::clone(&gateway.meta),
+        parents: Vec::new(),
+        rules: vec![rule],
+    };
     AttachedRoute {
         route: Rc::new(route),
         parent: ParentReference::to(&gateway.reference()),

@@ -82,6 +82,8 @@ pub(crate) struct AttachedRoute {
 pub(crate) struct Route {
     pub(crate) object: ObjectRef,
     pub(crate) meta: Rc<Metadata>,
+    /// Its references to parents, in their order.
+    pub(crate) parents: Vec<ParentReference>,
     pub(crate) rules: Vec<Rule>,
 }
 

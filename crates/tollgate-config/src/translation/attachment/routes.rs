@@ -100,7 +100,8 @@ pub(super) fn attach<'a>(attachment: &mut Attachment<'a>, translator: &Translato
 
 fn route_of(object: &Object<RouteSpec>) -> Rc<Route> {
     let (meta, rules) = (Rc::clone(&object.meta), object.spec.rules.clone());
-    Rc::new(Route { object: object.reference(), meta, rules })
+    let parents = object.spec.parents.iter().map(|parent| parent.reference.clone()).collect();
+    Rc::new(Route { object: object.reference(), meta, parents, rules })
 }
 
 /// How many routes the listeners of a gateway serve.
