@@ -8,6 +8,7 @@
 //! translation. Reading never gives up on the rest: an object with problems is kept together with what was said about it
 //! (CF-13), so that whoever refers to it can find out.
 
+mod cluster_trust_bundle;
 pub(crate) mod core;
 mod diagnostics;
 mod documents;

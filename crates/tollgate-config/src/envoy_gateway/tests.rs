@@ -201,6 +201,7 @@ golden! {
     eg_63_missing_certificates,
     eg_64_backend_tls_policy,
     eg_64_policy_before_backend,
+    eg_65_cluster_trust_bundle,
     gateway_settings,
     merged_gateways,
     merged_gateways_of_one_gateway,

@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use super::{Kind, Objects as Set, values::port_number};
+use super::{
+    Kind, Objects as Set,
+    cluster_trust_bundle::{self, ClusterTrustBundle},
+    values::port_number,
+};
 use crate::{
     protobuf::{Enumeration, Message, Schema, Value, bookkeeping, no_effect, read},
     yaml::Content,
@@ -17,6 +21,7 @@ pub(crate) struct Objects {
     pub(crate) secrets: Set<Secret>,
     pub(crate) config_maps: Set<ConfigMap>,
     pub(crate) namespaces: Set<Namespace>,
+    pub(crate) cluster_trust_bundles: Set<ClusterTrustBundle>,
 }
 
 pub(crate) const KINDS: &[Kind] = &[
@@ -65,6 +70,7 @@ pub(crate) const KINDS: &[Kind] = &[
         cluster_scoped: false,
         take: |candidate, all| candidate.store_as(&mut all.core.config_maps, &CONFIG_MAP, read_config_map),
     },
+    cluster_trust_bundle::KIND,
     Kind {
         group: "",
         kind: "Namespace",

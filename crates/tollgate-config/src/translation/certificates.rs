@@ -22,6 +22,9 @@ pub(crate) struct CertificateRef {
 pub(crate) enum CertificateError {
     #[error("{kind} {} not found in namespace {}", .object.name, .object.namespace)]
     NotFound { kind: CertificateKind, object: ObjectKey },
+    /// It belongs to no namespace.
+    #[error("clustertrustbundle {0} not found")]
+    NoTrustBundle(String),
     #[error("no ca found in {kind} {name}")]
     NoCertificate { kind: CertificateKind, name: String },
     #[error(
@@ -65,7 +68,6 @@ impl Translator<'_> {
         let kind = match (reference.group.as_str(), reference.kind.as_str()) {
             ("", "ConfigMap") => CertificateKind::ConfigMap,
             ("", "Secret") => CertificateKind::Secret,
-            // Not read from files: it is as if it did not exist.
             ("certificates.k8s.io", "ClusterTrustBundle") => CertificateKind::ClusterTrustBundle,
             _ => return Err(CertificateError::UnsupportedKind),
         };
@@ -83,7 +85,11 @@ impl Translator<'_> {
                 let data = &secret.spec.data;
                 ca_of(|key| data.get(key).map(Vec::as_slice), data.len(), data.values().map(Vec::as_slice))
             }),
-            CertificateKind::ClusterTrustBundle => None,
+            CertificateKind::ClusterTrustBundle => {
+                let bundle = core.cluster_trust_bundles.get(&ObjectKey::new("", &*reference.name));
+                let bundle = bundle.ok_or_else(|| CertificateError::NoTrustBundle(reference.name.clone()))?;
+                Some(Some(bundle.spec.trust_bundle.as_bytes()))
+            }
         };
         let name = object.name.clone();
         let text = text.ok_or(CertificateError::NotFound { kind, object })?;

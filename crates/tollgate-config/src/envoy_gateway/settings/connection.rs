@@ -6,7 +6,7 @@ use tollgate_model::cluster::DnsLookupFamily;
 
 use super::{BackendSettings, duration};
 use crate::{
-    kubernetes::values::{parse_gateway_duration, quantity},
+    kubernetes::values::{parse_gateway_duration, parse_go_duration, quantity},
     protobuf::{Enumeration, Schema, Value, no_effect, read},
 };
 
@@ -71,7 +71,7 @@ pub(super) fn read_timeout(value: &Value<'_>, settings: &mut BackendSettings) {
         && let Some(value) = tcp.get("connectTimeout")
     {
         let text = value.string().unwrap_or_default();
-        match parse_gateway_duration(&text) {
+        match parse_gateway_duration(&text).or_else(|| parse_go_duration(&text)) {
             Some(timeout) if !timeout.is_zero() => settings.connect_timeout = timeout,
             Some(_) => value.error("must be more than zero"),
             None => value.error(format!("Timeout: invalid ConnectTimeout value {text}.")),
