@@ -169,17 +169,21 @@ impl Dialect for EnvoyGateway<'_> {
     fn statuses(self: Box<Self>) -> Vec<ObjectStatus> {
         let Self { translator, configuration, settings, gateways, attachments, mut processors, .. } = *self;
         let mut statuses = status::backends(translator, &configuration);
-        statuses.extend(status::extension_policies(&attachments, &configuration, |index, chosen| {
-            let gateway = &gateways[index].object;
-            let scope = Scope {
-                translator,
-                configuration: &configuration,
-                policies: &attachments.policies,
-                gateway: &settings[index],
-                gateway_name: gateway.key().to_string(),
-            };
-            processors.get(index, chosen, &scope).message()
-        }));
+        statuses.extend(status::extension_policies(
+            &attachments,
+            &configuration,
+            |index, chosen, on_route| {
+                let gateway = &gateways[index].object;
+                let scope = Scope {
+                    translator,
+                    configuration: &configuration,
+                    policies: &attachments.policies,
+                    gateway: &settings[index],
+                    gateway_name: gateway.key().to_string(),
+                };
+                processors.get(index, chosen, &scope).message(on_route)
+            },
+        ));
         statuses
     }
 }

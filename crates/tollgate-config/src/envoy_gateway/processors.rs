@@ -217,11 +217,16 @@ impl Built {
         self.failures.iter().find(|failure| !failure.fail_open)
     }
 
-    /// What the status says about it; `None` when all is well.
-    pub(super) fn message(&self) -> Option<String> {
+    /// What the status says about it; `None` when all is well. For routes extensions stand in the order in which they are
+    /// run; for gateways processors come first.
+    pub(super) fn message(&self, on_route: bool) -> Option<String> {
+        let mut failures: Vec<&Failure> = self.failures.iter().collect();
+        if !on_route {
+            failures.sort_by_key(|failure| (failure.kind != Some(ExtensionKind::ExtProc), failure.kind));
+        }
         let mut lines: Vec<String> = Vec::new();
         let mut last: Option<Option<ExtensionKind>> = None;
-        for failure in &self.failures {
+        for failure in failures {
             match failure.kind {
                 Some(kind) if last != Some(Some(kind)) => {
                     lines.push(format!("{kind:?}: {}", failure.message));

@@ -29,11 +29,12 @@ struct BackendStatus {
 /// Most ancestors of a policy.
 const MOST_ANCESTORS: usize = 16;
 
-/// The statuses of all policies that are attached to something. `problem` says what is wrong with policies on a gateway.
+/// The statuses of all policies that are attached to something. `problem` says what is wrong with policies on a
+/// gateway, and is told whether a route is meant.
 pub(super) fn extension_policies(
     attachments: &Attachments,
     configuration: &Configuration,
-    mut problem: impl FnMut(usize, Chosen) -> Option<String>,
+    mut problem: impl FnMut(usize, Chosen, bool) -> Option<String>,
 ) -> Vec<ObjectStatus> {
     let mut statuses = Vec::new();
     for (index, policy) in attachments.policies.iter().enumerate() {
@@ -41,7 +42,8 @@ pub(super) fn extension_policies(
         for target in &attachments.targets[index] {
             let relations = attachments.relations.get(&(index, target.target.clone()));
             let applied = relations.iter().flat_map(|relations| &relations.applied);
-            let failure = applied.filter_map(|(gateway, chosen)| problem(*gateway, *chosen)).next();
+            let on_route = target.target.object.kind.ends_with("Route");
+            let failure = applied.filter_map(|(gateway, chosen)| problem(*gateway, *chosen, on_route)).next();
             for ancestor in &target.ancestors {
                 let conditions = ancestors.get(ancestor);
                 accept(conditions, target, failure.as_deref(), &policy.meta);

@@ -178,6 +178,7 @@ golden! {
     eg_50_fail_closed,
     eg_50_fail_open,
     eg_50_on_a_gateway,
+    eg_50_order_of_messages,
     eg_51_services,
     eg_51_backends,
     eg_52_nobody_ready,
