@@ -28,15 +28,26 @@ impl<T: Copy> Enumeration<T> {
                 None
             }
             None => {
-                let text = value.node.content.describe();
-                let names = self.values.iter().map(|(name, ..)| *name);
-                let help = match nearest(text.trim_matches('"'), names) {
-                    Some(name) => format!("did you mean \"{name}\"?"),
-                    None => format!("supported: {}", self.supported()),
-                };
-                value.error_with_help(format!("unknown value {text}"), help);
+                self.unknown(value);
                 None
             }
+        }
+    }
+
+    fn unknown(&self, value: &Value<'_>) {
+        let text = value.node.content.describe();
+        let names = self.values.iter().map(|(name, ..)| *name);
+        let nearest = nearest(text.trim_matches('"'), names).map(|name| format!("did you mean \"{name}\"?"));
+        let supported = format!("supported: {}", self.supported());
+        // The message becomes a part of a status, where there is no help (CF-13).
+        if value.context.dialect == Dialect::Kubernetes {
+            let message = format!("unknown value {text}, {supported}");
+            match nearest {
+                Some(help) => value.error_with_help(message, help),
+                None => value.error(message),
+            }
+        } else {
+            value.error_with_help(format!("unknown value {text}"), nearest.unwrap_or(supported));
         }
     }
 
