@@ -9,6 +9,9 @@ impl Exchange {
     pub(super) fn observe_headers(&mut self, direction: Direction, end_stream: bool, host: &mut dyn Host) {
         if self.side(direction).wants_headers() {
             self.send_observed_headers(direction, end_stream, host);
+        } else {
+            // V-3: only with the headers that are sent it stays, as in Envoy.
+            self.remove_content_length(direction, host);
         }
         self.forward_head(direction, end_stream);
     }

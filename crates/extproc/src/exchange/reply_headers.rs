@@ -161,7 +161,8 @@ impl Exchange {
         side.discard = true;
         let end = side.end;
         let ended = matches!(end, End::Headers | End::Data);
-        self.forward_head(direction, ended && replacement.is_empty());
+        // It has a body from now on, be it empty: its length is not announced.
+        self.forward_head(direction, false);
         self.forward_data(direction, replacement, ended);
         if end == End::Trailers {
             //

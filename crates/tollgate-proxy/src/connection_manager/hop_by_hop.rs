@@ -81,16 +81,18 @@ fn is_protected(token: &str) -> bool {
 pub(super) fn strip_request(fields: &mut HeaderMap, upgrade: bool) {
     keep_te_trailers(fields);
     strip(fields, upgrade);
+    remove_all(fields, &[KEEP_ALIVE]);
 }
 
-/// Removes what concerns the upstream's connection from a response. What `connection` names stays, as in Envoy.
+/// Removes what concerns the upstream's connection from a response. What `connection` names stays, as in Envoy, and so does
+/// `keep-alive`: that of an upstream is removed where it arrives, so this one is a processor's.
 pub(super) fn strip_response(fields: &mut HeaderMap, upgrade: bool) {
     strip(fields, upgrade);
 }
 
 fn strip(fields: &mut HeaderMap, upgrade: bool) {
     let first = if upgrade { 2 } else { 0 };
-    remove_all(fields, &[CONNECTION, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING][first..]);
+    remove_all(fields, &[CONNECTION, UPGRADE, PROXY_CONNECTION, TRANSFER_ENCODING][first..]);
 }
 
 /// Of `te` only `trailers` may pass a proxy.

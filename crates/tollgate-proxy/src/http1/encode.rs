@@ -7,7 +7,7 @@ use http::{
     header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
 };
 
-use super::{RequestKind, WriteQueue, reason_phrase};
+use super::{RequestKind, WriteQueue, is_upgrade, reason_phrase};
 
 /// What a response is an answer to, and what it says about the connection.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ pub(crate) fn encode_request(out: &mut WriteQueue, head: &RequestHeaders, end_st
     out.put_slice(b" HTTP/1.1\r\nhost: ");
     out.put_slice(head.authority.as_bytes());
     out.put_slice(b"\r\n");
-    let is_tunnel = is_connect || head.fields.contains_key(http::header::UPGRADE);
+    let is_tunnel = is_connect || is_upgrade(&head.fields);
     let encoder = if head.fields.contains_key(CONTENT_LENGTH) || is_tunnel {
         put_fields(out, &head.fields, is_connect);
         BodyEncoder::Plain

@@ -92,6 +92,11 @@ pub(crate) fn has_token(fields: &HeaderMap, name: &HeaderName, token: &[u8]) -> 
     values.any(|value| tokens(value.as_bytes()).any(|found| found.eq_ignore_ascii_case(token)))
 }
 
+/// Whether a head asks for an upgrade, or agrees to one: the field alone does not.
+pub(crate) fn is_upgrade(fields: &HeaderMap) -> bool {
+    fields.contains_key(UPGRADE) && has_token(fields, &CONNECTION, b"upgrade")
+}
+
 /// A field value; a folded one (responses only) becomes one line.
 fn value(head: &Bytes, raw: &[u8]) -> Result<HeaderValue, CodecError> {
     let value = if raw.contains(&b'\n') {

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use extproc::RequestHeaders;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     http1::{
         BodyDecoder, BodyEncoder, BodyLength, Decoded, HeadLimits, RequestKind, ResponseHead, ResponseReader,
-        content_length, encode_request,
+        content_length, encode_request, is_upgrade,
     },
     stream::{BodyEvent, ResponseEvent},
 };
@@ -83,7 +83,7 @@ impl Http1Exchange {
         watermark: usize,
     ) -> Self {
         let encoder = encode_request(&mut connection.queue, head, end_stream);
-        let upgrade = head.method != Method::CONNECT && head.fields.contains_key(header::UPGRADE);
+        let upgrade = head.method != Method::CONNECT && is_upgrade(&head.fields);
         Self {
             pool: pool.clone(),
             connection: Some(connection),

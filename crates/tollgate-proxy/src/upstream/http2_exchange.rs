@@ -20,7 +20,10 @@ use super::{
     failure::UpstreamFailure,
     http2_connection::{Http2Connection, StreamSlot},
 };
-use crate::stream::{BodyEvent, ResponseEvent};
+use crate::{
+    http1::is_upgrade,
+    stream::{BodyEvent, ResponseEvent},
+};
 
 /// Most fields of a response's head or trailers, as Envoy's upstream connections have it.
 const MAX_FIELDS: usize = 100;
@@ -227,14 +230,19 @@ fn request(head: &RequestHeaders) -> Option<Request<()>> {
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = Uri::from_parts(parts).ok()?;
     let mut fields = head.fields.clone();
-    // What belongs to a connection has no place in HTTP/2 (RFC 9113 section 8.2.2).
+    fields.remove(HOST);
+    if is_upgrade(&fields) {
+        fields.remove(CONNECTION);
+        fields.remove(UPGRADE);
+    }
+    // What belongs to a connection has no place in HTTP/2 (RFC 9113 section 8.2.2). That of the client is gone: somebody
+    // has added it, and the request fails, as in Envoy.
     const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
     const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-    for name in [CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION] {
-        fields.remove(name);
-    }
-    if fields.get(TE).is_some_and(|value| value != HeaderValue::from_static("trailers")) {
-        fields.remove(TE);
+    let of_connection = [CONNECTION, TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION];
+    let is_forbidden = of_connection.iter().any(|name| fields.contains_key(name));
+    if is_forbidden || fields.get(TE).is_some_and(|value| value != HeaderValue::from_static("trailers")) {
+        return None;
     }
     *request.headers_mut() = fields;
     Some(request)

@@ -36,6 +36,7 @@ fn hop_by_hop() {
             "server: envoy",
             "date: update",
             "x-h: 1",
+            "keep-alive: 3",
             "te: 1",
             "trailer: x",
             "proxy-authenticate: q",

@@ -12,7 +12,7 @@ use extproc::ResponseHeaders;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::{
     HeaderMap, Response, StatusCode,
-    header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE},
 };
 use tokio::time::Instant;
 
@@ -248,6 +248,9 @@ impl Downstream for Http2Stream {
 
     fn send_headers(&mut self, head: &ResponseHeaders, end_stream: bool) {
         let SendHalf::Respond(respond) = &mut self.send else { return };
+        // these have no body, whatever a processor made of them.
+        let end_stream =
+            end_stream || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&head.status);
         match respond.send_response(response(head), end_stream) {
             Ok(stream) if end_stream => {
                 self.end = End::Stream;
@@ -290,7 +293,7 @@ fn response(head: &ResponseHeaders) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = head.status;
     let mut fields = head.fields.clone();
-    for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE, HOST] {
+    for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE, HOST, TE] {
         fields.remove(name);
     }
     for name in ["keep-alive", "proxy-connection"] {

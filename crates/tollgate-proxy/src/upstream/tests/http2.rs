@@ -95,13 +95,18 @@ fn the_head_arrives_without_what_belongs_to_connections() {
             }
         })
         .await;
-        let mut head = get("/path?query");
-        for (name, value) in
-            [("x-test", "Value"), ("connection", "keep-alive"), ("te", "gzip"), ("keep-alive", "1")]
-        {
+        let with = |name, value| {
+            let mut head = get("/path?query");
             head.fields.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            head
+        };
+        let worker = Worker::new(http2(server.address));
+        for (name, value) in [("connection", "close"), ("te", "gzip"), ("keep-alive", "1"), ("upgrade", "a")]
+        {
+            let failure = worker.send(with(name, value)).await.unwrap_err();
+            assert_eq!(failure, UpstreamFailure::ProtocolError, "{name}");
         }
-        Worker::new(http2(server.address)).send(head).await.unwrap();
+        worker.send(with("x-test", "Value")).await.unwrap();
         let (uri, fields) = seen.take().unwrap();
         assert_eq!(uri, "http://example.com/path?query");
         assert_eq!(
