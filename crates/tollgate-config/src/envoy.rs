@@ -29,30 +29,35 @@ mod tls;
 
 use std::sync::Arc;
 
+pub use self::grpc_service::MAX_RECEIVE_MESSAGE_LENGTH;
 pub(crate) use self::{
-    grpc_service::MAX_RECEIVE_MESSAGE_LENGTH, matchers::compile_text, per_route::ExtProcOverrides,
-    reference::reference, route::read_regex_rewrite, scope::ClusterFacts,
+    matchers::compile_text, per_route::ExtProcOverrides, reference::reference, route::read_regex_rewrite,
+    scope::ClusterFacts,
 };
 use tollgate_model::Snapshot;
 
 use self::scope::Scope;
 use crate::{
-    Diagnostic, Files, Options,
+    Diagnostic, Explanations, Files, Options,
     diagnostic::Report,
     kubernetes::Document,
     protobuf::{Context, Dialect, Value},
     yaml::Node,
 };
 
-/// Translates a bootstrap. What is wrong with it comes with it.
-pub(crate) fn load(document: &Document, files: &dyn Files, options: &Options) -> (Snapshot, Vec<Diagnostic>) {
+/// Translates a bootstrap. What is wrong with it comes with it, and where its routes come from.
+pub(crate) fn load(
+    document: &Document,
+    files: &dyn Files,
+    options: &Options,
+) -> (Snapshot, Explanations, Vec<Diagnostic>) {
     let report = Report::new(Arc::clone(&document.file));
     let context = Context { report: &report, files, options, dialect: Dialect::Protobuf };
-    let snapshot = translate(&document.node, context);
-    (snapshot, report.finish())
+    let (snapshot, explanations) = translate(&document.node, context);
+    (snapshot, explanations, report.finish())
 }
 
-fn translate(document: &Node, context: Context<'_>) -> Snapshot {
+fn translate(document: &Node, context: Context<'_>) -> (Snapshot, Explanations) {
     bootstrap::read_bootstrap(&Value::root(context, document)).unwrap_or_default()
 }
 

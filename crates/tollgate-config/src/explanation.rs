@@ -9,9 +9,15 @@ use serde::Serialize;
 
 use crate::kubernetes::Place;
 
-/// Where the routes of a snapshot come from, for those that were translated from Kubernetes objects.
+/// Where the routes of a snapshot come from.
 #[derive(Debug, Default)]
-pub struct Explanations(HashMap<RouteKey, Arc<Explanation>>);
+pub struct Explanations {
+    routes: HashMap<RouteKey, Arc<Explanation>>,
+    /// Listeners of an Envoy configuration, by name.
+    listeners: HashMap<String, Place>,
+    /// What requests without a route stop at, by listener and filter chain.
+    without_route: HashMap<(String, Option<usize>), Vec<Arc<ProcessorOrigin>>>,
+}
 
 /// A route of a snapshot, by its place there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,6 +35,35 @@ pub struct RouteKey {
 /// Where a route comes from.
 #[derive(Debug, Clone, Serialize)]
 pub struct Explanation {
+    /// What it is written in.
+    pub origin: RouteOrigin,
+    /// Where the rule is written, or the route of an Envoy configuration.
+    pub place: Place,
+    /// Processors that requests stop at, in the order of the request.
+    pub processors: Vec<Arc<ProcessorOrigin>>,
+    /// Where requests to a backend stop at others: by its index among the shares of the route, which are the backends with a
+    /// weight.
+    pub backends: BTreeMap<usize, Vec<Arc<ProcessorOrigin>>>,
+    /// Why the rule is not served.
+    pub replaced: Option<ReplacedBecause>,
+}
+
+/// What a route is written in.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RouteOrigin {
+    /// A rule of a Kubernetes object.
+    Rule(RuleOrigin),
+    /// A route of an Envoy configuration.
+    Envoy {
+        /// Where its virtual host is written.
+        virtual_host: Place,
+    },
+}
+
+/// A match of a rule of a Kubernetes object.
+#[derive(Debug, Clone, Serialize)]
+pub struct RuleOrigin {
     /// The object that the route is written in.
     pub object: Origin,
     /// The Gateway or ListenerSet, and the name of its listener, that the route is attached to.
@@ -36,26 +71,17 @@ pub struct Explanation {
     /// Name of that listener.
     pub section_name: String,
     /// Index of the rule in the object.
-    pub rule: usize,
+    pub index: usize,
     /// Name of the rule, if it has one.
-    pub rule_name: Option<String>,
+    pub name: Option<String>,
     /// Index of the match in the rule.
     pub match_index: usize,
-    /// Where the rule is written.
-    pub place: Place,
-    /// Processors that requests stop at, in the order of the request.
-    pub processors: Vec<ProcessorOrigin>,
-    /// Where requests to a backend stop at others: by its index among the shares of the route, which are the backends with a
-    /// weight.
-    pub backends: BTreeMap<usize, Vec<ProcessorOrigin>>,
-    /// Why the rule is not served.
-    pub replaced: Option<ReplacedBecause>,
 }
 
-/// An object and where it is written.
+/// An object, or a part of an Envoy configuration, and where it is written.
 #[derive(Debug, Clone, Serialize)]
 pub struct Origin {
-    /// `HTTPRoute default/myapp`.
+    /// `HTTPRoute default/myapp`, `virtual host app`.
     pub name: String,
     /// Where.
     pub place: Place,
@@ -68,12 +94,14 @@ pub struct ProcessorOrigin {
     pub filter: String,
     /// Whether it runs behind the router, once for each attempt.
     pub upstream: bool,
-    /// The object that defines it.
+    /// What defines it.
     pub defined_by: Origin,
-    /// The object that turns it on for the route.
+    /// What turns it on for the route.
     pub enabled_by: Origin,
     /// Where settings are written, by their name in Envoy's `ExternalProcessor`; the others have their default.
     pub sources: BTreeMap<&'static str, Place>,
+    /// Settings that `typed_per_filter_config` of an Envoy configuration overrides, and the level that does.
+    pub overrides: BTreeMap<&'static str, Origin>,
 }
 
 /// Why a rule is not served.
@@ -89,11 +117,46 @@ impl Explanations {
     /// Where a route comes from.
     #[must_use]
     pub fn get(&self, route: &RouteKey) -> Option<&Arc<Explanation>> {
-        self.0.get(route)
+        self.routes.get(route)
+    }
+
+    /// Where a listener of an Envoy configuration is written.
+    #[must_use]
+    pub fn listener(&self, name: &str) -> Option<&Place> {
+        self.listeners.get(name)
+    }
+
+    /// Processors that requests without a route stop at, in the order of the request; `None` is the default filter chain.
+    #[must_use]
+    pub fn without_route(&self, listener: &str, filter_chain: Option<usize>) -> &[Arc<ProcessorOrigin>] {
+        let found = self.without_route.get(&(listener.to_owned(), filter_chain));
+        found.map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Remembers where a route comes from.
     pub(crate) fn insert(&mut self, route: RouteKey, explanation: Arc<Explanation>) {
-        self.0.insert(route, explanation);
+        self.routes.insert(route, explanation);
+    }
+
+    /// Remembers where a listener of an Envoy configuration is written.
+    pub(crate) fn insert_listener(&mut self, name: String, place: Place) {
+        self.listeners.insert(name, place);
+    }
+
+    /// Remembers what requests without a route stop at.
+    pub(crate) fn insert_without_route(
+        &mut self,
+        listener: String,
+        filter_chain: Option<usize>,
+        processors: Vec<Arc<ProcessorOrigin>>,
+    ) {
+        self.without_route.insert((listener, filter_chain), processors);
+    }
+
+    /// Adds others; of the same listener the new ones count.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.routes.extend(others.routes);
+        self.listeners.extend(others.listeners);
+        self.without_route.extend(others.without_route);
     }
 }

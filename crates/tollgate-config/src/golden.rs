@@ -83,7 +83,12 @@ fn show_route(
         if let FilterOverride::ExtProc(settings) = filter {
             let origins =
                 explanation.map(|explanation| explanation.processors.as_slice()).unwrap_or_default();
-            processor(shown, name, settings, origins.iter().find(|origin| origin.filter == *name));
+            processor(
+                shown,
+                name,
+                settings,
+                origins.iter().find(|origin| origin.filter == *name).map(|origin| &**origin),
+            );
         }
     }
     if let Action::Route(action) = &route.action

@@ -31,7 +31,10 @@ mod translation;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Severity, render};
-pub use explanation::{Explanation, Explanations, Origin, ProcessorOrigin, ReplacedBecause, RouteKey};
+pub use envoy::MAX_RECEIVE_MESSAGE_LENGTH;
+pub use explanation::{
+    Explanation, Explanations, Origin, ProcessorOrigin, ReplacedBecause, RouteKey, RouteOrigin, RuleOrigin,
+};
 pub use files::{FileSystem, Files};
 pub use kubernetes::{ObjectReport, Place};
 pub use options::{Options, ResolveError, ServiceAddress, ServicePortKey};
@@ -50,7 +53,7 @@ pub struct Outcome {
     pub readable: bool,
     /// The Kubernetes objects, in the order of their documents.
     pub objects: Vec<ObjectReport>,
-    /// Where the routes come from that were translated from Kubernetes objects.
+    /// Where the routes come from.
     pub explanations: Explanations,
 }
 

@@ -53,24 +53,23 @@ pub(crate) fn load(sources: &[Source], files: &dyn Files, options: &Options) -> 
             refused = true;
             break;
         }
-        let (snapshot, said) = envoy::load(&document, files, options);
+        let (snapshot, explanations, said) = envoy::load(&document, files, options);
         refused |= said.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         diagnostics.extend(said);
-        native = Some((snapshot, document));
+        native = Some((snapshot, explanations, document));
     }
-    let (mut snapshot, native) = match native {
-        Some((snapshot, document)) => (snapshot, Some(document)),
-        None => (Snapshot::default(), None),
+    let (mut snapshot, mut explanations, native) = match native {
+        Some((snapshot, explanations, document)) => (snapshot, explanations, Some(document)),
+        None => (Snapshot::default(), Explanations::default(), None),
     };
     let mut reports = Vec::new();
-    let mut explanations = Explanations::default();
     if !objects.is_empty() {
         let mut resources = Resources::default();
         read_documents(objects, files, options, &diagnostics, &mut resources);
         let translator = Translator::new(&resources, &snapshot, files, options, &diagnostics);
         let translated = translate(translator);
         reports = report_objects(&resources, &translated.statuses);
-        explanations = merge(&mut snapshot, translated, native.as_ref(), &diagnostics);
+        explanations.extend(merge(&mut snapshot, translated, native.as_ref(), &diagnostics));
     }
     let diagnostics = diagnostics.finish();
     let snapshot = Some(snapshot).filter(|_| !unreadable && !refused);

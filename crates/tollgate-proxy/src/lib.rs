@@ -5,6 +5,7 @@
 //! with its own runtime, listeners, pools and processor connections; nothing on the request path is shared.
 
 mod access_log;
+mod arrival;
 mod attributes;
 mod base64;
 mod certificate;
@@ -36,6 +37,7 @@ mod transaction;
 mod upstream;
 mod worker;
 
+pub use arrival::{Arrival, Refusal, body_buffer_limit, try_request};
 pub use downstream::filter_chain::{ConnectionFacts, choose as choose_filter_chain};
 pub use gateway::{BindError, Gateway, Options, StartError, Update, UpdateError};
 pub use stats::Stats;

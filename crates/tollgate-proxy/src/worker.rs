@@ -134,7 +134,7 @@ impl Worker {
 
 /// The address this machine uses towards others; the loopback address if it is alone. Nothing is sent to find out:
 /// connecting a UDP socket only chooses a route (to an address reserved for documentation, RFC 5737).
-fn own_address() -> IpAddr {
+pub(crate) fn own_address() -> IpAddr {
     let chosen = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
         socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
         socket.local_addr()

@@ -5,10 +5,18 @@ use std::{collections::HashMap, sync::Arc};
 use tollgate_model::{Snapshot, listener::BindAddress, snapshot::Node};
 
 use super::{
-    Scope, address::read_bind_address, cluster::read_cluster, listener::read_listener, runtime::read_runtime,
+    Scope,
+    address::read_bind_address,
+    cluster::read_cluster,
+    listener::{ChainOrigins, read_listener},
+    runtime::read_runtime,
     scope::ClusterFacts,
 };
-use crate::protobuf::{Message, Schema, Value, no_effect, read, refused};
+use crate::{
+    Explanations, RouteKey,
+    kubernetes::Place,
+    protobuf::{Message, Schema, Value, no_effect, read, refused},
+};
 
 const NO_STATS: &str = "metrics are always on at the admin address";
 const ONLY_STATIC: &str = "only static resources are supported; write them below static_resources";
@@ -112,8 +120,8 @@ pub(super) static NODE: Schema = Schema {
 /// The schemas of this module.
 pub(super) static SCHEMAS: [&Schema; 4] = [&BOOTSTRAP, &STATIC_RESOURCES, &ADMIN, &NODE];
 
-/// Reads a bootstrap.
-pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<Snapshot> {
+/// Reads a bootstrap, and where its routes come from.
+pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Snapshot, Explanations)> {
     let bootstrap = value.message(&BOOTSTRAP)?;
     let mut scope = Scope {
         header_prefix: read_header_prefix(&bootstrap),
@@ -126,7 +134,7 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<Snapshot> {
         ..Snapshot::default()
     };
     let Some(resources) = bootstrap.message("static_resources", &STATIC_RESOURCES) else {
-        return Some(snapshot);
+        return Some((snapshot, Explanations::default()));
     };
     for value in resources.list("clusters") {
         let Some(cluster) = read_cluster(&value) else { continue };
@@ -135,8 +143,9 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<Snapshot> {
             value.error(format!("there are two clusters named \"{}\"", twin.name));
         }
     }
+    let mut explanations = Explanations::default();
     for (index, value) in resources.list("listeners").into_iter().enumerate() {
-        let Some(listener) = read_listener(&value, index, &scope) else { continue };
+        let Some((listener, origins)) = read_listener(&value, index, &scope) else { continue };
         if snapshot.listeners.iter().any(|other| other.name == listener.name) {
             value.error(format!("there are two listeners named \"{}\"", listener.name));
         }
@@ -147,9 +156,24 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<Snapshot> {
         if let Some((name, _)) = taken {
             value.error(format!("it listens where the listener \"{name}\" does"));
         }
+        explain(&mut explanations, &listener.name, Place::of(&value), origins);
         snapshot.listeners.push(Arc::new(listener));
     }
-    Some(snapshot)
+    Some((snapshot, explanations))
+}
+
+/// Remembers where a listener and its routes come from.
+fn explain(explanations: &mut Explanations, listener: &str, place: Place, origins: Vec<ChainOrigins>) {
+    explanations.insert_listener(listener.to_owned(), place);
+    for (filter_chain, table) in origins {
+        explanations.insert_without_route(listener.to_owned(), filter_chain, table.without_route);
+        for (virtual_host, routes) in table.routes.into_iter().enumerate() {
+            for (route, explanation) in routes.into_iter().enumerate() {
+                let key = RouteKey { listener: listener.to_owned(), filter_chain, virtual_host, route };
+                explanations.insert(key, explanation);
+            }
+        }
+    }
 }
 
 /// Whether `address` is among `taken`; port 0 is never the same twice.

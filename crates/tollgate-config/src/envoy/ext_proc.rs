@@ -3,8 +3,9 @@
 mod metadata;
 mod modes;
 mod rules;
+mod sources;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use extproc::{Attributes, Plan, RouteCacheAction};
 use http::StatusCode;
@@ -18,9 +19,13 @@ use self::{
 pub(super) use self::{
     metadata::{MetadataOverrides, read_metadata_options},
     modes::{PROCESSING_MODE, read_processing_mode},
+    sources::{SERVICE_SOURCES, read_sources},
 };
 use super::{Scope, grpc_service::read_grpc_service, status::read_http_status};
-use crate::protobuf::{Any, Enumeration, Message, Schema, Value, no_effect, read, refused};
+use crate::{
+    kubernetes::Place,
+    protobuf::{Any, Enumeration, Message, Schema, Value, no_effect, read, refused},
+};
 
 pub(super) static EXTERNAL_PROCESSOR: Schema = Schema {
     name: "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
@@ -93,6 +98,11 @@ pub(super) struct Filter {
     pub(super) disabled: bool,
     /// What applies where no route says otherwise.
     pub(super) settings: Arc<ExtProc>,
+    /// Where it is written, and what of it.
+    pub(super) place: Place,
+    pub(super) sources: BTreeMap<&'static str, Place>,
+    /// It stands behind the router.
+    pub(super) upstream: bool,
 }
 
 impl Filter {
@@ -141,7 +151,18 @@ pub(super) fn read_external_processor(
         prefix => format!("http.{connection_manager}.ext_proc.{prefix}."),
     };
     let plan = read_plan(&message, &name, scope);
+    let mut sources = read_sources(&message);
+    sources.extend(scope.runtime.sources.clone());
+    if let Some(place) = sources.get("disable_clear_route_cache")
+        && plan.route_cache_action == RouteCacheAction::Retain
+    {
+        let place = place.clone();
+        sources.entry("route_cache_action").or_insert(place);
+    }
     Some(Filter {
+        place: Place::of(value),
+        sources,
+        upstream: false,
         name,
         stat_prefix,
         disabled,

@@ -72,7 +72,7 @@ pub(super) static BACKOFF_STRATEGY: Schema = Schema {
 pub(super) static SCHEMAS: [&Schema; 4] = [&GRPC_SERVICE, &ENVOY_GRPC, &RETRY_POLICY, &BACKOFF_STRATEGY];
 
 /// Largest answer of a processor when nothing else is configured (decision 10).
-pub(crate) const MAX_RECEIVE_MESSAGE_LENGTH: usize = 64 * 1024 * 1024;
+pub const MAX_RECEIVE_MESSAGE_LENGTH: usize = 64 * 1024 * 1024;
 
 /// Reads a `GrpcService`.
 pub(super) fn read_grpc_service(value: &Value<'_>, scope: &Scope) -> Option<GrpcService> {

@@ -12,7 +12,7 @@ use super::{
     access_log::read_access_logs,
     http_filters::read_http_filters,
     protocol_options::{COMMON_HTTP_PROTOCOL_OPTIONS, read_http1_options, read_http2_options},
-    route::read_route_configuration,
+    route::{TableOrigins, read_route_configuration},
 };
 use crate::protobuf::{Enumeration, Message, Schema, Value, no_effect, read, refused};
 
@@ -168,7 +168,7 @@ static HEADERS_WITH_UNDERSCORES_ACTION: Enumeration<HeadersWithUnderscoresAction
 pub(super) fn read_http_connection_manager(
     value: &Value<'_>,
     scope: &Scope,
-) -> Option<HttpConnectionManager> {
+) -> Option<(HttpConnectionManager, TableOrigins)> {
     let message = value.message(&HTTP_CONNECTION_MANAGER)?;
     let stat_prefix = message.required_string("stat_prefix");
     let filters = read_http_filters(&message, &stat_prefix, scope);
@@ -184,7 +184,8 @@ pub(super) fn read_http_connection_manager(
     }
     let suppress_envoy_headers = filters.suppress_envoy_headers;
     let (http_filters, upstream_http_filters) = filters.into_model();
-    Some(HttpConnectionManager {
+    let (route_config, origins) = route_config?;
+    let manager = HttpConnectionManager {
         codec_type: message.enumeration("codec_type", &CODEC_TYPE, CodecType::Auto),
         server_name: Some(message.header_text("server_name"))
             .filter(|name| !name.is_empty())
@@ -247,9 +248,10 @@ pub(super) fn read_http_connection_manager(
         header_prefix: scope.header_prefix.clone(),
         http_filters,
         upstream_http_filters,
-        route_config: Arc::new(route_config?),
+        route_config: Arc::new(route_config),
         stat_prefix,
-    })
+    };
+    Some((manager, origins))
 }
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -159,7 +159,8 @@ fn read_http_filter<'a>(
     }
     if ext_proc::is_type(&any, "ExternalProcessor") {
         let filter = read_external_processor(&any.value, name, disabled, stat_prefix, scope);
-        filters.filters.extend(filter.map(Rc::new));
+        let upstream = end.name == UPSTREAM_CODEC.name;
+        filters.filters.extend(filter.map(|filter| Rc::new(Filter { upstream, ..filter })));
     } else if optional {
         any.type_value.warning(
             format!("the HTTP filter \"{name}\" is left out: its type is not supported"),

@@ -5,8 +5,9 @@ mod schema;
 
 use std::{sync::Arc, time::Duration};
 
-use tollgate_model::listener::{
-    BindAddress, FilterChain, FilterChainMatch, Listener, MisdirectedRequests, TrafficDirection,
+use tollgate_model::{
+    http_connection_manager::HttpConnectionManager,
+    listener::{BindAddress, FilterChain, FilterChainMatch, Listener, MisdirectedRequests, TrafficDirection},
 };
 
 pub(super) use self::schema::SCHEMAS;
@@ -21,6 +22,7 @@ use super::{
     address::read_bind_addresses,
     http_connection_manager::{self, read_http_connection_manager},
     metadata::read_metadata,
+    route::TableOrigins,
     tls::read_downstream_transport_socket,
 };
 use crate::protobuf::{Enumeration, Value};
@@ -36,8 +38,15 @@ static TRAFFIC_DIRECTION: Enumeration<TrafficDirection> = Enumeration {
 /// Default of `per_connection_buffer_limit_bytes`, for listeners and clusters.
 pub(super) const BUFFER_LIMIT: u32 = 1024 * 1024;
 
-/// Reads a listener; `index` names it when nothing else does.
-pub(super) fn read_listener(value: &Value<'_>, index: usize, scope: &Scope) -> Option<Listener> {
+/// Where the routes of a filter chain come from; `None` is the default one.
+pub(super) type ChainOrigins = (Option<usize>, TableOrigins);
+
+/// Reads a listener, and where its routes come from; `index` names it when nothing else does.
+pub(super) fn read_listener(
+    value: &Value<'_>,
+    index: usize,
+    scope: &Scope,
+) -> Option<(Listener, Vec<ChainOrigins>)> {
     let message = value.message(&LISTENER)?;
     let mut addresses: Vec<BindAddress> =
         message.required("address").map(|address| read_bind_addresses(&address)).unwrap_or_default();
@@ -66,14 +75,21 @@ pub(super) fn read_listener(value: &Value<'_>, index: usize, scope: &Scope) -> O
     if chains.is_empty() && default.is_none() {
         value.error("a listener needs a filter chain");
     }
-    let filter_chains: Vec<FilterChain> =
-        chains.iter().filter_map(|chain| read_filter_chain(chain, false, scope)).collect();
+    let (filter_chains, tables): (Vec<FilterChain>, Vec<TableOrigins>) =
+        chains.iter().filter_map(|chain| read_filter_chain(chain, false, scope)).unzip();
     check_overlap(&chains, &filter_chains);
-    Some(Listener {
+    let mut origins: Vec<ChainOrigins> =
+        tables.into_iter().enumerate().map(|(index, table)| (Some(index), table)).collect();
+    let default = default.and_then(|chain| read_filter_chain(&chain, true, scope));
+    let default_filter_chain = default.map(|(chain, table)| {
+        origins.push((None, table));
+        chain
+    });
+    let listener = Listener {
         name,
         addresses,
         filter_chains,
-        default_filter_chain: default.and_then(|chain| read_filter_chain(&chain, true, scope)),
+        default_filter_chain,
         per_connection_buffer_limit_bytes: message
             .u32("per_connection_buffer_limit_bytes")
             .unwrap_or(BUFFER_LIMIT) as usize,
@@ -84,7 +100,8 @@ pub(super) fn read_listener(value: &Value<'_>, index: usize, scope: &Scope) -> O
             TrafficDirection::Unspecified,
         ),
         metadata: read_metadata(&message),
-    })
+    };
+    Some((listener, origins))
 }
 
 fn read_listener_filter(value: &Value<'_>) {
@@ -99,7 +116,11 @@ fn read_listener_filter(value: &Value<'_>) {
     }
 }
 
-fn read_filter_chain(value: &Value<'_>, is_default: bool, scope: &Scope) -> Option<FilterChain> {
+fn read_filter_chain(
+    value: &Value<'_>,
+    is_default: bool,
+    scope: &Scope,
+) -> Option<(FilterChain, TableOrigins)> {
     let message = value.message(&FILTER_CHAIN)?;
     let filter_chain_match = match message.get("filter_chain_match") {
         Some(matching) if is_default => {
@@ -120,20 +141,19 @@ fn read_filter_chain(value: &Value<'_>, is_default: bool, scope: &Scope) -> Opti
     }
     let http = filters.first().and_then(|filter| read_network_filter(filter, scope));
     let tls = message.get("transport_socket").and_then(|socket| read_downstream_transport_socket(&socket));
-    Some(FilterChain {
+    let (http, origins) = http?;
+    let chain = FilterChain {
         name: message.string("name"),
         filter_chain_match,
         tls: tls.map(Arc::new),
         transport_socket_connect_timeout: message.timeout("transport_socket_connect_timeout", None),
-        http: Arc::new(http?),
+        http: Arc::new(http),
         misdirected_requests: MisdirectedRequests::default(),
-    })
+    };
+    Some((chain, origins))
 }
 
-fn read_network_filter(
-    value: &Value<'_>,
-    scope: &Scope,
-) -> Option<tollgate_model::http_connection_manager::HttpConnectionManager> {
+fn read_network_filter(value: &Value<'_>, scope: &Scope) -> Option<(HttpConnectionManager, TableOrigins)> {
     let message = value.message(&FILTER)?;
     message.required_string("name");
     let any = message.required("typed_config")?.any()?;

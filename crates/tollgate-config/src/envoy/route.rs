@@ -8,7 +8,10 @@ mod retry;
 mod schema;
 mod weighted;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use tollgate_model::route::{
     Action, RequestMirrorPolicy, RetryPolicy, Route, RouteConfiguration, VirtualHost,
@@ -31,7 +34,11 @@ use super::{
     metadata::read_metadata,
     per_route::{Folded, read_level},
 };
-use crate::protobuf::{Message, Value};
+use crate::{
+    Explanation, ProcessorOrigin, RouteOrigin,
+    kubernetes::Place,
+    protobuf::{Message, Value},
+};
 
 /// What the routes of a table share.
 struct Table<'a> {
@@ -49,6 +56,17 @@ struct Defaults {
     retry_policy: Option<Arc<RetryPolicy>>,
     request_mirror_policies: Vec<RequestMirrorPolicy>,
 }
+
+/// Where the routes of a table come from.
+pub(super) struct TableOrigins {
+    /// What requests without a route stop at.
+    pub(super) without_route: Vec<Arc<ProcessorOrigin>>,
+    /// By virtual host, then by route.
+    pub(super) routes: Vec<Vec<Arc<Explanation>>>,
+}
+
+/// Where the processors of shares come from, by the index of the share.
+type ShareOrigins = BTreeMap<usize, Vec<Arc<ProcessorOrigin>>>;
 
 impl Table<'_> {
     /// Says so when `value` names a cluster that does not exist.
@@ -75,7 +93,7 @@ pub(super) fn read_route_configuration(
     value: &Value<'_>,
     filters: &Filters,
     scope: &Scope,
-) -> Option<RouteConfiguration> {
+) -> Option<(RouteConfiguration, TableOrigins)> {
     let message = value.message(&ROUTE_CONFIGURATION)?;
     let mut table = Table {
         scope,
@@ -87,22 +105,28 @@ pub(super) fn read_route_configuration(
         request_mirror_policies: Vec::new(),
     };
     table.request_mirror_policies = read_request_mirror_policies(&message, &table);
-    let level = read_level(&message, filters, scope);
-    let folded = Folded::new(&filters.filters).below(&filters.filters, &level);
+    let level = read_level(&message, "the route table".to_owned(), filters, scope);
+    let above = Folded::new(&filters.filters);
+    let folded = above.below(&filters.filters, &level);
     let mut names = HashSet::new();
     let mut domains = HashSet::new();
-    let virtual_hosts = message
+    let (virtual_hosts, routes) = message
         .list("virtual_hosts")
         .iter()
-        .filter_map(|value| read_virtual_host(value, &table, &folded, &mut names, &mut domains).map(Arc::new))
-        .collect();
-    Some(RouteConfiguration {
+        .filter_map(|value| read_virtual_host(value, &table, &folded, &mut names, &mut domains))
+        .map(|(virtual_host, origins)| (Arc::new(virtual_host), origins))
+        .unzip::<_, _, Vec<_>, _>();
+    let configuration = RouteConfiguration {
         name: message.string("name"),
-        virtual_hosts,
+        virtual_hosts: virtual_hosts.into_iter().collect(),
         ignore_port_in_host_matching: message.boolean("ignore_port_in_host_matching", false),
         headers: read_header_mutations(&message),
         most_specific_header_mutations_wins: message.boolean("most_specific_header_mutations_wins", false),
-    })
+    };
+    // Filters behind the router have no part in them.
+    let mut without_route = above.processors();
+    without_route.retain(|processor| !processor.upstream);
+    Some((configuration, TableOrigins { without_route, routes }))
 }
 
 /// What a level says, or what the one above it does.
@@ -116,7 +140,7 @@ fn read_virtual_host(
     above: &Folded<'_>,
     names: &mut HashSet<String>,
     domains: &mut HashSet<String>,
-) -> Option<VirtualHost> {
+) -> Option<(VirtualHost, Vec<Arc<Explanation>>)> {
     let message = value.message(&VIRTUAL_HOST)?;
     let name = message.required_string("name");
     if !name.is_empty() && !names.insert(name.clone()) {
@@ -125,7 +149,7 @@ fn read_virtual_host(
             "their metrics are counted together; give them different names",
         );
     }
-    let level = read_level(&message, table.filters, table.scope);
+    let level = read_level(&message, format!("virtual host {name}"), table.filters, table.scope);
     let folded = above.below(&table.filters.filters, &level);
     let defaults = Defaults {
         buffer_limit: read_buffer_limit(&message),
@@ -135,12 +159,14 @@ fn read_virtual_host(
             &table.request_mirror_policies,
         ),
     };
-    let routes = message
+    let place = Place::of(value);
+    let (routes, origins) = message
         .list("routes")
         .iter()
-        .filter_map(|route| read_route(route, table, &folded, &defaults).map(Arc::new))
-        .collect();
-    Some(VirtualHost {
+        .filter_map(|route| read_route(route, table, &folded, &defaults, &place))
+        .map(|(route, origin)| (Arc::new(route), Arc::new(origin)))
+        .unzip();
+    let virtual_host = VirtualHost {
         name,
         domains: read_domains(&message, domains),
         routes,
@@ -148,7 +174,8 @@ fn read_virtual_host(
         metadata: read_metadata(&message),
         include_request_attempt_count: message.boolean("include_request_attempt_count", false),
         include_attempt_count_in_response: message.boolean("include_attempt_count_in_response", false),
-    })
+    };
+    Some((virtual_host, origins))
 }
 
 fn read_domains(message: &Message<'_>, taken: &mut HashSet<String>) -> Vec<String> {
@@ -184,25 +211,37 @@ fn read_route(
     table: &Table<'_>,
     above: &Folded<'_>,
     defaults: &Defaults,
-) -> Option<Route> {
+    virtual_host: &Place,
+) -> Option<(Route, Explanation)> {
     let message = value.message(&ROUTE)?;
-    let level = read_level(&message, table.filters, table.scope);
+    let name = message.string("name");
+    let level_name = if name.is_empty() { "the route".to_owned() } else { format!("route {name}") };
+    let level = read_level(&message, level_name, table.filters, table.scope);
     let folded = above.below(&table.filters.filters, &level);
     let route_match = message.required("match").and_then(|value| read_route_match(&value));
+    let mut shares = ShareOrigins::new();
     let action = message
         .required_one_of(&["route", "redirect", "direct_response", "non_forwarding_action"])
-        .and_then(|(kind, value)| read_action(kind, &value, table, &folded, defaults));
+        .and_then(|(kind, value)| read_action(kind, &value, table, &folded, defaults, &mut shares));
     let headers = read_header_mutations(&message);
     let buffer_limit = read_buffer_limit(&message).or(defaults.buffer_limit);
-    Some(Route {
-        name: message.string("name"),
+    let explanation = Explanation {
+        origin: RouteOrigin::Envoy { virtual_host: virtual_host.clone() },
+        place: Place::of(value),
+        processors: folded.processors(),
+        backends: shares,
+        replaced: None,
+    };
+    let route = Route {
+        name,
         route_match: route_match?,
         action: action?,
         headers,
         filters: folded.overrides,
         request_body_buffer_limit: buffer_limit,
         metadata: read_metadata(&message),
-    })
+    };
+    Some((route, explanation))
 }
 
 fn read_action(
@@ -211,9 +250,10 @@ fn read_action(
     table: &Table<'_>,
     folded: &Folded<'_>,
     defaults: &Defaults,
+    shares: &mut ShareOrigins,
 ) -> Option<Action> {
     Some(match kind {
-        "route" => Action::Route(Box::new(read_route_action(value, table, folded, defaults)?)),
+        "route" => Action::Route(Box::new(read_route_action(value, table, folded, defaults, shares)?)),
         "redirect" => Action::Redirect(Box::new(read_redirect(value)?)),
         "direct_response" => Action::DirectResponse(read_direct_response(value, table)?),
         _ => {

@@ -1,6 +1,11 @@
 //! `layered_runtime`: the keys that change what an exchange does (Z-4).
 
-use crate::protobuf::{Message, Schema, Value, read, refused};
+use std::collections::BTreeMap;
+
+use crate::{
+    kubernetes::Place,
+    protobuf::{Message, Schema, Value, read, refused},
+};
 
 pub(super) static LAYERED_RUNTIME: Schema = Schema {
     name: "envoy.config.bootstrap.v3.LayeredRuntime",
@@ -32,17 +37,19 @@ pub(super) static RUNTIME_LAYER: Schema = Schema {
 pub(super) static SCHEMAS: [&Schema; 2] = [&LAYERED_RUNTIME, &RUNTIME_LAYER];
 
 /// Runtime keys.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Runtime {
     /// `envoy.reloadable_features.ext_proc_fail_close_spurious_resp` (F-14).
     pub(super) fail_close_spurious_response: bool,
     /// `envoy.reloadable_features.ext_proc_graceful_grpc_close` (L-5).
     pub(super) graceful_grpc_close: bool,
+    /// Where they are written, by the names of these fields.
+    pub(super) sources: BTreeMap<&'static str, Place>,
 }
 
 impl Default for Runtime {
     fn default() -> Self {
-        Self { fail_close_spurious_response: true, graceful_grpc_close: true }
+        Self { fail_close_spurious_response: true, graceful_grpc_close: true, sources: BTreeMap::new() }
     }
 }
 
@@ -98,9 +105,11 @@ fn read_keys(value: &Value<'_>, prefix: &str, runtime: &mut Runtime) {
         match guard {
             "ext_proc_fail_close_spurious_resp" => {
                 runtime.fail_close_spurious_response = value.boolean().unwrap_or(true);
+                runtime.sources.insert("fail_close_spurious_response", Place::of(&value));
             }
             "ext_proc_graceful_grpc_close" => {
                 runtime.graceful_grpc_close = value.boolean().unwrap_or(true);
+                runtime.sources.insert("graceful_grpc_close", Place::of(&value));
             }
             _ => match FIXED_GUARDS.iter().find(|(name, _)| *name == guard) {
                 Some((_, default)) => {

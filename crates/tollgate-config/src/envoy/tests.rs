@@ -11,6 +11,7 @@ mod access_log;
 mod bootstrap;
 mod cluster;
 mod everything;
+mod explanations;
 mod ext_proc;
 mod grpc_service;
 mod http_connection_manager;

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{Dialect, Enumeration, Schema, Value, schema::Support};
 use crate::{
     Severity,
+    kubernetes::Place,
     suggestion::nearest,
     yaml::{Content, Entry},
 };
@@ -117,6 +118,27 @@ impl<'a> Message<'a> {
         Some(self.value.child(&entry.value, self.path_of(&entry.key)))
     }
 
+    /// Where the fields that are present are written.
+    pub(crate) fn places(&self) -> BTreeMap<&'static str, Place> {
+        let place = |entry: &Entry| Place::of(&self.value.child(&entry.value, self.path_of(&entry.key)));
+        self.fields.iter().map(|(name, entry)| (*name, place(entry))).collect()
+    }
+
+    /// Where these members of a message are written that is read by others.
+    pub(crate) fn places_within(
+        &self,
+        path: &[&'static str],
+        members: &'static [&'static str],
+    ) -> impl Iterator<Item = (&'static str, Place)> {
+        let mut value = Some(self.value.clone());
+        for name in path {
+            value = value.and_then(|value| value.member(name));
+        }
+        let places =
+            members.iter().filter_map(move |name| Some((*name, Place::of(&value.as_ref()?.member(name)?))));
+        places.collect::<Vec<_>>().into_iter()
+    }
+
     /// A field that has to be present.
     pub(crate) fn required(&self, name: &'static str) -> Option<Value<'a>> {
         let value = self.get(name);
@@ -226,7 +248,7 @@ fn is_default(content: &Content) -> bool {
 }
 
 /// Whether `key` names the field, in snake_case or lowerCamelCase.
-fn is_spelling(name: &str, key: &str) -> bool {
+pub(super) fn is_spelling(name: &str, key: &str) -> bool {
     if name == key {
         return true;
     }

@@ -2,10 +2,10 @@
 
 use std::{rc::Rc, time::Duration};
 
-use super::{Context, Dialect, Enumeration, Message, Schema, base64, duration, scalar};
+use super::{Context, Dialect, Enumeration, Message, Schema, base64, duration, message::is_spelling, scalar};
 use crate::{
     Severity,
-    yaml::{Content, Location, Node},
+    yaml::{Content, Entry, Location, Node},
 };
 
 /// A value of the tree, with its path. It may be absent in the sense of protobuf only inside a list.
@@ -288,6 +288,14 @@ impl<'a> Value<'a> {
         } else {
             self.report(Severity::Info, format!("{what} has no effect"), help);
         }
+    }
+
+    /// A member of a message, in either spelling.
+    pub(super) fn member(&self, name: &str) -> Option<Self> {
+        let Content::Mapping(entries) = &self.node.content else { return None };
+        let is_it = |entry: &&Entry| is_spelling(name, &entry.key) && entry.value.content != Content::Null;
+        let entry = entries.iter().find(is_it)?;
+        Some(self.child(&entry.value, format!("{}.{}", self.path, entry.key)))
     }
 
     /// Whether this is a mapping.

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, io, path::Path};
 
 use serde_json::Value;
-use tollgate_config::{Explanations, Files, Options, Outcome, RouteKey, Source, load_with};
+use tollgate_config::{Explanations, Files, Options, Outcome, RouteKey, RouteOrigin, Source, load_with};
 use tollgate_model::processor::FilterOverride;
 
 /// Nothing outside of the text itself.
@@ -90,15 +90,16 @@ fn snapshot(outcome: &Outcome, out: &mut String) {
 /// Every route says where it comes from, and that is where its name says.
 fn check_explanation(explanations: &Explanations, key: &RouteKey, name: &str) {
     let found = explanations.get(key).unwrap_or_else(|| panic!("{name} is not explained"));
-    let (kind, object) = found.object.name.split_once(' ').expect("a kind and a name");
+    let RouteOrigin::Rule(rule) = &found.origin else { panic!("{name} is of no object") };
+    let (kind, object) = rule.object.name.split_once(' ').expect("a kind and a name");
     if kind == "VirtualService" || kind == "Gateway" {
         // These give names themselves, or none.
-        assert_eq!(found.rule_name.as_deref().unwrap_or_default(), name);
+        assert_eq!(rule.name.as_deref().unwrap_or_default(), name);
         return;
     }
     let of_istio = object.replace('/', ".");
-    let by_name = name.contains(&format!("/{object}/rule/{}/match/{}/", found.rule, found.match_index));
-    assert!(by_name || name == format!("{of_istio}.{}", found.rule), "{name}: {found:?}");
+    let by_name = name.contains(&format!("/{object}/rule/{}/match/{}/", rule.index, rule.match_index));
+    assert!(by_name || name == format!("{of_istio}.{}", rule.index), "{name}: {found:?}");
 }
 
 fn what_filter_does(filter: &FilterOverride) -> String {

@@ -23,7 +23,7 @@ mod upgrade;
 
 pub(crate) use self::{
     envoy_headers::EnvoyHeaders,
-    request::prepare_request,
+    request::{Prepared, prepare_request},
     request_id::unique_id,
     response::{finish_response, router_response},
     router::{replace_host, replace_path, router_request, tell_attempt, tell_internal, tell_timeout},

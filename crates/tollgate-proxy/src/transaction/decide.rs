@@ -4,11 +4,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use extproc::{Direction, ResponseHeaders};
 use extproc_client::{Call, GrpcStatus};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
     processor::{GrpcService, GrpcTarget},
-    route::{Action, HostRewrite, RedirectAction, Route, RouteAction, WeightedAction, host_without_port},
+    route::{Action, HostRewrite, RedirectAction, Route, RouteAction, WeightedAction},
 };
 
 use super::{
@@ -17,10 +17,11 @@ use super::{
     tries::Tries,
 };
 use crate::{
+    arrival::arrive,
     base64,
     connection_manager::{
-        EnvoyHeaders, finish_response, prepare_request, replace_host, replace_path, router_request,
-        router_response, tell_attempt, tell_timeout,
+        EnvoyHeaders, finish_response, replace_host, replace_path, router_request, router_response,
+        tell_attempt, tell_timeout,
     },
     format::{FormatContext, evaluate_header},
     local_reply::LocalReply,
@@ -42,22 +43,11 @@ impl Core {
     pub(super) fn prepare(&mut self) -> Result<(), LocalReply> {
         let configuration = self.configuration.clone();
         let connection = self.info.connection.clone();
-        let http = configuration.http();
-        let own_address = self.worker.own_address;
-        let mut found = None;
-        let prepared =
-            prepare_request(&mut self.messages.request, http, &connection, own_address, |request| {
-                found = http.route_config.find(request);
-                found.as_ref().map(|found| &**found.route)
-            });
-        self.route = found.map(|found| SelectedRoute::new(&found));
+        let chain = configuration.chain.filter_chain();
+        let arrived = arrive(&mut self.messages.request, chain, &connection, self.worker.own_address);
+        self.route = arrived.route.as_ref().map(SelectedRoute::new);
         self.note_route();
-        let prepared = prepared.map_err(|refused| *refused)?;
-        // 9.3: the name of the TLS handshake was that of another listener.
-        let misdirected = &configuration.chain.filter_chain().misdirected_requests;
-        if misdirected.includes(host_without_port(self.messages.request.authority.as_bytes())) {
-            return Err(LocalReply::refused(StatusCode::MISDIRECTED_REQUEST, "misdirected_request"));
-        }
+        let prepared = arrived.prepared.map_err(|refused| *refused)?;
         self.upgrade = prepared.upgrade;
         self.info.remote_address = prepared.remote_address;
         Ok(())

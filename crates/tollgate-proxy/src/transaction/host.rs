@@ -23,6 +23,7 @@ use tollgate_model::{
 };
 
 use crate::{
+    arrival::body_buffer_limit,
     attributes::RequestAttributes,
     configuration::ChainConfiguration,
     handler::Origin,
@@ -172,12 +173,13 @@ impl Core {
 
     /// Most bytes of a body to hold (section 7), in either direction. A route raises it; it never lowers it.
     pub(super) fn body_buffer_limit(&self) -> usize {
-        let of_connection = match self.info.protocol {
-            Protocol::Http2 => self.http().http2.stream_buffer_limit,
-            Protocol::Http10 | Protocol::Http11 => self.info.chain.listener.per_connection_buffer_limit_bytes,
-        };
-        let of_route = self.route.as_ref().and_then(|selected| selected.route.request_body_buffer_limit);
-        of_route.map_or(of_connection, |limit| limit.max(of_connection))
+        let route = self.route.as_ref().map(|selected| &*selected.route);
+        body_buffer_limit(
+            &self.info.chain.listener,
+            self.http(),
+            route,
+            self.info.protocol == Protocol::Http2,
+        )
     }
 }
 

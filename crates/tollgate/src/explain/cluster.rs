@@ -1,13 +1,20 @@
 //! Where requests go.
 
-use tollgate_model::{Snapshot, cluster::EndpointAddress};
+use tollgate_model::{
+    Snapshot,
+    cluster::{Cluster, EndpointAddress},
+};
 
 /// More than these are not told.
 const MOST: usize = 8;
 
 /// The endpoints of a cluster; none if there is no such cluster.
 pub(super) fn endpoints(snapshot: &Snapshot, cluster: &str) -> Vec<String> {
-    let Some(cluster) = snapshot.clusters.get(cluster) else { return Vec::new() };
+    snapshot.clusters.get(cluster).map(|cluster| endpoints_of(cluster)).unwrap_or_default()
+}
+
+/// The endpoints of a cluster.
+pub(super) fn endpoints_of(cluster: &Cluster) -> Vec<String> {
     let mut told: Vec<String> = cluster
         .endpoints
         .iter()

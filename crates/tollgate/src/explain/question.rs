@@ -1,5 +1,7 @@
 //! The request that is asked about.
 
+use std::net::IpAddr;
+
 use extproc::RequestHeaders;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
@@ -9,6 +11,8 @@ pub(crate) struct Question {
     pub(crate) head: RequestHeaders,
     /// Without port, lower case.
     pub(crate) host: String,
+    /// The host, if it is an address.
+    pub(crate) address: Option<IpAddr>,
     pub(crate) port: u16,
     pub(crate) tls: bool,
     uri: Uri,
@@ -51,19 +55,29 @@ impl Question {
         };
         let authority = uri.authority().ok_or_else(|| format!("\"{url}\" has no host"))?;
         let host_header = fields.remove(http::header::HOST);
-        let shown = host_header.as_ref().map_or(authority.as_str().as_bytes(), HeaderValue::as_bytes);
+        let default_port = if tls { 443 } else { 80 };
+        let port = authority.port_u16().unwrap_or(default_port);
+        // Clients leave the port of the scheme out.
+        let own = match port == default_port {
+            true => authority.host().to_owned(),
+            false => format!("{}:{port}", authority.host()),
+        };
+        let shown = host_header.as_ref().map_or(own.as_bytes(), HeaderValue::as_bytes);
         let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let value = |bytes: &[u8]| HeaderValue::from_bytes(bytes).map_err(|error| error.to_string());
+        let host = authority.host().to_ascii_lowercase();
         Ok(Self {
             head: RequestHeaders {
                 method,
-                scheme: HeaderValue::from_static(if tls { "https" } else { "http" }),
+                // HTTP/1.1 has none.
+                scheme: HeaderValue::from_static(if tls { "https" } else { "" }),
                 authority: value(shown)?,
                 path: value(path.as_bytes())?,
                 fields,
             },
-            host: authority.host().to_ascii_lowercase(),
-            port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            address: host.trim_start_matches('[').trim_end_matches(']').parse().ok(),
+            host,
+            port,
             tls,
             uri,
         })
@@ -92,6 +106,13 @@ mod tests {
         let asked = parse(&["http://a.example", "-H", "host: b.example"]).unwrap();
         assert_eq!((asked.head.authority.to_str().unwrap(), asked.port), ("b.example", 80));
         assert_eq!(asked.describe(), "GET http://a.example/");
+        let authority = |url: &str| parse(&[url]).unwrap().head.authority;
+        assert_eq!(authority("https://a.example:443"), "a.example");
+        assert_eq!(authority("https://user@a.example:80"), "a.example:80");
+        assert_eq!(authority("http://[::1]:80"), "[::1]");
+        assert_eq!(asked.address, None);
+        assert_eq!(parse(&["http://[::1]:80/"]).unwrap().address, Some("::1".parse().unwrap()));
+        assert_eq!(parse(&["http://127.0.0.1"]).unwrap().address, Some("127.0.0.1".parse().unwrap()));
         for wrong in
             [&["a.example"][..], &[], &["GET"], &["ftp://a"], &["http://a", "-H"], &["http://a", "-H", "x"]]
         {

@@ -3,39 +3,65 @@
 use extproc::{RequestHeaders, matching::StringMatcher};
 use tollgate_model::{
     matching::{HeaderMatcher, HeaderValueMatch, QueryParameterMatcher},
-    route::{PathMatch, RouteMatch, split_path},
+    route::{PathMatch, RouteMatch, is_grpc, split_path},
 };
 
-/// Every condition of a match; together they have to hold. None for a match of every request.
-pub(super) fn conditions(route_match: &RouteMatch) -> Vec<String> {
-    let every_path = matches!(&route_match.path, PathMatch::Prefix { prefix, .. } if prefix == "/");
-    let mut words = if every_path { Vec::new() } else { vec![path(&route_match.path)] };
-    words.extend(route_match.headers.iter().map(header));
-    words.extend(route_match.query_parameters.iter().map(query_parameter));
-    if route_match.grpc {
-        words.push("it is a gRPC request".to_owned());
-    }
-    words
+/// A condition of a match.
+#[derive(Debug)]
+pub(super) struct Condition {
+    /// `the path is "/a" or below it`.
+    pub(super) words: String,
+    /// Whether the request meets it.
+    pub(super) met: bool,
+    /// What the request has instead, of one that it does not meet.
+    pub(super) instead: Option<String>,
 }
 
-/// The first condition that a request does not meet.
-pub(super) fn unmet(route_match: &RouteMatch, request: &RequestHeaders) -> Option<String> {
+impl Condition {
+    /// With what the request has instead.
+    pub(super) fn of_request(&self) -> String {
+        match &self.instead {
+            Some(instead) => format!("{} ({instead})", self.words),
+            None => self.words.clone(),
+        }
+    }
+}
+
+/// Every condition of a match, and whether a request meets it; together they have to hold. None for a match of every request.
+pub(super) fn conditions(route_match: &RouteMatch, request: &RequestHeaders) -> Vec<Condition> {
     let (request_path, query) = split_path(request.path.as_bytes());
-    if !route_match.path.matches(request_path) {
-        return Some(path(&route_match.path));
+    let every_path = matches!(&route_match.path, PathMatch::Prefix { prefix, .. } if prefix == "/");
+    let mut conditions = Vec::new();
+    if !every_path {
+        let met = route_match.path.matches(request_path);
+        conditions.push(Condition { words: path(&route_match.path), met, instead: None });
     }
-    if let Some(matcher) = route_match.headers.iter().find(|matcher| !matcher.matches(request)) {
-        return Some(header(matcher));
+    conditions.extend(route_match.headers.iter().map(|matcher| {
+        let met = matcher.matches(request);
+        let instead = (!met).then(|| found(matcher.name.first_in_request(request)));
+        Condition { words: header(matcher), met, instead }
+    }));
+    conditions.extend(route_match.query_parameters.iter().map(|matcher| Condition {
+        words: query_parameter(matcher),
+        met: matcher.matches(query),
+        instead: None,
+    }));
+    if route_match.grpc {
+        let met = is_grpc(request);
+        conditions.push(Condition { words: "it is a gRPC request".to_owned(), met, instead: None });
     }
-    let unmet = |matcher: &&QueryParameterMatcher| !matcher.matches(query);
-    if let Some(matcher) = route_match.query_parameters.iter().find(unmet) {
-        return Some(query_parameter(matcher));
+    conditions
+}
+
+/// `it is "a"`.
+fn found(value: Option<&[u8]>) -> String {
+    match value {
+        Some(value) => format!("it is \"{}\"", String::from_utf8_lossy(value)),
+        None => "there is none".to_owned(),
     }
-    (!route_match.matches(request)).then(|| "it is a gRPC request".to_owned())
 }
 
 fn path(path: &PathMatch) -> String {
-    let in_any_case = |case_sensitive: bool| if case_sensitive { "" } else { " (in any case)" };
     match path {
         PathMatch::Prefix { prefix, case_sensitive } => {
             format!("the path begins with \"{prefix}\"{}", in_any_case(*case_sensitive))
@@ -53,18 +79,20 @@ fn path(path: &PathMatch) -> String {
 fn header(matcher: &HeaderMatcher) -> String {
     let name = matcher.name.as_str();
     let what = match name {
-        ":method" | ":scheme" | ":authority" | ":path" => format!("the {}", &name[1..]),
+        ":method" | ":scheme" | ":path" => format!("the {}", &name[1..]),
+        ":authority" => "the host".to_owned(),
         _ => format!("the header {name}"),
     };
-    let not = if matcher.invert_match { "it is not so that " } else { "" };
+    let not = matcher.invert_match;
     match &matcher.value {
         HeaderValueMatch::Present(present) => {
-            let there = if *present != matcher.invert_match { "is there" } else { "is not there" };
+            let there = if *present == not { "is not there" } else { "is there" };
             format!("{what} {there}")
         }
-        HeaderValueMatch::String(text) => format!("{not}{what} {}", string(text)),
+        HeaderValueMatch::String(text) => format!("{what} {}", string_or_not(text, not)),
         HeaderValueMatch::Range { start, end } => {
-            format!("{not}{what} is a number from {start} to {}", end - 1)
+            let is = if not { "is no" } else { "is a" };
+            format!("{what} {is} number from {start} to {}", end - 1)
         }
     }
 }
@@ -79,15 +107,30 @@ fn query_parameter(matcher: &QueryParameterMatcher) -> String {
 
 /// A condition on a text, without the text.
 pub(super) fn string(matcher: &StringMatcher) -> String {
-    let in_any_case = |ignore_case: &bool| if *ignore_case { " (in any case)" } else { "" };
-    match matcher {
-        StringMatcher::Exact(text) => format!("is \"{text}\""),
-        StringMatcher::ExactIgnoreCase(text) => format!("is \"{text}\" (in any case)"),
-        StringMatcher::Prefix(text, ignore) => format!("begins with \"{text}\"{}", in_any_case(ignore)),
-        StringMatcher::Suffix(text, ignore) => format!("ends with \"{text}\"{}", in_any_case(ignore)),
-        StringMatcher::Contains(text, ignore) => format!("contains \"{text}\"{}", in_any_case(ignore)),
-        StringMatcher::SafeRegex(regex) => format!("matches \"{}\"", regex.pattern()),
-    }
+    string_or_not(matcher, false)
+}
+
+fn string_or_not(matcher: &StringMatcher, not: bool) -> String {
+    let verb = |yes: &'static str, no: &'static str| if not { no } else { yes };
+    let (verb, text, any_case) = match matcher {
+        StringMatcher::Exact(text) => (verb("is", "is not"), text.as_str(), false),
+        StringMatcher::ExactIgnoreCase(text) => (verb("is", "is not"), text.as_str(), true),
+        StringMatcher::Prefix(text, any_case) => {
+            (verb("begins with", "does not begin with"), text.as_str(), *any_case)
+        }
+        StringMatcher::Suffix(text, any_case) => {
+            (verb("ends with", "does not end with"), text.as_str(), *any_case)
+        }
+        StringMatcher::Contains(text, any_case) => {
+            (verb("contains", "does not contain"), text.as_str(), *any_case)
+        }
+        StringMatcher::SafeRegex(regex) => (verb("matches", "does not match"), regex.pattern(), false),
+    };
+    format!("{verb} \"{text}\"{}", in_any_case(!any_case))
+}
+
+fn in_any_case(case_sensitive: bool) -> &'static str {
+    if case_sensitive { "" } else { " (in any case)" }
 }
 
 #[cfg(test)]
@@ -122,14 +165,26 @@ mod tests {
             }],
             grpc: true,
         };
+        let mut fields = http::HeaderMap::new();
+        fields.insert("x-b", "7".parse().unwrap());
+        let request = RequestHeaders {
+            method: http::Method::POST,
+            scheme: "http".parse().unwrap(),
+            authority: "a".parse().unwrap(),
+            path: "/a/b?q=c".parse().unwrap(),
+            fields,
+        };
+        let told = conditions(&route_match, &request);
+        let met: Vec<bool> = told.iter().map(|condition| condition.met).collect();
+        assert_eq!(met, [true, false, true, false, false, true, false]);
         assert_eq!(
-            conditions(&route_match),
+            told.iter().map(Condition::of_request).collect::<Vec<_>>(),
             [
                 "the path is \"/a\" or below it",
-                "the method is \"GET\"",
+                "the method is \"GET\" (it is \"POST\")",
                 "the header x-a is not there",
-                "the header x-b is a number from 1 to 4",
-                "it is not so that the header x-c is \"d\"",
+                "the header x-b is a number from 1 to 4 (it is \"7\")",
+                "the header x-c is not \"d\" (there is none)",
                 "the query parameter q matches \"[a-z]+\"",
                 "it is a gRPC request",
             ]

@@ -6,7 +6,7 @@ use http::StatusCode;
 use tollgate_model::route::{ClusterSpecifier, HostRewrite, PathRewrite, RouteAction};
 
 use super::{
-    Defaults, Table,
+    Defaults, ShareOrigins, Table,
     mirror::read_request_mirror_policies,
     own_or,
     retry::read_retry_policy,
@@ -34,11 +34,12 @@ pub(super) fn read_route_action(
     table: &Table<'_>,
     folded: &Folded<'_>,
     defaults: &Defaults,
+    shares: &mut ShareOrigins,
 ) -> Option<RouteAction> {
     let message = value.message(&ROUTE_ACTION)?;
     let cluster = message
         .required_one_of(&["cluster", "cluster_header", "weighted_clusters"])
-        .and_then(|(kind, value)| read_cluster_specifier(kind, &value, table, folded));
+        .and_then(|(kind, value)| read_cluster_specifier(kind, &value, table, folded, shares));
     let idle_timeout = message.get("idle_timeout").map(|_| message.timeout("idle_timeout", None));
     let retry_policy = message.get("retry_policy").and_then(|value| read_retry_policy(&value)).map(Arc::new);
     Some(RouteAction {
@@ -67,6 +68,7 @@ fn read_cluster_specifier(
     value: &Value<'_>,
     table: &Table<'_>,
     folded: &Folded<'_>,
+    shares: &mut ShareOrigins,
 ) -> Option<ClusterSpecifier> {
     Some(match kind {
         "cluster" => {
@@ -75,7 +77,7 @@ fn read_cluster_specifier(
             ClusterSpecifier::Cluster(name)
         }
         "cluster_header" => ClusterSpecifier::ClusterHeader(read_matched_header(value)?),
-        _ => ClusterSpecifier::WeightedClusters(read_weighted_clusters(value, table, folded)?),
+        _ => ClusterSpecifier::WeightedClusters(read_weighted_clusters(value, table, folded, shares)?),
     })
 }
 

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::Builder;
 use crate::{
-    Explanation, Origin, ProcessorOrigin, ReplacedBecause,
+    Explanation, Origin, ProcessorOrigin, ReplacedBecause, RouteOrigin, RuleOrigin,
     kubernetes::{ObjectRef, Place},
     translation::{
         Applied, AttachedRoute, ExtensionRef, Gateway, Listener, Position, Processor, Replacement, Site,
@@ -148,12 +148,14 @@ impl RuleSite<'_> {
         let shares = weighed.enumerate().map(|(share, (backend, _))| (share, backend));
         let processors = |applied: &[Applied]| applied.iter().map(processor_origin).collect();
         Arc::new(Explanation {
-            object: origin(&route.object, &route.meta.place),
-            listener: origin(&self.listener.owner, &self.listener.owner_meta.place),
-            section_name: self.listener.name.clone(),
-            rule: self.rule_index,
-            rule_name: rule.name.clone(),
-            match_index,
+            origin: RouteOrigin::Rule(RuleOrigin {
+                object: origin(&route.object, &route.meta.place),
+                listener: origin(&self.listener.owner, &self.listener.owner_meta.place),
+                section_name: self.listener.name.clone(),
+                index: self.rule_index,
+                name: rule.name.clone(),
+                match_index,
+            }),
             place: rule.place.clone(),
             processors: processors(&self.processors),
             backends: shares
@@ -171,13 +173,14 @@ fn origin(object: &ObjectRef, place: &Place) -> Origin {
     Origin { name: object.to_string(), place: place.clone() }
 }
 
-fn processor_origin(applied: &Applied) -> ProcessorOrigin {
+fn processor_origin(applied: &Applied) -> Arc<ProcessorOrigin> {
     let Applied { processor, policy, policy_place, sources, .. } = applied;
-    ProcessorOrigin {
+    Arc::new(ProcessorOrigin {
         filter: processor.name.clone(),
         upstream: processor.position.is_upstream(),
         defined_by: origin(&processor.object, &processor.place),
         enabled_by: origin(policy, policy_place),
         sources: sources.clone(),
-    }
+        overrides: BTreeMap::new(),
+    })
 }
