@@ -12,6 +12,7 @@ mod cluster_trust_bundle;
 pub(crate) mod core;
 mod diagnostics;
 mod documents;
+mod generation;
 mod grants;
 mod kinds;
 mod metadata;

@@ -72,5 +72,17 @@ pub fn reference() -> String {
 /// Loads a configuration.
 #[must_use]
 pub fn load_with(sources: &[Source], files: &dyn Files, options: &Options) -> Outcome {
-    load::load(sources, files, options)
+    load::load(sources, &[], files, options)
+}
+
+/// Loads a configuration that comes after another one, which had the objects `before`. As at an API server, an object whose
+/// spec is another one now has the next generation.
+#[must_use]
+pub fn load_after(
+    before: &[ObjectReport],
+    sources: &[Source],
+    files: &dyn Files,
+    options: &Options,
+) -> Outcome {
+    load::load(sources, before, files, options)
 }

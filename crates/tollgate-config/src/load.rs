@@ -8,7 +8,7 @@ use tollgate_model::Snapshot;
 
 use self::merge::merge;
 use crate::{
-    Explanations, Files, Options, Outcome, Severity, Source,
+    Explanations, Files, ObjectReport, Options, Outcome, Severity, Source,
     diagnostic::Report,
     envoy,
     kubernetes::{Diagnostics, Document, Place, Resources, read_documents, report_objects},
@@ -22,8 +22,13 @@ struct Parsed {
     documents: Vec<Node>,
 }
 
-/// Loads everything that `sources` hold.
-pub(crate) fn load(sources: &[Source], files: &dyn Files, options: &Options) -> Outcome {
+/// Loads everything that `sources` hold; `before` are the objects of the configuration before.
+pub(crate) fn load(
+    sources: &[Source],
+    before: &[ObjectReport],
+    files: &dyn Files,
+    options: &Options,
+) -> Outcome {
     let diagnostics = Diagnostics::new(options);
     let mut unreadable = false;
     let mut parsed = Vec::new();
@@ -65,7 +70,7 @@ pub(crate) fn load(sources: &[Source], files: &dyn Files, options: &Options) -> 
     let mut reports = Vec::new();
     if !objects.is_empty() {
         let mut resources = Resources::default();
-        read_documents(objects, files, options, &diagnostics, &mut resources);
+        read_documents(objects, before, files, options, &diagnostics, &mut resources);
         let translator = Translator::new(&resources, &snapshot, files, options, &diagnostics);
         let translated = translate(translator);
         reports = report_objects(&resources, &translated.statuses);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tollgate_config::{
-    Diagnostic, Explanations, ObjectReport, Options, Outcome, Severity, Source, load_with,
+    Diagnostic, Explanations, ObjectReport, Options, Outcome, Severity, Source, load_after,
 };
 use tollgate_model::Snapshot;
 
@@ -46,20 +46,20 @@ pub(crate) struct Input {
 impl Configuration {
     /// Reads and translates files and folders. What cannot be read is refused with a diagnostic, like what is wrong.
     pub(crate) fn load(paths: &[PathBuf], options: &Options) -> Self {
-        Self::translate(Sources::read(paths), options)
+        Self::translate(Sources::read(paths), &[], options)
     }
 
     /// Translates a text.
     pub(crate) fn from_source(source: Source, options: &Options) -> Self {
-        Self::translate(Sources::text(source), options)
+        Self::translate(Sources::text(source), &[], options)
     }
 
-    /// Translates what was read.
-    pub(crate) fn translate(sources: Sources, options: &Options) -> Self {
+    /// Translates what was read; `before` are the objects of the configuration before.
+    pub(crate) fn translate(sources: Sources, before: &[ObjectReport], options: &Options) -> Self {
         let files = RecordedFiles::default();
         let problems = sources.problems();
         let outcome = if problems.is_empty() {
-            load_with(&sources.texts, &files, options)
+            load_after(before, &sources.texts, &files, options)
         } else {
             // What is missing may be what the rest refers to: nothing useful can be said about the rest.
             Outcome { diagnostics: problems, ..Outcome::default() }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::net::TcpListener;
+use tollgate_config::ObjectReport;
 use tollgate_model::{Snapshot, listener::BindAddress};
 
 use crate::{admin::Admin, http_server, in_force::InForce, reload::Reload, signals::Signals};
@@ -20,6 +21,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) snapshot: Snapshot,
+    /// The Kubernetes objects that it was made of.
+    pub(crate) objects: Vec<ObjectReport>,
     /// Threads that serve requests.
     pub(crate) workers: NonZeroUsize,
     /// Where the admin server listens, unless the snapshot says so itself.
@@ -57,7 +60,7 @@ pub(crate) enum StartError {
 impl Gateway {
     /// Binds everything and starts the workers, or serves nothing.
     pub(crate) async fn start(settings: Settings) -> Result<Self, StartError> {
-        let Settings { snapshot, workers, admin_address, reload } = settings;
+        let Settings { snapshot, objects, workers, admin_address, reload } = settings;
         let stop = Signals::listen().map_err(StartError::Signals)?;
         let hurry = Signals::listen().map_err(StartError::Signals)?;
         let address = snapshot.admin_address.unwrap_or(admin_address);
@@ -72,6 +75,7 @@ impl Gateway {
             generation: 1,
             since: SystemTime::now(),
             snapshot,
+            objects: objects.into(),
             listeners: data_plane.local_addresses(),
             refused: None,
         };

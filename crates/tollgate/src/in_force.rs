@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use regex::Regex;
 use serde_json::{Value, json};
-use tollgate_config::Diagnostic;
+use tollgate_config::{Diagnostic, ObjectReport};
 use tollgate_model::{Snapshot, listener::BindAddress};
 
 /// The configuration that new requests are served by.
@@ -16,6 +16,8 @@ pub(crate) struct InForce {
     pub(crate) since: SystemTime,
     /// What it is.
     pub(crate) snapshot: Arc<Snapshot>,
+    /// The Kubernetes objects that it was made of, with the statuses that their controllers would write.
+    pub(crate) objects: Arc<[ObjectReport]>,
     /// The names of its listeners and the addresses really bound, in the order of the configuration.
     pub(crate) listeners: Vec<(String, BindAddress)>,
     /// The files are different now, but that was refused.
@@ -57,6 +59,7 @@ impl InForce {
         let mut document = serde_json::to_value(&*self.snapshot)?;
         document["generation"] = self.generation.into();
         document["in_force_since"] = timestamp(self.since).into();
+        document["objects"] = self.objects.iter().map(object).collect();
         document["refused"] = match &self.refused {
             None => Value::Null,
             Some(refused) => {
@@ -65,6 +68,15 @@ impl InForce {
         };
         Ok(document)
     }
+}
+
+/// What became of an object.
+fn object(report: &ObjectReport) -> Value {
+    let ObjectReport { group, kind, namespace, name, generation, place, status, .. } = report;
+    json!({
+        "group": group, "kind": kind, "namespace": namespace, "name": name, "generation": generation,
+        "place": place.to_string(), "status": status,
+    })
 }
 
 /// `2026-11-26T08:55:03Z` (RFC 3339).

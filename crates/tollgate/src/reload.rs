@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tollgate_config::Options;
+use tollgate_config::{ObjectReport, Options};
 use tollgate_proxy::Gateway;
 
 use self::watch::Watch;
@@ -70,7 +70,7 @@ impl Reload {
 
             let began = Instant::now();
             let mut is_other = false;
-            if let Some(configuration) = self.look(!missing.is_empty()).await {
+            if let Some(configuration) = self.look(!missing.is_empty(), admin.in_force().objects).await {
                 is_other = configuration.input != self.input;
                 self.input = configuration.input.clone();
                 self.apply(configuration, gateway, admin, &mut missing).await;
@@ -100,15 +100,15 @@ impl Reload {
         places::of(paths.chain(texts).chain(named_files.paths()), &sources.folders)
     }
 
-    /// Reads the files and, if they are different or it is `wanted`, translates them. On another thread: both take time.
-    async fn look(&self, wanted: bool) -> Option<Configuration> {
+    /// Reads the files and, if they are different or it is `wanted`, translates them; `objects` are those in force. On another thread: both take time.
+    async fn look(&self, wanted: bool, objects: Arc<[ObjectReport]>) -> Option<Configuration> {
         let (paths, options, input) = (self.paths.clone(), self.options.clone(), self.input.clone());
         let work = tokio::task::spawn_blocking(move || {
             let sources = Sources::read(&paths);
             if !wanted && sources == input.sources && input.named_files.are_unchanged() {
                 return Look::Same;
             }
-            Look::New(Box::new(Configuration::translate(sources, &options)))
+            Look::New(Box::new(Configuration::translate(sources, &objects, &options)))
         });
         match work.await {
             Ok(Look::New(configuration)) => Some(*configuration),
@@ -135,7 +135,7 @@ impl Reload {
         if !is_retry {
             report(&configuration, self.log_format);
         }
-        let Configuration { snapshot, diagnostics, .. } = configuration;
+        let Configuration { snapshot, objects, diagnostics, .. } = configuration;
         let Some(snapshot) = snapshot else {
             let refused = Some(Arc::new(Refused { since: SystemTime::now(), diagnostics }));
             admin.set_in_force(InForce { refused, ..in_force });
@@ -161,6 +161,7 @@ impl Reload {
             generation: generation + u64::from(is_new),
             since: if is_new { SystemTime::now() } else { in_force.since },
             snapshot: gateway.snapshot(),
+            objects: objects.into(),
             listeners: gateway.local_addresses(),
             refused: None,
         };

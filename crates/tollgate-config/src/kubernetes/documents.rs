@@ -3,7 +3,8 @@
 use std::{rc::Rc, sync::Arc};
 
 use super::{
-    Candidate, Diagnostics, Kind, Metadata, ObjectKey, Place, Resources,
+    Candidate, Diagnostics, Kind, Metadata, ObjectKey, ObjectRef, ObjectReport, Place, Resources,
+    generation::Generations,
     metadata::{METADATA, Written, read_metadata},
 };
 use crate::{
@@ -65,21 +66,24 @@ const BUILT_IN_GROUPS: [&str; 16] = [
     "storage.k8s.io",
 ];
 
-/// Reads objects into `resources`. What cannot be read is reported and left out.
+/// Reads objects into `resources`; `before` are those of the configuration before. What cannot be read is reported and left out.
 pub(crate) fn read_documents(
     documents: Vec<Document>,
+    before: &[ObjectReport],
     files: &dyn Files,
     options: &Options,
     diagnostics: &Diagnostics,
     resources: &mut Resources,
 ) {
-    let mut reader = Reader { files, options, diagnostics, resources, order: 0 };
+    let before = Generations::of(before);
+    let mut reader = Reader { before, files, options, diagnostics, resources, order: 0 };
     for document in documents {
         reader.document(&document.file, document.node);
     }
 }
 
 struct Reader<'a> {
+    before: Generations<'a>,
     files: &'a dyn Files,
     options: &'a Options,
     diagnostics: &'a Diagnostics,
@@ -191,14 +195,17 @@ impl Reader<'_> {
         } else {
             written.namespace.unwrap_or_else(|| self.options.namespace.clone())
         };
+        let key = ObjectKey::new(namespace, written.name);
+        let generation =
+            self.before.next(&ObjectRef::new(&found.group, &found.kind, &key), written.generation, node);
         Some(Metadata {
             group: found.group,
             kind: found.kind,
-            key: ObjectKey::new(namespace, written.name),
+            key,
             labels: written.labels,
             annotations: written.annotations,
             creation_timestamp: written.creation_timestamp,
-            generation: written.generation,
+            generation,
             order: self.order,
             place,
         })

@@ -80,7 +80,7 @@ pub(super) struct Written {
     pub(super) labels: BTreeMap<String, String>,
     pub(super) annotations: BTreeMap<String, String>,
     pub(super) creation_timestamp: Option<String>,
-    pub(super) generation: i64,
+    pub(super) generation: Option<i64>,
 }
 
 impl Written {
@@ -92,7 +92,7 @@ impl Written {
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
             creation_timestamp: None,
-            generation: 1,
+            generation: None,
         }
     }
 }
@@ -111,7 +111,7 @@ pub(super) fn read_metadata(object: &Message<'_>) -> Option<Written> {
         labels: texts("labels"),
         annotations: texts("annotations"),
         creation_timestamp: Some(metadata.string("creationTimestamp")).filter(|text| !text.is_empty()),
-        generation: generation.unwrap_or(1),
+        generation,
         name: Some(name).filter(|name| !name.is_empty())?,
     })
 }

@@ -23,6 +23,8 @@ pub struct ObjectReport {
     pub namespace: String,
     /// Name.
     pub name: String,
+    /// Version of its spec: 1, or what is written, or one more than in the configuration before if the spec is another one.
+    pub generation: i64,
     /// Where it is written.
     pub place: Place,
     /// The document. Secrets keep their values to themselves.
@@ -48,13 +50,14 @@ pub(crate) fn report_objects(resources: &Resources, statuses: &[ObjectStatus]) -
             kind: meta.kind.clone(),
             namespace: meta.key.namespace.clone(),
             name: meta.key.name.clone(),
+            generation: meta.generation,
             place: meta.place.clone(),
             document: if meta.kind == "Secret" { without_values(node) } else { document(node) },
         })
         .collect()
 }
 
-fn document(node: &Node) -> Value {
+pub(super) fn document(node: &Node) -> Value {
     match &node.content {
         Content::Null => Value::Null,
         Content::Quoted(text) => Value::String(text.clone()),

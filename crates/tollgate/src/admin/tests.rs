@@ -32,6 +32,7 @@ fn admin() -> Admin {
         generation: 1,
         since: SystemTime::UNIX_EPOCH,
         snapshot: Arc::new(snapshot),
+        objects: Arc::default(),
         listeners,
         refused: None,
     };

@@ -61,9 +61,10 @@ async fn serve(port: u16, dialect: Dialect) -> Result<(), Box<dyn Error>> {
 
     let gateway = SocketAddr::new(ANY.ip(), port);
     let mut addresses = Addresses { gateway, upstream, processor };
-    let snapshot = dialect.load(addresses)?;
+    let (snapshot, objects) = dialect.load(addresses)?;
     let workers = available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let gateway = Gateway::start(Settings { snapshot, workers, admin_address: ANY, reload: None }).await?;
+    let gateway =
+        Gateway::start(Settings { snapshot, objects, workers, admin_address: ANY, reload: None }).await?;
     for (_, address) in gateway.local_addresses() {
         if let BindAddress::Socket(address) = address {
             addresses.gateway = address;

@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &Run) -> ExitCode {
     let configuration = Configuration::load(&arguments.paths, &options);
     report(&configuration, arguments.log_format);
     let verdict = configuration.verdict();
-    let Configuration { input, snapshot, .. } = configuration;
+    let Configuration { input, snapshot, objects, .. } = configuration;
     let Some(snapshot) = snapshot else {
         tracing::error!("{} is {verdict}", name(&arguments.paths));
         return ExitCode::FAILURE;
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Run) -> ExitCode {
         admin_address,
         input,
     };
-    match serve(Settings { snapshot, workers, admin_address, reload: Some(reload) }) {
+    match serve(Settings { snapshot, objects, workers, admin_address, reload: Some(reload) }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");

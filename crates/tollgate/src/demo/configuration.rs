@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use clap::ValueEnum;
-use tollgate_config::{Options, ServiceAddress, ServicePortKey, Source};
+use tollgate_config::{ObjectReport, Options, ServiceAddress, ServicePortKey, Source};
 use tollgate_model::{Snapshot, listener::BindAddress};
 
 use crate::{cli::Dialect, configuration::Configuration};
@@ -45,7 +45,7 @@ impl Dialect {
     ///
     /// # Errors
     /// It is refused, or has not one listener.
-    pub(crate) fn load(self, addresses: Addresses) -> Result<Snapshot, String> {
+    pub(crate) fn load(self, addresses: Addresses) -> Result<(Snapshot, Vec<ObjectReport>), String> {
         let mut source = self.example();
         let mut options = Options::default();
         match self {
@@ -75,7 +75,7 @@ impl Dialect {
             return Err("the example has not one listener".to_owned());
         };
         listener.addresses = vec![BindAddress::Socket(addresses.gateway)];
-        Ok(snapshot)
+        Ok((snapshot, configuration.objects))
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
     fn examples_take_other_addresses() {
         let [gateway, upstream, processor] = [1, 2, 3].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         for dialect in Dialect::value_variants() {
-            let snapshot = dialect.load(Addresses { gateway, upstream, processor }).unwrap();
+            let (snapshot, _) = dialect.load(Addresses { gateway, upstream, processor }).unwrap();
             assert_eq!(snapshot.listeners[0].addresses, [BindAddress::Socket(gateway)], "{dialect:?}");
             let endpoints = endpoints(&snapshot);
             assert!(endpoints.contains(&upstream) && endpoints.contains(&processor), "{dialect:?}");
