@@ -39,7 +39,9 @@ impl Exchange {
             }
             Awaiting::StreamedBody => self.piece_reply(direction, common, now, host),
             // O-7: the message has ended without it.
-            Awaiting::Idle if side.is_duplex() && side.end == End::Trailers && side.discard => {
+            Awaiting::Idle
+                if side.is_duplex() && side.end == End::Trailers && side.discard && !side.trailers_sent =>
+            {
                 self.accept(direction, now);
             }
             Awaiting::Idle | Awaiting::Headers | Awaiting::Trailers => {
@@ -161,12 +163,19 @@ impl Exchange {
             side.duplex_owed = false;
             side.discard = true;
         }
-        let trailers_follow = side.end == End::Trailers && !side.trailers_sent;
+        let has_trailers = side.end == End::Trailers;
+        // B-6.4: what ends a request is the reply to its trailers, when they are with the processor.
+        let processor_has_trailers = has_trailers && side.trailers_sent;
+        let ends = piece.end_of_stream
+            && match direction {
+                Direction::Request => !has_trailers,
+                Direction::Response => !has_trailers || processor_has_trailers,
+            };
         self.log.record_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
         self.accept(direction, now);
         self.forward_head(direction, false);
-        self.forward_data(direction, piece.body, piece.end_of_stream && !trailers_follow);
-        if piece.end_of_stream && trailers_follow {
+        self.forward_data(direction, piece.body, ends);
+        if piece.end_of_stream && has_trailers && !processor_has_trailers {
             self.forward_trailers(direction);
         }
         self.close_if_settled();

@@ -21,8 +21,8 @@ use super::{
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What the router does to a response when its head arrives, `service_time` after the request was complete; `None` if it
-/// is not complete yet. Seen by processors (E-3).
+/// What the router does to a response when its head arrives, `service_time` after the request was completely through the filters;
+/// `None` if it is not yet. Seen by processors (E-3).
 pub(crate) fn router_response(
     response: &mut ResponseHeaders,
     http: &HttpConnectionManager,

@@ -207,8 +207,7 @@ impl Core {
     pub(super) fn take_response(&mut self, now: Instant) {
         let Some(mut head) = self.messages.response.take() else { return };
         self.info.response_code_details = Some("via_upstream".into());
-        let service_time =
-            self.info.last_downstream_rx.map(|complete| now.saturating_duration_since(complete));
+        let service_time = self.info.last_upstream_tx.map(|complete| now.saturating_duration_since(complete));
         router_response(&mut head, self.http(), service_time);
         self.count_attempts_for_client(&mut head.fields);
         self.info.response_code = Some(head.status);

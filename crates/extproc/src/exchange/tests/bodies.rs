@@ -252,6 +252,44 @@ fn full_duplex_ended_early() {
     );
 }
 
+/// B-6.4: of a request whose trailers the processor has, only the reply to them is the end.
+#[test]
+fn full_duplex_ended_before_trailers() {
+    let mut world = World::with_mode(mode(|mode| {
+        *mode = bodies(BodySendMode::FullDuplexStreamed);
+        mode.response_header_mode = HeaderSendMode::Send;
+    }));
+    world.headers(Request, false);
+    world.answer(continue_headers(Request));
+    world.data(Request, b"abc", false);
+    world.trailers(Request);
+    world.answer(duplex_reply(Request, b"ABC", true));
+    assert_eq!(world.body(Request), b"ABC");
+    assert!(matches!(world.request.last(), Some(Out::Data { end_stream: false, .. })));
+    world.answer(trailers_reply(Request));
+    assert_eq!(world.request.last(), Some(&Out::Trailers));
+    assert_eq!(world.closed, None);
+}
+
+/// As above, where nothing keeps the exchange open for that reply: the trailers go on as they are.
+#[test]
+fn full_duplex_settled_before_trailers() {
+    let mut world = World::with_mode(mode(|mode| {
+        *mode = bodies(BodySendMode::FullDuplexStreamed);
+        mode.response_header_mode = HeaderSendMode::Skip;
+        mode.response_body_mode = BodySendMode::None;
+        mode.response_trailer_mode = HeaderSendMode::Skip;
+    }));
+    world.headers(Request, false);
+    world.answer(continue_headers(Request));
+    world.data(Request, b"abc", false);
+    world.trailers(Request);
+    world.answer(duplex_reply(Request, b"ABC", true));
+    assert_eq!(world.body(Request), b"ABC");
+    assert_eq!(world.request.last(), Some(&Out::Trailers));
+    assert_eq!(world.closed, Some(Close::Graceful));
+}
+
 /// M-20: with the header step skipped a header mutation in a body reply has no effect, and the head has gone.
 #[test]
 fn buffered_without_headers() {
