@@ -5,6 +5,7 @@ pub mod attributes;
 pub mod codec;
 pub mod exchange;
 mod forward;
+mod header_map;
 mod http_message;
 pub mod log;
 pub mod matching;
@@ -16,6 +17,7 @@ mod plan;
 
 pub use attributes::Attributes;
 pub use forward::ForwardRules;
+pub use header_map::remove_fields;
 pub use http_message::{Direction, Messages, RequestHeaders, ResponseHeaders};
 pub use mode::{BodySendMode, HeaderSendMode, ProcessingMode, UndefinedMode};
 pub use mutation::MutationRules;

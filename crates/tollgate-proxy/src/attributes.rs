@@ -86,10 +86,10 @@ impl RequestAttributes<'_> {
     fn response(&self, attribute: ResponseAttribute, path: &AttributePath) -> Option<AttributeValue> {
         let info = self.info;
         match attribute {
-            ResponseAttribute::CodeDetails => {
-                let details = info.response_code_details.as_deref()?;
-                (!details.is_empty()).then(|| text(details))
+            ResponseAttribute::Code => {
+                info.response_code.map(|code| AttributeValue::Int(code.as_u16().into()))
             }
+            ResponseAttribute::CodeDetails => info.response_code_details.as_deref().map(text),
             ResponseAttribute::Flags => Some(AttributeValue::Uint(info.response_flags.bits())),
             ResponseAttribute::Size => Some(AttributeValue::Uint(info.bytes_sent)),
             ResponseAttribute::TotalSize => {
@@ -104,10 +104,9 @@ impl RequestAttributes<'_> {
             ResponseAttribute::Headers if !self.response_headers_shown => {
                 Some(AttributeValue::Map(Struct::default()))
             }
-            ResponseAttribute::Code
-            | ResponseAttribute::GrpcStatus
-            | ResponseAttribute::Headers
-            | ResponseAttribute::Trailers => of_messages(path, self.messages),
+            ResponseAttribute::GrpcStatus | ResponseAttribute::Headers | ResponseAttribute::Trailers => {
+                of_messages(path, self.messages)
+            }
         }
     }
 

@@ -18,6 +18,7 @@ mod format;
 mod gateway;
 mod handler;
 #[allow(dead_code, unused_imports, reason = "upstreams use the other half")]
+mod header_names;
 mod http1;
 mod listener;
 mod local_reply;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use extproc::{Direction, RequestHeaders, ResponseHeaders};
+use extproc::{Direction, RequestHeaders, ResponseHeaders, remove_fields};
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION},
@@ -191,8 +191,7 @@ impl LocalReply {
         }
         let mut fields = self.fields;
         if self.body.is_empty() {
-            fields.remove(CONTENT_LENGTH);
-            fields.remove(CONTENT_TYPE);
+            remove_fields(&mut fields, &[CONTENT_LENGTH, CONTENT_TYPE]);
         } else {
             fields.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
             fields.entry(CONTENT_TYPE).or_insert_with(|| HeaderValue::from_static("text/plain"));
@@ -211,7 +210,7 @@ impl LocalReply {
         {
             fields.insert(HeaderName::from_static("grpc-message"), message);
         }
-        fields.remove(CONTENT_LENGTH);
+        remove_fields(&mut fields, &[CONTENT_LENGTH]);
         ResponseHeaders { status: StatusCode::OK, fields }
     }
 }

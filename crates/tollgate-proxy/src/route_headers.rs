@@ -7,6 +7,7 @@ mod tests;
 use extproc::{
     Messages,
     mutation::{Side, is_single_entry},
+    remove_fields,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_model::{
@@ -52,7 +53,7 @@ impl<'a> HeaderLevels<'a> {
     /// Changes the request on its way upstream, before path and host are rewritten.
     pub(crate) fn change_request(&self, messages: &mut Messages, info: &StreamInfo) {
         for level in self.levels.into_iter().flatten() {
-            remove(&mut messages.request.fields, &level.request_remove);
+            remove_fields(&mut messages.request.fields, &level.request_remove);
             let changes = evaluate(&level.request_add, messages, info, &messages.request.fields);
             changes.apply(&mut messages.request.fields, Side::Request, self.header_prefix);
         }
@@ -62,7 +63,7 @@ impl<'a> HeaderLevels<'a> {
     pub(crate) fn change_response(&self, messages: &mut Messages, info: &StreamInfo) {
         for level in self.levels.into_iter().flatten() {
             let Some(response) = &mut messages.response else { return };
-            remove(&mut response.fields, &level.response_remove);
+            remove_fields(&mut response.fields, &level.response_remove);
             let Some(response) = &messages.response else { return };
             let changes = evaluate(&level.response_add, messages, info, &response.fields);
             if let Some(response) = &mut messages.response {
@@ -113,7 +114,7 @@ impl Changes<'_> {
     fn apply(self, fields: &mut HeaderMap, side: Side, header_prefix: &str) {
         for (name, value) in self.set {
             if !is_single_entry(side, name.as_str(), header_prefix) {
-                remove(fields, std::slice::from_ref(name));
+                remove_fields(fields, std::slice::from_ref(name));
             }
             // A map that is full keeps what it has; limits were checked before.
             let _ = fields.try_insert(name.clone(), value);
@@ -134,18 +135,4 @@ impl Changes<'_> {
 
 fn join(old: &HeaderValue, new: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&[old.as_bytes(), b",", new.as_bytes()].concat()).ok()
-}
-
-/// Removes fields and keeps the order of the others, which the map's own removal does not.
-fn remove(fields: &mut HeaderMap, names: &[HeaderName]) {
-    if !names.iter().any(|name| fields.contains_key(name)) {
-        return;
-    }
-    let mut current = None;
-    for (name, value) in std::mem::take(fields) {
-        current = name.or(current);
-        if let Some(name) = current.as_ref().filter(|name| !names.contains(name)) {
-            let _ = fields.try_append(name.clone(), value);
-        }
-    }
 }

@@ -2,6 +2,7 @@
 //! statistics.
 
 use std::{
+    borrow::Cow,
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
@@ -17,6 +18,9 @@ use tollgate_model::{
 };
 
 pub(crate) use crate::{response_flags::ResponseFlags, tls_info::TlsInfo};
+
+/// The response code details of a response of the upstream.
+pub(crate) const VIA_UPSTREAM: Cow<'static, str> = Cow::Borrowed("via_upstream");
 
 /// A client connection.
 #[derive(Debug)]
@@ -108,7 +112,7 @@ pub(crate) struct StreamInfo {
     /// Status sent to the client.
     pub(crate) response_code: Option<StatusCode>,
     /// Response code details; `None` = nobody said anything, which is not the same as nothing (I-5).
-    pub(crate) response_code_details: Option<std::borrow::Cow<'static, str>>,
+    pub(crate) response_code_details: Option<Cow<'static, str>>,
     /// Response flags (`UF`, `NR`, ...).
     pub(crate) response_flags: ResponseFlags,
     /// The route in force.

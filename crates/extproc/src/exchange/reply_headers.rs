@@ -3,12 +3,14 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 
 use super::{
     Exchange, Host,
     side::{Awaiting, End},
 };
 use crate::{
+    header_map::remove_fields,
     http_message::Direction,
     log::{ProcessingEffect, Step},
     messages::{
@@ -152,7 +154,7 @@ impl Exchange {
             _ => &mut messages.request.fields,
         };
         // B-7.5
-        fields.remove(http::header::CONTENT_LENGTH);
+        remove_fields(fields, &[CONTENT_LENGTH]);
         self.log.record_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
         let side = self.side_mut(direction);
         //

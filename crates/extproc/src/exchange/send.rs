@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_LENGTH;
 
 use super::{
     Action, Exchange, Host, Stream,
@@ -10,6 +11,7 @@ use super::{
 };
 use crate::{
     codec::{self, Envelope, HeadersRef, ProtocolConfig},
+    header_map::remove_fields,
     http_message::Direction,
     messages::Struct,
     mode::BodySendMode,
@@ -214,11 +216,11 @@ impl Exchange {
         let messages = host.messages();
         match direction {
             Direction::Request => {
-                messages.request.fields.remove(http::header::CONTENT_LENGTH);
+                remove_fields(&mut messages.request.fields, &[CONTENT_LENGTH]);
             }
             Direction::Response => {
                 if let Some(head) = &mut messages.response {
-                    head.fields.remove(http::header::CONTENT_LENGTH);
+                    remove_fields(&mut head.fields, &[CONTENT_LENGTH]);
                 }
             }
         }

@@ -135,20 +135,20 @@ pub(super) fn is_type(any: &Any<'_>, name: &str) -> bool {
 /// Longest `message_timeout`.
 const LONGEST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// Reads the filter of the given name.
+/// Reads the filter of the given name; the names of its statistics begin with `statistics`.
 pub(super) fn read_external_processor(
     value: &Value<'_>,
     name: String,
     disabled: bool,
-    connection_manager: &str,
+    statistics: &str,
     scope: &Scope,
 ) -> Option<Filter> {
     let message = value.message(&EXTERNAL_PROCESSOR)?;
     let (_, service) = message.required_one_of(&["grpc_service"]).unzip();
     let grpc_service = service.and_then(|service| read_grpc_service(&service, scope));
     let stat_prefix = match message.string("stat_prefix") {
-        prefix if prefix.is_empty() => format!("http.{connection_manager}.ext_proc."),
-        prefix => format!("http.{connection_manager}.ext_proc.{prefix}."),
+        prefix if prefix.is_empty() => format!("{statistics}ext_proc."),
+        prefix => format!("{statistics}ext_proc.{prefix}."),
     };
     let plan = read_plan(&message, &name, scope);
     let mut sources = read_sources(&message);

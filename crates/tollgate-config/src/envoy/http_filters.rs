@@ -59,7 +59,8 @@ struct Chain<'s> {
     end: &'static Schema,
     /// How messages call that.
     end_name: &'static str,
-    stat_prefix: &'s str,
+    /// How the names of its statistics begin.
+    statistics: &'s str,
     scope: &'s Scope,
 }
 
@@ -96,12 +97,15 @@ pub(super) fn read_http_filters(manager: &Message<'_>, stat_prefix: &str, scope:
     let mut filters =
         Filters { filters: Vec::new(), upstream: 0, names: Vec::new(), suppress_envoy_headers: false };
     let Some(list) = manager.required("http_filters") else { return filters };
-    let chain = Chain { end: &ROUTER, end_name: "the router", stat_prefix, scope };
+    let statistics = format!("http.{stat_prefix}.");
+    let chain = Chain { end: &ROUTER, end_name: "the router", statistics: &statistics, scope };
     if let Some(router) = read_chain(&list, &chain, &mut filters) {
         filters.suppress_envoy_headers = router.boolean("suppress_envoy_headers", false);
         if let Some(list) = router.get("upstream_http_filters") {
             let before = filters.filters.len();
-            let chain = Chain { end: &UPSTREAM_CODEC, end_name: "the upstream codec", ..chain };
+            // As in Envoy: these count for all connection managers together.
+            let chain =
+                Chain { end: &UPSTREAM_CODEC, end_name: "the upstream codec", statistics: "", ..chain };
             read_chain(&list, &chain, &mut filters);
             filters.upstream = filters.filters.len() - before;
         }
@@ -143,7 +147,7 @@ fn read_http_filter<'a>(
     let disabled = message.boolean("disabled", false);
     let optional = message.boolean("is_optional", false);
     let any = message.required("typed_config").and_then(|config| config.any())?;
-    let Chain { end, end_name, stat_prefix, scope } = chain;
+    let Chain { end, end_name, statistics, scope } = chain;
     let is_end = any.type_name == end.name;
     if is_last && !is_end {
         value.error(format!("the last HTTP filter has to be {end_name}"));
@@ -158,7 +162,7 @@ fn read_http_filter<'a>(
         return any.value.message(end);
     }
     if ext_proc::is_type(&any, "ExternalProcessor") {
-        let filter = read_external_processor(&any.value, name, disabled, stat_prefix, scope);
+        let filter = read_external_processor(&any.value, name, disabled, statistics, scope);
         let upstream = end.name == UPSTREAM_CODEC.name;
         filters.filters.extend(filter.map(|filter| Rc::new(Filter { upstream, ..filter })));
     } else if optional {

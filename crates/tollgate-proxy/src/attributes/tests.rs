@@ -126,6 +126,7 @@ fn on_the_way_out() {
     let mut world = World::new(&[]);
     let start = world.info.start;
     world.messages.response = Some(response(&[("x-r", "r1")]));
+    world.info.response_code = Some(StatusCode::OK);
     world.info.response_code_details = Some("via_upstream".into());
     world.info.response_flags.insert(ResponseFlags::from_short_name("UC"));
     world.info.first_upstream_tx = Some(start);

@@ -3,27 +3,6 @@
 use extproc::mutation::{Side, is_single_entry};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Removes fields. `HeaderMap` fills a hole with its last entry, so the map is built again if something was removed.
-pub(super) fn remove_all(fields: &mut HeaderMap, names: &[HeaderName]) {
-    if !names.iter().any(|name| fields.contains_key(name)) {
-        return;
-    }
-    let mut kept = HeaderMap::with_capacity(fields.keys_len());
-    let mut last = None;
-    for (name, value) in fields.drain() {
-        // A repeated name comes without it.
-        if name.is_some() {
-            last = name;
-        }
-        if let Some(name) = &last
-            && !names.contains(name)
-        {
-            kept.append(name.clone(), value);
-        }
-    }
-    *fields = kept;
-}
-
 /// Joins repeated fields that Envoy keeps as one (`user-agent: a`, `user-agent: b` become `a,b`).
 pub(super) fn join_single_entries(fields: &mut HeaderMap, side: Side, header_prefix: &str) {
     if fields.len() == fields.keys_len() {
@@ -78,14 +57,6 @@ mod tests {
 
     fn entries(map: &HeaderMap) -> Vec<(&str, &str)> {
         map.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect()
-    }
-
-    /// E-2: the others stay in their order.
-    #[test]
-    fn removal_keeps_the_order() {
-        let mut fields = map(&[("a", "1"), ("x", "1"), ("b", "2"), ("x", "2"), ("a", "3"), ("c", "4")]);
-        remove_all(&mut fields, &[HeaderName::from_static("x")]);
-        assert_eq!(entries(&fields), [("a", "1"), ("a", "3"), ("b", "2"), ("c", "4")]);
     }
 
     /// As Envoy 1.39.3 forwards them.

@@ -1,14 +1,12 @@
 //! Fields that concern one connection only (RFC 9110, 7.6.1).
 
+use extproc::remove_fields;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE},
 };
 
-use super::fields::remove_all;
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+use crate::header_names::{KEEP_ALIVE, PROXY_CONNECTION};
 
 /// A request whose `connection` has this many tokens is refused.
 const TOO_MANY_TOKENS: usize = 10;
@@ -62,7 +60,7 @@ pub(super) fn remove_nominated(fields: &mut HeaderMap) -> Result<(), ConnectionP
         }
         named.push(name);
     }
-    remove_all(fields, &named);
+    remove_fields(fields, &named);
     Ok(())
 }
 
@@ -81,18 +79,18 @@ fn is_protected(token: &str) -> bool {
 pub(super) fn strip_request(fields: &mut HeaderMap, upgrade: bool) {
     keep_te_trailers(fields);
     strip(fields, upgrade);
-    remove_all(fields, &[KEEP_ALIVE]);
+    remove_fields(fields, &[KEEP_ALIVE]);
 }
 
 /// Removes what concerns the upstream's connection from a response. What `connection` names stays, as in Envoy, and so does
-/// `keep-alive`: that of an upstream is removed where it arrives, so this one is a processor's.
+/// `keep-alive`: that of an upstream is removed by the router, so this one is a processor's.
 pub(super) fn strip_response(fields: &mut HeaderMap, upgrade: bool) {
     strip(fields, upgrade);
 }
 
 fn strip(fields: &mut HeaderMap, upgrade: bool) {
     let first = if upgrade { 2 } else { 0 };
-    remove_all(fields, &[CONNECTION, UPGRADE, PROXY_CONNECTION, TRANSFER_ENCODING][first..]);
+    remove_fields(fields, &[CONNECTION, UPGRADE, PROXY_CONNECTION, TRANSFER_ENCODING][first..]);
 }
 
 /// Of `te` only `trailers` may pass a proxy.
@@ -106,6 +104,6 @@ fn keep_te_trailers(fields: &mut HeaderMap) {
     if trailers {
         fields.insert(TE, HeaderValue::from_static("trailers"));
     } else {
-        remove_all(fields, &[TE]);
+        remove_fields(fields, &[TE]);
     }
 }

@@ -5,7 +5,7 @@ mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 
-use extproc::{RequestHeaders, mutation::Side};
+use extproc::{RequestHeaders, mutation::Side, remove_fields};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header::VIA};
 use tollgate_model::{
     http_connection_manager::{
@@ -16,7 +16,7 @@ use tollgate_model::{
 
 use super::{
     envoy_headers::EnvoyHeaders,
-    fields::{append_to_list, join_single_entries, remove_all},
+    fields::{append_to_list, join_single_entries},
     forwarded::{scheme, set_external_address, set_forwarded},
     hop_by_hop::{ConnectionProblem, remove_nominated, strip_request},
     path,
@@ -72,12 +72,12 @@ pub(crate) fn prepare_request<'r>(
 
     let fields = &mut request.fields;
     strip_request(fields, upgrade.is_some());
-    remove_all(fields, &names.control);
+    remove_fields(fields, &names.control);
     // Client certificates are ours to tell about.
-    remove_all(fields, &[X_FORWARDED_CLIENT_CERT]);
+    remove_fields(fields, &[X_FORWARDED_CLIENT_CERT]);
     let is_edge = http.use_remote_address;
     if is_edge {
-        remove_all(fields, &names.edge);
+        remove_fields(fields, &names.edge);
     }
     let remote_address = set_forwarded(fields, http, connection, own_address);
     if !http.via.is_empty() {
@@ -211,6 +211,6 @@ fn act_on_underscores(
     if http.headers_with_underscores_action == HeadersWithUnderscoresAction::RejectRequest {
         return Err(Box::new(LocalReply::bad_request("http1.unexpected_underscore")));
     }
-    remove_all(&mut request.fields, &names);
+    remove_fields(&mut request.fields, &names);
     Ok(())
 }

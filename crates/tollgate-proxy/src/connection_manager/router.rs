@@ -5,17 +5,14 @@ mod tests;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use extproc::RequestHeaders;
+use extproc::{RequestHeaders, remove_fields};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
     route::{RetryPolicy, RouteAction},
 };
 
-use super::{
-    envoy_headers::EnvoyHeaders,
-    fields::{append_to_list, remove_all},
-};
+use super::{envoy_headers::EnvoyHeaders, fields::append_to_list};
 use crate::retry::policy_of_request;
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -65,7 +62,7 @@ pub(crate) fn router_request(
         if limits.per_try_timeout.is_some() {
             limits.retry_policy.get_or_insert_default();
         }
-        remove_all(fields, &names.router);
+        remove_fields(fields, &names.router);
     }
     limits.per_try_timeout =
         limits.per_try_timeout.filter(|per_try| limits.timeout.is_none_or(|timeout| *per_try < timeout));

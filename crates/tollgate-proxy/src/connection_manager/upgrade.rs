@@ -1,6 +1,6 @@
 //! Upgrades such as WebSocket (L-14).
 
-use extproc::{RequestHeaders, ResponseHeaders};
+use extproc::{RequestHeaders, ResponseHeaders, remove_fields};
 use http::{
     HeaderMap, HeaderName, StatusCode,
     header::{CONNECTION, UPGRADE},
@@ -10,7 +10,7 @@ use tollgate_model::{
     route::{Action, Route},
 };
 
-use super::{fields::remove_all, hop_by_hop::connection_tokens};
+use super::hop_by_hop::connection_tokens;
 
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
@@ -23,7 +23,7 @@ pub(super) fn upgrade_type(request: &mut RequestHeaders) -> Option<String> {
     }
     let upgrade = request.fields.get(UPGRADE)?.to_str().ok()?;
     if upgrade.eq_ignore_ascii_case("h2c") {
-        remove_all(&mut request.fields, &[UPGRADE, HTTP2_SETTINGS]);
+        remove_fields(&mut request.fields, &[UPGRADE, HTTP2_SETTINGS]);
         return None;
     }
     Some(upgrade.to_owned())

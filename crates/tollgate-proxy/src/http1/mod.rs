@@ -23,7 +23,7 @@ pub(crate) use encode::{
     BodyEncoder, ResponseContext, content_length, encode_informational, encode_request, encode_response,
 };
 pub(crate) use error::CodecError;
-pub(crate) use fields::{has_token, is_upgrade, tokens};
+pub(crate) use fields::{has_token, is_upgrade};
 pub(crate) use reason::reason_phrase;
 pub(crate) use request::{RequestHead, RequestReader, is_authority_byte};
 pub(crate) use response::{ResponseHead, ResponseReader};

@@ -27,7 +27,7 @@ use crate::{
     local_reply::LocalReply,
     route_headers::HeaderLevels,
     session::Session,
-    stream_info::{ResponseFlags, UpstreamInfo},
+    stream_info::{ResponseFlags, UpstreamInfo, VIA_UPSTREAM},
     upstream::{UpstreamFailure, UpstreamRequest},
 };
 
@@ -206,7 +206,7 @@ impl Core {
     /// The upstream's response head arrived at the router.
     pub(super) fn take_response(&mut self, now: Instant) {
         let Some(mut head) = self.messages.response.take() else { return };
-        self.info.response_code_details = Some("via_upstream".into());
+        self.info.response_code_details = Some(VIA_UPSTREAM);
         let service_time = self.info.last_upstream_tx.map(|complete| now.saturating_duration_since(complete));
         router_response(&mut head, self.http(), service_time);
         self.count_attempts_for_client(&mut head.fields);

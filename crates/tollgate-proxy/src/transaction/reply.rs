@@ -24,6 +24,7 @@ impl<D: Downstream> Transaction<'_, D> {
             self.reset_client(now);
             return;
         }
+        self.core.info.response_code = Some(reply.status);
         if reply.status == StatusCode::BAD_REQUEST {
             // I-10: who sends bad requests may not know where they end.
             self.downstream.end_connection();

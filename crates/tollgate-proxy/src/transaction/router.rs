@@ -12,6 +12,7 @@ use extproc::Direction;
 use super::{Part, Transaction, decide::Forward};
 use crate::{
     stream::{BodyEvent, Downstream, ResponseEvent},
+    stream_info::VIA_UPSTREAM,
     upstream::{UpstreamFailure, UpstreamRequest},
 };
 
@@ -292,6 +293,7 @@ impl<D: Downstream> Transaction<'_, D> {
             ResponseEvent::Headers { head, end_stream } => {
                 *response_ended = end_stream;
                 self.core.info.first_upstream_rx = Some(now);
+                self.core.info.response_code_details = Some(VIA_UPSTREAM);
                 self.core.messages.response = Some(head);
                 Part::Headers { end_stream }
             }

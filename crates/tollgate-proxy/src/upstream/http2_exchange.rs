@@ -8,10 +8,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use extproc::{RequestHeaders, ResponseHeaders};
+use extproc::{RequestHeaders, ResponseHeaders, remove_fields};
 use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
+    HeaderMap, HeaderValue, Method, Request, Uri,
     header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE},
     uri,
 };
@@ -21,6 +21,7 @@ use super::{
     http2_connection::{Http2Connection, StreamSlot},
 };
 use crate::{
+    header_names::{KEEP_ALIVE, PROXY_CONNECTION},
     http1::is_upgrade,
     stream::{BodyEvent, ResponseEvent},
 };
@@ -230,15 +231,10 @@ fn request(head: &RequestHeaders) -> Option<Request<()>> {
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = Uri::from_parts(parts).ok()?;
     let mut fields = head.fields.clone();
-    fields.remove(HOST);
-    if is_upgrade(&fields) {
-        fields.remove(CONNECTION);
-        fields.remove(UPGRADE);
-    }
+    let replaced = if is_upgrade(&fields) { &[HOST, CONNECTION, UPGRADE][..] } else { &[HOST] };
+    remove_fields(&mut fields, replaced);
     // What belongs to a connection has no place in HTTP/2 (RFC 9113 section 8.2.2). That of the client is gone: somebody
     // has added it, and the request fails, as in Envoy.
-    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-    const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
     let of_connection = [CONNECTION, TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION];
     let is_forbidden = of_connection.iter().any(|name| fields.contains_key(name));
     if is_forbidden || fields.get(TE).is_some_and(|value| value != HeaderValue::from_static("trailers")) {

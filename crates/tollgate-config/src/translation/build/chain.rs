@@ -230,11 +230,16 @@ impl Filters {
             downstream.push(filter(CORS_FILTER, String::new()));
         }
         for processor in &self.processors {
-            let stat_prefix = match processor.stat_prefix.as_str() {
-                "" => format!("http.{manager}.ext_proc."),
-                prefix => format!("http.{manager}.ext_proc.{prefix}."),
+            // As Envoy names them: filters behind the router count for all connection managers together.
+            let (list, scope) = if processor.position.is_upstream() {
+                (&mut upstream, String::new())
+            } else {
+                (&mut downstream, format!("http.{manager}."))
             };
-            let list = if processor.position.is_upstream() { &mut upstream } else { &mut downstream };
+            let stat_prefix = match processor.stat_prefix.as_str() {
+                "" => format!("{scope}ext_proc."),
+                prefix => format!("{scope}ext_proc.{prefix}."),
+            };
             list.push(filter(&processor.name, stat_prefix));
         }
         (downstream, upstream)

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use extproc::remove_fields;
 use http::{HeaderValue, header::EXPECT};
 use tokio::{io::AsyncWrite, time::Instant};
 use tollgate_model::http_connection_manager::HttpConnectionManager;
@@ -130,7 +131,7 @@ async fn request<H: Handler>(
         return stream.finish();
     }
     if head.expect_continue && !http.proxy_100_continue {
-        head.headers.fields.remove(EXPECT);
+        remove_fields(&mut head.headers.fields, &[EXPECT]);
         wire.output.put_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
     }
     let end_stream = state.is_complete();

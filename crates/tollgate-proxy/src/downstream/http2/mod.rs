@@ -12,12 +12,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use extproc::remove_fields;
 use extproc_client::io::{Coalesced, Flusher};
 use h2::{
     Reason, RecvStream,
     server::{Builder, Connection, SendResponse},
 };
-use http::Request;
+use http::{Request, header::EXPECT};
 use tokio::time::Instant;
 use tollgate_model::http_connection_manager::HttpConnectionManager;
 
@@ -259,7 +260,7 @@ async fn run<H: Handler>(
     match request::head(parts, &client.connection, http) {
         Ok(mut accepted) => {
             if accepted.expects_continue && !http.proxy_100_continue {
-                accepted.headers.fields.remove(http::header::EXPECT);
+                remove_fields(&mut accepted.headers.fields, &[EXPECT]);
                 stream.send_continue();
             }
             let end_stream = stream.is_request_complete();

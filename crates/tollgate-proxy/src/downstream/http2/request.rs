@@ -1,6 +1,6 @@
 //! Heads of HTTP/2 requests.
 
-use extproc::RequestHeaders;
+use extproc::{RequestHeaders, remove_fields};
 use h2::Reason;
 use http::{
     HeaderMap, HeaderValue, Method, Uri,
@@ -37,7 +37,8 @@ pub(super) fn head(
 ) -> Result<Accepted, Refusal> {
     let Parts { method, uri, mut headers, .. } = parts;
     let is_connect = method == Method::CONNECT;
-    let host = headers.remove(HOST);
+    let host = headers.get(HOST).cloned();
+    remove_fields(&mut headers, &[HOST]);
     let authority = match uri.authority() {
         Some(authority) => Some(value(authority.as_str())?),
         None => host,

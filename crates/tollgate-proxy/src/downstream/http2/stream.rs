@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use extproc::ResponseHeaders;
+use extproc::{ResponseHeaders, remove_fields};
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::{
     HeaderMap, Response, StatusCode,
@@ -17,6 +17,7 @@ use http::{
 use tokio::time::Instant;
 
 use crate::{
+    header_names::{KEEP_ALIVE, PROXY_CONNECTION},
     stream::{BodyEvent, Downstream, DownstreamError},
     timer::LazyTimer,
 };
@@ -293,15 +294,11 @@ fn response(head: &ResponseHeaders) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = head.status;
     let mut fields = head.fields.clone();
-    for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE, HOST, TE] {
-        fields.remove(name);
-    }
-    for name in ["keep-alive", "proxy-connection"] {
-        fields.remove(name);
-    }
-    if head.status == StatusCode::NO_CONTENT || head.status.is_informational() {
-        fields.remove(CONTENT_LENGTH);
-    }
+    let bodiless = head.status == StatusCode::NO_CONTENT || head.status.is_informational();
+    let names =
+        [CONNECTION, TRANSFER_ENCODING, UPGRADE, HOST, TE, KEEP_ALIVE, PROXY_CONNECTION, CONTENT_LENGTH];
+    let last = if bodiless { names.len() } else { names.len() - 1 };
+    remove_fields(&mut fields, &names[..last]);
     *response.headers_mut() = fields;
     response
 }
