@@ -32,6 +32,20 @@ pub struct Diagnostic {
     pub help: Option<String>,
 }
 
+impl Diagnostic {
+    /// The message for a status, where there are no lines: with its path below `root`, unless it names it itself.
+    pub(crate) fn message_with_path(&self, root: &str) -> String {
+        let Self { path, message, .. } = self;
+        if path.is_empty() || message.contains(&format!("\"{path}\"")) {
+            return message.clone();
+        }
+        match path.strip_prefix(root).unwrap_or(path).trim_start_matches('.') {
+            "" => message.clone(),
+            path => format!("{path}: {message}"),
+        }
+    }
+}
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -57,7 +57,7 @@ pub(super) static EXTERNAL_PROCESSOR: Schema = Schema {
         read(
             "status_on_error",
             "InternalServerError",
-            "Status of error replies; outside of 400..=599 it is 500.",
+            "Status of error replies; outside of 400 to 599 it is 500.",
         ),
         read("allow_content_length_header", "false", "Keep `content-length` where it would be removed."),
         no_effect("filter_metadata", "no access logger can see it"),

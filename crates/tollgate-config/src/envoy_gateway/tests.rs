@@ -141,6 +141,7 @@ golden! {
     eg_20_neither_side,
     eg_21_headers_only,
     eg_22_trailers,
+    eg_24_no_processing_mode_strict,
     every_field_of_an_entry,
     shadow_mode,
     wrong_values_of_an_entry,

@@ -99,10 +99,7 @@ pub(super) fn configure(
     let errors: Vec<String> = said
         .iter()
         .filter(|diagnostic| diagnostic.severity == Severity::Error)
-        .map(|diagnostic| {
-            let path = diagnostic.path.strip_prefix(&*plugin.place.path).unwrap_or(&diagnostic.path);
-            format!("{}: {}", path.trim_start_matches('.'), diagnostic.message)
-        })
+        .map(|diagnostic| diagnostic.message_with_path(&plugin.place.path))
         .collect();
     let unreadable = said.iter().any(|diagnostic| {
         diagnostic.severity == Severity::Error

@@ -65,5 +65,7 @@ golden! {
     listener_not_found,
     no_filters,
     target_not_found,
+    unknown_field,
+    unknown_field_strict,
     worked_example,
 }

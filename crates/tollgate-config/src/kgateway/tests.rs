@@ -73,5 +73,6 @@ golden! {
     timeouts_wrong,
     type_without_provider,
     unknown_field,
+    unknown_field_strict,
     wrong_target,
 }

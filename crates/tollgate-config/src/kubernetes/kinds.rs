@@ -80,10 +80,7 @@ impl Candidate<'_> {
         let errors = said
             .iter()
             .filter(|diagnostic| diagnostic.severity == Severity::Error)
-            .map(|diagnostic| match diagnostic.path.as_str() {
-                "" => diagnostic.message.clone(),
-                path => format!("{path}: {}", diagnostic.message),
-            })
+            .map(|diagnostic| diagnostic.message_with_path(""))
             .collect();
         diagnostics.extend(said);
         let Some(spec) = spec else { return };

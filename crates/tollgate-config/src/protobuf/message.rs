@@ -38,8 +38,10 @@ impl<'a> Message<'a> {
         }
         let Some(name) = self.schema.names().find(|name| is_spelling(name, &entry.key)) else {
             let meant = nearest(&entry.key, self.schema.names());
-            self.unknown(entry, meant);
-            self.explained.extend(meant);
+            // After a mere warning what is missing is still to be said: that is what the object is refused for.
+            if self.unknown(entry, meant) == Severity::Error {
+                self.explained.extend(meant);
+            }
             return;
         };
         if entry.value.content == Content::Null {
@@ -84,16 +86,19 @@ impl<'a> Message<'a> {
         self.value.context.report.add(severity, entry.key_location, &path, message, help);
     }
 
-    fn unknown(&self, entry: &Entry, meant: Option<&str>) {
+    /// Says how bad it is.
+    fn unknown(&self, entry: &Entry, meant: Option<&str>) -> Severity {
         let help = meant.map(|name| format!("did you mean \"{name}\"?")).unwrap_or_default();
         if self.value.context.dialect != Dialect::Protobuf {
             let severity = self.value.context.tolerable();
             let message = format!("unknown field \"{}\"", self.path_of(&entry.key));
-            return self.report(severity, entry, message, &help);
+            self.report(severity, entry, message, &help);
+            return severity;
         }
         let short = self.schema.name.rsplit('.').next().unwrap_or(self.schema.name);
         let message = format!("unknown field \"{}\" in {short}", entry.key);
         self.report(Severity::Error, entry, message, &help);
+        Severity::Error
     }
 
     fn path_of(&self, key: &str) -> String {

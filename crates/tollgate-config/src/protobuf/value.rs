@@ -161,7 +161,7 @@ impl<'a> Value<'a> {
         match i64::try_from(number) {
             Ok(number) if range.contains(&number) => Some(number),
             _ => {
-                self.error(format!("{number} is outside of {}..={}", range.start(), range.end()));
+                self.error(format!("{number} is outside of {} to {}", range.start(), range.end()));
                 None
             }
         }

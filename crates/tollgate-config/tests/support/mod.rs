@@ -23,10 +23,11 @@ impl Files for NoFiles {
     }
 }
 
-/// The snapshot, the statuses and the diagnostics of a file, in short.
+/// The snapshot, the statuses and the diagnostics of a file, in short; strict if it begins with `# strict`.
 pub(crate) fn summary(name: &str, text: &str) -> String {
+    let options = Options { strict: text.starts_with("# strict"), ..Options::default() };
     let source = Source { path: name.to_owned(), text: text.to_owned() };
-    let outcome = load_with(&[source], &NoFiles, &Options::default());
+    let outcome = load_with(&[source], &NoFiles, &options);
     let mut out = String::new();
     snapshot(&outcome, &mut out);
     statuses(&outcome, &mut out);

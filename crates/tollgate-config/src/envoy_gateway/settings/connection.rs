@@ -154,7 +154,7 @@ const WINDOWS: RangeInclusive<u64> = 65_535..=0x7fff_ffff;
 fn window(value: &Value<'_>) -> Option<u32> {
     let bytes = quantity(value)?;
     if !WINDOWS.contains(&bytes) {
-        value.error(format!("{bytes} is outside of {}..={}", WINDOWS.start(), WINDOWS.end()));
+        value.error(format!("{bytes} is outside of {} to {}", WINDOWS.start(), WINDOWS.end()));
     }
     u32::try_from(bytes).ok()
 }

@@ -1,4 +1,5 @@
-//! Which Gateways are ours (CF-17, CF-19).
+//! Which Gateways are ours (CF-17, CF-19). Objects come from files alone, where no other controller writes statuses: what is
+//! claimed need not be less than what is understood (CF-18).
 
 use std::rc::Rc;
 
