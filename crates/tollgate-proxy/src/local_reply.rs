@@ -204,7 +204,8 @@ impl LocalReply {
         let mut fields = self.fields;
         let code = self.grpc_status.unwrap_or_else(|| grpc_status_of(self.status));
         fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        fields.insert(HeaderName::from_static("grpc-status"), HeaderValue::from(code));
+        // A status among the headers of the reply comes first.
+        fields.entry("grpc-status").or_insert_with(|| HeaderValue::from(code));
         if !self.body.is_empty()
             && let Ok(message) = HeaderValue::from_str(&percent_encode(&self.body))
         {

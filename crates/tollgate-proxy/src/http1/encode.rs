@@ -50,10 +50,10 @@ pub(crate) fn encode_request(out: &mut WriteQueue, head: &RequestHeaders, end_st
     out.put_slice(b"\r\n");
     let is_tunnel = is_connect || is_upgrade(&head.fields);
     let encoder = if head.fields.contains_key(CONTENT_LENGTH) || is_tunnel {
-        put_fields(out, &head.fields, is_connect);
+        put_fields(out, &head.fields, if is_connect { &[HOST, CONTENT_LENGTH] } else { &[HOST] });
         BodyEncoder::Plain
     } else {
-        put_fields(out, &head.fields, false);
+        put_fields(out, &head.fields, &[HOST]);
         if !end_stream {
             put_field(out, &TRANSFER_ENCODING, b"chunked");
             BodyEncoder::Chunked
@@ -87,7 +87,7 @@ pub(crate) fn encode_response(
         RequestKind::Ordinary | RequestKind::Head => false,
     };
     let is_bodiless = status == StatusCode::NO_CONTENT || opens_tunnel;
-    put_fields(out, &head.fields, is_bodiless);
+    put_fields(out, &head.fields, if is_bodiless { &[CONTENT_LENGTH] } else { &[] });
     if let Some(connection) = context.connection {
         put_field(out, &http::header::CONNECTION, connection.as_bytes());
     }
@@ -119,7 +119,7 @@ pub(crate) fn encode_response(
 /// Queues a 1xx head that is not final.
 pub(crate) fn encode_informational(out: &mut WriteQueue, head: &ResponseHeaders) {
     put_status_line(out, head.status, false);
-    put_fields(out, &head.fields, true);
+    put_fields(out, &head.fields, &[CONTENT_LENGTH]);
     out.put_slice(b"\r\n");
 }
 
@@ -146,7 +146,7 @@ impl BodyEncoder {
         if self == Self::Chunked {
             out.put_slice(b"0\r\n");
             if enabled {
-                put_fields(out, trailers, true);
+                put_fields(out, trailers, &[HOST, CONTENT_LENGTH]);
             }
             out.put_slice(b"\r\n");
         }
@@ -161,10 +161,10 @@ fn put_status_line(out: &mut WriteQueue, status: StatusCode, is_http10: bool) {
     out.put_slice(b"\r\n");
 }
 
-/// All fields but those that the codec owns.
-fn put_fields(out: &mut WriteQueue, fields: &HeaderMap, without_length: bool) {
+/// All fields but `transfer-encoding`, which the codec owns, and `others`.
+fn put_fields(out: &mut WriteQueue, fields: &HeaderMap, others: &[HeaderName]) {
     for (name, value) in fields {
-        if matches!(*name, TRANSFER_ENCODING | HOST) || (without_length && *name == CONTENT_LENGTH) {
+        if *name == TRANSFER_ENCODING || others.contains(name) {
             continue;
         }
         put_field(out, name, value.as_bytes());

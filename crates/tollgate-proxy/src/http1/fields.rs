@@ -20,12 +20,13 @@ pub(super) struct FieldFacts {
     pub(super) expect_continue: bool,
 }
 
-/// Copies parsed fields into a map, without `host`, which becomes the authority.
+/// Copies parsed fields into a map; of a request without `host`, which becomes the authority.
 ///
 /// Values are slices of `head`, so nothing is copied but names that are not well known.
 pub(super) fn collect(
     head: &Bytes,
     parsed: &[httparse::Header<'_>],
+    is_request: bool,
 ) -> Result<(HeaderMap, FieldFacts), CodecError> {
     let mut fields = HeaderMap::with_capacity(parsed.len());
     let mut facts = FieldFacts::default();
@@ -35,7 +36,7 @@ pub(super) fn collect(
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| CodecError::Malformed)?;
         let value = value(head, field.value)?;
         match name {
-            HOST => {
+            HOST if is_request => {
                 if facts.host.replace(value).is_some() {
                     return Err(CodecError::Malformed);
                 }

@@ -88,7 +88,7 @@ fn parse(head: &Bytes, limits: &HeadLimits, accept_http10: bool) -> Result<Reque
         }
         let method = method(request.method.unwrap_or_default())?;
         let target = head.slice_ref(request.path.unwrap_or_default().as_bytes());
-        let (fields, facts) = fields::collect(head, request.headers)?;
+        let (fields, facts) = fields::collect(head, request.headers, true)?;
         assemble(method, &target, fields, facts, is_http10)
     })
 }

@@ -87,7 +87,7 @@ fn parse(head: &Bytes, limits: &HeadLimits, kind: RequestKind) -> Result<Respons
     let is_http10 = response.version == Some(0);
     let status =
         response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(CodecError::Malformed)?;
-    let (fields, facts) = fields::collect(head, response.headers)?;
+    let (fields, facts) = fields::collect(head, response.headers, false)?;
     let mut headers = ResponseHeaders { status, fields };
     let body = framing(&mut headers, &facts, kind)?;
     let keep_alive = !facts.close
