@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::{
@@ -63,9 +63,10 @@ pub struct Call {
     /// What was sent, while the exchange may be tried again.
     replay: Option<Replay>,
     retried: bool,
-    /// Wire bytes of heads, and of the headers of frames with messages.
-    heads_sent: u64,
-    frames_sent: u64,
+    /// Wire bytes of heads and messages.
+    sent: u64,
+    /// Bytes of messages that wait for a connection. They will share frames.
+    waiting: usize,
     /// Wire bytes of streams that have ended.
     received: u64,
 }
@@ -115,8 +116,8 @@ impl Call {
             replay: settings.retry.is_some().then(Replay::default),
             settings,
             retried: false,
-            heads_sent: 0,
-            frames_sent: 0,
+            sent: 0,
+            waiting: 0,
             received: 0,
         })
     }
@@ -132,7 +133,12 @@ impl Call {
         if matches!(self.state, State::Over) {
             return;
         }
-        self.frames_sent += wire_size::data_frame_headers(prefix.len() + body.len());
+        let length = prefix.len() + body.len();
+        if matches!(self.state, State::Ready(_) | State::Open(_)) {
+            self.sent += wire_size::data_frames(length);
+        } else {
+            self.waiting += length;
+        }
         for piece in [prefix, body] {
             if let (Some(replay), Some(policy)) = (&mut self.replay, &self.settings.retry)
                 && !replay.keep(&piece, policy)
@@ -221,12 +227,11 @@ impl Call {
         self.leave(close);
     }
 
-    /// Wire bytes sent for this exchange: HTTP/2 frames with heads and messages, of all tries (G-7). What ends the
-    /// exchange is not counted, so this is the final number when it is about to be closed.
+    /// Wire bytes sent for this exchange, or about to be: HTTP/2 frames with heads and messages, of all tries (G-7). What
+    /// ends the exchange is not counted, so this is the final number when it is about to be closed.
     #[must_use]
     pub fn bytes_sent(&self) -> u64 {
-        let messages = self.backlog.taken();
-        self.heads_sent + messages + if messages > 0 { self.frames_sent } else { 0 }
+        self.sent
     }
 
     /// Wire bytes received for this exchange (G-7).
@@ -247,7 +252,11 @@ impl Call {
         let size = slot.connection().requests.borrow_mut().request(&request);
         // The connection takes streams, so the request must be one that HTTP/2 cannot carry.
         let (response, send) = slot.open(request).map_err(|_| answer::local(13))?;
-        self.heads_sent += size;
+        self.sent += size;
+        match std::mem::take(&mut self.waiting) {
+            0 => {}
+            waiting => self.sent += wire_size::data_frames(waiting),
+        }
         let stream = Stream::new(slot, response, send, self.settings.max_receive_message_length);
         self.state = State::Open(Box::new(stream));
         Ok(())
@@ -309,6 +318,7 @@ impl Call {
         self.leave(Close::Reset);
         self.outgoing.split();
         replay.fill(&mut self.outgoing);
+        self.waiting = self.outgoing.remaining();
         self.replay = Some(replay);
         self.state = State::Paused(Box::pin(sleep(pause)));
         true

@@ -20,7 +20,6 @@ const LOW_WATERMARK: usize = HIGH_WATERMARK / 2;
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     queued: Cell<usize>,
-    taken: Cell<u64>,
     paused: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -29,11 +28,6 @@ impl Backlog {
     /// Bytes not taken yet.
     pub(crate) fn queued(&self) -> usize {
         self.queued.get()
-    }
-
-    /// Bytes taken so far.
-    pub(crate) fn taken(&self) -> u64 {
-        self.taken.get()
     }
 
     /// Whether more may be queued. Not again before the low watermark is reached.
@@ -57,11 +51,6 @@ impl Backlog {
 
     fn add(&self, bytes: usize) {
         self.queued.set(self.queued.get() + bytes);
-    }
-
-    fn take(&self, bytes: usize) {
-        self.taken.set(self.taken.get() + bytes as u64);
-        self.forget(bytes);
     }
 
     fn forget(&self, bytes: usize) {
@@ -146,7 +135,7 @@ impl Buf for Payload {
     fn advance(&mut self, mut count: usize) {
         assert!(count <= self.remaining, "advanced beyond the payload");
         self.remaining -= count;
-        self.backlog.take(count);
+        self.backlog.forget(count);
         while count > 0 {
             let step = count.min(self.front.len());
             self.front.advance(step);
@@ -215,6 +204,5 @@ mod tests {
         assert_eq!(backlog.queued(), LOW_WATERMARK);
         drop(payload);
         assert_eq!(backlog.queued(), 0);
-        assert_eq!(backlog.taken(), LOW_WATERMARK as u64);
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     reset::ResetReason,
     status::GrpcStatus,
     window::Window,
-    wire_size::FRAME_HEADER,
+    wire_size::{FRAME_HEADER, RESET_FRAME},
 };
 
 /// What a stream brings.
@@ -96,6 +96,7 @@ impl Stream {
                     let response = match ready!(Pin::new(response).poll(cx)) {
                         Ok(response) => response,
                         Err(error) => {
+                            self.note_reset(&error);
                             return Poll::Ready(Progress::End(End::ResetBeforeHead((&error).into())));
                         }
                     };
@@ -120,6 +121,7 @@ impl Stream {
                     self.decoder.push(chunk);
                 }
                 Poll::Ready(Some(Err(error))) => {
+                    self.note_reset(&error);
                     return Poll::Ready(Progress::End(End::ResetAfterHead((&error).into())));
                 }
                 Poll::Ready(None) => {
@@ -140,9 +142,15 @@ impl Stream {
         }
     }
 
+    fn note_reset(&mut self, error: &h2::Error) {
+        if error.is_reset() && error.is_remote() {
+            self.received += RESET_FRAME;
+        }
+    }
+
     fn answered(&mut self, response: http::Response<h2::RecvStream>) -> Progress {
         let (head, body) = response.into_parts();
-        self.received += self.slot.connection().responses.borrow_mut().response(&head.headers);
+        self.received += self.slot.connection().responses.borrow_mut().response(head.status, &head.headers);
         let ended = body.is_end_stream();
         self.receive = Receive::Body(body);
         if head.headers.len() > answer::MAX_FIELDS {

@@ -4,20 +4,24 @@
 //! RFC 7541 suggests: a field that was the same in the previous head of the connection is an index of one byte, any
 //! other a literal with Huffman coding.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 
 /// Bytes of a frame's own header.
 pub(crate) const FRAME_HEADER: u64 = 9;
 
-/// The size of the DATA frames that carry a message of this many bytes to a peer that takes frames of the usual size.
-pub(crate) fn data_frame_headers(length: usize) -> u64 {
-    length.div_ceil(16 * 1024).max(1) as u64 * FRAME_HEADER
+/// A RST_STREAM frame.
+pub(crate) const RESET_FRAME: u64 = FRAME_HEADER + 4;
+
+/// The size of the DATA frames that carry this many bytes to a peer that takes frames of the usual size.
+pub(crate) fn data_frames(length: usize) -> u64 {
+    length as u64 + length.div_ceil(16 * 1024).max(1) as u64 * FRAME_HEADER
 }
 
 /// The heads that went one way on a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Heads {
     uri: Option<Uri>,
+    status: Option<StatusCode>,
     fields: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -37,9 +41,15 @@ impl Heads {
         FRAME_HEADER + pseudo + self.fields(request.headers())
     }
 
-    /// The HEADERS frame of a response; its `:status` is an index.
-    pub(crate) fn response(&mut self, fields: &HeaderMap) -> u64 {
-        FRAME_HEADER + 1 + self.fields(fields)
+    /// The HEADERS frame of a response.
+    pub(crate) fn response(&mut self, status: StatusCode, fields: &HeaderMap) -> u64 {
+        let known = matches!(status.as_u16(), 200 | 204 | 206 | 304 | 400 | 404 | 500);
+        let pseudo = if known || self.status.replace(status) == Some(status) {
+            1
+        } else {
+            1 + string(status.as_str().as_bytes())
+        };
+        FRAME_HEADER + pseudo + self.fields(fields)
     }
 
     /// A HEADERS frame with trailers.
@@ -133,10 +143,18 @@ mod tests {
         assert_eq!(heads.request(&request), FRAME_HEADER + 8);
     }
 
+    /// G-7: the statuses of the static table are an index, others are written out once.
+    #[test]
+    fn statuses_cost_what_their_coding_takes() {
+        let mut heads = Heads::default();
+        let mut size = |status| heads.response(StatusCode::from_u16(status).unwrap(), &HeaderMap::new());
+        assert_eq!([size(200), size(401), size(401), size(429)], [10, 13, 10, 14]);
+    }
+
     #[test]
     fn every_frame_of_a_message_has_a_header() {
-        assert_eq!(data_frame_headers(0), 9);
-        assert_eq!(data_frame_headers(16 * 1024), 9);
-        assert_eq!(data_frame_headers(16 * 1024 + 1), 18);
+        assert_eq!(data_frames(0), 9);
+        assert_eq!(data_frames(16 * 1024), 16 * 1024 + 9);
+        assert_eq!(data_frames(16 * 1024 + 1), 16 * 1024 + 1 + 18);
     }
 }

@@ -17,9 +17,10 @@ pub struct LoggingInfo {
     pub bytes_received: u64,
     /// A failure was ignored because of `failure_mode_allow`.
     pub failed_open: bool,
-    /// An immediate response arrived, even if it was not allowed (I-13).
+    /// An immediate response arrived, even if it was not allowed (I-13). Not one in pieces.
     pub received_immediate_response: bool,
-    /// gRPC status of a stream that ended before the first message could be sent; 0 = none (G-5).
+    /// gRPC status of a stream that ended while no reply was outstanding: before the first message could be sent, or
+    /// between two steps (G-5); 0 = none.
     pub grpc_status_before_first_call: i32,
 }
 
@@ -98,16 +99,63 @@ impl ProcessingEffect {
     }
 }
 
+/// Something that belongs into a [`LoggingInfo`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note {
+    /// A step was answered or ended otherwise.
+    Call {
+        /// Of which direction.
+        direction: Direction,
+        /// Which step.
+        step: Step,
+        /// From sending to now (G-6).
+        latency: Duration,
+        /// gRPC code with which it ended (G-5).
+        status: i32,
+    },
+    /// What became of a mutation.
+    Effect {
+        /// Of which direction.
+        direction: Direction,
+        /// Of which step.
+        step: Step,
+        /// See [`ProcessingEffect`].
+        effect: ProcessingEffect,
+    },
+    /// So many bytes as the stream has sent and received by now, if it is open (G-7): the driver knows them.
+    Bytes,
+    /// A failure was ignored.
+    FailedOpen,
+    /// An immediate response arrived.
+    ImmediateResponse,
+    /// The stream ended with this gRPC code while no reply was outstanding.
+    StatusBeforeFirstCall(i32),
+}
+
 impl LoggingInfo {
-    /// The log of a direction.
-    pub const fn direction_mut(&mut self, direction: Direction) -> &mut DirectionLog {
+    const fn direction_mut(&mut self, direction: Direction) -> &mut DirectionLog {
         match direction {
             Direction::Request => &mut self.request,
             Direction::Response => &mut self.response,
         }
     }
 
-    /// Notes that a step was answered (or ended otherwise) after `latency` with gRPC code `status`.
+    /// Adds what happened.
+    pub fn note(&mut self, note: Note) {
+        match note {
+            Note::Call { direction, step, latency, status } => {
+                self.record_call(direction, step, latency, status);
+            }
+            Note::Effect { direction, step, effect } => self.record_effect(direction, step, effect),
+            // Only the driver knows how many.
+            Note::Bytes => {}
+            Note::FailedOpen => self.failed_open = true,
+            Note::ImmediateResponse => self.received_immediate_response = true,
+            Note::StatusBeforeFirstCall(code) => self.grpc_status_before_first_call = code,
+        }
+    }
+
+    /// See [`Note::Call`].
     pub fn record_call(&mut self, direction: Direction, step: Step, latency: Duration, status: i32) {
         let log = self.direction_mut(direction);
         match step {
@@ -123,7 +171,7 @@ impl LoggingInfo {
         }
     }
 
-    /// Notes what became of a mutation of a step.
+    /// See [`Note::Effect`].
     pub const fn record_effect(&mut self, direction: Direction, step: Step, effect: ProcessingEffect) {
         let log = self.direction_mut(direction);
         match step {

@@ -21,8 +21,10 @@ pub struct HttpFilter {
 /// What a filter does on a route, everything folded (section 19 of the protocol rules).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum FilterOverride {
-    /// Nothing.
+    /// It is not there.
     Disabled,
+    /// It is there, but talks to nobody: only logs know it.
+    Idle,
     /// Talks to a processor.
     ExtProc(Arc<ExtProc>),
     /// Answers preflight requests and gives responses their `access-control-*` headers.

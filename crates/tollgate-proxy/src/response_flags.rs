@@ -6,7 +6,7 @@ pub(crate) struct ResponseFlags(u32);
 
 /// Short and long names and the place in the bit set of attributes; a flag's bit here is its place in this list. The order
 /// is that of Envoy's logs: what forbids another try is known before the failure that stands then.
-const NAMES: [(&str, &str, u32); 16] = [
+const NAMES: [(&str, &str, u32); 17] = [
     ("URX", "UpstreamRetryLimitExceeded", 15),
     ("UO", "UpstreamOverflow", 7),
     ("UH", "NoHealthyUpstream", 1),
@@ -23,6 +23,7 @@ const NAMES: [(&str, &str, u32); 16] = [
     ("DPE", "DownstreamProtocolError", 18),
     ("UPE", "UpstreamProtocolError", 23),
     ("OM", "OverloadManagerTerminated", 25),
+    ("DR", "DownstreamRemoteReset", 28),
 ];
 
 impl ResponseFlags {
@@ -42,6 +43,8 @@ impl ResponseFlags {
     pub(crate) const UPSTREAM_REQUEST_TIMEOUT: Self = Self(1 << 8);
     /// Nothing has moved for too long.
     pub(crate) const STREAM_IDLE_TIMEOUT: Self = Self(1 << 12);
+    /// The client has reset its stream.
+    pub(crate) const DOWNSTREAM_REMOTE_RESET: Self = Self(1 << 16);
     /// The client broke the protocol.
     pub(crate) const DOWNSTREAM_PROTOCOL_ERROR: Self = Self(1 << 13);
 
@@ -109,6 +112,7 @@ mod tests {
             (ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "UT"),
             (ResponseFlags::STREAM_IDLE_TIMEOUT, "SI"),
             (ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR, "DPE"),
+            (ResponseFlags::DOWNSTREAM_REMOTE_RESET, "DR"),
         ] {
             assert_eq!(flag.short_names(), short);
             assert_eq!(ResponseFlags::from_short_name(short), flag);

@@ -121,7 +121,8 @@ impl WorkerStats {
         self.metrics(Scope::Processor { name: name.to_owned() })
     }
 
-    /// Of the ext_proc filters with this prefix (Z-1): `http.<connection manager>.ext_proc.[<filter>.]`
+    /// Of the ext_proc filters with this prefix (Z-1): `http.<connection manager>.ext_proc.[<filter>.]`, behind the router
+    /// `ext_proc.[<filter>.]`
     pub(crate) fn ext_proc(&self, http_stat_prefix: &str, prefix: &str) -> Metrics<ExtProcMetric> {
         self.metrics(Scope::ext_proc(http_stat_prefix, prefix))
     }

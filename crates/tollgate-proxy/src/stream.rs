@@ -39,9 +39,10 @@ pub(crate) enum ResponseEvent {
 /// Why the client's side ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DownstreamError {
-    /// The connection was closed or the stream reset by the client (RCD `downstream_remote_disconnect` or
-    /// `downstream_remote_reset`).
+    /// The connection was closed by the client.
     Disconnected,
+    /// The stream was reset by the client.
+    Reset,
     /// The request broke the protocol (body framing, trailers); an answer may still be possible.
     Protocol(&'static str),
 }

@@ -105,6 +105,8 @@ pub(crate) struct StreamInfo {
     pub(crate) first_downstream_tx: Option<Instant>,
     /// When the response was complete.
     pub(crate) last_downstream_tx: Option<Instant>,
+    /// What the client sent could not be read as the head of a request: there is none to show.
+    pub(crate) malformed: bool,
     /// Body bytes from the client.
     pub(crate) bytes_received: u64,
     /// Body bytes to the client.
@@ -147,6 +149,7 @@ impl StreamInfo {
             last_upstream_rx: None,
             first_downstream_tx: None,
             last_downstream_tx: None,
+            malformed: false,
             bytes_received: 0,
             bytes_sent: 0,
             response_code: None,

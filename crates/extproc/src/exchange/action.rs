@@ -5,7 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::http_message::{Direction, ResponseHeaders};
+use crate::{
+    http_message::{Direction, ResponseHeaders},
+    log::Note,
+};
 
 /// One thing to do. Actions are to be carried out in order.
 #[derive(Debug)]
@@ -66,6 +69,9 @@ pub enum Action {
     ReplyTrailers(Box<HeaderMap>),
     /// Be done with the stream to the processor.
     Close(Close),
+    /// Add this to what access logs show, unless the request has been logged: that happens as soon as its response is
+    /// passed on completely.
+    Note(Note),
 }
 
 /// How to be done with a stream.

@@ -59,8 +59,12 @@ impl Exchange {
             self.data_behind_streamed_reply(data, end_stream, now, host);
             return;
         }
+        if self.is_past_end(direction) {
+            self.send_past_end(direction, data, end_stream, now, host);
+            return;
+        }
         if self.side(direction).discard {
-            // only the end of the original is of interest; B-6.7: not even that.
+            // only the end of the original is of interest.
             self.forward_data(direction, Bytes::new(), end_stream);
             return;
         }
@@ -111,9 +115,7 @@ impl Exchange {
         }
         let side = self.side(direction);
         if side.is_duplex() {
-            if side.discard {
-                self.forward_trailers(direction);
-            } else if side.send_trailers {
+            if side.send_trailers {
                 self.send_trailers(direction, now, host);
             } else if side.awaiting != Awaiting::Headers {
                 self.end_by_unwanted_trailers(direction);
@@ -158,6 +160,13 @@ impl Exchange {
         } else {
             self.release(direction);
         }
+    }
+
+    /// The processor has ended the message, and more of the original comes. It goes nowhere, but the processor is told
+    /// (B-6.7).
+    fn is_past_end(&self, direction: Direction) -> bool {
+        let side = self.side(direction);
+        side.is_duplex() && side.discard && !self.complete
     }
 
     /// The body goes to the processor while the header reply is outstanding (B-0).

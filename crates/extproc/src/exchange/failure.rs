@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::{Action, Exchange, LocalReply, Stream, StreamedReply, close::CloseKind, side::Awaiting};
-use crate::{http_message::Direction, mutation::RefusedReason};
+use crate::{http_message::Direction, log::Note, mutation::RefusedReason};
 
 /// How the stream to the processor ended, as its transport tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,9 +90,12 @@ impl Exchange {
                     // F-9: nothing was opened, so nothing was sent.
                     self.counters.streams_started = self.counters.streams_started.saturating_sub(1);
                     self.counters.stream_msgs_sent = self.counters.stream_msgs_sent.saturating_sub(1);
-                    self.log.grpc_status_before_first_call = code;
                     self.request.sent_at = None;
                     self.response.sent_at = None;
+                    if self.plan.observability_mode && !self.plan.failure_mode_allow {
+                        // The answer stands for what would have been passed on behind the copy.
+                        self.actions.clear();
+                    }
                 }
                 if self.complete && self.streamed_reply != StreamedReply::Started {
                     return;
@@ -104,7 +107,11 @@ impl Exchange {
 
     /// L-8: an orderly end is not a failure, unless the processor still has data of ours (decision 4).
     fn closed_by_processor(&mut self, now: Instant) {
-        if self.complete || self.plan.observability_mode {
+        if self.complete {
+            return;
+        }
+        if self.plan.observability_mode {
+            self.note(Note::StatusBeforeFirstCall(10));
             return;
         }
         for direction in [Direction::Request, Direction::Response] {
@@ -126,19 +133,11 @@ impl Exchange {
 
     /// Ends the exchange by the failure policy: everything goes on unmodified, or the client gets an error.
     pub(super) fn fail(&mut self, failure: &Failure, now: Instant) {
-        self.record_outstanding(failure.call_status(), now);
         if self.may_fail_open(failure) {
-            self.counters.failure_mode_allowed += 1;
-            if matches!(failure, Failure::Stream { .. }) {
-                // F-10
-                self.counters.streams_closed += 1;
-            }
-            self.finish_stream(CloseKind::Failed);
-            self.log.failed_open = true;
-            self.complete = true;
-            self.release_unanswered();
+            self.fail_open(failure, now);
             return;
         }
+        self.record_outstanding(failure.call_status(), now);
         self.finish_stream(CloseKind::Failed);
         let status = match failure {
             Failure::MessageTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -153,8 +152,42 @@ impl Exchange {
         });
     }
 
+    /// Goes on as if there were no processor. What the log gets to know depends on the order of things: bytes are noted
+    /// while the stream is open, and nothing is once the response has been passed on.
+    fn fail_open(&mut self, failure: &Failure, now: Instant) {
+        self.counters.failure_mode_allowed += 1;
+        self.complete = true;
+        match failure {
+            Failure::Stream { .. } => {
+                // F-10
+                self.counters.streams_closed += 1;
+                self.record_outstanding(failure.call_status(), now);
+                self.release_unanswered();
+                self.note(Note::FailedOpen);
+            }
+            Failure::Spurious(_) => {
+                self.finish_stream(CloseKind::Failed);
+                self.note(Note::FailedOpen);
+                self.record_outstanding(failure.call_status(), now);
+                self.release_unanswered();
+            }
+            _ => {
+                self.record_outstanding(failure.call_status(), now);
+                self.finish_stream(CloseKind::Failed);
+                self.note(Note::FailedOpen);
+                self.release_unanswered();
+            }
+        }
+    }
+
     /// Answers the client and is done.
     pub(super) fn reply(&mut self, reply: LocalReply) {
+        self.counters.immediate_responses_sent += 1;
+        self.answer(reply);
+    }
+
+    /// As [`reply`](Self::reply), for an answer that is not the filter's own.
+    pub(super) fn answer(&mut self, reply: LocalReply) {
         self.complete = true;
         if self.streamed_reply == StreamedReply::Started {
             self.streamed_reply = StreamedReply::Ended;
@@ -166,7 +199,6 @@ impl Exchange {
             side.take_chunks();
             side.paused = false;
         }
-        self.counters.immediate_responses_sent += 1;
         self.actions.push_back(Action::Reply(Box::new(reply)));
     }
 
@@ -187,7 +219,12 @@ impl Exchange {
         allowed && !data_is_gone && self.streamed_reply == StreamedReply::None
     }
 
-    fn record_outstanding(&mut self, status: i32, now: Instant) {
+    /// Notes how all that is outstanding ended, and the status alone if nothing ever was (G-5).
+    pub(super) fn record_outstanding(&mut self, status: i32, now: Instant) {
+        if self.request.sent_at.is_none() && self.response.sent_at.is_none() {
+            self.note(Note::StatusBeforeFirstCall(status));
+        }
+        self.note(Note::Bytes);
         for direction in [Direction::Request, Direction::Response] {
             self.record_step(direction, status, now);
         }
@@ -197,7 +234,8 @@ impl Exchange {
     pub(super) fn record_step(&mut self, direction: Direction, status: i32, now: Instant) {
         let side = self.side(direction);
         if let (Some(step), Some(sent_at)) = (side.awaiting.step(), side.sent_at) {
-            self.log.record_call(direction, step, now.saturating_duration_since(sent_at), status);
+            let latency = now.saturating_duration_since(sent_at);
+            self.note(Note::Call { direction, step, latency, status });
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     http_message::{Direction, ResponseHeaders},
+    log::Note,
     messages::{ImmediateResponse, StreamedImmediateResponse, streamed_immediate_response::Response},
     mode::BodySendMode,
     mutation::{self, Policy, StreamedHeadersError},
@@ -21,15 +22,14 @@ const STREAMED_REPLY_NEEDS_MODE: &str =
 
 impl Exchange {
     pub(super) fn immediate_response(&mut self, response: ImmediateResponse, now: Instant) {
-        self.log.received_immediate_response = true;
-        let direction = self.current_direction();
+        self.note(Note::ImmediateResponse);
         if self.plan.disable_immediate_response {
             // I-13
             self.spurious("unhandled_immediate_response_due_to_config_disabled_it", now);
             return;
         }
         self.counters.stream_msgs_received += 1;
-        self.record_step(direction, 0, now);
+        self.record_outstanding(0, now);
         // I-2
         let status = response
             .status
@@ -136,8 +136,9 @@ impl Exchange {
                 // S-3
                 self.counters.stream_msgs_received += 1;
                 self.counters.rejected_header_mutations += ignored;
+                self.record_outstanding(0, now);
                 self.finish_stream(CloseKind::Orderly);
-                self.reply(LocalReply {
+                self.answer(LocalReply {
                     status: StatusCode::BAD_GATEWAY,
                     fields: HeaderMap::new(),
                     body: Bytes::from_static(StreamedHeadersError::MISSING_STATUS_BODY.as_bytes()),
@@ -155,7 +156,6 @@ impl Exchange {
             }
         };
         self.counters.rejected_header_mutations += applied.ignored;
-        self.log.received_immediate_response = true;
         self.accept(Direction::Request, now);
         // S-2: the request goes no further and the response is nobody's but the processor's.
         self.complete = true;

@@ -43,7 +43,7 @@ pub use self::{
     failure::StreamEnd,
     host::{HeaderLimits, Host},
 };
-use crate::{http_message::Direction, log::LoggingInfo, mode::ProcessingMode, plan::Plan};
+use crate::{http_message::Direction, log::Note, mode::ProcessingMode, plan::Plan};
 
 /// One HTTP request with one processor.
 #[derive(Debug)]
@@ -63,7 +63,6 @@ pub struct Exchange {
     response: Side,
     actions: VecDeque<Action>,
     counters: Counters,
-    log: LoggingInfo,
 }
 
 /// The stream to the processor as the exchange knows it.
@@ -99,7 +98,6 @@ impl Exchange {
             first_sent: false,
             actions: VecDeque::new(),
             counters: Counters::default(),
-            log: LoggingInfo::default(),
         }
     }
 
@@ -162,15 +160,8 @@ impl Exchange {
         std::mem::take(&mut self.counters)
     }
 
-    /// What access logs show of it; the driver adds the bytes (G-7).
-    pub fn log_mut(&mut self) -> &mut LoggingInfo {
-        &mut self.log
-    }
-
-    /// What access logs show of it.
-    #[must_use]
-    pub fn log(&self) -> &LoggingInfo {
-        &self.log
+    fn note(&mut self, note: Note) {
+        self.actions.push_back(Action::Note(note));
     }
 
     fn side(&self, direction: Direction) -> &Side {

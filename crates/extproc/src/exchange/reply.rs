@@ -5,14 +5,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use prost::Message;
 
-use super::{
-    Action, Close, Exchange, Host, StreamEnd, StreamedReply,
-    failure::Failure,
-    side::{Awaiting, Head},
-};
+use super::{Action, Close, Exchange, Host, StreamEnd, StreamedReply, failure::Failure, side::Awaiting};
 use crate::{
     http_message::Direction,
-    log::{ProcessingEffect, Step},
+    log::{Note, ProcessingEffect, Step},
     messages::{
         CommonResponse, HeaderMutation, ProcessingResponse, TrailersResponse, processing_response::Response,
     },
@@ -29,9 +25,9 @@ impl Exchange {
         }
         let Ok(response) = ProcessingResponse::decode(message) else {
             // F-12
-            let details = "ext_proc_error_gRPC_error_13{}".to_owned();
-            self.actions.push_back(Action::Close(Close::Reset));
+            let details = "ext_proc_error_gRPC_error_13{via_upstream}".to_owned();
             self.handle_stream_end(StreamEnd::Error { code: 13, details, started: true }, now);
+            self.actions.push_back(Action::Close(Close::Reset));
             return;
         };
         if let Some(timeout) = &response.override_message_timeout {
@@ -149,23 +145,28 @@ impl Exchange {
             Ok(applied) => {
                 self.counters.rejected_header_mutations += applied.ignored;
                 if applied.changed {
-                    self.log.record_effect(direction, step, ProcessingEffect::MutationApplied);
+                    self.note_effect(direction, step, ProcessingEffect::MutationApplied);
                 }
                 true
             }
             Err(refused) => {
                 self.counters.rejected_header_mutations += refused.ignored_before + 1;
                 self.counters.stream_msgs_received += 1;
-                self.log.record_effect(direction, step, refused.effect);
+                self.note_effect(direction, step, refused.effect);
                 self.fail(&Failure::RefusedMutation(refused.reason), now);
                 false
             }
         }
     }
 
+    pub(super) fn note_effect(&mut self, direction: Direction, step: Step, effect: ProcessingEffect) {
+        self.note(Note::Effect { direction, step, effect });
+    }
+
     /// A reply fits: counts it, notes it and stops the timer, unless pieces are still outstanding (decision 3).
     pub(super) fn accept(&mut self, direction: Direction, now: Instant) {
         self.counters.stream_msgs_received += 1;
+        self.note(Note::Bytes);
         self.record_step(direction, 0, now);
         let timeout = self.plan.message_timeout;
         let side = self.side_mut(direction);
@@ -198,10 +199,5 @@ impl Exchange {
             }
             RouteCacheAction::Default | RouteCacheAction::Retain => {}
         }
-    }
-
-    /// The direction a message without a direction belongs to.
-    pub(super) fn current_direction(&self) -> Direction {
-        if self.response.head == Head::Expected { Direction::Request } else { Direction::Response }
     }
 }

@@ -81,6 +81,7 @@ impl Exchange {
         }
         let limit = host.buffer_limit(direction);
         let side = self.side_mut(direction);
+        let original_ends = side.chunks.back().is_some_and(|chunk| chunk.end_stream);
         let original = side.take_chunks();
         let (body, changed) = match common.body_mutation.and_then(|mutation| mutation.mutation) {
             Some(Mutation::Body(body)) => (body, true),
@@ -101,7 +102,13 @@ impl Exchange {
         }
         side.partial_done |= partial;
         if changed {
-            self.log.record_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
+            self.note_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
+        }
+        if partial && original_ends {
+            // As in Envoy, its end is passed on before the reply is noted.
+            self.release(direction);
+            self.accept(direction, now);
+            return;
         }
         self.accept(direction, now);
         let side = self.side(direction);
@@ -138,11 +145,11 @@ impl Exchange {
             Some(Mutation::ClearBody(false) | Mutation::StreamedResponse(_)) | None => (chunk.data, false),
         };
         if changed {
-            self.log.record_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
+            self.note_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
         }
-        self.accept(direction, now);
         self.forward_head(direction, false);
         self.forward_data(direction, data, chunk.end_stream);
+        self.accept(direction, now);
         let side = self.side(direction);
         if side.chunks.is_empty() && side.end == End::Trailers {
             self.trailers_step(direction, now, host);
@@ -171,10 +178,14 @@ impl Exchange {
                 Direction::Request => !has_trailers,
                 Direction::Response => !has_trailers || processor_has_trailers,
             };
-        self.log.record_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
-        self.accept(direction, now);
         self.forward_head(direction, false);
         self.forward_data(direction, piece.body, ends);
+        self.note_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
+        self.accept(direction, now);
+        if !piece.end_of_stream {
+            // More of it may come, also behind an end that it gave before (B-6.7).
+            self.side_mut(direction).awaiting = Awaiting::StreamedBody;
+        }
         if piece.end_of_stream && has_trailers && !processor_has_trailers {
             self.forward_trailers(direction);
         }

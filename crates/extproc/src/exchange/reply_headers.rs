@@ -134,11 +134,13 @@ impl Exchange {
             self.release(direction);
             return;
         };
-        let replacement = match body_mutation.mutation {
-            Some(Mutation::Body(body)) => body,
-            Some(Mutation::ClearBody(true)) => Bytes::new(),
+        let (replacement, changed) = match body_mutation.mutation {
+            Some(Mutation::Body(body)) => (body, true),
+            Some(Mutation::ClearBody(true)) => (Bytes::new(), true),
             // What came so far stays, the rest goes.
-            Some(Mutation::ClearBody(false) | Mutation::StreamedResponse(_)) | None => side.take_held(),
+            Some(Mutation::ClearBody(false) | Mutation::StreamedResponse(_)) | None => {
+                (side.take_held(), false)
+            }
         };
         let messages = host.messages();
         let fields = match (direction, &mut messages.response) {
@@ -155,7 +157,9 @@ impl Exchange {
         };
         // B-7.5
         remove_fields(fields, &[CONTENT_LENGTH]);
-        self.log.record_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
+        if changed {
+            self.note_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
+        }
         let side = self.side_mut(direction);
         //
         side.take_chunks();

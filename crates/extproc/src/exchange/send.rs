@@ -97,6 +97,20 @@ impl Exchange {
         self.arm_timer(direction, now);
     }
 
+    /// A piece behind the end that the processor gave the message; it owes nothing for it (B-6.7).
+    pub(super) fn send_past_end(
+        &mut self,
+        direction: Direction,
+        data: Bytes,
+        end_of_stream: bool,
+        now: Instant,
+        host: &mut dyn Host,
+    ) {
+        self.side_mut(direction).awaiting = Awaiting::StreamedBody;
+        self.send(direction, Part::Body { data, end_of_stream }, host);
+        self.arm_timer(direction, now);
+    }
+
     pub(super) fn send_trailers(&mut self, direction: Direction, now: Instant, host: &mut dyn Host) {
         let side = self.side_mut(direction);
         side.trailers_sent = true;

@@ -106,6 +106,7 @@ fn check_explanation(explanations: &Explanations, key: &RouteKey, name: &str) {
 fn what_filter_does(filter: &FilterOverride) -> String {
     match filter {
         FilterOverride::Disabled => "-".to_owned(),
+        FilterOverride::Idle => "idle".to_owned(),
         FilterOverride::ExtProc(settings) => format!("ext_proc {}", short(&settings.grpc_service.target)),
         FilterOverride::Cors(policy) => format!("cors {}", short(&**policy)),
     }

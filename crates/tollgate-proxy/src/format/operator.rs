@@ -31,6 +31,8 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
     let upstream = &info.upstream;
     let connection = &info.connection;
     match operator {
+        Operator::RequestHeader(_) | Operator::RequestHeaderWithoutQuery(_) if info.malformed => None,
+        Operator::RequestHeadersBytes if info.malformed => Some(Value::Number(0)),
         Operator::RequestHeader(operand) => header(operand, |name| name.first_in_request(request)),
         Operator::RequestHeaderWithoutQuery(operand) => {
             let unlimited = HeaderOperand { names: operand.names.clone(), max_length: None };

@@ -4,22 +4,40 @@
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Scope {
     Server,
-    Listener { name: String },
-    Http { stat_prefix: String },
-    Route { virtual_host: String, route: String },
-    Cluster { name: String },
-    Processor { name: String },
-    ExtProc { http_stat_prefix: String, filter_stat_prefix: String },
+    Listener {
+        name: String,
+    },
+    Http {
+        stat_prefix: String,
+    },
+    Route {
+        virtual_host: String,
+        route: String,
+    },
+    Cluster {
+        name: String,
+    },
+    Processor {
+        name: String,
+    },
+    /// Filters behind the router count for all connection managers together: their `http_stat_prefix` is empty (Z-1).
+    ExtProc {
+        http_stat_prefix: String,
+        filter_stat_prefix: String,
+    },
 }
 
 impl Scope {
     /// From the prefix of the connection manager and the whole prefix of the filter (Z-1).
     pub(super) fn ext_proc(http_stat_prefix: &str, prefix: &str) -> Self {
-        let own = prefix
+        let of_manager = prefix
             .strip_prefix("http.")
             .and_then(|rest| rest.strip_prefix(http_stat_prefix))
-            .and_then(|rest| rest.strip_prefix(".ext_proc."))
-            .unwrap_or(prefix);
+            .and_then(|rest| rest.strip_prefix(".ext_proc."));
+        let (http_stat_prefix, own) = match of_manager {
+            Some(own) => (http_stat_prefix, own),
+            None => ("", prefix.strip_prefix("ext_proc.").unwrap_or(prefix)),
+        };
         Self::ExtProc {
             http_stat_prefix: http_stat_prefix.to_owned(),
             filter_stat_prefix: own.trim_end_matches('.').to_owned(),
@@ -35,11 +53,15 @@ impl Scope {
             Self::Route { virtual_host, route } => format!("vhost.{virtual_host}.route.{route}."),
             Self::Cluster { name } => format!("cluster.{}.", name.replace(':', "_")),
             Self::Processor { name } => format!("processor.{}.", name.replace(':', "_")),
-            Self::ExtProc { http_stat_prefix, filter_stat_prefix } if filter_stat_prefix.is_empty() => {
-                format!("http.{http_stat_prefix}.ext_proc.")
-            }
             Self::ExtProc { http_stat_prefix, filter_stat_prefix } => {
-                format!("http.{http_stat_prefix}.ext_proc.{filter_stat_prefix}.")
+                let manager = match http_stat_prefix.as_str() {
+                    "" => String::new(),
+                    prefix => format!("http.{prefix}."),
+                };
+                match filter_stat_prefix.as_str() {
+                    "" => format!("{manager}ext_proc."),
+                    prefix => format!("{manager}ext_proc.{prefix}."),
+                }
             }
         }
     }

@@ -48,6 +48,18 @@ fn ext_proc_counters() {
     ));
 }
 
+/// Z-1: filters behind the router count for all connection managers together.
+#[test]
+fn counters_behind_the_router() {
+    let (stats, workers) = workers(1);
+    let filters = [("one", "ext_proc."), ("other", "ext_proc."), ("one", "ext_proc.pre.")];
+    let metrics = filters.map(|(manager, prefix)| workers[0].ext_proc(manager, prefix));
+    metrics.iter().for_each(|metrics| metrics.increment(ExtProcMetric::StreamsStarted));
+    let text = stats.envoy_text(None);
+    let started: Vec<_> = text.lines().filter(|line| line.contains("streams_started")).collect();
+    assert_eq!(started, ["ext_proc.pre.streams_started: 1", "ext_proc.streams_started: 2"]);
+}
+
 #[test]
 fn workers_are_summed() {
     let (stats, workers) = workers(3);

@@ -14,8 +14,10 @@ use crate::stream::Downstream;
 pub(super) enum Slot {
     /// No head has come by yet, so no route has decided what it does.
     Untouched,
-    /// Off on this route.
+    /// Not there on this route.
     Disabled,
+    /// There, but off on this route.
+    Idle,
     /// At work.
     Active(Box<Filter>),
     /// Looks at the heads of a request and its response.
@@ -26,7 +28,7 @@ impl Slot {
     pub(super) fn filter(&self) -> Option<&Filter> {
         match self {
             Self::Active(filter) => Some(filter),
-            Self::Untouched | Self::Disabled | Self::Cors(_) => None,
+            Self::Untouched | Self::Disabled | Self::Idle | Self::Cors(_) => None,
         }
     }
 
@@ -98,6 +100,7 @@ impl<D: Downstream> Transaction<'_, D> {
         if matches!(self.slots[index], Slot::Untouched) {
             self.slots[index] = match self.core.filter_override(index) {
                 FilterOverride::Disabled => Slot::Disabled,
+                FilterOverride::Idle => Slot::Idle,
                 FilterOverride::Cors(policy) => Slot::Cors(Box::new(Cors::new(policy.clone()))),
                 FilterOverride::ExtProc(ext_proc) => {
                     let upstream = index >= self.downstream_slots;
@@ -139,6 +142,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 Action::Open => self.open_call(index, now),
                 Action::Send { message, payload } => filter.send(message, payload),
                 Action::Close(close) => filter.close(close),
+                Action::Note(note) => filter.note(note),
                 Action::ForwardHeaders { direction, end_stream } => {
                     self.pass_on(index, direction, Part::Headers { end_stream }, now);
                 }

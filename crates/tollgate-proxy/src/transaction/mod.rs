@@ -106,8 +106,10 @@ pub(crate) async fn serve<D: Downstream>(
 fn reject<D: Downstream>(origin: Origin<'_>, rejection: Rejection, downstream: &mut D) {
     let now = Instant::now();
     let reply = LocalReply::rejection(&rejection);
+    let malformed = rejection.request.is_none();
     let request = rejection.request.unwrap_or_else(host::no_request);
     let mut core = Core::new(origin, request, now);
+    core.info.malformed = malformed;
     core.count_begin();
     core.info.response_flags.insert(reply.flags);
     core.info.response_code_details = Some(reply.details.clone());
@@ -226,6 +228,11 @@ impl<D: Downstream> Transaction<'_, D> {
             DownstreamError::Disconnected => {
                 self.core.info.response_flags.insert(ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION);
                 self.core.info.response_code_details = Some("downstream_remote_disconnect".into());
+                self.finish(now);
+            }
+            DownstreamError::Reset => {
+                self.core.info.response_flags.insert(ResponseFlags::DOWNSTREAM_REMOTE_RESET);
+                self.core.info.response_code_details = Some("http2.remote_reset".into());
                 self.finish(now);
             }
             DownstreamError::Protocol(details) => {

@@ -9,9 +9,10 @@ use std::{
 use bytes::Bytes;
 use extproc::{
     Direction,
-    exchange::{Close, Exchange, StreamEnd},
+    exchange::{Action, Close, Exchange, StreamEnd},
+    log::{LoggingInfo, Note},
 };
-use extproc_client::{Call, Event};
+use extproc_client::{Call, Event, GrpcStatus};
 use tollgate_model::processor::{ExtProc, GrpcTarget};
 
 use super::{Transaction, chain::Slot};
@@ -29,6 +30,8 @@ const MOST_LENT: usize = 16 * 1024 * 1024;
 pub(super) struct Filter {
     pub(super) config: Arc<ExtProc>,
     pub(super) exchange: Exchange,
+    /// What access logs show of it (section 21).
+    pub(super) log: LoggingInfo,
     call: Option<Call>,
     /// Bytes of replies whose content may still be queued; their flow-control credit is due.
     owed_credit: usize,
@@ -43,6 +46,7 @@ impl Filter {
         Self {
             exchange: if upstream { Exchange::upstream(plan) } else { Exchange::new(plan) },
             config,
+            log: LoggingInfo::default(),
             call: None,
             owed_credit: 0,
             lent_credit: 0,
@@ -65,7 +69,7 @@ impl Filter {
     }
 
     pub(super) fn close(&mut self, close: Close) {
-        if let Some(call) = self.take_call() {
+        if let Some(call) = self.call.take() {
             call.close(match close {
                 Close::Reset => extproc_client::Close::Reset,
                 Close::Graceful => extproc_client::Close::Graceful(REMOTE_CLOSE_TIMEOUT),
@@ -74,13 +78,30 @@ impl Filter {
         }
     }
 
-    fn take_call(&mut self) -> Option<Call> {
-        let call = self.call.take()?;
-        let log = self.exchange.log_mut();
-        log.bytes_sent = call.bytes_sent();
-        log.bytes_received = call.bytes_received();
-        Some(call)
+    pub(super) fn note(&mut self, note: Note) {
+        match note {
+            Note::Bytes => self.meter(),
+            note => self.log.note(note),
+        }
     }
+
+    /// Notes the bytes of the stream so far. Streams to google_grpc targets are not metered (G-7).
+    fn meter(&mut self) {
+        if let (Some(call), GrpcTarget::EnvoyGrpc(_)) = (&self.call, &self.config.grpc_service.target) {
+            self.log.bytes_sent = call.bytes_sent();
+            self.log.bytes_received = call.bytes_received();
+        }
+    }
+}
+
+/// F-8, N-8: this client knows no HTTP details, and does not tell why there is no connection.
+fn as_of_google_grpc(mut status: GrpcStatus) -> GrpcStatus {
+    if status.details.contains("remote_connection_failure") {
+        status.code = 13;
+        status.message.clear();
+    }
+    status.details.clear();
+    status
 }
 
 impl<D: Downstream> Transaction<'_, D> {
@@ -130,14 +151,12 @@ impl<D: Downstream> Transaction<'_, D> {
                 filter.exchange.handle_message(message, now, &mut self.core);
             }
             Poll::Ready(Event::Closed(result)) => {
-                filter.take_call();
+                filter.meter();
+                filter.call = None;
                 let end = match result {
                     Ok(()) => StreamEnd::Ok,
-                    Err(mut status)
-                        if matches!(filter.config.grpc_service.target, GrpcTarget::GoogleGrpc(_)) =>
-                    {
-                        // F-8: this client knows no HTTP details.
-                        status.details.clear();
+                    Err(status) if matches!(filter.config.grpc_service.target, GrpcTarget::GoogleGrpc(_)) => {
+                        let status = as_of_google_grpc(status);
                         StreamEnd::Error { code: status.code, details: status.rcd(), started: true }
                     }
                     Err(status) => {
@@ -156,9 +175,13 @@ impl<D: Downstream> Transaction<'_, D> {
         let Slot::Active(filter) = &mut self.slots[index] else {
             return;
         };
+        if filter.exchange.plan().observability_mode {
+            filter.meter();
+        }
         filter.exchange.handle_end();
+        // What would be noted now comes too late for the log, as in Envoy.
         while let Some(action) = filter.exchange.poll_action() {
-            if let extproc::exchange::Action::Close(close) = action {
+            if let Action::Close(close) = action {
                 filter.close(close);
             }
         }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use extproc::{exchange::Counters, log::LoggingInfo};
-use tollgate_model::processor::{GrpcService, GrpcTarget};
+use tollgate_model::processor::{FilterOverride, GrpcService, GrpcTarget};
 
 use super::{chain::Slot, host::Core, processor::Filter};
 use crate::{
@@ -42,6 +42,7 @@ impl Core {
         let flags = self.info.response_flags;
         for (flag, metric) in [
             (ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, HttpMetric::DownstreamRqRxReset),
+            (ResponseFlags::DOWNSTREAM_REMOTE_RESET, HttpMetric::DownstreamRqRxReset),
             (ResponseFlags::STREAM_IDLE_TIMEOUT, HttpMetric::DownstreamRqIdleTimeout),
             (ResponseFlags::DURATION_TIMEOUT, HttpMetric::DownstreamRqMaxDurationReached),
             (ResponseFlags::NO_ROUTE_FOUND, HttpMetric::NoRoute),
@@ -87,15 +88,23 @@ impl Core {
         if http.access_log.is_empty() {
             return;
         }
-        // G-1: every filter has one, even if it did nothing.
+        // G-1: every filter that is there has one, even if it did nothing. Those behind the router are made for a try.
         let nothing = LoggingInfo::default();
         let logs: Vec<(&str, &LoggingInfo)> = http
             .filters()
             .enumerate()
-            .map(|(index, filter)| {
-                let log =
-                    slots.get(index).and_then(Slot::filter).map_or(&nothing, |filter| filter.exchange.log());
-                (filter.name.as_str(), log)
+            .filter_map(|(index, filter)| {
+                let log = match slots.get(index).unwrap_or(&Slot::Untouched) {
+                    Slot::Active(filter) => &filter.log,
+                    Slot::Idle => &nothing,
+                    Slot::Disabled | Slot::Cors(_) => return None,
+                    Slot::Untouched if index >= http.http_filters.len() => return None,
+                    Slot::Untouched => match self.filter_override(index) {
+                        FilterOverride::ExtProc(_) | FilterOverride::Idle => &nothing,
+                        FilterOverride::Disabled | FilterOverride::Cors(_) => return None,
+                    },
+                };
+                Some((filter.name.as_str(), log))
             })
             .collect();
         let context = FormatContext { info: &self.info, messages: &self.messages, logs: &logs };

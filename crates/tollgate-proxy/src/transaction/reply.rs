@@ -30,8 +30,8 @@ impl<D: Downstream> Transaction<'_, D> {
             self.downstream.end_connection();
         }
         let (head, body) = self.core.local_response(reply);
+        // Trailers that an upstream has sent are not sent on, but logs show them.
         self.core.messages.response = Some(head);
-        self.core.messages.response_trailers = None;
         self.client.response_routed = true;
         if !through_chain {
             for index in 0..self.downstream_slots {

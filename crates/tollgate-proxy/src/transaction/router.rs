@@ -334,13 +334,14 @@ impl<D: Downstream> Transaction<'_, D> {
         if self.tries.is_some() && self.retry_failure(failure, now) {
             return;
         }
-        let started = self.client.response_started;
+        let started = self.client.response_routed;
         self.core.note_upstream_failure(failure, started);
         self.router = Router::Done;
-        if started {
+        if self.client.response_started {
             self.reset_client(now);
         } else {
-            let reply = self.core.upstream_failure_reply(failure);
+            let mut reply = self.core.upstream_failure_reply(failure);
+            reply.details = failure.details(started);
             self.local_reply(reply, now);
         }
     }

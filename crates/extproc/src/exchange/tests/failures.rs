@@ -233,7 +233,7 @@ fn immediate_response_disabled() {
     world.answer(processing_response::Response::ImmediateResponse(ImmediateResponse::default()));
     let reply = world.reply.expect("an error");
     assert_eq!(reply.details, "unhandled_immediate_response_due_to_config_disabled_it");
-    assert!(world.exchange.log().received_immediate_response);
+    assert!(world.log.received_immediate_response);
 }
 
 fn streamed(response: streamed_immediate_response::Response) -> processing_response::Response {

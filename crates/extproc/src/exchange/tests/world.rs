@@ -13,6 +13,7 @@ use crate::{
     Attributes, BodySendMode, Direction, HeaderSendMode, Messages, MetadataOptions, Plan, ProcessingMode,
     RequestHeaders, ResponseHeaders, RouteCacheAction,
     exchange::{Action, Close, Exchange, HeaderLimits, Host, LocalReply},
+    log::LoggingInfo,
     messages::{
         BodyMutation, BodyResponse, CommonResponse, HeadersResponse, ProcessingRequest, ProcessingResponse,
         StreamedBodyResponse, Struct, TrailersResponse, body_mutation::Mutation, processing_request,
@@ -72,6 +73,7 @@ pub(super) struct World {
     pub(super) too_large: Option<Direction>,
     pub(super) streamed: Vec<Out>,
     pub(super) route_cleared: u32,
+    pub(super) log: LoggingInfo,
 }
 
 pub(super) fn mode(change: impl FnOnce(&mut ProcessingMode)) -> ProcessingMode {
@@ -142,6 +144,7 @@ impl World {
             sent: Vec::new(),
             opened: 0,
             closed: None,
+            log: LoggingInfo::default(),
             reply: None,
             too_large: None,
             streamed: Vec::new(),
@@ -227,6 +230,7 @@ impl World {
                 Action::ReplyHeaders { end_stream, .. } => self.streamed.push(Out::Headers { end_stream }),
                 Action::ReplyData { data, end_stream } => self.streamed.push(Out::Data { data, end_stream }),
                 Action::ReplyTrailers(_) => self.streamed.push(Out::Trailers),
+                Action::Note(note) => self.log.note(note),
                 Action::Close(close) => {
                     assert!(self.closed.is_none(), "closed twice");
                     self.closed = Some(close);

@@ -105,7 +105,7 @@ fn fold(filter: &Filter, levels: &[&Level]) -> (FilterOverride, Option<Arc<Proce
         return (settings, Some(filter.origin(enabled_by, BTreeMap::new())));
     };
     if folded.disabled {
-        return (FilterOverride::Disabled, None);
+        return (FilterOverride::Idle, None);
     }
     let origin = filter.origin(enabled_by, folded.sources.clone());
     (FilterOverride::ExtProc(Arc::new(folded.apply(&filter.settings))), Some(origin))

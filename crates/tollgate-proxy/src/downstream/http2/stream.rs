@@ -139,7 +139,8 @@ impl Http2Stream {
             let capacity = match stream.capacity() {
                 0 => match ready!(stream.poll_capacity(cx)) {
                     Some(Ok(capacity)) => capacity,
-                    Some(Err(_)) | None => return Poll::Ready(Err(DownstreamError::Disconnected)),
+                    Some(Err(error)) => return Poll::Ready(Err(broken(&error))),
+                    None => return Poll::Ready(Err(gone(stream, cx))),
                 },
                 capacity => capacity,
             };
@@ -150,7 +151,7 @@ impl Http2Stream {
             }
             let is_last = self.queue.is_empty() && matches!(self.end, End::Stream);
             if stream.send_data(piece, is_last).is_err() {
-                return Poll::Ready(Err(DownstreamError::Disconnected));
+                return Poll::Ready(Err(gone(stream, cx)));
             }
             if is_last {
                 self.close();
@@ -162,17 +163,18 @@ impl Http2Stream {
             End::Stream => stream.send_data(Bytes::new(), true),
             End::Trailers(trailers) => stream.send_trailers(trailers),
         };
+        let sent = sent.map_err(|_| gone(stream, cx));
         self.end = End::Stream;
         self.close();
-        Poll::Ready(sent.map_err(|_| DownstreamError::Disconnected))
+        Poll::Ready(sent)
     }
 
     /// Nothing is left to hand over; a reset of the client still has to be noticed.
     fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>> {
         if let SendHalf::Stream(stream) = &mut self.send
-            && stream.poll_reset(cx).is_ready()
+            && let Poll::Ready(reset) = stream.poll_reset(cx)
         {
-            return Poll::Ready(Err(DownstreamError::Disconnected));
+            return Poll::Ready(Err(why(&reset)));
         }
         Poll::Ready(Ok(()))
     }
@@ -209,12 +211,12 @@ impl Downstream for Http2Stream {
                     }
                     return Poll::Ready(Ok(BodyEvent::Data { data, end_stream }));
                 }
-                Some(Err(_)) => return Poll::Ready(Err(DownstreamError::Disconnected)),
+                Some(Err(error)) => return Poll::Ready(Err(broken(&error))),
                 None => self.request = RequestBody::Data,
             }
         }
         if self.request == RequestBody::Data {
-            let trailers = ready!(self.body.poll_trailers(cx)).map_err(|_| DownstreamError::Disconnected)?;
+            let trailers = ready!(self.body.poll_trailers(cx)).map_err(|error| broken(&error))?;
             self.request = RequestBody::Complete;
             if let Some(trailers) = trailers {
                 return Poll::Ready(Ok(BodyEvent::Trailers(trailers)));
@@ -225,11 +227,11 @@ impl Downstream for Http2Stream {
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DownstreamError> {
         let reset = match &mut self.send {
-            SendHalf::Respond(respond) => respond.poll_reset(cx).map(drop),
-            SendHalf::Stream(stream) | SendHalf::Closed(stream) => stream.poll_reset(cx).map(drop),
-            SendHalf::Reset => Poll::Ready(()),
+            SendHalf::Respond(respond) => respond.poll_reset(cx),
+            SendHalf::Stream(stream) | SendHalf::Closed(stream) => stream.poll_reset(cx),
+            SendHalf::Reset => return Poll::Ready(DownstreamError::Disconnected),
         };
-        reset.map(|()| DownstreamError::Disconnected)
+        reset.map(|reset| why(&reset))
     }
 
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>> {
@@ -286,6 +288,26 @@ impl Downstream for Http2Stream {
 
     fn reset(&mut self) {
         self.is_reset = true;
+    }
+}
+
+/// Why a stream cannot go on: the client has reset it, or its connection is gone.
+fn broken(error: &h2::Error) -> DownstreamError {
+    if error.is_reset() && error.is_remote() { DownstreamError::Reset } else { DownstreamError::Disconnected }
+}
+
+fn why(reset: &Result<Reason, h2::Error>) -> DownstreamError {
+    match reset {
+        Ok(_) => DownstreamError::Reset,
+        Err(error) => broken(error),
+    }
+}
+
+/// Why a stream takes nothing more.
+fn gone(stream: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> DownstreamError {
+    match stream.poll_reset(cx) {
+        Poll::Ready(reset) => why(&reset),
+        Poll::Pending => DownstreamError::Disconnected,
     }
 }
 
