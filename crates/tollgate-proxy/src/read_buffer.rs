@@ -7,13 +7,29 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
-/// Space for the first read, and the least for any other. The first is on the stack, so an idle connection owns none.
-const SMALL: usize = 8 * 1024;
-/// Space for one read while a large body arrives.
-const LARGE: usize = 128 * 1024;
+/// Space for the first read, and the least for any other; what Envoy reads at a time. The first is on the stack, so an idle
+/// connection owns none.
+pub(crate) const SMALL: usize = 16 * 1024;
+/// Space for one read while a large body arrives, and what a piece of a body is read to at most.
+pub(crate) const LARGE: usize = 128 * 1024;
+
+/// What a buffer is read to when its connection has a limit of buffered bytes: as in Envoy, reads of 16 KiB until that is
+/// reached. Zero is no limit.
+pub(crate) fn read_limit(buffer_limit: usize) -> usize {
+    match buffer_limit {
+        0 => LARGE,
+        limit => limit.next_multiple_of(SMALL).min(LARGE),
+    }
+}
+
+/// How much the next read may take when so many bytes are held: whole reads of 16 KiB, below the limit. Zero: what is held
+/// has to be used first.
+pub(crate) fn read_room(held: usize, limit: usize) -> usize {
+    limit.saturating_sub(held) / SMALL * SMALL
+}
 
 /// Bytes that were received and not yet understood.
 #[derive(Debug)]
@@ -24,6 +40,8 @@ pub(crate) struct ReadBuffer {
     space: usize,
     /// The latest read filled its space, so there is probably more.
     filled: bool,
+    /// What the reads of a body may fill it to.
+    pub(crate) limit: usize,
 }
 
 impl Default for ReadBuffer {
@@ -34,7 +52,7 @@ impl Default for ReadBuffer {
 
 impl From<BytesMut> for ReadBuffer {
     fn from(bytes: BytesMut) -> Self {
-        Self { bytes, space: SMALL, filled: false }
+        Self { bytes, space: SMALL, filled: false, limit: LARGE }
     }
 }
 
@@ -67,11 +85,17 @@ impl ReadBuffer {
             self.adapt(space.filled().len(), SMALL);
             return Poll::Ready(Ok(space.filled().len()));
         }
-        self.bytes.reserve(self.space);
-        let offered = self.bytes.capacity() - self.bytes.len();
-        let read = ready!(pin!(stream.read_buf(&mut self.bytes)).poll(cx))?;
+        let most = read_room(self.bytes.len(), self.limit).max(SMALL);
+        self.bytes.reserve(self.space.min(most));
+        let offered = (self.bytes.capacity() - self.bytes.len()).min(most);
+        let read = ready!(pin!(stream.read_buf(&mut (&mut self.bytes).limit(offered))).poll(cx))?;
         self.adapt(read, offered);
         Poll::Ready(Ok(read))
+    }
+
+    /// Whether more has probably arrived already, and may be read.
+    pub(crate) fn wants_more(&self) -> bool {
+        self.filled && read_room(self.bytes.len(), self.limit) > 0
     }
 
     fn adapt(&mut self, read: usize, offered: usize) {
@@ -86,7 +110,7 @@ impl ReadBuffer {
     /// Gives the memory back if nothing is in it; for connections that become idle.
     pub(crate) fn release(&mut self) {
         if self.bytes.is_empty() {
-            *self = Self::default();
+            *self = Self { limit: self.limit, ..Self::default() };
         }
     }
 }

@@ -24,8 +24,10 @@ const PREFIX: usize = 5;
 /// A head to encode.
 #[derive(Debug, Clone, Copy)]
 pub enum HeadersRef<'a> {
-    /// Of a request.
+    /// Of a request of HTTP/1.
     Request(&'a RequestHeaders),
+    /// Of a request of HTTP/2, whose pseudo-headers stand in another order: the one in which most clients send them.
+    Http2Request(&'a RequestHeaders),
     /// Of a response.
     Response(&'a ResponseHeaders),
 }
@@ -175,13 +177,17 @@ fn put_message(out: &mut BytesMut, message: &impl Message) {
 impl HeadersRef<'_> {
     fn each(self, rules: &ForwardRules, mut found: impl FnMut(&str, &[u8])) {
         match self {
-            Self::Request(head) => {
-                for (name, value) in [
-                    (":authority", head.authority.as_bytes()),
-                    (":path", head.path.as_bytes()),
-                    (":method", head.method.as_str().as_bytes()),
-                    (":scheme", head.scheme.as_bytes()),
-                ] {
+            Self::Request(head) | Self::Http2Request(head) => {
+                let authority = (":authority", head.authority.as_bytes());
+                let path = (":path", head.path.as_bytes());
+                let method = (":method", head.method.as_str().as_bytes());
+                let scheme = (":scheme", head.scheme.as_bytes());
+                // E-2
+                let order = match self {
+                    Self::Http2Request(_) => [method, scheme, authority, path],
+                    _ => [authority, path, method, scheme],
+                };
+                for (name, value) in order {
                     if rules.forwards(name) {
                         found(name, value);
                     }

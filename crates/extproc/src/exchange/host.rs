@@ -32,6 +32,11 @@ pub trait Host {
 
     /// Whether the request or response is an upgrade, whose head is never held for a body piece (decision 12).
     fn is_upgrade(&self) -> bool;
+
+    /// Whether the client speaks HTTP/2, which decides about the order of pseudo-headers (E-2).
+    fn is_http2(&self) -> bool {
+        false
+    }
 }
 
 /// Limits of a header map.

@@ -177,11 +177,13 @@ impl Exchange {
         let rules = &self.plan.forward_rules;
         let mut message = BytesMut::new();
         let mut payload = Bytes::new();
+        let http2 = host.is_http2();
         let messages = host.messages();
         match part {
             Part::Headers { end_of_stream } => {
                 let head = match (direction, &messages.response) {
                     (Direction::Response, Some(head)) => HeadersRef::Response(head),
+                    _ if http2 => HeadersRef::Http2Request(&messages.request),
                     _ => HeadersRef::Request(&messages.request),
                 };
                 codec::encode_headers(&mut message, direction, head, end_of_stream, rules, &envelope);

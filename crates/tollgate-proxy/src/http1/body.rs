@@ -10,11 +10,12 @@ use super::{
     BodyLength, CodecError, HeadLimits,
     scan::{Found, HeadScan},
 };
+use crate::read_buffer::LARGE;
 
 /// Longest chunk-size line, extensions included.
 const MAX_CHUNK_LINE: usize = 4096;
 /// Chunks that have arrived together are joined up to this size: a message to a processor costs far more than a copy.
-const MAX_JOINED: usize = 64 * 1024;
+const MAX_JOINED: usize = LARGE;
 
 /// What the next bytes of a body are.
 #[derive(Debug, PartialEq)]

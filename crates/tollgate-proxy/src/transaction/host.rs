@@ -240,4 +240,8 @@ impl Host for Core {
     fn is_upgrade(&self) -> bool {
         self.upgrade
     }
+
+    fn is_http2(&self) -> bool {
+        self.info.protocol == Protocol::Http2
+    }
 }

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use extproc::RequestHeaders;
 use http::{HeaderMap, Method};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,13 +22,14 @@ use crate::{
         BodyDecoder, BodyEncoder, BodyLength, Decoded, HeadLimits, RequestKind, ResponseHead, ResponseReader,
         content_length, encode_request, is_upgrade,
     },
+    read_buffer::{LARGE, SMALL, read_limit, read_room},
     stream::{BodyEvent, ResponseEvent},
 };
 
 /// Limits of response heads and trailers, as Envoy's upstream connections have them.
 const LIMITS: HeadLimits = HeadLimits { max_bytes: 80 * 1024, max_count: 100 };
 /// Bytes read at once, at first and when there is always more.
-const READ_SIZE: std::ops::RangeInclusive<usize> = 8 * 1024..=128 * 1024;
+const READ_SIZE: std::ops::RangeInclusive<usize> = SMALL..=LARGE;
 
 /// One request and its response on an HTTP/1 connection.
 #[derive(Debug)]
@@ -186,6 +187,9 @@ impl Http1Exchange {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseEvent, UpstreamFailure>> {
+        if matches!(self.response, ResponseState::Body { .. }) {
+            self.fill_up(cx);
+        }
         loop {
             let Some(connection) = &mut self.connection else { return Poll::Pending };
             let received = &mut connection.received;
@@ -210,6 +214,19 @@ impl Http1Exchange {
         }
     }
 
+    /// Reads what else has arrived of a body, up to the limit: what was sent in one go is one piece, as in Envoy.
+    fn fill_up(&mut self, cx: &mut Context<'_>) {
+        let received = |exchange: &Self| {
+            exchange.connection.as_ref().map_or(usize::MAX, |connection| connection.received.len())
+        };
+        let limit = read_limit(self.watermark);
+        while self.filled && read_room(received(self), limit) > 0 {
+            if self.poll_read(cx) != Poll::Ready(true) {
+                return;
+            }
+        }
+    }
+
     /// Reads more; `false` at the end of the stream, which a failure is, too.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let Some(connection) = &mut self.connection else { return Poll::Pending };
@@ -220,9 +237,11 @@ impl Http1Exchange {
             self.read_size = self.read_size.max(decoder.announced().min(*READ_SIZE.end()));
         }
         let received = &mut connection.received;
-        received.reserve(self.read_size);
-        let room = received.capacity() - received.len();
-        let outcome: io::Result<usize> = ready!(pin!(connection.transport.read_buf(received)).poll(cx));
+        let most = read_room(received.len(), read_limit(self.watermark)).max(SMALL);
+        received.reserve(self.read_size.min(most));
+        let room = (received.capacity() - received.len()).min(most);
+        let mut space = received.limit(room);
+        let outcome: io::Result<usize> = ready!(pin!(connection.transport.read_buf(&mut space)).poll(cx));
         let count = outcome.unwrap_or(0);
         self.filled = count == room;
         if self.filled {

@@ -22,7 +22,7 @@ use crate::{
     drain::Haste,
     handler::{Handler, Rejection},
     http1::{HeadLimits, RequestHead, RequestReader, WriteQueue},
-    read_buffer::ReadBuffer,
+    read_buffer::{ReadBuffer, read_limit},
     stream_info::Protocol,
     timer::LazyTimer,
 };
@@ -119,6 +119,7 @@ async fn request<H: Handler>(
     let protocol = if head.is_http10 { Protocol::Http10 } else { Protocol::Http11 };
     let (origin, http) = (client.origin(protocol, configuration), configuration.http());
     let drain = &client.chain.drain;
+    wire.input.limit = read_limit(configuration.chain.listener.per_connection_buffer_limit_bytes);
     let yielded = Cell::new(false);
     let mut state = RequestState::new(&head, limits(http), is_last);
     if !head.has_host && head.is_http10 && !http.http1.default_host_for_http_10.is_empty() {
@@ -247,6 +248,16 @@ impl Wire {
     /// Receives more. `false`: there is nothing more to come.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         self.poll_fill_announced(0, cx)
+    }
+
+    /// Receives what else has arrived of a body, up to the limit of the listener: what was sent in one go is one piece, as
+    /// in Envoy.
+    fn fill_up(&mut self, announced: usize, cx: &mut Context<'_>) {
+        while self.input.wants_more() {
+            if self.poll_fill_announced(announced, cx) != Poll::Ready(true) {
+                return;
+            }
+        }
     }
 
     /// The same when so many bytes of a body were announced.

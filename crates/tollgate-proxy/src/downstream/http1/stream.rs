@@ -132,6 +132,9 @@ impl<'c> Http1Stream<'c> {
         if let Some(error) = self.state.failed {
             return Poll::Ready(Err(DownstreamError::Protocol(error.details())));
         }
+        if !self.state.decoder.is_done() {
+            self.wire.fill_up(self.state.decoder.announced(), cx);
+        }
         loop {
             match self.state.decoder.decode(&mut self.wire.input.bytes) {
                 Ok(Decoded::Data(data)) => {
