@@ -28,9 +28,14 @@ pub(crate) fn translate(sources: &[Source], options: &Options) -> String {
     shown
 }
 
-/// The same for what one text adds to another one; strict if it begins with `# strict`.
+/// The same for what one text adds to another one; strict if it begins with `# strict`, with combined policies of kgateway
+/// if with `# deep merge`.
 pub(crate) fn translate_with_base(base: &str, text: &str) -> String {
-    let options = Options { strict: text.starts_with("# strict"), ..Options::default() };
+    let options = Options {
+        strict: text.starts_with("# strict"),
+        kgateway_deep_merge: text.starts_with("# deep merge"),
+        ..Options::default()
+    };
     let sources = [("base.yaml", base), ("input.yaml", text)];
     let sources = sources.map(|(path, text)| Source { path: path.to_owned(), text: text.to_owned() });
     translate(&sources, &options)

@@ -147,6 +147,9 @@ pub(crate) struct Reading {
     /// Serve ports of Gateways below 1024 as that port plus 10000, for runs without privileges.
     #[arg(long)]
     pub(crate) shift_privileged_ports: bool,
+    /// Let every processor of kgateway policies on the same target run, instead of the first policy's alone.
+    #[arg(long)]
+    pub(crate) kgateway_deep_merge: bool,
 }
 
 /// Where a port of a service really is.

@@ -107,7 +107,7 @@ impl From<&Reading> for Options {
             cluster_domain: reading.cluster_domain.clone(),
             bind_address: available(reading.bind_address),
             shift_privileged_ports: reading.shift_privileged_ports,
-            ..Self::default()
+            kgateway_deep_merge: reading.kgateway_deep_merge,
         }
     }
 }

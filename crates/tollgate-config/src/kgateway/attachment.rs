@@ -105,10 +105,14 @@ impl Attachments {
 
     fn rank(&self, index: PolicyIndex) -> Rank {
         let meta = &self.policies[index].meta;
-        let weight = meta.annotations.get("kgateway.dev/policy-weight");
-        let weight = weight.and_then(|weight| weight.parse().ok()).unwrap_or(0);
-        (Reverse(weight), meta.age())
+        (Reverse(policy_weight(meta)), meta.age())
     }
+}
+
+/// What an annotation says about precedence; more goes first (KG-21, KG-22).
+pub(super) fn policy_weight(meta: &Metadata) -> i64 {
+    let weight = meta.annotations.get("kgateway.dev/policy-weight");
+    weight.and_then(|weight| weight.parse().ok()).unwrap_or(0)
 }
 
 /// Whether a filter names a policy of this dialect.

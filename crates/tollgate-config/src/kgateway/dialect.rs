@@ -78,7 +78,7 @@ impl<'a> Kgateway<'a> {
         providers: &mut Providers,
     ) -> bool {
         let mut disabled = false;
-        let mut found = false;
+        let mut combined: Vec<PolicyIndex> = Vec::new();
         for index in level {
             let Some(ext_proc) = &self.attachments.policies[*index].spec.ext_proc else {
                 self.seen.entry((*index, gateway.clone())).or_default().in_force = true;
@@ -86,25 +86,34 @@ impl<'a> Kgateway<'a> {
             };
             let seen = self.seen.entry((*index, gateway.clone())).or_default();
             // KG-21: of the policies of a level one has its extProc, KG-22: unless they are combined.
-            if found && !self.translator.options.kgateway_deep_merge {
+            if !combined.is_empty() && !self.translator.options.kgateway_deep_merge {
                 seen.overridden = true;
                 continue;
             }
-            found = true;
-            seen.in_force = true;
             match ext_proc {
-                ExtProcPolicy::Disable => disabled = true,
+                ExtProcPolicy::Disable => {
+                    disabled = true;
+                    combined.push(*index);
+                }
                 ExtProcPolicy::Extension { name, namespace, mode, .. } => {
                     let own = &self.attachments.policies[*index].meta.key.namespace;
                     let key = ObjectKey::new(namespace.as_deref().unwrap_or(own), &**name);
                     // KG-20: the more specific level has the last word, within one the first policy.
                     let of_this_level =
                         providers.get(&key).is_some_and(|known| level.contains(&known.policy));
-                    if !of_this_level {
+                    if of_this_level {
+                        seen.overridden = true;
+                    } else {
                         providers.insert(key, Enabled { policy: *index, mode: mode.clone() });
+                        combined.push(*index);
                     }
                 }
             }
+        }
+        for index in &combined {
+            let seen = self.seen.entry((*index, gateway.clone())).or_default();
+            seen.in_force = true;
+            seen.overridden |= combined.len() > 1;
         }
         disabled
     }

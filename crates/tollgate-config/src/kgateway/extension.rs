@@ -182,7 +182,8 @@ static PREDICATE: Enumeration<u8> =
     Enumeration { values: &[("Before", 0, Some(0)), ("During", 1, Some(1)), ("After", 2, Some(AFTER))] };
 
 /// KG-31
-const DEFAULT_STAGE: Stage = Stage { stage: AUTH_Z, predicate: AFTER, weight: Reverse(0) };
+const DEFAULT_STAGE: Stage =
+    Stage { stage: AUTH_Z, predicate: AFTER, extension_weight: Reverse(0), weight: Reverse(0) };
 
 /// Which setting of Envoy's filter a field is.
 const SOURCES: [(&str, &str); 11] = [
@@ -370,6 +371,7 @@ fn read_position(value: &Value<'_>) -> Option<Position> {
     let stage = Stage {
         stage: message.enumeration("stage", &STAGE, AUTH_Z),
         predicate: message.enumeration("predicate", &PREDICATE, 1),
+        extension_weight: Reverse(0),
         weight: Reverse(weight.unwrap_or(0)),
     };
     Some(if stage.stage == ROUTE && stage.predicate == AFTER {

@@ -9,7 +9,7 @@ use tollgate_model::{
     processor::{ExtProc, GrpcService, GrpcTarget},
 };
 
-use super::{GROUP, extension::Provider};
+use super::{GROUP, attachment::policy_weight, extension::Provider};
 use crate::{
     envoy::MAX_RECEIVE_MESSAGE_LENGTH,
     kubernetes::{Metadata, ObjectKey, Referrer},
@@ -84,7 +84,11 @@ fn build(key: &ObjectKey, translator: &Translator<'_>) -> Result<Built, String> 
         settings: Arc::new(ExtProc { plan: Arc::new(plan(&name, provider)), grpc_service }),
         processor: Rc::new(Processor {
             name,
-            position: provider.position,
+            position: if translator.options.kgateway_deep_merge {
+                provider.position.weighed(policy_weight(&object.meta))
+            } else {
+                provider.position
+            },
             stat_prefix: provider.stat_prefix.clone(),
             object: object.reference(),
             place: object.meta.place.clone(),

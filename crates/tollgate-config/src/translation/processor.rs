@@ -42,6 +42,8 @@ pub(crate) enum Position {
 pub(crate) struct Stage {
     pub(crate) stage: u8,
     pub(crate) predicate: u8,
+    /// The weight of the extension's annotation, where policies are combined (KG-22), else 0.
+    pub(crate) extension_weight: Reverse<i64>,
     pub(crate) weight: Reverse<i64>,
 }
 
@@ -60,6 +62,16 @@ pub(crate) struct Applied {
 }
 
 impl Position {
+    /// The place among the extensions of combined policies, the one with the higher weight first (KG-22).
+    pub(crate) fn weighed(mut self, weight: i64) -> Self {
+        if let Self::KgatewayEarly(stage) | Self::KgatewayLate(stage) | Self::KgatewayUpstream(stage) =
+            &mut self
+        {
+            stage.extension_weight = Reverse(weight);
+        }
+        self
+    }
+
     /// Whether the filter runs behind the router, once for each attempt.
     pub(crate) fn is_upstream(self) -> bool {
         matches!(self, Self::KgatewayUpstream(_))
