@@ -113,11 +113,8 @@ fn processor(shown: &mut String, name: &str, settings: &ExtProc, origin: Option<
     if let Some(origin) = origin {
         let _ = writeln!(shown, "    by {}, on by {}", origin.defined_by.name, origin.enabled_by.name);
     }
-    let defaults = Plan::new(name);
-    for (field, default) in fields(&settings.plan).iter().zip(fields(&defaults)) {
-        if *field != default {
-            let _ = writeln!(shown, "    {field}");
-        }
+    for field in changed_fields(name, &settings.plan) {
+        let _ = writeln!(shown, "    {field}");
     }
     let service = &settings.grpc_service;
     let _ = writeln!(shown, "    calls {:?} as {}", service.target, service.authority);
@@ -129,8 +126,14 @@ fn processor(shown: &mut String, name: &str, settings: &ExtProc, origin: Option<
     }
 }
 
-/// What a plan says that policies have a word for.
-fn fields(plan: &Plan) -> [String; 11] {
+/// What the plan of a filter says that is not the default.
+pub(crate) fn changed_fields(name: &str, plan: &Plan) -> Vec<String> {
+    let changed = fields(plan).into_iter().zip(fields(&Plan::new(name)));
+    changed.filter(|(field, default)| field != default).map(|(field, _)| field).collect()
+}
+
+/// What a plan says that configurations have a word for.
+fn fields(plan: &Plan) -> [String; 25] {
     let mode = &plan.processing_mode;
     let side = |headers, body, trailers| format!("headers {headers:?}, body {body:?}, trailers {trailers:?}");
     let request = side(mode.request_header_mode, mode.request_body_mode, mode.request_trailer_mode);
@@ -148,6 +151,26 @@ fn fields(plan: &Plan) -> [String; 11] {
         format!("forwarding_namespaces: {:?}", metadata.forwarding_namespaces),
         format!("receiving_namespaces: {:?}", metadata.receiving_namespaces),
         format!("status_on_error: {}", plan.status_on_error.as_u16()),
+        format!(
+            "cluster_metadata_forwarding_namespaces: {:?}",
+            metadata.cluster_metadata_forwarding_namespaces
+        ),
+        format!("is the mode of the filter: {}", plan.filter_processing_mode == plan.processing_mode),
+        format!("fail_close_spurious_response: {}", plan.fail_close_spurious_response),
+        format!("header_prefix: {}", plan.header_prefix),
+        format!("max_message_timeout: {:?}", plan.max_message_timeout),
+        format!("allowed_override_modes: {:?}", plan.allowed_override_modes),
+        format!("mutation_rules: {:?}", plan.mutation_rules),
+        format!("forward_rules: {:?}", plan.forward_rules),
+        format!("route_cache_action: {:?}", plan.route_cache_action),
+        format!("disable_immediate_response: {}", plan.disable_immediate_response),
+        format!("deferred_close_timeout: {:?}", plan.deferred_close_timeout),
+        format!(
+            "send_body_without_waiting_for_header_response: {}",
+            plan.send_body_without_waiting_for_header_response
+        ),
+        format!("allow_content_length_header: {}", plan.allow_content_length_header),
+        format!("graceful_grpc_close: {}", plan.graceful_grpc_close),
     ]
 }
 

@@ -27,6 +27,9 @@ mod options;
 mod protobuf;
 mod source;
 mod suggestion;
+#[cfg(test)]
+#[path = "../tests/support/template.rs"]
+mod template;
 mod translation;
 mod yaml;
 

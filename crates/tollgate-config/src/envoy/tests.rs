@@ -13,6 +13,7 @@ mod cluster;
 mod everything;
 mod explanations;
 mod ext_proc;
+mod goldens;
 mod grpc_service;
 mod http_connection_manager;
 mod listener;
