@@ -72,16 +72,17 @@ fn golden(name: &str, input: &str) {
     let text = template::fill(BASE, input);
     let outcome = load(&text);
     let mut shown = String::new();
-    if outcome.snapshot.is_none() {
-        shown.push_str("refused\n");
-    } else {
-        let (base, own) = (members(&load(BASE)), members(&outcome));
-        for (path, value) in base.iter().filter(|(path, _)| !own.contains_key(*path)) {
-            shown.push_str(&format!("- {path}: {value}\n"));
-        }
-        plans(&mut shown, outcome.snapshot.as_ref().unwrap());
-        for (path, value) in own.iter().filter(|(path, value)| base.get(*path) != Some(value)) {
-            shown.push_str(&format!("+ {path}: {value}\n"));
+    match &outcome.snapshot {
+        None => shown.push_str("refused\n"),
+        Some(snapshot) => {
+            let (base, own) = (members(&load(BASE)), members(&outcome));
+            for (path, value) in base.iter().filter(|(path, _)| !own.contains_key(*path)) {
+                shown.push_str(&format!("- {path}: {value}\n"));
+            }
+            plans(&mut shown, snapshot);
+            for (path, value) in own.iter().filter(|(path, value)| base.get(*path) != Some(value)) {
+                shown.push_str(&format!("+ {path}: {value}\n"));
+            }
         }
     }
     shown.push_str(&diagnostics(&text));
