@@ -4,8 +4,10 @@ use bytes::{Buf, Bytes, BytesMut};
 
 /// Bytes before each message: a flag and the length.
 const PREFIX: usize = 5;
-/// Memory for a message whose end has not arrived, as a multiple of what has.
+/// Memory for a message whose end has not arrived, as a multiple of what has; but a message of usual size gets its own at
+/// once, because growing copies.
 const GROWTH: usize = 4;
+const USUAL: usize = 160 * 1024;
 
 /// Why bytes are no gRPC messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +46,7 @@ impl DecodeError {
 }
 
 /// Finds the messages in a stream of chunks. A message that lies in one chunk is not copied; of one that does not, no
-/// more is allocated than four times of what has arrived.
+/// more is allocated than 160 KiB or four times of what has arrived.
 #[derive(Debug)]
 pub struct Decoder {
     limit: usize,
@@ -97,9 +99,8 @@ impl Decoder {
             };
             let missing = (wanted - self.partial.len()).min(self.chunk.len());
             if self.partial.capacity() < self.partial.len() + missing {
-                // Four times of what has arrived: most messages get their memory at once, and none can make us hold much
-                // that was only announced.
-                let room = wanted.min(GROWTH * (self.partial.len() + missing));
+                // None can make us hold much that was only announced.
+                let room = wanted.min(USUAL.max(GROWTH * (self.partial.len() + missing)));
                 self.partial.reserve(room - self.partial.len());
             }
             self.partial.extend_from_slice(&self.chunk[..missing]);

@@ -68,15 +68,7 @@ impl Policy {
         let Embedded { policy: spec, errors, name } = embedded(meta, translator)?;
         let object = ObjectRef::new(GROUP, "FilterPolicy", &ObjectKey::new(&*meta.key.namespace, name));
         let policy = Self::new(object, Rc::clone(meta), spec.target_ref.as_ref());
-        let mut policy = Self { embedded: true, ..policy }.read(&spec, &errors, translator);
-        if let (Some(message), true) =
-            (&policy.invalid, spec.plugins.is_empty() && spec.sub_policies.is_empty())
-        {
-            // What it was to do is not known.
-            let unknown = PluginName::ALL.map(|plugin| (plugin, Err(message.clone())));
-            policy.parts.push(Part { section: None, plugins: unknown.into() });
-        }
-        Some(policy)
+        Some(Self { embedded: true, ..policy }.read(&spec, &errors, translator))
     }
 
     fn read(mut self, spec: &FilterPolicy, errors: &[String], translator: &Translator<'_>) -> Self {
@@ -88,6 +80,13 @@ impl Policy {
         }
         self.take_parts(spec, target, translator);
         self.check_gateway_target(target, translator);
+        if let Some(message) = &self.invalid
+            && self.parts.iter().all(|part| part.plugins.is_empty())
+        {
+            // What it was to do is not known.
+            let unknown = PluginName::ALL.map(|plugin| (plugin, Err(message.clone())));
+            self.parts.push(Part { section: None, plugins: unknown.into() });
+        }
         self
     }
 
@@ -103,16 +102,26 @@ impl Policy {
     }
 
     fn take_parts(&mut self, spec: &FilterPolicy, target: Option<&TargetRef>, translator: &Translator<'_>) {
+        // HTTPRoutes have no sections here, so what names one is about the whole route; it is invalid (HT-13, HT-15).
+        let target = target.filter(|target| target.kind != "HTTPRoute");
         let section = target.and_then(|target| target.section_name.clone());
         self.take_part(section, &spec.plugins, translator);
         for sub_policy in &spec.sub_policies {
-            self.take_part(Some(sub_policy.section_name.clone()), &sub_policy.plugins, translator);
+            let section = target.map(|_| sub_policy.section_name.clone());
+            self.take_part(section, &sub_policy.plugins, translator);
         }
     }
 
     fn take_part(&mut self, section: Option<String>, plugins: &[Plugin], translator: &Translator<'_>) {
         let mut part = Part { section, plugins: BTreeMap::new() };
         for plugin in plugins {
+            if LAYER_4.contains(&&*plugin.name) && self.is_about_routes() {
+                // HT-17
+                let message = "configure layer 4 plugins to route is invalid";
+                translator.diagnostics.error(&plugin.place, message.to_owned(), None);
+                self.invalid.get_or_insert_with(|| message.to_owned());
+                continue;
+            }
             let Some(name) = PluginName::from_str(&plugin.name) else {
                 // HT-4
                 let message = format!("unknown http filter: {}", plugin.name);
@@ -129,6 +138,10 @@ impl Policy {
             part.plugins.insert(name, configured);
         }
         self.parts.push(part);
+    }
+
+    fn is_about_routes(&self) -> bool {
+        self.target.as_ref().is_some_and(|target| matches!(&*target.kind, "HTTPRoute" | "VirtualService"))
     }
 
     /// HT-16: the original has no external processing for whole gateways; here it means all of their routes.
@@ -148,6 +161,9 @@ impl Policy {
         Precedence { scope, stored: !self.embedded, age: self.meta.age() }
     }
 }
+
+/// Plugins for connections; routes cannot have them.
+const LAYER_4: [&str; 3] = ["listenerPatch", "networkRBAC", "tlsInspector"];
 
 /// Section 3.3, in its order.
 fn validate(spec: &FilterPolicy, meta: &Metadata) -> Option<String> {

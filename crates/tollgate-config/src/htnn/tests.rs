@@ -31,6 +31,7 @@ golden! {
     ht_16_gateway,
     ht_16_gateway_section,
     ht_16_gateway_strict,
+    ht_17_layer_4,
     ht_18_not_a_mapping,
     ht_18_not_parseable,
     ht_19_empty_cluster,
