@@ -5,7 +5,7 @@ mod tests;
 
 use std::time::Duration;
 
-use extproc::{RequestHeaders, ResponseHeaders, mutation::Side, remove_fields};
+use extproc::{RequestHeaders, ResponseHeaders, mutation::Side};
 use http::{
     HeaderName, HeaderValue,
     header::{DATE, SERVER, VIA},
@@ -18,7 +18,6 @@ use super::{
     hop_by_hop::strip_response,
     upgrade,
 };
-use crate::header_names::KEEP_ALIVE;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -30,8 +29,6 @@ pub(crate) fn router_response(
     service_time: Option<Duration>,
 ) {
     join_single_entries(&mut response.fields, Side::Response, &http.header_prefix);
-    // About the connection to the upstream.
-    remove_fields(&mut response.fields, &[KEEP_ALIVE]);
     if let Some(service_time) = service_time
         && !http.suppress_envoy_headers
     {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use extproc::{Direction, ResponseHeaders};
+use extproc::{Direction, ResponseHeaders, remove_fields};
 use extproc_client::{Call, GrpcStatus};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_model::{
@@ -24,10 +24,11 @@ use crate::{
         tell_attempt, tell_timeout,
     },
     format::{FormatContext, evaluate_header},
+    header_names::KEEP_ALIVE,
     local_reply::LocalReply,
     route_headers::HeaderLevels,
     session::Session,
-    stream_info::{ResponseFlags, UpstreamInfo, VIA_UPSTREAM},
+    stream_info::{Protocol, ResponseFlags, UpstreamInfo, VIA_UPSTREAM},
     upstream::{UpstreamFailure, UpstreamRequest},
 };
 
@@ -208,6 +209,10 @@ impl Core {
         let Some(mut head) = self.messages.response.take() else { return };
         self.info.response_code_details = Some(VIA_UPSTREAM);
         let service_time = self.info.last_upstream_tx.map(|complete| now.saturating_duration_since(complete));
+        if self.info.protocol != Protocol::Http2 {
+            // About the connection to the upstream. For clients of HTTP/2 it goes when the head does, as in Envoy.
+            remove_fields(&mut head.fields, &[KEEP_ALIVE]);
+        }
         router_response(&mut head, self.http(), service_time);
         self.count_attempts_for_client(&mut head.fields);
         self.info.response_code = Some(head.status);

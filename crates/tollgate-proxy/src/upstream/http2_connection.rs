@@ -25,8 +25,8 @@ use super::{
 
 /// What the library reports before the host has said how many streams it allows.
 const UNKNOWN: usize = usize::MAX - 1;
-/// Largest frame accepted.
-const MAX_FRAME_SIZE: u32 = 64 * 1024;
+/// Largest frame accepted: the protocol's default, as in Envoy. A frame of a body is a piece for filters.
+const MAX_FRAME_SIZE: u32 = 16 * 1024;
 /// Largest header block accepted, as Envoy's upstream connections do: 60 KiB in at most 100 fields. The protocol's measure
 /// adds 32 bytes a field (RFC 9113 section 6.5.2).
 const MAX_HEADER_LIST_SIZE: u32 = 60 * 1024 + 100 * 32;

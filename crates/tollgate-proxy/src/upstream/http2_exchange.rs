@@ -29,7 +29,8 @@ use crate::{
 /// Most fields of a response's head or trailers, as Envoy's upstream connections have it.
 const MAX_FIELDS: usize = 100;
 
-/// One request and its response on an HTTP/2 stream. Dropping it before both are complete resets the stream (CANCEL).
+/// One request and its response on an HTTP/2 stream. Dropping it before both are complete resets the stream with
+/// INTERNAL_ERROR, as Envoy does.
 #[derive(Debug)]
 pub(super) struct Http2Exchange {
     request: RequestSide,
@@ -44,7 +45,9 @@ pub(super) struct Http2Exchange {
 
 #[derive(Debug)]
 struct RequestSide {
-    stream: Option<SendStream<Bytes>>,
+    stream: SendStream<Bytes>,
+    /// More may be sent.
+    open: bool,
     queue: VecDeque<Bytes>,
     queued: usize,
     end: Option<End>,
@@ -79,12 +82,7 @@ impl Http2Exchange {
         let request = request(head).ok_or(Some(UpstreamFailure::ProtocolError))?;
         let (response, stream) = slot.open(request, end_stream)?;
         Ok(Self {
-            request: RequestSide {
-                stream: (!end_stream).then_some(stream),
-                queue: VecDeque::new(),
-                queued: 0,
-                end: None,
-            },
+            request: RequestSide { stream, open: !end_stream, queue: VecDeque::new(), queued: 0, end: None },
             response: ResponseState::Head(response),
             unreleased: 0,
             watermark,
@@ -94,7 +92,7 @@ impl Http2Exchange {
 
     /// Queues a piece of the body.
     pub(super) fn send_data(&mut self, data: Bytes, end_stream: bool) {
-        if self.request.stream.is_none() {
+        if !self.request.open {
             return;
         }
         if !data.is_empty() {
@@ -178,10 +176,22 @@ impl Http2Exchange {
     }
 }
 
+impl Drop for Http2Exchange {
+    fn drop(&mut self) {
+        if self.request.open || !matches!(self.response, ResponseState::Complete) {
+            // Without effect on a stream that is over.
+            self.request.stream.send_reset(Reason::INTERNAL_ERROR);
+        }
+    }
+}
+
 impl RequestSide {
     /// Hands as much to the connection as it takes. A failure shows in the response.
     fn write(&mut self, cx: &mut Context<'_>) {
-        let Some(stream) = &mut self.stream else { return };
+        if !self.open {
+            return;
+        }
+        let stream = &mut self.stream;
         while let Some(front) = self.queue.front_mut() {
             stream.reserve_capacity(self.queued);
             while stream.capacity() == 0 {
@@ -213,7 +223,7 @@ impl RequestSide {
 
     /// Nothing more is sent: all was, or it failed.
     fn give_up(&mut self) {
-        self.stream = None;
+        self.open = false;
         self.queue.clear();
         self.queued = 0;
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use extproc::{ResponseHeaders, remove_fields};
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::{
-    HeaderMap, Response, StatusCode,
+    HeaderMap, HeaderValue, Response, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE},
 };
 use tokio::time::Instant;
@@ -317,7 +317,10 @@ fn response(head: &ResponseHeaders) -> Response<()> {
     *response.status_mut() = head.status;
     let mut fields = head.fields.clone();
     let bodiless = head.status == StatusCode::NO_CONTENT || head.status.is_informational();
-    let names = [CONNECTION, TRANSFER_ENCODING, UPGRADE, TE, KEEP_ALIVE, PROXY_CONNECTION, CONTENT_LENGTH];
+    if fields.get(TE).is_some_and(|value| value != HeaderValue::from_static("trailers")) {
+        remove_fields(&mut fields, &[TE]);
+    }
+    let names = [CONNECTION, TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION, CONTENT_LENGTH];
     let last = if bodiless { names.len() } else { names.len() - 1 };
     remove_fields(&mut fields, &names[..last]);
     *response.headers_mut() = fields;
