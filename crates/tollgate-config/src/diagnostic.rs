@@ -2,7 +2,10 @@
 
 mod render;
 
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
 
 pub use render::render;
 use serde::Serialize;
@@ -63,11 +66,13 @@ pub enum Severity {
 pub(crate) struct Report {
     file: Arc<str>,
     diagnostics: RefCell<Vec<Diagnostic>>,
+    /// Something could not be read as its type at all.
+    malformed: Cell<bool>,
 }
 
 impl Report {
     pub(crate) fn new(file: impl Into<Arc<str>>) -> Self {
-        Self { file: file.into(), diagnostics: RefCell::default() }
+        Self { file: file.into(), diagnostics: RefCell::default(), malformed: Cell::default() }
     }
 
     /// Name of the source.
@@ -109,6 +114,16 @@ impl Report {
     /// Whether an error was reported.
     pub(crate) fn has_errors(&self) -> bool {
         self.diagnostics.borrow().iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// Says that something could not be read as its type at all, unlike what can be and is not allowed.
+    pub(crate) fn mark_malformed(&self) {
+        self.malformed.set(true);
+    }
+
+    /// Whether something could not be read as its type at all.
+    pub(crate) fn is_malformed(&self) -> bool {
+        self.malformed.get()
     }
 
     /// Everything said, in the order of lines.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tollgate_model::{
     Snapshot,
     cluster::{CircuitBreakers, Cluster, Discovery, Endpoint, HealthPolicy},
-    processor::{ExtProc, FilterOverride},
+    processor::{ExtProc, FilterOverride, GrpcTarget},
     route::{Action, ClusterSpecifier, Route},
 };
 
@@ -117,7 +117,19 @@ fn processor(shown: &mut String, name: &str, settings: &ExtProc, origin: Option<
         let _ = writeln!(shown, "    {field}");
     }
     let service = &settings.grpc_service;
-    let _ = writeln!(shown, "    calls {:?} as {}", service.target, service.authority);
+    let _ = match &service.target {
+        GrpcTarget::EnvoyGrpc(cluster) => {
+            writeln!(shown, "    calls EnvoyGrpc({cluster:?}) as {}", service.authority)
+        }
+        GrpcTarget::GoogleGrpc(cluster) => {
+            let addresses: Vec<_> = cluster.endpoints.iter().map(|endpoint| &endpoint.address).collect();
+            let tls = if cluster.tls.is_some() { " by TLS" } else { "" };
+            writeln!(shown, "    calls GoogleGrpc({addresses:?}{tls}) as {}", service.authority)
+        }
+    };
+    for (key, value) in &service.initial_metadata {
+        let _ = writeln!(shown, "    with {key}: {}", serde_json::to_string(value).unwrap());
+    }
     if let Some(retry) = &service.retry_policy {
         let _ = writeln!(shown, "    {retry:?}");
     }

@@ -32,7 +32,7 @@ pub(crate) use self::{
     build::retry_on_of_istio,
     certificates::{CertificateError, CertificateRef},
     cluster::cluster,
-    destination::{BackendError, Destination, plain_tls},
+    destination::{BackendError, Destination, is_http2_in_istio, plain_tls},
     dialect::{Dialect, Replacement, RuleExtensions, Site},
     gateway::{AttachedRoute, Controller, ExtensionRef, Gateway, Idle, Listener, Route},
     hostnames::intersect,

@@ -6,7 +6,7 @@ use super::{
     GROUP,
     embedded::{Embedded, embedded},
     plugin::{Configured, PluginName, configure},
-    policy::{FilterPolicy, Plugin, TargetRef},
+    policy::{FilterPolicy, Plugin, SubPolicy, TargetRef},
 };
 use crate::{
     gateway_api, istio,
@@ -78,8 +78,14 @@ impl Policy {
             let place = target.map_or(&self.meta.place, |target| &target.place);
             translator.diagnostics.error(place, message.clone(), None);
         }
+        self.check_gateway_target(spec, translator);
         self.take_parts(spec, target, translator);
-        self.check_gateway_target(target, translator);
+        if self.invalid.is_none()
+            && let Some(message) = validate_sub_policies(&spec.sub_policies)
+        {
+            translator.diagnostics.error(&self.target_place, message.clone(), None);
+            self.invalid = Some(message);
+        }
         if let Some(message) = &self.invalid
             && self.parts.iter().all(|part| part.plugins.is_empty())
         {
@@ -145,9 +151,11 @@ impl Policy {
     }
 
     /// HT-16: the original has no external processing for whole gateways; here it means all of their routes.
-    fn check_gateway_target(&mut self, target: Option<&TargetRef>, translator: &Translator<'_>) {
-        let Some(target) = target.filter(|target| target.kind == "Gateway") else { return };
-        if self.invalid.is_none() && self.parts.iter().any(|part| !part.plugins.is_empty()) {
+    fn check_gateway_target(&mut self, spec: &FilterPolicy, translator: &Translator<'_>) {
+        let target = spec.target_ref.as_ref().filter(|target| target.kind == "Gateway");
+        let Some(target) = target else { return };
+        let is_native = |plugin: &Plugin| PluginName::from_str(&plugin.name).is_some();
+        if self.invalid.is_none() && spec.plugins.iter().any(is_native) {
             let message = "configure native plugins to the Gateway is not implemented";
             let help = "it is done for every route of the Gateway here; HTNN itself refuses it".to_owned();
             if !translator.diagnostics.tolerated(&target.place, message, Some(help)) {
@@ -165,14 +173,15 @@ impl Policy {
 /// Plugins for connections; routes cannot have them.
 const LAYER_4: [&str; 3] = ["listenerPatch", "networkRBAC", "tlsInspector"];
 
-/// Section 3.3, in its order.
+/// Section 3.3 up to the plugins, in its order.
 fn validate(spec: &FilterPolicy, meta: &Metadata) -> Option<String> {
     let Some(target) = &spec.target_ref else {
         return Some("targetRef is required".to_owned()); // HT-10
     };
     let (group, kind) = (&*target.group, &*target.kind);
     if target.namespace.as_ref().is_some_and(|namespace| *namespace != meta.key.namespace) {
-        return Some(format!("namespace in TargetRef doesn't match {}'s namespace", meta.kind)); // HT-11
+        // HT-11, in these words for the kind of the old name too.
+        return Some("namespace in TargetRef doesn't match FilterPolicy's namespace".to_owned());
     }
     if target.section_name.is_some() && !spec.sub_policies.is_empty() {
         return Some("targetRef.SectionName and SubPolicies can not be used together".to_owned()); // HT-12
@@ -190,9 +199,13 @@ fn validate(spec: &FilterPolicy, meta: &Metadata) -> Option<String> {
     if !spec.sub_policies.is_empty() && kind != "VirtualService" {
         return Some("subPolicies can not be used with this referred target".to_owned()); // HT-15
     }
+    None
+}
+
+/// HT-20; the plugins come before it.
+fn validate_sub_policies(sub_policies: &[SubPolicy]) -> Option<String> {
     let mut sections: Vec<&str> = Vec::new();
-    for (index, sub_policy) in spec.sub_policies.iter().enumerate() {
-        // HT-20
+    for (index, sub_policy) in sub_policies.iter().enumerate() {
         let name = &*sub_policy.section_name;
         if name.is_empty() {
             return Some(format!("sectionName in SubPolicies[{index}] is required"));

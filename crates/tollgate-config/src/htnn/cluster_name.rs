@@ -11,7 +11,7 @@ use tollgate_model::{
 use crate::{
     istio::service_key,
     kubernetes::{ObjectKey, ObjectRef, Place},
-    translation::{Controller, Translator, cluster, endpoint},
+    translation::{Controller, ServiceError, Translator, cluster, endpoint, is_http2_in_istio},
 };
 
 /// Istio's connect timeout (2.2).
@@ -98,6 +98,13 @@ impl<'a> ClusterName<'a> {
         if let Some((key, certain)) = service {
             match translator.service_endpoints(&key, self.port) {
                 Ok(found) => {
+                    if !is_http2_in_istio(found.port) {
+                        let remedy = match found.port.app_protocol {
+                            Some(_) => "set appProtocol of the port to kubernetes.io/h2c",
+                            None => "name the port grpc",
+                        };
+                        self.warn_of_http1(&format!("Service {key}"), remedy, place, translator);
+                    }
                     let object = ObjectRef::new("", "Service", &key);
                     let section = Some(&*found.port.name).filter(|name| !name.is_empty());
                     let tls = translator.processor_tls(&object, section, policy, Controller::Istio.name());
@@ -112,8 +119,18 @@ impl<'a> ClusterName<'a> {
                 }
                 Err(error) if certain => {
                     let message = format!("{error}; every exchange with this processor will fail");
-                    let help =
-                        format!("add the Service {key}, or name it by --resolve {key}:{}=ADDRESS", self.port);
+                    let help = match &error {
+                        ServiceError::NotFound(_) => {
+                            format!(
+                                "add the Service {key}; --resolve {key}:{}=ADDRESS says where it is",
+                                self.port
+                            )
+                        }
+                        ServiceError::PortNotFound { .. } => {
+                            format!("add the port {} to the Service {key}", self.port)
+                        }
+                        ServiceError::ExternalName(_) => "name the host itself in clusterName".to_owned(),
+                    };
                     translator.diagnostics.warning(place, message, Some(help));
                     return None;
                 }
@@ -127,6 +144,9 @@ impl<'a> ClusterName<'a> {
                 translator.diagnostics.warning(place, format!("{message}; every exchange will fail"), None);
                 return None;
             };
+            if port.app_protocol().is_none() {
+                self.warn_of_http1("ServiceEntry", "set protocol of the port to GRPC", place, translator);
+            }
             return Some(Reached { endpoints: entry.endpoints(self.host, port), tls: None });
         }
         let address = match self.host.parse() {
@@ -134,6 +154,16 @@ impl<'a> ClusterName<'a> {
             Err(_) => EndpointAddress::Dns { host: self.host.to_owned(), port: self.port },
         };
         Some(Reached { endpoints: vec![endpoint(address)], tls: None })
+    }
+
+    /// HT-45, CF-21: what would fail in the original works here.
+    fn warn_of_http1(&self, object: &str, remedy: &str, place: &Place, translator: &Translator<'_>) {
+        let message = format!(
+            "the port {} of the {object} is not declared to speak HTTP/2; it is spoken with it nevertheless",
+            self.port
+        );
+        let help = format!("HTNN itself would fail: {remedy}");
+        translator.diagnostics.warning(place, message, Some(help));
     }
 }
 

@@ -95,19 +95,16 @@ pub(super) fn configure(
     let mut invalid = Vec::new();
     let clusters = known_clusters(&plugin.config, policy, &plugin.place, translator, &mut invalid);
     let overrides = ExtProcOverrides::read(&value, clusters);
+    let unreadable = report.is_malformed();
     let said = report.finish();
     let errors: Vec<String> = said
         .iter()
         .filter(|diagnostic| diagnostic.severity == Severity::Error)
         .map(|diagnostic| diagnostic.message_with_path(&plugin.place.path))
         .collect();
-    let unreadable = said.iter().any(|diagnostic| {
-        diagnostic.severity == Severity::Error
-            && ["expected ", "unknown "].iter().any(|start| diagnostic.message.starts_with(start))
-    });
     translator.diagnostics.extend(said);
     if !errors.is_empty() {
-        // HT-18: it cannot be parsed; HT-19: it can, and is not allowed.
+        // HT-18: it cannot be parsed; HT-19: it can be, and is not allowed.
         let what = if unreadable { "failed to unmarshal" } else { "invalid config" };
         return Err(format!("{what} for filter {}: {}", name.as_str(), errors.join("; ")));
     }
@@ -153,7 +150,11 @@ fn known_clusters(
     let (Content::Plain(name) | Content::Quoted(name)) = &entry.value.content else { return clusters };
     let place = Place { location: entry.value.location, ..place.clone() };
     match ClusterName::parse(name) {
-        Err(problem) => invalid.push(problem),
+        Err(problem) => {
+            invalid.push(problem);
+            // That there is no such cluster goes without saying.
+            clusters.insert(name.clone(), ClusterFacts { http2: true, first_endpoint: None });
+        }
         Ok(Some(parsed)) => {
             parsed.add_cluster(name, policy, &place, translator);
             let authority = parsed.authority(&policy.namespace, translator);

@@ -185,7 +185,7 @@ impl ServiceEntry {
 
 impl Port {
     /// What is spoken, as `appProtocol` of a Service says it.
-    pub(super) fn app_protocol(&self) -> Option<String> {
+    pub(crate) fn app_protocol(&self) -> Option<String> {
         let protocol = self.protocol.to_ascii_lowercase();
         ["http2", "grpc", "grpc-web"].contains(&protocol.as_str()).then_some(protocol)
     }

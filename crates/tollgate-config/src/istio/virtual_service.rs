@@ -19,6 +19,8 @@ pub(crate) struct VirtualService {
     /// Namespaces whose gateways see it; `*` = every one, `.` = its own.
     pub(super) export_to: Vec<String>,
     pub(super) http: Vec<HttpRoute>,
+    /// It has no hosts: others are to delegate to it.
+    is_delegate: bool,
 }
 
 /// What stands for the sidecars of a mesh.
@@ -41,7 +43,7 @@ static SPEC: Schema = Schema {
 /// Reads a VirtualService of `namespace`.
 pub(super) fn read_virtual_service(value: &Value<'_>, namespace: &str) -> Option<VirtualService> {
     let spec = value.message(&SPEC)?;
-    let hosts = spec.required("hosts")?.list();
+    let hosts = spec.required("hosts").map(|hosts| hosts.list()).unwrap_or_default();
     let read_host = |value: &Value<'_>| {
         let text = value.non_empty_string()?.to_ascii_lowercase();
         read_hostname(value, &text)
@@ -52,6 +54,7 @@ pub(super) fn read_virtual_service(value: &Value<'_>, namespace: &str) -> Option
         Some((gateway_key(&name, namespace), Place::of(value)))
     });
     Some(VirtualService {
+        is_delegate: hosts.is_empty(),
         hosts: hosts.iter().filter_map(read_host).collect(),
         gateways: named.collect(),
         export_to: spec.strings("exportTo"),
@@ -74,7 +77,7 @@ impl VirtualService {
             Some("only http route is supported")
         } else if self.http.iter().any(|route| route.rule.name.is_none()) {
             Some("route name is empty")
-        } else if self.http.iter().any(|route| route.is_delegated) {
+        } else if self.is_delegate || self.http.iter().any(|route| route.is_delegated) {
             Some("delegate VirtualService is not supported")
         } else {
             None

@@ -43,11 +43,11 @@ impl<T: Copy> Enumeration<T> {
         if value.context.dialect == Dialect::Kubernetes {
             let message = format!("unknown value {text}, {supported}");
             match nearest {
-                Some(help) => value.error_with_help(message, help),
-                None => value.error(message),
+                Some(help) => value.malformed_with_help(message, help),
+                None => value.malformed(message),
             }
         } else {
-            value.error_with_help(format!("unknown value {text}"), nearest.unwrap_or(supported));
+            value.malformed_with_help(format!("unknown value {text}"), nearest.unwrap_or(supported));
         }
     }
 

@@ -56,6 +56,7 @@ impl<'a> Message<'a> {
             Support::Read => {
                 if let Some(first) = self.fields.insert(name, entry) {
                     let message = format!("\"{}\" and \"{}\" are the same field", first.key, entry.key);
+                    self.value.context.report.mark_malformed();
                     self.report(Severity::Error, entry, message, "remove one of them");
                 }
             }
@@ -91,6 +92,9 @@ impl<'a> Message<'a> {
         let help = meant.map(|name| format!("did you mean \"{name}\"?")).unwrap_or_default();
         if self.value.context.dialect != Dialect::Protobuf {
             let severity = self.value.context.tolerable();
+            if severity == Severity::Error {
+                self.value.context.report.mark_malformed();
+            }
             let message = format!("unknown field \"{}\"", self.path_of(&entry.key));
             self.report(severity, entry, message, &help);
             return severity;
@@ -158,7 +162,7 @@ impl<'a> Message<'a> {
         let mut present = names.iter().filter_map(|name| Some((*name, self.get(name)?)));
         let first = present.next()?;
         for (name, value) in present {
-            value.error(format!("\"{}\" and \"{name}\" cannot be given together", first.0));
+            value.malformed(format!("\"{}\" and \"{name}\" cannot be given together", first.0));
         }
         Some(first)
     }

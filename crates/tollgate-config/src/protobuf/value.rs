@@ -89,8 +89,20 @@ impl<'a> Value<'a> {
         self.context.report.add(severity, self.location(), &self.path, message.into(), help);
     }
 
+    /// Reports that this is not of its type.
+    pub(super) fn malformed(&self, message: impl Into<String>) {
+        self.context.report.mark_malformed();
+        self.error(message);
+    }
+
+    /// Reports that this is not of its type, with a way to mend it.
+    pub(super) fn malformed_with_help(&self, message: impl Into<String>, help: impl Into<String>) {
+        self.context.report.mark_malformed();
+        self.error_with_help(message, help);
+    }
+
     pub(super) fn expected<T>(&self, what: &str) -> Option<T> {
-        self.error(format!("expected {what}, found {}", self.node.content.describe()));
+        self.malformed(format!("expected {what}, found {}", self.node.content.describe()));
         None
     }
 
@@ -101,7 +113,7 @@ impl<'a> Value<'a> {
             Content::Plain(text) => match scalar::resolve(text) {
                 scalar::Plain::Text => Some(text.clone()),
                 scalar::Plain::Bool(_) | scalar::Plain::Integer(_) => {
-                    self.error_with_help(
+                    self.malformed_with_help(
                         format!("expected a string, found {text}"),
                         format!("write it in quotes: \"{text}\""),
                     );
@@ -187,6 +199,7 @@ impl<'a> Value<'a> {
         match duration::parse(text) {
             Ok(duration) => Some(duration),
             Err(problem) => {
+                self.context.report.mark_malformed();
                 self.report(Severity::Error, problem.message, problem.help);
                 None
             }
@@ -197,7 +210,7 @@ impl<'a> Value<'a> {
     pub(crate) fn bytes(&self) -> Option<Vec<u8>> {
         let text = self.string()?;
         base64::decode(&text).or_else(|| {
-            self.error("expected base64");
+            self.malformed("expected base64");
             None
         })
     }

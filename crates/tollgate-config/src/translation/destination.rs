@@ -227,6 +227,11 @@ fn protocol_of_istio(port: &ServicePort) -> Option<String> {
     })
 }
 
+/// Whether Istio speaks HTTP/2 with a port (HT-45).
+pub(crate) fn is_http2_in_istio(port: &ServicePort) -> bool {
+    is_http2(protocol_of_istio(port).as_deref()).unwrap_or(false)
+}
+
 /// Whether an `appProtocol` means HTTP/2.
 fn is_http2(app_protocol: Option<&str>) -> Result<bool, BackendError> {
     let Some(protocol) = app_protocol else { return Ok(false) };
