@@ -35,6 +35,7 @@ fn certificate() -> &'static CertifiedKey<rcgen::KeyPair> {
 impl Files for TestFiles {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         match path.to_str() {
+            Some("text.txt") => Ok(b"of a file".to_vec()),
             Some("certificate.pem" | "ca.pem") => Ok(certificate().cert.pem().into_bytes()),
             Some("key.pem") => Ok(certificate().signing_key.serialize_pem().into_bytes()),
             Some("other-key.pem") => Ok(rcgen::KeyPair::generate().unwrap().serialize_pem().into_bytes()),

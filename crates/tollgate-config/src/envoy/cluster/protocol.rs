@@ -68,8 +68,9 @@ fn read_http_protocol_options(value: &Value<'_>, protocol: &mut Protocol) {
     if let Some(common) = message.get("common_http_protocol_options") {
         read_common(&common, protocol);
     }
-    let Some(explicit) =
-        message.required("explicit_http_config").and_then(|explicit| explicit.message(&EXPLICIT_HTTP_CONFIG))
+    let Some(explicit) = message
+        .required_one_of(&["explicit_http_config"])
+        .and_then(|(_, explicit)| explicit.message(&EXPLICIT_HTTP_CONFIG))
     else {
         return;
     };
