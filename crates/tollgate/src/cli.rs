@@ -21,6 +21,21 @@ Examples:
 TOLLGATE_LOG chooses what is logged, on standard error: error, warn, info (the default), or for one
 part only, such as warn,tollgate_proxy=info.";
 
+const RUN: &str = "\
+Examples:
+  tollgate run envoy.yaml
+  tollgate run --shift-privileged-ports --resolve default/echo:80=127.0.0.1:8080 manifests/";
+
+const CHECK: &str = "\
+Examples:
+  tollgate check envoy.yaml
+  tollgate check -o yaml manifests/ | less    every object with its status";
+
+const EXPLAIN: &str = "\
+Examples:
+  tollgate explain envoy.yaml -- http://localhost:10000/headers
+  tollgate explain manifests/ -- POST https://www.example.com/upload -H 'content-type: text/plain'";
+
 const INSTRUCTIONS: &str = r#"Example:
   instructions: {"addHeaders": {"name": "value"}, "removeHeaders": ["name"],
                  "setBody": "text", "setTrailers": {"name": "value"}}"#;
@@ -50,17 +65,20 @@ pub(crate) enum Command {
     ///
     /// A configuration with a problem is refused: every problem goes to standard error, nothing is bound, the exit
     /// status is 1. Files and folders are watched: when they change, or files that they name, the new configuration is
-    /// put in force without an interruption, and one with a problem leaves the old one in force. SIGTERM or SIGINT stops accepting, lets requests under way end, then exits with 0; a second signal exits
-    /// at once.
+    /// put in force without an interruption, and one with a problem leaves the old one in force. SIGTERM or SIGINT stops
+    /// accepting, lets requests under way end, then exits with 0; a second signal exits at once.
+    #[command(after_help = RUN)]
     Run(Run),
     /// Tell every problem of a configuration.
     ///
     /// The exit status is 0 if there is none but warnings, 1 if there are errors, and 2 if files cannot be read at all.
+    #[command(after_help = CHECK)]
     Check(Check),
     /// Tell what happens to a request: listener, route, processors, and where every setting comes from.
     ///
     /// The request stands behind `--`: `[METHOD] URL [-H 'name: value']...`. It is not sent anywhere. The exit status is 0 if
     /// a route applies, 1 if none does, and 2 if the configuration or the request cannot be read.
+    #[command(after_help = EXPLAIN)]
     Explain(Explain),
     /// See it work: gateway, echo upstream and sample processor in one process.
     Demo(Demo),
@@ -75,16 +93,24 @@ pub(crate) struct Run {
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// Threads that serve requests [default: what an EnvoyProxy says, or one for each core].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = workers)]
     pub(crate) workers: Option<NonZeroUsize>,
     /// Where the admin server listens, unless the file has an `admin` block.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:15000")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:15000", value_parser = socket_address)]
     pub(crate) admin_address: SocketAddr,
     /// Form of log lines.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
     #[command(flatten)]
     pub(crate) reading: Reading,
+}
+
+fn workers(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "a number from 1")
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "an IP address and a port, such as 127.0.0.1:15000")
 }
 
 /// Form of log lines.
@@ -121,7 +147,7 @@ pub(crate) struct Explain {
     pub(crate) request: Vec<String>,
     /// Form of the answer.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub(crate) output: Report,
+    pub(crate) output: Form,
     #[command(flatten)]
     pub(crate) reading: Reading,
 }
@@ -181,6 +207,18 @@ pub(crate) enum Report {
     Yaml,
 }
 
+/// Form of an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines: one document.
+    Json,
+    /// The same as YAML.
+    Yaml,
+}
+
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
@@ -219,7 +257,7 @@ pub(crate) struct Processor {
 /// The sample processors.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Sample {
-    /// Does what the header `instructions` asks for.
+    /// Do what the header `instructions` asks for.
     ///
     /// It is looked for in requests and in responses. Its value is a JSON object; every member is optional.
     #[command(after_long_help = INSTRUCTIONS)]
@@ -228,7 +266,7 @@ pub(crate) enum Sample {
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:18080")]
         listen: ListenAddress,
     },
-    /// Marks every request and every response, to see that it passed.
+    /// Mark every request and every response, to see that it passed.
     ///
     /// Requests get x-request-ext-processed and x-request-xds-route-name, responses x-response-ext-processed and
     /// x-response-xds-route-name; x-request-client-header is replaced. Dynamic metadata is written in both directions.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tollgate_config::{
-    Diagnostic, Explanations, ObjectReport, Options, Outcome, Severity, Source, load_after,
+    Diagnostic, Explanations, ObjectReport, Options, Outcome, Severity, Source, load_after, render,
 };
 use tollgate_model::Snapshot;
 
@@ -73,6 +73,14 @@ impl Configuration {
             objects,
             explanations,
         }
+    }
+
+    /// Every problem for people, the worst first.
+    pub(crate) fn problems(&self) -> String {
+        let mut diagnostics: Vec<_> = self.diagnostics.iter().collect();
+        diagnostics.sort_by_key(|diagnostic| diagnostic.severity);
+        let texts = &self.input.sources.texts;
+        diagnostics.into_iter().map(|diagnostic| render(diagnostic, texts) + "\n").collect()
     }
 
     /// `refused: 2 errors, 1 warning`.

@@ -36,6 +36,11 @@ impl Sources {
         for path in paths {
             if path.is_dir() { sources.read_folder(path, 0) } else { sources.read_file(path) }
         }
+        if sources.texts.is_empty() && sources.unreadable.is_empty() {
+            for folder in paths {
+                sources.fail(folder, "there is no YAML or JSON file in this folder".to_owned());
+            }
+        }
         sources
     }
 

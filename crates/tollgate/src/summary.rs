@@ -1,18 +1,24 @@
 //! Kubernetes objects at a glance: accepted, or why not.
 
 use serde_json::Value;
-use tollgate_config::ObjectReport;
+use tollgate_config::{Diagnostic, ObjectReport, Severity};
 
-/// One line for each object that has a status, and for each listener; empty without any. Ends with an empty line.
-pub(crate) fn summary(objects: &[ObjectReport]) -> String {
+/// One line for each object that has a status or is one of Istio's, and for each listener; empty without any. Ends with
+/// an empty line.
+pub(crate) fn summary(objects: &[ObjectReport], diagnostics: &[Diagnostic]) -> String {
     let mut rows = Vec::new();
-    let mut objects: Vec<_> = objects.iter().collect();
-    objects.sort_by_key(|object| rank(&object.kind));
-    for object in objects {
-        let Some(status) = &object.status else { continue };
+    let mut sorted: Vec<_> = objects.iter().collect();
+    sorted.sort_by_key(|object| rank(&object.kind));
+    for object in sorted {
         let key = match object.namespace.as_str() {
             "" => object.name.clone(),
             namespace => format!("{namespace}/{}", object.name),
+        };
+        let Some(status) = &object.status else {
+            if object.group == ISTIO {
+                rows.push((object.kind.clone(), key, said_of(object, objects, diagnostics)));
+            }
+            continue;
         };
         let listeners = status["listeners"].as_array();
         rows.push((object.kind.clone(), key, verdict(status)));
@@ -32,9 +38,41 @@ pub(crate) fn summary(objects: &[ObjectReport]) -> String {
     lines.collect::<String>() + "\n"
 }
 
+/// The group of objects that get no status: Istio tells of them in its log.
+const ISTIO: &str = "networking.istio.io";
+
+/// `accepted`, or what is said first where the object is written: an error, else a warning.
+fn said_of(object: &ObjectReport, objects: &[ObjectReport], diagnostics: &[Diagnostic]) -> String {
+    let (file, first) = (object.place.file(), object.place.line());
+    let others = objects.iter().filter(|other| other.place.file() == file).map(|other| other.place.line());
+    let end = others.filter(|line| *line > first).min().unwrap_or(usize::MAX);
+    let mine = diagnostics.iter().filter(|said| said.file == file && (first..end).contains(&said.line));
+    let summed = |severity| {
+        let mut of_it = mine.clone().filter(|said| said.severity == severity);
+        let first = of_it.next()?.message.replace('\n', " ");
+        match of_it.count() {
+            0 => Some(first),
+            more => Some(format!("{first} (and {more} more)")),
+        }
+    };
+    match (summed(Severity::Error), summed(Severity::Warning)) {
+        (Some(errors), _) => errors,
+        (None, Some(warnings)) => format!("accepted: {warnings}"),
+        (None, None) => "accepted".to_owned(),
+    }
+}
+
 /// From what listens to what is attached.
 fn rank(kind: &str) -> usize {
-    let order = ["GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute"];
+    let order = [
+        "GatewayClass",
+        "Gateway",
+        "ListenerSet",
+        "HTTPRoute",
+        "GRPCRoute",
+        "VirtualService",
+        "ServiceEntry",
+    ];
     order.iter().position(|known| *known == kind).unwrap_or(order.len())
 }
 

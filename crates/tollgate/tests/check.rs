@@ -120,6 +120,51 @@ fn kubernetes_objects_are_told_with_their_status() {
     assert_eq!(texts(&again).0, objects);
 }
 
+/// Istio gives its objects no status; what is said of them stands in the table all the same.
+#[test]
+fn objects_of_istio_are_told_without_a_status() {
+    const OBJECTS: &str = "\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: lost}
+spec: {hosts: ['*'], gateways: [edge, nowhere, elsewhere], http: [{redirect: {uri: /}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {servers: [{name: web, port: {number: 8080, name: http, protocol: HTTP}, hosts: ['*']}]}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: api}
+spec: {hosts: [api.example.com], ports: [{number: 80, name: http}], resolution: DNS, location: MESH_EXTERNAL}
+";
+    let file = scratch("check_istio").join("objects.yaml");
+    fs::write(&file, OBJECTS).unwrap();
+    let output = tollgate().arg("check").arg(&file).output().unwrap();
+    let (report, _) = texts(&output);
+    let table = "
+Gateway         default/edge  accepted
+VirtualService  default/lost  Gateway default/nowhere not found (and 1 more)
+ServiceEntry    default/api   accepted: \"location\" has no effect
+";
+    assert!(report.contains(table), "{report}");
+    let output = tollgate().args(["check", "-o", "yaml"]).arg(&file).output().unwrap();
+    assert!(!texts(&output).0.contains("status:"));
+}
+
+#[test]
+fn folders_without_a_file_are_named() {
+    let directory = scratch("check_empty");
+    fs::write(directory.join("notes.txt"), "a: b").unwrap();
+    let output = tollgate().arg("check").arg(&directory).output().unwrap();
+    let (report, _) = texts(&output);
+    assert_eq!(output.status.code(), Some(2), "{report}");
+    let problem =
+        format!("error: there is no YAML or JSON file in this folder\n --> {}\n", directory.display());
+    assert!(report.starts_with(&problem), "{report}");
+}
+
 #[test]
 fn a_text_that_is_not_yaml_makes_the_rest_unusable() {
     let file = scratch("check_unusable").join("broken.yaml");

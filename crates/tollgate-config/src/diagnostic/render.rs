@@ -23,16 +23,15 @@ pub fn render(diagnostic: &Diagnostic, sources: &[Source]) -> String {
         .and_then(|source| source.text.lines().nth(diagnostic.line.checked_sub(1)?));
     let number = diagnostic.line.to_string();
     let margin = " ".repeat(number.len());
-    let mut text = format!("{severity}: {}\n", diagnostic.message);
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        text,
-        "{margin}--> {}:{}:{}{}",
-        diagnostic.file,
-        diagnostic.line,
-        diagnostic.column,
-        if diagnostic.path.is_empty() { String::new() } else { format!(" ({})", diagnostic.path) },
-    );
+    let mut text = format!("{severity}: {}\n{margin}--> {}", diagnostic.message, diagnostic.file);
+    // What is no text, a folder or a file that cannot be read, has no lines. Writing to a string cannot fail.
+    if !matches!((&*diagnostic.path, diagnostic.line, diagnostic.column), ("", 1, 1)) || line.is_some() {
+        let _ = write!(text, ":{}:{}", diagnostic.line, diagnostic.column);
+    }
+    if !diagnostic.path.is_empty() {
+        let _ = write!(text, " ({})", diagnostic.path);
+    }
+    text.push('\n');
     if let Some(line) = line {
         let (shown, column) = excerpt(line, diagnostic.column - 1);
         let length = diagnostic.length.min(shown.chars().count().saturating_sub(column)).max(1);
@@ -106,5 +105,7 @@ mod tests {
         let sources = [Source { path: "a.yaml".into(), text: String::new() }];
         assert!(render(&diagnostic(7, 9, 1), &sources).contains("a.yaml:7:9"));
         assert!(render(&diagnostic(1, 200, 1), &[]).contains("a.yaml:1:200"));
+        let file = Diagnostic { path: String::new(), help: None, ..diagnostic(1, 1, 1) };
+        assert!(render(&file, &[]).ends_with("\n --> a.yaml\n"));
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tollgate_config::{Options, Severity, render};
+use tollgate_config::{Options, Severity};
 
 use crate::{
     cli::{Check, Report},
@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &Check) -> ExitCode {
     };
     if arguments.output == Report::Yaml {
         // Standard output is for the objects.
-        let _ = io::stderr().write_all(problems(&configuration).as_bytes());
+        let _ = io::stderr().write_all(configuration.problems().as_bytes());
     }
     let has_errors = configuration.diagnostics.iter().any(|said| said.severity == Severity::Error);
     match io::stdout().write_all(report.as_bytes()) {
@@ -40,17 +40,13 @@ pub(crate) fn run(arguments: &Check) -> ExitCode {
     }
 }
 
-/// Every problem, the worst first.
-fn problems(configuration: &Configuration) -> String {
-    let mut diagnostics: Vec<_> = configuration.diagnostics.iter().collect();
-    diagnostics.sort_by_key(|diagnostic| diagnostic.severity);
-    let texts = &configuration.input.sources.texts;
-    diagnostics.into_iter().map(|diagnostic| render(diagnostic, texts) + "\n").collect()
-}
-
 fn text(configuration: &Configuration, name: &str) -> String {
     let verdict = configuration.verdict();
-    format!("{}{}{name}: {verdict}\n", problems(configuration), summary(&configuration.objects))
+    format!(
+        "{}{}{name}: {verdict}\n",
+        configuration.problems(),
+        summary(&configuration.objects, &configuration.diagnostics)
+    )
 }
 
 fn json(configuration: &Configuration, name: &str) -> String {

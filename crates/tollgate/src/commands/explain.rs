@@ -8,7 +8,7 @@ use std::{
 use tollgate_config::Options;
 
 use crate::{
-    cli::{self, Report},
+    cli::{self, Form},
     configuration::Configuration,
     explain::{Question, explain, text},
     yaml,
@@ -22,13 +22,14 @@ pub(crate) fn run(arguments: &cli::Explain) -> ExitCode {
     };
     let configuration = Configuration::load(&arguments.paths, &Options::from(&arguments.reading));
     let Some(snapshot) = &configuration.snapshot else {
-        return unusable(&format!("the configuration is {}: see tollgate check", configuration.verdict()));
+        let _ = io::stderr().write_all(configuration.problems().as_bytes());
+        return unusable(&format!("the configuration is {}", configuration.verdict()));
     };
     let answer = explain(snapshot, &configuration.explanations, &question, &arguments.reading);
     let report = match arguments.output {
-        Report::Text => text(&answer),
-        Report::Json => format!("{answer:#}\n"),
-        Report::Yaml => yaml::to_string(&answer),
+        Form::Text => text(&answer),
+        Form::Json => format!("{answer:#}\n"),
+        Form::Yaml => yaml::to_string(&answer),
     };
     match io::stdout().write_all(report.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,

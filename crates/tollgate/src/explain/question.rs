@@ -47,13 +47,23 @@ impl Question {
             _ => return Err("the request is [METHOD] URL [-H 'name: value']...".to_owned()),
         };
         let method = Method::try_from(method).map_err(|_| format!("\"{method}\" is no method"))?;
-        let uri: Uri = url.parse().map_err(|error| format!("\"{url}\" is no URL: {error}"))?;
+        let uri: Uri = match url.split_once("://") {
+            Some((_, "")) => return Err(format!("\"{url}\" has no host")),
+            _ => url.parse().map_err(|error| format!("\"{url}\" is no URL: {error}"))?,
+        };
         let tls = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
             _ => return Err(format!("\"{url}\" has to begin with http:// or https://")),
         };
         let authority = uri.authority().ok_or_else(|| format!("\"{url}\" has no host"))?;
+        let behind_host = authority.as_str().rsplit(['@', ']']).next().unwrap_or_default();
+        if let Some((_, port)) = behind_host.rsplit_once(':')
+            && !port.is_empty()
+            && authority.port_u16().is_none()
+        {
+            return Err(format!("\"{port}\" is no port"));
+        }
         let host_header = fields.remove(http::header::HOST);
         let default_port = if tls { 443 } else { 80 };
         let port = authority.port_u16().unwrap_or(default_port);
@@ -118,5 +128,10 @@ mod tests {
         {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
+        let problem = |url| parse(&[url]).unwrap_err();
+        assert_eq!(problem("http://a:99999/"), "\"99999\" is no port");
+        assert_eq!(problem("http://[::1]:x/"), "\"x\" is no port");
+        assert_eq!(authority("http://user:password@a.example:/"), "a.example");
+        assert_eq!(problem("http://"), "\"http://\" has no host");
     }
 }
