@@ -4,7 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 
-use crate::{attributes::Attributes, forward::ForwardRules, mode::ProcessingMode, mutation::MutationRules};
+use crate::{
+    attributes::{Attributes, MappedAttributeBuilder},
+    forward::ForwardRules,
+    mode::ProcessingMode,
+    mutation::MutationRules,
+};
 
 /// Every setting of an external processing filter that an exchange obeys: `ExternalProcessor` merged with the
 /// per-route overrides (sections 1.1 and 19). Immutable and shared by all exchanges of a route.
@@ -52,6 +57,8 @@ pub struct Plan {
     pub request_attributes: Attributes,
     /// Attributes sent with the first message of the response direction.
     pub response_attributes: Attributes,
+    /// Replaces the attributes of a direction, with names of their own (U-1). Default none.
+    pub processing_request_modifier: Option<MappedAttributeBuilder>,
     /// Prefix of the proxy's own headers, which mutations may not touch by default. Default `x-envoy`.
     pub header_prefix: String,
     /// Half-close and wait for the processor's own end instead of resetting (L-5 b). Default true (decision 5).
@@ -84,6 +91,7 @@ impl Plan {
             metadata_options: MetadataOptions::default(),
             request_attributes: Attributes::default(),
             response_attributes: Attributes::default(),
+            processing_request_modifier: None,
             header_prefix: "x-envoy".to_owned(),
             graceful_grpc_close: true,
         }

@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use extproc::Plan;
+use extproc::{
+    Plan,
+    attributes::{MappedAttributeBuilder, MappedAttributes},
+};
 use serde_json::Value;
 use tollgate_model::{
     Snapshot,
@@ -145,7 +148,7 @@ pub(crate) fn changed_fields(name: &str, plan: &Plan) -> Vec<String> {
 }
 
 /// What a plan says that configurations have a word for.
-fn fields(plan: &Plan) -> [String; 25] {
+fn fields(plan: &Plan) -> [String; 26] {
     let mode = &plan.processing_mode;
     let side = |headers, body, trailers| format!("headers {headers:?}, body {body:?}, trailers {trailers:?}");
     let request = side(mode.request_header_mode, mode.request_body_mode, mode.request_trailer_mode);
@@ -183,7 +186,22 @@ fn fields(plan: &Plan) -> [String; 25] {
         ),
         format!("allow_content_length_header: {}", plan.allow_content_length_header),
         format!("graceful_grpc_close: {}", plan.graceful_grpc_close),
+        format!("processing_request_modifier: {}", modifier(plan)),
     ]
+}
+
+fn modifier(plan: &Plan) -> String {
+    let Some(modifier) = &plan.processing_request_modifier else { return "none".to_owned() };
+    let shown = |mapped: &MappedAttributes| {
+        let entries: Vec<_> = mapped.iter().map(|(name, text)| format!("{name} = {text}")).collect();
+        entries.join(", ")
+    };
+    let MappedAttributeBuilder { mapped_request_attributes, mapped_response_attributes } = modifier;
+    format!(
+        "request [{}], response [{}]",
+        shown(mapped_request_attributes),
+        shown(mapped_response_attributes)
+    )
 }
 
 /// The clusters of processors, and those of routes to Backends.

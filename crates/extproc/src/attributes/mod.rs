@@ -6,12 +6,14 @@
 
 mod grpc_status;
 mod known;
+mod mapped;
 mod messages;
 mod parse;
 mod path;
 mod text;
 mod value;
 
+pub use mapped::{MappedAttributeBuilder, MappedAttributes};
 pub use messages::{header_bytes, of_messages};
 pub use path::{
     AddressAttribute, AttributePath, CertificateAttribute, ConnectionAttribute, RequestAttribute,

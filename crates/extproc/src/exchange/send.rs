@@ -212,16 +212,29 @@ impl Exchange {
         response_headers_shown: bool,
         host: &mut dyn Host,
     ) -> Option<Struct> {
-        let wanted = match direction {
-            Direction::Request => &self.plan.request_attributes,
-            Direction::Response => &self.plan.response_attributes,
+        let modifier = self.plan.processing_request_modifier.as_ref();
+        let (wanted, mapped) = match direction {
+            Direction::Request => {
+                (&self.plan.request_attributes, modifier.map(|modifier| &modifier.mapped_request_attributes))
+            }
+            Direction::Response => (
+                &self.plan.response_attributes,
+                modifier.map(|modifier| &modifier.mapped_response_attributes),
+            ),
         };
         let side = match direction {
             Direction::Request => &mut self.request,
             Direction::Response => &mut self.response,
         };
         let first = !std::mem::replace(&mut side.attributes_sent, true);
-        (first && !wanted.is_empty()).then(|| host.attributes(wanted, response_headers_shown))
+        if !first {
+            return None;
+        }
+        // U-1: names of their own replace what the filter asks for.
+        if let Some(mapped) = mapped.filter(|mapped| !mapped.is_empty()) {
+            return Some(mapped.rename(&host.attributes(mapped.attributes(), response_headers_shown)));
+        }
+        (!wanted.is_empty()).then(|| host.attributes(wanted, response_headers_shown))
     }
 
     /// Removes `content-length` where the body may change its length on the way (B-7.1).

@@ -12,12 +12,12 @@ use tollgate_model::{
     tls::UpstreamTls,
 };
 
-pub(super) use self::schema::SCHEMAS;
+pub(super) use self::schema::{SCHEMAS, TYPED_EXTENSION_CONFIG};
 use self::{
     discovery::read_discovery,
     endpoints::read_endpoints,
     protocol::{Protocol, read_protocol},
-    schema::{CIRCUIT_BREAKERS, CLUSTER, LOAD_BALANCING_POLICY, POLICY, THRESHOLDS, TYPED_EXTENSION_CONFIG},
+    schema::{CIRCUIT_BREAKERS, CLUSTER, LOAD_BALANCING_POLICY, POLICY, THRESHOLDS},
 };
 use super::{listener::BUFFER_LIMIT, metadata::read_metadata, tls::read_upstream_transport_socket};
 use crate::protobuf::{Enumeration, Message, Value};

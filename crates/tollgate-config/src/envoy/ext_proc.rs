@@ -2,6 +2,7 @@
 
 mod metadata;
 mod modes;
+mod modifier;
 mod rules;
 mod sources;
 
@@ -19,6 +20,7 @@ use self::{
 pub(super) use self::{
     metadata::{MetadataOverrides, read_metadata_options},
     modes::{PROCESSING_MODE, read_processing_mode},
+    modifier::read_modifier,
     sources::{SERVICE_SOURCES, read_sources},
 };
 use super::{Scope, grpc_service::read_grpc_service, status::read_http_status};
@@ -59,12 +61,16 @@ pub(super) static EXTERNAL_PROCESSOR: Schema = Schema {
             "InternalServerError",
             "Status of error replies; outside of 400 to 599 it is 500.",
         ),
+        read(
+            "processing_request_modifier",
+            "",
+            "MappedAttributeBuilder: attributes under names of their own.",
+        ),
         read("allow_content_length_header", "false", "Keep `content-length` where it would be removed."),
         no_effect("filter_metadata", "no access logger can see it"),
         refused("async_mode", "it is gone from the API; use observability_mode"),
         no_effect("emit_client_span", "no spans are exported"),
         refused("http_service", "use grpc_service; processors over HTTP are not supported"),
-        refused("processing_request_modifier", "messages to the processor cannot be modified"),
         refused("on_processing_response", "answers are visible in access logs by %FILTER_STATE%"),
     ],
     unsupported: &[],
@@ -79,7 +85,7 @@ static ROUTE_CACHE_ACTION: Enumeration<RouteCacheAction> = Enumeration {
 };
 
 /// All the schemas of this module, for the documentation.
-pub(super) static SCHEMAS: [&Schema; 7] = [
+pub(super) static SCHEMAS: [&Schema; 8] = [
     &EXTERNAL_PROCESSOR,
     &PROCESSING_MODE,
     &MUTATION_RULES,
@@ -87,6 +93,7 @@ pub(super) static SCHEMAS: [&Schema; 7] = [
     &rules::LIST_STRING_MATCHER,
     &METADATA_OPTIONS,
     &METADATA_NAMESPACES,
+    &modifier::MAPPED_ATTRIBUTE_BUILDER,
 ];
 
 /// An external processing filter of a chain, as it is configured there.
@@ -215,6 +222,9 @@ fn read_plan(message: &Message<'_>, filter_name: &str, scope: &Scope) -> Plan {
             .unwrap_or_default(),
         request_attributes: read_attributes(&message.list("request_attributes")),
         response_attributes: read_attributes(&message.list("response_attributes")),
+        processing_request_modifier: message
+            .get("processing_request_modifier")
+            .and_then(|modifier| read_modifier(&modifier)),
         header_prefix: scope.header_prefix.clone(),
         graceful_grpc_close: scope.runtime.graceful_grpc_close,
     }
@@ -261,11 +271,16 @@ fn read_status_on_error(value: &Value<'_>) -> Option<StatusCode> {
 pub(super) fn read_attributes(values: &[Value<'_>]) -> Attributes {
     let mut expressions = Vec::new();
     for value in values {
-        let Some(expression) = value.string() else { continue };
-        match Attributes::parse([&expression]) {
-            Ok(_) => expressions.push(expression),
-            Err(error) => value.error(format!("the attribute \"{}\" {}", error.expression, error.reason)),
-        }
+        expressions.extend(value.string().filter(|text| is_attribute(text, value)));
     }
     Attributes::parse(expressions).unwrap_or_default()
+}
+
+/// Whether an expression can be evaluated; reports why not.
+fn is_attribute(expression: &str, value: &Value<'_>) -> bool {
+    let parsed = Attributes::parse([expression]);
+    if let Err(error) = &parsed {
+        value.error(format!("the attribute \"{}\" {}", error.expression, error.reason));
+    }
+    parsed.is_ok()
 }

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use extproc::{Attributes, Plan, ProcessingMode};
+use extproc::{Attributes, Plan, ProcessingMode, attributes::MappedAttributeBuilder};
 use tollgate_model::{
     format::Format,
     processor::{ExtProc, GrpcService},
@@ -18,7 +18,8 @@ pub(super) use self::folded::Folded;
 use super::{
     Scope,
     ext_proc::{
-        self, MetadataOverrides, read_attributes, read_metadata_options, read_processing_mode, read_sources,
+        self, MetadataOverrides, read_attributes, read_metadata_options, read_modifier, read_processing_mode,
+        read_sources,
     },
     format::read_header_values,
     grpc_service::read_grpc_service,
@@ -64,11 +65,11 @@ pub(super) static EXT_PROC_OVERRIDES: Schema = Schema {
         read("metadata_options", "the filter's", "Replaces the lists that are given."),
         read("grpc_initial_metadata", "[]", "Added to the metadata of the calls; the same key is replaced."),
         read("failure_mode_allow", "the filter's", "Fail open or closed."),
+        read("processing_request_modifier", "the filter's", "MappedAttributeBuilder, replaced as a whole."),
         no_effect("async_mode", "as in Envoy; use observability_mode of the filter"),
         no_effect("emit_client_span", "no spans are exported"),
         refused("request_properties", "use request_attributes"),
         refused("response_properties", "use response_attributes"),
-        refused("processing_request_modifier", "messages to the processor cannot be modified"),
     ],
     unsupported: &[],
 };
@@ -98,6 +99,7 @@ struct Overrides {
     metadata_options: MetadataOverrides,
     grpc_initial_metadata: Vec<(String, Format)>,
     failure_mode_allow: Option<bool>,
+    processing_request_modifier: Option<MappedAttributeBuilder>,
     /// Which level says them and where, by their name in `ExternalProcessor`.
     sources: BTreeMap<&'static str, Origin>,
 }
@@ -184,6 +186,9 @@ fn read_overrides(value: &Value<'_>, level: &str, scope: &Scope) -> Option<Overr
         metadata_options,
         grpc_initial_metadata: read_header_values(&message.list("grpc_initial_metadata")),
         failure_mode_allow: message.get("failure_mode_allow").and_then(|allow| allow.boolean()),
+        processing_request_modifier: message
+            .get("processing_request_modifier")
+            .and_then(|modifier| read_modifier(&modifier)),
         sources: sources.map(|(name, place)| (name, origin(place))).collect(),
     })
 }

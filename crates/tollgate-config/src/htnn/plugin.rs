@@ -64,7 +64,7 @@ pub(super) struct Configured {
 }
 
 /// Where settings are written in `ExtProcOverrides`, and which setting of the filter each is.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 8] = [
     "processing_mode",
     "request_attributes",
     "response_attributes",
@@ -72,6 +72,7 @@ const SETTINGS: [&str; 7] = [
     "metadata_options",
     "grpc_initial_metadata",
     "failure_mode_allow",
+    "processing_request_modifier",
 ];
 
 /// Reads the configuration of a plugin.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use extproc::{
     Attributes, BodySendMode, HeaderSendMode, MetadataNamespaces, MutationRules, Plan, ProcessingMode,
-    RouteCacheAction, matching::StringMatcher,
+    RouteCacheAction, attributes::MappedAttributeBuilder, matching::StringMatcher,
 };
 use serde_json::{Value, json};
 use tollgate_config::{MAX_RECEIVE_MESSAGE_LENGTH, ProcessorOrigin};
@@ -117,6 +117,7 @@ fn values(plan: &Plan) -> Vec<(&'static str, Value)> {
         ),
         ("request_attributes", json!(attributes(&plan.request_attributes))),
         ("response_attributes", json!(attributes(&plan.response_attributes))),
+        ("processing_request_modifier", json!(mapped(plan))),
         ("forwarding_namespaces", told(&metadata.forwarding_namespaces)),
         ("receiving_namespaces", told(&metadata.receiving_namespaces)),
         ("cluster_metadata_forwarding_namespaces", told(&metadata.cluster_metadata_forwarding_namespaces)),
@@ -136,6 +137,16 @@ pub(super) fn namespaces(namespaces: &MetadataNamespaces) -> Vec<String> {
 
 pub(super) fn attributes(attributes: &Attributes) -> String {
     list(attributes.expressions().map(str::to_owned))
+}
+
+/// What replaces attributes: `where = request.path`.
+fn mapped(plan: &Plan) -> String {
+    let modifier = plan.processing_request_modifier.iter();
+    let sides = modifier.flat_map(|modifier| {
+        let MappedAttributeBuilder { mapped_request_attributes, mapped_response_attributes } = modifier;
+        mapped_request_attributes.iter().chain(mapped_response_attributes.iter())
+    });
+    list(sides.map(|(name, expression)| format!("{name} = {expression}")))
 }
 
 /// Which headers or trailers are sent.

@@ -1,6 +1,6 @@
 //! What a processor is sent in each step of an exchange.
 
-use extproc::{Attributes, BodySendMode, HeaderSendMode, Plan};
+use extproc::{Attributes, BodySendMode, HeaderSendMode, Plan, attributes::MappedAttributes};
 use serde_json::{Value, json};
 
 use super::settings::{forwarded, namespaces};
@@ -28,9 +28,15 @@ pub(super) fn describe(plan: &Plan, limit: usize) -> Value {
         body(mode.response_body_mode, plan, limit, false),
         trailers(mode.response_trailer_mode, plan),
     ];
-    let attributes = [&plan.request_attributes, &plan.response_attributes];
-    let steps = [request, response].into_iter().zip(attributes).flat_map(|(mut steps, attributes)| {
-        add_attributes(&mut steps, attributes);
+    let [of_request, of_response] = match &plan.processing_request_modifier {
+        None => [None, None],
+        Some(modifier) => {
+            [Some(&modifier.mapped_request_attributes), Some(&modifier.mapped_response_attributes)]
+        }
+    };
+    let attributes = [(&plan.request_attributes, of_request), (&plan.response_attributes, of_response)];
+    let steps = [request, response].into_iter().zip(attributes).flat_map(|(mut steps, (own, mapped))| {
+        add_attributes(&mut steps, &names(own, mapped));
         steps
     });
     let steps = STEPS.iter().map(|step| (*step).to_owned()).zip(steps);
@@ -51,12 +57,20 @@ pub(super) fn describe(plan: &Plan, limit: usize) -> Value {
 }
 
 /// they go with the first message of their direction.
-fn add_attributes(steps: &mut [Value], attributes: &Attributes) {
+fn add_attributes(steps: &mut [Value], attributes: &[&str]) {
     if attributes.is_empty() {
         return;
     }
     if let Some(first) = steps.iter_mut().find(|step| step["sent"] == true) {
-        first["attributes"] = attributes.expressions().collect();
+        first["attributes"] = json!(attributes);
+    }
+}
+
+/// What the processor finds attributes under: names of their own replace them (U-1).
+fn names<'a>(own: &'a Attributes, mapped: Option<&'a MappedAttributes>) -> Vec<&'a str> {
+    match mapped.filter(|mapped| !mapped.is_empty()) {
+        Some(mapped) => mapped.iter().map(|(name, _)| name).collect(),
+        None => own.expressions().collect(),
     }
 }
 
@@ -122,6 +136,8 @@ pub(super) fn size(bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use extproc::attributes::MappedAttributeBuilder;
+
     use extproc::ProcessingMode;
 
     use super::*;
@@ -159,6 +175,13 @@ mod tests {
         let described = describe(&plan, 0);
         assert_eq!(described["request_headers"]["attributes"], Value::Null);
         assert_eq!(described["request_body"]["attributes"], json!(["request.path"]));
+        // U-1
+        let mapped = [("where".to_owned(), "request.path".to_owned())];
+        plan.processing_request_modifier = Some(MappedAttributeBuilder {
+            mapped_request_attributes: MappedAttributes::parse(mapped.into()).unwrap(),
+            ..MappedAttributeBuilder::default()
+        });
+        assert_eq!(describe(&plan, 0)["request_body"]["attributes"], json!(["where"]));
     }
 
     #[test]

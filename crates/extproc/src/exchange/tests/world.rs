@@ -115,6 +115,7 @@ pub(super) fn plan(mode: ProcessingMode) -> Plan {
         metadata_options: MetadataOptions::default(),
         request_attributes: Attributes::default(),
         response_attributes: Attributes::default(),
+        processing_request_modifier: None,
         header_prefix: "x-envoy".into(),
         graceful_grpc_close: true,
     }

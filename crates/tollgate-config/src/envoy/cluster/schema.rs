@@ -234,7 +234,7 @@ pub(super) static POLICY: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static TYPED_EXTENSION_CONFIG: Schema = Schema {
+pub(in crate::envoy) static TYPED_EXTENSION_CONFIG: Schema = Schema {
     name: "envoy.config.core.v3.TypedExtensionConfig",
     title: "",
     fields: &[

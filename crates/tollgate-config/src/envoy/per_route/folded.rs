@@ -147,6 +147,9 @@ impl Overrides {
             metadata_options: self.metadata_options.fold(more.metadata_options),
             grpc_initial_metadata,
             failure_mode_allow: more.failure_mode_allow.or(self.failure_mode_allow),
+            processing_request_modifier: more
+                .processing_request_modifier
+                .or(self.processing_request_modifier),
             sources,
         }
     }
@@ -162,6 +165,9 @@ impl Overrides {
         }
         if let Some(attributes) = self.response_attributes {
             plan.response_attributes = attributes;
+        }
+        if self.processing_request_modifier.is_some() {
+            plan.processing_request_modifier = self.processing_request_modifier;
         }
         self.metadata_options.apply(&mut plan.metadata_options);
         let mut grpc_service = self.grpc_service.unwrap_or_else(|| settings.grpc_service.clone());

@@ -214,6 +214,8 @@ golden! {
     manager_paths,
     manager_protocols,
     manager_timeouts,
+    mapped_attributes,
+    mapped_attributes_problems,
     match_kinds,
     match_problems,
     matchers_not_supported,
