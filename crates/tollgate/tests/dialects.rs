@@ -207,12 +207,30 @@ fn htnn_puts_the_outer_processor_first_on_requests_and_last_on_responses() {
 
 #[test]
 fn htnn_fails_closed_without_a_processor() {
-    let resolve = ["default/processor:8080=127.0.0.1:1".to_owned()];
+    let (_inner, inner) = processor("instructions");
+    let resolve = ["default/processor:8080=127.0.0.1:1".to_owned(), format!("default/inner:18080={inner}")];
     let served = serve("htnn_down", "htnn", &[], "default/backend:8080", &resolve);
+    let answers = |status| move |response: &Response| response.status == status;
+    let (fails, passes) = (answers(500), answers(200));
     assert_eq!(served.get("/", "{}").status, 500);
-    // HT-46: a cluster that nobody knows is no error of the policy, and every request fails.
+    served.edit(
+        "policy.yaml",
+        "        grpcService:",
+        "        failureModeAllow: true\n        grpcService:",
+    );
+    served.wait_for("/", "{}", passes);
+    // HT-46: a cluster that nobody knows is no error of the policy, whose failure mode decides about every request.
     served.edit("policy.yaml", "8080||processor.default", "8080||nobody.default");
-    served.wait_for("/", "{}", |response| response.status == 500);
+    served.wait_for("/", "{}", passes);
+    served.edit("policy.yaml", "failureModeAllow: true", "failureModeAllow: false");
+    served.wait_for("/", "{}", fails);
     let accepted = &served.status("FilterPolicy", "default")["conditions"][0];
     assert_eq!(accepted["status"], "True");
+    // So is one that does not speak gRPC.
+    served.edit("policy.yaml", "failureModeAllow: false", "failureModeAllow: true");
+    served.wait_for("/", "{}", passes);
+    served.edit("policy.yaml", "8080||nobody.default", "8080||backend.default");
+    served.wait_for("/", "{}", passes);
+    served.edit("policy.yaml", "failureModeAllow: true", "failureModeAllow: false");
+    served.wait_for("/", "{}", fails);
 }
