@@ -47,14 +47,27 @@ pub(crate) struct Gateway {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     /// The address of the admin server cannot be bound.
-    #[error("the admin server cannot be bound to {address}: {source}")]
-    Admin { address: SocketAddr, source: io::Error },
+    #[error("the admin server cannot be bound to {address}: {source}{remedy}")]
+    Admin { address: SocketAddr, source: io::Error, remedy: &'static str },
     /// The data plane does not start.
-    #[error(transparent)]
+    #[error("{0}{remedy}", remedy = remedy(.0))]
     DataPlane(#[from] tollgate_proxy::StartError),
     /// The process could not be stopped.
     #[error("signals cannot be received: {0}")]
     Signals(io::Error),
+}
+
+/// What to do about an address that takes privileges.
+fn remedy(error: &tollgate_proxy::StartError) -> &'static str {
+    match error {
+        tollgate_proxy::StartError::Bind(error)
+            if error.source.kind() == io::ErrorKind::PermissionDenied
+                && error.address.parse::<SocketAddr>().is_ok() =>
+        {
+            "; ports below 1024 need privileges, --shift-privileged-ports serves those of Gateways elsewhere"
+        }
+        _ => "",
+    }
 }
 
 impl Gateway {
@@ -63,9 +76,12 @@ impl Gateway {
         let Settings { snapshot, objects, workers, admin_address, reload } = settings;
         let stop = Signals::listen().map_err(StartError::Signals)?;
         let hurry = Signals::listen().map_err(StartError::Signals)?;
-        let address = snapshot.admin_address.unwrap_or(admin_address);
+        let (address, remedy) = match snapshot.admin_address {
+            Some(address) => (address, ""),
+            None => (admin_address, "; --admin-address chooses another one"),
+        };
         let (admin_listener, admin_address) =
-            bind(address).await.map_err(|source| StartError::Admin { address, source })?;
+            bind(address).await.map_err(|source| StartError::Admin { address, source, remedy })?;
         let snapshot = Arc::new(snapshot);
         let data_plane = tollgate_proxy::Gateway::start(
             &snapshot,

@@ -115,6 +115,7 @@ fn an_admin_address_in_use_is_named() {
     let (_, errors) = texts(&output);
     assert_eq!(output.status.code(), Some(1));
     assert!(errors.contains("admin server") && errors.contains(&address.to_string()), "{errors}");
+    assert!(errors.contains("--admin-address"), "{errors}");
 }
 
 #[test]

@@ -42,7 +42,8 @@ impl<'a> ClusterName<'a> {
         if *direction != "outbound" {
             return Err(format!("\"{name}\" is not a cluster that requests go out to: {form}"));
         }
-        let port = port.parse().ok().filter(|port| *port != 0);
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = port.parse().ok().filter(|port| digits && *port != 0);
         let port = port.ok_or_else(|| format!("\"{name}\" has no port: {form}"))?;
         if host.is_empty() {
             return Err(format!("\"{name}\" has no host: {form}"));
@@ -190,9 +191,15 @@ mod tests {
             Ok(Some(ClusterName { port: 8080, subset: "", host: "processor.default.svc.cluster.local" }))
         );
         assert_eq!(ClusterName::parse("processor"), Ok(None));
-        for wrong in
-            ["inbound|80||a", "outbound|0||a", "outbound|x||a", "outbound|80||", "outbound|80|a", "a|b"]
-        {
+        for wrong in [
+            "inbound|80||a",
+            "outbound|0||a",
+            "outbound|x||a",
+            "outbound|+80||a",
+            "outbound|80||",
+            "outbound|80|a",
+            "a|b",
+        ] {
             assert!(ClusterName::parse(wrong).is_err(), "{wrong}");
         }
     }
