@@ -101,7 +101,7 @@ fn encode_body_piece(bencher: Bencher<'_, '_>, size: usize) {
     let (body, metadata) = (Bytes::from(vec![7; size]), Metadata::default());
     bencher.bench_local(|| {
         let mut out = BytesMut::new();
-        let body = black_box(&body).clone();
+        let body = black_box(&body).clone().into();
         let payload = encode_body(&mut out, Direction::Request, body, false, &envelope(&metadata));
         (out, payload)
     });
@@ -234,7 +234,7 @@ fn exchange_of_headers(bencher: Bencher<'_, '_>, fields: usize) {
                 while let Some(action) = exchange.poll_action() {
                     black_box(action);
                 }
-                exchange.handle_message(reply.clone(), now, transaction);
+                exchange.handle_message(reply.clone().into(), now, transaction);
                 while let Some(action) = exchange.poll_action() {
                     black_box(action);
                 }

@@ -49,7 +49,7 @@ fn decode(chunks: impl Iterator<Item = Bytes>) -> (Vec<Bytes>, Result<(), Decode
         decoder.push(chunk);
         loop {
             match decoder.next() {
-                Ok(Some(message)) => messages.push(message),
+                Ok(Some(message)) => messages.push(message.into_bytes()),
                 Ok(None) => break,
                 Err(error) => return (messages, Err(error)),
             }
@@ -76,7 +76,7 @@ fn read(bytes: Bytes) -> Request {
     decoder.push(bytes);
     let message = decoder.next().expect("framed").expect("whole");
     assert_eq!(decoder.finish(), Ok(()));
-    ProcessingRequest::decode(message).expect("a message").request.expect("a request")
+    ProcessingRequest::decode(message.into_bytes()).expect("a message").request.expect("a request")
 }
 
 fn request_headers(input: &Input) {
@@ -117,8 +117,8 @@ fn request_body(input: &Input) {
     let mut out = BytesMut::new();
     let metadata_context = Metadata::default();
     let envelope = envelope(&metadata_context);
-    let behind = encode_body(&mut out, Direction::Request, body.clone(), input.end_of_stream, &envelope);
-    out.extend_from_slice(&behind);
+    let behind = encode_body(&mut out, Direction::Request, body.clone().into(), input.end_of_stream, &envelope);
+    out.extend_from_slice(&behind.into_bytes());
     let Request::RequestBody(sent) = read(out.freeze()) else { panic!("wrong kind") };
     assert_eq!((sent.body, sent.end_of_stream), (body, input.end_of_stream));
 }

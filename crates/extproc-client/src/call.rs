@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    iter,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -10,6 +11,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use extproc::Slices;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::{
@@ -31,7 +33,7 @@ use crate::{
 pub enum Event {
     /// A whole reply, freed of its gRPC framing. Its bytes count against the flow-control window until they are given
     /// back with [`Call::credit`].
-    Message(Bytes),
+    Message(Slices),
     /// The exchange is over, and nothing follows. `Ok` is a clean end (F-11).
     Closed(Result<(), GrpcStatus>),
 }
@@ -125,11 +127,11 @@ impl Call {
     /// Queues a framed message (gRPC prefix included). It is sent at the next [`poll`](Self::poll), together with
     /// everything else that is queued by then. Without effect once the exchange is over.
     pub fn send(&mut self, frame: Bytes) {
-        self.send_parts(frame, Bytes::new());
+        self.send_parts(frame, Slices::new());
     }
 
-    /// As [`send`](Self::send), for a message in two parts, so that a large body need not be copied behind its prefix.
-    pub fn send_parts(&mut self, prefix: Bytes, body: Bytes) {
+    /// As [`send`](Self::send), for a message whose last part is elsewhere: a large body is not copied behind its prefix.
+    pub fn send_parts(&mut self, prefix: Bytes, body: Slices) {
         if matches!(self.state, State::Over) {
             return;
         }
@@ -139,7 +141,7 @@ impl Call {
         } else {
             self.waiting += length;
         }
-        for piece in [prefix, body] {
+        for piece in iter::once(prefix).chain(body) {
             if let (Some(replay), Some(policy)) = (&mut self.replay, &self.settings.retry)
                 && !replay.keep(&piece, policy)
             {

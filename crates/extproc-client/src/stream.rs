@@ -5,8 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
-use extproc::codec::Decoder;
+use extproc::{Slices, codec::Decoder};
 use h2::{SendStream, client::ResponseFuture};
 use http::{HeaderMap, StatusCode};
 
@@ -26,7 +25,7 @@ pub(crate) enum Progress {
     /// The response head. If it is also the end, that follows.
     Answered { status: StatusCode, grpc_status: Option<i32> },
     /// A whole message.
-    Message(Bytes),
+    Message(Slices),
     /// The end; nothing follows.
     End(End),
 }

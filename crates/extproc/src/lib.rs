@@ -14,6 +14,7 @@ pub mod metadata;
 mod mode;
 pub mod mutation;
 mod plan;
+mod slices;
 
 pub use attributes::Attributes;
 pub use forward::ForwardRules;
@@ -22,3 +23,4 @@ pub use http_message::{Direction, Messages, RequestHeaders, ResponseHeaders};
 pub use mode::{BodySendMode, HeaderSendMode, ProcessingMode, UndefinedMode};
 pub use mutation::MutationRules;
 pub use plan::{MetadataNamespaces, MetadataOptions, Plan, RouteCacheAction};
+pub use slices::Slices;

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use extproc::ResponseHeaders;
+use extproc::{ResponseHeaders, Slices};
 use http::HeaderMap;
 
 /// What follows the head of a message.
@@ -79,7 +79,7 @@ pub(crate) trait Downstream {
     fn send_headers(&mut self, head: &ResponseHeaders, end_stream: bool);
 
     /// Queues a piece of the body.
-    fn send_data(&mut self, data: Bytes, end_stream: bool);
+    fn send_data(&mut self, data: Slices, end_stream: bool);
 
     /// Queues trailers, which end the response.
     fn send_trailers(&mut self, trailers: &HeaderMap);

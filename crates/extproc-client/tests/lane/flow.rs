@@ -102,7 +102,7 @@ async fn a_stalled_reader_pauses_the_source() {
     let piece = framed(&vec![b'x'; 32 * KIB]);
     let mut queued = 0;
     while call.is_writable() {
-        call.send_parts(piece.slice(..5), piece.slice(5..));
+        call.send_parts(piece.slice(..5), piece.slice(5..).into());
         queued += piece.len();
         assert_eq!(call.queued_bytes(), queued);
         assert!(queued < 200 * KIB);

@@ -78,7 +78,7 @@ async fn many_exchanges_at_a_time() {
             let sizes = [1, 100, 20_000, 100_000, 0, 70_000, number];
             let messages: Vec<Bytes> = sizes.iter().map(|size| framed(&vec![number as u8; *size])).collect();
             for piece in &messages {
-                call.send_parts(piece.slice(..5), piece.slice(5..));
+                call.send_parts(piece.slice(..5), piece.slice(5..).into());
             }
             for size in sizes {
                 let reply = message(&mut call).await;

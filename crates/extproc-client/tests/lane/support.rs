@@ -158,7 +158,7 @@ pub(crate) async fn message(call: &mut Call) -> Bytes {
     match event(call).await {
         Event::Message(message) => {
             call.credit(message.len());
-            message
+            message.into_bytes()
         }
         Event::Closed(result) => panic!("closed: {result:?}"),
     }

@@ -2,13 +2,10 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::slices::{Gather, Slices};
+
 /// Bytes before each message: a flag and the length.
 const PREFIX: usize = 5;
-/// Memory for a message whose end has not arrived, as a multiple of what has; but a message of usual size gets its own at
-/// once, because growing copies.
-const GROWTH: usize = 4;
-const USUAL: usize = 160 * 1024;
-
 /// Why bytes are no gRPC messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -45,21 +42,41 @@ impl DecodeError {
     }
 }
 
-/// Finds the messages in a stream of chunks. A message that lies in one chunk is not copied; of one that does not, no
-/// more is allocated than 160 KiB or four times of what has arrived.
+/// Finds the messages in a stream of chunks. Large parts of messages stay where they are in their chunks; of a message
+/// whose end has not arrived, no more is held than what has.
 #[derive(Debug)]
 pub struct Decoder {
     limit: usize,
     chunk: Bytes,
-    /// Beginning of a message whose end is in a later chunk, prefix included.
-    partial: BytesMut,
+    partial: Partial,
+}
+
+/// A message whose end is in a later chunk.
+#[derive(Debug)]
+enum Partial {
+    /// The first bytes of its prefix, or nothing.
+    Prefix { bytes: [u8; PREFIX], length: usize },
+    /// Some of its bytes.
+    Message { gather: Gather, length: usize },
+}
+
+impl Partial {
+    const NONE: Self = Self::Prefix { bytes: [0; PREFIX], length: 0 };
+
+    /// Bytes of it that arrived, its prefix included.
+    fn received(&self) -> usize {
+        match self {
+            Self::Prefix { length, .. } => *length,
+            Self::Message { gather, .. } => PREFIX + gather.len(),
+        }
+    }
 }
 
 impl Decoder {
     /// A decoder of messages of at most `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, chunk: Bytes::new(), partial: BytesMut::new() }
+        Self { limit, chunk: Bytes::new(), partial: Partial::NONE }
     }
 
     /// Takes the next chunk. All messages of the one before should have been taken out; what is left is kept.
@@ -76,7 +93,7 @@ impl Decoder {
     /// Bytes that do not belong to a message that was taken out.
     #[must_use]
     pub fn buffered(&self) -> usize {
-        self.chunk.len() + self.partial.len()
+        self.chunk.len() + self.partial.received()
     }
 
     /// The next whole message, without its prefix; `None` until more has arrived.
@@ -84,35 +101,35 @@ impl Decoder {
     /// # Errors
     /// When the bytes are no messages, as soon as that can be seen. Nothing that follows has a meaning then.
     #[expect(clippy::should_implement_trait, reason = "a decoder goes on after `None`")]
-    pub fn next(&mut self) -> Result<Option<Bytes>, DecodeError> {
-        if self.partial.is_empty()
-            && let Some(length) = self.length(&self.chunk)?
-            && self.chunk.len() >= PREFIX + length
-        {
-            self.chunk.advance(PREFIX);
-            return Ok(Some(self.chunk.split_to(length)));
-        }
-        while !self.chunk.is_empty() {
-            let wanted = match self.length(&self.partial)? {
-                Some(length) => PREFIX + length,
-                None => PREFIX,
-            };
-            let missing = (wanted - self.partial.len()).min(self.chunk.len());
-            if self.partial.capacity() < self.partial.len() + missing {
-                // None can make us hold much that was only announced.
-                let room = wanted.min(USUAL.max(GROWTH * (self.partial.len() + missing)));
-                self.partial.reserve(room - self.partial.len());
+    pub fn next(&mut self) -> Result<Option<Slices>, DecodeError> {
+        loop {
+            match &mut self.partial {
+                Partial::Prefix { bytes, length } => {
+                    let taken = (PREFIX - *length).min(self.chunk.len());
+                    bytes[*length..*length + taken].copy_from_slice(&self.chunk[..taken]);
+                    *length += taken;
+                    self.chunk.advance(taken);
+                    let Some(length) = message_length(&bytes[..*length], self.limit)? else {
+                        return Ok(None);
+                    };
+                    if self.chunk.len() >= length {
+                        self.partial = Partial::NONE;
+                        return Ok(Some(self.chunk.split_to(length).into()));
+                    }
+                    self.partial = Partial::Message { gather: Gather::default(), length };
+                }
+                Partial::Message { gather, length } => {
+                    let missing = *length - gather.len();
+                    gather.push(self.chunk.split_to(missing.min(self.chunk.len())));
+                    if gather.len() < *length {
+                        return Ok(None);
+                    }
+                    let message = gather.take();
+                    self.partial = Partial::NONE;
+                    return Ok(Some(message));
+                }
             }
-            self.partial.extend_from_slice(&self.chunk[..missing]);
-            self.chunk.advance(missing);
-            if let Some(length) = self.length(&self.partial)?
-                && self.partial.len() == PREFIX + length
-            {
-                self.partial.advance(PREFIX);
-                return Ok(Some(self.partial.split().freeze()));
-            }
         }
-        Ok(None)
     }
 
     /// Says at the end of the stream whether it ended between two messages.
@@ -125,21 +142,21 @@ impl Decoder {
             received => Err(DecodeError::Truncated { received }),
         }
     }
+}
 
-    /// The length of the message that begins here, once its prefix is complete.
-    fn length(&self, bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
-        match bytes.first() {
-            None | Some(0) => {}
-            Some(1) => return Err(DecodeError::Compressed),
-            Some(flag) => return Err(DecodeError::UnknownFlag(*flag)),
-        }
-        let Some(prefix) = bytes.first_chunk::<PREFIX>() else { return Ok(None) };
-        let length = u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]) as usize;
-        if length > self.limit {
-            return Err(DecodeError::TooLarge { length, limit: self.limit });
-        }
-        Ok(Some(length))
+/// The length of the message that begins with these bytes, once its prefix is complete.
+fn message_length(bytes: &[u8], limit: usize) -> Result<Option<usize>, DecodeError> {
+    match bytes.first() {
+        None | Some(0) => {}
+        Some(1) => return Err(DecodeError::Compressed),
+        Some(flag) => return Err(DecodeError::UnknownFlag(*flag)),
     }
+    let Some(prefix) = bytes.first_chunk::<PREFIX>() else { return Ok(None) };
+    let length = u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]) as usize;
+    if length > limit {
+        return Err(DecodeError::TooLarge { length, limit });
+    }
+    Ok(Some(length))
 }
 
 #[cfg(test)]
@@ -167,7 +184,7 @@ mod tests {
                 for chunk in [&bytes[..first], &bytes[first..second], &bytes[second..]] {
                     decoder.push(Bytes::copy_from_slice(chunk));
                     while let Some(message) = decoder.next().expect("valid") {
-                        seen.push(message);
+                        seen.push(message.into_bytes());
                     }
                 }
                 assert_eq!(seen, messages, "cut at {first} and {second}");
@@ -209,7 +226,7 @@ mod tests {
         let mut decoder = Decoder::new(100);
         decoder.push(chunk);
         while let Some(message) = decoder.next().expect("valid") {
-            assert!(range.contains(&message.as_ptr()));
+            assert!(range.contains(&message.into_bytes().as_ptr()));
         }
         assert_eq!(decoder.finish(), Ok(()));
     }
@@ -221,17 +238,25 @@ mod tests {
         for chunk in framed(&[b"one", b"two"]).chunks(3) {
             decoder.push(Bytes::copy_from_slice(chunk));
         }
-        assert_eq!(decoder.next(), Ok(Some(Bytes::from_static(b"one"))));
-        assert_eq!(decoder.next(), Ok(Some(Bytes::from_static(b"two"))));
+        assert_eq!(decoder.next(), Ok(Some(Bytes::from_static(b"one").into())));
+        assert_eq!(decoder.next(), Ok(Some(Bytes::from_static(b"two").into())));
         assert_eq!(decoder.next(), Ok(None));
     }
 
-    /// What is announced is not what is allocated.
+    /// Nothing is held but what arrived, and large parts of it where they are.
     #[test]
-    fn a_message_that_never_comes_costs_nothing() {
-        let mut decoder = Decoder::new(64 * 1024 * 1024);
-        decoder.push(Bytes::from_static(b"\0\x04\0\0\0abc"));
-        assert_eq!(decoder.next(), Ok(None));
-        assert!(decoder.partial.capacity() < 1024);
+    fn a_message_in_parts_is_not_copied_together() {
+        let message = vec![7; 40_000];
+        let bytes = Bytes::from(framed(&[&message]));
+        let range = bytes.as_ptr_range();
+        let mut decoder = Decoder::new(64 * 1024);
+        for part in [0..100, 100..20_000, 20_000..bytes.len()] {
+            assert_eq!(decoder.next(), Ok(None));
+            decoder.push(bytes.slice(part));
+        }
+        let found = decoder.next().expect("valid").expect("whole");
+        assert_eq!(found.iter().filter(|slice| range.contains(&slice.as_ptr())).count(), 2);
+        assert_eq!(found.into_bytes(), message);
+        assert_eq!(decoder.finish(), Ok(()));
     }
 }

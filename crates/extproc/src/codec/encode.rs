@@ -2,7 +2,7 @@
 //!
 //! Two passes, sizes and then bytes, into one buffer of exactly the right size. The result starts with the gRPC prefix.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use http::HeaderMap;
 use prost::Message;
 
@@ -12,6 +12,7 @@ use crate::{
     http_message::{Direction, RequestHeaders, ResponseHeaders},
     messages::{Metadata, Struct},
     mode::BodySendMode,
+    slices::Slices,
 };
 
 /// The key of the attributes, whatever the filter's name.
@@ -103,26 +104,29 @@ pub fn encode_trailers(
 pub fn encode_body(
     out: &mut BytesMut,
     direction: Direction,
-    body: Bytes,
+    body: Slices,
     end_of_stream: bool,
     envelope: &Envelope<'_>,
-) -> Bytes {
-    let content = bytes_len(body.len()) + small_len(u8::from(end_of_stream));
+) -> Slices {
+    let length = body.len();
+    let content = bytes_len(length) + small_len(u8::from(end_of_stream));
     let tag = match direction {
         Direction::Request => 4,
         Direction::Response => 5,
     };
-    let separate = body.len() >= SEPARATE_PAYLOAD;
+    let separate = length >= SEPARATE_PAYLOAD;
     // The order of fields is free: with the flag before the bytes these can stand at the very end.
-    start(out, tag, content, envelope, if separate { body.len() } else { 0 });
+    start(out, tag, content, envelope, if separate { length } else { 0 });
     put_small(out, 2, u8::from(end_of_stream));
     if separate {
-        put_field(out, 1, body.len());
-        body
-    } else {
-        put_bytes(out, 1, &body);
-        Bytes::new()
+        put_field(out, 1, length);
+        return body;
     }
+    if length > 0 {
+        put_field(out, 1, length);
+        body.iter().for_each(|slice| out.put_slice(slice));
+    }
+    Slices::new()
 }
 
 /// Writes the gRPC prefix, the envelope and the start of the part, which comes last. `outside` bytes of the content are

@@ -2,7 +2,9 @@
 
 mod decode;
 mod encode;
+mod reply;
 mod wire;
 
 pub use decode::{DecodeError, Decoder};
 pub use encode::{Envelope, HeadersRef, ProtocolConfig, encode_body, encode_headers, encode_trailers};
+pub(crate) use reply::decode_reply;

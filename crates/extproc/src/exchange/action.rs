@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode};
 use crate::{
     http_message::{Direction, ResponseHeaders},
     log::Note,
+    slices::Slices,
 };
 
 /// One thing to do. Actions are to be carried out in order.
@@ -21,7 +22,7 @@ pub enum Action {
         /// gRPC prefix and message, or the part of it before the payload.
         message: Bytes,
         /// The rest of the message.
-        payload: Bytes,
+        payload: Slices,
     },
     /// Pass the head of a message on.
     ForwardHeaders {
@@ -35,7 +36,7 @@ pub enum Action {
         /// Which way.
         direction: Direction,
         /// The bytes; empty only together with `end_stream`.
-        data: Bytes,
+        data: Slices,
         /// Nothing follows.
         end_stream: bool,
     },
@@ -61,7 +62,7 @@ pub enum Action {
     /// A piece of that response.
     ReplyData {
         /// The bytes.
-        data: Bytes,
+        data: Slices,
         /// Nothing follows.
         end_stream: bool,
     },

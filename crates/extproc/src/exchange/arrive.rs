@@ -2,13 +2,11 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::{
     Action, Exchange, Host, StreamedReply,
     side::{Awaiting, End, Head},
 };
-use crate::{http_message::Direction, mode::BodySendMode};
+use crate::{http_message::Direction, mode::BodySendMode, slices::Slices};
 
 impl Exchange {
     /// The head of a message arrived; it is in the host.
@@ -46,7 +44,7 @@ impl Exchange {
     pub fn handle_data(
         &mut self,
         direction: Direction,
-        data: Bytes,
+        data: Slices,
         end_stream: bool,
         now: Instant,
         host: &mut dyn Host,
@@ -65,7 +63,7 @@ impl Exchange {
         }
         if self.side(direction).discard {
             // only the end of the original is of interest.
-            self.forward_data(direction, Bytes::new(), end_stream);
+            self.forward_data(direction, Slices::new(), end_stream);
             return;
         }
         if self.complete {
@@ -181,7 +179,7 @@ impl Exchange {
     fn partial_data(
         &mut self,
         direction: Direction,
-        data: Bytes,
+        data: Slices,
         end_stream: bool,
         now: Instant,
         host: &mut dyn Host,

@@ -1,12 +1,10 @@
 //! Passing parts of a message on.
 
-use bytes::Bytes;
-
 use super::{
     Action, Exchange,
     side::{End, Head},
 };
-use crate::http_message::Direction;
+use crate::{http_message::Direction, slices::Slices};
 
 impl Exchange {
     /// Passes the head on unless it has gone already.
@@ -21,7 +19,7 @@ impl Exchange {
     }
 
     /// Passes a piece on; an empty one that ends nothing is not worth passing (B-5.7, Y-4).
-    pub(super) fn forward_data(&mut self, direction: Direction, data: Bytes, end_stream: bool) {
+    pub(super) fn forward_data(&mut self, direction: Direction, data: Slices, end_stream: bool) {
         let side = self.side_mut(direction);
         if side.end_forwarded || (data.is_empty() && !end_stream) {
             return;

@@ -14,6 +14,7 @@ use crate::{
     messages::{ImmediateResponse, StreamedImmediateResponse, streamed_immediate_response::Response},
     mode::BodySendMode,
     mutation::{self, Policy, StreamedHeadersError},
+    slices::Slices,
 };
 
 /// S-4.
@@ -94,7 +95,7 @@ impl Exchange {
                 }
                 self.counters.stream_msgs_received += 1;
                 self.actions
-                    .push_back(Action::ReplyData { data: piece.body, end_stream: piece.end_of_stream });
+                    .push_back(Action::ReplyData { data: piece.body.into(), end_stream: piece.end_of_stream });
                 if piece.end_of_stream {
                     self.end_streamed_reply();
                 }
@@ -178,7 +179,7 @@ impl Exchange {
     /// (S-7).
     pub(super) fn data_behind_streamed_reply(
         &mut self,
-        data: Bytes,
+        data: Slices,
         end_stream: bool,
         now: Instant,
         host: &mut dyn Host,

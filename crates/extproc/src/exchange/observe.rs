@@ -1,9 +1,7 @@
 //! Observability mode: copies are sent, nothing waits (section 16).
 
-use bytes::Bytes;
-
 use super::{Exchange, Host};
-use crate::{http_message::Direction, mode::BodySendMode};
+use crate::{http_message::Direction, mode::BodySendMode, slices::Slices};
 
 impl Exchange {
     pub(super) fn observe_headers(&mut self, direction: Direction, end_stream: bool, host: &mut dyn Host) {
@@ -20,7 +18,7 @@ impl Exchange {
     pub(super) fn observe_data(
         &mut self,
         direction: Direction,
-        data: Bytes,
+        data: Slices,
         end_stream: bool,
         host: &mut dyn Host,
     ) {

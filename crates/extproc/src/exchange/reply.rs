@@ -2,28 +2,27 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-use prost::Message;
-
 use super::{Action, Close, Exchange, Host, StreamEnd, StreamedReply, failure::Failure, side::Awaiting};
 use crate::{
+    codec,
     http_message::Direction,
     log::{Note, ProcessingEffect, Step},
     messages::{
-        CommonResponse, HeaderMutation, ProcessingResponse, TrailersResponse, processing_response::Response,
+        CommonResponse, HeaderMutation, TrailersResponse, processing_response::Response,
     },
     mutation::{self, Policy, Target},
     plan::RouteCacheAction,
+    slices::Slices,
 };
 
 impl Exchange {
     /// One message arrived, without its gRPC framing.
-    pub fn handle_message(&mut self, message: Bytes, now: Instant, host: &mut dyn Host) {
+    pub fn handle_message(&mut self, message: Slices, now: Instant, host: &mut dyn Host) {
         // P-4 (1) and (2): dropped unread.
         if self.plan.observability_mode || (self.complete && self.streamed_reply != StreamedReply::Started) {
             return;
         }
-        let Ok(response) = ProcessingResponse::decode(message) else {
+        let Ok((response, body)) = codec::decode_reply(message) else {
             // F-12
             let details = "ext_proc_error_gRPC_error_13{via_upstream}".to_owned();
             self.handle_stream_end(StreamEnd::Error { code: 13, details, started: true }, now);
@@ -67,8 +66,8 @@ impl Exchange {
             }
             Response::RequestHeaders(reply) => self.headers_reply(Direction::Request, reply, now, host),
             Response::ResponseHeaders(reply) => self.headers_reply(Direction::Response, reply, now, host),
-            Response::RequestBody(reply) => self.body_reply(Direction::Request, reply, now, host),
-            Response::ResponseBody(reply) => self.body_reply(Direction::Response, reply, now, host),
+            Response::RequestBody(reply) => self.body_reply(Direction::Request, reply, body, now, host),
+            Response::ResponseBody(reply) => self.body_reply(Direction::Response, reply, body, now, host),
             Response::RequestTrailers(reply) => self.trailers_reply(Direction::Request, &reply, now, host),
             Response::ResponseTrailers(reply) => self.trailers_reply(Direction::Response, &reply, now, host),
         }

@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::{
     Action, Exchange, Host,
     failure::Failure,
@@ -13,6 +11,7 @@ use crate::{
     http_message::Direction,
     log::{ProcessingEffect, Step},
     messages::{BodyMutation, BodyResponse, CommonResponse, body_mutation::Mutation, common_response},
+    slices::Slices,
 };
 
 /// B-4.5.
@@ -27,17 +26,18 @@ impl Exchange {
         &mut self,
         direction: Direction,
         reply: BodyResponse,
+        body: Slices,
         now: Instant,
         host: &mut dyn Host,
     ) {
         let common = reply.response.unwrap_or_default();
         let side = self.side(direction);
         match side.awaiting {
-            Awaiting::BufferedBody | Awaiting::PartialBody => self.whole_reply(direction, common, now, host),
+            Awaiting::BufferedBody | Awaiting::PartialBody => self.whole_reply(direction, common, body, now, host),
             Awaiting::StreamedBody | Awaiting::Trailers if side.is_duplex() => {
-                self.duplex_reply(direction, common, now);
+                self.duplex_reply(direction, common, body, now);
             }
-            Awaiting::StreamedBody => self.piece_reply(direction, common, now, host),
+            Awaiting::StreamedBody => self.piece_reply(direction, common, body, now, host),
             // O-7: the message has ended without it.
             Awaiting::Idle
                 if side.is_duplex() && side.end == End::Trailers && side.discard && !side.trailers_sent =>
@@ -55,6 +55,7 @@ impl Exchange {
         &mut self,
         direction: Direction,
         common: CommonResponse,
+        body: Slices,
         now: Instant,
         host: &mut dyn Host,
     ) {
@@ -70,7 +71,7 @@ impl Exchange {
         }
         if head_is_here
             && let Some(mutation) = &common.body_mutation
-            && !length_matches(direction, mutation, host)
+            && !length_matches(direction, mutation, &body, host)
         {
             self.counters.stream_msgs_received += 1;
             self.fail(&Failure::ContentLengthMismatch, now);
@@ -84,8 +85,8 @@ impl Exchange {
         let original_ends = side.chunks.back().is_some_and(|chunk| chunk.end_stream);
         let original = side.take_chunks();
         let (body, changed) = match common.body_mutation.and_then(|mutation| mutation.mutation) {
-            Some(Mutation::Body(body)) => (body, true),
-            Some(Mutation::ClearBody(true)) => (Bytes::new(), true),
+            Some(Mutation::Body(_)) => (body, true),
+            Some(Mutation::ClearBody(true)) => (Slices::new(), true),
             Some(Mutation::ClearBody(false) | Mutation::StreamedResponse(_)) | None => (original, false),
         };
         if changed && direction == Direction::Request && !partial && body.len() > limit {
@@ -96,10 +97,7 @@ impl Exchange {
             self.actions.push_back(Action::PayloadTooLarge(direction));
             return;
         }
-        if !body.is_empty() {
-            side.held_bytes += body.len();
-            side.held.push_front(body);
-        }
+        side.hold_first(body);
         side.partial_done |= partial;
         if changed {
             self.note_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
@@ -124,6 +122,7 @@ impl Exchange {
         &mut self,
         direction: Direction,
         common: CommonResponse,
+        body: Slices,
         now: Instant,
         host: &mut dyn Host,
     ) {
@@ -140,8 +139,8 @@ impl Exchange {
         };
         side.update_paused(limit);
         let (data, changed) = match mutation {
-            Some(Mutation::Body(body)) => (body, true),
-            Some(Mutation::ClearBody(true)) => (Bytes::new(), true),
+            Some(Mutation::Body(_)) => (body, true),
+            Some(Mutation::ClearBody(true)) => (Slices::new(), true),
             Some(Mutation::ClearBody(false) | Mutation::StreamedResponse(_)) | None => (chunk.data, false),
         };
         if changed {
@@ -158,7 +157,7 @@ impl Exchange {
     }
 
     /// One of any number of pieces the processor gives (B-6.2).
-    fn duplex_reply(&mut self, direction: Direction, common: CommonResponse, now: Instant) {
+    fn duplex_reply(&mut self, direction: Direction, common: CommonResponse, body: Slices, now: Instant) {
         let Some(Mutation::StreamedResponse(piece)) =
             common.body_mutation.and_then(|mutation| mutation.mutation)
         else {
@@ -179,7 +178,7 @@ impl Exchange {
                 Direction::Response => !has_trailers || processor_has_trailers,
             };
         self.forward_head(direction, false);
-        self.forward_data(direction, piece.body, ends);
+        self.forward_data(direction, body, ends);
         self.note_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
         self.accept(direction, now);
         if !piece.end_of_stream {
@@ -194,9 +193,14 @@ impl Exchange {
 }
 
 /// B-3.4: a numeric `content-length` of the held head must be that of the mutated body.
-fn length_matches(direction: Direction, mutation: &BodyMutation, host: &mut dyn Host) -> bool {
+fn length_matches(
+    direction: Direction,
+    mutation: &BodyMutation,
+    body: &Slices,
+    host: &mut dyn Host,
+) -> bool {
     let length = match &mutation.mutation {
-        Some(Mutation::Body(body)) => body.len(),
+        Some(Mutation::Body(_)) => body.len(),
         _ => 0,
     };
     let messages = host.messages();

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 
 use super::{
@@ -17,6 +16,7 @@ use crate::{
         CommonResponse, HeadersResponse, body_mutation::Mutation, common_response::CONTINUE_AND_REPLACE,
     },
     mode::BodySendMode,
+    slices::Slices,
 };
 
 impl Exchange {
@@ -135,8 +135,8 @@ impl Exchange {
             return;
         };
         let (replacement, changed) = match body_mutation.mutation {
-            Some(Mutation::Body(body)) => (body, true),
-            Some(Mutation::ClearBody(true)) => (Bytes::new(), true),
+            Some(Mutation::Body(body)) => (body.into(), true),
+            Some(Mutation::ClearBody(true)) => (Slices::new(), true),
             // What came so far stays, the rest goes.
             Some(Mutation::ClearBody(false) | Mutation::StreamedResponse(_)) | None => {
                 (side.take_held(), false)

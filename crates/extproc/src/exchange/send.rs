@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::header::CONTENT_LENGTH;
 
 use super::{
@@ -16,12 +16,13 @@ use crate::{
     messages::Struct,
     mode::BodySendMode,
     plan::MetadataNamespaces,
+    slices::Slices,
 };
 
 /// What to encode.
 enum Part {
     Headers { end_of_stream: bool },
-    Body { data: Bytes, end_of_stream: bool },
+    Body { data: Slices, end_of_stream: bool },
     Trailers,
 }
 
@@ -62,7 +63,7 @@ impl Exchange {
     pub(super) fn send_piece(
         &mut self,
         direction: Direction,
-        data: Bytes,
+        data: Slices,
         end_of_stream: bool,
         now: Instant,
         host: &mut dyn Host,
@@ -82,7 +83,7 @@ impl Exchange {
     pub(super) fn send_duplex(
         &mut self,
         direction: Direction,
-        data: Bytes,
+        data: Slices,
         end_of_stream: bool,
         now: Instant,
         host: &mut dyn Host,
@@ -101,7 +102,7 @@ impl Exchange {
     pub(super) fn send_past_end(
         &mut self,
         direction: Direction,
-        data: Bytes,
+        data: Slices,
         end_of_stream: bool,
         now: Instant,
         host: &mut dyn Host,
@@ -133,7 +134,7 @@ impl Exchange {
     pub(super) fn send_observed_body(
         &mut self,
         direction: Direction,
-        data: Bytes,
+        data: Slices,
         end_of_stream: bool,
         host: &mut dyn Host,
     ) {
@@ -176,7 +177,7 @@ impl Exchange {
         };
         let rules = &self.plan.forward_rules;
         let mut message = BytesMut::new();
-        let mut payload = Bytes::new();
+        let mut payload = Slices::new();
         let http2 = host.is_http2();
         let messages = host.messages();
         match part {

@@ -2,12 +2,13 @@
 
 use std::{collections::VecDeque, time::Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::{
     http_message::Direction,
     log::Step,
     mode::{BodySendMode, HeaderSendMode, ProcessingMode},
+    slices::Slices,
 };
 
 /// Which reply a direction waits for (P-1).
@@ -63,9 +64,9 @@ pub(super) enum End {
 }
 
 /// A piece that was sent in STREAMED mode and is not answered yet; the original, in case it passes unchanged.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 pub(super) struct Chunk {
-    pub(super) data: Bytes,
+    pub(super) data: Slices,
     pub(super) end_stream: bool,
 }
 
@@ -184,20 +185,25 @@ impl Side {
         self.body_mode == BodySendMode::FullDuplexStreamed
     }
 
-    pub(super) fn hold(&mut self, data: Bytes) {
-        if !data.is_empty() {
-            self.held_bytes += data.len();
-            self.held.push_back(data);
-        }
+    pub(super) fn hold(&mut self, data: Slices) {
+        self.held_bytes += data.len();
+        self.held.extend(data.into_iter().filter(|slice| !slice.is_empty()));
+    }
+
+    /// As [`hold`](Self::hold), before what is held already.
+    pub(super) fn hold_first(&mut self, data: Slices) {
+        let behind = std::mem::take(&mut self.held);
+        self.hold(data);
+        self.held.extend(behind);
     }
 
     /// Everything held, as one piece.
-    pub(super) fn take_held(&mut self) -> Bytes {
-        let length = std::mem::take(&mut self.held_bytes);
-        join(self.held.drain(..), length)
+    pub(super) fn take_held(&mut self) -> Slices {
+        self.held_bytes = 0;
+        self.held.drain(..).collect()
     }
 
-    pub(super) fn push_chunk(&mut self, data: Bytes, end_stream: bool) {
+    pub(super) fn push_chunk(&mut self, data: Slices, end_stream: bool) {
         self.chunk_bytes += data.len();
         self.chunks.push_back(Chunk { data, end_stream });
     }
@@ -208,10 +214,10 @@ impl Side {
         Some(chunk)
     }
 
-    /// Everything sent and not answered, as one piece, and whether it ends the message.
-    pub(super) fn take_chunks(&mut self) -> Bytes {
-        let length = std::mem::take(&mut self.chunk_bytes);
-        join(self.chunks.drain(..).map(|chunk| chunk.data), length)
+    /// Everything sent and not answered, as one piece.
+    pub(super) fn take_chunks(&mut self) -> Slices {
+        self.chunk_bytes = 0;
+        self.chunks.drain(..).flat_map(|chunk| chunk.data).collect()
     }
 
     /// Pauses the source above `limit` and resumes it below half of it (B-4.2).
@@ -227,16 +233,4 @@ impl Side {
     pub(super) fn stop_timer(&mut self) {
         self.deadline = None;
     }
-}
-
-/// Pieces of `length` bytes together as one. A single piece is not copied, several are once.
-fn join(mut pieces: impl ExactSizeIterator<Item = Bytes>, length: usize) -> Bytes {
-    if pieces.len() <= 1 {
-        return pieces.next().unwrap_or_default();
-    }
-    let mut joined = BytesMut::with_capacity(length);
-    for piece in pieces {
-        joined.extend_from_slice(&piece);
-    }
-    joined.freeze()
 }

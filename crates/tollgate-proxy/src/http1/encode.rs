@@ -1,7 +1,6 @@
 //! Heads, bodies and trailers from messages to bytes.
 
-use bytes::Bytes;
-use extproc::{RequestHeaders, ResponseHeaders};
+use extproc::{RequestHeaders, ResponseHeaders, Slices};
 use http::{
     HeaderMap, HeaderName, Method, StatusCode,
     header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
@@ -125,10 +124,10 @@ pub(crate) fn encode_informational(out: &mut WriteQueue, head: &ResponseHeaders)
 
 impl BodyEncoder {
     /// Queues a piece of the body, and its end.
-    pub(crate) fn data(self, out: &mut WriteQueue, data: Bytes, end_stream: bool) {
+    pub(crate) fn data(self, out: &mut WriteQueue, data: Slices, end_stream: bool) {
         match self {
             Self::Suppressed => {}
-            Self::Plain => out.put(data),
+            Self::Plain => out.put_slices(data),
             Self::Chunked => {
                 if !data.is_empty() {
                     put_chunk(out, data);
@@ -178,7 +177,7 @@ fn put_field(out: &mut WriteQueue, name: &HeaderName, value: &[u8]) {
     out.put_slice(b"\r\n");
 }
 
-fn put_chunk(out: &mut WriteQueue, data: Bytes) {
+fn put_chunk(out: &mut WriteQueue, data: Slices) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut line = [0; 18];
     let mut start = 16;
@@ -190,7 +189,7 @@ fn put_chunk(out: &mut WriteQueue, data: Bytes) {
         size >>= 4;
     }
     out.put_slice(&line[start..]);
-    out.put(data);
+    out.put_slices(data);
     out.put_slice(b"\r\n");
 }
 

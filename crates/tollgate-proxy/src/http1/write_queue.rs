@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
+use extproc::Slices;
 use tokio::io::AsyncWrite;
 
 /// Pieces up to this size are copied together; larger ones keep their memory and are gathered by `writev`.
@@ -50,6 +51,11 @@ impl WriteQueue {
             self.segments.push_back(self.tail.split().freeze());
         }
         self.segments.push_back(bytes);
+    }
+
+    /// Appends a piece, without copying its large slices.
+    pub(crate) fn put_slices(&mut self, slices: Slices) {
+        slices.into_iter().for_each(|slice| self.put(slice));
     }
 
     /// Gives memory back; for connections that become idle.

@@ -11,8 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use extproc::RequestHeaders;
+use extproc::{RequestHeaders, Slices};
 use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 use tokio::time::Sleep;
@@ -106,7 +105,7 @@ impl Drop for Mirrors {
 /// A part of a request that follows its head.
 #[derive(Debug)]
 enum Piece {
-    Data { data: Bytes, end_stream: bool },
+    Data { data: Slices, end_stream: bool },
     Trailers(HeaderMap),
 }
 

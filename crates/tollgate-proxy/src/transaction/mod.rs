@@ -32,8 +32,7 @@ use std::{
     time::Instant,
 };
 
-use bytes::Bytes;
-use extproc::RequestHeaders;
+use extproc::{RequestHeaders, Slices};
 use smallvec::SmallVec;
 
 pub(crate) use self::handler::Transactions;
@@ -52,7 +51,7 @@ use crate::{
 #[derive(Debug)]
 enum Part {
     Headers { end_stream: bool },
-    Data { data: Bytes, end_stream: bool },
+    Data { data: Slices, end_stream: bool },
     Trailers,
 }
 
@@ -122,7 +121,7 @@ fn reject<D: Downstream>(origin: Origin<'_>, rejection: Rejection, downstream: &
         downstream.send_headers(head, body.is_empty());
     }
     if !body.is_empty() {
-        downstream.send_data(body, true);
+        downstream.send_data(body.into(), true);
     }
     core.info.last_downstream_tx = Some(now);
     core.record(&[], now);
@@ -199,7 +198,7 @@ impl<D: Downstream> Transaction<'_, D> {
                     return;
                 }
                 self.client.request_ended |= end_stream;
-                Part::Data { data, end_stream }
+                Part::Data { data: data.into(), end_stream }
             }
             BodyEvent::Trailers(trailers) => {
                 self.core.messages.request_trailers = Some(trailers);

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use extproc::{
-    Direction,
+    Direction, Slices,
     exchange::{Action, Close, Exchange, StreamEnd},
     log::{LoggingInfo, Note},
 };
@@ -58,13 +58,9 @@ impl Filter {
         self.exchange.wants(direction) && self.call.as_ref().is_none_or(Call::is_writable)
     }
 
-    pub(super) fn send(&mut self, message: Bytes, payload: Bytes) {
+    pub(super) fn send(&mut self, message: Bytes, payload: Slices) {
         if let Some(call) = &mut self.call {
-            if payload.is_empty() {
-                call.send(message);
-            } else {
-                call.send_parts(message, payload);
-            }
+            call.send_parts(message, payload);
         }
     }
 

@@ -42,7 +42,7 @@ impl<D: Downstream> Transaction<'_, D> {
         let end_stream = body.is_empty();
         self.response_part(start, Part::Headers { end_stream }, now);
         if !end_stream {
-            self.response_part(start, Part::Data { data: body, end_stream: true }, now);
+            self.response_part(start, Part::Data { data: body.into(), end_stream: true }, now);
         }
     }
 

@@ -6,8 +6,7 @@ use std::{
     time::Instant,
 };
 
-use bytes::Bytes;
-use extproc::Direction;
+use extproc::{Direction, Slices};
 
 use super::{Part, Transaction, decide::Forward};
 use crate::{
@@ -43,7 +42,7 @@ pub(super) enum Router {
 /// A part of the request that waits for a connection; trailers are in the messages.
 #[derive(Debug, Clone)]
 pub(super) enum Waiting {
-    Data { data: Bytes, end_stream: bool },
+    Data { data: Slices, end_stream: bool },
     Trailers,
 }
 
@@ -302,7 +301,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 if data.is_empty() && !end_stream {
                     return;
                 }
-                Part::Data { data, end_stream }
+                Part::Data { data: data.into(), end_stream }
             }
             ResponseEvent::Body(BodyEvent::Trailers(trailers)) => {
                 *response_ended = true;

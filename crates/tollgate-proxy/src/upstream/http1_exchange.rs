@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes};
-use extproc::RequestHeaders;
+use extproc::{RequestHeaders, Slices};
 use http::{HeaderMap, Method};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -102,7 +102,7 @@ impl Http1Exchange {
     }
 
     /// Queues a piece of the body.
-    pub(super) fn send_data(&mut self, mut data: Bytes, end_stream: bool) {
+    pub(super) fn send_data(&mut self, mut data: Slices, end_stream: bool) {
         let RequestState::Open(encoder) = self.request else { return };
         if let Some(remaining) = &mut self.remaining {
             // Bytes beyond `content-length` would be taken for the next request (M-12).

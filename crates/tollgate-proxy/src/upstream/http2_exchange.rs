@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use extproc::{RequestHeaders, ResponseHeaders, remove_fields};
+use extproc::{RequestHeaders, ResponseHeaders, Slices, remove_fields};
 use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri,
@@ -91,14 +91,12 @@ impl Http2Exchange {
     }
 
     /// Queues a piece of the body.
-    pub(super) fn send_data(&mut self, data: Bytes, end_stream: bool) {
+    pub(super) fn send_data(&mut self, data: Slices, end_stream: bool) {
         if !self.request.open {
             return;
         }
-        if !data.is_empty() {
-            self.request.queued += data.len();
-            self.request.queue.push_back(data);
-        }
+        self.request.queued += data.len();
+        self.request.queue.extend(data.into_iter().filter(|slice| !slice.is_empty()));
         if end_stream {
             self.request.end = Some(End::Data);
         }

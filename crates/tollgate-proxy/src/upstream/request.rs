@@ -6,8 +6,7 @@ use std::{
     time::Instant,
 };
 
-use bytes::Bytes;
-use extproc::RequestHeaders;
+use extproc::{RequestHeaders, Slices};
 use http::HeaderMap;
 use tollgate_model::cluster::UpstreamProtocol;
 
@@ -225,7 +224,7 @@ impl UpstreamRequest {
     }
 
     /// Queues a piece of the body. After a `101` the pieces are raw bytes.
-    pub(crate) fn send_data(&mut self, data: Bytes, end_stream: bool) {
+    pub(crate) fn send_data(&mut self, data: Slices, end_stream: bool) {
         match &mut self.state {
             State::Http1(exchange) => exchange.send_data(data, end_stream),
             State::Http2(exchange) => exchange.send_data(data, end_stream),

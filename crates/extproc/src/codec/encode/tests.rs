@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use proptest::prelude::*;
 
@@ -132,6 +133,7 @@ proptest! {
     #[test]
     fn bodies(
         length in prop_oneof![0..300_usize, Just(SEPARATE_PAYLOAD - 1), SEPARATE_PAYLOAD..70_000],
+        pieces in 1..5_usize,
         end_of_stream in any::<bool>(),
         (protocol_config, attributes, metadata_context, observability_mode) in envelope_parts(),
     ) {
@@ -143,12 +145,19 @@ proptest! {
         };
         let body: Bytes = (0..length).map(|index| index as u8).collect();
         let mut out = BytesMut::new();
-        let payload = encode_body(&mut out, Direction::Response, body.clone(), end_of_stream, &envelope);
+        let payload = encode_body(&mut out, Direction::Response, cut(&body, pieces), end_of_stream, &envelope);
         prop_assert_eq!(payload.len(), if length >= SEPARATE_PAYLOAD { length } else { 0 });
-        out.extend_from_slice(&payload);
+        out.extend_from_slice(&payload.into_bytes());
         let wanted = HttpBody { body, end_of_stream, ..Default::default() };
         prop_assert_eq!(decode(&out), expected(&envelope, Request::ResponseBody(wanted)));
     }
+}
+
+/// The body in about as many slices.
+fn cut(body: &Bytes, pieces: usize) -> Slices {
+    let mut slices = Slices::new();
+    body.chunks(body.len() / pieces + 1).for_each(|piece| slices.push(body.slice_ref(piece)));
+    slices
 }
 
 /// E-6: filtered are pseudo-headers, fields and trailers, and only in the copy.

@@ -181,7 +181,7 @@ impl Player {
             Op::Message(message) => self.world.message(message),
             Op::Garbage(bytes) => {
                 let bytes = Bytes::from(bytes.clone());
-                self.world.exchange.handle_message(bytes, self.world.now, &mut self.world.transaction);
+                self.world.exchange.handle_message(bytes.into(), self.world.now, &mut self.world.transaction);
                 self.world.drain();
             }
             Op::StreamEnd(_) if self.world.opened == 0 || self.world.closed.is_some() => {}

@@ -171,7 +171,7 @@ impl World {
     }
 
     pub(super) fn piece(&mut self, direction: Direction, data: Bytes, end_stream: bool) {
-        self.exchange.handle_data(direction, data, end_stream, self.now, &mut self.transaction);
+        self.exchange.handle_data(direction, data.into(), end_stream, self.now, &mut self.transaction);
         self.drain();
     }
 
@@ -192,7 +192,7 @@ impl World {
 
     pub(super) fn message(&mut self, message: &ProcessingResponse) {
         let bytes = Bytes::from(message.encode_to_vec());
-        self.exchange.handle_message(bytes, self.now, &mut self.transaction);
+        self.exchange.handle_message(bytes.into(), self.now, &mut self.transaction);
         self.drain();
     }
 
@@ -215,21 +215,21 @@ impl World {
                     assert_eq!(self.opened, 1, "sent before the stream was opened");
                     assert!(self.closed.is_none(), "sent after the stream was closed");
                     let mut frame = message.to_vec();
-                    frame.extend_from_slice(&payload);
+                    frame.extend_from_slice(&payload.into_bytes());
                     self.sent.push(ProcessingRequest::decode(&frame[5..]).expect("own message"));
                 }
                 Action::ForwardHeaders { direction, end_stream } => {
                     self.out(direction).push(Out::Headers { end_stream });
                 }
                 Action::ForwardData { direction, data, end_stream } => {
-                    self.out(direction).push(Out::Data { data, end_stream });
+                    self.out(direction).push(Out::Data { data: data.into_bytes(), end_stream });
                 }
                 Action::ForwardTrailers { direction } => self.out(direction).push(Out::Trailers),
                 Action::ClearRouteCache => self.route_cleared += 1,
                 Action::Reply(reply) => self.reply = Some(*reply),
                 Action::PayloadTooLarge(direction) => self.too_large = Some(direction),
                 Action::ReplyHeaders { end_stream, .. } => self.streamed.push(Out::Headers { end_stream }),
-                Action::ReplyData { data, end_stream } => self.streamed.push(Out::Data { data, end_stream }),
+                Action::ReplyData { data, end_stream } => self.streamed.push(Out::Data { data: data.into_bytes(), end_stream }),
                 Action::ReplyTrailers(_) => self.streamed.push(Out::Trailers),
                 Action::Note(note) => self.log.note(note),
                 Action::Close(close) => {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use extproc::ResponseHeaders;
+use extproc::{ResponseHeaders, Slices};
 use http::{HeaderMap, StatusCode, header::CONNECTION};
 use tollgate_model::http_connection_manager::HttpConnectionManager;
 
@@ -244,7 +244,7 @@ impl Downstream for Http1Stream<'_> {
         };
     }
 
-    fn send_data(&mut self, mut data: Bytes, end_stream: bool) {
+    fn send_data(&mut self, mut data: Slices, end_stream: bool) {
         let Response::Started { encoder, remaining } = &mut self.state.response else { return };
         if let Some(remaining) = remaining {
             // Bytes beyond `content-length` would be taken for the next response.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use extproc::{ResponseHeaders, remove_fields};
+use extproc::{ResponseHeaders, Slices, remove_fields};
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
@@ -265,14 +265,12 @@ impl Downstream for Http2Stream {
         }
     }
 
-    fn send_data(&mut self, data: Bytes, end_stream: bool) {
+    fn send_data(&mut self, data: Slices, end_stream: bool) {
         if !self.is_started() || !matches!(self.end, End::Open) {
             return;
         }
-        if !data.is_empty() {
-            self.queued += data.len();
-            self.queue.push_back(data);
-        }
+        self.queued += data.len();
+        self.queue.extend(data.into_iter().filter(|slice| !slice.is_empty()));
         if end_stream {
             self.end = End::Stream;
         }

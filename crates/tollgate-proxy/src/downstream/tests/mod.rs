@@ -132,7 +132,7 @@ impl TestHandler {
         loop {
             match poll_fn(|cx| downstream.poll_body(cx)).await {
                 Ok(BodyEvent::Data { data, end_stream }) => {
-                    downstream.send_data(data, end_stream);
+                    downstream.send_data(data.into(), end_stream);
                     if end_stream {
                         return;
                     }
@@ -172,7 +172,7 @@ impl Handler for TestHandler {
             // An answer that is given at once.
             "/direct" => {
                 downstream.send_headers(&head(200, &[("content-length", "5")]), false);
-                downstream.send_data(Bytes::from_static(b"hello"), true);
+                downstream.send_data(Bytes::from_static(b"hello").into(), true);
             }
             // An answer after a while, without a look at the body.
             "/denied" => {
@@ -206,21 +206,21 @@ impl Handler for TestHandler {
             path @ ("/large" | "/huge") => {
                 downstream.send_headers(&head(200, &[]), false);
                 for _ in 0..if path == "/huge" { 10_000 } else { 400 } {
-                    downstream.send_data(Bytes::from(vec![b'x'; 10_000]), false);
+                    downstream.send_data(Bytes::from(vec![b'x'; 10_000]).into(), false);
                     if poll_fn(|cx| downstream.poll_writable(cx)).await.is_err() {
                         return self.log.add("large: disconnected".to_owned());
                     }
                 }
-                downstream.send_data(Bytes::new(), true);
+                downstream.send_data(Bytes::new().into(), true);
                 self.log.add("large: queued".to_owned());
             }
             "/short" => {
                 downstream.send_headers(&head(200, &[("content-length", "10")]), false);
-                downstream.send_data(Bytes::from_static(b"abc"), true);
+                downstream.send_data(Bytes::from_static(b"abc").into(), true);
             }
             "/long" => {
                 downstream.send_headers(&head(200, &[("content-length", "2")]), false);
-                downstream.send_data(Bytes::from_static(b"abc"), true);
+                downstream.send_data(Bytes::from_static(b"abc").into(), true);
             }
             "/hints" => {
                 downstream.send_informational(&head(103, &[("link", "x")]));
@@ -230,12 +230,12 @@ impl Handler for TestHandler {
             "/trailers" => {
                 turn().await;
                 downstream.send_headers(&head(200, &[]), false);
-                downstream.send_data(Bytes::from_static(b"abc"), false);
+                downstream.send_data(Bytes::from_static(b"abc").into(), false);
                 downstream.send_trailers(&head(200, &[("foo", "bar")]).fields);
             }
             "/reset" => {
                 downstream.send_headers(&head(200, &[]), false);
-                downstream.send_data(Bytes::from_static(b"abc"), false);
+                downstream.send_data(Bytes::from_static(b"abc").into(), false);
                 let _ = poll_fn(|cx| downstream.poll_writable(cx)).await;
                 downstream.reset();
             }
@@ -276,7 +276,7 @@ impl Handler for TestHandler {
         let length = rejection.body.len().to_string();
         let head = ResponseHeaders { status: rejection.status, ..head(200, &[("content-length", &length)]) };
         downstream.send_headers(&head, false);
-        downstream.send_data(Bytes::from_static(rejection.body.as_bytes()), true);
+        downstream.send_data(Bytes::from_static(rejection.body.as_bytes()).into(), true);
     }
 }
 

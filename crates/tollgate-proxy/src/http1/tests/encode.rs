@@ -105,9 +105,9 @@ fn response_framing_is_envoys() {
 fn bodies_and_trailers() {
     let encode = |encoder: BodyEncoder, enabled| {
         let mut out = WriteQueue::default();
-        encoder.data(&mut out, Bytes::from_static(b"abc"), false);
-        encoder.data(&mut out, Bytes::new(), false);
-        encoder.data(&mut out, Bytes::from(vec![b'x'; 16]), false);
+        encoder.data(&mut out, Bytes::from_static(b"abc").into(), false);
+        encoder.data(&mut out, Bytes::new().into(), false);
+        encoder.data(&mut out, Bytes::from(vec![b'x'; 16]).into(), false);
         encoder.trailers(&mut out, &fields(&[("foo", "bar")]), enabled);
         written(out)
     };

@@ -134,11 +134,11 @@ proptest! {
         let encoder = encode_request(&mut out, &head, end_stream);
         if !end_stream {
             for piece in &body {
-                encoder.data(&mut out, Bytes::copy_from_slice(piece), false);
+                encoder.data(&mut out, Bytes::copy_from_slice(piece).into(), false);
             }
             match &trailers {
                 Some(trailers) => encoder.trailers(&mut out, trailers, true),
-                None => encoder.data(&mut out, Bytes::new(), true),
+                None => encoder.data(&mut out, Bytes::new().into(), true),
             }
         }
         let text = bytes_of(out);

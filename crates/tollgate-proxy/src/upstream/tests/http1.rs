@@ -439,7 +439,7 @@ fn chunks_and_trailers() {
             let worker = Worker::new(settings);
             let client = async {
                 let mut request = worker.begin(&request(Method::POST, "/"), false).await.unwrap();
-                request.send_data(Bytes::from_static(b"hello"), false);
+                request.send_data(Bytes::from_static(b"hello").into(), false);
                 writable(&mut request).await.unwrap();
                 request.send_trailers(&HeaderMap::from_iter([(
                     header::HeaderName::from_static("sent"),
@@ -477,7 +477,7 @@ fn a_large_body_waits_for_a_slow_upstream() {
         // The upstream does not read: the sockets' buffers fill, then the queue.
         while let Ok(outcome) = timeout(Duration::from_millis(50), writable(&mut request)).await {
             outcome.unwrap();
-            request.send_data(piece.clone(), false);
+            request.send_data(piece.clone().into(), false);
             sent += piece.len();
             assert!(sent < SIZE, "nothing holds the sender back");
         }
@@ -495,7 +495,7 @@ fn a_large_body_waits_for_a_slow_upstream() {
             while sent < SIZE {
                 writable(&mut request).await.unwrap();
                 sent += piece.len();
-                request.send_data(piece.clone(), sent == SIZE);
+                request.send_data(piece.clone().into(), sent == SIZE);
             }
             Response::read(&mut request).await.unwrap()
         };
@@ -516,7 +516,7 @@ fn a_response_may_come_before_the_request_is_complete() {
         peer.read_head().await;
         peer.write("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n").await;
         assert!(matches!(next(&mut request).await, Ok(ResponseEvent::Headers { end_stream: false, .. })));
-        request.send_data(Bytes::from_static(b"more"), false);
+        request.send_data(Bytes::from_static(b"more").into(), false);
         writable(&mut request).await.unwrap();
         peer.read_until("more\r\n").await;
         peer.write("abc").await;
@@ -544,7 +544,7 @@ fn an_answer_that_was_given_before_the_connection_broke_is_read() {
             peer.write("HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n").await;
             // Closes without having read the body.
         }
-        request.send_data(Bytes::from_static(b"more"), false);
+        request.send_data(Bytes::from_static(b"more").into(), false);
         writable(&mut request).await.unwrap();
         assert!(matches!(next(&mut request).await, Ok(ResponseEvent::Headers { end_stream: true, .. })));
     });
@@ -588,10 +588,10 @@ fn an_upgrade_becomes_a_tunnel() {
             panic!()
         };
         assert_eq!(data, "hello");
-        request.send_data(Bytes::from_static(b"raw"), false);
+        request.send_data(Bytes::from_static(b"raw").into(), false);
         writable(&mut request).await.unwrap();
         assert_eq!(peer.read_until("raw").await, "raw");
-        request.send_data(Bytes::new(), true);
+        request.send_data(Bytes::new().into(), true);
         writable(&mut request).await.unwrap();
         peer.closed().await;
         peer.write("last").await;

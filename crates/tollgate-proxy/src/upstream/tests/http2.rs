@@ -68,7 +68,7 @@ impl Server {
 
 async fn say_ok((_, mut respond): Incoming) {
     let mut body = respond.send_response(http::Response::new(()), false).unwrap();
-    body.send_data(Bytes::from_static(b"abc"), true).unwrap();
+    body.send_data(Bytes::from_static(b"abc").into(), true).unwrap();
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn bodies_and_trailers_both_ways() {
         let piece = Bytes::from(vec![b'x'; 100_000]);
         for _ in 0..10 {
             writable(&mut request).await.unwrap();
-            request.send_data(piece.clone(), false);
+            request.send_data(piece.clone().into(), false);
         }
         let trailers = HeaderMap::from_iter([(HeaderName::from_static("t"), HeaderValue::from_static("v"))]);
         request.send_trailers(&trailers);
@@ -289,7 +289,7 @@ async fn reset_with(reason: Reason, late: bool) -> (bool, UpstreamFailure) {
     let server = Server::start(server::Builder::new(), move |(_, mut respond)| async move {
         if late {
             let mut body = respond.send_response(http::Response::new(()), false).unwrap();
-            body.send_data(Bytes::from_static(b"abc"), false).unwrap();
+            body.send_data(Bytes::from_static(b"abc").into(), false).unwrap();
             // The head goes out before the reset.
             tokio::task::yield_now().await;
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -409,7 +409,7 @@ fn a_response_may_come_before_the_request_is_complete() {
         let server = Server::start(server::Builder::new(), say_ok).await;
         let worker = Worker::new(http2(server.address));
         let mut request = worker.begin(&request(Method::POST, "/"), false).await.unwrap();
-        request.send_data(Bytes::from_static(b"more"), false);
+        request.send_data(Bytes::from_static(b"more").into(), false);
         assert_eq!(Response::read(&mut request).await.unwrap().body, "abc");
     });
 }
@@ -428,7 +428,7 @@ fn a_slow_reader_holds_the_upstream_back() {
                     loop {
                         body.reserve_capacity(16 * 1024);
                         let Some(Ok(capacity)) = poll_fn(|cx| body.poll_capacity(cx)).await else { return };
-                        if body.send_data(Bytes::from(vec![0; capacity]), false).is_err() {
+                        if body.send_data(Bytes::from(vec![0; capacity]).into(), false).is_err() {
                             return;
                         }
                         sent.set(sent.get() + capacity);
@@ -477,7 +477,7 @@ fn a_slow_upstream_holds_the_sender_back() {
         let mut sent = 0;
         while let Ok(outcome) = timeout(Duration::from_millis(50), writable(&mut request)).await {
             outcome.unwrap();
-            request.send_data(piece.clone(), false);
+            request.send_data(piece.clone().into(), false);
             sent += piece.len();
             assert!(sent < 1024 * 1024, "nothing holds the sender back");
         }
