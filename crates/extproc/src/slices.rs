@@ -1,6 +1,6 @@
 //! Bytes that are together in meaning but not in memory.
 
-use std::{iter, slice};
+use std::{iter, option, vec};
 
 use bytes::{Bytes, BytesMut};
 
@@ -78,7 +78,7 @@ impl Slices {
 
     /// The slices in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
-        iter::once(&self.first).filter(|first| !first.is_empty()).chain(&self.rest)
+        Some(&self.first).filter(|first| !first.is_empty()).into_iter().chain(&self.rest)
     }
 
     /// The first slice, empty only if there are no bytes, and the others.
@@ -116,20 +116,11 @@ impl Eq for Slices {}
 
 impl IntoIterator for Slices {
     type Item = Bytes;
-    type IntoIter = iter::Chain<iter::Once<Bytes>, std::vec::IntoIter<Bytes>>;
+    type IntoIter = iter::Chain<option::IntoIter<Bytes>, vec::IntoIter<Bytes>>;
 
-    /// The slices in their order. Of no bytes it is one empty slice.
+    /// The slices in their order.
     fn into_iter(self) -> Self::IntoIter {
-        iter::once(self.first).chain(self.rest)
-    }
-}
-
-impl<'a> IntoIterator for &'a Slices {
-    type Item = &'a Bytes;
-    type IntoIter = iter::Chain<iter::Once<&'a Bytes>, slice::Iter<'a, Bytes>>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        iter::once(&self.first).chain(&self.rest)
+        Some(self.first).filter(|first| !first.is_empty()).into_iter().chain(self.rest)
     }
 }
 
@@ -204,7 +195,7 @@ mod tests {
         let slices = slices(&["", "ab", "", "c"]);
         assert_eq!(slices.iter().count(), 2);
         assert_eq!((slices.len(), slices.is_empty()), (3, false));
-        assert_eq!(Slices::new().iter().count(), 0);
+        assert_eq!((Slices::new().iter().count(), Slices::new().into_iter().count()), (0, 0));
         assert!(Slices::from(Bytes::new()).is_empty());
     }
 

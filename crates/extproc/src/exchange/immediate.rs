@@ -94,8 +94,10 @@ impl Exchange {
                     return;
                 }
                 self.counters.stream_msgs_received += 1;
-                self.actions
-                    .push_back(Action::ReplyData { data: piece.body.into(), end_stream: piece.end_of_stream });
+                self.actions.push_back(Action::ReplyData {
+                    data: piece.body.into(),
+                    end_stream: piece.end_of_stream,
+                });
                 if piece.end_of_stream {
                     self.end_streamed_reply();
                 }

@@ -7,9 +7,7 @@ use crate::{
     codec,
     http_message::Direction,
     log::{Note, ProcessingEffect, Step},
-    messages::{
-        CommonResponse, HeaderMutation, TrailersResponse, processing_response::Response,
-    },
+    messages::{CommonResponse, HeaderMutation, TrailersResponse, processing_response::Response},
     mutation::{self, Policy, Target},
     plan::RouteCacheAction,
     slices::Slices,

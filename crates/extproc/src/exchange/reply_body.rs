@@ -33,7 +33,9 @@ impl Exchange {
         let common = reply.response.unwrap_or_default();
         let side = self.side(direction);
         match side.awaiting {
-            Awaiting::BufferedBody | Awaiting::PartialBody => self.whole_reply(direction, common, body, now, host),
+            Awaiting::BufferedBody | Awaiting::PartialBody => {
+                self.whole_reply(direction, common, body, now, host);
+            }
             Awaiting::StreamedBody | Awaiting::Trailers if side.is_duplex() => {
                 self.duplex_reply(direction, common, body, now);
             }
@@ -193,12 +195,7 @@ impl Exchange {
 }
 
 /// B-3.4: a numeric `content-length` of the held head must be that of the mutated body.
-fn length_matches(
-    direction: Direction,
-    mutation: &BodyMutation,
-    body: &Slices,
-    host: &mut dyn Host,
-) -> bool {
+fn length_matches(direction: Direction, mutation: &BodyMutation, body: &Slices, host: &mut dyn Host) -> bool {
     let length = match &mutation.mutation {
         Some(Mutation::Body(_)) => body.len(),
         _ => 0,

@@ -187,7 +187,7 @@ impl Side {
 
     pub(super) fn hold(&mut self, data: Slices) {
         self.held_bytes += data.len();
-        self.held.extend(data.into_iter().filter(|slice| !slice.is_empty()));
+        self.held.extend(data);
     }
 
     /// As [`hold`](Self::hold), before what is held already.

@@ -96,7 +96,7 @@ impl Http2Exchange {
             return;
         }
         self.request.queued += data.len();
-        self.request.queue.extend(data.into_iter().filter(|slice| !slice.is_empty()));
+        self.request.queue.extend(data);
         if end_stream {
             self.request.end = Some(End::Data);
         }

@@ -304,7 +304,11 @@ fn streamed_immediate_response_misused() {
 fn garbage() {
     let mut world = World::with_mode(mode(|_| {}));
     world.headers(Request, true);
-    world.exchange.handle_message(Bytes::from_static(&[0x0a, 0xff, 0x01]).into(), world.now, &mut world.transaction);
+    world.exchange.handle_message(
+        Bytes::from_static(&[0x0a, 0xff, 0x01]).into(),
+        world.now,
+        &mut world.transaction,
+    );
     world.drain();
     assert!(world.reply.expect("an error").details.starts_with("ext_proc_error_gRPC_error_13"));
     assert_eq!(world.closed, Some(Close::Reset));

@@ -229,7 +229,9 @@ impl World {
                 Action::Reply(reply) => self.reply = Some(*reply),
                 Action::PayloadTooLarge(direction) => self.too_large = Some(direction),
                 Action::ReplyHeaders { end_stream, .. } => self.streamed.push(Out::Headers { end_stream }),
-                Action::ReplyData { data, end_stream } => self.streamed.push(Out::Data { data: data.into_bytes(), end_stream }),
+                Action::ReplyData { data, end_stream } => {
+                    self.streamed.push(Out::Data { data: data.into_bytes(), end_stream });
+                }
                 Action::ReplyTrailers(_) => self.streamed.push(Out::Trailers),
                 Action::Note(note) => self.log.note(note),
                 Action::Close(close) => {

@@ -270,7 +270,7 @@ impl Downstream for Http2Stream {
             return;
         }
         self.queued += data.len();
-        self.queue.extend(data.into_iter().filter(|slice| !slice.is_empty()));
+        self.queue.extend(data);
         if end_stream {
             self.end = End::Stream;
         }

@@ -46,7 +46,7 @@ async fn serve_http2(stream: TcpStream) {
                         tokio::time::sleep(Duration::from_millis(2)).await;
                     }
                     if let Ok(mut body) = respond.send_response(http::Response::new(()), false) {
-                        let _ = body.send_data(Bytes::from_static(b"abc").into(), true);
+                        let _ = body.send_data(Bytes::from_static(b"abc"), true);
                     }
                 });
             }

@@ -68,7 +68,7 @@ impl Server {
 
 async fn say_ok((_, mut respond): Incoming) {
     let mut body = respond.send_response(http::Response::new(()), false).unwrap();
-    body.send_data(Bytes::from_static(b"abc").into(), true).unwrap();
+    body.send_data(Bytes::from_static(b"abc"), true).unwrap();
 }
 
 #[test]
@@ -289,7 +289,7 @@ async fn reset_with(reason: Reason, late: bool) -> (bool, UpstreamFailure) {
     let server = Server::start(server::Builder::new(), move |(_, mut respond)| async move {
         if late {
             let mut body = respond.send_response(http::Response::new(()), false).unwrap();
-            body.send_data(Bytes::from_static(b"abc").into(), false).unwrap();
+            body.send_data(Bytes::from_static(b"abc"), false).unwrap();
             // The head goes out before the reset.
             tokio::task::yield_now().await;
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -428,7 +428,7 @@ fn a_slow_reader_holds_the_upstream_back() {
                     loop {
                         body.reserve_capacity(16 * 1024);
                         let Some(Ok(capacity)) = poll_fn(|cx| body.poll_capacity(cx)).await else { return };
-                        if body.send_data(Bytes::from(vec![0; capacity]).into(), false).is_err() {
+                        if body.send_data(Bytes::from(vec![0; capacity]), false).is_err() {
                             return;
                         }
                         sent.set(sent.get() + capacity);

@@ -39,7 +39,7 @@ async fn serve<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static
     let mut connection = h2::server::handshake(stream).await.unwrap();
     while let Some(Ok((_request, mut respond))) = connection.accept().await {
         let mut body = respond.send_response(http::Response::new(()), false).unwrap();
-        body.send_data(Bytes::from_static(&[0; 5]).into(), false).unwrap();
+        body.send_data(Bytes::from_static(&[0; 5]), false).unwrap();
         body.send_trailers(HeaderMap::from_iter([(
             http::HeaderName::from_static("grpc-status"),
             HeaderValue::from_static("0"),

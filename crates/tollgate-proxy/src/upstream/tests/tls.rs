@@ -182,7 +182,7 @@ fn http2() {
             let mut connection = h2::server::handshake(stream).await.unwrap();
             let (_, mut respond) = connection.accept().await.unwrap().unwrap();
             let mut body = respond.send_response(http::Response::new(()), false).unwrap();
-            body.send_data(Bytes::from_static(b"abc").into(), true).unwrap();
+            body.send_data(Bytes::from_static(b"abc"), true).unwrap();
             spawn_local(async move { while connection.accept().await.is_some() {} });
         });
         assert_eq!(response.unwrap().body, "abc");
