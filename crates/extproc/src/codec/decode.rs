@@ -147,14 +147,17 @@ impl Decoder {
 /// The length of the message that begins with these bytes, once its prefix is complete.
 fn message_length(bytes: &[u8], limit: usize) -> Result<Option<usize>, DecodeError> {
     match bytes.first() {
-        None | Some(0) => {}
-        Some(1) => return Err(DecodeError::Compressed),
+        None | Some(0 | 1) => {}
         Some(flag) => return Err(DecodeError::UnknownFlag(*flag)),
     }
     let Some(prefix) = bytes.first_chunk::<PREFIX>() else { return Ok(None) };
     let length = u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]) as usize;
     if length > limit {
         return Err(DecodeError::TooLarge { length, limit });
+    }
+    // Of no bytes it does not matter that they are compressed, and Envoy takes them.
+    if bytes[0] == 1 && length > 0 {
+        return Err(DecodeError::Compressed);
     }
     Ok(Some(length))
 }
@@ -202,7 +205,7 @@ mod tests {
             decoder.next().unwrap_err()
         };
         assert_eq!(refused(b"h"), DecodeError::UnknownFlag(b'h'));
-        assert_eq!(refused(b"\x01\0\0\0\0"), DecodeError::Compressed);
+        assert_eq!(refused(b"\x01\0\0\0\x01"), DecodeError::Compressed);
         assert_eq!(refused(b"\0\0\0\0\x65"), DecodeError::TooLarge { length: 101, limit: 100 });
         let mut decoder = Decoder::new(100);
         decoder.push(Bytes::from_static(b"\0\0\0\0\x64"));

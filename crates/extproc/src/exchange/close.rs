@@ -52,7 +52,9 @@ impl Exchange {
     }
 
     /// After a reply was carried out: closes the stream if neither direction can need another one (L-6.1).
-    pub(super) fn close_if_settled(&mut self) {
+    pub(super) fn close_if_settled(&mut self, replied: Direction) {
+        let side = self.side_mut(replied);
+        side.answered |= side.needs_no_more();
         if !self.complete && self.request.is_settled() && self.response.is_settled() {
             self.finish_stream(CloseKind::Orderly);
             self.complete = true;

@@ -2,7 +2,11 @@
 
 use std::time::Instant;
 
-use super::{Action, Close, Exchange, Host, StreamEnd, StreamedReply, failure::Failure, side::Awaiting};
+use super::{
+    Action, Close, Exchange, Host, StreamEnd, StreamedReply,
+    failure::Failure,
+    side::{Awaiting, Head},
+};
 use crate::{
     codec,
     http_message::Direction,
@@ -104,7 +108,7 @@ impl Exchange {
             side.send_trailers = false;
         }
         self.release(direction);
-        self.close_if_settled();
+        self.close_if_settled(direction);
     }
 
     /// Applies a header mutation to the head or the trailers. False if it was refused and the exchange has failed (M-9).
@@ -174,7 +178,8 @@ impl Exchange {
         side.deadline_overridden = false;
     }
 
-    /// Section 15. Only replies of the request direction come here (K-1).
+    /// Section 15. Only replies of the request direction come here (K-1): to headers, and to bodies in every mode. Once the
+    /// head has gone on it is too late for another route, but what was asked for counts all the same.
     pub(super) fn decide_route_cache(&mut self, common: &CommonResponse) {
         if self.upstream {
             self.counters.clear_route_cache_upstream_ignored += u32::from(common.clear_route_cache);
@@ -187,14 +192,18 @@ impl Exchange {
             return;
         }
         match self.plan.route_cache_action {
-            RouteCacheAction::Clear => self.actions.push_back(Action::ClearRouteCache),
-            RouteCacheAction::Default if common.clear_route_cache => {
-                self.actions.push_back(Action::ClearRouteCache);
-            }
+            RouteCacheAction::Clear => self.clear_route_cache(),
+            RouteCacheAction::Default if common.clear_route_cache => self.clear_route_cache(),
             RouteCacheAction::Retain if common.clear_route_cache => {
                 self.counters.clear_route_cache_disabled += 1;
             }
             RouteCacheAction::Default | RouteCacheAction::Retain => {}
+        }
+    }
+
+    fn clear_route_cache(&mut self) {
+        if self.request.head == Head::Held {
+            self.actions.push_back(Action::ClearRouteCache);
         }
     }
 }

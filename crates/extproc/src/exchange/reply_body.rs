@@ -37,9 +37,9 @@ impl Exchange {
                 self.whole_reply(direction, common, body, now, host);
             }
             Awaiting::StreamedBody | Awaiting::Trailers if side.is_duplex() => {
-                self.duplex_reply(direction, common, body, now);
+                self.duplex_reply(direction, &common, body, now);
             }
-            Awaiting::StreamedBody => self.piece_reply(direction, common, body, now, host),
+            Awaiting::StreamedBody => self.piece_reply(direction, &common, body, now, host),
             // O-7: the message has ended without it.
             Awaiting::Idle
                 if side.is_duplex() && side.end == End::Trailers && side.discard && !side.trailers_sent =>
@@ -79,7 +79,7 @@ impl Exchange {
             self.fail(&Failure::ContentLengthMismatch, now);
             return;
         }
-        if direction == Direction::Request && head_is_here {
+        if direction == Direction::Request {
             self.decide_route_cache(&common);
         }
         let limit = host.buffer_limit(direction);
@@ -123,12 +123,12 @@ impl Exchange {
     fn piece_reply(
         &mut self,
         direction: Direction,
-        common: CommonResponse,
+        common: &CommonResponse,
         body: Slices,
         now: Instant,
         host: &mut dyn Host,
     ) {
-        let mutation = common.body_mutation.and_then(|mutation| mutation.mutation);
+        let mutation = common.body_mutation.as_ref().and_then(|mutation| mutation.mutation.as_ref());
         if matches!(mutation, Some(Mutation::StreamedResponse(_))) {
             self.spurious(STREAMED_RESPONSE_IN_OTHER_MODE, now);
             return;
@@ -148,6 +148,9 @@ impl Exchange {
         if changed {
             self.note_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
         }
+        if direction == Direction::Request {
+            self.decide_route_cache(common);
+        }
         self.forward_head(direction, false);
         self.forward_data(direction, data, chunk.end_stream);
         self.accept(direction, now);
@@ -155,42 +158,46 @@ impl Exchange {
         if side.chunks.is_empty() && side.end == End::Trailers {
             self.trailers_step(direction, now, host);
         }
-        self.close_if_settled();
+        self.close_if_settled(direction);
     }
 
     /// One of any number of pieces the processor gives (B-6.2).
-    fn duplex_reply(&mut self, direction: Direction, common: CommonResponse, body: Slices, now: Instant) {
+    fn duplex_reply(&mut self, direction: Direction, common: &CommonResponse, body: Slices, now: Instant) {
         let Some(Mutation::StreamedResponse(piece)) =
-            common.body_mutation.and_then(|mutation| mutation.mutation)
+            common.body_mutation.as_ref().and_then(|mutation| mutation.mutation.as_ref())
         else {
             self.spurious(NORMAL_RESPONSE_IN_DUPLEX_MODE, now);
             return;
         };
+        let ended = piece.end_of_stream;
         let side = self.side_mut(direction);
-        if piece.end_of_stream {
+        if ended {
             side.duplex_owed = false;
             side.discard = true;
         }
         let has_trailers = side.end == End::Trailers;
         // B-6.4: what ends a request is the reply to its trailers, when they are with the processor.
         let processor_has_trailers = has_trailers && side.trailers_sent;
-        let ends = piece.end_of_stream
+        let ends = ended
             && match direction {
                 Direction::Request => !has_trailers,
                 Direction::Response => !has_trailers || processor_has_trailers,
             };
+        if direction == Direction::Request {
+            self.decide_route_cache(common);
+        }
         self.forward_head(direction, false);
         self.forward_data(direction, body, ends);
         self.note_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
         self.accept(direction, now);
-        if !piece.end_of_stream {
+        if !ended {
             // More of it may come, also behind an end that it gave before (B-6.7).
             self.side_mut(direction).awaiting = Awaiting::StreamedBody;
         }
-        if piece.end_of_stream && has_trailers && !processor_has_trailers {
+        if ended && has_trailers && !processor_has_trailers {
             self.forward_trailers(direction);
         }
-        self.close_if_settled();
+        self.close_if_settled(direction);
     }
 }
 

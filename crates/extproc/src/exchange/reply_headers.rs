@@ -48,7 +48,7 @@ impl Exchange {
             // a body mutation here is ignored.
             self.continue_behind_headers(direction, now, host);
         }
-        self.close_if_settled();
+        self.close_if_settled(direction);
     }
 
     /// What of the message has arrived meanwhile takes its next step.

@@ -94,6 +94,8 @@ pub(super) struct Side {
     pub(super) discard: bool,
     /// The end of the message was passed on.
     pub(super) end_forwarded: bool,
+    /// The last reply that was needed has come. Not noticed where it was to a collected body (L-6.1).
+    pub(super) answered: bool,
     /// The one body message of BUFFERED_PARTIAL was answered; the rest passes by.
     pub(super) partial_done: bool,
     /// Body data was received while in FULL_DUPLEX_STREAMED (F-6).
@@ -130,6 +132,7 @@ impl Side {
             chunk_bytes: 0,
             discard: false,
             end_forwarded: false,
+            answered: false,
             partial_done: false,
             duplex_received: false,
             duplex_owed: false,
@@ -166,11 +169,14 @@ impl Side {
         !self.wants_headers() && self.body_mode == BodySendMode::None && !self.send_trailers
     }
 
-    /// Nothing of this direction waits for the processor, and nothing more will be sent (L-6.1).
+    /// No reply of this direction will be needed (L-6.1). As in Envoy that is so when nothing is ever sent, or when a reply
+    /// has turned out to be the last one; not when there was nothing to send after all.
     pub(super) fn is_settled(&self) -> bool {
-        if self.head == Head::Expected {
-            return self.wants_nothing() || self.direction == Direction::Request;
-        }
+        self.wants_nothing() || self.answered
+    }
+
+    /// Nothing of this direction waits for the processor, and nothing more will be sent.
+    pub(super) fn needs_no_more(&self) -> bool {
         let body_may_be_sent = match self.body_mode {
             BodySendMode::None | BodySendMode::Grpc => false,
             BodySendMode::BufferedPartial => !self.partial_done,
