@@ -36,7 +36,7 @@ impl Exchange {
             Awaiting::BufferedBody | Awaiting::PartialBody => {
                 self.whole_reply(direction, common, body, now, host);
             }
-            Awaiting::StreamedBody | Awaiting::Trailers if side.is_duplex() => {
+            Awaiting::StreamedBody if side.is_duplex() => {
                 self.duplex_reply(direction, &common, body, now);
             }
             Awaiting::StreamedBody => self.piece_reply(direction, &common, body, now, host),
