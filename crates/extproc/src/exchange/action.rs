@@ -35,7 +35,7 @@ pub enum Action {
     ForwardData {
         /// Which way.
         direction: Direction,
-        /// The bytes; empty only together with `end_stream`.
+        /// The bytes, possibly none.
         data: Slices,
         /// Nothing follows.
         end_stream: bool,

@@ -18,10 +18,10 @@ impl Exchange {
         self.actions.push_back(Action::ForwardHeaders { direction, end_stream });
     }
 
-    /// Passes a piece on; an empty one that ends nothing is not worth passing (B-5.7, Y-4).
+    /// Passes a piece on. That may be an empty one that ends nothing: another filter shows it to its processor (Y-2).
     pub(super) fn forward_data(&mut self, direction: Direction, data: Slices, end_stream: bool) {
         let side = self.side_mut(direction);
-        if side.end_forwarded || (data.is_empty() && !end_stream) {
+        if side.end_forwarded {
             return;
         }
         side.end_forwarded |= end_stream;
@@ -43,14 +43,18 @@ impl Exchange {
         let side = self.side_mut(direction);
         let end = side.end;
         side.paused = false;
-        let chunks = side.take_chunks();
-        let held = side.take_held();
+        let chunks = (!side.chunks.is_empty()).then(|| side.take_chunks());
+        let held = (!side.held.is_empty()).then(|| side.take_held());
         let discard = side.discard;
         self.forward_head(direction, end == End::Headers);
         if !discard {
-            let last = if held.is_empty() { end == End::Data } else { false };
-            self.forward_data(direction, chunks, last);
-            self.forward_data(direction, held, end == End::Data);
+            let ends = end == End::Data;
+            if let Some(chunks) = chunks {
+                self.forward_data(direction, chunks, ends && held.is_none());
+            }
+            if held.is_some() || ends {
+                self.forward_data(direction, held.unwrap_or_default(), ends);
+            }
         }
         if end == End::Trailers {
             self.forward_trailers(direction);

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::{
     Action, Exchange, Host,
     failure::Failure,
@@ -99,7 +101,12 @@ impl Exchange {
             self.actions.push_back(Action::PayloadTooLarge(direction));
             return;
         }
-        side.hold_first(body);
+        if changed && body.is_empty() && !partial {
+            // Nothing is a body, too (B-5.7 of the other modes).
+            side.held.push_front(Bytes::new());
+        } else {
+            side.hold_first(body);
+        }
         side.partial_done |= partial;
         if changed {
             self.note_effect(direction, Step::Body, ProcessingEffect::MutationApplied);

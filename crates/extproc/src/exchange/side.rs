@@ -84,7 +84,8 @@ pub(super) struct Side {
     pub(super) headers_sent: bool,
     /// Any message was sent, so the attributes were too.
     pub(super) attributes_sent: bool,
-    /// Body bytes that stopped here and were not sent (or were answered and wait for the trailers' reply).
+    /// Body bytes that stopped here and were not sent (or were answered and wait for the trailers' reply). An empty piece is
+    /// what is left of a whole body that was cleared.
     pub(super) held: VecDeque<Bytes>,
     pub(super) held_bytes: usize,
     /// Sent and not answered (STREAMED, BUFFERED_PARTIAL, BUFFERED).
