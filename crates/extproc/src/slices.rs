@@ -52,10 +52,9 @@ impl Slices {
 
     /// Appends a slice.
     pub fn push(&mut self, slice: Bytes) {
-        if slice.is_empty() {
-        } else if self.first.is_empty() {
+        if self.first.is_empty() {
             self.first = slice;
-        } else {
+        } else if !slice.is_empty() {
             self.rest.push(slice);
         }
     }

@@ -6,6 +6,7 @@ use crate::slices::{Gather, Slices};
 
 /// Bytes before each message: a flag and the length.
 const PREFIX: usize = 5;
+
 /// Why bytes are no gRPC messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {

@@ -1,6 +1,6 @@
 //! Messages of the processor, decoded without copying the large bodies in them.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use prost::{DecodeError, Message};
 
 use crate::{
@@ -59,14 +59,16 @@ impl<'a> Reader<'a> {
         Self { current: first.clone(), rest: rest.iter(), remaining: message.len(), taken: None }
     }
 
-    /// Hands on the next bytes, slice by slice.
-    fn each(&mut self, mut count: usize, mut found: impl FnMut(Bytes)) {
+    /// The next bytes as they lie.
+    fn take_slices(&mut self, mut count: usize) -> Slices {
+        let mut slices = Slices::new();
         while count > 0 {
-            let piece = self.current.split_to(count.min(self.current.len()));
-            count -= piece.len();
-            self.advance_over(piece.len());
-            found(piece);
+            let slice = self.current.split_to(count.min(self.current.len()));
+            count -= slice.len();
+            self.advance_over(slice.len());
+            slices.push(slice);
         }
+        slices
     }
 
     /// `count` bytes of the current slice were read.
@@ -89,9 +91,14 @@ impl Buf for Reader<'_> {
         &self.current
     }
 
-    fn advance(&mut self, count: usize) {
+    fn advance(&mut self, mut count: usize) {
         assert!(count <= self.remaining, "advanced beyond the message");
-        self.each(count, drop);
+        while count > 0 {
+            let step = count.min(self.current.len());
+            self.current.advance(step);
+            self.advance_over(step);
+            count -= step;
+        }
     }
 
     fn copy_to_bytes(&mut self, length: usize) -> Bytes {
@@ -101,15 +108,12 @@ impl Buf for Reader<'_> {
             self.advance_over(length);
             return bytes;
         }
+        let field = self.take_slices(length);
         if length >= LARGE && self.taken.is_none() {
-            let mut taken = Slices::new();
-            self.each(length, |piece| taken.push(piece));
-            self.taken = Some(taken);
+            self.taken = Some(field);
             return Bytes::from_static(&MARKER);
         }
-        let mut copied = BytesMut::with_capacity(length);
-        self.each(length, |piece| copied.put(piece));
-        copied.freeze()
+        field.into_bytes()
     }
 }
 

@@ -178,9 +178,12 @@ impl Exchange {
         side.deadline_overridden = false;
     }
 
-    /// Section 15. Only replies of the request direction come here (K-1): to headers, and to bodies in every mode. Once the
-    /// head has gone on it is too late for another route, but what was asked for counts all the same.
-    pub(super) fn decide_route_cache(&mut self, common: &CommonResponse) {
+    /// Section 15. Only replies of the request direction are considered (K-1): to headers, and to bodies in every mode. Once
+    /// the head has gone on it is too late for another route, but what was asked for counts all the same.
+    pub(super) fn decide_route_cache(&mut self, direction: Direction, common: &CommonResponse) {
+        if direction == Direction::Response {
+            return;
+        }
         if self.upstream {
             self.counters.clear_route_cache_upstream_ignored += u32::from(common.clear_route_cache);
             return;

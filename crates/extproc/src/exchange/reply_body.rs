@@ -81,9 +81,7 @@ impl Exchange {
             self.fail(&Failure::ContentLengthMismatch, now);
             return;
         }
-        if direction == Direction::Request {
-            self.decide_route_cache(&common);
-        }
+        self.decide_route_cache(direction, &common);
         let limit = host.buffer_limit(direction);
         let side = self.side_mut(direction);
         let original_ends = side.chunks.back().is_some_and(|chunk| chunk.end_stream);
@@ -102,7 +100,7 @@ impl Exchange {
             return;
         }
         if changed && body.is_empty() && !partial {
-            // Nothing is a body, too (B-5.7 of the other modes).
+            // An empty body is passed on, too; only an empty first part of one is not (B-5.7).
             side.held.push_front(Bytes::new());
         } else {
             side.hold_first(body);
@@ -155,9 +153,7 @@ impl Exchange {
         if changed {
             self.note_effect(direction, Step::Body, ProcessingEffect::MutationApplied);
         }
-        if direction == Direction::Request {
-            self.decide_route_cache(common);
-        }
+        self.decide_route_cache(direction, common);
         self.forward_head(direction, false);
         self.forward_data(direction, data, chunk.end_stream);
         self.accept(direction, now);
@@ -190,9 +186,7 @@ impl Exchange {
                 Direction::Request => !has_trailers,
                 Direction::Response => !has_trailers || processor_has_trailers,
             };
-        if direction == Direction::Request {
-            self.decide_route_cache(common);
-        }
+        self.decide_route_cache(direction, common);
         self.forward_head(direction, false);
         self.forward_data(direction, body, ends);
         self.note_effect(direction, Step::Body, ProcessingEffect::MutationApplied);

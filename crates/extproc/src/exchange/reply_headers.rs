@@ -39,9 +39,7 @@ impl Exchange {
             return;
         }
         self.accept(direction, now);
-        if direction == Direction::Request {
-            self.decide_route_cache(&common);
-        }
+        self.decide_route_cache(direction, &common);
         if replace {
             self.replace_message(direction, common, host);
         } else {
