@@ -7,6 +7,7 @@ pub(crate) mod http;
 pub(crate) mod http1;
 pub(crate) mod process;
 pub(crate) mod signature;
+pub(crate) mod stamp;
 
 use std::{
     fs,
