@@ -2,6 +2,7 @@
 //! monitoring. Paths and forms are Envoy's where Envoy has them.
 
 mod clusters;
+mod logging;
 mod server_info;
 
 use std::{
@@ -28,7 +29,7 @@ const JSON: &str = "application/json";
 /// The Prometheus text format.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-const PATHS: &str = "there is
+const PATHS: &str = "\
 /ready        LIVE, or DRAINING with status 503
 /healthz      whether the process is alive
 /metrics      statistics for Prometheus (/stats/prometheus is the same)
@@ -37,6 +38,7 @@ const PATHS: &str = "there is
 /listeners    names and addresses
 /clusters     names, limits and endpoints
 /server_info  version, state, uptime
+/logging      POST: what is logged; level=debug or paths=PART:LEVEL,... changes it
 ";
 
 /// What is known about the running gateway.
@@ -79,11 +81,23 @@ impl Admin {
 
     /// Answers one request.
     pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<String> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET or HEAD only\n".to_owned());
-        }
         let query = request.uri().query().unwrap_or_default();
-        match request.uri().path() {
+        let path = request.uri().path();
+        let changes_something = matches!(path, "/logging");
+        match *request.method() {
+            Method::GET | Method::HEAD if !changes_something => {}
+            Method::POST if changes_something => {}
+            _ if changes_something => {
+                return response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "POST only\n".to_owned());
+            }
+            _ => return response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET or HEAD only\n".to_owned()),
+        }
+        match path {
+            "/" => ok(TEXT, PATHS.to_owned()),
+            "/logging" => {
+                let (status, text) = logging::answer(query);
+                response(status, TEXT, text)
+            }
             "/ready" => match self.state() {
                 State::Live => ok(TEXT, "LIVE\n".to_owned()),
                 State::Draining => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "DRAINING\n".to_owned()),
@@ -106,7 +120,7 @@ impl Admin {
             "/listeners" => ok(TEXT, self.listeners()),
             "/clusters" => ok(TEXT, clusters::write(&self.in_force().snapshot)),
             "/server_info" => ok(JSON, self.server_info(Instant::now())),
-            path => response(StatusCode::NOT_FOUND, TEXT, format!("nothing at {path}; {PATHS}")),
+            path => response(StatusCode::NOT_FOUND, TEXT, format!("nothing at {path}; there is\n{PATHS}")),
         }
     }
 

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use tollgate_config::{Diagnostic, ObjectReport};
 use tollgate_model::{Snapshot, listener::BindAddress};
 
+use crate::logging;
+
 /// The configuration that new requests are served by.
 #[derive(Debug, Clone)]
 pub(crate) struct InForce {
@@ -34,23 +36,38 @@ pub(crate) struct Refused {
 }
 
 impl InForce {
-    /// What can be watched.
-    fn gauges(&self) -> [(&'static str, u64); 2] {
-        [("config_generation", self.generation), ("config_refused", u64::from(self.refused.is_some()))]
+    /// What can be watched: name, kind, meaning, value.
+    fn metrics(&self) -> [(&'static str, &'static str, &'static str, u64); 3] {
+        [
+            ("config_generation", "gauge", "Number of the configuration in force.", self.generation),
+            (
+                "config_refused",
+                "gauge",
+                "Whether the files hold a configuration that was refused (1) or the one in force (0).",
+                u64::from(self.refused.is_some()),
+            ),
+            (
+                "log_lines_dropped",
+                "counter",
+                "Log lines that standard error did not take in time.",
+                logging::dropped_lines(),
+            ),
+        ]
     }
 
-    /// The number of the configuration, and whether a later one was refused (1), for Prometheus.
+    /// The metrics of the process for Prometheus.
     pub(crate) fn prometheus_text(&self) -> String {
-        let gauges = self.gauges().map(|(name, value)| {
-            format!("# TYPE tollgate_server_{name} gauge\ntollgate_server_{name} {value}\n")
+        let metrics = self.metrics().map(|(name, kind, help, value)| {
+            let family = format!("tollgate_server_{name}{}", if kind == "counter" { "_total" } else { "" });
+            format!("# HELP {family} {help}\n# TYPE {family} {kind}\n{family} {value}\n")
         });
-        gauges.concat()
+        metrics.concat()
     }
 
     /// The same in Envoy's form; those that match.
     pub(crate) fn envoy_text(&self, filter: Option<&Regex>) -> String {
-        let gauges = self.gauges().map(|(name, value)| (format!("server.{name}"), value));
-        let wanted = gauges.iter().filter(|(name, _)| filter.is_none_or(|filter| filter.is_match(name)));
+        let metrics = self.metrics().map(|(name, _, _, value)| (format!("server.{name}"), value));
+        let wanted = metrics.iter().filter(|(name, _)| filter.is_none_or(|filter| filter.is_match(name)));
         wanted.map(|(name, value)| format!("{name}: {value}\n")).collect()
     }
 
@@ -80,7 +97,7 @@ fn object(report: &ObjectReport) -> Value {
 }
 
 /// `2026-11-26T08:55:03Z` (RFC 3339).
-fn timestamp(time: SystemTime) -> String {
+pub(crate) fn timestamp(time: SystemTime) -> String {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Years begin in March, so that the leap day is the last one, and eras of 400 years in year 0.

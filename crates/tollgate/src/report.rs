@@ -1,19 +1,19 @@
 //! Problems of a configuration in the log.
 
-use std::io::{self, Write};
-
 use tollgate_config::{Severity, render};
 
-use crate::{cli::LogFormat, configuration::Configuration};
+use crate::{cli::LogFormat, configuration::Configuration, logging};
 
 /// Tells every problem on standard error, in the form that whoever reads the log expects.
 pub(crate) fn report(configuration: &Configuration, format: LogFormat) {
+    // There may be more problems than the log has room for; they are worth a moment.
+    let mut patient = true;
     for diagnostic in &configuration.diagnostics {
+        patient = patient && logging::wait_for_room();
         match format {
             LogFormat::Text => {
                 let text = render(diagnostic, &configuration.input.sources.texts);
-                // Who closed standard error does not want to know.
-                let _ = writeln!(io::stderr(), "{text}");
+                logging::write(&format!("{text}\n"));
             }
             LogFormat::Json => {
                 let (file, line, column) = (&diagnostic.file, diagnostic.line, diagnostic.column);

@@ -127,6 +127,25 @@ fn the_server_tells_who_it_is() {
 }
 
 #[test]
+fn the_index_is_there() {
+    let (status, text) = get(&admin(), "/");
+    assert_eq!(status, 200);
+    assert!(text.contains("/logging") && text.contains("/metrics"), "{text}");
+}
+
+#[test]
+fn levels_are_changed_by_post_only() {
+    let admin = admin();
+    assert_eq!(get(&admin, "/logging?level=debug").0, 405);
+    let answer = admin.answer(&Request::post("/logging").body(()).unwrap());
+    assert_eq!(answer.status(), 200);
+    assert!(answer.body().starts_with("active loggers:\n"), "{}", answer.body());
+    let answer = admin.answer(&Request::post("/logging?level=loud").body(()).unwrap());
+    assert_eq!(answer.status(), 400);
+    assert!(answer.body().contains("usage: "), "{}", answer.body());
+}
+
+#[test]
 fn anything_else_is_not_there() {
     let admin = admin();
     let (status, text) = get(&admin, "/nothing");

@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &Demo) -> ExitCode {
         let _ = io::stdout().write_all(arguments.dialect.example().text.as_bytes());
         return ExitCode::SUCCESS;
     }
-    logging::start(LogFormat::Text, "warn");
+    let _flush = logging::start(LogFormat::Text, "warn");
     let served = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -13,7 +13,7 @@ use crate::{
 
 /// Runs the processor until a signal stops it.
 pub(crate) fn run(arguments: &cli::Processor) -> ExitCode {
-    logging::start(LogFormat::Text, "info");
+    let _flush = logging::start(LogFormat::Text, "info");
     let (listen, served) = match &arguments.sample {
         Sample::Instructions { listen } => {
             (listen, block_on(serve("instructions", Server::new(|_: &MetadataMap| Instructions), listen)))

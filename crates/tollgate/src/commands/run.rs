@@ -17,7 +17,7 @@ use crate::{
 
 /// Serves files and whatever they become, until a signal stops it.
 pub(crate) fn run(arguments: &Run) -> ExitCode {
-    logging::start(arguments.log_format, "info");
+    let _flush = logging::start(arguments.log_format, "info");
     let options = Options::from(&arguments.reading);
     let configuration = Configuration::load(&arguments.paths, &options);
     report(&configuration, arguments.log_format);
