@@ -32,18 +32,28 @@
 //! server.serve(stop).await; // until the future `stop` is ready
 //! # });
 //! ```
+//!
+//! A processor that panics or takes too long harms its own exchange only: [`Server::on_failure`] says what becomes of
+//! it. Exchanges, buffered bytes and waits are limited, and [`Server::counters`] has the numbers.
 
 mod address;
 mod codec;
+mod counters;
+mod failure;
 mod health;
+mod limits;
 mod listener;
+mod preface;
 mod processor;
 mod server;
 mod service;
+mod throttle;
 mod tls;
 
 pub use address::{ListenAddress, ParseListenAddressError};
+pub use counters::Counters;
 pub use extproc::messages;
+pub use failure::Failure;
 pub use processor::{Processor, continue_with};
 pub use server::{BoundServer, Server};
 pub use tls::{Tls, TlsError};

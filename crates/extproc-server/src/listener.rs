@@ -1,6 +1,11 @@
 //! A bound socket, TCP or Unix, with or without TLS.
 
-use std::{fs, io, path::PathBuf, pin::Pin};
+use std::{
+    fs, io,
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    path::{Path, PathBuf},
+    pin::Pin,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -29,6 +34,8 @@ pub(crate) enum Listener {
 pub(crate) struct UnixSocket {
     listener: UnixListener,
     path: PathBuf,
+    /// Device and inode of the file.
+    file: Option<(u64, u64)>,
 }
 
 impl Listener {
@@ -43,16 +50,13 @@ impl Listener {
             ListenAddress::Unix(path) => {
                 let listener = match UnixListener::bind(path) {
                     Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                        match UnixStream::connect(path).await {
-                            Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {}
-                            _ => return Err(error),
-                        }
-                        fs::remove_file(path)?;
+                        remove_abandoned(path, error).await?;
                         UnixListener::bind(path)?
                     }
                     result => result?,
                 };
-                Ok((Self::Unix(UnixSocket { listener, path: path.clone() }), address.clone()))
+                let (path, file) = (path.clone(), identity(path));
+                Ok((Self::Unix(UnixSocket { listener, path, file }), address.clone()))
             }
         }
     }
@@ -61,7 +65,10 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                stream.set_nodelay(true)?;
+                // It fails when the peer has closed already, which whoever reads will notice.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY cannot be set");
+                }
                 Ok(Box::pin(stream))
             }
             Self::Unix(socket) => Ok(Box::pin(socket.listener.accept().await?.0)),
@@ -69,9 +76,28 @@ impl Listener {
     }
 }
 
+/// Removes a socket that nobody serves any more. A file of another kind is somebody's data.
+async fn remove_abandoned(path: &Path, in_use: io::Error) -> io::Result<()> {
+    if !fs::symlink_metadata(path)?.file_type().is_socket() {
+        return Err(io::Error::new(in_use.kind(), format!("{} exists and is not a socket", path.display())));
+    }
+    match UnixStream::connect(path).await {
+        Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        _ => Err(in_use),
+    }
+}
+
+/// Device and inode of a file.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let file = fs::symlink_metadata(path).ok()?;
+    Some((file.dev(), file.ino()))
+}
+
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        // Gone already is as good.
-        let _ = fs::remove_file(&self.path);
+        // Somebody else's file may be there by now. Gone already is as good.
+        if self.file.is_some() && identity(&self.path) == self.file {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }

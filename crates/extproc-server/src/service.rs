@@ -4,12 +4,14 @@ use std::{
     future::{Ready, ready},
     pin::Pin,
     sync::Arc,
+    time::Duration,
 };
 
 use extproc::messages::{ProcessingRequest, ProcessingResponse};
 use futures_util::{Stream, stream};
 use http::{Request, Response};
 use hyper::body::Incoming;
+use prost::Message;
 use tonic::{
     Status, Streaming,
     body::Body,
@@ -20,7 +22,10 @@ use tonic::{
 use crate::{
     Processor,
     codec::ProstCodec,
+    counters::count,
+    failure::{Failure, OnFailure, caught, guarded},
     health::{CHECK, Check},
+    limits::{Limits, Metered, Place},
 };
 
 /// Path of the one method a processor has.
@@ -29,21 +34,21 @@ const PROCESS: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
 /// What answers the requests of every connection.
 #[derive(Debug)]
 pub(crate) struct Service<F> {
-    pub(crate) new_processor: Arc<F>,
+    pub(crate) new_processor: F,
     pub(crate) max_message_size: usize,
+    pub(crate) handler_timeout: Duration,
+    pub(crate) on_failure: OnFailure,
+    pub(crate) limits: Arc<Limits>,
 }
 
 /// Starts one exchange.
-struct Process<F>(Arc<F>);
+struct Process<F> {
+    service: Arc<Service<F>>,
+    place: Arc<Place>,
+}
 
 /// Answers of one exchange, in the order of its messages.
 type Replies = Pin<Box<dyn Stream<Item = Result<ProcessingResponse, Status>> + Send>>;
-
-impl<F> Clone for Service<F> {
-    fn clone(&self) -> Self {
-        Self { new_processor: Arc::clone(&self.new_processor), max_message_size: self.max_message_size }
-    }
-}
 
 impl<F, P> Service<F>
 where
@@ -51,24 +56,43 @@ where
     P: Processor,
 {
     /// Answers one request. A path that is no method of ours gets the status UNIMPLEMENTED.
-    pub(crate) async fn call(self, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn call(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         match request.uri().path() {
-            PROCESS => {
-                Grpc::new(ProstCodec::default())
-                    .max_decoding_message_size(self.max_message_size)
-                    .max_encoding_message_size(self.max_message_size)
-                    .streaming(Process(self.new_processor), request)
-                    .await
-            }
+            PROCESS => match self.limits.enter() {
+                Ok(place) => self.process(request, Arc::new(place)).await,
+                Err(status) => status.into_http(),
+            },
             CHECK => Grpc::new(ProstCodec::default()).unary(Check, request).await,
             path => Status::unimplemented(format!("no method {path}")).into_http(),
         }
+    }
+
+    async fn process(self: Arc<Self>, request: Request<Incoming>, place: Arc<Place>) -> Response<Body> {
+        let request = request.map(|body| Metered::new(body, place.clone()));
+        Grpc::new(ProstCodec::of(place.clone()))
+            .max_decoding_message_size(self.max_message_size)
+            .max_encoding_message_size(self.max_message_size)
+            .streaming(Process { service: self, place }, request)
+            .await
+    }
+
+    /// The last answer of an exchange whose processor failed, or its status.
+    fn failed(&self, failure: &Failure) -> Result<ProcessingResponse, Status> {
+        let counters = &self.limits.counters;
+        count(match failure {
+            Failure::Panicked(_) => &counters.panics,
+            Failure::TimedOut(_) => &counters.timeouts,
+        });
+        if let Some(suppressed) = self.limits.warnings.pass() {
+            tracing::error!(suppressed, "{failure}");
+        }
+        self.on_failure.decide(failure)
     }
 }
 
 impl<F, P> StreamingService<ProcessingRequest> for Process<F>
 where
-    F: Fn(&MetadataMap) -> P,
+    F: Fn(&MetadataMap) -> P + Send + Sync + 'static,
     P: Processor,
 {
     type Response = ProcessingResponse;
@@ -76,27 +100,49 @@ where
     type Future = Ready<Result<tonic::Response<Replies>, Status>>;
 
     fn call(&mut self, request: tonic::Request<Streaming<ProcessingRequest>>) -> Self::Future {
-        let processor = (self.0)(request.metadata());
-        ready(Ok(tonic::Response::new(Box::pin(replies(processor, request.into_inner())))))
+        let (service, place) = (self.service.clone(), self.place.clone());
+        let replies: Replies = match caught(|| (service.new_processor)(request.metadata())) {
+            Ok(processor) => {
+                Box::pin(replies(Exchange { processor, messages: request.into_inner(), service, place }))
+            }
+            Err(failure) => Box::pin(stream::iter([service.failed(&failure)])),
+        };
+        ready(Ok(tonic::Response::new(replies)))
     }
 }
 
-/// Takes a message when the gateway has room for the answer: no queue, and no task beside the stream's own.
-fn replies<P: Processor>(
+/// One exchange and all that belongs to it.
+struct Exchange<F, P> {
     processor: P,
     messages: Streaming<ProcessingRequest>,
-) -> impl Stream<Item = Result<ProcessingResponse, Status>> + Send {
-    stream::unfold(Some((processor, messages)), async |exchange| {
-        let (mut processor, mut messages) = exchange?;
-        let request = match messages.message().await {
+    service: Arc<Service<F>>,
+    place: Arc<Place>,
+}
+
+/// Takes a message when the gateway has room for the answer: no queue, and no task beside the stream's own.
+fn replies<F, P>(exchange: Exchange<F, P>) -> impl Stream<Item = Result<ProcessingResponse, Status>> + Send
+where
+    F: Fn(&MetadataMap) -> P + Send + Sync + 'static,
+    P: Processor,
+{
+    stream::unfold(Some(exchange), async |exchange| {
+        let mut exchange = exchange?;
+        // Whoever asks for the next answer has taken the last.
+        exchange.place.done();
+        let request = match exchange.messages.message().await {
             Ok(Some(request)) => request,
             Ok(None) => return None,
             // The gateway reset the stream, or sent what is no message: nobody waits for an answer.
             Err(status) => return Some((Err(status), None)),
         };
-        match processor.process(request).await {
-            Ok(reply) => Some((Ok(reply), Some((processor, messages)))),
-            Err(status) => Some((Err(status), None)),
+        let answer = guarded(exchange.processor.process(request), exchange.service.handler_timeout).await;
+        match answer {
+            Ok(Ok(reply)) => match exchange.place.answered(reply.encoded_len()) {
+                Ok(()) => Some((Ok(reply), Some(exchange))),
+                Err(status) => Some((Err(status), None)),
+            },
+            Ok(Err(status)) => Some((Err(status), None)),
+            Err(failure) => Some((exchange.service.failed(&failure), None)),
         }
     })
 }

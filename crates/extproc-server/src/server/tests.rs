@@ -35,6 +35,8 @@ use crate::{
     health::{CHECK, HealthCheckRequest, HealthCheckResponse},
 };
 
+mod limits;
+
 /// Nothing in these tests takes longer.
 const DEADLINE: Duration = Duration::from_secs(20);
 
