@@ -2,7 +2,7 @@
 //!
 //! Each worker formats lines into a buffer of its own for each destination; one thread takes the buffers' contents every
 //! so often and writes them. A destination that cannot keep up costs lines, never requests: what does not fit into a
-//! buffer is dropped and counted.
+//! buffer is dropped and counted. Files are opened again when somebody asks for it ([`AccessLogs::reopen`]).
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +15,7 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, channel},
     },
     thread::{JoinHandle, Thread},
     time::Duration,
@@ -32,6 +33,9 @@ const WRITE_AT: usize = 256 * 1024;
 /// Most bytes that wait in a buffer.
 const MOST_WAITING: usize = 8 * 1024 * 1024;
 
+/// How long the end of a gateway waits for destinations that take nothing.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
 /// What one worker has to say to one destination.
 #[derive(Debug)]
 struct Buffer {
@@ -46,6 +50,8 @@ struct Buffers {
     /// The thread sleeps without end and must be woken by the next line.
     idle: AtomicBool,
     stop: AtomicBool,
+    /// Files are to be opened again.
+    reopen: AtomicBool,
 }
 
 impl Buffers {
@@ -129,11 +135,36 @@ impl AccessLogger {
     }
 }
 
+/// The files of access logs.
+#[derive(Debug, Clone)]
+pub struct AccessLogs {
+    buffers: Arc<Buffers>,
+    writer: Thread,
+}
+
+impl AccessLogs {
+    /// Opens every file again before its next lines, as tools that move log files away ask for. Returns at once.
+    pub fn reopen(&self) {
+        self.buffers.reopen.store(true, Ordering::SeqCst);
+        self.writer.unpark();
+    }
+}
+
 /// The thread that writes. It ends when this is dropped, with everything written.
 #[derive(Debug)]
 pub(crate) struct AccessLogWriter {
     buffers: Arc<Buffers>,
     thread: Option<JoinHandle<()>>,
+    writer: Thread,
+    /// Closed when the thread has ended.
+    ended: Mutex<Receiver<()>>,
+}
+
+impl AccessLogWriter {
+    /// What can be done with its files.
+    pub(crate) fn files(&self) -> AccessLogs {
+        AccessLogs { buffers: self.buffers.clone(), writer: self.writer.clone() }
+    }
 }
 
 impl AccessLogWriter {
@@ -144,16 +175,19 @@ impl AccessLogWriter {
     pub(crate) fn start() -> io::Result<(Self, AccessLogger)> {
         let buffers = Arc::new(Buffers::default());
         let seen = buffers.clone();
-        let thread = std::thread::Builder::new()
-            .name("tollgate-access-log".to_owned())
-            .spawn(move || write_until_stopped(&seen))?;
+        let (running, ended) = channel();
+        let thread = std::thread::Builder::new().name("tollgate-access-log".to_owned()).spawn(move || {
+            write_until_stopped(&seen);
+            drop(running);
+        })?;
+        let writer = thread.thread().clone();
         let logger = AccessLogger {
             buffers: buffers.clone(),
-            writer: thread.thread().clone(),
+            writer: writer.clone(),
             own: RefCell::default(),
             line: RefCell::default(),
         };
-        Ok((Self { buffers, thread: Some(thread) }, logger))
+        Ok((Self { buffers, thread: Some(thread), writer, ended: Mutex::new(ended) }, logger))
     }
 }
 
@@ -162,6 +196,11 @@ impl Drop for AccessLogWriter {
         self.buffers.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
+            // A destination that takes nothing must not keep the gateway from its end.
+            if lock(&self.ended).recv_timeout(LAST_LINES) == Err(RecvTimeoutError::Timeout) {
+                warn!("an access log takes no lines; its last ones are lost");
+                return;
+            }
             // It has nothing to tell.
             _ = thread.join();
         }
@@ -175,6 +214,9 @@ fn write_until_stopped(buffers: &Buffers) {
         // What comes before the stop is written: it is looked at first.
         let stop = buffers.stop.load(Ordering::Acquire);
         let mut wrote = false;
+        if buffers.reopen.swap(false, Ordering::SeqCst) {
+            outputs.retain(|sink, _| !matches!(sink, LogSink::File(_)));
+        }
         let all = lock(&buffers.all).clone();
         for buffer in all {
             std::mem::swap(&mut *lock(&buffer.lines), &mut lines);

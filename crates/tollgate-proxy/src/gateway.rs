@@ -27,8 +27,13 @@ use self::{
 pub use addresses::BindError;
 
 use crate::{
-    access_log::AccessLogWriter, configuration::Adoption, handler::Handler, listener::Balance, stats::Stats,
-    transaction::Transactions, upstream::SharedClusters,
+    access_log::{AccessLogWriter, AccessLogs},
+    configuration::Adoption,
+    handler::Handler,
+    listener::Balance,
+    stats::Stats,
+    transaction::Transactions,
+    upstream::SharedClusters,
 };
 
 /// How to run a gateway.
@@ -86,7 +91,7 @@ pub struct Gateway {
     publisher: Arc<Publisher>,
     stats: Arc<Stats>,
     /// Behind the workers: it ends when their loggers are gone.
-    _access_log: AccessLogWriter,
+    access_log: AccessLogWriter,
 }
 
 impl Gateway {
@@ -165,13 +170,7 @@ impl Gateway {
         let commands = workers.iter().map(|worker| worker.commands.clone()).collect();
         let publisher =
             Publisher::new(commands, stats.clone(), addresses, adoption, control.handle().clone());
-        Ok(Self {
-            workers,
-            publisher: Arc::new(publisher),
-            control: Some(control),
-            stats,
-            _access_log: access_log,
-        })
+        Ok(Self { workers, publisher: Arc::new(publisher), control: Some(control), stats, access_log })
     }
 
     /// Serves another configuration from now on, without an interruption. Gives what was done once every worker has it.
@@ -211,6 +210,12 @@ impl Gateway {
     #[must_use]
     pub fn stats(&self) -> &Arc<Stats> {
         &self.stats
+    }
+
+    /// The files of access logs.
+    #[must_use]
+    pub fn access_logs(&self) -> AccessLogs {
+        self.access_log.files()
     }
 
     /// Stops accepting, asks clients to go (HTTP/2 GOAWAY, HTTP/1 `connection: close`; idle connections are closed) and

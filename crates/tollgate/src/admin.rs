@@ -20,7 +20,7 @@ use hyper::{
 };
 use percent_encoding::percent_decode_str;
 use regex::Regex;
-use tollgate_proxy::Stats;
+use tollgate_proxy::{AccessLogs, Stats};
 
 use crate::{address::Address, in_force::InForce};
 
@@ -39,6 +39,7 @@ const PATHS: &str = "\
 /clusters     names, limits and endpoints
 /server_info  version, state, uptime
 /logging      POST: what is logged; level=debug or paths=PART:LEVEL,... changes it
+/reopen_logs  POST: opens the files of access logs again
 ";
 
 /// What is known about the running gateway.
@@ -46,6 +47,7 @@ const PATHS: &str = "\
 pub(crate) struct Admin {
     in_force: Mutex<InForce>,
     stats: Arc<Stats>,
+    access_logs: Option<AccessLogs>,
     workers: NonZeroUsize,
     started: Instant,
     draining: AtomicBool,
@@ -61,7 +63,19 @@ enum State {
 impl Admin {
     /// Of a gateway that has just started.
     pub(crate) fn new(in_force: InForce, stats: Arc<Stats>, workers: NonZeroUsize, started: Instant) -> Self {
-        Self { in_force: Mutex::new(in_force), stats, workers, started, draining: AtomicBool::new(false) }
+        Self {
+            in_force: Mutex::new(in_force),
+            stats,
+            access_logs: None,
+            workers,
+            started,
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// With access logs whose files can be opened again.
+    pub(crate) fn with_access_logs(self, access_logs: AccessLogs) -> Self {
+        Self { access_logs: Some(access_logs), ..self }
     }
 
     /// The configuration in force.
@@ -83,7 +97,7 @@ impl Admin {
     pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<String> {
         let query = request.uri().query().unwrap_or_default();
         let path = request.uri().path();
-        let changes_something = matches!(path, "/logging");
+        let changes_something = matches!(path, "/logging" | "/reopen_logs");
         match *request.method() {
             Method::GET | Method::HEAD if !changes_something => {}
             Method::POST if changes_something => {}
@@ -94,6 +108,10 @@ impl Admin {
         }
         match path {
             "/" => ok(TEXT, PATHS.to_owned()),
+            "/reopen_logs" => {
+                self.access_logs.iter().for_each(AccessLogs::reopen);
+                ok(TEXT, "OK\n".to_owned())
+            }
             "/logging" => {
                 let (status, text) = logging::answer(query);
                 response(status, TEXT, text)

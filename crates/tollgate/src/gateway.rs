@@ -95,7 +95,8 @@ impl Gateway {
             listeners: data_plane.local_addresses(),
             refused: None,
         };
-        let admin = Admin::new(in_force, data_plane.stats().clone(), workers, Instant::now());
+        let admin = Admin::new(in_force, data_plane.stats().clone(), workers, Instant::now())
+            .with_access_logs(data_plane.access_logs());
         Ok(Self { data_plane, admin: Arc::new(admin), admin_listener, admin_address, reload, stop, hurry })
     }
 

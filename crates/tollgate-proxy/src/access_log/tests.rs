@@ -103,6 +103,23 @@ fn everything_is_written_at_the_end() {
     }
 }
 
+/// Lines that come after a file was moved away and asked to be opened again are in a new file.
+#[test]
+fn files_are_opened_again() {
+    let (file, moved) = (Scratch::new("reopen"), Scratch::new("moved"));
+    let (writer, logger) = AccessLogWriter::start().unwrap();
+    let logs = [text_log(&file.0, "%REQ(:PATH)%\n")];
+    log(&logger, &logs, "/first");
+    file.wait_for("/first\n");
+    std::fs::rename(&file.0, &moved.0).unwrap();
+    log(&logger, &logs, "/second");
+    moved.wait_for("/first\n/second\n");
+    writer.files().reopen();
+    log(&logger, &logs, "/third");
+    file.wait_for("/third\n");
+    assert_eq!(moved.text(), "/first\n/second\n");
+}
+
 /// A file that cannot be written costs its lines and nothing else.
 #[test]
 fn a_bad_file_does_not_disturb_others() {
