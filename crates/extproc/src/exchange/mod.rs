@@ -13,7 +13,7 @@
 //!  reply -------> +-----------------------------+
 //! ```
 //!
-//! The rule numbers in the comments are those of the protocol specification of the project.
+//! The names of rules in the comments (`M-4.3`) are those of `docs/protocol.md`.
 
 mod action;
 mod arrive;
