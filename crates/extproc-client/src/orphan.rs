@@ -21,9 +21,9 @@ impl Orphan {
         Self { request, outgoing, half_close_at }
     }
 
-    /// Whether it is too late to open the stream.
-    pub(crate) fn is_expired(&self, now: Instant) -> bool {
-        now >= self.half_close_at
+    /// When it is too late to open the stream.
+    pub(crate) fn expiry(&self) -> Instant {
+        self.half_close_at
     }
 
     /// Opens the stream, sends what was queued and leaves it to the connection.

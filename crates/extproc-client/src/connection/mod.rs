@@ -220,30 +220,53 @@ fn takes_streams(sender: &mut SendRequest<Payload>) -> bool {
     matches!(sender.poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(())))
 }
 
+/// An attempt that the endpoint counts as under way.
+struct Attempt(Option<Weak<Endpoint>>);
+
+impl Attempt {
+    fn failed(mut self, reason: &ResetReason) {
+        self.fail(reason);
+    }
+
+    fn fail(&mut self, reason: &ResetReason) {
+        if let Some(endpoint) = self.0.take().and_then(|endpoint| endpoint.upgrade()) {
+            endpoint.connect_failed(reason);
+        }
+    }
+
+    /// The endpoint, which is to be given the connection.
+    fn succeeded(mut self) -> Option<Rc<Endpoint>> {
+        self.0.take()?.upgrade()
+    }
+}
+
+impl Drop for Attempt {
+    /// Whoever waits for an attempt that came to no end, because its connector panicked, is told so.
+    fn drop(&mut self) {
+        self.fail(&ResetReason::RemoteConnectionFailure("the connection attempt was given up".to_owned()));
+    }
+}
+
 /// Makes a connection and drives it to its end.
 pub(crate) async fn run(endpoint: Weak<Endpoint>, settings: Rc<EndpointSettings>, connecting: Connecting) {
+    let attempt = Attempt(Some(endpoint.clone()));
     let outcome = match timeout(settings.connect_timeout, connecting).await {
         Ok(outcome) => outcome,
         Err(_) => Err(ConnectError::Timeout),
     };
-    let failed = |reason: ResetReason| {
-        if let Some(endpoint) = endpoint.upgrade() {
-            endpoint.connect_failed(&reason);
-        }
-    };
     let io = match outcome {
         Ok(io) => io,
-        Err(error) => return failed(error.into()),
+        Err(error) => return attempt.failed(&error.into()),
     };
     let (io, flusher) = Coalesced::new(io);
     let Some(expected) = endpoint.upgrade().map(|endpoint| endpoint.expected_streams()) else { return };
     // Does not wait for the peer: the preface is collected like any other write.
     let (sender, h2) = match protocol(expected).handshake(io).await {
         Ok(pair) => pair,
-        Err(error) => return failed((&error).into()),
+        Err(error) => return attempt.failed(&(&error).into()),
     };
-    let connection = Connection::new(endpoint.clone(), &settings, expected, sender);
-    let Some(endpoint) = endpoint.upgrade() else { return };
+    let connection = Connection::new(endpoint, &settings, expected, sender);
+    let Some(endpoint) = attempt.succeeded() else { return };
     endpoint.connected(connection.clone());
     drop(endpoint);
     driver::Driver::new(connection, h2, flusher, settings, Instant::now()).await;

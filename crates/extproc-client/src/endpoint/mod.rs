@@ -151,10 +151,16 @@ impl Endpoint {
             return Ok(Ticket::Failed(reason.clone()));
         }
         if pool.queue.len() >= self.settings.max_pending_requests {
-            return Err(PickError::Overflow);
+            // Those whose time has run out take no place from others.
+            pool.queue.prune(Instant::now());
+            if pool.queue.len() >= self.settings.max_pending_requests {
+                return Err(PickError::Overflow);
+            }
         }
         let waiting = pool.queue.push(self.clone());
-        self.connect(&mut pool);
+        let attempts = self.plan(&mut pool);
+        drop(pool);
+        self.start(attempts);
         Ok(Ticket::Waiting(waiting))
     }
 
@@ -167,8 +173,9 @@ impl Endpoint {
             }
             let now = Instant::now();
             let Some(slot) = pool.slot() else {
-                self.connect(&mut pool);
-                return;
+                let attempts = self.plan(&mut pool);
+                drop(pool);
+                return self.start(attempts);
             };
             let waiter = pool.queue.pop(now);
             drop(pool);
@@ -179,23 +186,33 @@ impl Endpoint {
         }
     }
 
-    /// Starts as many attempts as the queue is long for.
-    fn connect(self: &Rc<Self>, pool: &mut Pool) {
+    /// How many attempts have to be made for those who wait. They count as under way, and are to be
+    /// [started](Self::start) when the pool is not borrowed any more: connectors may look at their endpoint.
+    fn plan(&self, pool: &mut Pool) -> usize {
+        let before = pool.connecting;
         let expected =
             pool.learned_streams.unwrap_or(UNKNOWN_STREAMS).min(self.settings.max_concurrent_streams);
         while pool.queue.len() > pool.connecting.saturating_mul(expected.max(1)) {
             let total = pool.connections.len() + pool.connecting;
             if total >= self.settings.max_connections && total > 0 {
-                return;
+                break;
             }
-            self.start(pool);
+            // A peer that takes no exchanges for now takes none on further connections either.
+            if pool.learned_streams == Some(0) && total > 0 {
+                break;
+            }
+            pool.connecting += 1;
         }
+        pool.connecting - before
     }
 
-    fn start(self: &Rc<Self>, pool: &mut Pool) {
-        pool.connecting += 1;
-        let attempt = connection::run(Rc::downgrade(self), self.settings.clone(), self.connector.connect());
-        tokio::task::spawn_local(attempt);
+    /// Starts attempts that are counted already.
+    fn start(self: &Rc<Self>, attempts: usize) {
+        for _ in 0..attempts {
+            let attempt =
+                connection::run(Rc::downgrade(self), self.settings.clone(), self.connector.connect());
+            tokio::task::spawn_local(attempt);
+        }
     }
 
     /// Exchanges a new connection takes until its peer has said how many it takes.
@@ -235,10 +252,10 @@ impl Endpoint {
         let before = pool.connections.len();
         pool.connections.retain(|other| !Rc::ptr_eq(other, connection));
         let removed = pool.connections.len() < before;
-        if removed && replace && pool.connections.is_empty() && pool.connecting == 0 {
-            self.start(&mut pool);
-        }
+        let replaced = removed && replace && pool.connections.is_empty() && pool.connecting == 0;
+        pool.connecting += usize::from(replaced);
         drop(pool);
+        self.start(usize::from(replaced));
         self.grant();
     }
 

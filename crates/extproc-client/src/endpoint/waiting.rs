@@ -22,6 +22,20 @@ struct Cell {
     state: RefCell<State>,
 }
 
+impl Cell {
+    /// Until when what was left behind is to be sent.
+    fn expiry(&self) -> Option<Instant> {
+        match &*self.state.borrow() {
+            State::Orphaned(orphan) => Some(orphan.expiry()),
+            _ => None,
+        }
+    }
+
+    fn is_expired(&self, now: Instant) -> bool {
+        self.expiry().is_some_and(|expiry| now >= expiry)
+    }
+}
+
 enum State {
     /// The exchange is alive and will be woken.
     Waits(Option<Waker>),
@@ -42,6 +56,8 @@ impl Default for State {
 pub(super) struct Queue {
     next: u64,
     cells: BTreeMap<u64, Rc<Cell>>,
+    /// When the first of those whose callers have left runs out of time.
+    next_expiry: Option<Instant>,
 }
 
 impl Queue {
@@ -61,14 +77,21 @@ impl Queue {
     pub(super) fn pop(&mut self, now: Instant) -> Option<Waiter> {
         loop {
             let (_, cell) = self.cells.pop_first()?;
-            let expired = matches!(&*cell.state.borrow(), State::Orphaned(orphan) if orphan.is_expired(now));
-            if !expired {
+            if !cell.is_expired(now) {
                 return Some(Waiter(cell));
             }
         }
     }
 
-    /// Whether anyone waits, looking past those whose time has run out.
+    /// Forgets those whose time has run out.
+    pub(super) fn prune(&mut self, now: Instant) {
+        if self.next_expiry.is_some_and(|expiry| expiry <= now) {
+            self.cells.retain(|_, cell| !cell.is_expired(now));
+            self.next_expiry = self.cells.values().filter_map(|cell| cell.expiry()).min();
+        }
+    }
+
+    /// Whether there is nobody in the queue, not even one whose time has run out.
     pub(super) fn is_empty(&self) -> bool {
         self.cells.is_empty()
     }
@@ -133,7 +156,13 @@ impl Waiting {
     pub(crate) fn orphan(self, orphan: Box<Orphan>) {
         let mut state = self.cell.state.borrow_mut();
         match &*state {
-            State::Waits(_) => *state = State::Orphaned(orphan),
+            State::Waits(_) => {
+                let expiry = orphan.expiry();
+                *state = State::Orphaned(orphan);
+                let mut pool = self.endpoint.pool.borrow_mut();
+                let next = &mut pool.queue.next_expiry;
+                *next = Some(next.map_or(expiry, |next| next.min(expiry)));
+            }
             State::Ready(Ok(_)) => {
                 if let State::Ready(Ok(slot)) = std::mem::replace(&mut *state, State::Taken) {
                     drop(state);

@@ -1,8 +1,15 @@
 //! How connections are made, shared, lost and replaced.
 
-use std::time::Duration;
+use std::{
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
+    time::Duration,
+};
 
-use extproc_client::{ClientSettings, ConnectError, EndpointSettings, GrpcStatus, KeepAlive, PickError};
+use extproc_client::{
+    ClientSettings, Close, ConnectError, Connecting, Connector, Endpoint, EndpointSettings, GrpcStatus,
+    KeepAlive, PickError,
+};
 use tokio::{io::AsyncWriteExt, time::Instant};
 
 use crate::support::*;
@@ -148,6 +155,94 @@ async fn the_peers_limit_is_learned_and_kept() {
     idle(&mut fourth).await;
     assert_eq!(one.expect(HEADERS).await.stream, 3);
     assert_eq!(network.attempts.get(), 3);
+}
+
+/// A peer that takes no streams for now is not asked on further connections, and exchanges go on when it takes some.
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_peer_that_takes_no_streams_is_waited_for() {
+    let (client, mut network) = default_client();
+    let mut first = client.open(request()).unwrap();
+    idle(&mut first).await;
+    let mut peer = network.accept_with(&[(MAX_CONCURRENT_STREAMS, 0)]).await;
+    peer.put(PING, 0, 0, b"12345678").flush().await;
+    peer.expect(PING).await;
+    let mut calls: Vec<_> = (0..20).map(|_| client.open(request()).unwrap()).collect();
+    for call in calls.iter_mut().chain([&mut first]) {
+        idle(call).await;
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    for call in calls.iter_mut().chain([&mut first]) {
+        idle(call).await;
+    }
+    assert_eq!((network.attempts.get(), network.pending()), (1, 0));
+    let limit = MAX_CONCURRENT_STREAMS.to_be_bytes();
+    peer.put(SETTINGS, 0, 0, &[&limit[..], &100_u32.to_be_bytes()].concat()).flush().await;
+    peer.put(PING, 0, 0, b"12345678").flush().await;
+    peer.expect(PING).await;
+    for call in calls.iter_mut().chain([&mut first]) {
+        idle(call).await;
+    }
+    for _ in 0..21 {
+        peer.expect(HEADERS).await;
+    }
+    assert_eq!(network.attempts.get(), 1);
+}
+
+/// V-6: exchanges whose time has run out before there was a connection take no place in the queue from others.
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn places_of_those_who_are_too_late_are_given_to_others() {
+    let settings = EndpointSettings {
+        max_pending_requests: 2,
+        connect_timeout: Duration::from_secs(60),
+        ..EndpointSettings::default()
+    };
+    let (client, network) = client(settings, ClientSettings::default());
+    drop(network);
+    let leave = |seconds| {
+        let mut call = client.open(request()).unwrap();
+        call.send(framed(b"seen by nobody"));
+        call.close(Close::Deferred(Duration::from_secs(seconds)));
+    };
+    leave(10);
+    leave(1);
+    let overflow = before_headers("overflow", "overflow");
+    assert_eq!(Err(client.open(request()).unwrap_err()), overflow);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let second = client.open(request()).unwrap();
+    assert_eq!(Err(client.open(request()).unwrap_err()), overflow, "the other one still waits");
+    tokio::time::advance(Duration::from_secs(9)).await;
+    let _third = client.open(request()).unwrap();
+    drop(second);
+}
+
+/// Connectors are foreign code: they may look at their endpoint, and one that panics harms only those who wait for it.
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn connectors_may_look_and_may_panic() {
+    #[derive(Default)]
+    struct Curious {
+        endpoint: RefCell<Weak<Endpoint>>,
+        seen: Cell<usize>,
+    }
+    impl Connector for Curious {
+        fn connect(&self) -> Connecting {
+            let endpoint = self.endpoint.borrow().upgrade().expect("an endpoint");
+            self.seen.set(endpoint.active_requests());
+            Box::pin(async { panic!("as it was told") })
+        }
+    }
+    let connector = Rc::<Curious>::default();
+    let settings = EndpointSettings { max_connections: 1, ..EndpointSettings::default() };
+    let endpoint = Endpoint::new(connector.clone(), settings);
+    *connector.endpoint.borrow_mut() = Rc::downgrade(&endpoint);
+    let client = client_of(vec![endpoint], ClientSettings::default());
+    for _ in 0..2 {
+        let mut call = client.open(request()).unwrap();
+        let failed = "remote_connection_failure|the_connection_attempt_was_given_up";
+        assert_eq!(closed(&mut call).await, before_headers("remote connection failure", failed));
+        assert_eq!(connector.seen.replace(0), 1);
+        // The pause after a failed attempt.
+        tokio::time::advance(Duration::from_secs(2)).await;
+    }
 }
 
 /// With no further connection allowed, exchanges wait for a place, in order.
