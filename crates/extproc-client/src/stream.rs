@@ -51,6 +51,8 @@ pub(crate) struct Stream {
     decoder: Decoder,
     window: Window,
     received: u64,
+    /// What had been received on the connection when it was opened.
+    received_before: u64,
     slot: Slot,
 }
 
@@ -68,6 +70,7 @@ impl Stream {
             decoder: Decoder::new(max_length),
             window: Window::new(slot.connection().clone()),
             received: 0,
+            received_before: slot.connection().received(),
             slot,
         }
     }
@@ -199,6 +202,10 @@ impl Stream {
     /// Leaves the stream to its connection. `rest` is what has not been sent yet.
     pub(crate) fn leave(mut self, rest: &mut Payload, then: Then) {
         self.send(rest);
+        // Where no reply is asked for, silence means nothing.
+        if !matches!(then, Then::HalfClose(_)) {
+            self.slot.connection().suspect(self.received_before);
+        }
         self.into_leftover(rest).leave(then);
     }
 

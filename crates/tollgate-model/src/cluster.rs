@@ -12,7 +12,7 @@ pub use self::{
     health_check::{GrpcHealthCheck, HealthCheck, HealthChecker, HttpHealthCheck, TcpHealthCheck},
     outlier_detection::{FailurePercentage, OutlierDetection, SuccessRate},
 };
-use crate::{http_connection_manager::Http2Options, tls::UpstreamTls};
+use crate::{http_connection_manager::Http2Options, socket::TcpOptions, tls::UpstreamTls};
 
 /// A group of endpoints. Defaults are Envoy's (dialects 5.6).
 #[derive(Debug, PartialEq, Serialize)]
@@ -31,6 +31,8 @@ pub struct Cluster {
     pub protocol: UpstreamProtocol,
     /// TLS; `None` is cleartext.
     pub tls: Option<Arc<UpstreamTls>>,
+    /// Settings of TCP connections. Default [`TcpOptions::UPSTREAM`], for HTTP/2 [`TcpOptions::HTTP2_UPSTREAM`].
+    pub tcp: TcpOptions,
     /// Read/write buffer limit, bytes. Default 1 MiB.
     pub per_connection_buffer_limit_bytes: usize,
     /// Limits.
@@ -59,6 +61,7 @@ impl Cluster {
             connect_timeout: Duration::from_secs(5),
             protocol: UpstreamProtocol::Http1 { enable_trailers: false },
             tls: None,
+            tcp: TcpOptions::UPSTREAM,
             per_connection_buffer_limit_bytes: 1024 * 1024,
             circuit_breakers: CircuitBreakers::default(),
             health: HealthPolicy::default(),
@@ -82,6 +85,7 @@ impl Cluster {
             connect_timeout,
             protocol,
             tls,
+            tcp,
             per_connection_buffer_limit_bytes,
             circuit_breakers,
             health,
@@ -95,6 +99,7 @@ impl Cluster {
             && *connect_timeout == other.connect_timeout
             && *protocol == other.protocol
             && *tls == other.tls
+            && *tcp == other.tcp
             && *per_connection_buffer_limit_bytes == other.per_connection_buffer_limit_bytes
             && *circuit_breakers == other.circuit_breakers
             && *health == other.health

@@ -217,6 +217,21 @@ pub struct Http2Options {
     /// Most bytes of a body that filters hold for a client of HTTP/2 (section 7). Default 16 MiB, Envoy's window of a
     /// stream: there the window that is configured is this limit, too.
     pub stream_buffer_limit: usize,
+    /// PINGs that find peers which are gone. Default `None`.
+    pub keepalive: Option<Http2Keepalive>,
+}
+
+/// PINGs that find peers which are gone (`connection_keepalive`).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Http2Keepalive {
+    /// Time between PINGs. `None` = none are sent regularly.
+    pub interval: Option<Duration>,
+    /// A connection on which nothing is received for so long after a PING is closed.
+    pub timeout: Duration,
+    /// Up to so many percent of the interval are added to it at random. Default 15.
+    pub interval_jitter: f64,
+    /// A PING goes ahead of a request when nothing was received for so long; towards upstreams only. `None` = never.
+    pub connection_idle_interval: Option<Duration>,
 }
 
 impl Default for Http2Options {
@@ -226,6 +241,7 @@ impl Default for Http2Options {
             initial_stream_window_size: 256 * 1024,
             initial_connection_window_size: 4 * 1024 * 1024,
             stream_buffer_limit: 16 * 1024 * 1024,
+            keepalive: None,
         }
     }
 }

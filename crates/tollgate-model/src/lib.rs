@@ -13,9 +13,11 @@ pub mod http_connection_manager;
 pub mod listener;
 pub mod matching;
 pub mod metadata;
+pub mod overload;
 pub mod processor;
 pub mod route;
 pub mod snapshot;
+pub mod socket;
 pub mod tls;
 pub mod update;
 

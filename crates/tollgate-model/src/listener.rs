@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 pub use self::misdirected::{MisdirectedRequests, ServedBy};
-use crate::{http_connection_manager::HttpConnectionManager, tls::DownstreamTls};
+use crate::{http_connection_manager::HttpConnectionManager, socket::TcpOptions, tls::DownstreamTls};
 
 /// One listener: where to accept connections and what to do with them.
 #[derive(Debug, PartialEq, Serialize)]
@@ -26,11 +26,26 @@ pub struct Listener {
     pub per_connection_buffer_limit_bytes: usize,
     /// How long the first bytes (TLS ClientHello) may take. Default 15 s; `None` means no limit was asked for (0).
     pub listener_filters_timeout: Option<Duration>,
+    /// Settings of the connections. Default [`TcpOptions::DOWNSTREAM`].
+    pub tcp: TcpOptions,
+    /// How many connections there may be. Default: any number, counted by the limit of the process.
+    pub limits: ConnectionLimits,
     /// Which way traffic goes (attribute `xds.listener_direction`). Default unspecified.
     pub traffic_direction: TrafficDirection,
     /// Static metadata (attribute `xds.listener_metadata`); empty by default.
     #[serde(serialize_with = "crate::metadata::serialize")]
     pub metadata: Metadata,
+}
+
+/// How many connections a listener may have at a time. Further ones are closed as soon as they are accepted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ConnectionLimits {
+    /// Most connections, all workers together. `None` = no limit of its own.
+    pub max_connections: Option<u64>,
+    /// `ignore_global_conn_limit`: they do not count for the limit of the process. Default false.
+    pub ignore_global_limit: bool,
+    /// `bypass_overload_manager`: no overload action concerns them. Default false.
+    pub bypass_overload_manager: bool,
 }
 
 /// Which way the traffic of a listener goes; the numbers are those of the attribute.

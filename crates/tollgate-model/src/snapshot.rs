@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use serde::Serialize;
 
-use crate::{cluster::Cluster, listener::Listener};
+use crate::{cluster::Cluster, listener::Listener, overload::OverloadManager};
 
 /// A complete, immutable configuration.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub admin_address: Option<SocketAddr>,
     /// Who this gateway is.
     pub node: Node,
+    /// Limits of the whole process, and what happens when a resource runs short. Default: no limits.
+    pub overload: OverloadManager,
     /// Threads that serve requests, when the configuration says so; it counts when a gateway starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<NonZeroUsize>,

@@ -61,6 +61,8 @@ pub struct Difference {
     pub clusters: Changes,
     /// Who the gateway is, or where its admin server listens.
     pub identity: bool,
+    /// Limits of the process and overload actions.
+    pub overload: bool,
 }
 
 /// Names of what came, went and changed, sorted.
@@ -85,6 +87,7 @@ impl Difference {
             }),
             clusters: Changes::between(&clusters(old), &clusters(new), same),
             identity: old.node != new.node || old.admin_address != new.admin_address,
+            overload: old.overload != new.overload,
         }
     }
 
@@ -162,6 +165,10 @@ impl fmt::Display for Difference {
         }
         if self.identity {
             write!(f, "{separator}node or admin address")?;
+            separator = "; ";
+        }
+        if self.overload {
+            write!(f, "{separator}limits of the process")?;
             separator = "; ";
         }
         if separator.is_empty() { f.write_str("nothing") } else { Ok(()) }

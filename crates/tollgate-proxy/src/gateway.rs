@@ -31,7 +31,8 @@ use crate::{
     configuration::Adoption,
     handler::Handler,
     listener::Balance,
-    stats::Stats,
+    overload::Overload,
+    stats::{Stats, WorkerStats},
     transaction::Transactions,
     upstream::SharedClusters,
 };
@@ -134,10 +135,13 @@ impl Gateway {
             }
         }
 
-        let adoption = Arc::new(Adoption::new(snapshot.clone(), shared, addresses.with_listeners()));
+        let stats = Stats::new();
+        let overload = Overload::new(snapshot.clone());
+        overload.clone().watch(WorkerStats::new(stats.clone(), count), control.handle());
+        let with_listeners = addresses.with_listeners();
+        let adoption = Arc::new(Adoption::new(snapshot.clone(), shared, with_listeners, overload));
         let (balance, inboxes) = Balance::new(count);
         let (access_log, access_logger) = AccessLogWriter::start().map_err(StartError::Thread)?;
-        let stats = Stats::new();
         let mut workers = Vec::with_capacity(count);
         for (index, (sockets, inbox)) in sockets.into_iter().zip(inboxes).enumerate() {
             let (commands, receiver) = mpsc::channel(4);

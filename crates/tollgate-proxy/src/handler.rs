@@ -69,6 +69,17 @@ impl Rejection {
         }
     }
 
+    /// A request that an overload action turns away (503).
+    pub(crate) fn overload(request: RequestHeaders) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            body: "envoy overloaded",
+            details: "overload",
+            protocol_error: false,
+            request: Some(request),
+        }
+    }
+
     /// A head that did not arrive within `request_headers_timeout` (408).
     pub(crate) fn request_header_timeout() -> Self {
         Self {

@@ -20,8 +20,10 @@ mod handler;
 #[allow(dead_code, unused_imports, reason = "upstreams use the other half")]
 mod header_names;
 mod http1;
+mod keepalive;
 mod listener;
 mod local_reply;
+mod overload;
 mod read_buffer;
 #[allow(dead_code, reason = "access logs show them")]
 mod response_flags;

@@ -26,8 +26,8 @@ use self::{
 };
 pub(crate) use self::{
     metrics::{
-        ClusterMetric, ExtProcMetric, HttpMetric, ListenerMetric, MetricSet, ProcessorMetric,
-        ResponseClasses, RouteMetric, ServerMetric,
+        ClusterMetric, ExtProcMetric, HttpMetric, ListenerMetric, MetricSet, OverloadActionMetric,
+        OverloadResourceMetric, ProcessorMetric, ResponseClasses, RouteMetric, ServerMetric,
     },
     snapshot::ConnectionStats,
 };
@@ -121,6 +121,16 @@ impl WorkerStats {
         self.metrics(Scope::Processor { name: name.to_owned() })
     }
 
+    /// Of a resource of the overload manager: `overload.<name>.`
+    pub(crate) fn overload_resource(&self, name: &str) -> Metrics<OverloadResourceMetric> {
+        self.metrics(Scope::OverloadResource { name: name.to_owned() })
+    }
+
+    /// Of an overload action: `overload.<name>.`
+    pub(crate) fn overload_action(&self, name: &str) -> Metrics<OverloadActionMetric> {
+        self.metrics(Scope::OverloadAction { name: name.to_owned() })
+    }
+
     /// Of the ext_proc filters with this prefix (Z-1): `http.<connection manager>.ext_proc.[<filter>.]`, behind the router
     /// `ext_proc.[<filter>.]`
     pub(crate) fn ext_proc(&self, http_stat_prefix: &str, prefix: &str) -> Metrics<ExtProcMetric> {
@@ -167,6 +177,13 @@ impl<S: MetricSet> Metrics<S> {
     pub(crate) fn add(&self, metric: S, amount: u64) {
         if let Some(counter) = self.block.values.get(metric.index()) {
             counter.add(amount);
+        }
+    }
+
+    /// Makes it this; for gauges.
+    pub(crate) fn set(&self, metric: S, value: u64) {
+        if let Some(counter) = self.block.values.get(metric.index()) {
+            counter.add(value.wrapping_sub(counter.get()));
         }
     }
 

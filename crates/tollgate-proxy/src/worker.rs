@@ -9,12 +9,15 @@ use std::{
     time::Duration,
 };
 
+use tollgate_model::overload::OverloadActionKind;
+
 use crate::{
     access_log::AccessLogger,
     configuration::{AddressId, Adoption, Served, ServedListener},
     date::DateCache,
     drain::{Drain, Haste, OpenConnections},
-    stats::{ClusterMetric, Metrics, ProcessorMetric, ServerMetric, Stats, WorkerStats},
+    overload::{Admission, Overload, Refused},
+    stats::{ClusterMetric, ListenerMetric, Metrics, ProcessorMetric, ServerMetric, Stats, WorkerStats},
 };
 
 /// What the tasks of one worker share. Nothing in it is shared with other threads on the request path.
@@ -28,6 +31,8 @@ pub(crate) struct Worker {
     server_metrics: Metrics<ServerMetric>,
     clusters_metrics: RefCell<HashMap<Arc<str>, Metrics<ClusterMetric>>>,
     processors_metrics: RefCell<HashMap<String, Metrics<ProcessorMetric>>>,
+    /// What protects the process when resources run short.
+    pub(crate) overload: Arc<Overload>,
     /// Where access log lines go.
     pub(crate) access_log: AccessLogger,
     /// The machine's own address, for `x-forwarded-for` (N-2).
@@ -56,6 +61,7 @@ impl Worker {
             stats,
             clusters_metrics: RefCell::default(),
             processors_metrics: RefCell::default(),
+            overload: adoption.overload.clone(),
             access_log,
             index,
             workers,
@@ -74,6 +80,25 @@ impl Worker {
         self.access_log.keep_only(&adoption.sinks);
         self.clusters_metrics.borrow_mut().retain(|name, _| served.clusters().has(name));
         self.processors_metrics.borrow_mut().retain(|name, _| served.clusters().has(name));
+    }
+
+    /// Lets a connection of a listener in. `None`: there are too many, and this one is to be closed.
+    pub(crate) fn admit(&self, listener: &ServedListener) -> Option<Admission> {
+        let limits = listener.current().listener.limits;
+        let admitted = self.overload.connections.admit(&listener.connections, limits);
+        let metric = match admitted {
+            Ok(admission) => {
+                let rejects = OverloadActionKind::RejectIncomingConnections;
+                if limits.bypass_overload_manager || !self.overload.applies(rejects) {
+                    return Some(admission);
+                }
+                ListenerMetric::DownstreamCxOverloadReject
+            }
+            Err(Refused::GlobalLimit) => ListenerMetric::DownstreamGlobalCxOverflow,
+            Err(Refused::ListenerLimit) => ListenerMetric::DownstreamCxOverflow,
+        };
+        listener.metrics.increment(metric);
+        None
     }
 
     /// The listener of an address.

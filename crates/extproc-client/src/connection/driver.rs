@@ -10,10 +10,11 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{CONNECTION_WINDOW, Connection, keepalive::Pinger, takes_streams};
+use super::{CONNECTION_WINDOW, Connection, PingReason, takes_streams};
 use crate::{
     endpoint::EndpointSettings,
     io::{Coalesced, Flusher, Io},
+    keepalive::{Dead, Pinger},
     payload::Payload,
 };
 
@@ -71,14 +72,13 @@ impl Driver {
     /// Everything that has to do with HTTP/2. Ready when the connection is over.
     fn poll_protocol(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..ROUNDS {
-            if let Some(pinger) = &mut self.pinger
-                && pinger.poll(now, cx).is_err()
-            {
+            if self.poll_pings(now, cx).is_err() {
                 return Poll::Ready(());
             }
             if Pin::new(&mut self.h2).poll(cx).is_ready() {
                 return Poll::Ready(());
             }
+            self.connection.received.set(self.flusher.received());
             self.observe();
             self.widen();
             let mut done = Vec::new();
@@ -91,6 +91,17 @@ impl Driver {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn poll_pings(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Dead> {
+        let Some(pinger) = &mut self.pinger else { return Ok(()) };
+        pinger.observe(self.flusher.received(), now);
+        match self.connection.ping.take() {
+            Some(PingReason::Suspicion) => pinger.want(true, now),
+            Some(PingReason::Opened) if pinger.has_been_idle(now) => pinger.want(false, now),
+            _ => {}
+        }
+        pinger.poll(now, cx)
     }
 
     /// Learns what the peer has said about taking streams.
@@ -150,7 +161,10 @@ impl Driver {
         }
     }
 
-    fn poll_timer(&mut self, cx: &mut Context<'_>) {
+    fn poll_timer(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if let Some(pinger) = &mut self.pinger {
+            pinger.observe(self.flusher.received(), now);
+        }
         let use_deadline = match self.phase {
             Phase::Busy => None,
             Phase::Idle(since) => self.settings.idle_timeout.map(|timeout| since + timeout),
@@ -158,7 +172,7 @@ impl Driver {
         };
         let deadlines = [
             use_deadline,
-            self.pinger.as_ref().map(Pinger::deadline),
+            self.pinger.as_ref().and_then(Pinger::deadline),
             self.connection.reaper.borrow().deadline(),
         ];
         let Some(deadline) = deadlines.into_iter().flatten().min() else { return };
@@ -200,7 +214,7 @@ impl Future for Driver {
             this.end();
             return Poll::Ready(());
         }
-        this.poll_timer(cx);
+        this.poll_timer(now, cx);
         Poll::Pending
     }
 }

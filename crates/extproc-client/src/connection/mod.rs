@@ -1,7 +1,6 @@
 //! One HTTP/2 connection and the places for exchanges on it.
 
 mod driver;
-mod keepalive;
 mod reaper;
 
 use std::{
@@ -57,6 +56,10 @@ pub(crate) struct Connection {
     retired: Cell<bool>,
     /// Bytes received that callers have not given back.
     held: Cell<usize>,
+    /// Bytes received so far, of everything.
+    received: Cell<u64>,
+    /// Why a PING is wanted.
+    ping: Cell<Option<PingReason>>,
     reaper: RefCell<Reaper>,
     driver: RefCell<Option<Waker>>,
     /// Heads sent, for their size.
@@ -65,6 +68,15 @@ pub(crate) struct Connection {
     pub(crate) responses: RefCell<Heads>,
     /// Trailers received.
     pub(crate) trailers: RefCell<Heads>,
+}
+
+/// Why the driver is to send a PING.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PingReason {
+    /// A stream was opened: perhaps nothing was received for long.
+    Opened,
+    /// A stream was given up on which nothing was received.
+    Suspicion,
 }
 
 impl Connection {
@@ -82,6 +94,8 @@ impl Connection {
             requests_left: Cell::new(settings.max_requests_per_connection.unwrap_or(u32::MAX)),
             retired: Cell::new(false),
             held: Cell::new(0),
+            received: Cell::new(0),
+            ping: Cell::new(None),
             reaper: RefCell::default(),
             driver: RefCell::default(),
             requests: RefCell::default(),
@@ -125,6 +139,19 @@ impl Connection {
     /// A caller holds on to so many less.
     pub(crate) fn unhold(&self, bytes: usize) {
         self.held.set(self.held.get() - bytes);
+    }
+
+    /// Bytes received so far, of everything.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// A stream was given up that was opened when so much had been received: if that is still all, the peer may be gone.
+    pub(crate) fn suspect(&self, received_before: u64) {
+        if self.received.get() == received_before {
+            self.ping.set(Some(PingReason::Suspicion));
+            self.wake_driver();
+        }
     }
 
     fn register_driver(&self, cx: &Context<'_>) {
@@ -195,7 +222,12 @@ impl Slot {
         match &*self.connection.sender.borrow() {
             // A handle that has opened a stream beyond the peer's limit opens no other before that one has begun. Such
             // streams occur: a place is free as soon as an exchange is over, while its last frames are still queued.
-            Some(sender) => sender.clone().send_request(request, false),
+            Some(sender) => {
+                if self.connection.ping.get().is_none() {
+                    self.connection.ping.set(Some(PingReason::Opened));
+                }
+                sender.clone().send_request(request, false)
+            }
             None => Err(h2::Reason::REFUSED_STREAM.into()),
         }
     }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::{
     connect::Connector,
     connection::{self, Connection, Slot},
+    keepalive::KeepAlive,
     reset::ResetReason,
     status::GrpcStatus,
 };
@@ -54,7 +55,7 @@ impl From<PickError> for GrpcStatus {
 }
 
 /// How an endpoint's connections are used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EndpointSettings {
     /// Time for a connection to be established, TLS included. Default 5 s.
     pub connect_timeout: Duration,
@@ -84,15 +85,6 @@ impl Default for EndpointSettings {
             keepalive: None,
         }
     }
-}
-
-/// PINGs that find dead connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeepAlive {
-    /// Time between two PINGs.
-    pub interval: Duration,
-    /// A PING that is not answered within this closes the connection.
-    pub timeout: Duration,
 }
 
 /// One address of a processor. Owns the connections to it and shares them among exchanges; the first is made when the

@@ -54,6 +54,8 @@ struct Shared<S> {
     ahead: BytesMut,
     /// Much is being received.
     reads_ahead: bool,
+    /// Bytes received so far.
+    received: u64,
     /// A write failed; every further one fails alike.
     failed: Option<(ErrorKind, String)>,
 }
@@ -69,6 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Coalesced<S> {
             unflushed: false,
             ahead: BytesMut::new(),
             reads_ahead: false,
+            received: 0,
             failed: None,
         };
         let shared = Rc::new(RefCell::new(shared));
@@ -84,6 +87,12 @@ impl<S: AsyncWrite + Unpin> Flusher<S> {
     /// The stream failed; further writes to the [`Coalesced`] fail with the same error.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.shared.borrow_mut().poll_flush(cx)
+    }
+
+    /// Bytes that were received so far: whether the peer is alive.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.shared.borrow().received
     }
 
     /// Whether nothing is waiting to be written.
@@ -188,6 +197,7 @@ impl<S: AsyncRead + Unpin> Shared<S> {
             if !self.reads_ahead || offered >= AHEAD {
                 let before = buf.filled().len();
                 ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+                self.received += (buf.filled().len() - before) as u64;
                 self.reads_ahead = offered > 0 && buf.filled().len() - before == offered;
                 return Poll::Ready(Ok(()));
             }
@@ -197,7 +207,9 @@ impl<S: AsyncRead + Unpin> Shared<S> {
                 self.ahead = BytesMut::new();
                 return Poll::Pending;
             };
-            self.reads_ahead = read? >= FEW;
+            let read = read?;
+            self.received += read as u64;
+            self.reads_ahead = read >= FEW;
         }
         let taken = offered.min(self.ahead.len());
         buf.put_slice(&self.ahead[..taken]);

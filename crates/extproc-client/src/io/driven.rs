@@ -26,6 +26,12 @@ impl<F: Future, S: AsyncWrite + Unpin> Driven<F, S> {
         Self { driver: Box::pin(driver), flusher, failed: false }
     }
 
+    /// Bytes that were received so far: whether the peer is alive.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.flusher.received()
+    }
+
     /// The driving future, e.g. to start a graceful shutdown.
     pub fn driver(&mut self) -> Pin<&mut F> {
         self.driver.as_mut()

@@ -452,11 +452,15 @@ async fn connections_have_a_last_exchange() {
     assert!(one.next().await.is_none());
 }
 
+fn with(keepalive: KeepAlive) -> EndpointSettings {
+    EndpointSettings { keepalive: Some(keepalive), ..EndpointSettings::default() }
+}
+
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn pings_find_a_dead_peer() {
-    let keepalive = KeepAlive { interval: Duration::from_secs(10), timeout: Duration::from_secs(2) };
-    let settings = EndpointSettings { keepalive: Some(keepalive), ..EndpointSettings::default() };
-    let (client, mut network) = client(settings, ClientSettings::default());
+    let interval = Some(Duration::from_secs(10));
+    let keepalive = KeepAlive { interval, jitter: 0.15, ..KeepAlive::on_suspicion(Duration::from_secs(2)) };
+    let (client, mut network) = client(with(keepalive), ClientSettings::default());
     let mut call = client.open(request()).unwrap();
     idle(&mut call).await;
     let mut peer = network.accept().await;
@@ -488,4 +492,97 @@ async fn connections_outlive_their_endpoint_only_for_their_exchanges() {
     while let Some(frame) = peer.next().await {
         assert_ne!(frame.kind, HEADERS);
     }
+}
+
+/// An exchange that was given up without a sign of life asks whether the peer is there; others on the connection fail
+/// when it is not, instead of each one waiting for its own timeout.
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn silence_is_questioned() {
+    let keepalive = KeepAlive::on_suspicion(Duration::from_secs(2));
+    let (client, mut network) = client(with(keepalive), ClientSettings::default());
+    let mut second = client.open(request()).unwrap();
+    idle(&mut second).await;
+    let mut peer = network.accept().await;
+    idle(&mut second).await;
+    peer.expect(HEADERS).await;
+    idle(&mut second).await;
+    let mut first = client.open(request()).unwrap();
+    idle(&mut first).await;
+    peer.expect(HEADERS).await;
+    drop(first);
+    let ping = peer.expect(PING).await;
+    peer.put(PING, 1, 0, &ping.payload).flush().await;
+    idle(&mut second).await;
+    // The answer was the last that came: another PING would look like an attack.
+    let mut third = client.open(request()).unwrap();
+    idle(&mut third).await;
+    drop(third);
+    let quiet = tokio::time::timeout(Duration::from_secs(20), async {
+        while let Some(frame) = peer.next().await {
+            assert_ne!(frame.kind, PING);
+        }
+    });
+    assert!(quiet.await.is_err(), "the connection stays");
+    peer.head(1).flush().await;
+    // The connection's task takes it.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    idle(&mut second).await;
+    let mut fourth = client.open(request()).unwrap();
+    idle(&mut fourth).await;
+    drop(fourth);
+    peer.expect(PING).await;
+    let silent = Instant::now();
+    assert!(closed(&mut second).await.is_err());
+    assert_eq!(silent.elapsed().as_secs(), 2);
+}
+
+/// The answer may be stuck behind something large: whatever is received is a sign of life.
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn any_frame_is_a_sign_of_life() {
+    let interval = Some(Duration::from_secs(10));
+    let keepalive = KeepAlive { interval, ..KeepAlive::on_suspicion(Duration::from_secs(2)) };
+    let (client, mut network) = client(with(keepalive), ClientSettings::default());
+    let mut call = client.open(request()).unwrap();
+    idle(&mut call).await;
+    let mut peer = network.accept().await;
+    idle(&mut call).await;
+    peer.expect(HEADERS).await;
+    peer.head(1).flush().await;
+    peer.expect(PING).await;
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        peer.reply(1, b"still here").flush().await;
+        assert_eq!(message(&mut call).await, "still here");
+        call.credit(10);
+    }
+    let silent = Instant::now();
+    assert!(closed(&mut call).await.is_err());
+    assert_eq!(silent.elapsed().as_secs(), 2);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_ping_goes_ahead_of_an_exchange_after_a_long_rest() {
+    let idle_interval = Some(Duration::from_secs(60));
+    let keepalive = KeepAlive { idle_interval, ..KeepAlive::on_suspicion(Duration::from_secs(2)) };
+    let (client, mut network) = client(with(keepalive), ClientSettings::default());
+    let mut first = client.open(request()).unwrap();
+    idle(&mut first).await;
+    let mut peer = network.accept().await;
+    idle(&mut first).await;
+    peer.expect(HEADERS).await;
+    peer.head(1).trailers(1, "0").flush().await;
+    assert_eq!(closed(&mut first).await, Ok(()));
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    let mut second = client.open(request()).unwrap();
+    idle(&mut second).await;
+    let ping = peer.expect(PING).await;
+    peer.put(PING, 1, 0, &ping.payload).flush().await;
+    let mut third = client.open(request()).unwrap();
+    idle(&mut third).await;
+    let quiet = tokio::time::timeout(Duration::from_secs(10), async {
+        while let Some(frame) = peer.next().await {
+            assert_ne!(frame.kind, PING);
+        }
+    });
+    assert!(quiet.await.is_err(), "the connection stays");
 }

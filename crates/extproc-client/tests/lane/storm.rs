@@ -126,9 +126,11 @@ async fn storm(seed: u64) -> usize {
         max_concurrent_streams: random.choice([2, 1000]).unwrap(),
         max_requests_per_connection: random.choice([None, Some(7)]).unwrap(),
         idle_timeout: Some(Duration::from_secs(3)),
-        keepalive: random
-            .bool()
-            .then_some(KeepAlive { interval: Duration::from_secs(1), timeout: Duration::from_millis(400) }),
+        keepalive: random.bool().then_some(KeepAlive {
+            interval: Some(Duration::from_secs(1)),
+            jitter: 0.15,
+            ..KeepAlive::on_suspicion(Duration::from_millis(400))
+        }),
         ..EndpointSettings::default()
     };
     let retry = random.bool().then(|| RetryPolicy {

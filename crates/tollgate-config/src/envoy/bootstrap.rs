@@ -8,7 +8,9 @@ use super::{
     Scope,
     address::read_bind_address,
     cluster::read_cluster,
+    limits::Limits,
     listener::{ChainOrigins, read_listener},
+    overload::read_overload_manager,
     runtime::read_runtime,
     scope::ClusterFacts,
 };
@@ -39,7 +41,11 @@ pub(super) static BOOTSTRAP: Schema = Schema {
         no_effect("cluster_manager", "clusters are static and have no upstream binding"),
         no_effect("watchdog", "workers are not watched"),
         no_effect("watchdogs", "workers are not watched"),
-        no_effect("overload_manager", "every queue and buffer has a bound of its own"),
+        read(
+            "overload_manager",
+            "{}",
+            "Limits of the whole process, and what happens when a resource runs short.",
+        ),
         no_effect("typed_dns_resolver_config", "names are resolved as the system is configured"),
         no_effect("default_regex_engine", "expressions have RE2's syntax"),
         no_effect("application_log_config", "logging is set on the command line"),
@@ -92,7 +98,7 @@ pub(super) static ADMIN: Schema = Schema {
         no_effect("profile_path", "there is no profiler to start"),
         no_effect("allow_paths", "every path of the admin server only reads"),
         no_effect("socket_options", "the admin server needs none"),
-        no_effect("ignore_global_conn_limit", "there is no such limit"),
+        no_effect("ignore_global_conn_limit", "the admin server has a limit of its own"),
     ],
     unsupported: &[],
 };
@@ -123,9 +129,10 @@ pub(super) static SCHEMAS: [&Schema; 4] = [&BOOTSTRAP, &STATIC_RESOURCES, &ADMIN
 /// Reads a bootstrap, and where its routes come from.
 pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Snapshot, Explanations)> {
     let bootstrap = value.message(&BOOTSTRAP)?;
+    let mut limits = Limits::default();
     let mut scope = Scope {
         header_prefix: read_header_prefix(&bootstrap),
-        runtime: read_runtime(&bootstrap),
+        runtime: read_runtime(&bootstrap, &mut limits),
         clusters: HashMap::new(),
     };
     let mut snapshot = Snapshot {
@@ -133,6 +140,10 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Snapshot, Explanation
         node: read_node(&bootstrap),
         ..Snapshot::default()
     };
+    if let Some(value) = bootstrap.get("overload_manager") {
+        snapshot.overload = read_overload_manager(&value);
+    }
+    limits.apply_global(&mut snapshot.overload);
     let Some(resources) = bootstrap.message("static_resources", &STATIC_RESOURCES) else {
         return Some((snapshot, Explanations::default()));
     };
@@ -145,7 +156,8 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Snapshot, Explanation
     }
     let mut explanations = Explanations::default();
     for (index, value) in resources.list("listeners").into_iter().enumerate() {
-        let Some((listener, origins)) = read_listener(&value, index, &scope) else { continue };
+        let Some((mut listener, origins)) = read_listener(&value, index, &scope) else { continue };
+        listener.limits.max_connections = limits.take(&listener.name);
         if snapshot.listeners.iter().any(|other| other.name == listener.name) {
             value.error(format!("there are two listeners named \"{}\"", listener.name));
         }
@@ -159,6 +171,7 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Snapshot, Explanation
         explain(&mut explanations, &listener.name, Place::of(&value), origins);
         snapshot.listeners.push(Arc::new(listener));
     }
+    limits.complain_about_the_rest();
     Some((snapshot, explanations))
 }
 

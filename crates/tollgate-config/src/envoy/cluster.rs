@@ -19,7 +19,10 @@ use self::{
     protocol::{Protocol, read_protocol},
     schema::{CIRCUIT_BREAKERS, CLUSTER, LOAD_BALANCING_POLICY, POLICY, THRESHOLDS},
 };
-use super::{listener::BUFFER_LIMIT, metadata::read_metadata, tls::read_upstream_transport_socket};
+use super::{
+    listener::BUFFER_LIMIT, metadata::read_metadata, socket_options::read_upstream_options,
+    tls::read_upstream_transport_socket,
+};
 use crate::protobuf::{Enumeration, Message, Value};
 
 static LB_POLICY: Enumeration<LbPolicy> = Enumeration {
@@ -69,6 +72,7 @@ pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
             .u32("per_connection_buffer_limit_bytes")
             .unwrap_or(BUFFER_LIMIT) as usize,
         tls: tls.map(Arc::new),
+        tcp: read_upstream_options(&message, &protocol),
         connect_timeout,
         protocol,
         idle_timeout,

@@ -13,6 +13,7 @@ use tollgate_model::{
     format::Format,
     http_connection_manager::Http2Options,
     processor::{GrpcService, GrpcTarget},
+    socket::TcpOptions,
     tls::{
         ServerNameIndication, ServerValidation, TlsVersions, TrustAnchors, UpstreamTls, UpstreamTlsSettings,
     },
@@ -138,6 +139,7 @@ pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
         connect_timeout: CONNECT_TIMEOUT,
         protocol: UpstreamProtocol::Http2(Http2Options::default()),
         tls: tls.map(Arc::new),
+        tcp: TcpOptions::HTTP2_UPSTREAM,
         per_connection_buffer_limit_bytes: BUFFER_LIMIT as usize,
         circuit_breakers: CircuitBreakers::default(),
         health: HealthPolicy::default(),

@@ -7,7 +7,11 @@ use std::{sync::Arc, time::Duration};
 
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
-    listener::{BindAddress, FilterChain, FilterChainMatch, Listener, MisdirectedRequests, TrafficDirection},
+    listener::{
+        BindAddress, ConnectionLimits, FilterChain, FilterChainMatch, Listener, MisdirectedRequests,
+        TrafficDirection,
+    },
+    socket::TcpOptions,
 };
 
 pub(super) use self::schema::SCHEMAS;
@@ -23,6 +27,7 @@ use super::{
     http_connection_manager::{self, read_http_connection_manager},
     metadata::read_metadata,
     route::TableOrigins,
+    socket_options::{read_socket_options, read_tcp_keepalive},
     tls::read_downstream_transport_socket,
 };
 use crate::protobuf::{Enumeration, Value};
@@ -37,6 +42,9 @@ static TRAFFIC_DIRECTION: Enumeration<TrafficDirection> = Enumeration {
 
 /// Default of `per_connection_buffer_limit_bytes`, for listeners and clusters.
 pub(super) const BUFFER_LIMIT: u32 = 1024 * 1024;
+
+/// Default of `transport_socket_connect_timeout`. Envoy has none, and then waits for an hour.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Where the routes of a filter chain come from; `None` is the default one.
 pub(super) type ChainOrigins = (Option<usize>, TableOrigins);
@@ -85,7 +93,18 @@ pub(super) fn read_listener(
         origins.push((None, table));
         chain
     });
+    let mut tcp = TcpOptions::DOWNSTREAM;
+    read_socket_options(&message.list("socket_options"), &mut tcp);
+    if let Some(keepalive) = message.get("tcp_keepalive") {
+        tcp.keepalive = read_tcp_keepalive(&keepalive);
+    }
     let listener = Listener {
+        tcp,
+        limits: ConnectionLimits {
+            max_connections: None,
+            ignore_global_limit: message.boolean("ignore_global_conn_limit", false),
+            bypass_overload_manager: message.boolean("bypass_overload_manager", false),
+        },
         name,
         addresses,
         filter_chains,
@@ -146,7 +165,8 @@ fn read_filter_chain(
         name: message.string("name"),
         filter_chain_match,
         tls: tls.map(Arc::new),
-        transport_socket_connect_timeout: message.timeout("transport_socket_connect_timeout", None),
+        transport_socket_connect_timeout: message
+            .timeout("transport_socket_connect_timeout", Some(HANDSHAKE_TIMEOUT)),
         http: Arc::new(http),
         misdirected_requests: MisdirectedRequests::default(),
     };

@@ -1,6 +1,8 @@
 //! Settings of HTTP/1 and HTTP/2, the same for clients and upstreams.
 
-use tollgate_model::http_connection_manager::{Http1Options, Http2Options};
+use std::time::Duration;
+
+use tollgate_model::http_connection_manager::{Http1Options, Http2Keepalive, Http2Options};
 
 use crate::protobuf::{Schema, Value, no_effect, read, refused};
 
@@ -60,6 +62,7 @@ pub(super) static HTTP2_PROTOCOL_OPTIONS: Schema = Schema {
             "4194304",
             "Window of a connection, bytes. 65535 to 2147483647.",
         ),
+        read("connection_keepalive", "none", "PINGs that find peers which are gone."),
         no_effect("hpack_table_size", LIMITED),
         no_effect("max_outbound_frames", LIMITED),
         no_effect("max_outbound_control_frames", LIMITED),
@@ -77,16 +80,47 @@ pub(super) static HTTP2_PROTOCOL_OPTIONS: Schema = Schema {
         "stream_error_on_invalid_http_messaging",
         "override_stream_error_on_invalid_http_message",
         "custom_settings_parameters",
-        "connection_keepalive",
         "max_metadata_size",
         "max_header_field_size_kb",
         "disallow_obs_text",
     ],
 };
 
+pub(super) static KEEPALIVE_SETTINGS: Schema = Schema {
+    name: "envoy.config.core.v3.KeepaliveSettings",
+    title: "",
+    fields: &[
+        read("interval", "none", "Time between PINGs, 0.001s or more."),
+        read(
+            "timeout",
+            "",
+            "A connection on which nothing is received for so long after a PING is closed; 0.001s or more. Required.",
+        ),
+        read("interval_jitter", "15%", "Up to so much of the interval is added at random."),
+        read(
+            "connection_idle_interval",
+            "none",
+            "A PING goes ahead of a request when nothing was received for so long, 0.001s or more; upstreams only.",
+        ),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static PERCENT: Schema = Schema {
+    name: "envoy.type.v3.Percent",
+    title: "",
+    fields: &[read("value", "0", "0 to 100.")],
+    unsupported: &[],
+};
+
 /// The schemas of this module.
-pub(super) static SCHEMAS: [&Schema; 3] =
-    [&COMMON_HTTP_PROTOCOL_OPTIONS, &HTTP1_PROTOCOL_OPTIONS, &HTTP2_PROTOCOL_OPTIONS];
+pub(super) static SCHEMAS: [&Schema; 5] = [
+    &COMMON_HTTP_PROTOCOL_OPTIONS,
+    &HTTP1_PROTOCOL_OPTIONS,
+    &HTTP2_PROTOCOL_OPTIONS,
+    &KEEPALIVE_SETTINGS,
+    &PERCENT,
+];
 
 /// Largest window and stream count of HTTP/2.
 const LARGEST: i64 = 0x7fff_ffff;
@@ -123,5 +157,27 @@ pub(super) fn read_http2_options(value: Option<&Value<'_>>) -> Http2Options {
         initial_connection_window_size: number("initial_connection_window_size", 65_535)
             .unwrap_or(defaults.initial_connection_window_size),
         stream_buffer_limit: window.map_or(defaults.stream_buffer_limit, |bytes| bytes as usize),
+        keepalive: message.get("connection_keepalive").and_then(|value| read_keepalive(&value)),
     }
+}
+
+fn read_keepalive(value: &Value<'_>) -> Option<Http2Keepalive> {
+    let message = value.message(&KEEPALIVE_SETTINGS)?;
+    let at_least_a_millisecond = |value: Value<'_>| {
+        let duration = value.duration()?;
+        if duration < Duration::from_millis(1) {
+            value.error("must be 0.001s or more");
+            return None;
+        }
+        Some(duration)
+    };
+    let jitter = message
+        .message("interval_jitter", &PERCENT)
+        .map(|percent| percent.get("value").and_then(|value| value.number(0.0..=100.0)).unwrap_or(0.0));
+    Some(Http2Keepalive {
+        interval: message.get("interval").and_then(at_least_a_millisecond),
+        connection_idle_interval: message.get("connection_idle_interval").and_then(at_least_a_millisecond),
+        interval_jitter: jitter.unwrap_or(15.0),
+        timeout: message.required("timeout").and_then(at_least_a_millisecond)?,
+    })
 }

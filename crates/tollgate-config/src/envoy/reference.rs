@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::{
     access_log, address, bootstrap, cluster, data_source, ext_proc, format, google_grpc, grpc_service,
-    header, http_connection_manager, http_filters, listener, matchers, metadata, per_route, protocol_options,
-    route, runtime, status, tls,
+    header, http_connection_manager, http_filters, listener, matchers, metadata, overload, per_route,
+    protocol_options, route, runtime, socket_options, status, tls,
 };
 use crate::protobuf::{Field, Schema, Support};
 
@@ -20,7 +20,14 @@ fn sections() -> Vec<Section> {
     vec![
         section(
             "Bootstrap",
-            [&bootstrap::SCHEMAS[..], &runtime::SCHEMAS[..], &address::SCHEMAS[..]].concat(),
+            [
+                &bootstrap::SCHEMAS[..],
+                &runtime::SCHEMAS[..],
+                &overload::SCHEMAS[..],
+                &address::SCHEMAS[..],
+                &socket_options::SCHEMAS[..],
+            ]
+            .concat(),
         ),
         section("Listeners", listener::SCHEMAS.to_vec()),
         section(

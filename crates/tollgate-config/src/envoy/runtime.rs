@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::limits::Limits;
 use crate::{
     kubernetes::Place,
     protobuf::{Message, Schema, Value, read, refused},
@@ -24,7 +25,8 @@ pub(super) static RUNTIME_LAYER: Schema = Schema {
             "{}",
             "Keys and values, nested or dotted. `envoy.reloadable_features.ext_proc_fail_close_spurious_resp` and \
              `envoy.reloadable_features.ext_proc_graceful_grpc_close` work, the other guards of ext_proc are accepted \
-             at their default, and every other key has no effect.",
+             at their default. `overload.global_downstream_max_connections` and \
+             `envoy.resource_limits.listener.<name>.connection_limit` limit connections. Every other key has no effect.",
         ),
         read("admin_layer", "", "Accepted when empty: there is nothing to set at run time."),
         refused("disk_layer", "use static_layer"),
@@ -61,7 +63,7 @@ const FIXED_GUARDS: [(&str, bool); 4] = [
     ("ext_proc_report_client_creation_error", true),
 ];
 
-pub(super) fn read_runtime(bootstrap: &Message<'_>) -> Runtime {
+pub(super) fn read_runtime<'a>(bootstrap: &Message<'a>, limits: &mut Limits<'a>) -> Runtime {
     let mut runtime = Runtime::default();
     let Some(layered) = bootstrap.message("layered_runtime", &LAYERED_RUNTIME) else { return runtime };
     let mut names = Vec::new();
@@ -74,7 +76,7 @@ pub(super) fn read_runtime(bootstrap: &Message<'_>) -> Runtime {
         }
         names.push(name);
         match layer.required_one_of(&["static_layer", "admin_layer"]) {
-            Some(("static_layer", value)) => read_keys(&value, "", &mut runtime),
+            Some(("static_layer", value)) => read_keys(&value, "", &mut runtime, limits),
             Some((_, value)) => {
                 if !value.is_empty_message() {
                     value.error("expected {}");
@@ -91,11 +93,14 @@ pub(super) fn read_runtime(bootstrap: &Message<'_>) -> Runtime {
 }
 
 /// Reads keys, which may be nested: `{a: {b: 1}}` is `a.b`.
-fn read_keys(value: &Value<'_>, prefix: &str, runtime: &mut Runtime) {
+fn read_keys<'a>(value: &Value<'a>, prefix: &str, runtime: &mut Runtime, limits: &mut Limits<'a>) {
     for (key, value) in value.map() {
         let key = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
         if value.is_mapping() {
-            read_keys(&value, &key, runtime);
+            read_keys(&value, &key, runtime, limits);
+            continue;
+        }
+        if limits.read(&key, &value) {
             continue;
         }
         let Some(guard) = key.strip_prefix("envoy.reloadable_features.") else {

@@ -184,6 +184,20 @@ impl<'a> Value<'a> {
         u32::try_from(self.integer(0..=i64::from(u32::MAX))?).ok()
     }
 
+    /// A number between two bounds, both included, which may have a fraction.
+    pub(crate) fn number(&self, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
+        let number = match &self.node.content {
+            Content::Plain(text) | Content::Quoted(text) => text.parse::<f64>().ok(),
+            _ => None,
+        };
+        let Some(number) = number else { return self.expected("a number") };
+        if range.contains(&number) {
+            return Some(number);
+        }
+        self.error(format!("{number} is outside of {} to {}", range.start(), range.end()));
+        None
+    }
+
     /// A port that can be listened on or connected to.
     pub(crate) fn port(&self, lowest: u16) -> Option<u16> {
         u16::try_from(self.integer(i64::from(lowest)..=i64::from(u16::MAX))?).ok()

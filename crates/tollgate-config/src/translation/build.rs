@@ -11,8 +11,12 @@ use std::{
     sync::Arc,
 };
 
-use tollgate_model::listener::{
-    BindAddress, FilterChain, FilterChainMatch, Listener, MisdirectedRequests, ServedBy, TrafficDirection,
+use tollgate_model::{
+    listener::{
+        BindAddress, ConnectionLimits, FilterChain, FilterChainMatch, Listener, MisdirectedRequests,
+        ServedBy, TrafficDirection,
+    },
+    socket::TcpOptions,
 };
 
 pub(crate) use self::action::retry_on_of_istio;
@@ -150,6 +154,8 @@ impl Builder<'_, '_> {
             default_filter_chain: None,
             per_connection_buffer_limit_bytes: self.buffer_limit(members),
             listener_filters_timeout: Some(defaults::HANDSHAKE_TIMEOUT),
+            tcp: TcpOptions::DOWNSTREAM,
+            limits: ConnectionLimits::default(),
             traffic_direction: TrafficDirection::Unspecified,
             metadata: extproc::messages::Metadata::default(),
         }));

@@ -1,6 +1,9 @@
 //! Clusters, as translation makes them.
 
-use tollgate_model::cluster::{Cluster, Discovery, Endpoint, UpstreamProtocol};
+use tollgate_model::{
+    cluster::{Cluster, Discovery, Endpoint, UpstreamProtocol},
+    socket::TcpOptions,
+};
 
 use super::backend::dns;
 
@@ -11,5 +14,9 @@ pub(crate) fn cluster(name: String, endpoints: Vec<Endpoint>, protocol: Upstream
     } else {
         Discovery::Static
     };
-    Cluster { protocol, ..Cluster::new(name, discovery, endpoints) }
+    let tcp = match protocol {
+        UpstreamProtocol::Http1 { .. } => TcpOptions::UPSTREAM,
+        UpstreamProtocol::Http2(_) => TcpOptions::HTTP2_UPSTREAM,
+    };
+    Cluster { protocol, tcp, ..Cluster::new(name, discovery, endpoints) }
 }

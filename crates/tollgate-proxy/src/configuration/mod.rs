@@ -14,6 +14,7 @@ use tollgate_model::{Snapshot, access_log::LogSink, http_connection_manager::Htt
 pub(crate) use served::{Served, ServedChain, ServedListener};
 
 use crate::{
+    overload::Overload,
     stats::ConnectionStats,
     stream_info::FilterChainInfo,
     upstream::{ClusterManager, SharedClusters},
@@ -55,6 +56,8 @@ pub(crate) struct Adoption {
     pub(crate) addresses: Vec<(AddressId, String)>,
     /// The destinations of access logs.
     pub(crate) sinks: HashSet<LogSink>,
+    /// What protects the process, whatever the configuration.
+    pub(crate) overload: Arc<Overload>,
 }
 
 impl Adoption {
@@ -63,12 +66,13 @@ impl Adoption {
         snapshot: Arc<Snapshot>,
         shared: Arc<SharedClusters>,
         addresses: Vec<(AddressId, String)>,
+        overload: Arc<Overload>,
     ) -> Self {
         let chains = snapshot
             .listeners
             .iter()
             .flat_map(|listener| listener.filter_chains.iter().chain(&listener.default_filter_chain));
         let sinks = chains.flat_map(|chain| &chain.http.access_log).map(|log| log.sink.clone()).collect();
-        Self { snapshot, shared, addresses, sinks }
+        Self { snapshot, shared, addresses, sinks, overload }
     }
 }

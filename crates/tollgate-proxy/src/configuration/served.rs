@@ -17,7 +17,8 @@ use tollgate_model::{
 use super::{AddressId, Adoption, ChainConfiguration};
 use crate::{
     drain::{Drain, Haste},
-    stats::{ConnectionStats, WorkerStats},
+    overload::ConnectionCount,
+    stats::{ConnectionStats, ListenerMetric, Metrics, WorkerStats},
     stream_info::FilterChainInfo,
     upstream::ClusterManager,
 };
@@ -38,6 +39,10 @@ pub(crate) struct Served {
 #[derive(Debug)]
 pub(crate) struct ServedListener {
     current: RefCell<Rc<Chains>>,
+    /// Its connections, those of other workers included.
+    pub(crate) connections: ConnectionCount,
+    /// Where its connections are counted.
+    pub(crate) metrics: Metrics<ListenerMetric>,
 }
 
 /// A listener's configuration and, at the same places, its filter chains.
@@ -158,7 +163,11 @@ impl Served {
                     *known.current.borrow_mut() = Rc::new(chains);
                     known
                 }
-                None => Rc::new(ServedListener { current: RefCell::new(Rc::new(chains)) }),
+                None => Rc::new(ServedListener {
+                    current: RefCell::new(Rc::new(chains)),
+                    connections: adoption.overload.connections.of_listener(&listener.name),
+                    metrics: stats.listener(&listener.name),
+                }),
             };
             self.listeners.insert(listener.name.clone(), served);
             gone.iter().for_each(|chain| self.retire(chain));

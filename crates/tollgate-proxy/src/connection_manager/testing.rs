@@ -47,6 +47,8 @@ pub(crate) fn chain() -> Rc<FilterChainInfo> {
         default_filter_chain: None,
         per_connection_buffer_limit_bytes: 1 << 20,
         listener_filters_timeout: None,
+        tcp: tollgate_model::socket::TcpOptions::DOWNSTREAM,
+        limits: Default::default(),
         traffic_direction: TrafficDirection::default(),
         metadata: Metadata::default(),
     };

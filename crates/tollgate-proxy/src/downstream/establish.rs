@@ -12,6 +12,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tollgate_model::http_connection_manager::CodecType;
 
 use super::{
+    PREFACE_LIMIT,
     client_stream::{ClientStream, Rewind},
     filter_chain::{self, ConnectionFacts},
 };
@@ -54,6 +55,8 @@ enum EstablishError {
     ListenerFiltersTimeout,
     #[error("the TLS handshake took too long")]
     HandshakeTimeout,
+    #[error("the preface of HTTP/2 took too long")]
+    PrefaceTimeout,
     #[error("TLS was expected or not expected, and the filter chain is the other kind")]
     TransportMismatch,
     #[error("the TLS handshake failed: {0}")]
@@ -175,7 +178,16 @@ async fn finish(
         (CodecType::Http2, _) | (CodecType::Auto, Some(b"h2")) => HttpVersion::Http2,
         (CodecType::Auto, Some(_)) => HttpVersion::Http1,
         (CodecType::Auto, None) => {
-            let sniffed = within(limit, EstablishError::Closed, sniff(&mut stream, &mut first));
+            // A connection may be made ahead of need, but not stop in the middle of a preface.
+            if first.bytes.is_empty() {
+                let filled = poll_fn(|cx| first.poll_fill(&mut stream, cx));
+                let filled = within(limit, EstablishError::Closed, filled);
+                if until_drain(worker, filled).await?.map_err(EstablishError::Io)? == 0 {
+                    return Err(EstablishError::Closed);
+                }
+            }
+            let limit = Some(PREFACE_LIMIT);
+            let sniffed = within(limit, EstablishError::PrefaceTimeout, sniff(&mut stream, &mut first));
             until_drain(worker, sniffed).await?.map_err(EstablishError::Io)?
         }
     };

@@ -8,18 +8,23 @@ mod http2;
 #[cfg(test)]
 mod tests;
 
-use std::{cell::OnceCell, rc::Rc};
+use std::{cell::OnceCell, rc::Rc, time::Duration};
 
 use tokio::task::AbortHandle;
+use tollgate_model::overload::OverloadActionKind;
 
 use crate::{
     configuration::{ChainConfiguration, ServedChain, ServedListener},
     handler::{Handler, Origin},
     listener::Socket,
+    stats::HttpMetric,
     stream_info::{ConnectionInfo, Protocol},
     worker::Worker,
 };
 use establish::{Established, HttpVersion, establish};
+
+/// How long the preface of HTTP/2 may take (RFC 9113 section 3.4), where it is certain that one comes. Clients send it at once.
+const PREFACE_LIMIT: Duration = Duration::from_secs(15);
 
 /// What the requests of a connection have in common, whatever the configuration.
 struct Client<H> {
@@ -30,6 +35,16 @@ struct Client<H> {
 }
 
 impl<H> Client<H> {
+    /// Whether an overload action asks for this connection to end; it is counted then.
+    fn overload_ends_connections(&self, configuration: &ChainConfiguration) -> bool {
+        let asked = self.worker.overload.applies(OverloadActionKind::DisableHttpKeepalive)
+            && !configuration.chain.listener.limits.bypass_overload_manager;
+        if asked {
+            configuration.stats.http.increment(HttpMetric::DownstreamCxOverloadDisableKeepalive);
+        }
+        asked
+    }
+
     fn origin<'a>(&'a self, protocol: Protocol, configuration: &'a Rc<ChainConfiguration>) -> Origin<'a> {
         Origin { worker: &self.worker, connection: &self.connection, protocol, configuration }
     }

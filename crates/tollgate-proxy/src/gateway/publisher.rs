@@ -98,7 +98,9 @@ impl Publisher {
 
         let mut plan = plan.bind(&mut addresses, self.workers.len());
         addresses.assign(&snapshot);
-        let adoption = Arc::new(Adoption::new(snapshot, shared, addresses.with_listeners()));
+        let (with_listeners, overload) = (addresses.with_listeners(), before.overload.clone());
+        overload.configure(snapshot.clone());
+        let adoption = Arc::new(Adoption::new(snapshot, shared, with_listeners, overload));
         let kept = adoption.clone();
         self.tell_all(|done| Command::Adopt { adoption: kept.clone(), done }).await;
 

@@ -23,7 +23,8 @@ use crate::{
     downstream,
     drain::{Drain, Haste},
     handler::Handler,
-    listener::{Accepted, Balance, ConnectionToken, ListeningSocket, Socket, accept_connections},
+    listener::{Accepted, Balance, ConnectionToken, Gate, ListeningSocket, Socket, accept_connections},
+    overload::Admission,
     stats::Stats,
     worker::Worker,
 };
@@ -170,7 +171,9 @@ impl<H: Handler> Serve<H> {
             tracing::error!(?address, "a connection was accepted at an address that nobody serves");
             return;
         };
-        let guard = OpenConnection::new(self.worker.clone(), token);
+        let Some(admission) = self.worker.admit(&listener) else { return };
+        socket.set_options(&listener.current().listener.tcp);
+        let guard = OpenConnection::new(self.worker.clone(), token, admission);
         let task = Rc::new(OnceCell::new());
         let connection =
             downstream::serve(self.worker.clone(), self.handler.clone(), listener, socket, task.clone());
@@ -210,12 +213,18 @@ impl<H: Handler> Acceptors<H> {
         let socket = ListeningSocket::new(socket)?;
         let drain = Rc::new(Drain::default());
         let serve = self.serve.clone();
+        let worker = serve.worker.clone();
+        let gate = Gate::new(worker.overload.stop_accepting(), move || {
+            let listener = worker.listener_at(address);
+            listener.is_some_and(|listener| listener.current().listener.limits.bypass_overload_manager)
+        });
         let accept = accept_connections(
             socket,
             address,
             self.index,
             self.balance.clone(),
             drain.clone(),
+            gate,
             move |socket, address, token| serve.connection(socket, address, token),
         );
         self.open.insert(address, Acceptor { drain, task: spawn_local(accept) });
@@ -267,12 +276,13 @@ impl<H: Handler> Acceptors<H> {
 struct OpenConnection {
     worker: Rc<Worker>,
     _token: ConnectionToken,
+    _admission: Admission,
 }
 
 impl OpenConnection {
-    fn new(worker: Rc<Worker>, token: ConnectionToken) -> Self {
+    fn new(worker: Rc<Worker>, token: ConnectionToken, admission: Admission) -> Self {
         worker.open_connections.opened();
-        Self { worker, _token: token }
+        Self { worker, _token: token, _admission: admission }
     }
 }
 

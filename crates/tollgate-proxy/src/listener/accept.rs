@@ -2,11 +2,36 @@
 
 use std::{future::poll_fn, io, rc::Rc, sync::Arc, time::Duration};
 
+use tokio::sync::watch;
+
 use super::{Accepted, Balance, ConnectionToken, ListeningSocket, Socket};
 use crate::{configuration::AddressId, drain::Drain};
 
 /// First and longest pause after the process has run out of descriptors or memory.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// Whether connections are accepted at the moment.
+pub(crate) struct Gate<B> {
+    is_shut: watch::Receiver<bool>,
+    bypassed: B,
+}
+
+impl<B: Fn() -> bool> Gate<B> {
+    /// Shut while `is_shut` says so, unless the gate is bypassed.
+    pub(crate) fn new(is_shut: watch::Receiver<bool>, bypassed: B) -> Self {
+        Self { is_shut, bypassed }
+    }
+
+    fn is_open(&mut self) -> bool {
+        !*self.is_shut.borrow_and_update() || (self.bypassed)()
+    }
+
+    async fn changed(&mut self) {
+        if self.is_shut.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
 
 /// Accepts until it is told to stop; `serve` gets the connections that stay on this worker.
 pub(crate) async fn accept_connections(
@@ -15,6 +40,7 @@ pub(crate) async fn accept_connections(
     worker: usize,
     balance: Arc<Balance>,
     drain: Rc<Drain>,
+    mut gate: Gate<impl Fn() -> bool>,
     serve: impl Fn(Socket, AddressId, ConnectionToken),
 ) {
     let place = |socket: Socket| {
@@ -40,10 +66,12 @@ pub(crate) async fn accept_connections(
     tokio::pin!(started);
     let mut pause = PAUSE.0;
     while !drain.is_draining() {
+        let is_open = gate.is_open();
         let accepted = tokio::select! {
             biased;
             () = &mut started => break,
-            accepted = poll_fn(|cx| socket.poll_accept(cx)) => accepted,
+            () = gate.changed() => continue,
+            accepted = poll_fn(|cx| socket.poll_accept(cx)), if is_open => accepted,
         };
         match accepted {
             Ok(socket) => {

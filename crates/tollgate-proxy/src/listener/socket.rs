@@ -11,6 +11,9 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
 };
+use tollgate_model::socket::TcpOptions;
+
+use crate::keepalive;
 
 /// A connected socket that belongs to no runtime, on its way to a worker.
 #[derive(Debug)]
@@ -51,6 +54,13 @@ impl Socket {
         match self {
             Self::Tcp(socket) => (socket.peer_addr().ok(), socket.local_addr().ok()),
             Self::Unix(_) => (None, None),
+        }
+    }
+
+    /// Sets the options that the listener's connections have.
+    pub(crate) fn set_options(&self, options: &TcpOptions) {
+        if let Self::Tcp(socket) = self {
+            keepalive::apply(options, socket);
         }
     }
 

@@ -72,8 +72,28 @@ macro_rules! metrics {
 metrics! {
     /// Of the process.
     ServerMetric, histogram: None, quiet: false {
+        /// Worker threads that have died.
+        WorkersFailed: Counter = "workers_failed",
         /// Log lines that a slow destination made us drop.
         AccessLogDropped: Counter = "access_log_dropped",
+    }
+}
+
+metrics! {
+    /// Of a resource that the overload manager looks at.
+    OverloadResourceMetric, histogram: None, quiet: false {
+        /// How much of it is used, percent.
+        Pressure: Gauge = "pressure",
+    }
+}
+
+metrics! {
+    /// Of an overload action.
+    OverloadActionMetric, histogram: None, quiet: false {
+        /// Whether it is fully asked for.
+        Active: Gauge = "active",
+        /// How much of it is asked for, percent.
+        ScalePercent: Gauge = "scale_percent",
     }
 }
 
@@ -86,6 +106,12 @@ metrics! {
         DownstreamCxDestroy: Counter = "downstream_cx_destroy",
         /// Connections open.
         DownstreamCxActive: Gauge = "downstream_cx_active",
+        /// Connections closed because the listener has as many as it may have.
+        DownstreamCxOverflow: Counter = "downstream_cx_overflow",
+        /// Connections closed because the process has as many as it may have.
+        DownstreamGlobalCxOverflow: Counter = "downstream_global_cx_overflow",
+        /// Connections closed by an overload action.
+        DownstreamCxOverloadReject: Counter = "downstream_cx_overload_reject",
         /// Connections that no filter chain wants.
         NoFilterChainMatch: Counter = "no_filter_chain_match",
         /// TLS handshakes that failed.
@@ -130,6 +156,10 @@ metrics! {
         DownstreamCxProtocolError: Counter = "downstream_cx_protocol_error",
         /// Connections closed because they were idle.
         DownstreamCxIdleTimeout: Counter = "downstream_cx_idle_timeout",
+        /// HTTP/2 connections closed because the client did not answer a PING.
+        Http2KeepaliveTimeout: Counter = "http2.keepalive_timeout",
+        /// Connections that end because an overload action asks for it.
+        DownstreamCxOverloadDisableKeepalive: Counter = "downstream_cx_overload_disable_keepalive",
         /// Requests that became tunnels.
         DownstreamCxUpgradesTotal: Counter = "downstream_cx_upgrades_total",
         /// Requests.
@@ -164,6 +194,8 @@ metrics! {
         DownstreamRqHeaderTimeout: Counter = "downstream_rq_header_timeout",
         /// Requests that lived too long.
         DownstreamRqMaxDurationReached: Counter = "downstream_rq_max_duration_reached",
+        /// Requests answered 503 because an overload action asks for it.
+        DownstreamRqOverloadClose: Counter = "downstream_rq_overload_close",
         /// Requests with a body beyond the limit (B-3.6).
         DownstreamRqTooLarge: Counter = "downstream_rq_too_large",
         /// Responses with a body beyond the limit (B-3.6).

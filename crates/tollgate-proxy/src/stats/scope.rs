@@ -20,6 +20,12 @@ pub(super) enum Scope {
     Processor {
         name: String,
     },
+    OverloadResource {
+        name: String,
+    },
+    OverloadAction {
+        name: String,
+    },
     /// Filters behind the router count for all connection managers together: their `http_stat_prefix` is empty (Z-1).
     ExtProc {
         http_stat_prefix: String,
@@ -53,6 +59,7 @@ impl Scope {
             Self::Route { virtual_host, route } => format!("vhost.{virtual_host}.route.{route}."),
             Self::Cluster { name } => format!("cluster.{}.", name.replace(':', "_")),
             Self::Processor { name } => format!("processor.{}.", name.replace(':', "_")),
+            Self::OverloadResource { name } | Self::OverloadAction { name } => format!("overload.{name}."),
             Self::ExtProc { http_stat_prefix, filter_stat_prefix } => {
                 let manager = match http_stat_prefix.as_str() {
                     "" => String::new(),
@@ -75,6 +82,8 @@ impl Scope {
             Self::Route { .. } => "tollgate_vhost_route_",
             Self::Cluster { .. } => "tollgate_cluster_",
             Self::Processor { .. } => "tollgate_processor_",
+            Self::OverloadResource { .. } => "tollgate_overload_resource_",
+            Self::OverloadAction { .. } => "tollgate_overload_action_",
             Self::ExtProc { .. } => "tollgate_http_ext_proc_",
         }
     }
@@ -88,6 +97,8 @@ impl Scope {
             Self::Route { virtual_host, route } => vec![("virtual_host", virtual_host), ("route", route)],
             Self::Cluster { name } => vec![("cluster_name", name)],
             Self::Processor { name } => vec![("processor", name)],
+            Self::OverloadResource { name } => vec![("resource", name)],
+            Self::OverloadAction { name } => vec![("action", name)],
             Self::ExtProc { http_stat_prefix, filter_stat_prefix } => {
                 vec![("http_conn_manager_prefix", http_stat_prefix), ("ext_proc_prefix", filter_stat_prefix)]
             }

@@ -1,10 +1,12 @@
 //! The transaction as the connections' handler.
 
 use extproc::RequestHeaders;
+use tollgate_model::overload::OverloadActionKind;
 
 use super::serve;
 use crate::{
     handler::{Handler, Origin, Rejection},
+    stats::HttpMetric,
     stream::Downstream,
 };
 
@@ -20,10 +22,22 @@ impl Handler for Transactions {
         end_stream: bool,
         downstream: &mut D,
     ) {
+        if is_turned_away(&origin) {
+            origin.configuration.stats.http.increment(HttpMetric::DownstreamRqOverloadClose);
+            // Nothing is spent on it: no filter sees it.
+            super::reject(origin, Rejection::overload(request), downstream);
+            return;
+        }
         serve(origin, request, end_stream, downstream).await;
     }
 
     fn reject<D: Downstream>(&self, origin: Origin<'_>, rejection: Rejection, downstream: &mut D) {
         super::reject(origin, rejection, downstream);
     }
+}
+
+/// Whether an overload action asks for this request to be turned away.
+fn is_turned_away(origin: &Origin<'_>) -> bool {
+    origin.worker.overload.applies(OverloadActionKind::StopAcceptingRequests)
+        && !origin.configuration.chain.listener.limits.bypass_overload_manager
 }

@@ -19,6 +19,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
+use tollgate_model::socket::TcpOptions;
 
 use super::{
     address::Address,
@@ -26,7 +27,7 @@ use super::{
     failure::UpstreamFailure,
     transport::{Socket, Transport},
 };
-use crate::tls_info::TlsInfo;
+use crate::{keepalive, tls_info::TlsInfo};
 
 /// Makes connections to one host.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub(super) struct Dialer {
     pub(super) target: DialTarget,
     /// TLS: configuration and server name.
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// Settings of the sockets.
+    pub(super) tcp: TcpOptions,
     /// Time for everything: a first DNS answer, TCP, TLS.
     pub(super) connect_timeout: Duration,
 }
@@ -98,10 +101,10 @@ impl Dialer {
     /// As [`dial`](Self::dial), without a limit in time.
     pub(super) async fn attempt(self) -> Result<Dialed, UpstreamFailure> {
         let (socket, address) = match self.target {
-            DialTarget::Fixed(address) => (connect(&address).await?, address),
+            DialTarget::Fixed(address) => (connect(&address, &self.tcp).await?, address),
             DialTarget::Name(mut addresses) => {
                 let addresses = addresses.first_answer().await;
-                connect_first(&addresses).await?
+                connect_first(&addresses, &self.tcp).await?
             }
         };
         let (transport, tls) = match self.tls {
@@ -120,10 +123,13 @@ impl Dialer {
 }
 
 /// Tries one address after the other.
-async fn connect_first(addresses: &[Address]) -> Result<(Socket, Address), UpstreamFailure> {
+async fn connect_first(
+    addresses: &[Address],
+    tcp: &TcpOptions,
+) -> Result<(Socket, Address), UpstreamFailure> {
     let mut outcome = Err(UpstreamFailure::NoHealthyUpstream);
     for address in addresses {
-        outcome = connect(address).await.map(|socket| (socket, address.clone()));
+        outcome = connect(address, tcp).await.map(|socket| (socket, address.clone()));
         if outcome.is_ok() {
             break;
         }
@@ -131,12 +137,13 @@ async fn connect_first(addresses: &[Address]) -> Result<(Socket, Address), Upstr
     outcome
 }
 
-async fn connect(address: &Address) -> Result<Socket, UpstreamFailure> {
+async fn connect(address: &Address, tcp: &TcpOptions) -> Result<Socket, UpstreamFailure> {
     match address {
         Address::Socket(socket_address) => {
             let stream = connecting(address, TcpStream::connect(*socket_address)).await?;
             // Pieces are gathered before they are written; a failure would only cost latency.
             let _ = stream.set_nodelay(true);
+            keepalive::apply(tcp, &stream);
             Ok(Socket::Tcp(stream))
         }
         Address::Pipe(path) => connecting(address, UnixStream::connect(path)).await.map(Socket::Unix),

@@ -10,7 +10,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use extproc_client::io::{Coalesced, Driven};
+use extproc_client::{
+    io::{Coalesced, Driven},
+    keepalive::{Dead, Pinger},
+};
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
 use tokio::time::{Sleep, sleep};
 use tollgate_model::http_connection_manager::Http2Options;
@@ -22,6 +25,7 @@ use super::{
     http2_pool::Http2Pool,
     transport::Transport,
 };
+use crate::{keepalive, timer::LazyTimer};
 
 /// What the library reports before the host has said how many streams it allows.
 const UNKNOWN: usize = usize::MAX - 1;
@@ -49,11 +53,32 @@ pub(super) struct Http2Connection {
     /// It ended after the host had announced that.
     ended_after_notice: Cell<bool>,
     idle_since: Cell<Instant>,
+    /// Bytes received so far.
+    received: Cell<u64>,
+    ping: Cell<Option<PingReason>>,
+    driver: RefCell<Option<Waker>>,
     /// What is known about it.
     pub(super) facts: ConnectionFacts,
 }
 
+/// Why a PING is wanted.
+#[derive(Debug, Clone, Copy)]
+enum PingReason {
+    /// A stream was opened: perhaps nothing was received for long.
+    Opened,
+    /// A stream was given up on which nothing was received.
+    Suspicion,
+}
+
 impl Http2Connection {
+    /// Has the driver send a PING if there is reason to.
+    fn want_ping(&self, reason: PingReason) {
+        self.ping.set(Some(reason));
+        if let Some(driver) = &*self.driver.borrow() {
+            driver.wake_by_ref();
+        }
+    }
+
     /// How many more streams may be opened now.
     pub(super) fn free(&self) -> usize {
         if self.send_request.borrow().is_none() {
@@ -108,6 +133,8 @@ fn is_ending(send_request: &mut SendRequest<Bytes>) -> bool {
 pub(super) struct StreamSlot {
     connection: Rc<Http2Connection>,
     send_request: Option<SendRequest<Bytes>>,
+    /// What had been received on the connection when the stream was opened.
+    received_before: Option<u64>,
     pool: Weak<Http2Pool>,
 }
 
@@ -119,6 +146,7 @@ impl StreamSlot {
         Self {
             connection: connection.clone(),
             send_request: connection.send_request.borrow().clone(),
+            received_before: None,
             pool: Rc::downgrade(pool),
         }
     }
@@ -146,6 +174,8 @@ impl StreamSlot {
             }
             return Err(None);
         }
+        self.received_before = Some(self.connection.received.get());
+        self.connection.want_ping(PingReason::Opened);
         send_request.send_request(request, end_stream).map_err(|error| {
             if error.is_io() || error.is_go_away() { None } else { Some(UpstreamFailure::ProtocolError) }
         })
@@ -158,6 +188,9 @@ impl Drop for StreamSlot {
         self.connection.streams.set(streams);
         if streams == 0 {
             self.connection.idle_since.set(Instant::now());
+        }
+        if self.received_before == Some(self.connection.received.get()) {
+            self.connection.want_ping(PingReason::Suspicion);
         }
         if let Some(pool) = self.pool.upgrade() {
             pool.stream_ended(&self.connection);
@@ -181,9 +214,8 @@ pub(super) async fn run(pool: Weak<Http2Pool>, dialer: Dialer, options: Http2Opt
     };
     strong.connected(&connection);
     let idle_timeout = strong.cluster.cluster.idle_timeout;
-    let most_streams = usize::try_from(options.max_concurrent_streams).unwrap_or(usize::MAX);
     drop(strong);
-    drive(driven, &connection, &pool, idle_timeout, most_streams).await;
+    drive(driven, &connection, &pool, idle_timeout, &options).await;
     drop(slot);
     if let Some(pool) = pool.upgrade() {
         pool.retire(&connection);
@@ -217,6 +249,9 @@ async fn establish(
         is_settled: Cell::new(false),
         ended_after_notice: Cell::new(false),
         idle_since: Cell::new(Instant::now()),
+        received: Cell::new(0),
+        ping: Cell::new(None),
+        driver: RefCell::default(),
         facts,
     };
     Ok((Rc::new(connection_state), Driven::new(connection, flusher)))
@@ -227,12 +262,18 @@ async fn drive(
     connection: &Rc<Http2Connection>,
     pool: &Weak<Http2Pool>,
     idle_timeout: Option<Duration>,
-    most_streams: usize,
+    options: &Http2Options,
 ) {
+    let most_streams = usize::try_from(options.max_concurrent_streams).unwrap_or(usize::MAX);
+    let mut pings = Pings::new(&mut driven, options);
     let mut idle: Option<Pin<Box<Sleep>>> = idle_timeout.map(|limit| Box::pin(sleep(limit)));
     let mut known = UNKNOWN;
     let mut notice = false;
     poll_fn(|cx| {
+        if pings.poll(&driven, connection, cx).is_err() {
+            tracing::warn!(address = %connection.facts.address, "no answer to a PING: the connection is closed");
+            return Poll::Ready(());
+        }
         if pin!(&mut driven).poll(cx).is_ready() {
             connection.ended_after_notice.set(notice);
             return Poll::Ready(());
@@ -246,6 +287,8 @@ async fn drive(
                 pool.settled(connection);
             }
         }
+        connection.received.set(driven.received());
+        pings.observe(&driven, cx);
         if connection.is_ending() {
             notice = true;
             if let Some(pool) = pool.upgrade() {
@@ -269,4 +312,52 @@ async fn drive(
         Poll::Pending
     })
     .await;
+}
+
+/// PINGs that find a host which is gone.
+struct Pings {
+    pinger: Option<Pinger>,
+    timer: LazyTimer,
+}
+
+impl Pings {
+    fn new(driven: &mut Driver, options: &Http2Options) -> Self {
+        let settings = keepalive::upstream(options.keepalive.as_ref());
+        let pings = driven.driver().get_mut().ping_pong();
+        let pinger = pings.map(|pings| Pinger::new(settings, pings, tokio::time::Instant::now()));
+        Self { pinger, timer: LazyTimer::default() }
+    }
+
+    /// Sends what is due. Before the connection is driven, which writes it.
+    fn poll(
+        &mut self,
+        driven: &Driver,
+        connection: &Http2Connection,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Dead> {
+        let Some(pinger) = &mut self.pinger else { return Ok(()) };
+        let mut driver = connection.driver.borrow_mut();
+        match driver.as_mut() {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *driver = Some(cx.waker().clone()),
+        }
+        drop(driver);
+        let now = tokio::time::Instant::now();
+        pinger.observe(driven.received(), now);
+        match connection.ping.take() {
+            Some(PingReason::Suspicion) => pinger.want(true, now),
+            Some(PingReason::Opened) if pinger.has_been_idle(now) => pinger.want(false, now),
+            _ => {}
+        }
+        pinger.poll(now, cx)
+    }
+
+    /// Takes note of what was received, and has the task woken when something is due.
+    fn observe(&mut self, driven: &Driver, cx: &mut Context<'_>) {
+        let Some(pinger) = &mut self.pinger else { return };
+        pinger.observe(driven.received(), tokio::time::Instant::now());
+        if self.timer.poll(pinger.deadline(), cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
 }

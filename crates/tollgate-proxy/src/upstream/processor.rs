@@ -11,6 +11,8 @@ use tollgate_model::{
     processor::GrpcService,
 };
 
+use crate::keepalive;
+
 use super::{cluster_manager::WorkerCluster, connect::Dialer, failure::UpstreamFailure};
 
 /// A client for a filter's processor on a cluster.
@@ -41,6 +43,10 @@ pub(super) fn endpoint(cluster: &Cluster, dialer: Dialer) -> Rc<Endpoint> {
     let settings = EndpointSettings {
         connect_timeout: cluster.connect_timeout,
         idle_timeout: cluster.idle_timeout,
+        keepalive: Some(keepalive::upstream(match &cluster.protocol {
+            UpstreamProtocol::Http2(options) => options.keepalive.as_ref(),
+            UpstreamProtocol::Http1 { .. } => None,
+        })),
         max_concurrent_streams: match &cluster.protocol {
             UpstreamProtocol::Http2(options) => count(options.max_concurrent_streams),
             // It is spoken to with HTTP/2 nevertheless (CF-21).

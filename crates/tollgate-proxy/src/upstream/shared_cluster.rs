@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 use tokio::runtime::Handle;
-use tollgate_model::cluster::{Cluster, Discovery, Endpoint, EndpointAddress, UpstreamProtocol};
+use tollgate_model::{
+    cluster::{Cluster, Discovery, Endpoint, EndpointAddress, UpstreamProtocol},
+    socket::TcpOptions,
+};
 
 use super::{
     address::Address,
@@ -140,7 +143,11 @@ impl SharedCluster {
             let config = if http2 { &configs.http2 } else { &configs.own_protocol };
             (config.clone(), tls.server_name(hostname.unwrap_or_default()))
         });
-        Dialer { target, tls, connect_timeout: self.cluster.connect_timeout }
+        let mut tcp = self.cluster.tcp;
+        if http2 && matches!(self.cluster.protocol, UpstreamProtocol::Http1 { .. }) {
+            tcp.user_timeout = tcp.user_timeout.or(TcpOptions::HTTP2_UPSTREAM.user_timeout);
+        }
+        Dialer { target, tls, tcp, connect_timeout: self.cluster.connect_timeout }
     }
 }
 

@@ -151,6 +151,8 @@ pub(crate) fn snapshot(action: RouteAction, clusters: Vec<Cluster>) -> Snapshot 
         default_filter_chain: None,
         per_connection_buffer_limit_bytes: 1 << 20,
         listener_filters_timeout: None,
+        tcp: tollgate_model::socket::TcpOptions::DOWNSTREAM,
+        limits: Default::default(),
         traffic_direction: TrafficDirection::Unspecified,
         metadata: Default::default(),
     };

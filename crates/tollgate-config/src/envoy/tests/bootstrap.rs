@@ -36,8 +36,8 @@ fn runtime_keys_that_would_change_something_are_refused() {
           [only its default, true, is supported]"]
     );
     assert_eq!(
-        layer("overload: {global_downstream_max_connections: 5}"),
-        ["info: the runtime key \"overload.global_downstream_max_connections\" has no effect \
+        layer("re2: {max_program_size: {error_level: 5}}"),
+        ["info: the runtime key \"re2.max_program_size.error_level\" has no effect \
           [no setting here depends on it]"]
     );
     assert_eq!(

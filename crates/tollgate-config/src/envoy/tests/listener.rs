@@ -30,7 +30,7 @@ fn defaults_are_envoys() {
     assert_eq!(listener.per_connection_buffer_limit_bytes, 1024 * 1024);
     assert_eq!(listener.listener_filters_timeout, Some(Duration::from_secs(15)));
     assert!(listener.filter_chains[0].tls.is_none() && listener.default_filter_chain.is_none());
-    assert_eq!(listener.filter_chains[0].transport_socket_connect_timeout, None);
+    assert_eq!(listener.filter_chains[0].transport_socket_connect_timeout, Some(Duration::from_secs(15)));
 }
 
 #[test]

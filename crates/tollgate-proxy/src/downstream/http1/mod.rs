@@ -76,7 +76,8 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
         let is_kept = match next {
             Next::Request(head) => {
                 life.requests += 1;
-                let is_last = life.is_over(configuration.http());
+                let is_last =
+                    life.is_over(configuration.http()) || client.overload_ends_connections(&configuration);
                 request(&client, &configuration, &mut wire, *head, is_last).await
             }
             Next::Reject(rejection) => {

@@ -13,7 +13,10 @@ use std::{
 
 use bytes::Bytes;
 use extproc::remove_fields;
-use extproc_client::io::{Coalesced, Flusher};
+use extproc_client::{
+    io::{Coalesced, Flusher},
+    keepalive::Pinger,
+};
 use h2::{
     Reason, RecvStream,
     server::{Builder, Connection, SendResponse},
@@ -23,12 +26,12 @@ use tokio::time::Instant;
 use tollgate_model::http_connection_manager::HttpConnectionManager;
 
 use super::{
-    Client,
+    Client, PREFACE_LIMIT,
     client_stream::{ClientStream, Rewind},
 };
 use crate::{
-    configuration::ChainConfiguration, handler::Handler, read_buffer::ReadBuffer, stream_info::Protocol,
-    timer::LazyTimer,
+    configuration::ChainConfiguration, handler::Handler, keepalive, read_buffer::ReadBuffer,
+    stats::HttpMetric, stream_info::Protocol, timer::LazyTimer,
 };
 use stream::Http2Stream;
 
@@ -41,9 +44,14 @@ type Io = Coalesced<Rewind<ClientStream>>;
 
 /// Serves a connection to its end.
 pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, first: ReadBuffer) {
-    let Some((h2, flusher)) = shake_hands(&client, stream, first).await else { return };
+    let Some((mut h2, flusher)) = shake_hands(&client, stream, first).await else { return };
     let chain = client.chain.clone();
+    let pings =
+        chain.with(|configuration| keepalive::downstream(configuration.http().http2.keepalive.as_ref()));
+    let pinger = pings.and_then(|pings| Some(Pinger::new(pings, h2.ping_pong()?, Instant::now())));
     Driver {
+        pinger,
+        ping_timer: LazyTimer::default(),
         h2,
         flusher,
         client: Rc::new(client),
@@ -70,7 +78,8 @@ async fn shake_hands<H>(
         (builder(http), http.idle_timeout)
     });
     let mut handshake = pin!(builder.handshake(io));
-    let deadline = limit.map(|limit| Instant::now() + limit);
+    let limit = limit.map_or(PREFACE_LIMIT, |limit| limit.min(PREFACE_LIMIT));
+    let deadline = Some(Instant::now() + limit);
     let mut timer = LazyTimer::default();
     let accepted = std::future::poll_fn(|cx| {
         let polled = handshake.as_mut().poll(cx);
@@ -147,6 +156,9 @@ enum GoingAway {
 
 /// Drives the connection. Its streams run in tasks of their own.
 struct Driver<'d, H, D> {
+    /// PINGs that find a client which is gone.
+    pinger: Option<Pinger>,
+    ping_timer: LazyTimer,
     h2: Connection<Io, Bytes>,
     flusher: Flusher<Rewind<ClientStream>>,
     client: Rc<Client<H>>,
@@ -169,19 +181,21 @@ impl<H: Handler, D: Future<Output = ()>> Future for Driver<'_, H, D> {
         if draining {
             this.go_away();
         }
-        let ended = loop {
-            match this.h2.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => this.accept(request, respond),
-                Poll::Ready(Some(Err(error))) => {
-                    tracing::debug!(connection = this.client.connection.id, %error, "HTTP/2 connection failed");
-                    break true;
+        let ended = this.pings_are_unanswered(cx)
+            || loop {
+                match this.h2.poll_accept(cx) {
+                    Poll::Ready(Some(Ok((request, respond)))) => this.accept(request, respond),
+                    Poll::Ready(Some(Err(error))) => {
+                        tracing::debug!(connection = this.client.connection.id, %error, "HTTP/2 connection failed");
+                        break true;
+                    }
+                    Poll::Ready(None) => break true,
+                    Poll::Pending => break false,
                 }
-                Poll::Ready(None) => break true,
-                Poll::Pending => break false,
-            }
-        };
+            };
         if !ended {
             this.poll_timers(cx);
+            this.poll_ping_timer(cx);
         }
         let flushed = this.flusher.poll_flush(cx);
         if ended || matches!(flushed, Poll::Ready(Err(_))) { Poll::Ready(()) } else { Poll::Pending }
@@ -194,7 +208,9 @@ impl<H: Handler, D> Driver<'_, H, D> {
         let configuration = self.client.chain.current();
         let most = configuration.http().max_requests_per_connection;
         let is_last = most.is_some_and(|most| self.requests >= most);
-        if is_last {
+        if is_last
+            || (self.going_away == GoingAway::No && self.client.overload_ends_connections(&configuration))
+        {
             self.go_away();
         }
         let open = OpenStream::new(&self.streams);
@@ -203,6 +219,30 @@ impl<H: Handler, D> Driver<'_, H, D> {
             let _open = open;
             run(&client, &configuration, request, respond).await;
         });
+    }
+
+    /// Sends a PING if one is due. `true`: the client is gone.
+    fn pings_are_unanswered(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(pinger) = &mut self.pinger else { return false };
+        let now = Instant::now();
+        pinger.observe(self.flusher.received(), now);
+        if pinger.poll(now, cx).is_ok() {
+            return false;
+        }
+        let connection = self.client.connection.id;
+        tracing::debug!(connection, "no answer to a PING: the connection is closed");
+        self.client
+            .chain
+            .with(|configuration| configuration.stats.http.increment(HttpMetric::Http2KeepaliveTimeout));
+        true
+    }
+
+    fn poll_ping_timer(&mut self, cx: &mut Context<'_>) {
+        let Some(pinger) = &mut self.pinger else { return };
+        pinger.observe(self.flusher.received(), Instant::now());
+        if self.ping_timer.poll(pinger.deadline(), cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
     }
 
     fn go_away(&mut self) {

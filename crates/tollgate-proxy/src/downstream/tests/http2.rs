@@ -332,3 +332,30 @@ fn garbage_after_the_preface_ends_only_its_connection() {
     let other = TcpStream::connect(running.address());
     assert!(other.is_ok());
 }
+
+#[test]
+fn a_client_that_answers_no_pings_is_given_up() {
+    use tollgate_model::http_connection_manager::Http2Keepalive;
+    let running = Running::with(|http| {
+        http.http2.keepalive = Some(Http2Keepalive {
+            interval: Some(Duration::from_millis(20)),
+            timeout: Duration::from_millis(50),
+            interval_jitter: 15.0,
+            connection_idle_interval: None,
+        });
+    });
+    // One that answers stays, whether or not it has requests.
+    run(async {
+        let (mut requests, _driver) = connect(&running).await;
+        for _ in 0..3 {
+            get(&mut requests, "/direct").await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let mut silent = running.connect();
+    silent.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+    let mut rest = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut silent.socket(), &mut rest);
+    let ping = rest.windows(5).any(|frame| frame == [0, 0, 8, 6, 0]);
+    assert!(ping, "{rest:?}");
+}

@@ -6,6 +6,7 @@ mod filter_chains;
 mod http1;
 mod http1_errors;
 mod http2;
+mod overload;
 mod tls;
 mod update;
 
@@ -304,6 +305,8 @@ fn listener(filter_chains: Vec<FilterChain>) -> Listener {
         default_filter_chain: None,
         per_connection_buffer_limit_bytes: 1024 * 1024,
         listener_filters_timeout: Some(Duration::from_secs(15)),
+        tcp: tollgate_model::socket::TcpOptions::DOWNSTREAM,
+        limits: Default::default(),
         traffic_direction: Default::default(),
         metadata: Default::default(),
     }

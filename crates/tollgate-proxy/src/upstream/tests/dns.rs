@@ -135,6 +135,7 @@ fn a_request_without_an_answer_gives_up_at_the_connect_timeout() {
         let dialer = Dialer {
             target: DialTarget::Name(Addresses::set_by(&sender)),
             tls: None,
+            tcp: tollgate_model::socket::TcpOptions::UPSTREAM,
             connect_timeout: Duration::from_millis(20),
         };
         assert_eq!(dialer.dial().await.unwrap_err(), UpstreamFailure::ConnectTimeout);

@@ -12,7 +12,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::spawn_local,
 };
-use tollgate_model::http_connection_manager::Http2Options;
+use tollgate_model::http_connection_manager::{Http2Keepalive, Http2Options};
 
 use super::*;
 
@@ -525,5 +525,85 @@ fn connections_close_with_their_worker() {
         });
         drop(worker);
         assert!(connection.accept().await.is_none());
+    });
+}
+
+/// A host that takes everything and says nothing more, as one whose machine has vanished.
+async fn silent(listener: TcpListener, accepted: Rc<Cell<usize>>) {
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        accepted.set(accepted.get() + 1);
+        spawn_local(async move {
+            // Its SETTINGS, and the acknowledgement of ours.
+            stream.write_all(b"\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0").await.unwrap();
+            let mut sink = vec![0; 4096];
+            while stream.read(&mut sink).await.unwrap_or(0) > 0 {}
+        });
+    }
+}
+
+fn pinging(address: SocketAddr, keepalive: Http2Keepalive) -> Cluster {
+    let mut settings = http2(address);
+    settings.protocol =
+        UpstreamProtocol::Http2(Http2Options { keepalive: Some(keepalive), ..Http2Options::default() });
+    settings
+}
+
+const PING: Http2Keepalive = Http2Keepalive {
+    interval: None,
+    timeout: Duration::from_millis(100),
+    interval_jitter: 15.0,
+    connection_idle_interval: None,
+};
+
+/// Requests that wait are told when the host does not answer PINGs.
+#[test]
+fn a_host_that_answers_no_pings_is_given_up() {
+    run(async {
+        let (listener, address) = bind().await;
+        let accepted = Rc::new(Cell::new(0));
+        spawn_local(silent(listener, accepted.clone()));
+        let interval = Some(Duration::from_millis(20));
+        let worker = Worker::new(pinging(address, Http2Keepalive { interval, ..PING }));
+        assert!(worker.get().await.is_err());
+        assert_eq!(accepted.get(), 1);
+    });
+}
+
+/// A request that is given up without a sign of life is reason to ask: the others need not wait for their timeouts.
+#[test]
+fn a_request_without_an_answer_is_reason_to_ask() {
+    run(async {
+        let (listener, address) = bind().await;
+        let accepted = Rc::new(Cell::new(0));
+        spawn_local(silent(listener, accepted.clone()));
+        let worker = Worker::new(pinging(address, PING));
+        let other = worker.get();
+        let impatient = async {
+            // The connection is there and its SETTINGS have been read.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let given_up = timeout(Duration::from_millis(50), worker.get()).await;
+            assert!(given_up.is_err(), "there is no answer");
+        };
+        let (other, ()) = tokio::join!(other, impatient);
+        assert!(other.is_err());
+        assert_eq!(accepted.get(), 1);
+    });
+}
+
+/// A host that is slow but there keeps its connection.
+#[test]
+fn a_host_that_answers_pings_is_waited_for() {
+    run(async {
+        let server = Server::start(server::Builder::new(), |incoming| async move {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            say_ok(incoming).await;
+        })
+        .await;
+        let interval = Some(Duration::from_millis(10));
+        let worker = Worker::new(pinging(server.address, Http2Keepalive { interval, ..PING }));
+        worker.get().await.unwrap();
+        worker.get().await.unwrap();
+        assert_eq!(server.connections.get(), 1);
     });
 }

@@ -1,0 +1,147 @@
+//! What protects the process when connections or memory run short: limits of connections, and overload actions.
+//!
+//! The control thread looks at the resources now and then ([`watch`]) and sets how much of each action is asked for.
+//! Workers read that when they accept a connection or begin a request. Nothing else is shared.
+
+mod connections;
+mod memory;
+mod monitor;
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+};
+use tollgate_model::{
+    Snapshot,
+    overload::{OverloadActionKind, OverloadManager},
+};
+
+pub(crate) use self::connections::{Admission, ConnectionCount, Refused};
+use self::{connections::Connections, monitor::Monitors};
+use crate::stats::WorkerStats;
+
+/// Every action, in the order of [`Overload::values`].
+const ACTIONS: [OverloadActionKind; 6] = [
+    OverloadActionKind::StopAcceptingRequests,
+    OverloadActionKind::StopAcceptingConnections,
+    OverloadActionKind::RejectIncomingConnections,
+    OverloadActionKind::DisableHttpKeepalive,
+    OverloadActionKind::ShrinkHeap,
+    OverloadActionKind::ResetHighMemoryStream,
+];
+
+/// How much of each overload action is asked for, and the counts of connections: for all workers.
+#[derive(Debug)]
+pub(crate) struct Overload {
+    /// 0 to 1 each, as the bits of an `f32`.
+    values: [AtomicU32; ACTIONS.len()],
+    /// Whether connections are left in the queues of the kernel.
+    stop_accepting: watch::Sender<bool>,
+    pub(crate) connections: Connections,
+    configuration: Mutex<Arc<Snapshot>>,
+    changed: Notify,
+}
+
+impl Overload {
+    /// Of a configuration. Nothing is asked for until [`watch`](Self::watch) has looked.
+    pub(crate) fn new(snapshot: Arc<Snapshot>) -> Arc<Self> {
+        let connections = Connections::default();
+        connections.set_limit(snapshot.overload.max_downstream_connections);
+        Arc::new(Self {
+            values: [const { AtomicU32::new(0) }; ACTIONS.len()],
+            stop_accepting: watch::channel(false).0,
+            connections,
+            configuration: Mutex::new(snapshot),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Another configuration is in force.
+    pub(crate) fn configure(&self, snapshot: Arc<Snapshot>) {
+        self.connections.set_limit(snapshot.overload.max_downstream_connections);
+        self.connections.forget_all_but(&snapshot);
+        *self.configuration.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        self.changed.notify_one();
+    }
+
+    fn manager(&self) -> OverloadManager {
+        self.configuration.lock().unwrap_or_else(PoisonError::into_inner).overload.clone()
+    }
+
+    /// How much of an action is asked for, 0 to 1.
+    pub(crate) fn value(&self, action: OverloadActionKind) -> f32 {
+        f32::from_bits(self.values[index(action)].load(Relaxed))
+    }
+
+    /// Whether an action is done this time: always, never, or as often as is asked for.
+    pub(crate) fn applies(&self, action: OverloadActionKind) -> bool {
+        let value = self.value(action);
+        value >= 1.0 || (value > 0.0 && fastrand::f32() < value)
+    }
+
+    /// Whether connections are left in the queues of the kernel, and when that changes.
+    pub(crate) fn stop_accepting(&self) -> watch::Receiver<bool> {
+        self.stop_accepting.subscribe()
+    }
+
+    fn set(&self, action: OverloadActionKind, value: f32) {
+        let before = f32::from_bits(self.values[index(action)].swap(value.to_bits(), Relaxed));
+        if action == OverloadActionKind::StopAcceptingConnections {
+            let stop = value >= 1.0;
+            self.stop_accepting.send_if_modified(|current| std::mem::replace(current, stop) != stop);
+        }
+        if (before > 0.0) != (value > 0.0) {
+            let name = monitor::action_name(action);
+            if value > 0.0 {
+                tracing::warn!(action = name, "a resource runs short");
+            } else {
+                tracing::info!(action = name, "the resource suffices again");
+            }
+        }
+    }
+
+    /// Looks at the resources for ever, on the control thread.
+    pub(crate) fn watch(self: Arc<Self>, stats: WorkerStats, control: &Handle) {
+        control.spawn(async move {
+            let mut monitors = Monitors::new(stats);
+            loop {
+                let manager = self.manager();
+                let pressures = monitors.look(&manager, &self.connections);
+                for action in ACTIONS {
+                    let asked = manager.actions.iter().filter(|asked| asked.kind == action);
+                    let values = asked.flat_map(|asked| &asked.triggers).map(|trigger| {
+                        trigger.threshold.value(pressures.get(trigger.resource).copied().unwrap_or(0.0))
+                    });
+                    // Between 0 and 1, so nothing is lost that matters.
+                    let value = values.fold(0.0, f64::max) as f32;
+                    self.set(action, value);
+                    monitors.report(action, manager.actions.iter().any(|asked| asked.kind == action), value);
+                }
+                let pause = manager.refresh_interval.max(LEAST_PAUSE);
+                tokio::select! {
+                    () = tokio::time::sleep(pause), if !manager.resources.is_empty() => {}
+                    () = self.changed.notified() => {}
+                }
+            }
+        });
+    }
+}
+
+/// Looking more often would cost more than it is worth.
+const LEAST_PAUSE: Duration = Duration::from_millis(10);
+
+fn index(action: OverloadActionKind) -> usize {
+    // All are listed.
+    ACTIONS.iter().position(|known| *known == action).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;
