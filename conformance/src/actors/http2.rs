@@ -270,7 +270,8 @@ async fn receive(board: &Board, mut response: ResponseFuture) -> End {
 /// Serves one connection of an upstream.
 pub(super) async fn upstream(upstream: Connection, stream: TcpStream) {
     let upstream = std::sync::Arc::new(upstream);
-    let mut connection = match server::handshake(stream).await {
+    // Upgrades of HTTP/1 arrive as extended CONNECT.
+    let mut connection = match server::Builder::new().enable_connect_protocol().handshake(stream).await {
         Ok(connection) => connection,
         Err(error) => {
             upstream.board.note(&upstream.name, &format!("HTTP/2 handshake: {error}"), |_| ());
@@ -292,6 +293,9 @@ async fn exchange(
 ) {
     let (head, body) = request.into_parts();
     let mut headers = fields(&head.headers);
+    if let Some(protocol) = head.extensions.get::<h2::ext::Protocol>() {
+        headers.insert(0, (":protocol".to_owned(), protocol.as_str().as_bytes().to_vec()));
+    }
     if let Some(authority) = head.uri.authority() {
         headers.insert(0, ("host".to_owned(), authority.as_str().as_bytes().to_vec()));
     }

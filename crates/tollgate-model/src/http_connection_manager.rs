@@ -80,6 +80,9 @@ pub struct HttpConnectionManager {
     pub http2: Http2Options,
     /// Upgrade types allowed by default, lower case (`websocket`).
     pub upgrade_types: Vec<String>,
+    /// What is sent behind an upgrade other than `websocket` waits until the upstream has agreed, as it does behind
+    /// `websocket` in any case. Default true.
+    pub hold_generic_upgrades: bool,
     /// Answer `Expect: 100-continue` ourselves (false) or pass it on (true). Default false.
     pub proxy_100_continue: bool,
     /// Access logs; empty = off.
@@ -134,6 +137,7 @@ impl HttpConnectionManager {
             http1: Http1Options::default(),
             http2: Http2Options::default(),
             upgrade_types: Vec::new(),
+            hold_generic_upgrades: true,
             proxy_100_continue: false,
             access_log: Vec::new(),
             suppress_envoy_headers: false,

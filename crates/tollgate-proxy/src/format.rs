@@ -51,9 +51,32 @@ impl Value<'_> {
     }
 }
 
-/// Appends the text of a format string; what is missing shows as `-`.
+/// Appends the text of a format string; what is missing shows as `-`. Control characters of values are escaped: a client
+/// could forge lines of a log with those that it has encoded in a query.
 pub(crate) fn write_text(format: &Format, context: &FormatContext<'_>, out: &mut Vec<u8>) {
-    write_parts(format, context, b"-", out);
+    for part in format.parts() {
+        let start = out.len();
+        write_part(part, context, b"-", out);
+        if matches!(part, FormatPart::Operator(_)) {
+            escape_controls(out, start);
+        }
+    }
+}
+
+/// Writes control characters behind `start` as `\xNN`; a tab may stay.
+fn escape_controls(out: &mut Vec<u8>, start: usize) {
+    let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    if !out[start..].iter().any(is_control) {
+        return;
+    }
+    let value = out.split_off(start);
+    for byte in value {
+        if is_control(&byte) {
+            out.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
+        } else {
+            out.push(byte);
+        }
+    }
 }
 
 /// The text of a format string for a header or metadata value; what is missing is left out (N-3).

@@ -62,7 +62,7 @@ pub(crate) trait Downstream {
 
     /// Whether all that is left of the request body is here already, so that reading it costs no memory. Then it is read
     /// even while nobody asks for more, as a proxy that reads ahead does (B-4.4, B-5.6).
-    fn body_has_arrived(&self) -> bool {
+    fn body_has_arrived(&mut self) -> bool {
         false
     }
 

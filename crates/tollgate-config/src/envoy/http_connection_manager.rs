@@ -242,6 +242,7 @@ pub(super) fn read_http_connection_manager(
         http1: read_http1_options(message.get("http_protocol_options").as_ref()),
         http2: read_http2_options(message.get("http2_protocol_options").as_ref()),
         upgrade_types: read_upgrade_types(&message),
+        hold_generic_upgrades: scope.runtime.pause_generic_upgrades,
         proxy_100_continue: message.boolean("proxy_100_continue", false),
         access_log: read_access_logs(&message.list("access_log")),
         suppress_envoy_headers,

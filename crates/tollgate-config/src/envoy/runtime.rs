@@ -23,8 +23,9 @@ pub(super) static RUNTIME_LAYER: Schema = Schema {
         read(
             "static_layer",
             "{}",
-            "Keys and values, nested or dotted. `envoy.reloadable_features.ext_proc_fail_close_spurious_resp` and \
-             `envoy.reloadable_features.ext_proc_graceful_grpc_close` work, the other guards of ext_proc are accepted \
+            "Keys and values, nested or dotted. `envoy.reloadable_features.ext_proc_fail_close_spurious_resp`, \
+             `envoy.reloadable_features.ext_proc_graceful_grpc_close` and \
+             `envoy.reloadable_features.http_pause_generic_upgrade_request_body` work, the other guards of ext_proc are accepted \
              at their default. `overload.global_downstream_max_connections` and \
              `envoy.resource_limits.listener.<name>.connection_limit` limit connections. Every other key has no effect.",
         ),
@@ -45,13 +46,20 @@ pub(super) struct Runtime {
     pub(super) fail_close_spurious_response: bool,
     /// `envoy.reloadable_features.ext_proc_graceful_grpc_close` (L-5).
     pub(super) graceful_grpc_close: bool,
+    /// `envoy.reloadable_features.http_pause_generic_upgrade_request_body`.
+    pub(super) pause_generic_upgrades: bool,
     /// Where they are written, by the names of these fields.
     pub(super) sources: BTreeMap<&'static str, Place>,
 }
 
 impl Default for Runtime {
     fn default() -> Self {
-        Self { fail_close_spurious_response: true, graceful_grpc_close: true, sources: BTreeMap::new() }
+        Self {
+            fail_close_spurious_response: true,
+            graceful_grpc_close: true,
+            pause_generic_upgrades: true,
+            sources: BTreeMap::new(),
+        }
     }
 }
 
@@ -115,6 +123,9 @@ fn read_keys<'a>(value: &Value<'a>, prefix: &str, runtime: &mut Runtime, limits:
             "ext_proc_graceful_grpc_close" => {
                 runtime.graceful_grpc_close = value.boolean().unwrap_or(true);
                 runtime.sources.insert("graceful_grpc_close", Place::of(&value));
+            }
+            "http_pause_generic_upgrade_request_body" => {
+                runtime.pause_generic_upgrades = value.boolean().unwrap_or(true);
             }
             _ => match FIXED_GUARDS.iter().find(|(name, _)| *name == guard) {
                 Some((_, default)) => {

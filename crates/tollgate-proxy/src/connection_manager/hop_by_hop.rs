@@ -7,6 +7,7 @@ use http::{
 };
 
 use crate::header_names::{KEEP_ALIVE, PROXY_CONNECTION};
+use crate::http1::tokens;
 
 /// A request whose `connection` has this many tokens is refused.
 const TOO_MANY_TOKENS: usize = 10;
@@ -22,18 +23,16 @@ pub(super) enum ConnectionProblem {
     NamesHost,
 }
 
-/// The comma-separated tokens of all `connection` fields.
-pub(super) fn connection_tokens(fields: &HeaderMap) -> impl Iterator<Item = &str> {
+/// The comma-separated tokens of all `connection` fields; one that is no text names nothing.
+fn connection_tokens(fields: &HeaderMap) -> impl Iterator<Item = &str> {
     fields
         .get_all(CONNECTION)
         .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|token| !token.is_empty())
+        .flat_map(|value| tokens(value.as_bytes()))
+        .filter_map(|token| std::str::from_utf8(token).ok())
 }
 
-/// Removes what the client's `connection` names. Not done for upgrades, which pass `connection` on.
+/// Removes what the client's `connection` names.
 pub(super) fn remove_nominated(fields: &mut HeaderMap) -> Result<(), ConnectionProblem> {
     if !fields.contains_key(CONNECTION) {
         return Ok(());
@@ -79,7 +78,20 @@ fn is_protected(token: &str) -> bool {
 pub(super) fn strip_request(fields: &mut HeaderMap, upgrade: bool) {
     keep_te_trailers(fields);
     strip(fields, upgrade);
+    if upgrade {
+        only_upgrade(fields);
+    }
     remove_fields(fields, &[KEEP_ALIVE]);
+}
+
+/// Of what `connection` says only the upgrade goes on: the next proxy would remove every other field that it names, one
+/// that a processor has set, too.
+fn only_upgrade(fields: &mut HeaderMap) {
+    let is_alone = fields.get_all(CONNECTION).iter().count() == 1
+        && fields.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"upgrade"));
+    if !is_alone {
+        fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    }
 }
 
 /// Removes what concerns the upstream's connection from a response. What `connection` names stays, as in Envoy, and so does

@@ -54,14 +54,10 @@ pub(crate) fn prepare_request<'r>(
     act_on_underscores(request, http)?;
     join_single_entries(&mut request.fields, Side::Request, &http.header_prefix);
     let upgrade = upgrade::upgrade_type(request);
-    if upgrade.is_none() {
-        remove_nominated(&mut request.fields).map_err(|problem| match problem {
-            ConnectionProblem::Rejected => LocalReply::bad_request("http1.connection_header_rejected"),
-            ConnectionProblem::NamesHost => {
-                LocalReply::refused(StatusCode::BAD_REQUEST, "missing_host_header")
-            }
-        })?;
-    }
+    remove_nominated(&mut request.fields).map_err(|problem| match problem {
+        ConnectionProblem::Rejected => LocalReply::bad_request("http1.connection_header_rejected"),
+        ConnectionProblem::NamesHost => LocalReply::refused(StatusCode::BAD_REQUEST, "missing_host_header"),
+    })?;
     check_path(request)?;
     let must_redirect = unescape_slashes(request, http)?;
     make_uniform(request, http, connection)?;

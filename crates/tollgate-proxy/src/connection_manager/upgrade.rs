@@ -1,37 +1,30 @@
 //! Upgrades such as WebSocket (L-14).
 
 use extproc::{RequestHeaders, ResponseHeaders, remove_fields};
-use http::{
-    HeaderMap, HeaderName, StatusCode,
-    header::{CONNECTION, UPGRADE},
-};
+use http::{HeaderName, StatusCode, header::UPGRADE};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
     route::{Action, Route},
 };
 
-use super::hop_by_hop::connection_tokens;
+use crate::http1::is_upgrade;
 
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// The upgrade a request asks for, as written. `None` if it asks for none.
 ///
-/// An offer of HTTP/2 (`h2c`) is none: it is removed, and the request served as it is.
+/// An offer of HTTP/2 (`h2c`) is none: it is removed, and the request served as it is. Several offers are one that nobody
+/// allows.
 pub(super) fn upgrade_type(request: &mut RequestHeaders) -> Option<String> {
-    if !asks_for_upgrade(&request.fields) {
+    if !is_upgrade(&request.fields) {
         return None;
     }
-    let upgrade = request.fields.get(UPGRADE)?.to_str().ok()?;
-    if upgrade.eq_ignore_ascii_case("h2c") {
+    let offers: Vec<_> = request.fields.get_all(UPGRADE).iter().map(|value| value.as_bytes()).collect();
+    if offers.len() == 1 && offers[0].eq_ignore_ascii_case(b"h2c") {
         remove_fields(&mut request.fields, &[UPGRADE, HTTP2_SETTINGS]);
         return None;
     }
-    Some(upgrade.to_owned())
-}
-
-fn asks_for_upgrade(fields: &HeaderMap) -> bool {
-    fields.contains_key(UPGRADE)
-        && connection_tokens(fields).any(|token| token.eq_ignore_ascii_case("upgrade"))
+    Some(String::from_utf8_lossy(&offers.join(&b',')).into_owned())
 }
 
 /// Whether the upgrade is allowed: by the route if it says something about it, else by the connection manager.
@@ -49,7 +42,5 @@ pub(super) fn is_allowed(upgrade: &str, http: &HttpConnectionManager, route: Opt
 
 /// Whether a response accepts the upgrade that `request`, as filters saw it, asked for.
 pub(super) fn is_accepted(request: &RequestHeaders, response: &ResponseHeaders) -> bool {
-    response.status == StatusCode::SWITCHING_PROTOCOLS
-        && request.fields.contains_key(CONNECTION)
-        && asks_for_upgrade(&request.fields)
+    response.status == StatusCode::SWITCHING_PROTOCOLS && is_upgrade(&request.fields)
 }

@@ -1,6 +1,7 @@
 //! Bodies: from bytes of the connection to pieces of a message.
 
 use bytes::{Buf, Bytes, BytesMut};
+use extproc::remove_fields;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
@@ -8,12 +9,15 @@ use http::{
 
 use super::{
     BodyLength, CodecError, HeadLimits,
-    scan::{Found, HeadScan},
+    ahead::Ahead,
+    scan::{Found, HeadScan, LineEnds},
 };
 use crate::read_buffer::LARGE;
 
 /// Longest chunk-size line, extensions included.
 const MAX_CHUNK_LINE: usize = 4096;
+/// Largest chunk: what every length that a peer may count with can hold.
+const MAX_CHUNK: u64 = i64::MAX as u64;
 /// Chunks that have arrived together are joined up to this size: a message to a processor costs far more than a copy.
 const MAX_JOINED: usize = LARGE;
 
@@ -35,10 +39,12 @@ pub(crate) enum Decoded {
 pub(crate) struct BodyDecoder {
     state: State,
     limits: HeadLimits,
+    /// How far [`completes_within`](Self::completes_within) has looked since the last piece was taken.
+    ahead: Ahead,
 }
 
 #[derive(Debug, Clone)]
-enum State {
+pub(super) enum State {
     Length(u64),
     UntilClose,
     ChunkSize,
@@ -57,7 +63,7 @@ impl BodyDecoder {
             BodyLength::Chunked => State::ChunkSize,
             BodyLength::UntilClose | BodyLength::Raw => State::UntilClose,
         };
-        Self { state, limits }
+        Self { state, limits, ahead: Ahead::default() }
     }
 
     /// The end was reached: `decode` returned `End` or `Trailers`, or there is no body.
@@ -84,6 +90,7 @@ impl BodyDecoder {
     ///
     /// After an error the connection cannot be used further.
     pub(crate) fn decode(&mut self, buffer: &mut BytesMut) -> Result<Decoded, CodecError> {
+        self.ahead = Ahead::default();
         match &mut self.state {
             State::Done => Ok(Decoded::End),
             State::Length(0) => {
@@ -109,23 +116,14 @@ impl BodyDecoder {
         }
     }
 
-    /// The rest of the body is in `buffer`, so that nothing more has to be received.
-    pub(crate) fn completes_within(&self, buffer: &BytesMut) -> bool {
-        match self.state {
+    /// The rest of the body is in `buffer`, so that nothing more has to be received. Each byte is looked at once, however
+    /// often this is asked while the buffer grows.
+    pub(crate) fn completes_within(&mut self, buffer: &[u8]) -> bool {
+        match &self.state {
             State::Done => true,
-            State::Length(remaining) => remaining <= buffer.len() as u64,
+            State::Length(remaining) => *remaining <= buffer.len() as u64,
             State::UntilClose => false,
-            _ => {
-                let mut ahead = Self { state: self.state.clone(), limits: self.limits };
-                let mut copy = buffer.clone();
-                loop {
-                    match ahead.decode(&mut copy) {
-                        Ok(Decoded::Data(_)) => {}
-                        Ok(Decoded::End | Decoded::Trailers(_)) => return true,
-                        Ok(Decoded::NeedMore) | Err(_) => return false,
-                    }
-                }
-            }
+            state => self.ahead.completes(state, buffer, &self.limits),
         }
     }
 
@@ -197,7 +195,8 @@ impl Pieces {
     }
 
     fn is_full(&self, next: u64) -> bool {
-        !self.is_empty() && (self.first.len() + self.joined.len()) as u64 + next > MAX_JOINED as u64
+        !self.is_empty()
+            && next.saturating_add((self.first.len() + self.joined.len()) as u64) > MAX_JOINED as u64
     }
 
     fn add(&mut self, piece: Bytes) {
@@ -228,13 +227,15 @@ impl Pieces {
 }
 
 /// The size of the next chunk and the length of its line, once the line is complete.
-fn chunk_size(buffer: &[u8]) -> Result<Option<(u64, usize)>, CodecError> {
+pub(super) fn chunk_size(buffer: &[u8]) -> Result<Option<(u64, usize)>, CodecError> {
     let Some(end) = memchr::memchr(b'\n', &buffer[..buffer.len().min(MAX_CHUNK_LINE)]) else {
         return if buffer.len() >= MAX_CHUNK_LINE { Err(CodecError::Malformed) } else { early_check(buffer) };
     };
     let line = buffer[..end].strip_suffix(b"\r").ok_or(CodecError::Malformed)?;
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-    let extensions = line[digits..].trim_ascii_start();
+    // Only space and tab are white space here: a peer that ends the line at a stray CR would be a byte apart.
+    let blanks = line[digits..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let extensions = &line[digits + blanks..];
     let extensions_are_valid = extensions.is_empty()
         || (extensions[0] == b';'
             && extensions.iter().all(|byte| *byte == b'\t' || (0x20..0x7f).contains(byte)));
@@ -243,6 +244,9 @@ fn chunk_size(buffer: &[u8]) -> Result<Option<(u64, usize)>, CodecError> {
     }
     let digits = std::str::from_utf8(&line[..digits]).map_err(|_| CodecError::Malformed)?;
     let size = u64::from_str_radix(digits, 16).map_err(|_| CodecError::Malformed)?;
+    if size > MAX_CHUNK {
+        return Err(CodecError::Malformed);
+    }
     Ok(Some((size, end + 1)))
 }
 
@@ -264,12 +268,14 @@ fn trailers(scan: &mut HeadScan, buffer: &mut BytesMut, limits: &HeadLimits) -> 
         [b'\r' | b'\n', ..] => return Err(CodecError::Malformed),
         _ => {}
     }
-    let Found::Complete(length) = scan.scan(buffer, limits)? else { return Ok(Decoded::NeedMore) };
+    let Found::Complete(length) = scan.scan(buffer, limits, LineEnds::Strict)? else {
+        return Ok(Decoded::NeedMore);
+    };
     let section = buffer.split_to(length).freeze();
     parse_trailers(&section, limits).map(Decoded::Trailers)
 }
 
-fn parse_trailers(section: &Bytes, limits: &HeadLimits) -> Result<HeaderMap, CodecError> {
+pub(super) fn parse_trailers(section: &Bytes, limits: &HeadLimits) -> Result<HeaderMap, CodecError> {
     let mut lines = vec![httparse::EMPTY_HEADER; limits.max_count + 1];
     let parsed = match httparse::parse_headers(section, &mut lines) {
         Ok(httparse::Status::Complete((length, parsed))) if length == section.len() => parsed,
@@ -284,13 +290,15 @@ fn parse_trailers(section: &Bytes, limits: &HeadLimits) -> Result<HeaderMap, Cod
     let mut trailers = HeaderMap::with_capacity(parsed.len());
     for line in parsed {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| CodecError::Malformed)?;
-        // RFC 9110 section 6.5.1: framing and routing must not be changed from a trailer.
-        if matches!(name, CONTENT_LENGTH | TRANSFER_ENCODING | HOST) {
-            continue;
-        }
         let value = HeaderValue::from_maybe_shared(section.slice_ref(line.value))
             .map_err(|_| CodecError::InvalidCharacters)?;
         trailers.try_append(name, value).map_err(|_| CodecError::TooManyHeaders)?;
     }
+    drop_framing(&mut trailers);
     Ok(trailers)
+}
+
+/// Framing and routing must not be changed from a trailer (RFC 9110 section 6.5.1).
+pub(crate) fn drop_framing(trailers: &mut HeaderMap) {
+    remove_fields(trailers, &[CONTENT_LENGTH, TRANSFER_ENCODING, HOST]);
 }

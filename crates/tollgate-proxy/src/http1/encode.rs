@@ -80,11 +80,7 @@ pub(crate) fn encode_response(
 ) -> BodyEncoder {
     let status = head.status;
     put_status_line(out, status, context.is_http10);
-    let opens_tunnel = match context.kind {
-        RequestKind::Upgrade => status == StatusCode::SWITCHING_PROTOCOLS,
-        RequestKind::Connect => status.is_success(),
-        RequestKind::Ordinary | RequestKind::Head => false,
-    };
+    let opens_tunnel = context.kind.opens_tunnel(status);
     let is_bodiless = status == StatusCode::NO_CONTENT || opens_tunnel;
     put_fields(out, &head.fields, if is_bodiless { &[CONTENT_LENGTH] } else { &[] });
     if let Some(connection) = context.connection {
@@ -97,7 +93,7 @@ pub(crate) fn encode_response(
         BodyEncoder::Suppressed
     } else {
         // What a GET would have been answered cannot be known here; Envoy guesses a body of unknown length.
-        let is_head = context.kind == RequestKind::Head;
+        let is_head = context.kind.is_head();
         let encoder = if has_length {
             BodyEncoder::Plain
         } else if end_stream && !is_head {

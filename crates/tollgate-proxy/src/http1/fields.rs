@@ -32,9 +32,10 @@ pub(super) fn collect(
     let mut facts = FieldFacts::default();
     let mut has_upgrade_field = false;
     let mut has_upgrade_token = false;
+    let mut has_expect_field = false;
     for field in parsed {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| CodecError::Malformed)?;
-        let value = value(head, field.value)?;
+        let mut value = value(head, field.value)?;
         match name {
             HOST if is_request => {
                 if facts.host.replace(value).is_some() {
@@ -47,6 +48,7 @@ pub(super) fn collect(
                 if facts.content_length.replace(length).is_some() {
                     return Err(CodecError::Malformed);
                 }
+                value = canonical(value, length);
             }
             TRANSFER_ENCODING => {
                 if facts.transfer_encoding || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
@@ -63,8 +65,10 @@ pub(super) fn collect(
             }
             UPGRADE => has_upgrade_field = true,
             EXPECT => {
-                facts.expect_continue |=
-                    tokens(value.as_bytes()).any(|token| token.eq_ignore_ascii_case(b"100-continue"));
+                // Alone, as Envoy has it; every other expectation is for the upstream.
+                facts.expect_continue =
+                    !has_expect_field && value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+                has_expect_field = true;
             }
             _ if name == "proxy-connection" => {
                 facts.close |= tokens(value.as_bytes()).any(|token| token.eq_ignore_ascii_case(b"close"));
@@ -77,7 +81,7 @@ pub(super) fn collect(
     if facts.upgrade && fields.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"h2c"))
     {
         facts.upgrade = false;
-        remove_h2c_upgrade(&mut fields);
+        remove_upgrade(&mut fields);
     }
     Ok((fields, facts))
 }
@@ -116,6 +120,24 @@ fn value(head: &Bytes, raw: &[u8]) -> Result<HeaderValue, CodecError> {
     value.map_err(|_| CodecError::InvalidCharacters)
 }
 
+/// Makes sure that a head says its length at most once, as a number that everybody reads alike. `false`: it does not.
+pub(crate) fn has_one_content_length(fields: &mut HeaderMap) -> bool {
+    let Some(value) = fields.get(CONTENT_LENGTH) else { return true };
+    let Some(length) = content_length(value.as_bytes()) else { return false };
+    if fields.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
+        return false;
+    }
+    if let Some(value) = fields.get_mut(CONTENT_LENGTH) {
+        *value = canonical(value.clone(), length);
+    }
+    true
+}
+
+/// Without leading zeros, which some take for octal.
+fn canonical(value: HeaderValue, length: u64) -> HeaderValue {
+    if value.len() > 1 && value.as_bytes().starts_with(b"0") { HeaderValue::from(length) } else { value }
+}
+
 fn content_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
@@ -123,8 +145,8 @@ fn content_length(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-/// An upgrade to `h2c` is not offered: the request goes on as HTTP/1.1, as in Envoy.
-fn remove_h2c_upgrade(fields: &mut HeaderMap) {
+/// An upgrade that is not to be had (`h2c`, or by HTTP/1.0): the request goes on without it.
+pub(super) fn remove_upgrade(fields: &mut HeaderMap) {
     fields.remove(UPGRADE);
     fields.remove("http2-settings");
     let kept: Vec<HeaderValue> = fields

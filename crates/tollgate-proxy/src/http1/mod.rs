@@ -4,6 +4,8 @@
 //! smuggling): `content-length` together with `transfer-encoding`, more than one of either, more than one `host`,
 //! folded lines in requests, stray CR. Everything else follows what Envoy accepts.
 
+mod ahead;
+mod authority;
 mod body;
 mod encode;
 mod error;
@@ -16,16 +18,17 @@ mod scan;
 mod tests;
 mod write_queue;
 
-use http::Method;
+use http::{Method, StatusCode};
 
-pub(crate) use body::{BodyDecoder, Decoded};
+pub(crate) use authority::is_valid_authority;
+pub(crate) use body::{BodyDecoder, Decoded, drop_framing};
 pub(crate) use encode::{
     BodyEncoder, ResponseContext, content_length, encode_informational, encode_request, encode_response,
 };
 pub(crate) use error::CodecError;
-pub(crate) use fields::{has_token, is_upgrade};
+pub(crate) use fields::{has_one_content_length, has_token, is_upgrade, tokens};
 pub(crate) use reason::reason_phrase;
-pub(crate) use request::{RequestHead, RequestReader, is_authority_byte};
+pub(crate) use request::{RequestHead, RequestReader};
 pub(crate) use response::{ResponseHead, ResponseReader};
 pub(crate) use write_queue::WriteQueue;
 
@@ -70,16 +73,38 @@ pub(crate) enum RequestKind {
     Connect,
     /// `connection: upgrade`: a 101 response opens a tunnel.
     Upgrade,
+    /// HEAD with `connection: upgrade`: a 101 response opens a tunnel, every other one has no body.
+    HeadUpgrade,
 }
 
 impl RequestKind {
     /// The kind of a request.
     pub(crate) fn of(method: &Method, upgrade: bool) -> Self {
-        match *method {
-            Method::CONNECT => Self::Connect,
-            _ if upgrade => Self::Upgrade,
-            Method::HEAD => Self::Head,
+        match (method, upgrade) {
+            (&Method::CONNECT, _) => Self::Connect,
+            (&Method::HEAD, true) => Self::HeadUpgrade,
+            (_, true) => Self::Upgrade,
+            (&Method::HEAD, false) => Self::Head,
             _ => Self::Ordinary,
         }
+    }
+
+    /// The request asks for a tunnel: what follows its head is not HTTP, if the answer agrees.
+    pub(crate) fn asks_for_tunnel(self) -> bool {
+        matches!(self, Self::Connect | Self::Upgrade | Self::HeadUpgrade)
+    }
+
+    /// An answer of this status agrees to the tunnel.
+    pub(crate) fn opens_tunnel(self, status: StatusCode) -> bool {
+        match self {
+            Self::Connect => status.is_success(),
+            Self::Upgrade | Self::HeadUpgrade => status == StatusCode::SWITCHING_PROTOCOLS,
+            Self::Ordinary | Self::Head => false,
+        }
+    }
+
+    /// The answer has no body, whatever it declares, unless it opens a tunnel.
+    pub(crate) fn is_head(self) -> bool {
+        matches!(self, Self::Head | Self::HeadUpgrade)
     }
 }

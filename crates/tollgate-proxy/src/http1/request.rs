@@ -4,12 +4,13 @@ use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
 use extproc::RequestHeaders;
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, header::EXPECT};
 
 use super::{
     BodyLength, CodecError, HeadLimits, RequestKind,
+    authority::is_valid_authority,
     fields::{self, FieldFacts},
-    scan::{Found, HeadScan},
+    scan::{Found, HeadScan, LineEnds},
 };
 
 /// Most fields that are parsed without an allocation of their own.
@@ -50,7 +51,7 @@ impl RequestReader {
         limits: &HeadLimits,
         accept_http10: bool,
     ) -> Result<Option<RequestHead>, CodecError> {
-        match self.scan.scan(buffer, limits)? {
+        match self.scan.scan(buffer, limits, LineEnds::Strict)? {
             Found::Complete(length) => {
                 let head = buffer.split_to(length).freeze();
                 parse(&head, limits, accept_http10).map(Some)
@@ -188,18 +189,22 @@ fn method(name: &str) -> Result<Method, CodecError> {
 fn assemble(
     method: Method,
     target: &Bytes,
-    fields: http::HeaderMap,
+    mut fields: http::HeaderMap,
     facts: FieldFacts,
     is_http10: bool,
 ) -> Result<RequestHead, CodecError> {
     let target = Target::parse(&method, target)?;
-    let kind = RequestKind::of(&method, facts.upgrade);
+    if facts.upgrade && is_http10 {
+        // RFC 9110 section 7.8: HTTP/1.0 knows no upgrades.
+        fields::remove_upgrade(&mut fields);
+    }
+    let kind = RequestKind::of(&method, facts.upgrade && !is_http10);
     let body = match kind {
         RequestKind::Connect if facts.transfer_encoding => return Err(CodecError::InvalidTransferEncoding),
         RequestKind::Connect if facts.content_length.is_some_and(|length| length > 0) => {
             return Err(CodecError::BodyDisallowed);
         }
-        RequestKind::Connect | RequestKind::Upgrade => BodyLength::Raw,
+        _ if kind.asks_for_tunnel() => BodyLength::Raw,
         _ => match (facts.transfer_encoding, facts.content_length) {
             (true, Some(_)) => return Err(CodecError::ContentLengthAndChunked),
             (true, None) => BodyLength::Chunked,
@@ -207,10 +212,14 @@ fn assemble(
             (false, Some(length)) => BodyLength::Length(length),
         },
     };
+    if is_http10 && facts.expect_continue {
+        // RFC 9110 section 10.1.1: HTTP/1.0 knows no expectations. As HTTP/1.1 it would make the upstream wait.
+        fields.remove(EXPECT);
+    }
     let host = target.authority.or(facts.host);
     let has_host = host.is_some();
     let authority = host.unwrap_or_else(|| HeaderValue::from_static(""));
-    if !authority.as_bytes().iter().all(|byte| is_authority_byte(*byte)) {
+    if !is_valid_authority(authority.as_bytes()) {
         return Err(CodecError::InvalidAuthority);
     }
     // RFC 9112 section 6.1: the framing of an HTTP/1.0 message with a transfer coding is not to be trusted.
@@ -240,7 +249,7 @@ impl Target {
             return Err(CodecError::Malformed);
         }
         if *method == Method::CONNECT {
-            if target.is_empty() || target.contains(&b'/') || target.contains(&b'?') {
+            if !target.contains(&b':') || target.contains(&b'/') || target.contains(&b'?') {
                 return Err(CodecError::InvalidUrl);
             }
             return Ok(Self { scheme: none.clone(), authority: Some(value(target.clone())?), path: none });
@@ -263,6 +272,9 @@ impl Target {
         if end == 0 {
             return Err(CodecError::InvalidUrl);
         }
+        if rest[..end].contains(&b'%') || rest.get(end) == Some(&b'#') {
+            return Err(CodecError::InvalidUrl);
+        }
         let path = if end == rest.len() { HeaderValue::from_static("/") } else { value(rest.slice(end..))? };
         Ok(Self { scheme, authority: Some(value(rest.slice(..end))?), path })
     }
@@ -274,9 +286,4 @@ fn value(bytes: Bytes) -> Result<HeaderValue, CodecError> {
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
-}
-
-/// The characters Envoy allows in `host` and `:authority`.
-pub(crate) fn is_authority_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@[]%".contains(&byte)
 }

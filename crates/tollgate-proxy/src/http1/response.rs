@@ -9,7 +9,7 @@ use http::{StatusCode, header::CONTENT_LENGTH};
 use super::{
     BodyLength, CodecError, HeadLimits, RequestKind,
     fields::{self, FieldFacts},
-    scan::{Found, HeadScan},
+    scan::{Found, HeadScan, LineEnds},
 };
 
 /// The head of a response and what it means for the connection.
@@ -51,7 +51,7 @@ impl ResponseReader {
         if matches!(buffer.first(), Some(b'\r' | b'\n')) {
             return Err(CodecError::Malformed);
         }
-        match self.scan.scan(buffer, limits)? {
+        match self.scan.scan(buffer, limits, LineEnds::Lenient)? {
             Found::Complete(length) => {
                 let head = buffer.split_to(length).freeze();
                 parse(&head, limits, kind).map(Some)
@@ -103,11 +103,7 @@ fn framing(
     kind: RequestKind,
 ) -> Result<BodyLength, CodecError> {
     let status = headers.status;
-    let opens_tunnel = match kind {
-        RequestKind::Connect => status.is_success(),
-        RequestKind::Upgrade => status == StatusCode::SWITCHING_PROTOCOLS,
-        RequestKind::Ordinary | RequestKind::Head => false,
-    };
+    let opens_tunnel = kind.opens_tunnel(status);
     if status == StatusCode::SWITCHING_PROTOCOLS && !opens_tunnel {
         return Err(CodecError::Malformed);
     }
@@ -125,7 +121,7 @@ fn framing(
     if facts.transfer_encoding && facts.content_length.is_some() {
         return Err(CodecError::ContentLengthAndChunked);
     }
-    if kind == RequestKind::Head || status == StatusCode::NOT_MODIFIED {
+    if kind.is_head() || status == StatusCode::NOT_MODIFIED {
         return Ok(BodyLength::Empty);
     }
     Ok(match (facts.transfer_encoding, facts.content_length) {

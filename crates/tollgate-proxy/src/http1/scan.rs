@@ -4,6 +4,15 @@ use bytes::{Buf, BytesMut};
 
 use super::{CodecError, HeadLimits};
 
+/// What ends a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LineEnds {
+    /// CR LF. Where a client's bytes pass a hop that takes a lone LF or CR for part of a value, the two would see other fields.
+    Strict,
+    /// LF alone as well, as old servers send it (RFC 9112 section 2.2).
+    Lenient,
+}
+
 /// Where the search for the end of a head stands. One per head.
 #[derive(Debug, Default, Clone)]
 pub(super) struct HeadScan {
@@ -25,12 +34,21 @@ pub(super) enum Found {
 
 impl HeadScan {
     /// Looks for the end of the head; empty lines before it are skipped (RFC 9112 section 2.2).
-    pub(super) fn scan(&mut self, buffer: &mut BytesMut, limits: &HeadLimits) -> Result<Found, CodecError> {
+    pub(super) fn scan(
+        &mut self,
+        buffer: &mut BytesMut,
+        limits: &HeadLimits,
+        ends: LineEnds,
+    ) -> Result<Found, CodecError> {
         if self.scanned == 0 {
-            let empty = buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-            buffer.advance(empty);
+            while buffer.starts_with(b"\r\n") {
+                buffer.advance(2);
+            }
+            if buffer.as_ref() == b"\r" {
+                return Ok(Found::Partial { check: false });
+            }
         }
-        let found = self.find(buffer);
+        let found = self.find(buffer, ends)?;
         match found {
             Some(end) if end > limits.max_bytes => Err(CodecError::HeadersTooLarge),
             Some(end) => {
@@ -48,28 +66,32 @@ impl HeadScan {
         }
     }
 
-    fn find(&mut self, buffer: &[u8]) -> Option<usize> {
+    fn find(&mut self, buffer: &[u8], ends: LineEnds) -> Result<Option<usize>, CodecError> {
         while let Some(offset) = memchr::memchr(b'\n', &buffer[self.scanned..]) {
             let line_end = self.scanned + offset;
+            if ends == LineEnds::Strict && !buffer[..line_end].ends_with(b"\r") {
+                return Err(CodecError::Malformed);
+            }
             match buffer.get(line_end + 1) {
-                Some(b'\n') => return Some(line_end + 2),
+                Some(b'\n') if ends == LineEnds::Strict => return Err(CodecError::Malformed),
+                Some(b'\n') => return Ok(Some(line_end + 2)),
                 Some(b'\r') => match buffer.get(line_end + 2) {
-                    Some(b'\n') => return Some(line_end + 3),
+                    Some(b'\n') => return Ok(Some(line_end + 3)),
                     Some(_) => {}
                     None => {
                         self.scanned = line_end;
-                        return None;
+                        return Ok(None);
                     }
                 },
                 Some(_) => {}
                 None => {
                     self.scanned = line_end;
-                    return None;
+                    return Ok(None);
                 }
             }
             self.scanned = line_end + 1;
         }
         self.scanned = buffer.len();
-        None
+        Ok(None)
     }
 }

@@ -15,6 +15,7 @@ use super::{
     host::{Core, SelectedRoute},
     mirror::Mirrors,
     tries::Tries,
+    upgrade::Upgrade,
 };
 use crate::{
     arrival::arrive,
@@ -49,7 +50,7 @@ impl Core {
         self.route = arrived.route.as_ref().map(SelectedRoute::new);
         self.note_route();
         let prepared = arrived.prepared.map_err(|refused| *refused)?;
-        self.upgrade = prepared.upgrade;
+        self.upgrade = if prepared.upgrade { Upgrade::Asked } else { Upgrade::None };
         self.info.remote_address = prepared.remote_address;
         Ok(())
     }

@@ -22,6 +22,7 @@ use tollgate_model::{
     },
 };
 
+use super::upgrade::Upgrade;
 use crate::{
     arrival::body_buffer_limit,
     attributes::RequestAttributes,
@@ -46,8 +47,8 @@ pub(super) struct Core {
     drawn: u64,
     /// The client's session, if the route has such.
     pub(super) session: Option<Session>,
-    /// The request asks for an upgrade that is allowed.
-    pub(super) upgrade: bool,
+    /// The upgrade that the request asks for, if that is allowed.
+    pub(super) upgrade: Upgrade,
     /// How long the upstream may take, once the request goes there.
     pub(super) timeout: Option<std::time::Duration>,
 }
@@ -85,7 +86,7 @@ impl Core {
             random: drawn,
             drawn,
             session: None,
-            upgrade: false,
+            upgrade: Upgrade::None,
             timeout: None,
         }
     }
@@ -238,7 +239,7 @@ impl Host for Core {
     }
 
     fn is_upgrade(&self) -> bool {
-        self.upgrade
+        self.upgrade != Upgrade::None
     }
 
     fn is_http2(&self) -> bool {

@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use tokio::time::Sleep;
 use tollgate_model::route::{RequestMirrorPolicy, host_without_port};
 
-use super::{host::Core, router::Waiting};
+use super::{host::Core, router::Waiting, upgrade::Upgrade};
 use crate::{
     connection_manager::tell_internal,
     stream::{BodyEvent, ResponseEvent},
@@ -45,7 +45,7 @@ impl Mirrors {
         end_stream: bool,
         now: Instant,
     ) -> Option<Self> {
-        if policies.is_empty() || core.upgrade {
+        if policies.is_empty() || core.upgrade != Upgrade::None {
             return None;
         }
         let timeout = core.route_timeout().unwrap_or(LONGEST);

@@ -26,6 +26,7 @@ mod record;
 mod reply;
 mod router;
 mod tries;
+mod upgrade;
 
 use std::{
     task::{Context, Poll},
@@ -53,6 +54,16 @@ enum Part {
     Headers { end_stream: bool },
     Data { data: Slices, end_stream: bool },
     Trailers,
+}
+
+impl Part {
+    /// Nothing of the message follows.
+    fn ends_stream(&self) -> bool {
+        match self {
+            Self::Headers { end_stream } | Self::Data { end_stream, .. } => *end_stream,
+            Self::Trailers => true,
+        }
+    }
 }
 
 /// One request and its response under way.

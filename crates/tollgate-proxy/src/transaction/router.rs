@@ -8,7 +8,7 @@ use std::{
 
 use extproc::{Direction, Slices};
 
-use super::{Part, Transaction, decide::Forward};
+use super::{Part, Transaction, decide::Forward, upgrade::Upgrade};
 use crate::{
     stream::{BodyEvent, Downstream, ResponseEvent},
     stream_info::VIA_UPSTREAM,
@@ -130,14 +130,18 @@ impl<D: Downstream> Transaction<'_, D> {
     fn request_complete(&mut self, now: Instant) {
         self.core.info.last_upstream_tx = Some(now);
         self.mirrors = None;
+        self.start_route_timeout(now);
+        if let (Router::Active { .. }, Some(tries)) = (&self.router, &mut self.tries) {
+            tries.start_clock(now);
+        }
+    }
+
+    fn start_route_timeout(&mut self, now: Instant) {
         if matches!(
             self.router,
             Router::Connecting { .. } | Router::BetweenTries { .. } | Router::Active { .. }
         ) {
             self.deadlines.response = self.core.route_timeout().and_then(|timeout| now.checked_add(timeout));
-        }
-        if let (Router::Active { .. }, Some(tries)) = (&self.router, &mut self.tries) {
-            tries.start_clock(now);
         }
     }
 
@@ -146,7 +150,10 @@ impl<D: Downstream> Transaction<'_, D> {
             return;
         }
         match self.core.decide_route(end_stream, now) {
-            Ok(Forward { upstream, tries, mirrors }) => {
+            Ok(Forward { mut upstream, tries, mirrors }) => {
+                if !self.core.http().hold_generic_upgrades {
+                    upstream.trust_generic_upgrades();
+                }
                 self.tries = tries;
                 self.mirrors = mirrors;
                 if let Some(timeout) = self.core.route_idle_timeout() {
@@ -155,6 +162,9 @@ impl<D: Downstream> Transaction<'_, D> {
                 self.begin_try(upstream, end_stream, now);
                 if end_stream {
                     self.request_complete(now);
+                } else if self.core.upgrade == Upgrade::Asked {
+                    // Nothing but the answer ends a request for a tunnel.
+                    self.start_route_timeout(now);
                 }
             }
             Err(reply) => self.local_reply(reply, now),
@@ -276,7 +286,7 @@ impl<D: Downstream> Transaction<'_, D> {
         let Router::Active { response_ended, .. } = &mut self.router else {
             return;
         };
-        let part = match event {
+        let part = match self.core.judge_upgrade(event) {
             ResponseEvent::Informational(head) => {
                 // L-13: 1xx goes past the filters, and on to the client only where `proxy_100_continue` asks for it.
                 if !self.client.response_started {
@@ -311,7 +321,6 @@ impl<D: Downstream> Transaction<'_, D> {
         };
         if let Router::Active { response_ended: true, .. } = &self.router {
             self.core.info.last_upstream_rx = Some(now);
-            self.deadlines.response = None;
         }
         let end = self.slots.len();
         self.upstream_response_part(end, part, now);
@@ -325,6 +334,11 @@ impl<D: Downstream> Transaction<'_, D> {
             }
             self.client.response_routed = true;
             self.core.take_response(now);
+            self.upgrade_answered();
+        }
+        if part.ends_stream() {
+            // Not before it is clear that the response stands: the time of the route is for all tries together.
+            self.deadlines.response = None;
         }
         self.response_part(self.downstream_slots, part, now);
     }

@@ -243,7 +243,7 @@ impl<D: Downstream> Transaction<'_, D> {
         tries.try_deadline = None;
         tries.last_activity = None;
         let most = tries.policy.avoid_previous_hosts;
-        let upstream =
+        let mut upstream =
             match UpstreamRequest::start_again(&tries.cluster, &tries.hosts, most, tries.count, now) {
                 Ok(upstream) => upstream,
                 Err(failure) => {
@@ -254,6 +254,9 @@ impl<D: Downstream> Transaction<'_, D> {
             };
         if most > 0 {
             tries.hosts.add(&upstream);
+        }
+        if !self.core.http().hold_generic_upgrades {
+            upstream.trust_generic_upgrades();
         }
         let parts = tries.parts();
         let end_stream = tries.ended && parts.is_empty();

@@ -10,11 +10,12 @@ use std::{
 
 use bytes::{BufMut, Bytes};
 use extproc::{RequestHeaders, Slices};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, header::UPGRADE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
     failure::UpstreamFailure,
+    held::Held,
     http1_pool::{Http1Connection, Http1Pool},
 };
 use crate::{
@@ -40,6 +41,8 @@ pub(super) struct Http1Exchange {
     request: RequestState,
     /// What the request's `content-length` leaves to send.
     remaining: Option<u64>,
+    /// What was sent behind a request for a tunnel that is not open yet.
+    held: Option<Held>,
     response: ResponseState,
     reader: ResponseReader,
     kind: RequestKind,
@@ -64,6 +67,8 @@ enum RequestState {
     Written,
     /// Writing failed. What the response says about it is still to be read.
     Failed,
+    /// The host did not open the tunnel: nothing behind the request is for it.
+    Refused,
 }
 
 #[derive(Debug)]
@@ -73,6 +78,16 @@ enum ResponseState {
     Complete,
 }
 
+/// What holds for all requests of a cluster or connection manager.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings {
+    pub(super) enable_trailers: bool,
+    /// Bytes queued above which the caller pauses.
+    pub(super) watermark: usize,
+    /// Upgrades other than `websocket` wait for the host's answer, too.
+    pub(super) hold_generic_upgrades: bool,
+}
+
 impl Http1Exchange {
     /// Queues the head of a request on a connection.
     pub(super) fn begin(
@@ -80,19 +95,22 @@ impl Http1Exchange {
         mut connection: Http1Connection,
         head: &RequestHeaders,
         end_stream: bool,
-        enable_trailers: bool,
-        watermark: usize,
+        settings: Settings,
     ) -> Self {
+        let Settings { enable_trailers, watermark, hold_generic_upgrades } = settings;
         let encoder = encode_request(&mut connection.queue, head, end_stream);
-        let upgrade = head.method != Method::CONNECT && is_upgrade(&head.fields);
+        let kind = RequestKind::of(&head.method, is_upgrade(&head.fields));
+        let is_held = kind.asks_for_tunnel() && (hold_generic_upgrades || !is_generic_upgrade(head));
         Self {
             pool: pool.clone(),
             connection: Some(connection),
             request: if end_stream { RequestState::Queued } else { RequestState::Open(encoder) },
-            remaining: content_length(&head.fields).filter(|_| encoder == BodyEncoder::Plain && !upgrade),
+            remaining: content_length(&head.fields)
+                .filter(|_| encoder == BodyEncoder::Plain && !kind.asks_for_tunnel()),
+            held: is_held.then(Held::default),
             response: ResponseState::Head,
             reader: ResponseReader::default(),
-            kind: RequestKind::of(&head.method, upgrade),
+            kind,
             enable_trailers,
             watermark,
             received_any: false,
@@ -104,6 +122,9 @@ impl Http1Exchange {
     /// Queues a piece of the body.
     pub(super) fn send_data(&mut self, mut data: Slices, end_stream: bool) {
         let RequestState::Open(encoder) = self.request else { return };
+        if let Some(held) = &mut self.held {
+            return held.add(data, end_stream);
+        }
         if let Some(remaining) = &mut self.remaining {
             // Bytes beyond `content-length` would be taken for the next request (M-12).
             data.truncate(usize::try_from(*remaining).unwrap_or(usize::MAX));
@@ -120,6 +141,9 @@ impl Http1Exchange {
     /// Queues trailers.
     pub(super) fn send_trailers(&mut self, trailers: &HeaderMap) {
         let RequestState::Open(encoder) = self.request else { return };
+        if let Some(held) = &mut self.held {
+            return held.end();
+        }
         if let Some(connection) = &mut self.connection {
             encoder.trailers(&mut connection.queue, trailers, self.enable_trailers);
         }
@@ -129,10 +153,10 @@ impl Http1Exchange {
     /// Writes what is queued; ready below the watermark.
     pub(super) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.write(cx);
-        match &self.connection {
-            Some(connection) if connection.queue.len() > self.watermark => Poll::Pending,
-            _ => Poll::Ready(()),
-        }
+        let queued = self.connection.as_ref().map_or(0, |connection| connection.queue.len());
+        // What is held is let go by the response, for which the caller waits as well.
+        let held = self.held.as_ref().map_or(0, Held::len);
+        if queued + held > self.watermark { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// The next part of the response.
@@ -182,7 +206,7 @@ impl Http1Exchange {
 
     /// The body of the response is raw bytes, so the end of the request's can only be told by closing.
     fn in_tunnel(&self) -> bool {
-        matches!(self.kind, RequestKind::Upgrade | RequestKind::Connect)
+        self.kind.asks_for_tunnel()
             && matches!(&self.response, ResponseState::Body { decoder, .. } if decoder.ends_with_connection())
     }
 
@@ -257,11 +281,27 @@ impl Http1Exchange {
         }
         let end_stream = head.body == BodyLength::Empty;
         let decoder = BodyDecoder::new(head.body, LIMITS);
-        self.response = ResponseState::Body { decoder, keep_alive: head.keep_alive };
+        let keep_alive = head.keep_alive && !self.kind.asks_for_tunnel();
+        self.response = ResponseState::Body { decoder, keep_alive };
+        self.release_held(head.body == BodyLength::Raw);
         if end_stream {
             self.complete();
         }
         ResponseEvent::Headers { head: head.headers, end_stream }
+    }
+
+    /// The host has answered a request for a tunnel: what was sent behind it follows, or is for nobody.
+    fn release_held(&mut self, is_open: bool) {
+        if is_open {
+            for (data, end_stream) in self.held.take().into_iter().flat_map(Held::into_pieces) {
+                self.send_data(data, end_stream);
+            }
+        } else if self.kind.asks_for_tunnel() {
+            self.held = None;
+            if matches!(self.request, RequestState::Open(_)) {
+                self.request = RequestState::Refused;
+            }
+        }
     }
 
     fn body(&mut self, decoded: Decoded) -> Option<ResponseEvent> {
@@ -306,10 +346,19 @@ impl Http1Exchange {
     /// the exchange is dropped, and is closed then.
     fn finish(&mut self) {
         let reusable = |connection: &mut Http1Connection| {
-            self.request == RequestState::Written && connection.received.is_empty()
+            // A host that is owed bytes would take the next request for them.
+            self.request == RequestState::Written
+                && self.remaining.is_none_or(|remaining| remaining == 0)
+                && connection.received.is_empty()
         };
         if let Some(connection) = self.connection.take_if(reusable) {
             self.pool.put_back(connection);
         }
     }
+}
+
+/// An upgrade to something else than WebSocket.
+fn is_generic_upgrade(head: &RequestHeaders) -> bool {
+    is_upgrade(&head.fields)
+        && head.fields.get(UPGRADE).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }

@@ -77,12 +77,24 @@ impl Http1Pool {
     }
 
     /// Takes back a connection whose request and response are complete.
-    pub(super) fn put_back(&self, mut connection: Http1Connection) {
+    pub(super) fn put_back(&self, connection: Http1Connection) {
         let used_up =
             self.cluster.cluster.max_requests_per_connection.is_some_and(|most| connection.requests >= most);
         if used_up || self.draining.get() {
             return;
         }
+        self.keep(connection);
+    }
+
+    /// Takes back a connection that was handed out for a request which was not sent.
+    pub(super) fn give_back_unused(&self, mut connection: Http1Connection) {
+        connection.requests -= 1;
+        if !self.draining.get() {
+            self.keep(connection);
+        }
+    }
+
+    fn keep(&self, mut connection: Http1Connection) {
         // An idle connection keeps no buffers.
         connection.received = BytesMut::new();
         connection.queue.release();

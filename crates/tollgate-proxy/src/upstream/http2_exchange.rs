@@ -11,18 +11,19 @@ use bytes::Bytes;
 use extproc::{RequestHeaders, ResponseHeaders, Slices, remove_fields};
 use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Uri,
-    header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+    HeaderMap, HeaderValue, Method, Request, StatusCode, Uri,
+    header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE},
     uri,
 };
 
 use super::{
     failure::UpstreamFailure,
+    held::Held,
     http2_connection::{Http2Connection, StreamSlot},
 };
 use crate::{
     header_names::{KEEP_ALIVE, PROXY_CONNECTION},
-    http1::is_upgrade,
+    http1::{drop_framing, has_one_content_length, is_upgrade},
     stream::{BodyEvent, ResponseEvent},
 };
 
@@ -39,6 +40,10 @@ pub(super) struct Http2Exchange {
     unreleased: usize,
     /// Bytes queued above which the caller pauses.
     watermark: usize,
+    /// The upgrade that the request asks for.
+    upgrade: Option<HeaderValue>,
+    /// What was sent behind a request for a tunnel that is not open yet.
+    held: Option<Held>,
     /// Dropped last, when the stream is over.
     slot: StreamSlot,
 }
@@ -48,6 +53,8 @@ struct RequestSide {
     stream: SendStream<Bytes>,
     /// More may be sent.
     open: bool,
+    /// The host did not open the tunnel: nothing behind the head is for it.
+    is_refused: bool,
     queue: VecDeque<Bytes>,
     queued: usize,
     end: Option<End>,
@@ -78,22 +85,40 @@ impl Http2Exchange {
         head: &RequestHeaders,
         end_stream: bool,
         watermark: usize,
+        hold_generic_upgrades: bool,
     ) -> Result<Self, Option<UpstreamFailure>> {
         let request = request(head).ok_or(Some(UpstreamFailure::ProtocolError))?;
+        let upgrade = head.fields.get(UPGRADE).filter(|_| is_upgrade(&head.fields)).cloned();
+        let is_held = match &upgrade {
+            Some(upgrade) => hold_generic_upgrades || upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"),
+            None => head.method == Method::CONNECT,
+        };
         let (response, stream) = slot.open(request, end_stream)?;
         Ok(Self {
-            request: RequestSide { stream, open: !end_stream, queue: VecDeque::new(), queued: 0, end: None },
+            request: RequestSide {
+                stream,
+                open: !end_stream,
+                is_refused: false,
+                queue: VecDeque::new(),
+                queued: 0,
+                end: None,
+            },
             response: ResponseState::Head(response),
             unreleased: 0,
             watermark,
+            upgrade,
+            held: is_held.then(Held::default),
             slot,
         })
     }
 
     /// Queues a piece of the body.
     pub(super) fn send_data(&mut self, data: Slices, end_stream: bool) {
-        if !self.request.open {
+        if !self.request.open || self.request.is_refused {
             return;
+        }
+        if let Some(held) = &mut self.held {
+            return held.add(data, end_stream);
         }
         self.request.queued += data.len();
         self.request.queue.extend(data);
@@ -104,13 +129,21 @@ impl Http2Exchange {
 
     /// Queues trailers.
     pub(super) fn send_trailers(&mut self, trailers: &HeaderMap) {
+        if self.request.is_refused {
+            return;
+        }
+        if let Some(held) = &mut self.held {
+            return held.end();
+        }
         self.request.end = Some(End::Trailers(trailers.clone()));
     }
 
     /// Hands on what is queued; ready below the watermark.
     pub(super) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.request.write(cx);
-        if self.request.queued > self.watermark { Poll::Pending } else { Poll::Ready(()) }
+        // What is held is let go by the response, for which the caller waits as well.
+        let held = self.held.as_ref().map_or(0, Held::len);
+        if self.request.queued + held > self.watermark { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// The next part of the response.
@@ -119,19 +152,69 @@ impl Http2Exchange {
         cx: &mut Context<'_>,
     ) -> Poll<Result<ResponseEvent, UpstreamFailure>> {
         self.request.write(cx);
-        let outcome = match ready!(self.poll_event(cx)) {
-            Ok(event) => Ok(event),
-            Err(error) => Err(failure(&error, self.slot.connection())),
+        let event = match ready!(self.poll_event(cx)) {
+            Ok(event) => event,
+            Err(error) => {
+                let failure = failure(&error, self.slot.connection());
+                return Poll::Ready(Err(self.give_up(failure)));
+            }
         };
-        let outcome = match outcome {
-            Ok(event) if is_too_long(&event) => Err(UpstreamFailure::ProtocolError),
-            outcome => outcome,
-        };
-        if outcome.is_err() {
-            self.response = ResponseState::Complete;
-            self.request.give_up();
+        match self.accept(event) {
+            Some(event) => Poll::Ready(Ok(event)),
+            None => Poll::Ready(Err(self.give_up(UpstreamFailure::ProtocolError))),
         }
-        Poll::Ready(outcome)
+    }
+
+    fn give_up(&mut self, failure: UpstreamFailure) -> UpstreamFailure {
+        self.response = ResponseState::Complete;
+        self.request.give_up();
+        failure
+    }
+
+    /// `None`: the host breaks the protocol.
+    fn accept(&mut self, event: ResponseEvent) -> Option<ResponseEvent> {
+        if is_too_long(&event) || switches_protocols(&event) {
+            return None;
+        }
+        match event {
+            ResponseEvent::Headers { mut head, end_stream } => {
+                if !has_one_content_length(&mut head.fields) {
+                    return None;
+                }
+                self.answer_upgrade(&mut head);
+                Some(ResponseEvent::Headers { head, end_stream })
+            }
+            ResponseEvent::Body(BodyEvent::Trailers(mut trailers)) => {
+                drop_framing(&mut trailers);
+                Some(ResponseEvent::Body(BodyEvent::Trailers(trailers)))
+            }
+            event => Some(event),
+        }
+    }
+
+    /// The answer to a request for a tunnel: what was sent behind it follows, or is for nobody. An upgrade was sent as an
+    /// extended CONNECT (RFC 8441), so 200 is what `101` is in HTTP/1.
+    fn answer_upgrade(&mut self, head: &mut ResponseHeaders) {
+        let is_open = match &self.upgrade {
+            Some(_) => head.status == StatusCode::OK,
+            None => head.status.is_success(),
+        };
+        let held = self.held.take();
+        match &self.upgrade {
+            Some(upgrade) if is_open => {
+                head.status = StatusCode::SWITCHING_PROTOCOLS;
+                head.fields.insert(UPGRADE, upgrade.clone());
+                head.fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            }
+            _ => {}
+        }
+        if is_open {
+            for (data, end_stream) in held.into_iter().flat_map(Held::into_pieces) {
+                self.send_data(data, end_stream);
+            }
+        } else if held.is_some() {
+            self.request.is_refused = true;
+        }
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseEvent, h2::Error>> {
@@ -227,20 +310,28 @@ impl RequestSide {
     }
 }
 
-/// The request as the library takes it; `None` if it cannot be expressed.
+/// The request as the library takes it; `None` if it cannot be expressed. An upgrade becomes an extended CONNECT (RFC 8441).
 fn request(head: &RequestHeaders) -> Option<Request<()>> {
+    let mut fields = head.fields.clone();
+    let mut request = Request::new(());
+    *request.method_mut() = head.method.clone();
+    let upgrade = fields.get(UPGRADE).filter(|_| is_upgrade(&fields));
+    let is_extended_connect = upgrade.is_some();
+    if let Some(upgrade) = upgrade {
+        *request.method_mut() = Method::CONNECT;
+        request.extensions_mut().insert(h2::ext::Protocol::from(upgrade.to_str().ok()?));
+        // A tunnel has no length.
+        remove_fields(&mut fields, &[HOST, CONNECTION, UPGRADE, CONTENT_LENGTH]);
+    } else {
+        remove_fields(&mut fields, &[HOST]);
+    }
     let mut parts = uri::Parts::default();
     parts.authority = Some(uri::Authority::try_from(head.authority.as_bytes()).ok()?);
-    if head.method != Method::CONNECT {
+    if head.method != Method::CONNECT || is_extended_connect {
         parts.scheme = Some(uri::Scheme::try_from(head.scheme.as_bytes()).ok()?);
         parts.path_and_query = Some(uri::PathAndQuery::try_from(head.path.as_bytes()).ok()?);
     }
-    let mut request = Request::new(());
-    *request.method_mut() = head.method.clone();
     *request.uri_mut() = Uri::from_parts(parts).ok()?;
-    let mut fields = head.fields.clone();
-    let replaced = if is_upgrade(&fields) { &[HOST, CONNECTION, UPGRADE][..] } else { &[HOST] };
-    remove_fields(&mut fields, replaced);
     // What belongs to a connection has no place in HTTP/2 (RFC 9113 section 8.2.2). That of the client is gone: somebody
     // has added it, and the request fails, as in Envoy.
     let of_connection = [CONNECTION, TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION];
@@ -250,6 +341,16 @@ fn request(head: &RequestHeaders) -> Option<Request<()>> {
     }
     *request.headers_mut() = fields;
     Some(request)
+}
+
+/// HTTP/2 has no 101 (RFC 9113 section 8.6).
+fn switches_protocols(event: &ResponseEvent) -> bool {
+    match event {
+        ResponseEvent::Informational(head) | ResponseEvent::Headers { head, .. } => {
+            head.status == StatusCode::SWITCHING_PROTOCOLS
+        }
+        ResponseEvent::Body(_) => false,
+    }
 }
 
 fn is_too_long(event: &ResponseEvent) -> bool {

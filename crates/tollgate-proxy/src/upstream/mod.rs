@@ -12,6 +12,7 @@ mod connect;
 mod connection_slot;
 mod dns;
 mod failure;
+mod held;
 mod host;
 mod host_set;
 mod http1_exchange;

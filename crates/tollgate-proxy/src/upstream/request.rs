@@ -16,7 +16,7 @@ use super::{
     connect::ConnectionFacts,
     failure::UpstreamFailure,
     host::{ActiveRequest, Host, Pool},
-    http1_exchange::Http1Exchange,
+    http1_exchange::{Http1Exchange, Settings},
     http1_pool::Http1Checkout,
     http2_exchange::Http2Exchange,
     http2_pool::Http2Checkout,
@@ -45,6 +45,8 @@ pub(crate) struct UpstreamRequest {
     /// Counts as a request of the cluster, once it is on a connection.
     permit: Option<Permit>,
     stale_connections: u32,
+    /// Upgrades other than `websocket` wait for the host's answer, too.
+    hold_generic_upgrades: bool,
     started: Instant,
     active: ActiveRequest,
 }
@@ -123,7 +125,20 @@ impl UpstreamRequest {
             attempt_count,
             ..UpstreamInfo::default()
         };
-        Self { info, state, permit: None, stale_connections: 0, started: now, active: host.begin_request() }
+        Self {
+            info,
+            state,
+            permit: None,
+            stale_connections: 0,
+            hold_generic_upgrades: true,
+            started: now,
+            active: host.begin_request(),
+        }
+    }
+
+    /// What is sent behind an upgrade other than `websocket` goes to the host before it has agreed.
+    pub(crate) fn trust_generic_upgrades(&mut self) {
+        self.hold_generic_upgrades = false;
     }
 
     /// What is known about the upstream side so far.
@@ -173,15 +188,20 @@ impl UpstreamRequest {
                     let connection = ready!(checkout.poll(cx)).inspect_err(|failure| {
                         forget_address(failure, &mut self.info);
                     })?;
-                    self.permit =
-                        Some(host.cluster.counts.requests.try_acquire().ok_or(UpstreamFailure::Overflow)?);
+                    self.permit = host.cluster.counts.requests.try_acquire();
+                    if self.permit.is_none() {
+                        // The connection is as good as before.
+                        pool.give_back_unused(connection);
+                        return Poll::Ready(Err(UpstreamFailure::Overflow));
+                    }
                     note_connection(&mut self.info, &connection.facts, Protocol::Http11);
                     let enable_trailers = matches!(
                         host.cluster.cluster.protocol,
                         UpstreamProtocol::Http1 { enable_trailers: true }
                     );
-                    let exchange =
-                        Http1Exchange::begin(pool, connection, head, end_stream, enable_trailers, watermark);
+                    let hold_generic_upgrades = self.hold_generic_upgrades;
+                    let settings = Settings { enable_trailers, watermark, hold_generic_upgrades };
+                    let exchange = Http1Exchange::begin(pool, connection, head, end_stream, settings);
                     self.state = State::Http1(Box::new(exchange));
                     return Poll::Ready(Ok(()));
                 }
@@ -192,7 +212,8 @@ impl UpstreamRequest {
                     self.permit =
                         Some(host.cluster.counts.requests.try_acquire().ok_or(UpstreamFailure::Overflow)?);
                     note_connection(&mut self.info, &slot.connection().facts, Protocol::Http2);
-                    match Http2Exchange::begin(slot, head, end_stream, watermark) {
+                    let hold = self.hold_generic_upgrades;
+                    match Http2Exchange::begin(slot, head, end_stream, watermark, hold) {
                         Ok(exchange) => {
                             self.state = State::Http2(Box::new(exchange));
                             return Poll::Ready(Ok(()));

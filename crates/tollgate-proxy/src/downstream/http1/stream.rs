@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use extproc::{ResponseHeaders, Slices};
-use http::{HeaderMap, StatusCode, header::CONNECTION};
+use http::{HeaderMap, header::CONNECTION};
 use tollgate_model::http_connection_manager::HttpConnectionManager;
 
 use super::Wire;
@@ -123,7 +123,7 @@ impl<'c> Http1Stream<'c> {
     ///
     /// Envoy reads on while a filter waits, so what has arrived by then counts as read; an answer that is given at once
     /// comes before the body was looked at.
-    fn is_request_incomplete(&self) -> bool {
+    fn is_request_incomplete(&mut self) -> bool {
         let has_arrived = self.yielded.get() && self.state.decoder.completes_within(&self.wire.input.bytes);
         !self.state.decoder.is_done() && !has_arrived
     }
@@ -181,7 +181,7 @@ impl Downstream for Http1Stream<'_> {
         self.poll_event(cx)
     }
 
-    fn body_has_arrived(&self) -> bool {
+    fn body_has_arrived(&mut self) -> bool {
         self.state.decoder.completes_within(&self.wire.input.bytes)
     }
 
@@ -215,11 +215,7 @@ impl Downstream for Http1Stream<'_> {
         if !matches!(self.state.response, Response::Awaited) {
             return;
         }
-        let opens_tunnel = match self.state.kind {
-            RequestKind::Upgrade => head.status == StatusCode::SWITCHING_PROTOCOLS,
-            RequestKind::Connect => head.status.is_success(),
-            RequestKind::Ordinary | RequestKind::Head => false,
-        };
+        let opens_tunnel = self.state.kind.opens_tunnel(head.status);
         let length = content_length(&head.fields);
         let says_close = has_token(&head.fields, &CONNECTION, b"close");
         let ends_with_connection = self.state.is_http10 && length.is_none() && !end_stream;

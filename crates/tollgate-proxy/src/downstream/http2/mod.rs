@@ -296,7 +296,7 @@ async fn run<H: Handler>(
 ) {
     let (origin, http) = (client.origin(Protocol::Http2, configuration), configuration.http());
     let (parts, body) = request.into_parts();
-    let mut stream = Http2Stream::new(respond, body);
+    let mut stream = Http2Stream::new(respond, body, http.max_headers_count);
     match request::head(parts, &client.connection, http) {
         Ok(mut accepted) => {
             if accepted.expects_continue && !http.proxy_100_continue {

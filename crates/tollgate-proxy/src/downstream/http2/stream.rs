@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::{
     header_names::{KEEP_ALIVE, PROXY_CONNECTION},
+    http1::drop_framing,
     stream::{BodyEvent, Downstream, DownstreamError},
     timer::LazyTimer,
 };
@@ -34,6 +35,8 @@ pub(super) struct Http2Stream {
     /// Bytes of the last piece, whose credit the client gets back when the next one is asked for.
     unreleased: usize,
     send: SendHalf,
+    /// Most fields of the trailers.
+    max_trailers: usize,
     /// Body and trailers that wait for the client's window.
     queue: VecDeque<Bytes>,
     queued: usize,
@@ -66,12 +69,13 @@ enum End {
 }
 
 impl Http2Stream {
-    pub(super) fn new(respond: SendResponse<Bytes>, body: RecvStream) -> Self {
+    pub(super) fn new(respond: SendResponse<Bytes>, body: RecvStream, max_trailers: usize) -> Self {
         let request = if body.is_end_stream() { RequestBody::Complete } else { RequestBody::Open };
         Self {
             body,
             request,
             unreleased: 0,
+            max_trailers,
             send: SendHalf::Respond(respond),
             queue: VecDeque::new(),
             queued: 0,
@@ -218,7 +222,11 @@ impl Downstream for Http2Stream {
         if self.request == RequestBody::Data {
             let trailers = ready!(self.body.poll_trailers(cx)).map_err(|error| broken(&error))?;
             self.request = RequestBody::Complete;
-            if let Some(trailers) = trailers {
+            if let Some(mut trailers) = trailers {
+                if trailers.len() > self.max_trailers {
+                    return Poll::Ready(Err(DownstreamError::Protocol("http2.too_many_headers")));
+                }
+                drop_framing(&mut trailers);
                 return Poll::Ready(Ok(BodyEvent::Trailers(trailers)));
             }
         }

@@ -57,6 +57,14 @@ fn bad_chunks_are_refused_after_the_good_ones() {
         "-1\r\n",
         "11111111111111111\r\n",
         "3;\x01\r\nabc",
+        // A stray CR or a form feed is no white space: who ends the line there is a byte apart.
+        "5\r\r\nhello",
+        "5\x0c\r\nhello",
+        "5\x0c;x\r\nhello",
+        "5;x\r\r\nhello",
+        "5\x0b\r\nhello",
+        "8000000000000000\r\n",
+        "ffffffffffffffff\r\n",
     ] {
         let mut decoder = BodyDecoder::new(BodyLength::Chunked, HeadLimits::default());
         let mut buffer = BytesMut::from(&*format!("1\r\na\r\n{bad}"));
@@ -89,17 +97,49 @@ fn only_bodies_framed_by_the_connection_end_with_it() {
 #[test]
 fn a_chunk_may_be_larger_than_what_has_arrived() {
     assert_eq!(
-        decode(BodyLength::Chunked, "ffffffffffffffff\r\nabc"),
+        decode(BodyLength::Chunked, "7fffffffffffffff\r\nabc"),
         Ok(("abc".into(), None, false, String::new()))
     );
     assert_eq!(decode(BodyLength::UntilClose, "abc"), Ok(("abc".into(), None, false, String::new())));
 }
 
 #[test]
+fn a_huge_second_chunk_is_no_reason_to_stop() {
+    assert_eq!(
+        decode(BodyLength::Chunked, "1\r\na\r\n7fffffffffffffff\r\nX"),
+        Ok(("aX".into(), None, false, String::new()))
+    );
+}
+
+#[test]
+fn a_look_ahead_goes_on_where_it_was() {
+    let whole = "3\r\nabc\r\n5;x\r\nhello\r\n0\r\na: b\r\n\r\nGET";
+    let end = whole.len() - 3;
+    let mut decoder = BodyDecoder::new(BodyLength::Chunked, HeadLimits::default());
+    for length in 0..=whole.len() {
+        assert_eq!(decoder.completes_within(&whole.as_bytes()[..length]), length >= end, "{length}");
+    }
+    let mut buffer = BytesMut::from(&whole[..6]);
+    assert_eq!(decoder.decode(&mut buffer), Ok(Decoded::Data(Bytes::from_static(b"abc"))));
+    buffer.extend_from_slice(&whole.as_bytes()[6..]);
+    assert!(decoder.completes_within(&buffer));
+    let mut broken = BodyDecoder::new(BodyLength::Chunked, HeadLimits::default());
+    assert!(!broken.completes_within(b"0\r\na b: c\r\n\r\n"));
+    assert!(!broken.completes_within(b"0\r\na b: c\r\n\r\nmore"));
+}
+
+#[test]
+fn trailers_of_lone_line_feeds_are_refused() {
+    for bad in ["0\r\na: b\n\n", "0\r\na: b\n\r\n", "0\r\na: b\r\n\n", "0\r\n\n"] {
+        assert_eq!(decode(BodyLength::Chunked, bad).err(), Some(CodecError::Malformed), "{bad:?}");
+    }
+}
+
+#[test]
 fn what_has_arrived_can_be_known_to_be_everything() {
     // I-10: whether the request was completely received.
     let completes = |length, text: &str| {
-        BodyDecoder::new(length, HeadLimits::default()).completes_within(&BytesMut::from(text))
+        BodyDecoder::new(length, HeadLimits::default()).completes_within(text.as_bytes())
     };
     assert!(completes(BodyLength::Empty, ""));
     assert!(completes(BodyLength::Length(3), "abcGET"));

@@ -115,7 +115,7 @@ fn hosts() {
         let text = format!("GET / HTTP/1.1\r\nhost: {bad}\r\n\r\n");
         assert_eq!(request(&text).err(), Some(CodecError::InvalidAuthority), "{bad}");
     }
-    assert_eq!(accepted("GET / HTTP/1.1\r\nhost: a@[::1]:80\r\n\r\n").headers.authority, "a@[::1]:80");
+    assert_eq!(accepted("GET / HTTP/1.1\r\nhost: [::1]:80\r\n\r\n").headers.authority, "[::1]:80");
 }
 
 #[test]
@@ -172,8 +172,71 @@ fn garbage_is_refused_before_its_head_is_complete() {
 
 #[test]
 fn empty_lines_before_a_request_are_skipped_and_bytes_after_it_stay() {
-    let mut buffer = BytesMut::from("\r\n\r\nGET / HTTP/1.1\nhost: h\n\nGET");
+    let mut buffer = BytesMut::from("\r\n\r\nGET / HTTP/1.1\r\nhost: h\r\n\r\nGET");
     let head = RequestReader::default().read(&mut buffer, &HeadLimits::default(), false).unwrap().unwrap();
     assert_eq!(head.headers.path, "/");
     assert_eq!(buffer, "GET");
+}
+
+#[test]
+fn lines_end_with_cr_and_lf() {
+    for bad in [
+        "GET / HTTP/1.1\nhost: h\n\n",
+        "GET / HTTP/1.1\r\nhost: h\nx: y\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: h\r\n\n",
+        "\nGET / HTTP/1.1\r\nhost: h\r\n\r\n",
+        "\rGET / HTTP/1.1\r\nhost: h\r\n\r\n",
+        "\r\r\nGET / HTTP/1.1\r\nhost: h\r\n\r\n",
+    ] {
+        assert_eq!(request(bad).err(), Some(CodecError::Malformed), "{bad:?}");
+    }
+}
+
+#[test]
+fn http10_knows_neither_upgrades_nor_expectations() {
+    let text = "POST / HTTP/1.0\r\nhost: h\r\nconnection: keep-alive, upgrade\r\nupgrade: websocket\r\nexpect: 100-continue\r\n\
+                content-length: 3\r\n\r\n";
+    let head = RequestReader::default().read(&mut BytesMut::from(text), &HeadLimits::default(), true);
+    let head = head.unwrap().unwrap();
+    assert_eq!((head.kind, head.body), (RequestKind::Ordinary, BodyLength::Length(3)));
+    assert!(!head.expect_continue && head.keep_alive);
+    let names: Vec<_> = head.headers.fields.keys().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["connection", "content-length"]);
+    assert_eq!(head.headers.fields["connection"], "keep-alive");
+}
+
+#[test]
+fn only_one_expectation_alone_is_answered() {
+    let expects = |fields: &str| {
+        accepted(&format!("POST / HTTP/1.1\r\nhost: h\r\n{fields}content-length: 3\r\n\r\n")).expect_continue
+    };
+    assert!(expects("expect: 100-Continue\r\n"));
+    assert!(!expects("expect: 100-continue\r\nexpect: 100-continue\r\n"));
+    assert!(!expects("expect: 100-continue, x\r\n"));
+    assert!(!expects("expect: x\r\n"));
+}
+
+#[test]
+fn lengths_lose_their_zeros() {
+    let head = accepted("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 0005\r\n\r\n");
+    assert_eq!(head.body, BodyLength::Length(5));
+    assert_eq!(head.headers.fields["content-length"], "5");
+}
+
+#[test]
+fn hosts_that_others_may_read_otherwise_are_refused() {
+    for host in ["x@secure.test", "secure.test:99999", "secure.test:80:80", "secure.test:"] {
+        let field = request(&format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n"));
+        assert_eq!(field.err(), Some(CodecError::InvalidAuthority), "{host}");
+        let target = request(&format!("GET http://{host}/ HTTP/1.1\r\nhost: h\r\n\r\n"));
+        assert_eq!(target.err(), Some(CodecError::InvalidAuthority), "{host}");
+    }
+    assert_eq!(request("GET http://a%2eb/ HTTP/1.1\r\nhost: h\r\n\r\n").err(), Some(CodecError::InvalidUrl));
+    assert_eq!(request("GET http://a#b HTTP/1.1\r\nhost: h\r\n\r\n").err(), Some(CodecError::InvalidUrl));
+}
+
+#[test]
+fn head_with_an_upgrade_stays_head() {
+    let head = accepted("HEAD / HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+    assert_eq!((head.kind, head.body), (RequestKind::HeadUpgrade, BodyLength::Raw));
 }

@@ -89,3 +89,21 @@ fn what_is_not_http_is_refused_at_once() {
     assert!(response("HTT", RequestKind::Ordinary).unwrap().is_none());
     assert!(response("HTTP/1.1 103 x\r\n\r\n", RequestKind::Ordinary).unwrap().unwrap().is_informational());
 }
+
+#[test]
+fn the_answer_to_head_has_no_body_even_if_an_upgrade_was_asked_for() {
+    let read = |text| response(text, RequestKind::HeadUpgrade).unwrap().unwrap().body;
+    assert_eq!(read("HTTP/1.1 200 OK\r\ncontent-length: 270\r\n\r\n"), BodyLength::Empty);
+    assert_eq!(read("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"), BodyLength::Empty);
+    assert_eq!(read("HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"), BodyLength::Raw);
+}
+
+#[test]
+fn lengths_of_responses_lose_their_zeros() {
+    let head =
+        response("HTTP/1.1 200 OK\r\ncontent-length: 0005\r\n\r\n", RequestKind::Ordinary).unwrap().unwrap();
+    assert_eq!(
+        (head.body, &head.headers.fields["content-length"]),
+        (BodyLength::Length(5), &"5".parse().unwrap())
+    );
+}

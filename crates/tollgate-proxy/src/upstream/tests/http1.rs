@@ -607,6 +607,113 @@ fn an_upgrade_becomes_a_tunnel() {
     });
 }
 
+fn upgrade(method: Method) -> RequestHeaders {
+    let mut head = request(method, "/chat");
+    head.fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    head.fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    head
+}
+
+#[test]
+fn what_follows_an_upgrade_waits_for_the_answer() {
+    run(async {
+        let (upstream, address) = Upstream::bind().await;
+        let worker = Worker::at(address);
+        let mut request = worker.begin(&upgrade(Method::GET), false).await.unwrap();
+        request.send_data(Bytes::from_static(b"early").into(), false);
+        writable(&mut request).await.unwrap();
+        let mut peer = upstream.accept().await;
+        peer.read_head().await;
+        sockets_looked_at().await;
+        let mut byte = [0];
+        assert!(
+            peer.received.is_empty() && peer.stream.try_read(&mut byte).is_err(),
+            "nothing may have arrived"
+        );
+        peer.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+            .await;
+        next(&mut request).await.unwrap();
+        request.send_data(Bytes::from_static(b"late").into(), false);
+        writable(&mut request).await.unwrap();
+        assert_eq!(peer.read_until("late").await, "earlylate");
+    });
+}
+
+#[test]
+fn what_follows_a_refused_upgrade_goes_nowhere() {
+    for method in [Method::GET, Method::HEAD, Method::POST] {
+        run(async {
+            let (upstream, address) = Upstream::bind().await;
+            let worker = Worker::at(address);
+            let is_head = method == Method::HEAD;
+            let mut request = worker.begin(&upgrade(method), false).await.unwrap();
+            request.send_data(Bytes::from_static(b"GET /smuggled HTTP/1.1\r\n\r\n").into(), false);
+            writable(&mut request).await.unwrap();
+            let mut peer = upstream.accept().await;
+            peer.read_head().await;
+            peer.write("HTTP/1.1 404 Not Found\r\ncontent-length: 3\r\n\r\nabc").await;
+            let response = Response::read(&mut request).await.unwrap();
+            assert_eq!((response.head.status.as_u16(), response.head_only), (404, is_head));
+            request.send_data(Bytes::from_static(b"more").into(), false);
+            writable(&mut request).await.unwrap();
+            drop(request);
+            peer.closed().await;
+        });
+    }
+}
+
+#[test]
+fn more_than_the_watermark_of_held_bytes_pauses_the_caller() {
+    run(async {
+        let (upstream, address) = Upstream::bind().await;
+        let worker = Worker::at(address);
+        let mut request = worker.begin(&upgrade(Method::GET), false).await.unwrap();
+        writable(&mut request).await.unwrap();
+        let mut peer = upstream.accept().await;
+        peer.read_head().await;
+        let piece = Bytes::from(vec![b'x'; 64 * 1024]);
+        let mut pieces = 0;
+        while poll_fn(|cx| Poll::Ready(request.poll_writable(cx).is_ready())).await {
+            request.send_data(piece.clone().into(), false);
+            pieces += 1;
+            assert!(pieces < 100, "held without bound");
+        }
+        peer.write("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+        assert!(Response::read(&mut request).await.unwrap().head_only);
+        writable(&mut request).await.unwrap();
+    });
+}
+
+#[test]
+fn a_connection_on_which_bytes_are_owed_is_not_used_again() {
+    run(async {
+        let (upstream, address) = Upstream::bind().await;
+        let worker = Worker::at(address);
+        let mut head = request(Method::POST, "/");
+        head.fields.insert(header::CONTENT_LENGTH, HeaderValue::from_static("10"));
+        let mut owing = worker.begin(&head, false).await.unwrap();
+        owing.send_data(Bytes::from_static(b"short").into(), true);
+        writable(&mut owing).await.unwrap();
+        let mut first = upstream.accept().await;
+        first.read_until("short").await;
+        first.write(OK).await;
+        Response::read(&mut owing).await.unwrap();
+        drop(owing);
+        first.closed().await;
+        // A request without a body that announces one.
+        let mut head = get("/");
+        head.fields.insert(header::CONTENT_LENGTH, HeaderValue::from_static("10"));
+        let mut owing = worker.begin(&head, true).await.unwrap();
+        writable(&mut owing).await.unwrap();
+        let mut second = upstream.accept().await;
+        second.read_head().await;
+        second.write(OK).await;
+        Response::read(&mut owing).await.unwrap();
+        drop(owing);
+        second.closed().await;
+    });
+}
+
 #[test]
 fn unix_sockets() {
     run(async {
@@ -687,13 +794,20 @@ fn too_many_requests_overflow_across_workers() {
         settings.circuit_breakers.max_requests = 1;
         let worker = Worker::new(settings);
         let other = worker.sibling();
-        let request = worker.begin(&get("/"), true).await.unwrap();
+        let mut request = worker.begin(&get("/"), true).await.unwrap();
+        writable(&mut request).await.unwrap();
         let failure = other.get().await.unwrap_err();
         assert_eq!(failure, UpstreamFailure::Overflow);
         assert!(failure.overloaded());
+        let mut first = upstream.accept().await;
+        first.read_head().await;
         drop(request);
-        assert!(other.begin(&get("/"), true).await.is_ok());
-        drop(upstream);
+        // The connection that was made for the refused request carries the next one.
+        let mut again = other.begin(&get("/again"), true).await.unwrap();
+        writable(&mut again).await.unwrap();
+        let mut peer = upstream.accept().await;
+        assert!(peer.read_head().await.starts_with("GET /again"));
+        assert!(!upstream.has_connection().await);
     });
 }
 
