@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -15,6 +15,7 @@ mod batch;
 mod board;
 mod check;
 mod gateway;
+mod hostile;
 mod http1;
 mod message;
 mod play;
@@ -49,6 +50,12 @@ struct Arguments {
     /// Keep configurations and logs of the gateways.
     #[arg(long)]
     keep: bool,
+    /// Play the corpus of hostile parties (`hostile/`) instead of the scenarios.
+    #[arg(long)]
+    hostile: bool,
+    /// Print what was seen in each case of the corpus.
+    #[arg(long, requires = "hostile")]
+    seen: bool,
     /// Directory of the scenarios.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios"))]
     scenarios: PathBuf,
@@ -79,6 +86,17 @@ struct Tally {
     names: BTreeMap<String, usize>,
 }
 
+impl Tally {
+    fn count(&mut self, name: &str, passed: bool) {
+        if passed {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+            *self.names.entry(name.to_owned()).or_default() += 1;
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -106,9 +124,15 @@ async fn run(arguments: &Arguments) -> Result<bool, String> {
     let wanted = |written: &Written| {
         written.name.contains(&arguments.filter) || written.file.to_string_lossy().contains(&arguments.filter)
     };
-    let all: Vec<Written> = read_all(&arguments.scenarios)?.into_iter().filter(wanted).collect();
+    let corpus = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/hostile"));
+    let directory = if arguments.hostile { &corpus } else { &arguments.scenarios };
+    let all: Vec<Written> = read_all(directory)?.into_iter().filter(wanted).collect();
     // Every scenario must be readable for both gateways, whichever is played.
     for written in &all {
+        if arguments.hostile {
+            hostile::check(written)?;
+            continue;
+        }
         written.for_gateway(Gateway::Envoy)?;
         written.for_gateway(Gateway::Tollgate)?;
     }
@@ -140,6 +164,11 @@ async fn run(arguments: &Arguments) -> Result<bool, String> {
 async fn play_all(arguments: &Arguments, gateway: Gateway, all: &[Written]) -> Result<Tally, String> {
     let binary = gateway::find::binary(gateway)?;
     let directory = batch::directory(gateway)?;
+    if arguments.hostile {
+        let tally = play_hostile(arguments, gateway, &binary, &directory, all).await;
+        let _ = std::fs::remove_dir_all(&directory);
+        return tally;
+    }
     let run = batch::Run::new(gateway, binary, directory.clone(), arguments.jobs.max(1));
     let mut tally = Tally::default();
     for _ in 0..arguments.repeat.max(1) {
@@ -149,6 +178,36 @@ async fn play_all(arguments: &Arguments, gateway: Gateway, all: &[Written]) -> R
         say(&format!("{}: configurations and logs are in {}", gateway.name(), directory.display()));
     } else {
         let _ = std::fs::remove_dir_all(&directory);
+    }
+    Ok(tally)
+}
+
+async fn play_hostile(
+    arguments: &Arguments,
+    gateway: Gateway,
+    binary: &Path,
+    directory: &Path,
+    all: &[Written],
+) -> Result<Tally, String> {
+    let mut tally = Tally::default();
+    for _ in 0..arguments.repeat.max(1) {
+        hostile::play_all(gateway, binary, directory, all, |outcome| {
+            let passed = outcome.differences.is_empty();
+            say(&format!(
+                "{} {:<8} {}",
+                if passed { "ok    " } else { "FAILED" },
+                gateway.name(),
+                outcome.name
+            ));
+            for difference in &outcome.differences {
+                say(&format!("    {difference}"));
+            }
+            if arguments.seen {
+                say(&format!("SEEN {}\t{}\t{}", gateway.name(), outcome.name, outcome.seen));
+            }
+            tally.count(&outcome.name, passed);
+        })
+        .await?;
     }
     Ok(tally)
 }
@@ -168,10 +227,5 @@ fn report(arguments: &Arguments, gateway: Gateway, tally: &mut Tally, outcome: &
             say(&format!("      | {line}"));
         }
     }
-    if passed {
-        tally.passed += 1;
-    } else {
-        tally.failed += 1;
-        *tally.names.entry(outcome.name.clone()).or_default() += 1;
-    }
+    tally.count(&outcome.name, passed);
 }
