@@ -43,5 +43,5 @@ mod worker;
 pub use access_log::AccessLogs;
 pub use arrival::{Arrival, Refusal, body_buffer_limit, try_request};
 pub use downstream::filter_chain::{ConnectionFacts, choose as choose_filter_chain};
-pub use gateway::{BindError, Gateway, Options, StartError, Update, UpdateError};
+pub use gateway::{BindError, Gateway, Options, StartError, Update, UpdateError, Updater};
 pub use stats::Stats;

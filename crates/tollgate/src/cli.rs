@@ -1,5 +1,7 @@
 //! What a person can type.
 
+mod lifecycle;
+
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
@@ -7,6 +9,7 @@ use std::{
     str::FromStr,
 };
 
+pub(crate) use self::lifecycle::Lifecycle;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use extproc_server::ListenAddress;
 use tollgate_config::{ResolveError, ServiceAddress, ServicePortKey};
@@ -66,7 +69,8 @@ pub(crate) enum Command {
     /// A configuration with a problem is refused: every problem goes to standard error, nothing is bound, the exit
     /// status is 1. Files and folders are watched: when they change, or files that they name, the new configuration is
     /// put in force without an interruption, and one with a problem leaves the old one in force. SIGTERM or SIGINT stops
-    /// accepting, lets requests under way end, then exits with 0; a second signal exits at once.
+    /// accepting, lets requests under way end, then exits with 0; a second signal exits at once. SIGHUP and SIGUSR1 open
+    /// the files of access logs again.
     #[command(after_help = RUN)]
     Run(Run),
     /// Tell every problem of a configuration.
@@ -101,6 +105,8 @@ pub(crate) struct Run {
     /// Form of log lines.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
+    #[command(flatten)]
+    pub(crate) lifecycle: Lifecycle,
     #[command(flatten)]
     pub(crate) reading: Reading,
 }

@@ -55,7 +55,6 @@ pub(super) fn endpoint(cluster: &Cluster, dialer: Dialer) -> Rc<Endpoint> {
         max_connections: count(limits.max_connections),
         max_pending_requests: count(limits.max_pending_requests),
         max_requests_per_connection: cluster.max_requests_per_connection,
-        ..defaults
     };
     Endpoint::new(Rc::new(HostConnector(dialer)), settings)
 }
