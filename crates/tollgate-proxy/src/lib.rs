@@ -20,6 +20,7 @@ mod handler;
 #[allow(dead_code, unused_imports, reason = "upstreams use the other half")]
 mod header_names;
 mod http1;
+mod incident;
 mod keepalive;
 mod listener;
 mod local_reply;
@@ -30,7 +31,6 @@ mod response_flags;
 mod retry;
 mod route_headers;
 mod session;
-#[allow(dead_code, unused_imports, reason = "workers count on it")]
 mod stats;
 mod stream;
 mod stream_info;
