@@ -1,5 +1,6 @@
 //! What is said about a configuration.
 
+mod collected;
 mod render;
 
 use std::{
@@ -7,10 +8,11 @@ use std::{
     sync::Arc,
 };
 
-pub use render::render;
+pub(crate) use collected::Collected;
+pub use render::{Excerpts, render};
 use serde::Serialize;
 
-use crate::yaml::Location;
+use crate::{kubernetes::Place, suggestion::Suggestions, yaml::Location};
 
 /// One thing to say about a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,12 +32,40 @@ pub struct Diagnostic {
     pub path: String,
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// Because of it requests may pass what the configuration wants to put in front of them: a policy that cannot be found by
+    /// its kind, or that protects something else than was meant. Such a configuration should not be served.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub exposes: bool,
+    /// Where the problem is written that this one follows from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follows_from: Option<Place>,
+    /// How many problems this one stands for; more than 1 for those that are not listed.
+    #[serde(skip)]
+    pub count: usize,
 }
 
 impl Diagnostic {
+    /// An error about a file as a whole.
+    #[must_use]
+    pub fn at(file: impl Into<String>, message: String) -> Self {
+        Self {
+            severity: Severity::Error,
+            file: file.into(),
+            line: 1,
+            column: 1,
+            length: 1,
+            path: String::new(),
+            message,
+            help: None,
+            exposes: false,
+            follows_from: None,
+            count: 1,
+        }
+    }
+
     /// The message for a status, where there are no lines: with its path below `root`, unless it names it itself.
     pub(crate) fn message_with_path(&self, root: &str) -> String {
         let Self { path, message, .. } = self;
@@ -65,14 +95,20 @@ pub enum Severity {
 #[derive(Debug)]
 pub(crate) struct Report {
     file: Arc<str>,
-    diagnostics: RefCell<Vec<Diagnostic>>,
+    diagnostics: RefCell<Collected>,
     /// Something could not be read as its type at all.
     malformed: Cell<bool>,
+    suggestions: Suggestions,
 }
 
 impl Report {
     pub(crate) fn new(file: impl Into<Arc<str>>) -> Self {
-        Self { file: file.into(), diagnostics: RefCell::default(), malformed: Cell::default() }
+        Self {
+            file: file.into(),
+            diagnostics: RefCell::default(),
+            malformed: Cell::default(),
+            suggestions: Suggestions::default(),
+        }
     }
 
     /// Name of the source.
@@ -88,16 +124,42 @@ impl Report {
         message: String,
         help: Option<String>,
     ) {
+        self.push(severity, location, path, message, help, false);
+    }
+
+    /// Adds an error because of which requests may pass what was to be put in front of them.
+    pub(crate) fn add_exposing(&self, location: Location, path: &str, message: String, help: Option<String>) {
+        self.push(Severity::Error, location, path, message, help, true);
+    }
+
+    fn push(
+        &self,
+        severity: Severity,
+        location: Location,
+        path: &str,
+        message: String,
+        help: Option<String>,
+        exposes: bool,
+    ) {
         self.diagnostics.borrow_mut().push(Diagnostic {
             severity,
-            file: self.file.to_string(),
             line: location.line,
             column: location.column,
             length: location.length.max(1),
             path: path.to_owned(),
-            message,
             help,
+            exposes,
+            ..Diagnostic::at(&*self.file, message)
         });
+    }
+
+    /// The one of many names that is most like this one.
+    pub(crate) fn nearest<'n>(
+        &self,
+        name: &str,
+        candidates: impl IntoIterator<Item = &'n str>,
+    ) -> Option<&'n str> {
+        self.suggestions.nearest(name, candidates)
     }
 
     /// Whether the very same message was reported before, anywhere.
@@ -107,13 +169,12 @@ impl Report {
 
     /// How many errors were reported.
     pub(crate) fn error_count(&self) -> usize {
-        let diagnostics = self.diagnostics.borrow();
-        diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
+        self.diagnostics.borrow().count(Severity::Error)
     }
 
     /// Whether an error was reported.
     pub(crate) fn has_errors(&self) -> bool {
-        self.diagnostics.borrow().iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.error_count() > 0
     }
 
     /// Says that something could not be read as its type at all, unlike what can be and is not allowed.
@@ -128,7 +189,7 @@ impl Report {
 
     /// Everything said, in the order of lines.
     pub(crate) fn finish(self) -> Vec<Diagnostic> {
-        let mut diagnostics = self.diagnostics.into_inner();
+        let mut diagnostics = self.diagnostics.into_inner().into_diagnostics();
         diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
         diagnostics.dedup();
         diagnostics

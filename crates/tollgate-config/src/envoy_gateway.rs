@@ -26,7 +26,7 @@ mod tls;
 mod tls_settings;
 mod world;
 
-use self::others::{SecurityPolicy, Unimplemented};
+use self::others::{BackendTrafficPolicy, SecurityPolicy, Unimplemented};
 pub(crate) use self::{
     backend::Backend,
     client_traffic::ClientTrafficPolicy,
@@ -52,9 +52,9 @@ pub(crate) struct Objects {
     pub(crate) configurations: Set<Configuration>,
     pub(crate) security_policies: Set<SecurityPolicy>,
     pub(crate) client_traffic_policies: Set<ClientTrafficPolicy>,
-    pub(crate) backend_traffic_policies: Set<Unimplemented>,
+    pub(crate) backend_traffic_policies: Set<BackendTrafficPolicy>,
     pub(crate) http_route_filters: Set<Unimplemented>,
-    pub(crate) patch_policies: Set<Unimplemented>,
+    patch_policies: Set<Unimplemented>,
 }
 
 pub(crate) const KINDS: &[Kind] = &[
@@ -116,7 +116,10 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "BackendTrafficPolicy",
         versions: VERSIONS,
         cluster_scoped: false,
-        take: |candidate, all| others::take(candidate, &mut all.envoy_gateway.backend_traffic_policies),
+        take: |candidate, all| {
+            let objects = &mut all.envoy_gateway.backend_traffic_policies;
+            candidate.store(objects, others::read_backend_traffic_policy);
+        },
     },
     Kind {
         group: GROUP,
@@ -130,7 +133,10 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "EnvoyPatchPolicy",
         versions: VERSIONS,
         cluster_scoped: false,
-        take: |candidate, all| others::take(candidate, &mut all.envoy_gateway.patch_policies),
+        take: |candidate, all| {
+            let objects = &mut all.envoy_gateway.patch_policies;
+            candidate.store_as(objects, &others::PATCH, |_| Some(Unimplemented));
+        },
     },
 ];
 

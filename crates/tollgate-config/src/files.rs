@@ -46,8 +46,17 @@ pub(crate) const LARGEST_FILE: u64 = 16 * 1024 * 1024;
 
 /// Reads a file that may not be larger than [`LARGEST_FILE`].
 pub(crate) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    // Who opens a pipe waits for somebody at the other end, and a device may have no end.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    read_all(File::open(path)?)
+}
+
+/// Reads to the end, which may not be farther than [`LARGEST_FILE`].
+pub(crate) fn read_all(stream: impl Read) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut content)?;
+    stream.take(LARGEST_FILE + 1).read_to_end(&mut content)?;
     if content.len() as u64 > LARGEST_FILE {
         let message = format!("larger than {LARGEST_FILE} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
@@ -61,8 +70,14 @@ mod tests {
 
     #[test]
     fn a_file_without_end_is_not_read() {
-        let error = FileSystem.read(Path::new("/dev/zero")).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(read_all(io::repeat(0)).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        for odd in ["/dev/zero", "/dev/null", "/"] {
+            assert_eq!(
+                FileSystem.read(Path::new(odd)).unwrap_err().kind(),
+                io::ErrorKind::InvalidInput,
+                "{odd}"
+            );
+        }
         assert_eq!(FileSystem.read(Path::new("/nowhere")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

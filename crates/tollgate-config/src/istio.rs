@@ -23,7 +23,7 @@ pub(crate) use self::{
 use self::{gateway::read_gateway, service_entry::read_service_entry, virtual_service::read_virtual_service};
 use crate::{
     kubernetes::{Kind, Objects as Set},
-    protobuf::Value,
+    protobuf::{Schema, Value, bookkeeping, read},
 };
 
 /// The group of Istio's objects.
@@ -31,12 +31,45 @@ pub(crate) const GROUP: &str = "networking.istio.io";
 
 const VERSIONS: &[&str] = &["v1", "v1beta1", "v1alpha3"];
 
+/// Kinds that put something in front of a gateway. None of them is implemented.
+pub(crate) const PROTECTING: [(&str, &str); 4] = [
+    (GROUP, "EnvoyFilter"),
+    ("security.istio.io", "AuthorizationPolicy"),
+    ("security.istio.io", "RequestAuthentication"),
+    ("extensions.istio.io", "WasmPlugin"),
+];
+
+/// One of these, of which the document is kept.
+const fn protecting(group: &'static str, kind: &'static str, versions: &'static [&'static str]) -> Kind {
+    Kind {
+        group,
+        kind,
+        versions,
+        cluster_scoped: false,
+        take: |candidate, all| candidate.store_as(&mut all.istio.protecting, &KEPT, |_| Some(())),
+    }
+}
+
+static KEPT: Schema = Schema {
+    name: "IstioObject",
+    title: "",
+    fields: &[
+        read("apiVersion", "", "API group and version. Required."),
+        read("kind", "", "What it is. Required."),
+        read("metadata", "", "Names it. Required."),
+        bookkeeping("spec"),
+        bookkeeping("status"),
+    ],
+    unsupported: &[],
+};
+
 /// Istio's own objects.
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
     pub(crate) gateways: Set<Gateway>,
     pub(crate) virtual_services: Set<VirtualService>,
     pub(crate) service_entries: Set<ServiceEntry>,
+    protecting: Set<()>,
 }
 
 pub(crate) const KINDS: &[Kind] = &[
@@ -65,4 +98,8 @@ pub(crate) const KINDS: &[Kind] = &[
         cluster_scoped: false,
         take: |candidate, all| candidate.store(&mut all.istio.service_entries, read_service_entry),
     },
+    protecting(GROUP, "EnvoyFilter", &["v1alpha3"]),
+    protecting("security.istio.io", "AuthorizationPolicy", &["v1", "v1beta1"]),
+    protecting("security.istio.io", "RequestAuthentication", &["v1", "v1beta1"]),
+    protecting("extensions.istio.io", "WasmPlugin", &["v1alpha1"]),
 ];

@@ -16,6 +16,7 @@ mod generation;
 mod grants;
 mod kinds;
 mod metadata;
+mod naming;
 mod object;
 mod place;
 mod report;

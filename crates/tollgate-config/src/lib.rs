@@ -18,6 +18,7 @@ mod files;
 mod gateway_api;
 #[cfg(test)]
 mod golden;
+mod guard;
 mod htnn;
 mod istio;
 mod kgateway;
@@ -33,7 +34,7 @@ mod template;
 mod translation;
 mod yaml;
 
-pub use diagnostic::{Diagnostic, Severity, render};
+pub use diagnostic::{Diagnostic, Excerpts, Severity, render};
 pub use envoy::MAX_RECEIVE_MESSAGE_LENGTH;
 pub use explanation::{
     Explanation, Explanations, Origin, ProcessorOrigin, ReplacedBecause, RouteKey, RouteOrigin, RuleOrigin,
@@ -58,6 +59,14 @@ pub struct Outcome {
     pub objects: Vec<ObjectReport>,
     /// Where the routes come from.
     pub explanations: Explanations,
+}
+
+impl Outcome {
+    /// Whether something may be open that the configuration wants to protect (see [`Diagnostic::exposes`]).
+    #[must_use]
+    pub fn exposes(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.exposes)
+    }
 }
 
 /// Loads a configuration; files that it names are read from the file system.

@@ -19,7 +19,7 @@ pub(crate) use self::{
     any::Any,
     enumeration::Enumeration,
     message::Message,
-    scalar::plain_value,
+    scalar::{is_number_or_boolean, plain_value},
     schema::{Field, Schema, Support, bookkeeping, no_effect, read, refused},
     value::{Json, Value},
 };
@@ -40,11 +40,21 @@ pub(crate) enum Dialect {
     /// Protobuf's JSON mapping (EN-2, EN-3): two spellings of names, a single value stands for a list of one, and an
     /// unknown field is an error.
     Protobuf,
-    /// The same inside of a Kubernetes object, where an unknown field is a warning unless reading is strict (HT-4).
+    /// The same inside of a Kubernetes object.
     EmbeddedProtobuf,
-    /// Kubernetes objects (CF-12): names as they are written, lists are lists, and an unknown field is a warning
-    /// unless reading is strict.
+    /// Objects of the APIs that gateways are configured with (CF-12): names as they are written, lists are lists, and an unknown
+    /// field is an error: what it was meant to say may protect something.
     Kubernetes,
+    /// Objects of Kubernetes itself, and what all objects have: the same, but an unknown field is a warning unless reading is
+    /// strict.
+    CoreKubernetes,
+}
+
+impl Dialect {
+    /// Whether these are the rules of Kubernetes objects.
+    pub(crate) fn is_kubernetes(self) -> bool {
+        matches!(self, Self::Kubernetes | Self::CoreKubernetes)
+    }
 }
 
 impl Context<'_> {

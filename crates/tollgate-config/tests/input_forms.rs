@@ -142,15 +142,11 @@ fn keys_are_case_sensitive() {
     let outcome = load(&PLAIN.replace("  - name: edge", "  - Name: edge"));
     assert_eq!(
         said(&outcome),
-        [
-            "Warning 31:5: unknown field \"spec.parentRefs[0].Name\"",
-            "Error 31:5: \"name\" is missing",
-            "Error 31:5: Gateway default/ not found"
-        ]
+        ["Error 31:5: unknown field \"spec.parentRefs[0].Name\"", "Error 31:5: Gateway default/ not found"]
     );
     assert_eq!(outcome.diagnostics[0].help.as_deref(), Some("did you mean \"name\"?"));
     let outcome = load(&PLAIN.replace("kind: Service", "kind: service"));
-    assert!(said(&outcome).iter().any(|said| said.contains("service is left alone")), "{:?}", said(&outcome));
+    assert!(said(&outcome).iter().any(|said| said.contains("no use for a service")), "{:?}", said(&outcome));
     // Envoy knows two spellings of each name, and no third.
     let outcome = load("static_resources: {Listeners: []}");
     assert_eq!(said(&outcome), ["Error 1:20: unknown field \"Listeners\" in StaticResources"]);
@@ -351,7 +347,7 @@ fn what_an_api_server_refuses_is_refused() {
         (route(&format!("hostnames: {}", list(17, "h#.example"))), most("spec.hostnames", 16)),
         (
             route("rules: [{backendRefs: [{name: web, port: 8000, weight: 1000001}]}]"),
-            "spec.rules[0].backendRefs[0].weight: 1000001 is outside of 0 to 1000000".to_owned(),
+            "spec.rules[0].backendRefs[0].weight: 1000001 is not between 0 and 1000000".to_owned(),
         ),
         (
             route("rules: [{backendRefs: [{name: web}]}]"),

@@ -1,7 +1,5 @@
 //! What a person can type.
 
-mod lifecycle;
-
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
@@ -9,7 +7,6 @@ use std::{
     str::FromStr,
 };
 
-pub(crate) use self::lifecycle::Lifecycle;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use extproc_server::ListenAddress;
 use tollgate_config::{ResolveError, ServiceAddress, ServicePortKey};
@@ -32,6 +29,7 @@ Examples:
 const CHECK: &str = "\
 Examples:
   tollgate check envoy.yaml
+  kubectl kustomize . | tollgate check -
   tollgate check -o yaml manifests/ | less    every object with its status";
 
 const EXPLAIN: &str = "\
@@ -64,23 +62,24 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve what a configuration describes, and whatever it becomes.
+    /// Serve a configuration, and reload it when its files change.
     ///
-    /// A configuration with a problem is refused: every problem goes to standard error, nothing is bound, the exit
-    /// status is 1. Files and folders are watched: when they change, or files that they name, the new configuration is
-    /// put in force without an interruption, and one with a problem leaves the old one in force. SIGTERM or SIGINT stops
-    /// accepting, lets requests under way end, then exits with 0; a second signal exits at once. SIGHUP and SIGUSR1 open
-    /// the files of access logs again.
+    /// An Envoy configuration with an error is refused: every problem goes to standard error, nothing is bound, the exit
+    /// status is 1. So are Kubernetes objects with an error because of which requests could pass a processor or a policy, such
+    /// as a policy of an unknown kind; what other errors concern answers 500. Files and folders are watched: when they change,
+    /// or files that they name, the new configuration is put in force without dropping a request, and one that is refused
+    /// leaves the old one in force. SIGTERM or SIGINT stops accepting, lets requests under way end, then exits with 0; a
+    /// second signal exits at once.
     #[command(after_help = RUN)]
     Run(Run),
-    /// Tell every problem of a configuration.
+    /// Report every problem in a configuration.
     ///
     /// The exit status is 0 if there is none but warnings, 1 if there are errors, and 2 if files cannot be read at all.
     #[command(after_help = CHECK)]
     Check(Check),
-    /// Tell what happens to a request: listener, route, processors, and where every setting comes from.
+    /// Show which route, processors and settings apply to a request.
     ///
-    /// The request stands behind `--`: `[METHOD] URL [-H 'name: value']...`. It is not sent anywhere. The exit status is 0 if
+    /// Put the request after `--`: `[METHOD] URL [-H 'name: value']...`. It is not sent anywhere. The exit status is 0 if
     /// a route applies, 1 if none does, and 2 if the configuration or the request cannot be read.
     #[command(after_help = EXPLAIN)]
     Explain(Explain),
@@ -93,22 +92,40 @@ pub(crate) enum Command {
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// YAML and JSON files, and folders of them with the folders in them.
-    #[arg(required = true, value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) paths: Paths,
     /// Threads that serve requests [default: what an EnvoyProxy says, or one for each core].
     #[arg(long, value_name = "N", value_parser = workers)]
     pub(crate) workers: Option<NonZeroUsize>,
     /// Where the admin server listens, unless the file has an `admin` block.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:15000", value_parser = socket_address)]
     pub(crate) admin_address: SocketAddr,
-    /// Form of log lines.
+    /// Log format.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
-    #[command(flatten)]
-    pub(crate) lifecycle: Lifecycle,
+    /// Serve a configuration although mistakes in it may leave routes without the processors and policies meant for them.
+    #[arg(long)]
+    pub(crate) permissive: bool,
     #[command(flatten)]
     pub(crate) reading: Reading,
+}
+
+/// Where a configuration is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Paths {
+    /// YAML and JSON files, and folders of them with the folders in them; `-` is standard input (not for `run`).
+    #[arg(required_unless_present = "config_path", value_name = "PATH")]
+    named: Vec<PathBuf>,
+    /// The same as PATH: Envoy's own option.
+    #[arg(short, long, hide = true, value_name = "FILE")]
+    config_path: Option<PathBuf>,
+}
+
+impl Paths {
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<PathBuf> {
+        self.config_path.iter().chain(&self.named).cloned().collect()
+    }
 }
 
 fn workers(text: &str) -> Result<NonZeroUsize, &'static str> {
@@ -132,10 +149,9 @@ pub(crate) enum LogFormat {
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// YAML and JSON files, and folders of them with the folders in them.
-    #[arg(required = true, value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
-    /// Form of the report.
+    #[command(flatten)]
+    pub(crate) paths: Paths,
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: Report,
     #[command(flatten)]
@@ -145,13 +161,12 @@ pub(crate) struct Check {
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// YAML and JSON files, and folders of them with the folders in them.
-    #[arg(required = true, value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) paths: Paths,
     /// The request: `[METHOD] URL [-H 'name: value']...`.
     #[arg(last = true, required = true, value_name = "REQUEST", allow_hyphen_values = true)]
     pub(crate) request: Vec<String>,
-    /// Form of the answer.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: Form,
     #[command(flatten)]
@@ -167,7 +182,7 @@ pub(crate) struct Reading {
     /// Namespace of Kubernetes objects that name none.
     #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
     pub(crate) namespace: String,
-    /// Where a port of a service really is: addresses, names with a port, or unix:PATH, separated by commas.
+    /// Endpoints to use for a Service port: addresses, names with a port, or unix:PATH, separated by commas.
     #[arg(long, value_name = "NAMESPACE/SERVICE:PORT=ADDRESS")]
     pub(crate) resolve: Vec<Resolution>,
     /// Domain of the names of services.
@@ -231,7 +246,7 @@ pub(crate) struct Demo {
     /// Port of the gateway; with 0 the kernel chooses one, as it does for everything else.
     #[arg(long, value_name = "PORT", default_value_t = 10000)]
     pub(crate) port: u16,
-    /// Whose configuration language the gateway is told in.
+    /// Configuration language of the demo.
     #[arg(long, value_enum, default_value_t, value_name = "DIALECT")]
     pub(crate) dialect: Dialect,
     /// Print that configuration, and do nothing else.

@@ -3,17 +3,19 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
 };
 
 use tollgate_config::{
-    Diagnostic, Explanations, ObjectReport, Options, Outcome, Severity, Source, load_after, render,
+    Diagnostic, Explanations, ObjectReport, Options, Outcome, Severity, Source, load_after,
 };
 use tollgate_model::Snapshot;
 
 use crate::{
     cli::{Reading, Resolution},
     named_files::{NamedFiles, RecordedFiles},
+    problems,
     sources::Sources,
 };
 
@@ -59,7 +61,7 @@ impl Configuration {
         let files = RecordedFiles::default();
         let problems = sources.problems();
         let outcome = if problems.is_empty() {
-            load_after(before, &sources.texts, &files, options)
+            guarded(|| load_after(before, &sources.texts, &files, options))
         } else {
             // What is missing may be what the rest refers to: nothing useful can be said about the rest.
             Outcome { diagnostics: problems, ..Outcome::default() }
@@ -77,29 +79,64 @@ impl Configuration {
 
     /// Every problem for people, the worst first.
     pub(crate) fn problems(&self) -> String {
-        let mut diagnostics: Vec<_> = self.diagnostics.iter().collect();
-        diagnostics.sort_by_key(|diagnostic| diagnostic.severity);
-        let texts = &self.input.sources.texts;
-        diagnostics.into_iter().map(|diagnostic| render(diagnostic, texts) + "\n").collect()
+        problems::text(&self.diagnostics, &self.objects, &self.input.sources.texts)
+    }
+
+    /// How many problems of a severity there are. What follows from another one is no problem of its own.
+    pub(crate) fn count(&self, severity: Severity) -> usize {
+        let all = problems::problems(&self.diagnostics, &self.objects);
+        all.iter()
+            .map(|problem| problem.cause)
+            .filter(|cause| cause.severity == severity)
+            .map(|cause| cause.count)
+            .sum()
+    }
+
+    /// Whether something may be open that the configuration wants to protect.
+    pub(crate) fn exposes(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.exposes)
+    }
+
+    /// Takes the configuration that may be served, if there is one. One with an error because of which routes may be open is
+    /// served only to those who asked for it.
+    pub(crate) fn take_snapshot(&mut self, permissive: bool) -> Option<Snapshot> {
+        let exposes = self.exposes();
+        self.snapshot.take().filter(|_| permissive || !exposes)
     }
 
     /// `refused: 2 errors, 1 warning`.
-    pub(crate) fn verdict(&self) -> String {
-        let verdict = if self.snapshot.is_some() { "accepted" } else { "refused" };
-        let counts: Vec<String> =
+    pub(crate) fn verdict(&self, permissive: bool) -> String {
+        let mut counts = Vec::new();
+        for (severity, noun) in
             [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Info, "note")]
-                .into_iter()
-                .filter_map(|(severity, noun)| {
-                    let of_it = |diagnostic: &&Diagnostic| diagnostic.severity == severity;
-                    match self.diagnostics.iter().filter(of_it).count() {
-                        0 => None,
-                        1 => Some(format!("1 {noun}")),
-                        count => Some(format!("{count} {noun}s")),
-                    }
-                })
-                .collect();
+        {
+            match self.count(severity) {
+                0 => {}
+                1 => counts.push(format!("1 {noun}")),
+                count => counts.push(format!("{count} {noun}s")),
+            }
+        }
+        let has_errors = self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+        let verdict = match &self.snapshot {
+            None => "refused",
+            Some(_) if self.exposes() && !permissive => "refused",
+            Some(_) if has_errors => "served in part",
+            Some(_) => "accepted",
+        };
         if counts.is_empty() { verdict.to_owned() } else { format!("{verdict}: {}", counts.join(", ")) }
     }
+}
+
+/// Runs a translation. One that panics is refused like any other mistake, so that the configuration before stays in force.
+fn guarded(translate: impl FnOnce() -> Outcome) -> Outcome {
+    // Whatever the translation was working on is dropped with it.
+    catch_unwind(AssertUnwindSafe(translate)).unwrap_or_else(|panic| {
+        let reason = panic.downcast_ref::<String>().map(String::as_str);
+        let reason = reason.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+        let message =
+            format!("the configuration cannot be translated because of a bug in Tollgate: {reason}");
+        Outcome { diagnostics: vec![Diagnostic::at("", message)], readable: true, ..Outcome::default() }
+    })
 }
 
 impl From<&Reading> for Options {
@@ -127,5 +164,19 @@ fn available(address: IpAddr) -> IpAddr {
         Ipv4Addr::UNSPECIFIED.into()
     } else {
         address
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_refusal() {
+        let outcome = guarded(|| panic!("overflow at {}", 7));
+        assert!(outcome.snapshot.is_none() && outcome.readable);
+        let [diagnostic] = &*outcome.diagnostics else { panic!("{:?}", outcome.diagnostics) };
+        assert!(diagnostic.message.ends_with("a bug in Tollgate: overflow at 7"), "{}", diagnostic.message);
+        assert_eq!(diagnostic.severity, Severity::Error);
     }
 }

@@ -49,14 +49,9 @@ pub(crate) struct Flush(());
 
 impl Drop for Flush {
     fn drop(&mut self) {
-        flush();
-    }
-}
-
-/// Waits until the last lines are written, but not for a standard error that takes nothing.
-pub(crate) fn flush() {
-    if let Some(log) = LOG.get() {
-        log.queue.flush(LAST_WORDS);
+        if let Some(log) = LOG.get() {
+            log.queue.flush(LAST_WORDS);
+        }
     }
 }
 

@@ -5,23 +5,21 @@ mod watch;
 
 use std::{
     convert::Infallible,
-    io,
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
-    thread,
     time::{Duration, Instant, SystemTime},
 };
 
-use tokio::sync::oneshot;
-use tollgate_config::{ObjectReport, Options};
-use tollgate_proxy::Updater;
+use tollgate_config::{Diagnostic, Options};
+use tollgate_proxy::Gateway;
 
 use self::watch::Watch;
 use crate::{
     address::Address,
     admin::Admin,
     cli::LogFormat,
+    commands::run::permissive_hint,
     configuration::{Configuration, Input},
     in_force::{InForce, Refused},
     report::report,
@@ -40,23 +38,14 @@ pub(crate) struct Reload {
     pub(crate) paths: Vec<PathBuf>,
     /// How they are translated.
     pub(crate) options: Options,
+    /// Whether a configuration is put in force that may leave something open.
+    pub(crate) permissive: bool,
     /// The form of problems.
     pub(crate) log_format: LogFormat,
     /// Where the admin server was asked to listen when the configuration does not say.
     pub(crate) admin_address: SocketAddr,
     /// What was looked at last.
     pub(crate) input: Input,
-}
-
-/// Says when the files are not followed any more.
-struct Told;
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            tracing::error!("changes of the configuration are not seen any more, which is a bug");
-        }
-    }
 }
 
 /// What a look at the files gave.
@@ -68,31 +57,8 @@ enum Look {
 }
 
 impl Reload {
-    /// Puts every change of the files in force, on a thread of its own, until what is returned is dropped. Nobody waits
-    /// for that thread: it may read something that never ends.
-    pub(crate) fn start(
-        self,
-        gateway: Updater,
-        admin: Arc<Admin>,
-    ) -> io::Result<oneshot::Sender<Infallible>> {
-        let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let follow = move || {
-            let _told = Told;
-            runtime.block_on(async {
-                tokio::select! {
-                    never = self.run(&gateway, &admin) => match never {},
-                    _ = stopped => {}
-                }
-            });
-            runtime.shutdown_background();
-        };
-        thread::Builder::new().name("tollgate-reload".to_owned()).spawn(follow)?;
-        Ok(stop)
-    }
-
     /// Puts every change of the files in force, for ever.
-    pub(crate) async fn run(mut self, gateway: &Updater, admin: &Admin) -> Infallible {
+    pub(crate) async fn run(mut self, gateway: &Gateway, admin: &Admin) -> Infallible {
         let mut watch = Watch::new();
         let mut missing: Vec<String> = Vec::new();
         loop {
@@ -107,7 +73,7 @@ impl Reload {
 
             let began = Instant::now();
             let mut is_other = false;
-            if let Some(configuration) = self.look(!missing.is_empty(), admin.in_force().objects).await {
+            if let Some(configuration) = self.look(!missing.is_empty(), admin).await {
                 is_other = configuration.input != self.input;
                 self.input = configuration.input.clone();
                 self.apply(configuration, gateway, admin, &mut missing).await;
@@ -137,8 +103,9 @@ impl Reload {
         places::of(paths.chain(texts).chain(named_files.paths()), &sources.folders)
     }
 
-    /// Reads the files and, if they are different or it is `wanted`, translates them; `objects` are those in force. On another thread: both take time.
-    async fn look(&self, wanted: bool, objects: Arc<[ObjectReport]>) -> Option<Configuration> {
+    /// Reads the files and, if they are different or it is `wanted`, translates them. On another thread: both take time.
+    async fn look(&self, wanted: bool, admin: &Admin) -> Option<Configuration> {
+        let objects = admin.in_force().objects;
         let (paths, options, input) = (self.paths.clone(), self.options.clone(), self.input.clone());
         let work = tokio::task::spawn_blocking(move || {
             let sources = Sources::read(&paths);
@@ -151,7 +118,10 @@ impl Reload {
             Ok(Look::New(configuration)) => Some(*configuration),
             Ok(Look::Same) => None,
             Err(error) => {
-                tracing::error!(%error, "the configuration could not be read, which is a bug");
+                // Translation has its own guard: this is about reading. It is tried again when it is time to look.
+                tracing::error!(%error, "the files could not be read because of a bug in Tollgate");
+                let message = "the files could not be read because of a bug in Tollgate".to_owned();
+                refuse(admin, vec![Diagnostic::at("", message)]);
                 None
             }
         }
@@ -160,24 +130,27 @@ impl Reload {
     /// `missing` are the addresses that could not be bound.
     async fn apply(
         &self,
-        configuration: Configuration,
-        gateway: &Updater,
+        mut configuration: Configuration,
+        gateway: &Gateway,
         admin: &Admin,
         missing: &mut Vec<String>,
     ) {
         let in_force = admin.in_force();
         let generation = in_force.generation;
-        let verdict = configuration.verdict();
+        let (verdict, exposes) = (configuration.verdict(self.permissive), configuration.exposes());
         let is_retry = !missing.is_empty() && configuration.snapshot.as_ref() == Some(&*in_force.snapshot);
         if !is_retry {
             report(&configuration, self.log_format);
         }
-        let Configuration { snapshot, objects, diagnostics, .. } = configuration;
+        let snapshot = configuration.take_snapshot(self.permissive);
+        let Configuration { objects, diagnostics, .. } = configuration;
         let Some(snapshot) = snapshot else {
-            let refused = Some(Arc::new(Refused { since: SystemTime::now(), diagnostics }));
-            admin.set_in_force(InForce { refused, ..in_force });
-            let paths = name(&self.paths);
-            tracing::error!(generation, "{paths} is {verdict}; the configuration before stays in force");
+            refuse(admin, diagnostics);
+            let (paths, hint) = (name(&self.paths), permissive_hint(exposes));
+            tracing::error!(
+                generation,
+                "{paths} is {verdict}; the previous configuration stays in force{hint}"
+            );
             return;
         };
         let admin_address = |wanted: Option<SocketAddr>| wanted.unwrap_or(self.admin_address);
@@ -189,7 +162,8 @@ impl Reload {
         let update = match gateway.update(snapshot).await {
             Ok(update) => update,
             Err(error) => {
-                tracing::error!(generation, %error, "the configuration before stays in force");
+                refuse(admin, vec![Diagnostic::at("", error.to_string())]);
+                tracing::error!(generation, %error, "the previous configuration stays in force");
                 return;
             }
         };
@@ -206,7 +180,7 @@ impl Reload {
         if is_new {
             tracing::info!(generation = next.generation, "in force: {}", update.difference);
         } else if !is_retry {
-            tracing::info!(generation, "the files say what they said before");
+            tracing::info!(generation, "files changed, but the configuration is the same");
         }
         for (name, address) in next.listeners.iter().filter(|listener| !in_force.listeners.contains(listener))
         {
@@ -218,4 +192,10 @@ impl Reload {
         }
         *missing = failures;
     }
+}
+
+/// Keeps in mind why the present files are not in force.
+fn refuse(admin: &Admin, diagnostics: Vec<Diagnostic>) {
+    let refused = Some(Arc::new(Refused { since: SystemTime::now(), diagnostics }));
+    admin.set_in_force(InForce { refused, ..admin.in_force() });
 }

@@ -4,18 +4,24 @@
 mod tests;
 
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     fs,
     io::{self, ErrorKind},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use tollgate_config::{Diagnostic, Severity, Source};
+use tollgate_config::{Diagnostic, Source};
 
 /// Folders within folders, at most: links can make circles.
 const DEEPEST: usize = 16;
 /// Most files of all paths.
 const MOST_FILES: usize = 10_000;
+/// Most bytes of all files.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// Most entries of all folders, those that are no configuration included.
+const MOST_ENTRIES: usize = 100_000;
 
 /// What the paths of a command hold at a moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +32,21 @@ pub(crate) struct Sources {
     unreadable: Vec<(PathBuf, String)>,
     /// Every folder that was looked into.
     pub(crate) folders: Vec<PathBuf>,
+    /// What was looked at so far.
+    seen: Seen,
+}
+
+/// What was looked at so far, which is bounded: a folder may be anything, and a link may lead anywhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Seen {
+    /// Device and number of every folder. One that is reached by a second way is not read again.
+    folders: BTreeSet<(u64, u64)>,
+    /// Entries of folders.
+    entries: usize,
+    /// Bytes of all texts.
+    bytes: usize,
+    /// There is more than is looked at, which was said.
+    is_full: bool,
 }
 
 impl Sources {
@@ -34,7 +55,13 @@ impl Sources {
     pub(crate) fn read(paths: &[PathBuf]) -> Self {
         let mut sources = Self::default();
         for path in paths {
-            if path.is_dir() { sources.read_folder(path, 0) } else { sources.read_file(path) }
+            if is_stream(path) {
+                sources.read_stream(path);
+            } else if path.is_dir() {
+                sources.read_folder(path, 0);
+            } else {
+                sources.read_file(path);
+            }
         }
         if sources.texts.is_empty() && sources.unreadable.is_empty() {
             for folder in paths {
@@ -51,30 +78,49 @@ impl Sources {
 
     /// What cannot be read, as problems of the configuration.
     pub(crate) fn problems(&self) -> Vec<Diagnostic> {
-        let problem = |(path, reason): &(PathBuf, String)| Diagnostic {
-            severity: Severity::Error,
-            file: path.display().to_string(),
-            line: 1,
-            column: 1,
-            length: 1,
-            path: String::new(),
-            message: reason.clone(),
-            help: None,
-        };
+        let problem =
+            |(path, reason): &(PathBuf, String)| Diagnostic::at(path.display().to_string(), reason.clone());
         self.unreadable.iter().map(problem).collect()
     }
 
     fn read_file(&mut self, path: &Path) {
-        if self.texts.len() >= MOST_FILES {
-            if self.texts.len() + self.unreadable.len() == MOST_FILES {
-                self.fail(path, format!("there are more than {MOST_FILES} files"));
-            }
+        if self.seen.is_full {
             return;
         }
-        match Source::read(path) {
-            Ok(text) => self.texts.push(text),
+        if self.texts.len() + self.unreadable.len() >= MOST_FILES {
+            return self.stop_at(path, format!("there are more than {MOST_FILES} files"));
+        }
+        let source = Source::read(path);
+        self.add(path, source);
+    }
+
+    /// Standard input, or a pipe that a shell made.
+    fn read_stream(&mut self, path: &Path) {
+        let source = if path == Path::new("-") {
+            Source::read_from("standard input", io::stdin().lock())
+        } else {
+            fs::File::open(path).and_then(|file| Source::read_from(&path.display().to_string(), file))
+        };
+        self.add(path, source);
+    }
+
+    fn add(&mut self, path: &Path, source: io::Result<Source>) {
+        match source {
+            Ok(source) if self.seen.bytes + source.text.len() > MOST_BYTES => {
+                self.stop_at(path, format!("the files are larger than {MOST_BYTES} bytes together"));
+            }
+            Ok(source) => {
+                self.seen.bytes += source.text.len();
+                self.texts.push(source);
+            }
             Err(error) => self.fail(path, format!("the file cannot be read: {error}")),
         }
+    }
+
+    /// Looks at nothing more.
+    fn stop_at(&mut self, path: &Path, reason: String) {
+        self.seen.is_full = true;
+        self.fail(path, reason);
     }
 
     fn read_folder(&mut self, folder: &Path, depth: usize) {
@@ -82,11 +128,19 @@ impl Sources {
             self.fail(folder, format!("the folder is more than {DEEPEST} folders deep"));
             return;
         }
+        let identity = fs::metadata(folder).map(|metadata| (metadata.dev(), metadata.ino()));
+        if self.seen.is_full || identity.is_ok_and(|identity| !self.seen.folders.insert(identity)) {
+            return;
+        }
         self.folders.push(folder.to_owned());
-        let entries = match entries(folder) {
+        let entries = match entries(folder, MOST_ENTRIES - self.seen.entries) {
             Ok(entries) => entries,
             Err(error) => return self.fail(folder, format!("the folder cannot be read: {error}")),
         };
+        self.seen.entries += entries.len();
+        if self.seen.entries >= MOST_ENTRIES {
+            return self.stop_at(folder, format!("there are more than {MOST_ENTRIES} files and folders"));
+        }
         for path in entries {
             if path.is_dir() {
                 self.read_folder(&path, depth + 1);
@@ -107,10 +161,16 @@ pub(crate) fn name(paths: &[PathBuf]) -> String {
     names.join(", ")
 }
 
-/// Sorted by name.
-fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// Whether a path is standard input or another stream, which can be read once.
+pub(crate) fn is_stream(path: &Path) -> bool {
+    ["-", "/dev/stdin"].iter().any(|stream| path == Path::new(stream))
+        || ["/dev/fd", "/proc/self/fd"].iter().any(|folder| path.parent() == Some(Path::new(folder)))
+}
+
+/// Sorted by name, at most this many.
+fn entries(folder: &Path, most: usize) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(folder)?.take(most) {
         match entry {
             Ok(entry) if !entry.file_name().as_encoded_bytes().starts_with(b".") => paths.push(entry.path()),
             // It went while it was listed.

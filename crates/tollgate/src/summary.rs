@@ -3,8 +3,8 @@
 use serde_json::Value;
 use tollgate_config::{Diagnostic, ObjectReport, Severity};
 
-/// One line for each object that has a status or is one of Istio's, and for each listener; empty without any. Ends with
-/// an empty line.
+/// One line for each object, and for each listener; of Kubernetes' own objects only for those with a problem. Empty without any. Ends
+/// with an empty line.
 pub(crate) fn summary(objects: &[ObjectReport], diagnostics: &[Diagnostic]) -> String {
     let mut rows = Vec::new();
     let mut sorted: Vec<_> = objects.iter().collect();
@@ -15,8 +15,8 @@ pub(crate) fn summary(objects: &[ObjectReport], diagnostics: &[Diagnostic]) -> S
             namespace => format!("{namespace}/{}", object.name),
         };
         let Some(status) = &object.status else {
-            if object.group == ISTIO {
-                rows.push((object.kind.clone(), key, said_of(object, objects, diagnostics)));
+            if let Some(said) = said_of(object, objects, diagnostics) {
+                rows.push((object.kind.clone(), key, said));
             }
             continue;
         };
@@ -38,11 +38,14 @@ pub(crate) fn summary(objects: &[ObjectReport], diagnostics: &[Diagnostic]) -> S
     lines.collect::<String>() + "\n"
 }
 
-/// The group of objects that get no status: Istio tells of them in its log.
-const ISTIO: &str = "networking.istio.io";
+/// Groups of Kubernetes itself, of which there may be thousands of objects.
+const CORE_GROUPS: [&str; 3] = ["", "discovery.k8s.io", "certificates.k8s.io"];
 
-/// `accepted`, or what is said first where the object is written: an error, else a warning.
-fn said_of(object: &ObjectReport, objects: &[ObjectReport], diagnostics: &[Diagnostic]) -> String {
+/// Policies that get no status when nothing uses their targets.
+const WITH_ANCESTORS: [&str; 2] = ["EnvoyExtensionPolicy", "BackendTLSPolicy"];
+
+/// What there is to say about an object without a status: what is said first where it is written, an error, else a warning.
+fn said_of(object: &ObjectReport, objects: &[ObjectReport], diagnostics: &[Diagnostic]) -> Option<String> {
     let (file, first) = (object.place.file(), object.place.line());
     let others = objects.iter().filter(|other| other.place.file() == file).map(|other| other.place.line());
     let end = others.filter(|line| *line > first).min().unwrap_or(usize::MAX);
@@ -56,9 +59,11 @@ fn said_of(object: &ObjectReport, objects: &[ObjectReport], diagnostics: &[Diagn
         }
     };
     match (summed(Severity::Error), summed(Severity::Warning)) {
-        (Some(errors), _) => errors,
-        (None, Some(warnings)) => format!("accepted: {warnings}"),
-        (None, None) => "accepted".to_owned(),
+        (Some(errors), _) => Some(errors),
+        (None, _) if WITH_ANCESTORS.contains(&&*object.kind) => Some("not in use".to_owned()),
+        (None, Some(warnings)) => Some(format!("accepted: {warnings}")),
+        (None, None) if CORE_GROUPS.contains(&&*object.group) => None,
+        (None, None) => Some("accepted".to_owned()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::fs;
+use std::{fs, io::Write};
 
 use support::{root, scratch, texts, tollgate};
 
@@ -179,4 +179,112 @@ fn a_reader_may_leave_early() {
     let example = root().join("examples/envoy/instructions.yaml");
     let status = tollgate().arg("check").arg(example).stdout(writer).status().unwrap();
     assert!(status.success());
+}
+
+/// What comes through a pipe.
+#[test]
+fn standard_input_is_read() {
+    let check = |path: &str, input: &str| {
+        let mut process = tollgate()
+            .args(["check", path])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = process.wait_with_output().unwrap();
+        (output.status.code(), texts(&output).0)
+    };
+    for path in ["-", "/dev/stdin"] {
+        assert_eq!(check(path, "static_resources: {}\n").0, Some(0), "{path}");
+    }
+    let (status, report) = check("-", WRONG);
+    assert_eq!(status, Some(1), "{report}");
+    assert!(report.contains("--> standard input:2:3"), "{report}");
+}
+
+/// Envoy's own option.
+#[test]
+fn envoys_option_names_a_file() {
+    let example = root().join("examples/envoy/instructions.yaml");
+    for option in ["-c", "--config-path"] {
+        let output = tollgate().args(["check", option]).arg(&example).output().unwrap();
+        assert!(output.status.success(), "{}", texts(&output).0);
+    }
+}
+
+/// A policy with a mistake, and the route that it is for.
+const MISTAKE: &str = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {gatewayClassName: eg, listeners: [{name: http, protocol: HTTP, port: 80}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: app}
+spec: {parentRefs: [{name: edge}], rules: [{matches: [{path: {value: /a}}]}, {matches: [{path: {value: /b}}]}]}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyExtensionPolicy
+metadata: {name: policy}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: app}]
+  extProc: [{backendRefs: [{name: nowhere, port: 9002}], processingMode: {request: {}}}]
+---
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: ReferenceGrant
+metadata: {name: grant}
+spec: {from: [{group: a, kind: b, namespace: c}], to: [{group: '', kind: Service}]}
+";
+
+#[test]
+fn causes_come_first_and_every_object_has_a_row() {
+    let file = scratch("check_causes").join("objects.yaml");
+    fs::write(&file, MISTAKE).unwrap();
+    let output = tollgate().arg("check").arg(&file).output().unwrap();
+    let (report, _) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    assert!(report.starts_with("error: service default/nowhere not found"), "{report}");
+    assert!(report.contains("= note: 2 rules answer 500 because of this: "), "{report}");
+    assert_eq!(report.matches("error: ").count(), 1, "{report}");
+    assert!(report.ends_with("objects.yaml: served in part: 1 error\n"), "{report}");
+    for row in ["Gateway  ", "HTTPRoute  ", "EnvoyExtensionPolicy  ", "ReferenceGrant  "] {
+        assert!(report.lines().any(|line| line.starts_with(row)), "{row}: {report}");
+    }
+    let exposed = scratch("check_exposed").join("objects.yaml");
+    fs::write(&exposed, MISTAKE.replace("kind: EnvoyExtensionPolicy", "kind: EnvoyExtentionPolicy")).unwrap();
+    let output = tollgate().arg("check").arg(&exposed).output().unwrap();
+    let (report, _) = texts(&output);
+    assert!(report.contains("did you mean \"EnvoyExtensionPolicy\"?"), "{report}");
+    assert!(report.trim_end().rsplit('\n').next().unwrap().contains("objects.yaml: refused: "), "{report}");
+}
+
+/// A secret is in no message and in no excerpt.
+#[test]
+fn secrets_are_not_shown() {
+    let file = scratch("check_secret").join("secret.yaml");
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {password: 81726354}\n";
+    fs::write(&file, secret).unwrap();
+    let output = tollgate().arg("check").arg(&file).output().unwrap();
+    let (report, _) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    assert!(report.contains("stringData") && !report.contains("81726354"), "{report}");
+}
+
+/// However much is wrong, the report has an end, and comes soon.
+#[test]
+fn many_problems_are_counted() {
+    let file = scratch("check_many").join("many.yaml");
+    let mut text = "static_resources:\n  clusters:\n".to_owned();
+    for index in 0..50_000 {
+        text += &format!("  - {{name: c{index}, connect_timeout: soon}}\n");
+    }
+    fs::write(&file, text).unwrap();
+    let output = tollgate().arg("check").arg(&file).output().unwrap();
+    let (report, _) = texts(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(report.contains("49000 more errors are not listed"), "{}", report.len());
+    assert!(report.ends_with("many.yaml: refused: 50000 errors, 50000 warnings\n"), "{}", report.len());
+    assert!(report.len() < 2_000_000, "{}", report.len());
 }

@@ -130,12 +130,12 @@ fn generations_are_raised_by_another_spec() {
     // Labels are no part of the spec, and nothing else changes either.
     fs::write(&file, gateway(port, "b.example").replace("{name: away}", "{name: away, labels: {a: b}}"))
         .unwrap();
-    process.wait_for("the files say what they said before");
+    process.wait_for("files changed, but the configuration is the same");
     assert_eq!((observed("Gateway"), observed("HTTPRoute")), (1, 2));
 
     // What cannot be read is no version of anything.
     fs::write(&file, "kind: [").unwrap();
-    process.wait_for("the configuration before stays in force");
+    process.wait_for("the previous configuration stays in force");
     fs::write(&file, gateway(port, "c.example")).unwrap();
     process.wait_for("in force: ");
     assert_eq!((observed("Gateway"), observed("HTTPRoute")), (1, 3));

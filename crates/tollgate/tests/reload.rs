@@ -105,7 +105,7 @@ fn a_saved_file_is_served_and_a_broken_one_is_not() {
     let line = 1 + broken.lines().position(|line| line.contains("http_filterz")).unwrap();
     fs::write(&file, broken).unwrap();
     gateway.process.wait_for(&format!("gateway.yaml:{line}:11"));
-    gateway.process.wait_for("the configuration before stays in force");
+    gateway.process.wait_for("the previous configuration stays in force");
     assert_eq!(gateway.body(), "two");
     let config = gateway.config();
     assert_eq!(
@@ -115,7 +115,7 @@ fn a_saved_file_is_served_and_a_broken_one_is_not() {
     assert_eq!(get(&gateway.admin, "/ready", &[]).body, "LIVE\n");
 
     fs::write(&file, "static_resources: [").unwrap();
-    gateway.process.wait_for("the configuration before stays in force");
+    gateway.process.wait_for("the previous configuration stays in force");
     assert_eq!(gateway.body(), "two");
 
     fs::write(&file, text(ANY, "three")).unwrap();
@@ -125,7 +125,7 @@ fn a_saved_file_is_served_and_a_broken_one_is_not() {
     assert_eq!((&config["generation"], &config["refused"]), (&3.into(), &Value::Null));
 
     fs::write(&file, format!("# A comment.\n{}", text(ANY, "three"))).unwrap();
-    gateway.process.wait_for("the files say what they said before");
+    gateway.process.wait_for("files changed, but the configuration is the same");
     assert_eq!(gateway.config()["generation"], 3);
 }
 
@@ -187,7 +187,7 @@ fn files_of_a_folder_come_and_go() {
     // A new folder is watched as well.
     fs::create_dir(folder.join("new")).unwrap();
     fs::rename(folder.join("deeper/b.yaml"), folder.join("new/b.yaml")).unwrap();
-    gateway.process.wait_for("the files say what they said before");
+    gateway.process.wait_for("files changed, but the configuration is the same");
     fs::write(folder.join("new/b.yaml"), text(ANY, "c")).unwrap();
     gateway.wait_for_body("c");
 }
@@ -240,7 +240,7 @@ fn certificates_in_files_are_watched() {
 
     // For a moment they do not belong together.
     fs::write(&files.0, new.cert.pem()).unwrap();
-    gateway.process.wait_for("the configuration before stays in force");
+    gateway.process.wait_for("the previous configuration stays in force");
     assert_eq!(body_by_tls(&gateway.listener, &old).unwrap(), "one");
     fs::write(&files.1, new.signing_key.serialize_pem()).unwrap();
     gateway.process.wait_for("generation=2");

@@ -172,3 +172,63 @@ fn the_second_signal_does_not_wait() {
     let (status, output) = gateway.wait();
     assert_eq!(status.code(), Some(130), "{output}");
 }
+
+/// A policy of a kind that does not exist, and the route that it would be for.
+const EXPOSED: &str = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  gatewayClassName: eg
+  addresses: [{type: IPAddress, value: 127.0.0.1}]
+  listeners: [{name: http, protocol: HTTP, port: PORT}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: app}
+spec: {parentRefs: [{name: edge}]}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyExtentionPolicy
+metadata: {name: policy}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: app}]
+  extProc: []
+";
+
+#[test]
+fn what_may_be_open_is_served_only_on_request() {
+    let path = scratch("run_exposed").join("objects.yaml");
+    let (listener, address) = occupied();
+    drop(listener);
+    fs::write(&path, EXPOSED.replace("PORT", &address.port().to_string())).unwrap();
+    let output = tollgate().arg("run").arg(&path).output().unwrap();
+    let (_, errors) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("did you mean \"EnvoyExtensionPolicy\"?"), "{errors}");
+    assert!(errors.contains("serve the rest with --permissive"), "{errors}");
+
+    let arguments = ["run", "--permissive", "--workers", "1", "--admin-address", "127.0.0.1:0"];
+    let mut gateway = Running::spawn(tollgate().args(arguments).arg(&path));
+    let listener = gateway.wait_for("listener default/edge/http at ");
+    gateway.wait_for("serving");
+    assert_eq!(get(&listener, "/", &[]).status, 500, "what the policy would protect is closed");
+}
+
+#[test]
+fn notes_are_one_line() {
+    let path = file("run_notes", any(), any(), "stats_flush_interval: 5s\nwatchdog: {}\n");
+    let (gateway, ..) = run(&path);
+    gateway.signal("TERM");
+    let (_, output) = gateway.wait();
+    assert!(output.contains("2 notes about the configuration; `tollgate check` shows them"), "{output}");
+    assert!(!output.contains("stats_flush_interval"), "{output}");
+}
+
+#[test]
+fn standard_input_cannot_be_served() {
+    let output = tollgate().args(["run", "-"]).output().unwrap();
+    let (_, errors) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("name a file"), "{errors}");
+}

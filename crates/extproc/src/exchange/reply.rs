@@ -5,7 +5,6 @@ use std::time::Instant;
 use super::{
     Action, Close, Exchange, Host, StreamEnd, StreamedReply,
     failure::Failure,
-    report::kind_of,
     side::{Awaiting, Head},
 };
 use crate::{
@@ -32,7 +31,6 @@ impl Exchange {
             self.actions.push_back(Action::Close(Close::Reset));
             return;
         };
-        self.received = Some(kind_of(&response));
         if let Some(timeout) = &response.override_message_timeout {
             self.override_timeout(timeout, now);
             return;
@@ -146,7 +144,7 @@ impl Exchange {
         };
         match mutation::apply(wanted, target, &policy) {
             Ok(applied) => {
-                self.ignored(direction, step, applied.ignored, applied.header);
+                self.counters.rejected_header_mutations += applied.ignored;
                 if applied.changed {
                     self.note_effect(direction, step, ProcessingEffect::MutationApplied);
                 }
@@ -156,7 +154,7 @@ impl Exchange {
                 self.counters.rejected_header_mutations += refused.ignored_before + 1;
                 self.counters.stream_msgs_received += 1;
                 self.note_effect(direction, step, refused.effect);
-                self.fail(&Failure::RefusedMutation(refused), now);
+                self.fail(&Failure::RefusedMutation(refused.reason), now);
                 false
             }
         }

@@ -1,48 +1,91 @@
 //! Diagnostics for people.
 
-use std::fmt::Write as _;
+mod hidden;
 
+use std::{cell::OnceCell, collections::HashMap, fmt::Write as _};
+
+use self::hidden::{Hidden, shown_part};
 use super::{Diagnostic, Severity};
 use crate::Source;
 
 /// Longest part of a source line that is shown, in characters.
 const WIDTH: usize = 120;
 
-/// Writes a diagnostic for people: what is wrong, where, with the line and a mark under the place, and how to mend
-/// it. Ends with a newline. `sources` gives the lines; a source that is not there costs only the excerpt.
+/// Writes a diagnostic for people. For many of them [`Excerpts`] is quicker.
 #[must_use]
 pub fn render(diagnostic: &Diagnostic, sources: &[Source]) -> String {
-    let severity = match diagnostic.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Info => "info",
-    };
-    let line = sources
-        .iter()
-        .find(|source| source.path == diagnostic.file)
-        .and_then(|source| source.text.lines().nth(diagnostic.line.checked_sub(1)?));
-    let number = diagnostic.line.to_string();
-    let margin = " ".repeat(number.len());
-    let mut text = format!("{severity}: {}\n{margin}--> {}", diagnostic.message, diagnostic.file);
-    // What is no text, a folder or a file that cannot be read, has no lines. Writing to a string cannot fail.
-    if !matches!((&*diagnostic.path, diagnostic.line, diagnostic.column), ("", 1, 1)) || line.is_some() {
-        let _ = write!(text, ":{}:{}", diagnostic.line, diagnostic.column);
+    Excerpts::new(sources).render(diagnostic)
+}
+
+/// The lines of sources, for diagnostics about them.
+#[derive(Debug)]
+pub struct Excerpts<'s>(HashMap<&'s str, Lines<'s>>);
+
+/// The lines of a source; they are looked for when the first one is shown.
+#[derive(Debug)]
+struct Lines<'s> {
+    text: &'s str,
+    found: OnceCell<(Vec<&'s str>, Hidden)>,
+}
+
+impl<'s> Excerpts<'s> {
+    /// The lines of these sources.
+    #[must_use]
+    pub fn new(sources: &'s [Source]) -> Self {
+        let lines = |source: &'s Source| Lines { text: &source.text, found: OnceCell::new() };
+        Self(sources.iter().map(|source| (&*source.path, lines(source))).collect())
     }
-    if !diagnostic.path.is_empty() {
-        let _ = write!(text, " ({})", diagnostic.path);
+
+    /// Writes a diagnostic for people: what is wrong, where, with the line and a mark under the place, and how to fix it. Ends
+    /// with a newline. A source that is not there costs only the excerpt; secrets are not shown.
+    #[must_use]
+    pub fn render(&self, diagnostic: &Diagnostic) -> String {
+        let severity = match diagnostic.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "note",
+        };
+        let line = self.line(diagnostic);
+        let number = diagnostic.line.to_string();
+        let margin = " ".repeat(number.len());
+        let mut text = format!("{severity}: {}\n{margin}--> {}", diagnostic.message, diagnostic.file);
+        // What is no text, a folder or a file that cannot be read, has no lines. Writing to a string cannot fail.
+        if !matches!((&*diagnostic.path, diagnostic.line, diagnostic.column), ("", 1, 1)) || line.is_some() {
+            let _ = write!(text, ":{}:{}", diagnostic.line, diagnostic.column);
+        }
+        if !diagnostic.path.is_empty() {
+            let _ = write!(text, " ({})", diagnostic.path);
+        }
+        text.push('\n');
+        if let Some(line) = line {
+            let (shown, column) = excerpt(&line, diagnostic.column - 1);
+            let length = diagnostic.length.min(shown.chars().count().saturating_sub(column)).max(1);
+            let _ = writeln!(text, "{margin} |");
+            let _ = writeln!(text, "{number} | {shown}");
+            let _ = writeln!(text, "{margin} | {}{}", " ".repeat(column), "^".repeat(length));
+        }
+        if let Some(help) = &diagnostic.help {
+            let _ = writeln!(text, "{margin} = help: {help}");
+        }
+        text
     }
-    text.push('\n');
-    if let Some(line) = line {
-        let (shown, column) = excerpt(line, diagnostic.column - 1);
-        let length = diagnostic.length.min(shown.chars().count().saturating_sub(column)).max(1);
-        let _ = writeln!(text, "{margin} |");
-        let _ = writeln!(text, "{number} | {shown}");
-        let _ = writeln!(text, "{margin} | {}{}", " ".repeat(column), "^".repeat(length));
+
+    /// The line of a diagnostic, unless it holds nothing but a secret.
+    fn line(&self, diagnostic: &Diagnostic) -> Option<String> {
+        let Lines { text, found } = self.0.get(&*diagnostic.file)?;
+        let (lines, hidden) = found.get_or_init(|| {
+            let lines: Vec<&str> = text.lines().collect();
+            let hidden = Hidden::of(&lines);
+            (lines, hidden)
+        });
+        let index = diagnostic.line.checked_sub(1)?;
+        let line = lines.get(index)?;
+        if hidden.is_secret(index) {
+            return None;
+        }
+        let before = index.checked_sub(1).and_then(|before| lines.get(before)).copied().unwrap_or_default();
+        shown_part(line, before)
     }
-    if let Some(help) = &diagnostic.help {
-        let _ = writeln!(text, "{margin} = help: {help}");
-    }
-    text
 }
 
 /// The part of `line` around a column, and the column in it. Tabs become spaces, so that the mark stays below.
@@ -65,14 +108,12 @@ mod tests {
 
     fn diagnostic(line: usize, column: usize, length: usize) -> Diagnostic {
         Diagnostic {
-            severity: Severity::Error,
-            file: "a.yaml".into(),
             line,
             column,
             length,
             path: "node.id".into(),
-            message: "expected a string, found the number 3".into(),
             help: Some("write it in quotes: \"3\"".into()),
+            ..Diagnostic::at("a.yaml", "expected a string, found the number 3".into())
         }
     }
 

@@ -7,7 +7,7 @@ use tollgate_model::processor::{GrpcRetryPolicy, GrpcService, GrpcTarget};
 use super::{Scope, format::read_header_values, google_grpc::read_google_grpc};
 use crate::{
     protobuf::{Message, Schema, Value, read, refused},
-    suggestion::nearest,
+    suggestion::{did_you_mean, nearest},
 };
 
 pub(super) static GRPC_SERVICE: Schema = Schema {
@@ -97,13 +97,16 @@ fn read_envoy_grpc(message: &Message<'_>, scope: &Scope) -> Option<GrpcService> 
     let facts = scope.clusters.get(&name);
     match facts {
         // F-9: each exchange fails, and the failure policy decides.
-        None => cluster.warning(
-            format!("there is no cluster \"{name}\"; every exchange with this processor will fail"),
-            "add the cluster to static_resources.clusters",
-        ),
+        None => {
+            let near = cluster.context.report.nearest(&name, scope.clusters.keys().map(String::as_str));
+            cluster.warning(
+                format!("there is no cluster \"{name}\"; every exchange with this processor will fail"),
+                near.map_or_else(|| "add the cluster to static_resources.clusters".to_owned(), did_you_mean),
+            );
+        }
         // CF-21
         Some(facts) if !facts.http2 => cluster.warning(
-            format!("the cluster \"{name}\" is not configured for HTTP/2; it is spoken with it nevertheless"),
+            format!("the cluster \"{name}\" is not configured for HTTP/2; Tollgate uses HTTP/2 anyway"),
             "Envoy would fail: add http2_protocol_options to the cluster's HttpProtocolOptions",
         ),
         Some(_) => {}

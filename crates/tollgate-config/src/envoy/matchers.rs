@@ -109,6 +109,9 @@ pub(super) fn compile<T>(value: &Value<'_>, new: impl Fn(&str) -> Result<T, rege
     compile_text(&pattern, new)
 }
 
+/// Longest regular expression, bytes.
+const LONGEST_EXPRESSION: usize = 64 * 1024;
+
 /// Compiles an expression in RE2's syntax.
 pub(crate) fn compile_text<T>(
     pattern: &Value<'_>,
@@ -117,6 +120,10 @@ pub(crate) fn compile_text<T>(
     let text = pattern.string()?;
     if text.is_empty() {
         pattern.error("must not be empty");
+        return None;
+    }
+    if text.len() > LONGEST_EXPRESSION {
+        pattern.error(format!("longer than {LONGEST_EXPRESSION} bytes"));
         return None;
     }
     let compiled = re2::translate(&text)

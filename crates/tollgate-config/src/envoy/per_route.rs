@@ -117,7 +117,7 @@ pub(super) fn read_level(message: &Message<'_>, name: String, filters: &Filters,
     for (name, value) in message.map("typed_per_filter_config") {
         if !filters.names.iter().any(|known| known == name) {
             let known = filters.names.iter().map(String::as_str);
-            let help = match crate::suggestion::nearest(name, known) {
+            let help = match value.context.report.nearest(name, known) {
                 Some(near) => format!("did you mean \"{near}\"?"),
                 None => format!("filters of the chain: {}", filters.names.join(", ")),
             };

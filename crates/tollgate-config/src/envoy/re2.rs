@@ -172,11 +172,19 @@ fn class(letters: &mut Peekable<Chars<'_>>, translated: &mut String) {
 
 /// `[:alpha:]` behind its bracket; without its end the bracket is itself, and this is false.
 fn named_class(letters: &mut Peekable<Chars<'_>>, translated: &mut String) -> bool {
-    let rest: String = letters.clone().collect();
-    match rest.find(":]") {
-        Some(end) if end > 0 && rest[1..end].chars().all(|c| c == '^' || c.is_ascii_alphabetic()) => {
+    // The letters of the name, behind the colon.
+    let mut rest = letters.clone().skip(1);
+    let mut length = 0;
+    let end = loop {
+        match rest.next() {
+            Some(letter) if letter == '^' || letter.is_ascii_alphabetic() => length += 1,
+            end => break end,
+        }
+    };
+    match (end, rest.next()) {
+        (Some(':'), Some(']')) => {
             translated.push('[');
-            translated.extend(letters.by_ref().take(end + 2));
+            translated.extend(letters.by_ref().take(length + 3));
             true
         }
         _ => {

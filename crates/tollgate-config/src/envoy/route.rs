@@ -38,6 +38,7 @@ use crate::{
     Explanation, ProcessorOrigin, RouteOrigin,
     kubernetes::Place,
     protobuf::{Message, Value},
+    suggestion::did_you_mean,
 };
 
 /// What the routes of a table share.
@@ -75,11 +76,8 @@ impl Table<'_> {
             return;
         }
         let message = format!("there is no cluster \"{name}\"");
-        let near = crate::suggestion::nearest(name, self.scope.clusters.keys().map(String::as_str));
-        let help = near.map_or_else(
-            || "add it to static_resources.clusters".to_owned(),
-            |near| format!("did you mean \"{near}\"?"),
-        );
+        let near = value.context.report.nearest(name, self.scope.clusters.keys().map(String::as_str));
+        let help = near.map_or_else(|| "add it to static_resources.clusters".to_owned(), did_you_mean);
         if self.validate_clusters {
             value.error_with_help(message, help);
         } else {

@@ -110,14 +110,20 @@ impl Attachments {
             attached.push(AttachedTarget { ancestors: known.ancestors_of(&target), target, result });
         }
         if attached.is_empty() && policy.errors.is_empty() {
-            translator.diagnostics.warning(
-                &policy.meta.place,
-                format!("{} is attached to nothing: none of its targets is in use", policy.reference()),
-                Some(
-                    "a target is an object of the policy's namespace that belongs to a Gateway here"
-                        .to_owned(),
-                ),
-            );
+            let place = &policy.meta.place;
+            if policy.spec.targets.refs.is_empty() {
+                let message = format!("{} selects nothing: no object has such labels", policy.reference());
+                translator.diagnostics.exposing(place, message, None);
+            } else if world
+                .expand(&policy.spec.targets, &policy.meta, translator)
+                .iter()
+                .any(|target| translator.resources.has(&target.object))
+            {
+                // What is wrong with targets that do not exist is said where they are named.
+                let message =
+                    format!("{} is attached to nothing: no Gateway uses its targets", policy.reference());
+                translator.diagnostics.warning(place, message, None);
+            }
         }
         self.targets.push(attached);
     }

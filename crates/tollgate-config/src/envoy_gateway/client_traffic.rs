@@ -1,6 +1,9 @@
 //! ClientTrafficPolicy: of it the limit of buffered bodies, which decides what processors can be sent (EG-37).
 
-use super::targets::{Targets, read_targets};
+use super::{
+    others::not_left_out,
+    targets::{Targets, read_targets},
+};
 use crate::{
     kubernetes::values::quantity,
     protobuf::{Schema, Value, no_effect, read},
@@ -15,6 +18,18 @@ pub(crate) struct ClientTrafficPolicy {
 }
 
 const OF_THE_GATEWAY: &str = "the settings of the gateway itself hold";
+const NOT_LEFT_OUT: &str =
+    "Not implemented: a policy that has it is invalid, and what it is for answers 500.";
+
+/// Fields that protect or limit something; what is left out would be open. With the fields in which they stand.
+const PROTECTING: [(&str, &str); 6] = [
+    ("tls", ""),
+    ("path", ""),
+    ("headers", ""),
+    ("clientIPDetection", ""),
+    ("timeout", ""),
+    ("connectionLimit", "connection"),
+];
 
 static SPEC: Schema = Schema {
     name: "ClientTrafficPolicySpec",
@@ -32,11 +47,11 @@ static SPEC: Schema = Schema {
         no_effect("tcpKeepalive", "the settings of the operating system hold"),
         no_effect("enableProxyProtocol", "connections begin without a PROXY header"),
         no_effect("proxyProtocol", "connections begin without a PROXY header"),
-        no_effect("clientIPDetection", OF_THE_GATEWAY),
-        no_effect("tls", "write it in the listener"),
-        no_effect("path", OF_THE_GATEWAY),
-        no_effect("headers", OF_THE_GATEWAY),
-        no_effect("timeout", OF_THE_GATEWAY),
+        read("clientIPDetection", "", NOT_LEFT_OUT),
+        read("tls", "", NOT_LEFT_OUT),
+        read("path", "", NOT_LEFT_OUT),
+        read("headers", "", NOT_LEFT_OUT),
+        read("timeout", "", NOT_LEFT_OUT),
         no_effect("http1", OF_THE_GATEWAY),
         no_effect("http2", OF_THE_GATEWAY),
         no_effect("http3", "HTTP/3 is not served"),
@@ -51,7 +66,7 @@ static CONNECTION: Schema = Schema {
     title: "",
     fields: &[
         read("bufferLimit", "32Ki", "Limit of buffered bodies of HTTP/1, bytes."),
-        no_effect("connectionLimit", "connections are not limited"),
+        read("connectionLimit", "", NOT_LEFT_OUT),
         no_effect("socketBufferLimit", "the settings of the operating system hold"),
         no_effect("maxAcceptPerSocketEvent", "connections are accepted one by one"),
     ],
@@ -60,7 +75,14 @@ static CONNECTION: Schema = Schema {
 
 pub(super) fn read_client_traffic_policy(value: &Value<'_>) -> Option<ClientTrafficPolicy> {
     let spec = value.message(&SPEC)?;
-    let limit = spec.message("connection", &CONNECTION).and_then(|connection| connection.get("bufferLimit"));
+    let connection = spec.message("connection", &CONNECTION);
+    for (name, within) in PROTECTING {
+        let message = if within.is_empty() { Some(&spec) } else { connection.as_ref() };
+        if let Some(field) = message.and_then(|message| message.get(name)) {
+            not_left_out(name, &field);
+        }
+    }
+    let limit = connection.and_then(|connection| connection.get("bufferLimit"));
     let limit = limit.and_then(|limit| {
         let bytes = quantity(&limit)?;
         let bytes = u32::try_from(bytes).ok().and_then(|bytes| usize::try_from(bytes).ok());

@@ -10,10 +10,11 @@ use super::{
     processors::{Processors, Scope},
     route_backend::destination,
     status,
+    targets::Targets,
     world::{Target, World, levels, levels_of_listener},
 };
 use crate::{
-    kubernetes::{ObjectRef, Place, status::ObjectStatus},
+    kubernetes::{Metadata, ObjectRef, Place, status::ObjectStatus},
     translation::{
         BackendError, BackendReference, Destination, Dialect, ExtensionRef, Gateway, Listener, Replacement,
         RuleExtensions, Site, Translator,
@@ -29,8 +30,8 @@ pub(crate) struct EnvoyGateway<'a> {
     gateways: &'a [Gateway],
     indices: HashMap<ObjectRef, usize>,
     attachments: Attachments,
-    /// What security policies that are not implemented protect, and where they are.
-    protected: HashMap<Target, (ObjectRef, Place)>,
+    /// What policies protect that are not implemented, or invalid: why it is not served, and where they are.
+    protected: HashMap<Target, (String, Place)>,
     /// Limits of buffered bodies, of everything that has a policy for its clients.
     buffer_limits: HashMap<Target, Option<usize>>,
     processors: Processors,
@@ -44,12 +45,7 @@ impl<'a> EnvoyGateway<'a> {
         gateways: &'a [Gateway],
     ) -> Self {
         let world = World::new(gateways);
-        let mut protected = HashMap::new();
-        for policy in translator.resources.envoy_gateway.security_policies.iter() {
-            for target in world.expand(&policy.spec.targets, &policy.meta, translator) {
-                protected.entry(target).or_insert_with(|| (policy.reference(), policy.meta.place.clone()));
-            }
-        }
+        let protected = protected(translator, &world);
         let buffer_limits = buffer_limits(translator, &world);
         let indices = gateways.iter().enumerate();
         let settings = gateways.iter().map(|gateway| GatewaySettings::of(translator, &gateway.object));
@@ -71,14 +67,43 @@ impl<'a> EnvoyGateway<'a> {
         if self.protected.is_empty() {
             return None;
         }
-        let (policy, place) = levels(site).iter().find_map(|(_, target)| self.protected.get(target))?;
+        let (reason, place) = levels(site).iter().find_map(|(_, target)| self.protected.get(target))?;
         Some(Replacement {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             body: "",
-            reason: format!("{policy} is not implemented and must not be left out"),
+            reason: reason.clone(),
             place: place.clone(),
         })
     }
+}
+
+/// What is not served because of policies that would protect it.
+fn protected(translator: &Translator<'_>, world: &World) -> HashMap<Target, (String, Place)> {
+    let objects = &translator.resources.envoy_gateway;
+    let mut protected = HashMap::new();
+    let mut protect = |targets: &Targets, meta: &Metadata, reason: String| {
+        for target in world.expand(targets, meta, translator) {
+            protected.entry(target).or_insert_with(|| (reason.clone(), meta.place.clone()));
+        }
+    };
+    for policy in objects.security_policies.iter() {
+        let reason = format!("{} is not implemented and must not be left out", policy.reference());
+        protect(&policy.spec.targets, &policy.meta, reason);
+    }
+    let invalid = |policy: &ObjectRef, errors: &[String]| {
+        errors.first().map(|error| format!("{policy} is invalid: {error}"))
+    };
+    for policy in objects.client_traffic_policies.iter() {
+        if let Some(reason) = invalid(&policy.reference(), &policy.errors) {
+            protect(&policy.spec.targets, &policy.meta, reason);
+        }
+    }
+    for policy in objects.backend_traffic_policies.iter() {
+        if let Some(reason) = invalid(&policy.reference(), &policy.errors) {
+            protect(&policy.spec.targets, &policy.meta, reason);
+        }
+    }
+    protected
 }
 
 /// What ClientTrafficPolicies say; of two with the same target the older one applies.
@@ -106,8 +131,11 @@ fn buffer_limits(translator: &Translator<'_>, world: &World) -> HashMap<Target, 
                         format!("{} has no effect: an older one has {what}", policy.reference())
                     }
                 }
+            } else if known.is_none() && translator.resources.has(&target.object) {
+                format!("{} is attached to nothing: no Gateway uses {what}", policy.reference())
             } else {
-                format!("{} is attached to nothing: there is no {what} in use", policy.reference())
+                // What does not exist is reported where it is named.
+                continue;
             };
             translator.diagnostics.warning(&policy.meta.place, message, None);
         }

@@ -3,7 +3,7 @@
 use super::targets::{Targets, read_targets};
 use crate::{
     kubernetes::{Candidate, Objects as Set},
-    protobuf::{Schema, Value, read},
+    protobuf::{Schema, Value, bookkeeping, no_effect, read},
 };
 
 /// An object that nothing is done about but to say so.
@@ -14,13 +14,85 @@ pub(crate) struct Unimplemented;
 pub(super) fn take(candidate: Candidate<'_>, objects: &mut Set<Unimplemented>) {
     let (kind, key) = (candidate.meta.kind.clone(), candidate.meta.key.clone());
     candidate.store(objects, |spec| {
-        let help = match kind.as_str() {
-            "HTTPRouteFilter" => "rules with a filter of this kind answer 500",
-            _ => "the settings of the gateway itself hold",
-        };
+        let help = "rules with a filter of this kind answer 500";
         spec.warning(format!("{kind} {key} has no effect: the kind is not implemented"), help);
         Some(Unimplemented)
     });
+}
+
+/// What patches say is looked at as a whole.
+pub(super) static PATCH: Schema = Schema {
+    name: "EnvoyPatchPolicy",
+    title: "",
+    fields: &[
+        read("apiVersion", "", "API group and version. Required."),
+        read("kind", "", "What it is. Required."),
+        read("metadata", "", "Names it. Required."),
+        bookkeeping("spec"),
+        bookkeeping("status"),
+    ],
+    unsupported: &[],
+};
+
+/// Reports a field that protects something and cannot be carried out: its policy is invalid.
+pub(super) fn not_left_out(name: &str, field: &Value<'_>) {
+    field.error_with_help(
+        format!("{name} is not implemented and must not be left out"),
+        "what this policy is for answers 500: remove the field if it may be reached without it",
+    );
+}
+
+/// How requests go to backends: of it only the limits count, none of which is implemented.
+#[derive(Debug)]
+pub(crate) struct BackendTrafficPolicy {
+    pub(super) targets: Targets,
+}
+
+const OF_THE_GATEWAY: &str = "the settings of the gateway itself hold";
+const LIMIT: &str = "Not implemented: a policy that has it is invalid, and what it is for answers 500.";
+
+static BACKEND_TRAFFIC_POLICY: Schema = Schema {
+    name: "BackendTrafficPolicySpec",
+    title: "",
+    fields: &[
+        read("targetRef", "", "Deprecated: one target."),
+        read("targetRefs", "[]", "What the policy is attached to."),
+        read("targetSelectors", "[]", "The same, by labels."),
+        read("rateLimit", "", LIMIT),
+        read("circuitBreaker", "", LIMIT),
+        read("requestBuffer", "", LIMIT),
+        read("admissionControl", "", LIMIT),
+        read("bandwidthLimit", "", LIMIT),
+        no_effect("mergeType", OF_THE_GATEWAY),
+        no_effect("loadBalancer", OF_THE_GATEWAY),
+        no_effect("retry", OF_THE_GATEWAY),
+        no_effect("proxyProtocol", OF_THE_GATEWAY),
+        no_effect("tcpKeepalive", OF_THE_GATEWAY),
+        no_effect("healthCheck", OF_THE_GATEWAY),
+        no_effect("faultInjection", OF_THE_GATEWAY),
+        no_effect("timeout", OF_THE_GATEWAY),
+        no_effect("connection", OF_THE_GATEWAY),
+        no_effect("dns", OF_THE_GATEWAY),
+        no_effect("http2", OF_THE_GATEWAY),
+        no_effect("useClientProtocol", OF_THE_GATEWAY),
+        no_effect("compression", OF_THE_GATEWAY),
+        no_effect("compressor", OF_THE_GATEWAY),
+        no_effect("responseOverride", OF_THE_GATEWAY),
+        no_effect("httpUpgrade", OF_THE_GATEWAY),
+        no_effect("telemetry", OF_THE_GATEWAY),
+        no_effect("routingType", OF_THE_GATEWAY),
+        no_effect("panicThreshold", OF_THE_GATEWAY),
+    ],
+    unsupported: &[],
+};
+
+pub(super) fn read_backend_traffic_policy(value: &Value<'_>) -> Option<BackendTrafficPolicy> {
+    let spec = value.message(&BACKEND_TRAFFIC_POLICY)?;
+    let limits = ["rateLimit", "circuitBreaker", "requestBuffer", "admissionControl", "bandwidthLimit"];
+    for (name, field) in limits.into_iter().filter_map(|name| Some((name, spec.get(name)?))) {
+        not_left_out(name, &field);
+    }
+    Some(BackendTrafficPolicy { targets: read_targets(&spec) })
 }
 
 /// What should protect routes and cannot: they are not served.

@@ -4,6 +4,7 @@ use crate::kubernetes::selector::{LabelSelector, SELECTOR, read_selector};
 use crate::{
     gateway_api,
     protobuf::{Enumeration, Message, Schema, Value, read},
+    suggestion::{did_you_mean, nearest},
 };
 
 /// What a policy is attached to.
@@ -99,7 +100,7 @@ pub(super) fn read_targets(spec: &Message<'_>) -> Targets {
     let listed = spec.list("targetRefs");
     let selectors = spec.list("targetSelectors");
     if single.is_some() == (!listed.is_empty() || !selectors.is_empty()) {
-        spec.value().error("either targetRef or targetRefs must be used");
+        spec.value().error_exposing("either targetRef or targetRefs must be used", None);
     }
     let mut targets = Targets { deprecated: single.is_some(), ..Targets::default() };
     targets.refs.extend(single.and_then(|target| read_target(&target, "targetRef")));
@@ -143,7 +144,8 @@ fn read_target_selector(value: &Value<'_>) -> Option<TargetSelector> {
 /// EG-2
 fn check_group(value: &Value<'_>, group: &str, field: &str) {
     if group != gateway_api::GROUP {
-        value.error(format!("this policy can only have a {field}.group of {}", gateway_api::GROUP));
+        let message = format!("this policy can only have a {field}.group of {}", gateway_api::GROUP);
+        value.error_exposing(message, None);
     }
 }
 
@@ -151,7 +153,8 @@ fn check_group(value: &Value<'_>, group: &str, field: &str) {
 fn check_kind(value: &Value<'_>, kind: &str, field: &str) -> bool {
     let known = KINDS.contains(&kind);
     if !known {
-        value.error(format!("this policy can only have a {field}.kind of {}", KINDS.join("/")));
+        let message = format!("this policy can only have a {field}.kind of {}", KINDS.join("/"));
+        value.error_exposing(message, nearest(kind, KINDS).map(did_you_mean));
     }
     known
 }

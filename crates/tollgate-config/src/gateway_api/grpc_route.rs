@@ -71,12 +71,9 @@ pub(super) fn read_grpc_route(value: &Value<'_>, namespace: &str) -> Option<Rout
         rules.extend(read_rule(&rule, namespace, &rules, &mut incompatible_filters));
     }
     check_numbers(&spec, &rules);
-    Some(RouteSpec {
-        parents: read_parents(&spec, namespace),
-        hostnames: read_hostnames(&spec),
-        rules,
-        incompatible_filters,
-    })
+    let (hostnames, hostnames_lost) = read_hostnames(&spec);
+    let parents = read_parents(&spec, namespace);
+    Some(RouteSpec { parents, hostnames, hostnames_lost, rules, incompatible_filters })
 }
 
 fn read_rule(

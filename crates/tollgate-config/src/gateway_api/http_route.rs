@@ -46,7 +46,7 @@ static RULE: Schema = Schema {
 pub(super) fn read_http_route(value: &Value<'_>, namespace: &str) -> Option<RouteSpec> {
     let spec = value.message(&SPEC)?;
     let parents = read_parents(&spec, namespace);
-    let hostnames = read_hostnames(&spec);
+    let (hostnames, hostnames_lost) = read_hostnames(&spec);
     let mut incompatible_filters = None;
     let mut rules: Vec<Rule> = Vec::new();
     if spec.get("rules").is_none() {
@@ -56,7 +56,7 @@ pub(super) fn read_http_route(value: &Value<'_>, namespace: &str) -> Option<Rout
         rules.extend(read_rule(&rule, namespace, &rules, &mut incompatible_filters));
     }
     check_numbers(&spec, &rules);
-    Some(RouteSpec { parents, hostnames, rules, incompatible_filters })
+    Some(RouteSpec { parents, hostnames, hostnames_lost, rules, incompatible_filters })
 }
 
 /// What a route without rules says.

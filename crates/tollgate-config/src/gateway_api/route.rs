@@ -16,6 +16,8 @@ pub(crate) struct RouteSpec {
     pub(crate) parents: Vec<Parent>,
     /// Lower case, exact or `*.suffix`; empty = every host.
     pub(crate) hostnames: Vec<String>,
+    /// Host names are given, and none of them can be read.
+    pub(crate) hostnames_lost: bool,
     pub(crate) rules: Vec<Rule>,
     /// Filters that cannot be together.
     pub(crate) incompatible_filters: Option<String>,
@@ -68,11 +70,14 @@ pub(super) fn read_parents(spec: &Message<'_>, namespace: &str) -> Vec<Parent> {
     parents.collect()
 }
 
-pub(super) fn read_hostnames(spec: &Message<'_>) -> Vec<String> {
-    let mut names: Vec<String> = bounded(spec, "hostnames", 16).iter().filter_map(hostname).collect();
+/// Reads `hostnames`, and whether all that are given are lost.
+pub(super) fn read_hostnames(spec: &Message<'_>) -> (Vec<String>, bool) {
+    let values = bounded(spec, "hostnames", 16);
+    let mut names: Vec<String> = values.iter().filter_map(hostname).collect();
     let mut seen = std::collections::HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
-    names
+    let lost = names.is_empty() && spec.get("hostnames").is_some_and(|names| !names.is_empty_list());
+    (names, lost)
 }
 
 /// The name of a rule, which no other rule of the route may have.

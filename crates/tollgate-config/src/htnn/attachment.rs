@@ -11,6 +11,7 @@ use super::{
 use crate::{
     gateway_api, istio,
     kubernetes::{Age, Metadata, Object, ObjectKey, ObjectRef, Place},
+    suggestion::{did_you_mean, nearest},
     translation::Translator,
 };
 
@@ -75,8 +76,12 @@ impl Policy {
         let target = spec.target_ref.as_ref();
         self.invalid = errors.first().cloned().or_else(|| validate(spec, &self.meta));
         if let Some(message) = self.invalid.as_ref().filter(|_| errors.is_empty()) {
+            // It is about something else than what it names, or about nothing.
             let place = target.map_or(&self.meta.place, |target| &target.place);
-            translator.diagnostics.error(place, message.clone(), None);
+            let kinds = ["HTTPRoute", "VirtualService", "Gateway"];
+            let near =
+                target.and_then(|target| nearest(&target.kind, kinds).filter(|near| *near != target.kind));
+            translator.diagnostics.exposing(place, message.clone(), near.map(did_you_mean));
         }
         self.check_gateway_target(spec, translator);
         self.take_parts(spec, target, translator);
@@ -130,9 +135,7 @@ impl Policy {
             }
             let Some(name) = PluginName::from_str(&plugin.name) else {
                 // HT-4
-                let message = format!("unknown http filter: {}", plugin.name);
-                let help = "the plugins that work here are outerExtProc and innerExtProc".to_owned();
-                if !translator.diagnostics.tolerated(&plugin.place, message.clone(), Some(help)) {
+                if let Some(message) = report_other(plugin, translator) {
                     self.invalid.get_or_insert(message);
                 }
                 continue;
@@ -168,6 +171,57 @@ impl Policy {
     pub(super) fn precedence(&self, scope: Scope) -> Precedence {
         Precedence { scope, stored: !self.embedded, age: self.meta.age() }
     }
+}
+
+/// Plugins that protect nothing: requests may go on without them.
+const HARMLESS: [&str; 5] = ["demo", "debugMode", "fault", "cors", "tlsInspector"];
+/// The other plugins there are.
+const NOT_IMPLEMENTED: [&str; 24] = [
+    "AIContentSecurity",
+    "bandwidthLimit",
+    "buffer",
+    "casbin",
+    "celScript",
+    "consumerRestriction",
+    "extAuth",
+    "extProc",
+    "hmacAuth",
+    "innerLua",
+    "keyAuth",
+    "limitCountRedis",
+    "limitReq",
+    "limitToken",
+    "listenerPatch",
+    "localRatelimit",
+    "lua",
+    "networkRBAC",
+    "oidc",
+    "opa",
+    "outerLua",
+    "routePatch",
+    "sentinel",
+    "traceIDFilter",
+];
+
+/// Reports a plugin that does not work here; gives why its policy is invalid because of it.
+fn report_other(plugin: &Plugin, translator: &Translator<'_>) -> Option<String> {
+    let Plugin { name, place, .. } = plugin;
+    let ours = "the plugins that work here are outerExtProc and innerExtProc";
+    let message = format!("unknown http filter: {name}");
+    if HARMLESS.contains(&&**name) {
+        let accepted = translator.diagnostics.tolerated(place, message.clone(), Some(ours.to_owned()));
+        return (!accepted).then_some(message);
+    }
+    if NOT_IMPLEMENTED.contains(&&**name) {
+        let message = format!("the plugin {name} is not implemented and must not be left out");
+        translator.diagnostics.error(place, message.clone(), Some(ours.to_owned()));
+        return Some(message);
+    }
+    let known = PluginName::ALL.iter().map(|plugin| plugin.as_str());
+    let near = nearest(name, known.chain(HARMLESS).chain(NOT_IMPLEMENTED));
+    let help = near.map_or_else(|| ours.to_owned(), did_you_mean);
+    translator.diagnostics.exposing(place, message.clone(), Some(help));
+    Some(message)
 }
 
 /// Plugins for connections; routes cannot have them.

@@ -132,6 +132,12 @@ impl Dialect for Htnn<'_> {
         if site.attached.route.object == *gateway(site) {
             return RuleExtensions::default();
         }
+        let route = &site.attached.route.object;
+        if let (Some(problem), Some(policies)) = (self.unsuitable.get(route), self.by_target.get(route))
+            && let Some(policy) = policies.first().map(|index| &self.policies[*index])
+        {
+            return RuleExtensions { replaced: Some(refused(policy, problem)), ..RuleExtensions::default() };
+        }
         let candidates = self.candidates(site);
         let mut extensions = RuleExtensions::default();
         for plugin in PluginName::ALL {
@@ -167,9 +173,11 @@ impl Dialect for Htnn<'_> {
                 let mut conditions = Conditions::default();
                 let (holds, reason, message) = match (&policy.invalid, self.missing(policy)) {
                     (Some(message), _) => (false, "Invalid", message.clone()),
-                    (None, Some(message)) => {
-                        self.diagnostics.error(&policy.target_place, message.clone(), None);
-                        (false, "TargetNotFound", message)
+                    (None, Some(missing)) => {
+                        if let Some(message) = missing.to_report(policy) {
+                            self.diagnostics.exposing(&policy.target_place, message, None);
+                        }
+                        (false, "TargetNotFound", missing.in_status)
                     }
                     (None, None) => (true, "Accepted", "The policy has been accepted".to_owned()),
                 };
@@ -182,27 +190,58 @@ impl Dialect for Htnn<'_> {
 
 impl Htnn<'_> {
     /// Why the target of a policy is not there.
-    fn missing(&self, policy: &Policy) -> Option<String> {
+    fn missing(&self, policy: &Policy) -> Option<Missing> {
         let target = policy.target.as_ref()?;
+        let known = |in_status: &str| Some(Missing { in_status: in_status.to_owned(), said: true });
+        let new = |in_status: &str| Some(Missing { in_status: in_status.to_owned(), said: false });
         if !self.existing.contains(target) {
-            return Some("The policy targets non-existent resource".to_owned());
+            return known("The policy targets non-existent resource");
         }
         if let Some(problem) = self.unsuitable.get(target) {
-            return Some((*problem).to_owned());
+            return new(problem);
         }
         if !self.seen.contains(target) {
-            return Some("all gateways are not found or unsupported".to_owned()); // HT-35
+            return new(NO_GATEWAY); // HT-35
         }
         let unknown = policy
             .parts
             .iter()
             .filter_map(|part| part.section.as_ref())
             .find(|section| !self.seen_sections.contains(&(target.clone(), (*section).clone())))?;
-        Some(match (&*target.group, &*target.kind) {
+        let in_status = match (&*target.group, &*target.kind) {
             (gateway_api::GROUP, "Gateway") => format!("There is not Listener.Name {unknown}"),
             (_, "Gateway") => format!("There is not Server.Name {unknown}"),
             _ => format!("sectionName {unknown} not found"),
-        })
+        };
+        // A section that the target itself names is looked for with all targets.
+        Some(Missing { in_status, said: policy.parts.len() == 1 && !policy.embedded })
+    }
+}
+
+/// HT-35, in the words of HTNN.
+const NO_GATEWAY: &str = "all gateways are not found or unsupported";
+
+/// Why the target of a policy is not there.
+struct Missing {
+    /// In the words of HTNN.
+    in_status: String,
+    /// It was said where the target is named.
+    said: bool,
+}
+
+impl Missing {
+    /// What people are told.
+    fn to_report(&self, policy: &Policy) -> Option<String> {
+        if self.said {
+            return None;
+        }
+        match (&policy.target, &*self.in_status) {
+            (Some(target), NO_GATEWAY) => Some(format!(
+                "{} is attached to nothing: no Gateway of its namespace serves {target}",
+                policy.object
+            )),
+            _ => Some(self.in_status.clone()),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     kubernetes::{Object, ObjectKey, status::ParentReference},
+    suggestion::did_you_mean,
     translation::{AttachedRoute, Controller, Gateway, Idle, Route, Rule, Translator, intersect},
 };
 
@@ -56,9 +57,7 @@ pub(crate) fn gateways(translator: &Translator<'_>, others: &[Gateway]) -> Vec<G
         }
     }
     for object in translator.resources.istio.virtual_services.by_age() {
-        if object.errors.is_empty() {
-            attach(translator, object, &mut found, &scopes);
-        }
+        attach(translator, object, &mut found, &scopes);
     }
     found.into_values().collect()
 }
@@ -83,7 +82,10 @@ fn attach(
     let mut attached = false;
     for (key, place) in &service.gateways {
         let Some(gateway) = translator.resources.istio.gateways.get(key) else {
-            translator.diagnostics.error(place, format!("Gateway {key} not found"), None);
+            let others = translator.resources.istio.gateways.iter().map(|other| &other.meta.key);
+            let others = others.filter(|other| other.namespace == key.namespace);
+            let near = translator.diagnostics.nearest(&key.name, others.map(|other| &*other.name));
+            translator.diagnostics.error(place, format!("Gateway {key} not found"), near.map(did_you_mean));
             continue;
         };
         if !service.is_exported_to(&key.namespace, namespace) {
@@ -114,6 +116,7 @@ fn attach(
                     meta: Rc::clone(&object.meta),
                     parents: Vec::new(),
                     rules: rules(service, key, listener.port),
+                    broken: object.errors.first().cloned(),
                 };
                 listener.routes.push(AttachedRoute {
                     route: Rc::new(route),
@@ -122,7 +125,7 @@ fn attach(
                 });
             }
         }
-        if !found && gateway.errors.is_empty() {
+        if !found && gateway.errors.is_empty() && object.errors.is_empty() {
             let message =
                 format!("{} has no server for a host of {}", gateway.reference(), object.reference());
             translator.diagnostics.error(place, message, None);

@@ -108,6 +108,7 @@ fn redirect_to_https(gateway: &Rc<Object<GatewaySpec>>, host: Option<&str>, plac
         meta: Rc::clone(&gateway.meta),
         parents: Vec::new(),
         rules: vec![rule],
+        broken: None,
     };
     AttachedRoute {
         route: Rc::new(route),

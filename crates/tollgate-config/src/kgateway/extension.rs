@@ -318,7 +318,7 @@ fn read_retry(value: &Value<'_>) -> Option<GrpcRetryPolicy> {
     let Some(backoff) = message.message("backoff", &BACKOFF) else { return Some(policy) };
     if let Some(base) = backoff.required("baseInterval").and_then(|base| kubernetes_duration(&base)) {
         policy.base_interval = base.max(Duration::from_millis(1));
-        policy.max_interval = policy.base_interval * 10;
+        policy.max_interval = policy.base_interval.saturating_mul(10);
     }
     if let Some(value) = backoff.get("maxInterval")
         && let Some(max) = kubernetes_duration(&value)

@@ -7,6 +7,7 @@ use crate::{
     gateway_api,
     kubernetes::{Place, selector::LabelSelector},
     protobuf::{Message, Schema, Value, no_effect, read},
+    suggestion::{did_you_mean, nearest},
 };
 
 /// What turns a provider on, or all of them off.
@@ -64,14 +65,14 @@ static SPEC: Schema = Schema {
         read("apiKeyAuthentication", "", SECURITY),
         read("oauth2", "", SECURITY),
         read("csrf", "", SECURITY),
+        read("rateLimit", "", SECURITY),
+        read("buffer", "", SECURITY),
         no_effect("ai", LATER),
         no_effect("autoHostRewrite", LATER),
-        no_effect("buffer", LATER),
         no_effect("compression", LATER),
         no_effect("cors", LATER),
         no_effect("hashPolicies", LATER),
         no_effect("headerModifiers", LATER),
-        no_effect("rateLimit", LATER),
         no_effect("retry", LATER),
         no_effect("timeouts", LATER),
         no_effect("transformation", LATER),
@@ -81,7 +82,7 @@ static SPEC: Schema = Schema {
 };
 
 /// Fields of the schema that protect something.
-const SECURITY_FIELDS: [&str; 9] = [
+const SECURITY_FIELDS: [&str; 11] = [
     "extAuth",
     "rbac",
     "jwt",
@@ -91,6 +92,8 @@ const SECURITY_FIELDS: [&str; 9] = [
     "apiKeyAuthentication",
     "oauth2",
     "csrf",
+    "rateLimit",
+    "buffer",
 ];
 
 static TARGET_REF: Schema = Schema {
@@ -192,10 +195,14 @@ fn read_kind(message: &Message<'_>) -> (String, String) {
             | ("gateway.networking.x-k8s.io", "XListenerSet")
     );
     if !known && !kind.is_empty() {
-        message.value().error_with_help(
-            format!("{kind} of group \"{group}\" cannot be a target"),
-            "Gateway, HTTPRoute, GRPCRoute or ListenerSet of gateway.networking.k8s.io",
+        let kinds = ["Gateway", "HTTPRoute", "GRPCRoute", "ListenerSet"];
+        let near = nearest(&kind, kinds).filter(|near| *near != kind);
+        let help = near.map_or_else(
+            || "Gateway, HTTPRoute, GRPCRoute or ListenerSet of gateway.networking.k8s.io".to_owned(),
+            did_you_mean,
         );
+        let problem = format!("{kind} of group \"{group}\" cannot be a target");
+        message.value().error_exposing(problem, Some(help));
     }
     (group, kind)
 }

@@ -9,7 +9,7 @@ use super::{
     values::port_number,
 };
 use crate::{
-    protobuf::{Enumeration, Message, Schema, Value, bookkeeping, no_effect, read},
+    protobuf::{Enumeration, Message, Schema, Value, bookkeeping, is_number_or_boolean, no_effect, read},
     yaml::Content,
 };
 
@@ -408,13 +408,42 @@ static SECRET: Schema = Schema {
 };
 
 fn read_secret(secret: &Message<'_>) -> Option<Secret> {
-    let bytes =
-        secret.map("data").into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.bytes()?)));
+    let bytes = secret
+        .map("data")
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), secret_bytes(&value)?)));
     let mut data: BTreeMap<String, Vec<u8>> = bytes.collect();
     for (key, value) in secret.map("stringData") {
-        data.extend(value.string().map(|text| (key.to_owned(), text.into_bytes())));
+        data.extend(secret_text(&value).map(|text| (key.to_owned(), text.into_bytes())));
     }
     Some(Secret { secret_type: secret.string("type"), data })
+}
+
+/// A value of a Secret in base64.
+fn secret_bytes(value: &Value<'_>) -> Option<Vec<u8>> {
+    match &value.node.content {
+        Content::Plain(text) if is_number_or_boolean(text) => {
+            value.error_with_help("expected base64", "write the value in quotes");
+            None
+        }
+        Content::Plain(_) | Content::Quoted(_) => value.bytes(),
+        _ => {
+            value.error("expected base64");
+            None
+        }
+    }
+}
+
+/// A value of a Secret; what it is must not be part of a message.
+fn secret_text(value: &Value<'_>) -> Option<String> {
+    match &value.node.content {
+        Content::Quoted(text) => Some(text.clone()),
+        Content::Plain(text) if !is_number_or_boolean(text) => Some(text.clone()),
+        _ => {
+            value.error_with_help("expected a text", "write the value in quotes");
+            None
+        }
+    }
 }
 
 /// A configuration map.

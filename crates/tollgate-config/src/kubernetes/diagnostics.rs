@@ -3,30 +3,58 @@
 use std::{cell::RefCell, collections::HashSet};
 
 use super::Place;
-use crate::{Diagnostic, Options, Severity};
+use crate::{Diagnostic, Options, Severity, diagnostic::Collected, suggestion::Suggestions};
 
 /// Collects what is said about all sources.
 #[derive(Debug, Default)]
 pub(crate) struct Diagnostics {
-    said: RefCell<Vec<Diagnostic>>,
+    said: RefCell<Collected>,
     /// File, line, column and message of what was said: thousands of routes may have the same problem.
     known: RefCell<HashSet<(String, usize, usize, String)>>,
+    suggestions: Suggestions,
     strict: bool,
 }
 
 impl Diagnostics {
     pub(crate) fn new(options: &Options) -> Self {
-        Self { said: RefCell::default(), known: RefCell::default(), strict: options.strict }
+        Self { strict: options.strict, ..Self::default() }
     }
 
     /// Takes over what the reading of an object or a file reported.
     pub(crate) fn extend(&self, diagnostics: Vec<Diagnostic>) {
-        self.said.borrow_mut().extend(diagnostics);
+        let mut said = self.said.borrow_mut();
+        diagnostics.into_iter().for_each(|diagnostic| said.push(diagnostic));
+    }
+
+    /// The one of many names that is most like this one.
+    pub(crate) fn nearest<'n>(
+        &self,
+        name: &str,
+        candidates: impl IntoIterator<Item = &'n str>,
+    ) -> Option<&'n str> {
+        self.suggestions.nearest(name, candidates)
     }
 
     /// What does not work.
     pub(crate) fn error(&self, place: &Place, message: impl Into<String>, help: Option<String>) {
         self.add(Severity::Error, place, message.into(), help);
+    }
+
+    /// An error because of which requests may pass what was to be put in front of them.
+    pub(crate) fn exposing(&self, place: &Place, message: impl Into<String>, help: Option<String>) {
+        self.push(Diagnostic { exposes: true, ..diagnostic(Severity::Error, place, message.into(), help) });
+    }
+
+    /// An error that follows from another one, which is written at `cause`.
+    pub(crate) fn consequence(
+        &self,
+        place: &Place,
+        message: impl Into<String>,
+        help: Option<String>,
+        cause: &Place,
+    ) {
+        let follows_from = Some(cause.clone());
+        self.push(Diagnostic { follows_from, ..diagnostic(Severity::Error, place, message.into(), help) });
     }
 
     /// What works, and is probably not what was meant.
@@ -47,29 +75,41 @@ impl Diagnostics {
     }
 
     fn add(&self, severity: Severity, place: &Place, message: String, help: Option<String>) {
-        let diagnostic = Diagnostic {
-            severity,
-            file: place.file.to_string(),
-            line: place.location.line,
-            column: place.location.column,
-            length: place.location.length.max(1),
-            path: place.path.to_string(),
-            message,
-            help,
-        };
+        self.push(diagnostic(severity, place, message, help));
+    }
+
+    fn push(&self, diagnostic: Diagnostic) {
         let key = (diagnostic.file.clone(), diagnostic.line, diagnostic.column, diagnostic.message.clone());
-        if self.known.borrow_mut().insert(key) {
-            self.said.borrow_mut().push(diagnostic);
+        let mut known = self.known.borrow_mut();
+        // What is not remembered may be said again, which costs no more than a number.
+        if known.len() < MOST_KNOWN && !known.insert(key) {
+            return;
         }
+        self.said.borrow_mut().push(diagnostic);
     }
 
     /// Everything said, by file and line.
     pub(crate) fn finish(self) -> Vec<Diagnostic> {
-        let mut said = self.said.into_inner();
+        let mut said = self.said.into_inner().into_diagnostics();
         said.sort_by(|left, right| {
             (&left.file, left.line, left.column).cmp(&(&right.file, right.line, right.column))
         });
         said.dedup();
         said
+    }
+}
+
+/// Most problems that are recognized when they are found again.
+const MOST_KNOWN: usize = 100_000;
+
+fn diagnostic(severity: Severity, place: &Place, message: String, help: Option<String>) -> Diagnostic {
+    Diagnostic {
+        severity,
+        line: place.location.line,
+        column: place.location.column,
+        length: place.location.length.max(1),
+        path: place.path.to_string(),
+        help,
+        ..Diagnostic::at(&*place.file, message)
     }
 }

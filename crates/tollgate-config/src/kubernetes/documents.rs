@@ -6,11 +6,15 @@ use super::{
     Candidate, Diagnostics, Kind, Metadata, ObjectKey, ObjectRef, ObjectReport, Place, Resources,
     generation::Generations,
     metadata::{METADATA, Written, read_metadata},
+    naming::{Mistake, Named, Type},
+    resources::Unknown,
 };
 use crate::{
-    Files, Options, Severity,
+    Diagnostic, Files, Options, Severity,
     diagnostic::Report,
+    guard::key_of,
     protobuf::{Context, Dialect, Schema, Value, bookkeeping, read},
+    suggestion::{did_you_mean, nearest},
     yaml::{Content, Location, Node},
 };
 
@@ -46,26 +50,6 @@ static LIST: Schema = Schema {
     unsupported: &[],
 };
 
-/// API groups of Kubernetes itself: their kinds are no mistake in a file of ours (CF-11).
-const BUILT_IN_GROUPS: [&str; 16] = [
-    "",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "apiregistration.k8s.io",
-    "apps",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-    "events.k8s.io",
-    "networking.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "scheduling.k8s.io",
-    "storage.k8s.io",
-];
-
 /// Reads objects into `resources`; `before` are those of the configuration before. What cannot be read is reported and left out.
 pub(crate) fn read_documents(
     documents: Vec<Document>,
@@ -91,13 +75,6 @@ struct Reader<'a> {
     order: usize,
 }
 
-/// `apiVersion` and `kind` of a document.
-struct Type {
-    group: String,
-    version: String,
-    kind: String,
-}
-
 impl Reader<'_> {
     fn document(&mut self, file: &Arc<str>, node: Node) {
         let Some(found) = self.type_of(file, &node) else { return };
@@ -105,27 +82,25 @@ impl Reader<'_> {
             return self.list(file, node);
         }
         self.order += 1;
-        let kind = self.resources_kind(&found);
-        let Some(kind) = kind else { return self.unknown(file, &found, node.location) };
-        if !kind.versions.contains(&found.version.as_str()) {
-            let message = format!("{} has no version \"{}\" here", found.kind, found.version);
-            let help = format!("versions that are read: {}", kind.versions.join(", "));
-            let place =
-                Place { file: Arc::clone(file), location: node.location, path: Arc::from("apiVersion") };
-            return self.diagnostics.error(&place, message, Some(help));
-        }
+        let (kind, mistake) = match Named::of(&found) {
+            Named::Known(kind, mistake) => (kind, mistake),
+            other => return self.not_read(file, &found, node, other),
+        };
         let report = Report::new(Arc::clone(file));
+        if let Some(Mistake { member, message, help }) = mistake {
+            let location = member_location(&node, member);
+            report.add_exposing(location, member, message, help);
+        }
+        let found = Type { group: kind.group.to_owned(), kind: kind.kind.to_owned(), ..found };
         let Some(meta) = self.metadata(&report, &node, found, kind) else {
-            return self.diagnostics.extend(report.finish());
+            // Nobody can tell what the object would have protected.
+            return self.diagnostics.extend(exposing_unless(kind.is_core(), report.finish()));
         };
         let (meta, node) = (Rc::new(meta), Rc::new(node));
-        self.resources.documents.push((Rc::clone(&meta), Rc::clone(&node)));
+        self.resources.add_document(Rc::clone(&meta), Rc::clone(&node));
         let Reader { files, options, diagnostics, .. } = *self;
-        (kind.take)(Candidate { meta, node, report, files, options, diagnostics }, self.resources);
-    }
-
-    fn resources_kind(&self, found: &Type) -> Option<&'static Kind> {
-        super::resources::kinds().find(|kind| kind.group == found.group && kind.kind == found.kind)
+        let dialect = if kind.is_core() { Dialect::CoreKubernetes } else { Dialect::Kubernetes };
+        (kind.take)(Candidate { meta, node, report, files, options, diagnostics, dialect }, self.resources);
     }
 
     fn list(&mut self, file: &Arc<str>, node: Node) {
@@ -134,7 +109,7 @@ impl Reader<'_> {
             report: &report,
             files: self.files,
             options: self.options,
-            dialect: Dialect::Kubernetes,
+            dialect: Dialect::CoreKubernetes,
         };
         // What the list itself says wrong is reported; its items are taken out of it rather than copied.
         if let Some(list) = Value::root(context, &node).message(&LIST) {
@@ -156,27 +131,26 @@ impl Reader<'_> {
             report: &report,
             files: self.files,
             options: self.options,
-            dialect: Dialect::Kubernetes,
+            dialect: Dialect::CoreKubernetes,
         };
         let found = only(node, &["apiVersion", "kind"]).and_then(|type_meta| {
             let message = Value::root(context, &type_meta).message(&TYPE_META)?;
-            let (api_version, kind) =
-                (message.required_string("apiVersion"), message.required_string("kind"));
-            let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
-            Some(Type { group: group.to_owned(), version: version.to_owned(), kind })
+            let kind = message.required_string("kind");
+            let api_version = message.get("apiVersion").and_then(|version| version.non_empty_string());
+            Some(Type::new(&api_version.unwrap_or_default(), kind))
         });
         if found.is_none() && !report.has_errors() {
             let message = "expected a Kubernetes object, a mapping with apiVersion and kind".to_owned();
             report.add(Severity::Error, node.location, "", message, None);
         }
         let refused = report.has_errors();
-        self.diagnostics.extend(report.finish());
+        self.diagnostics.extend(exposing_unless(false, report.finish()));
         found.filter(|_| !refused)
     }
 
     fn metadata(&self, report: &Report, node: &Node, found: Type, kind: &Kind) -> Option<Metadata> {
         let context =
-            Context { report, files: self.files, options: self.options, dialect: Dialect::Kubernetes };
+            Context { report, files: self.files, options: self.options, dialect: Dialect::CoreKubernetes };
         let place = Place::of(&Value::root(context, node));
         let with_metadata = only(node, &["metadata"])?;
         static METADATA_ONLY: Schema = Schema {
@@ -211,25 +185,55 @@ impl Reader<'_> {
         })
     }
 
-    /// CF-11.
-    fn unknown(&self, file: &Arc<str>, found: &Type, location: Location) {
-        let place = Place { file: Arc::clone(file), location, path: Arc::from("kind") };
+    /// What is no object of ours (CF-11).
+    fn not_read(&mut self, file: &Arc<str>, found: &Type, node: Node, named: Named) {
+        let place = |member| Place {
+            file: Arc::clone(file),
+            location: member_location(&node, member),
+            path: Arc::from(member),
+        };
         let Type { group, kind, .. } = found;
-        if BUILT_IN_GROUPS.contains(&group.as_str()) {
-            self.diagnostics.info(
-                &place,
-                format!("{kind} is left alone: it has no meaning to a gateway"),
-                None,
-            );
-        } else if super::resources::kinds().any(|known| known.group == group) {
-            self.diagnostics.warning(&place, format!("the kind {kind} of {group} is not implemented"), None);
-        } else {
-            let near = crate::suggestion::nearest(group, super::resources::kinds().map(|known| known.group));
-            let help =
-                near.filter(|near| !near.is_empty()).map(|near| format!("did you mean the group {near}?"));
-            self.diagnostics.warning(&place, format!("the kind {kind} of {group} is not known"), help);
+        match named {
+            Named::Known(..) => {}
+            Named::BuiltIn => {
+                let message = format!("ignored: a gateway has no use for a {kind}");
+                let of_group = super::resources::kinds().filter(|known| known.group == group);
+                let near = nearest(kind, of_group.map(|known| known.kind));
+                self.diagnostics.info(&place("kind"), message, near.map(did_you_mean));
+            }
+            Named::NotImplemented => {
+                let message = format!("the kind {kind} of {group} is not implemented: it has no effect");
+                self.diagnostics.warning(&place("kind"), message, None);
+            }
+            Named::Foreign => {
+                let message = format!("the kind {kind} of {group} is not known: it has no effect");
+                self.diagnostics.warning(&place("kind"), message, None);
+            }
+            Named::Unknown(Mistake { member, message, help }) => {
+                let place = place(member);
+                self.diagnostics.exposing(&place, message, help);
+                let key = key_of(&node, &self.options.namespace);
+                let (name, namespace) = (format!("{kind} {key}"), key.namespace);
+                self.resources.unknown.push(Unknown { name, namespace, place, node });
+            }
         }
     }
+}
+
+/// Where a member of a document is written; the document itself when it has no such member.
+fn member_location(node: &Node, name: &str) -> Location {
+    let Content::Mapping(entries) = &node.content else { return node.location };
+    let member = entries.iter().find(|entry| entry.key == name);
+    member.map_or(node.location, |entry| entry.value.location)
+}
+
+/// Problems because of which an object is not known, which may have protected something.
+fn exposing_unless(harmless: bool, diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let exposing = |diagnostic: Diagnostic| {
+        let exposes = diagnostic.exposes || (!harmless && diagnostic.severity == Severity::Error);
+        Diagnostic { exposes, ..diagnostic }
+    };
+    diagnostics.into_iter().map(exposing).collect()
 }
 
 /// A mapping with nothing but some of its members.

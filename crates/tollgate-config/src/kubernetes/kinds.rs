@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::{Diagnostics, Metadata, Object, Objects, Resources};
 use crate::{
-    Files, Options, Severity,
+    Diagnostic, Files, Options, Severity,
     diagnostic::Report,
     protobuf::{Context, Dialect, Message, Schema, Value, bookkeeping, read},
     yaml::Node,
@@ -53,6 +53,7 @@ pub(crate) struct Candidate<'a> {
     pub(super) files: &'a dyn Files,
     pub(super) options: &'a Options,
     pub(super) diagnostics: &'a Diagnostics,
+    pub(super) dialect: Dialect,
 }
 
 impl Candidate<'_> {
@@ -73,8 +74,8 @@ impl Candidate<'_> {
         schema: &'static Schema,
         read: impl FnOnce(&Message<'_>) -> Option<T>,
     ) {
-        let Self { meta, node, report, files, options, diagnostics } = self;
-        let context = Context { report: &report, files, options, dialect: Dialect::Kubernetes };
+        let Self { meta, node, report, files, options, diagnostics, dialect } = self;
+        let context = Context { report: &report, files, options, dialect };
         let spec = Value::root(context, &node).message(schema).and_then(|object| read(&object));
         let said = report.finish();
         let errors = said
@@ -82,8 +83,13 @@ impl Candidate<'_> {
             .filter(|diagnostic| diagnostic.severity == Severity::Error)
             .map(|diagnostic| diagnostic.message_with_path(""))
             .collect();
+        let Some(spec) = spec else {
+            // Nothing of the object is known, and so not what it would have protected.
+            let exposes = dialect == Dialect::Kubernetes;
+            let said = said.into_iter().map(|one| Diagnostic { exposes: one.exposes || exposes, ..one });
+            return diagnostics.extend(said.collect());
+        };
         diagnostics.extend(said);
-        let Some(spec) = spec else { return };
         let place = meta.place.clone();
         let object = Object { meta, spec, errors, node };
         let reference = object.reference();

@@ -77,7 +77,10 @@ pub(crate) fn parse_go_duration(text: &str) -> Option<Duration> {
         total += number * seconds;
         rest = &rest[unit.len()..];
     }
-    Duration::try_from_secs_f64(total).ok()
+    // Go counts nanoseconds in 63 bits, about 292 years.
+    Duration::try_from_secs_f64(total)
+        .ok()
+        .filter(|duration| *duration <= Duration::from_nanos(i64::MAX as u64))
 }
 
 /// A port number, 1 to 65535.
@@ -163,7 +166,8 @@ mod tests {
         assert_eq!(parse_go_duration("1m30s"), Some(Duration::from_secs(90)));
         assert_eq!(parse_go_duration("100ms"), Some(Duration::from_millis(100)));
         assert_eq!(parse_go_duration("0"), Some(Duration::ZERO));
-        for wrong in ["", "5", "1x", "s", "-1s", "1.2.3s"] {
+        assert!(parse_go_duration("2562047h").is_some());
+        for wrong in ["", "5", "1x", "s", "-1s", "1.2.3s", "2562048h", "1000000000000000h"] {
             assert_eq!(parse_go_duration(wrong), None, "{wrong}");
         }
     }

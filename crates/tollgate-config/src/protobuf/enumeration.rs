@@ -1,6 +1,6 @@
 //! Enums: by name or number (1.3).
 
-use super::{Dialect, Value};
+use super::Value;
 use crate::{suggestion::nearest, yaml::Content};
 
 /// The values of an enum. A value without counterpart exists in Envoy and is refused.
@@ -12,7 +12,7 @@ impl<T: Copy> Enumeration<T> {
     pub(super) fn read(&self, value: &Value<'_>) -> Option<T> {
         let found = match &value.node.content {
             Content::Plain(text) | Content::Quoted(text) => {
-                let by_number = value.context.dialect != Dialect::Kubernetes;
+                let by_number = !value.context.dialect.is_kubernetes();
                 let number = text.parse::<i64>().ok().filter(|_| by_number);
                 self.values.iter().find(|(name, index, _)| name == text || Some(*index) == number)
             }
@@ -40,7 +40,7 @@ impl<T: Copy> Enumeration<T> {
         let nearest = nearest(text.trim_matches('"'), names).map(|name| format!("did you mean \"{name}\"?"));
         let supported = format!("supported: {}", self.supported());
         // The message becomes a part of a status, where there is no help (CF-13).
-        if value.context.dialect == Dialect::Kubernetes {
+        if value.context.dialect.is_kubernetes() {
             let message = format!("unknown value {text}, {supported}");
             match nearest {
                 Some(help) => value.malformed_with_help(message, help),

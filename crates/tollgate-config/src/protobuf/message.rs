@@ -6,7 +6,7 @@ use super::{Dialect, Enumeration, Schema, Value, schema::Support};
 use crate::{
     Severity,
     kubernetes::Place,
-    suggestion::nearest,
+    suggestion::{did_you_mean, nearest},
     yaml::{Content, Entry},
 };
 
@@ -67,7 +67,9 @@ impl<'a> Message<'a> {
             Support::NoEffect => {
                 let severity = match self.value.context.dialect {
                     Dialect::Protobuf => Severity::Info,
-                    Dialect::EmbeddedProtobuf | Dialect::Kubernetes => Severity::Warning,
+                    Dialect::EmbeddedProtobuf | Dialect::Kubernetes | Dialect::CoreKubernetes => {
+                        Severity::Warning
+                    }
                 };
                 self.report(severity, entry, format!("\"{name}\" has no effect"), note);
             }
@@ -89,20 +91,33 @@ impl<'a> Message<'a> {
 
     /// Says how bad it is.
     fn unknown(&self, entry: &Entry, meant: Option<&str>) -> Severity {
-        let help = meant.map(|name| format!("did you mean \"{name}\"?")).unwrap_or_default();
-        if self.value.context.dialect != Dialect::Protobuf {
-            let severity = self.value.context.tolerable();
-            if severity == Severity::Error {
-                self.value.context.report.mark_malformed();
+        let help = meant.map(did_you_mean);
+        let path = self.path_of(&entry.key);
+        let report = self.value.context.report;
+        let severity = match self.value.context.dialect {
+            Dialect::CoreKubernetes => self.value.context.tolerable(),
+            _ => Severity::Error,
+        };
+        let message = match self.value.context.dialect {
+            Dialect::Protobuf => {
+                let short = self.schema.name.rsplit('.').next().unwrap_or(self.schema.name);
+                format!("unknown field \"{}\" in {short}", entry.key)
             }
-            let message = format!("unknown field \"{}\"", self.path_of(&entry.key));
-            self.report(severity, entry, message, &help);
-            return severity;
+            _ => format!("unknown field \"{path}\""),
+        };
+        match self.value.context.dialect {
+            // A bootstrap with an error is refused as a whole.
+            Dialect::Protobuf => report.add(severity, entry.key_location, &path, message, help),
+            _ => {
+                if severity == Severity::Error {
+                    report.mark_malformed();
+                    report.add_exposing(entry.key_location, &path, message, help);
+                } else {
+                    report.add(severity, entry.key_location, &path, message, help);
+                }
+            }
         }
-        let short = self.schema.name.rsplit('.').next().unwrap_or(self.schema.name);
-        let message = format!("unknown field \"{}\" in {short}", entry.key);
-        self.report(Severity::Error, entry, message, &help);
-        Severity::Error
+        severity
     }
 
     fn path_of(&self, key: &str) -> String {

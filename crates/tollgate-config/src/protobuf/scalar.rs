@@ -23,6 +23,11 @@ pub(super) fn resolve(text: &str) -> Plain {
     }
 }
 
+/// Whether a scalar without quotes is no text.
+pub(crate) fn is_number_or_boolean(text: &str) -> bool {
+    resolve(text) != Plain::Text
+}
+
 /// A scalar without quotes as JSON.
 pub(crate) fn plain_value(text: &str) -> serde_json::Value {
     match resolve(text) {

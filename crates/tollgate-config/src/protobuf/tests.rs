@@ -134,14 +134,14 @@ fn numbers_may_be_strings_and_have_bounds() {
         assert_eq!(good(&format!("number: {ten}"), |message| message.u32("number")), Some(10), "{ten}");
     }
     let problem = |text: &str| said(&format!("number: {text}"), |message| message.u32("number"))[0].clone();
-    assert_eq!(problem("4294967296"), "1:9 number: 4294967296 is outside of 0 to 4294967295");
-    assert_eq!(problem("-1"), "1:9 number: -1 is outside of 0 to 4294967295");
+    assert_eq!(problem("4294967296"), "1:9 number: 4294967296 is not between 0 and 4294967295");
+    assert_eq!(problem("-1"), "1:9 number: -1 is not between 0 and 4294967295");
     assert_eq!(problem("1.5"), "1:9 number: expected a whole number, found 1.5");
     assert_eq!(problem("true"), "1:9 number: expected a whole number, found true");
     assert_eq!(problem("[1]"), "1:9 number: expected a whole number, found a list");
     assert_eq!(
         problem("99999999999999999999999"),
-        "1:9 number: 99999999999999999999999 is outside of 0 to 4294967295"
+        "1:9 number: 99999999999999999999999 is not between 0 and 4294967295"
     );
 }
 

@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use super::{Context, Dialect, Enumeration, Message, Schema, base64, duration, message::is_spelling, scalar};
+use super::{Context, Enumeration, Message, Schema, base64, duration, message::is_spelling, scalar};
 use crate::{
     Severity,
     yaml::{Content, Entry, Location, Node},
@@ -52,7 +52,13 @@ impl<'a> Value<'a> {
         self.report(Severity::Error, message, None);
     }
 
-    /// Reports a problem here, with a way to mend it.
+    /// Reports a problem here because of which requests may pass what was to be put in front of them.
+    pub(crate) fn error_exposing(&self, message: impl Into<String>, help: Option<String>) {
+        self.context.report.mark_malformed();
+        self.context.report.add_exposing(self.location(), &self.path, message.into(), help);
+    }
+
+    /// Reports a problem here, with a way to fix it.
     pub(crate) fn error_with_help(&self, message: impl Into<String>, help: impl Into<String>) {
         self.report(Severity::Error, message, Some(help.into()));
     }
@@ -95,7 +101,7 @@ impl<'a> Value<'a> {
         self.error(message);
     }
 
-    /// Reports that this is not of its type, with a way to mend it.
+    /// Reports that this is not of its type, with a way to fix it.
     pub(super) fn malformed_with_help(&self, message: impl Into<String>, help: impl Into<String>) {
         self.context.report.mark_malformed();
         self.error_with_help(message, help);
@@ -173,7 +179,7 @@ impl<'a> Value<'a> {
         match i64::try_from(number) {
             Ok(number) if range.contains(&number) => Some(number),
             _ => {
-                self.error(format!("{number} is outside of {} to {}", range.start(), range.end()));
+                self.error(format!("{number} is not between {} and {}", range.start(), range.end()));
                 None
             }
         }
@@ -245,7 +251,7 @@ impl<'a> Value<'a> {
                     if node.content == Content::Null { value.expected("a value") } else { Some(value) }
                 })
                 .collect(),
-            _ if self.context.dialect == Dialect::Kubernetes => {
+            _ if self.context.dialect.is_kubernetes() => {
                 let _: Option<()> = self.expected("a list");
                 Vec::new()
             }
@@ -328,6 +334,11 @@ impl<'a> Value<'a> {
     /// Whether this is a mapping.
     pub(crate) fn is_mapping(&self) -> bool {
         matches!(&self.node.content, Content::Mapping(_))
+    }
+
+    /// Whether this is a list without elements.
+    pub(crate) fn is_empty_list(&self) -> bool {
+        matches!(&self.node.content, Content::Sequence(items) if items.is_empty())
     }
 
     /// Whether this is a mapping without entries.

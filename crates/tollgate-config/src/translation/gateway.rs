@@ -85,6 +85,9 @@ pub(crate) struct Route {
     /// Its references to parents, in their order.
     pub(crate) parents: Vec<ParentReference>,
     pub(crate) rules: Vec<Rule>,
+    /// What is wrong with the route: its requests are answered with 500, lest another route takes them that stops at no
+    /// processor.
+    pub(crate) broken: Option<String>,
 }
 
 /// A filter of type `ExtensionRef`: an object of the route's namespace.

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     Explanations,
     envoy_gateway::{Configuration, EnvoyGateway},
+    guard::Guard,
     htnn::Htnn,
     istio,
     kgateway::Kgateway,
@@ -46,6 +47,7 @@ fn everything_but_clusters(translator: &Translator<'_>) -> Translated {
         Box::new(Htnn::new(translator)),
         Box::new(Kgateway::new(translator)),
         Box::new(EnvoyGateway::new(translator, configuration, gateways)),
+        Box::new(Guard::new(translator)),
     ];
     let mut builder = Builder { translator, settings, dialects, built: Built::default() };
     let of_istio = istio::gateways(translator, gateways);

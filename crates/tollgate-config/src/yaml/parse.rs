@@ -12,6 +12,10 @@ use crate::{
 
 /// Most nodes of a document, aliases expanded: no configuration comes near it, no bomb gets beyond it.
 const MAX_NODES: usize = 1_000_000;
+/// Most nodes of all documents of a text.
+const MAX_NODES_OF_TEXT: usize = 4 * MAX_NODES;
+/// Most bytes of scalars that anchors and aliases make copies of.
+const MAX_COPIED: usize = 64 * 1024 * 1024;
 /// Deepest nesting.
 const MAX_DEPTH: usize = 128;
 
@@ -21,7 +25,9 @@ pub(crate) fn parse(text: &str, report: &Report) -> Vec<Node> {
     let mut builder = Builder {
         report,
         lines: text.lines().collect(),
-        nodes: 0,
+        size: Size::default(),
+        documents_before: 0,
+        copied: 0,
         stack: Vec::new(),
         anchors: HashMap::new(),
         documents: Vec::new(),
@@ -47,17 +53,30 @@ pub(crate) fn parse(text: &str, report: &Report) -> Vec<Node> {
 struct Builder<'a> {
     report: &'a Report,
     lines: Vec<&'a str>,
-    nodes: usize,
+    /// Of the present document so far.
+    size: Size,
+    /// Nodes of the documents before.
+    documents_before: usize,
+    /// Bytes of scalars that were copied.
+    copied: usize,
     stack: Vec<Open>,
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<usize, (Node, Size)>,
     documents: Vec<Node>,
+}
+
+/// How large a part of a document is, aliases expanded.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    nodes: usize,
+    /// Of scalars.
+    bytes: usize,
 }
 
 /// A collection that has begun.
 struct Open {
     anchor: usize,
     location: Location,
-    first_node: usize,
+    before: Size,
     children: Children,
 }
 
@@ -80,16 +99,21 @@ impl Builder<'_> {
                     ScalarStyle::Plain => Content::Plain(text.into_owned()),
                     _ => Content::Quoted(text.into_owned()),
                 };
+                let bytes = match &content {
+                    Content::Plain(text) | Content::Quoted(text) => text.len(),
+                    _ => 0,
+                };
                 let node = Node { content, location };
-                if anchor > 0 {
-                    self.anchors.insert(anchor, (node.clone(), 1));
-                }
-                self.count(1, location)?;
+                let size = Size { nodes: 1, bytes };
+                self.count(size, location)?;
+                self.remember(anchor, &node, size, location)?;
                 self.place(node)
             }
             Event::Alias(anchor) => {
-                let (node, size) = self.anchors.get(&anchor)?.clone();
+                let size = self.anchors.get(&anchor)?.1;
+                self.count_copy(size.bytes, location)?;
                 self.count(size, location)?;
+                let node = self.anchors.get(&anchor)?.0.clone();
                 self.place(node)
             }
             Event::SequenceStart(_, anchor, _) => self.open(anchor, location, Children::Sequence(Vec::new())),
@@ -104,13 +128,17 @@ impl Builder<'_> {
                     Children::Mapping { entries, .. } => Content::Mapping(entries),
                 };
                 let node = Node { content, location: open.location };
-                if open.anchor > 0 {
-                    self.anchors.insert(open.anchor, (node.clone(), self.nodes - open.first_node));
-                }
+                let size = Size {
+                    nodes: self.size.nodes - open.before.nodes,
+                    bytes: self.size.bytes - open.before.bytes,
+                };
+                self.remember(open.anchor, &node, size, open.location)?;
                 self.place(node)
             }
             Event::DocumentStart(..) => {
                 self.anchors.clear();
+                self.documents_before += self.size.nodes;
+                self.size = Size::default();
                 Some(())
             }
             _ => Some(()),
@@ -122,16 +150,39 @@ impl Builder<'_> {
             self.report.add(Error, location, "", format!("nested deeper than {MAX_DEPTH} levels"), None);
             return None;
         }
-        let first_node = self.nodes;
-        self.count(1, location)?;
-        self.stack.push(Open { anchor, location, first_node, children });
+        let before = self.size;
+        self.count(Size { nodes: 1, bytes: 0 }, location)?;
+        self.stack.push(Open { anchor, location, before, children });
         Some(())
     }
 
-    fn count(&mut self, nodes: usize, location: Location) -> Option<()> {
-        self.nodes += nodes;
-        if self.nodes > MAX_NODES {
-            let message = format!("more than {MAX_NODES} values; aliases count as often as they are used");
+    fn count(&mut self, size: Size, location: Location) -> Option<()> {
+        self.size.nodes += size.nodes;
+        self.size.bytes += size.bytes;
+        let message = if self.size.nodes > MAX_NODES {
+            format!("more than {MAX_NODES} values in a document; aliases count as often as they are used")
+        } else if self.documents_before + self.size.nodes > MAX_NODES_OF_TEXT {
+            format!("more than {MAX_NODES_OF_TEXT} values in a file: make several files of it")
+        } else {
+            return Some(());
+        };
+        self.report.add(Error, location, "", message, None);
+        None
+    }
+
+    /// Keeps a copy of a node for the aliases of its anchor; 0 is none.
+    fn remember(&mut self, anchor: usize, node: &Node, size: Size, location: Location) -> Option<()> {
+        if anchor > 0 {
+            self.count_copy(size.bytes, location)?;
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+        Some(())
+    }
+
+    fn count_copy(&mut self, bytes: usize, location: Location) -> Option<()> {
+        self.copied += bytes;
+        if self.copied > MAX_COPIED {
+            let message = format!("anchors and aliases stand for more than {MAX_COPIED} bytes");
             self.report.add(Error, location, "", message, None);
             return None;
         }
@@ -196,9 +247,36 @@ impl Builder<'_> {
             let location = Location { line: line + 1, column: column + 1, length: 3 };
             let message = "the document still contains template placeholders".to_owned();
             self.report.add(Error, location, "", message, Some("render the template first".into()));
+        } else if let Some(location) = self.tab_near(location) {
+            let message = "not valid YAML: a tab cannot indent a line".to_owned();
+            self.report.add(Error, location, "", message, Some("indent with spaces".into()));
         } else {
-            self.report.add(Error, location, "", format!("not valid YAML: {reason}"), None);
+            let help = self.help_with(location, reason);
+            self.report.add(Error, location, "", format!("not valid YAML: {reason}"), help);
         }
+    }
+
+    /// The tab in the indentation of a line at which the parser stumbled, or of one beside it.
+    fn tab_near(&self, location: Location) -> Option<Location> {
+        let near = [location.line, location.line + 1, location.line.saturating_sub(1)];
+        near.into_iter().find_map(|line| {
+            let text = self.lines.get(line.checked_sub(1)?)?;
+            let indentation = text.len() - text.trim_start().len();
+            let column = text[..indentation].chars().position(|blank| blank == '\t')? + 1;
+            Some(Location { line, column, length: 1 })
+        })
+    }
+
+    /// What was probably meant where the parser found something else.
+    fn help_with(&self, location: Location, reason: &str) -> Option<String> {
+        let at = |line: usize| self.lines.get(line.checked_sub(1)?).copied();
+        let near = [at(location.line), at(location.line.saturating_sub(1))];
+        if near.into_iter().flatten().any(|line| line.contains("${")) {
+            return Some(
+                "environment variables are not substituted: render the file first, as envsubst does".into(),
+            );
+        }
+        reason.starts_with("mapping values are not allowed").then(|| "put the value in quotes".into())
     }
 }
 

@@ -16,12 +16,13 @@ use crate::{
     yaml,
 };
 
-/// Reports on standard output; the exit status says whether there is something to mend.
+/// Reports on standard output; the exit status says whether there is something to fix.
 pub(crate) fn run(arguments: &Check) -> ExitCode {
-    let configuration = Configuration::load(&arguments.paths, &Options::from(&arguments.reading));
+    let paths = arguments.paths.all();
+    let configuration = Configuration::load(&paths, &Options::from(&arguments.reading));
     let report = match arguments.output {
-        Report::Text => text(&configuration, &name(&arguments.paths)),
-        Report::Json => json(&configuration, &name(&arguments.paths)),
+        Report::Text => text(&configuration, &name(&paths)),
+        Report::Json => json(&configuration, &name(&paths)),
         Report::Yaml => {
             objects(&configuration).iter().map(|object| format!("---\n{}", yaml::to_string(object))).collect()
         }
@@ -41,7 +42,7 @@ pub(crate) fn run(arguments: &Check) -> ExitCode {
 }
 
 fn text(configuration: &Configuration, name: &str) -> String {
-    let verdict = configuration.verdict();
+    let verdict = configuration.verdict(false);
     format!(
         "{}{}{name}: {verdict}\n",
         configuration.problems(),
@@ -52,7 +53,7 @@ fn text(configuration: &Configuration, name: &str) -> String {
 fn json(configuration: &Configuration, name: &str) -> String {
     let report = json!({
         "file": name,
-        "accepted": configuration.snapshot.is_some(),
+        "accepted": configuration.snapshot.is_some() && configuration.count(Severity::Error) == 0,
         "diagnostics": configuration.diagnostics,
         "objects": objects(configuration),
     });

@@ -20,10 +20,10 @@ pub(crate) fn run(arguments: &cli::Explain) -> ExitCode {
         Ok(question) => question,
         Err(problem) => return unusable(&problem),
     };
-    let configuration = Configuration::load(&arguments.paths, &Options::from(&arguments.reading));
+    let configuration = Configuration::load(&arguments.paths.all(), &Options::from(&arguments.reading));
     let Some(snapshot) = &configuration.snapshot else {
         let _ = io::stderr().write_all(configuration.problems().as_bytes());
-        return unusable(&format!("the configuration is {}", configuration.verdict()));
+        return unusable(&format!("the configuration is {}", configuration.verdict(false)));
     };
     let answer = explain(snapshot, &configuration.explanations, &question, &arguments.reading);
     let report = match arguments.output {

@@ -8,39 +8,43 @@ use crate::{
     address::Address,
     cli::Run,
     configuration::Configuration,
-    descriptors,
     gateway::{Gateway, Settings},
     logging,
     reload::Reload,
     report::report,
-    sources::name,
+    sources::{is_stream, name},
 };
 
 /// Serves files and whatever they become, until a signal stops it.
 pub(crate) fn run(arguments: &Run) -> ExitCode {
     let _flush = logging::start(arguments.log_format, "info");
     let options = Options::from(&arguments.reading);
-    let configuration = Configuration::load(&arguments.paths, &options);
+    let paths = arguments.paths.all();
+    if paths.iter().any(|path| is_stream(path)) {
+        tracing::error!(
+            "run reads its files again when they change, which standard input cannot do: name a file"
+        );
+        return ExitCode::FAILURE;
+    }
+    let permissive = arguments.permissive;
+    let mut configuration = Configuration::load(&paths, &options);
     report(&configuration, arguments.log_format);
-    let verdict = configuration.verdict();
-    let Configuration { input, snapshot, objects, .. } = configuration;
+    let (verdict, exposes) = (configuration.verdict(permissive), configuration.exposes());
+    let snapshot = configuration.take_snapshot(permissive);
+    let Configuration { input, objects, .. } = configuration;
     let Some(snapshot) = snapshot else {
-        tracing::error!("{} is {verdict}", name(&arguments.paths));
+        tracing::error!("{} is {verdict}{}", name(&paths), permissive_hint(exposes));
         return ExitCode::FAILURE;
     };
+    if !verdict.starts_with("accepted") {
+        tracing::info!("{} is {verdict}", name(&paths));
+    }
     let workers = arguments.workers.or(snapshot.concurrency).or_else(|| available_parallelism().ok());
     let workers = workers.unwrap_or(NonZeroUsize::MIN);
     let admin_address = arguments.admin_address;
-    let reload = Reload {
-        paths: arguments.paths.clone(),
-        options,
-        log_format: arguments.log_format,
-        admin_address,
-        input,
-    };
-    let lifecycle = arguments.lifecycle.clone();
-    descriptors::raise_limit();
-    match serve(Settings { snapshot, objects, workers, admin_address, lifecycle, reload: Some(reload) }) {
+    let reload =
+        Reload { paths, options, permissive, log_format: arguments.log_format, admin_address, input };
+    match serve(Settings { snapshot, objects, workers, admin_address, reload: Some(reload) }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -49,9 +53,19 @@ pub(crate) fn run(arguments: &Run) -> ExitCode {
     }
 }
 
+/// What somebody can do who wants to serve the rest.
+pub(crate) fn permissive_hint(exposes: bool) -> &'static str {
+    if exposes {
+        "; requests might pass the processors and policies that it wants: fix the errors, or serve the rest with \
+         --permissive"
+    } else {
+        ""
+    }
+}
+
 fn serve(settings: Settings) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let workers = settings.workers;
         let gateway = Gateway::start(settings).await?;
         for (name, address) in &gateway.local_addresses() {
@@ -59,7 +73,10 @@ fn serve(settings: Settings) -> Result<(), Box<dyn Error>> {
         }
         tracing::info!("admin server at {}", gateway.admin_address());
         tracing::info!(workers, "serving");
-        gateway.until_stopped().await?;
+        gateway.until_stopped().await;
         Ok(())
-    })
+    });
+    // Files on a system that does not answer may still be read: nobody waits for that.
+    runtime.shutdown_background();
+    served
 }

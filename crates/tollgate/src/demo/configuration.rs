@@ -68,7 +68,7 @@ impl Dialect {
             }
         }
         let configuration = Configuration::from_source(source, &options);
-        let verdict = configuration.verdict();
+        let verdict = configuration.verdict(false);
         let mut snapshot = configuration.snapshot.ok_or_else(|| format!("the example is {verdict}"))?;
         let listeners = snapshot.listeners.iter_mut();
         let [Some(listener)] = &mut listeners.map(Arc::get_mut).collect::<Vec<_>>()[..] else {

@@ -49,12 +49,12 @@ impl Question {
         let method = Method::try_from(method).map_err(|_| format!("\"{method}\" is no method"))?;
         let uri: Uri = match url.split_once("://") {
             Some((_, "")) => return Err(format!("\"{url}\" has no host")),
-            _ => url.parse().map_err(|error| format!("\"{url}\" is no URL: {error}"))?,
+            _ => url.parse().map_err(|error| not_a_url(url, &error))?,
         };
         let tls = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
-            _ => return Err(format!("\"{url}\" has to begin with http:// or https://")),
+            _ => return Err(format!("\"{url}\" is not a URL: add http:// or https://")),
         };
         let authority = uri.authority().ok_or_else(|| format!("\"{url}\" has no host"))?;
         let behind_host = authority.as_str().rsplit(['@', ']']).next().unwrap_or_default();
@@ -96,6 +96,14 @@ impl Question {
     /// `GET http://www.example.com/myapp`.
     pub(super) fn describe(&self) -> String {
         format!("{} {}", self.head.method, self.uri)
+    }
+}
+
+fn not_a_url(url: &str, error: &impl std::fmt::Display) -> String {
+    if url.contains("://") {
+        format!("\"{url}\" is not a URL: {error}")
+    } else {
+        format!("\"{url}\" is not a URL: add http:// or https://")
     }
 }
 

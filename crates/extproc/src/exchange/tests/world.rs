@@ -12,7 +12,7 @@ use prost::Message;
 use crate::{
     Attributes, BodySendMode, Direction, HeaderSendMode, Messages, MetadataOptions, Plan, ProcessingMode,
     RequestHeaders, ResponseHeaders, RouteCacheAction,
-    exchange::{Action, Close, Exchange, Failed, HeaderLimits, Host, IgnoredMutation, LocalReply},
+    exchange::{Action, Close, Exchange, HeaderLimits, Host, LocalReply},
     log::LoggingInfo,
     messages::{
         BodyMutation, BodyResponse, CommonResponse, HeadersResponse, ProcessingRequest, ProcessingResponse,
@@ -74,8 +74,6 @@ pub(super) struct World {
     pub(super) streamed: Vec<Out>,
     pub(super) route_cleared: u32,
     pub(super) log: LoggingInfo,
-    pub(super) failed: Vec<Failed>,
-    pub(super) ignored: Vec<IgnoredMutation>,
 }
 
 pub(super) fn mode(change: impl FnOnce(&mut ProcessingMode)) -> ProcessingMode {
@@ -148,8 +146,6 @@ impl World {
             opened: 0,
             closed: None,
             log: LoggingInfo::default(),
-            failed: Vec::new(),
-            ignored: Vec::new(),
             reply: None,
             too_large: None,
             streamed: Vec::new(),
@@ -238,8 +234,6 @@ impl World {
                 }
                 Action::ReplyTrailers(_) => self.streamed.push(Out::Trailers),
                 Action::Note(note) => self.log.note(note),
-                Action::Failed(failed) => self.failed.push(*failed),
-                Action::Ignored(ignored) => self.ignored.push(*ignored),
                 Action::Close(close) => {
                     assert!(self.closed.is_none(), "closed twice");
                     self.closed = Some(close);

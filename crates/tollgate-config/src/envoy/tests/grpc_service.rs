@@ -78,7 +78,7 @@ fn a_cluster_without_http2_is_warned_about() {
     // CF-21, EN-15
     assert_eq!(
         with("envoy_grpc: {cluster_name: app}").said(),
-        ["warning: the cluster \"app\" is not configured for HTTP/2; it is spoken with it nevertheless \
+        ["warning: the cluster \"app\" is not configured for HTTP/2; Tollgate uses HTTP/2 anyway \
           [Envoy would fail: add http2_protocol_options to the cluster's HttpProtocolOptions]"]
     );
 }

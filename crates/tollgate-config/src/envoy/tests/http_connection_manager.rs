@@ -100,7 +100,7 @@ fn the_prefix_of_our_headers_reaches_everyone() {
 
 #[test]
 fn other_settings_are_refused_or_have_no_effect() {
-    assert_eq!(refused("max_request_headers_kb: 0"), "error: 0 is outside of 1 to 8192");
+    assert_eq!(refused("max_request_headers_kb: 0"), "error: 0 is not between 1 and 8192");
     assert_eq!(
         refused("strip_any_host_port: true, strip_matching_host_port: true"),
         "error: \"strip_matching_host_port\" and \"strip_any_host_port\" cannot be given together"
@@ -115,7 +115,7 @@ fn other_settings_are_refused_or_have_no_effect() {
     assert_eq!(with("tracing: {}").said(), ["info: \"tracing\" has no effect [no spans are exported]"]);
     assert_eq!(
         refused("http2_protocol_options: {initial_stream_window_size: 65534}"),
-        "error: 65534 is outside of 65535 to 2147483647"
+        "error: 65534 is not between 65535 and 2147483647"
     );
 }
 

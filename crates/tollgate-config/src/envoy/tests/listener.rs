@@ -88,7 +88,7 @@ fn addresses_have_to_be_addresses() {
     let socket = |text: &str| address(&format!("address: {{socket_address: {{{text}}}}}"));
     assert_eq!(socket("address: localhost, port_value: 1"), "error: \"localhost\" is not an IP address");
     assert_eq!(socket("address: 127.0.0.1"), "error: \"port_value\" is missing");
-    assert_eq!(socket("address: 127.0.0.1, port_value: 65536"), "error: 65536 is outside of 0 to 65535");
+    assert_eq!(socket("address: 127.0.0.1, port_value: 65536"), "error: 65536 is not between 0 and 65535");
     assert_eq!(
         socket("address: 127.0.0.1, port_value: 1, protocol: UDP"),
         "error: \"UDP\" is not supported [supported: TCP]"

@@ -255,7 +255,7 @@ fn routes_that_cannot_work_are_refused() {
         refused_action("route: {cluster: app, host_rewrite_literal: \"a\\n\"}"),
         "error: must not contain line ends or NUL"
     );
-    assert_eq!(refused_action("direct_response: {status: 199}"), "error: 199 is outside of 200 to 599");
+    assert_eq!(refused_action("direct_response: {status: 199}"), "error: 199 is not between 200 and 599");
     let long = Gateway {
         table: "max_direct_response_body_size_bytes: 2,".into(),
         ..action("direct_response: {status: 200, body: {inline_string: abc}}")

@@ -124,7 +124,7 @@ pub(super) fn read_retry(value: &Value<'_>) -> Option<GrpcRetryPolicy> {
 fn read_back_off(message: &Message<'_>, policy: &mut GrpcRetryPolicy) {
     if let Some(base) = message.required("baseInterval").and_then(|value| duration(&value)) {
         policy.base_interval = base.max(Duration::from_millis(1));
-        policy.max_interval = base * 10;
+        policy.max_interval = base.saturating_mul(10);
     }
     if let Some(value) = message.get("maxInterval")
         && let Some(max) = duration(&value)

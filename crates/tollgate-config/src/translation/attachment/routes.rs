@@ -101,7 +101,13 @@ pub(super) fn attach<'a>(attachment: &mut Attachment<'a>, translator: &Translato
 fn route_of(object: &Object<RouteSpec>) -> Rc<Route> {
     let (meta, rules) = (Rc::clone(&object.meta), object.spec.rules.clone());
     let parents = object.spec.parents.iter().map(|parent| parent.reference.clone()).collect();
-    Rc::new(Route { object: object.reference(), meta, parents, rules })
+    Rc::new(Route {
+        object: object.reference(),
+        meta,
+        parents,
+        rules,
+        broken: object.errors.first().cloned(),
+    })
 }
 
 /// How many routes the listeners of a gateway serve.
@@ -142,14 +148,15 @@ fn attach_to<'a>(
 ) -> Option<Problem> {
     let Attachment { gateways, gateway_reports, listener_sets, .. } = attachment;
     let controller = gateway_reports[gateway].controller;
-    if let Some(problem) = invalid(object) {
-        return Some(problem);
+    let invalid = invalid(object);
+    if invalid.is_some() && object.spec.hostnames_lost {
+        return invalid;
     }
     if let Listeners::OfSet(set) = listeners
         && let Some(refused) = &listener_sets[set].refused
     {
         let message = format!("the ListenerSet is not accepted: {}", refused.message);
-        return Some(Problem::new("NoMatchingParent", message));
+        return invalid.or_else(|| Some(Problem::new("NoMatchingParent", message)));
     }
     let (reports, namespace) = match listeners {
         Listeners::OfGateway(index) => {
@@ -161,7 +168,9 @@ fn attach_to<'a>(
             (&mut report.listeners, &report.object.meta.key.namespace)
         }
     };
-    let problem = |reason, message| Some(Problem::new(reason, messages::of(message, controller)));
+    let problem = |reason, message| {
+        invalid.clone().or_else(|| Some(Problem::new(reason, messages::of(message, controller))))
+    };
     let reference = &parent.reference;
     let mut matching: Vec<&mut ListenerReport<'a>> = reports
         .iter_mut()
@@ -194,7 +203,7 @@ fn attach_to<'a>(
             continue;
         }
         found = true;
-        report.attached_routes += 1;
+        report.attached_routes += usize::from(invalid.is_none());
         let Some(served) = report.served else { continue };
         let route = shared.get_or_insert_with(|| route_of(object));
         gateways[gateway].listeners[served].routes.push(AttachedRoute {
@@ -204,6 +213,7 @@ fn attach_to<'a>(
         });
     }
     match (found, conflict) {
+        _ if invalid.is_some() => invalid,
         (true, _) => None,
         (false, Some(conflict)) => Some(conflict),
         (false, None) => {
@@ -212,7 +222,7 @@ fn attach_to<'a>(
     }
 }
 
-/// Why a route cannot be attached to anything (CF-13).
+/// Why a route is not accepted by anything (CF-13).
 fn invalid(object: &Object<RouteSpec>) -> Option<Problem> {
     let error = object.errors.first()?;
     Some(match &object.spec.incompatible_filters {

@@ -210,10 +210,10 @@ impl Builder<'_, '_> {
         }
         if let Some(replaced) = &site.replaced {
             outcome.replaced.insert(site.rule_index, replaced.reason.clone());
-            let message =
-                format!("{} is answered instead of this rule: {}", replaced.status.as_u16(), replaced.reason);
+            let message = format!("this rule answers {}: {}", replaced.status.as_u16(), replaced.reason);
             let place = &site.attached.route.rules[site.rule_index].place;
-            self.translator.diagnostics.error(place, message, Some(format!("mend {}", replaced.place)));
+            let help = Some(format!("fix {}", replaced.place));
+            self.translator.diagnostics.consequence(place, message, help, &replaced.place);
         }
     }
 }

@@ -49,6 +49,12 @@ impl Builder<'_, '_> {
             replaced: None,
             unresolved: None,
         };
+        found.replaced = attached.route.broken.as_ref().map(|problem| Replacement {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            body: "",
+            reason: format!("{} is invalid: {problem}", attached.route.object),
+            place: attached.route.meta.place.clone(),
+        });
         let all: Vec<_> = self.dialects.iter_mut().map(|dialect| dialect.extend(&site)).collect();
         // Processors of a backend stand instead of those of the rule that the same dialect has.
         let indices: Vec<usize> =

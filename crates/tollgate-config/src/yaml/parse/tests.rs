@@ -116,3 +116,54 @@ fn what_is_not_yaml_is_reported_with_its_place() {
 fn a_byte_order_mark_is_skipped() {
     assert_eq!(entries(&good("\u{feff}a: 1\n"))[0].0, "a");
 }
+
+/// Aliases of a large scalar: each level has ten times the bytes of the one before, and few nodes.
+#[test]
+fn aliases_of_large_scalars_are_refused() {
+    let mut text = format!("a0: &a0 {}\n", "x".repeat(100_000));
+    for level in 1..10 {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        text += &format!("a{level}: &a{level} [{aliases}]\n");
+    }
+    let report = Report::new("a.yaml");
+    assert!(parse(&text, &report).is_empty());
+    let said = report.finish();
+    assert!(said[0].message.contains("stand for more than"), "{said:?}");
+}
+
+/// Anchors within anchors keep a copy each.
+#[test]
+fn nested_anchors_of_large_scalars_are_refused() {
+    let mut text = String::new();
+    for level in 0..100 {
+        text += &format!("{}- &a{level}\n", "  ".repeat(level));
+    }
+    text += &format!("{}- {}\n", "  ".repeat(100), "x".repeat(1_000_000));
+    let report = Report::new("a.yaml");
+    assert!(parse(&text, &report).is_empty());
+    assert!(report.finish()[0].message.contains("stand for more than"));
+}
+
+/// The limit of values is that of a document, as dumps of clusters are many.
+#[test]
+fn many_documents_may_have_many_values() {
+    let document = format!("---\na: [{}1]\n", "1,".repeat(600_000));
+    let report = Report::new("a.yaml");
+    assert_eq!(parse(&document.repeat(2), &report).len(), 2);
+}
+
+#[test]
+fn a_tab_is_marked_where_it_is() {
+    let said = |text: &str| {
+        let report = Report::new("a.yaml");
+        parse(text, &report);
+        let said = report.finish().remove(0);
+        (said.line, said.column, said.message, said.help.unwrap_or_default())
+    };
+    let (line, column, message, help) = said("a:\n  b: 1\n\tc: 2\n");
+    assert_eq!((line, column, &*help), (3, 1, "indent with spaces"), "{message}");
+    let (.., help) = said("a: {port_value: ${PORT}}\n");
+    assert!(help.starts_with("environment variables are not substituted"), "{help}");
+    let (.., help) = said("a: b: c\n");
+    assert_eq!(help, "put the value in quotes");
+}

@@ -2,7 +2,6 @@
 
 mod client;
 mod drain;
-mod failure;
 mod filter_chains;
 mod http1;
 mod http1_errors;

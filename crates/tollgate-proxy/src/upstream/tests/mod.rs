@@ -33,10 +33,7 @@ use tollgate_model::{
 use super::{
     ClusterManager, SharedClusters, UpstreamFailure, UpstreamRequest, cluster_manager::WorkerCluster,
 };
-use crate::{
-    stats::{Stats, WorkerStats},
-    stream::{BodyEvent, ResponseEvent},
-};
+use crate::stream::{BodyEvent, ResponseEvent};
 
 /// Runs a test on a worker's runtime; fails it when it takes too long.
 fn run(test: impl Future<Output = ()>) {
@@ -72,7 +69,6 @@ fn cluster(endpoints: Vec<EndpointAddress>) -> Cluster {
 struct Worker {
     manager: Rc<ClusterManager>,
     shared: Arc<SharedClusters>,
-    stats: WorkerStats,
 }
 
 impl Worker {
@@ -80,8 +76,7 @@ impl Worker {
         let clusters = HashMap::from([(cluster.name.clone(), Arc::new(cluster))]);
         let snapshot = Arc::new(Snapshot { clusters, ..Snapshot::default() });
         let shared = SharedClusters::new(snapshot, &Handle::current());
-        let stats = WorkerStats::new(Stats::new(), 0);
-        Self { manager: ClusterManager::new(&shared, &stats), shared, stats }
+        Self { manager: ClusterManager::new(&shared), shared }
     }
 
     fn at(address: SocketAddr) -> Self {
@@ -90,8 +85,7 @@ impl Worker {
 
     /// Another worker of the same gateway.
     fn sibling(&self) -> Self {
-        let stats = self.stats.clone();
-        Self { manager: ClusterManager::new(&self.shared, &stats), shared: self.shared.clone(), stats }
+        Self { manager: ClusterManager::new(&self.shared), shared: self.shared.clone() }
     }
 
     /// The same worker with the next configuration.

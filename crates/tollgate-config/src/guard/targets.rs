@@ -1,0 +1,124 @@
+//! The targets of policies, as they are written, and the objects that there are.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    rc::Rc,
+};
+
+use super::nodes::{At, items, member, text};
+use crate::{
+    kubernetes::{Diagnostics, Metadata, ObjectKey, ObjectRef},
+    suggestion::nearest,
+    yaml::{Content, Node},
+};
+
+/// A target of a policy.
+pub(super) struct Target {
+    pub(super) object: ObjectRef,
+    /// Where its name is written.
+    pub(super) name_at: At,
+    /// A listener or a rule, and where that is written.
+    pub(super) section: Option<(String, At)>,
+}
+
+/// The objects that a policy of `namespace` names, whether they are written as a list or not.
+pub(super) fn targets(policy: &Node, namespace: &str) -> Vec<Target> {
+    let Some(spec) = member(policy, "spec") else { return Vec::new() };
+    let mut found = Vec::new();
+    for name in ["targetRef", "targetRefs"] {
+        let Some(value) = member(spec, name) else { continue };
+        if matches!(value.content, Content::Mapping(_)) {
+            found.extend(read(value, &format!("spec.{name}"), namespace));
+        }
+        let listed = items(Some(value)).iter().enumerate();
+        found
+            .extend(listed.filter_map(|(at, target)| read(target, &format!("spec.{name}[{at}]"), namespace)));
+    }
+    found
+}
+
+/// Whether a policy says by labels what it is for.
+pub(super) fn has_selectors(policy: &Node) -> bool {
+    !items(member(policy, "spec").and_then(|spec| member(spec, "targetSelectors"))).is_empty()
+}
+
+/// Whether targets of a policy are written in another form than its schema has, so that it was read without them.
+pub(super) fn are_misplaced(policy: &Node) -> bool {
+    let Some(spec) = member(policy, "spec") else { return false };
+    let is_list = |name| member(spec, name).map(|value| matches!(value.content, Content::Sequence(_)));
+    is_list("targetRef") == Some(true) || is_list("targetRefs") == Some(false)
+}
+
+fn read(target: &Node, path: &str, namespace: &str) -> Option<Target> {
+    let of = |name| member(target, name).filter(|node| text(node).is_some_and(|text| !text.is_empty()));
+    let at = |name: &str, node: &Node| At { location: node.location, path: format!("{path}.{name}") };
+    let (kind, name) = (of("kind")?, of("name")?);
+    let group = of("group").and_then(text).unwrap_or_default();
+    Some(Target {
+        object: ObjectRef::new(group, text(kind)?, &ObjectKey::new(namespace, text(name)?)),
+        name_at: at("name", name),
+        section: of("sectionName")
+            .and_then(|section| Some((text(section)?.to_owned(), at("sectionName", section)))),
+    })
+}
+
+/// All objects by their names.
+pub(super) struct World<'a> {
+    objects: HashMap<ObjectRef, &'a Node>,
+    /// Names by group, kind and namespace.
+    names: BTreeMap<(&'a str, &'a str, &'a str), Vec<&'a str>>,
+    kinds: HashSet<(&'a str, &'a str)>,
+}
+
+/// Kinds that policies are attached to.
+const TARGETS: [(&str, &str); 11] = [
+    ("gateway.networking.k8s.io", "Gateway"),
+    ("gateway.networking.k8s.io", "ListenerSet"),
+    ("gateway.networking.k8s.io", "HTTPRoute"),
+    ("gateway.networking.k8s.io", "GRPCRoute"),
+    ("gateway.networking.k8s.io", "TCPRoute"),
+    ("gateway.networking.k8s.io", "TLSRoute"),
+    ("gateway.networking.k8s.io", "UDPRoute"),
+    ("gateway.networking.x-k8s.io", "XListenerSet"),
+    ("networking.istio.io", "VirtualService"),
+    ("networking.istio.io", "Gateway"),
+    ("", "Service"),
+];
+
+impl<'a> World<'a> {
+    pub(super) fn new(documents: &'a [(Rc<Metadata>, Rc<Node>)]) -> Self {
+        let mut world =
+            Self { objects: HashMap::new(), names: BTreeMap::new(), kinds: TARGETS.into_iter().collect() };
+        for (meta, node) in documents {
+            let key = (&*meta.group, &*meta.kind, &*meta.key.namespace);
+            world.names.entry(key).or_default().push(&meta.key.name);
+            world.objects.insert(ObjectRef::new(&meta.group, &meta.kind, &meta.key), node);
+        }
+        world
+    }
+
+    pub(super) fn get(&self, object: &ObjectRef) -> Option<&'a Node> {
+        self.objects.get(object).copied()
+    }
+
+    /// Whether there are objects of this kind that policies are attached to.
+    pub(super) fn is_kind(&self, object: &ObjectRef) -> bool {
+        self.kinds.contains(&(&*object.group, &*object.kind))
+    }
+
+    /// The object that was probably meant by one that does not exist: of a similar kind and a similar name.
+    pub(super) fn similar(&self, object: &ObjectRef, diagnostics: &Diagnostics) -> Option<ObjectRef> {
+        let kinds: Vec<(&str, &str)> = if self.is_kind(object) {
+            vec![(&object.group, &object.kind)]
+        } else {
+            let meant = nearest(&object.kind, TARGETS.iter().map(|(_, kind)| *kind))?;
+            TARGETS.into_iter().filter(|(_, kind)| *kind == meant).collect()
+        };
+        kinds.into_iter().find_map(|(group, kind)| {
+            let names = self.names.get(&(group, kind, &*object.namespace))?;
+            let exact = names.iter().find(|name| **name == object.name).copied();
+            let name = exact.or_else(|| diagnostics.nearest(&object.name, names.iter().copied()))?;
+            Some(ObjectRef::new(group, kind, &ObjectKey::new(&*object.namespace, name)))
+        })
+    }
+}
