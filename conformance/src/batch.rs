@@ -153,9 +153,15 @@ impl Run {
                 play(one, admin_port).await
             });
         }
+        let mut panicked = false;
         while let Some(outcome) = playing.join_next().await {
             match outcome {
                 Ok(mut outcome) => {
+                    if !panicked && let Some(line) = running.panic() {
+                        panicked = true;
+                        let name = self.gateway.name();
+                        outcome.differences.push(format!("{name} panicked here or beside this: {line}"));
+                    }
                     if !outcome.differences.is_empty() && !running.alive() {
                         outcome.differences.push(format!("{} died:\n{}", self.gateway.name(), running.log()));
                     }
@@ -170,6 +176,14 @@ impl Run {
             }
         }
         running.stop().await;
+        if !panicked && let Some(line) = running.panic() {
+            report(Outcome {
+                name: format!("{} while it was stopped", self.gateway.name()),
+                file: PathBuf::new(),
+                differences: vec![format!("it panicked: {line}")],
+                transcript: Vec::new(),
+            });
+        }
     }
 
     async fn config(&self, written: &Written) -> Outcome {

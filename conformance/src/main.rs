@@ -14,6 +14,7 @@ mod actors;
 mod batch;
 mod board;
 mod check;
+mod coverage;
 mod gateway;
 mod hostile;
 mod http1;
@@ -25,6 +26,9 @@ mod scenario;
 use gateway::Gateway;
 use play::Outcome;
 use scenario::load::{Written, read_all};
+
+/// The rules of the protocol.
+const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md");
 
 /// Play conformance scenarios against Envoy and Tollgate.
 #[derive(Debug, Parser)]
@@ -56,6 +60,9 @@ struct Arguments {
     /// Print what was seen in each case of the corpus.
     #[arg(long, requires = "hostile")]
     seen: bool,
+    /// Only name the rules of the protocol that no scenario is named after.
+    #[arg(long)]
+    coverage: bool,
     /// Directory of the scenarios.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios"))]
     scenarios: PathBuf,
@@ -141,6 +148,13 @@ async fn run(arguments: &Arguments) -> Result<bool, String> {
             say(&written.name);
         }
         say(&format!("{} scenarios", all.len()));
+        return Ok(true);
+    }
+    if arguments.coverage {
+        let text = std::fs::read_to_string(RULES).map_err(|error| format!("{RULES}: {error}"))?;
+        let missing = coverage::missing(&text, all.iter().map(|written| written.name.as_str()));
+        missing.iter().for_each(|rule| say(rule));
+        say(&format!("{} rules without a scenario", missing.len()));
         return Ok(true);
     }
     if all.is_empty() {

@@ -87,7 +87,17 @@ fn settled(scenario: &Scenario, state: &State) -> bool {
         stays_open(name)
             || upstream.requests.iter().all(|r| r.left || (r.end.is_some() && (r.done || r.response_cut)))
     });
-    streams_ended && requests_ended
+    // Copies of requests may come after the response.
+    let expected = expect.upstream.iter().map(|expect| ("upstream", expect));
+    let expected = expected.chain(expect.upstreams.iter().map(|(name, expect)| (name.as_str(), expect)));
+    let mut wanted = expected.map(|(name, expect)| match expect {
+        UpstreamExpect::NotContacted => (name, 0),
+        UpstreamExpect::Request(request) => (name, request.requests.unwrap_or(1)),
+    });
+    let requests_seen = wanted.all(|(name, count)| {
+        state.upstreams.get(name).map_or(0, |upstream| upstream.requests.len()) >= count
+    });
+    streams_ended && requests_ended && requests_seen
 }
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -105,8 +115,10 @@ async fn eventually<F: Future<Output = Vec<String>>>(mut look: impl FnMut() -> F
 }
 
 async fn log(scenario: &Scenario, file: &std::path::Path) -> Vec<String> {
-    if scenario.expect.log.is_empty() {
-        return Vec::new();
+    let expect = &scenario.expect;
+    if expect.log.is_empty() && expect.log_entries.is_none_or(|entries| entries == 0) {
+        let text = tokio::fs::read_to_string(file).await.unwrap_or_default();
+        return entries(&text, expect.log_entries.unwrap_or(text.lines().count().min(1)));
     }
     eventually(|| async {
         let text = tokio::fs::read_to_string(file).await.unwrap_or_default();
@@ -115,15 +127,21 @@ async fn log(scenario: &Scenario, file: &std::path::Path) -> Vec<String> {
             Ok(entry) => entry,
             Err(error) => return vec![format!("log: {error} in {line:?}")],
         };
-        let fields = scenario.expect.log.iter();
-        fields
-            .filter_map(|(name, expect)| {
-                let got = entry.get(name).unwrap_or(&Value::Null);
-                check::values::difference(&format!("log {name}"), &expect.0, got)
-            })
-            .collect()
+        let fields = expect.log.iter().filter_map(|(name, expect)| {
+            let got = entry.get(name).unwrap_or(&Value::Null);
+            check::values::difference(&format!("log {name}"), &expect.0, got)
+        });
+        entries(&text, expect.log_entries.unwrap_or(1)).into_iter().chain(fields).collect()
     })
     .await
+}
+
+/// Each request is logged once.
+fn entries(text: &str, expected: usize) -> Vec<String> {
+    match text.lines().count() {
+        count if count == expected => Vec::new(),
+        count => vec![format!("log: expected {expected} entries, got {count}:\n{text}")],
+    }
 }
 
 async fn counters(scenario: &Scenario, admin_port: u16, id: &str) -> Vec<String> {
@@ -153,4 +171,30 @@ async fn counters(scenario: &Scenario, admin_port: u16, id: &str) -> Vec<String>
         differences
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_second_log_entry_is_seen() {
+        let file = std::env::temp_dir().join(format!("conformance-log-{}", std::process::id()));
+        let differences = async |expect: Value, text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let scenario: Scenario = serde_json::from_value(json!({"name": "a", "expect": expect})).unwrap();
+            log(&scenario, &file).await.len()
+        };
+        let (one, two) = ("{\"a\": 1}\n", "{\"a\": 1}\n{\"a\": 1}\n");
+        assert_eq!(differences(json!({}), "").await, 0);
+        assert_eq!(differences(json!({}), one).await, 0);
+        assert_eq!(differences(json!({}), two).await, 1);
+        assert_eq!(differences(json!({"log": {"a": 1}}), one).await, 0);
+        assert_eq!(differences(json!({"log": {"a": 1}}), two).await, 1);
+        assert_eq!(differences(json!({"log": {"a": 1}, "log_entries": 2}), two).await, 0);
+        assert_eq!(differences(json!({"log_entries": 0}), one).await, 1);
+        std::fs::remove_file(&file).unwrap();
+    }
 }

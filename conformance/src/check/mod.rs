@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    board::{End, SideEnd, State, StreamSeen},
+    board::{End, SideEnd, State, StreamSeen, UpstreamSeen},
     scenario::{
         Scenario,
         expect::{
@@ -32,16 +32,24 @@ pub(crate) fn all(scenario: &Scenario, state: &State, started: std::time::Instan
     for (name, expect) in expect.upstream.iter().map(|expect| ("upstream", expect)).chain(upstreams) {
         add(name, upstream(expect, state, name));
     }
+    for (name, seen) in &state.upstreams {
+        let expected = if name == "upstream" { expect.upstream.as_ref() } else { expect.upstreams.get(name) };
+        add(name, request_end(expected, seen).into_iter().collect());
+    }
     let listed = if expect.processors.is_empty() {
         expect.processor.clone().into_iter().collect()
     } else {
         expect.processors.clone()
     };
+    let scripts = scenario.processors();
     for (number, seen) in state.processors.iter().enumerate() {
         let none = ProcessorExpect::default();
         let expect = listed.get(number).unwrap_or(&none);
         let who = if number == 0 { "processor".to_owned() } else { format!("processor{}", number + 1) };
         add(&who, processor(expect, &seen.streams));
+        if scripts.get(number).is_some_and(|script| script.never) && !seen.streams.is_empty() {
+            add(&who, vec![format!("expected no stream, got {}", seen.streams.len())]);
+        }
     }
     differences
 }
@@ -121,6 +129,31 @@ fn upstream(expect: &UpstreamExpect, state: &State, name: &str) -> Vec<String> {
     differences
 }
 
+/// How the last request ended: completely, also where nothing is said about it. (Earlier ones belong to attempts that may
+/// have been given up.)
+fn request_end(expect: Option<&UpstreamExpect>, seen: &UpstreamSeen) -> Option<String> {
+    let expect = match expect {
+        Some(UpstreamExpect::Request(request)) => request.end,
+        // Said already.
+        Some(UpstreamExpect::NotContacted) => Some(UpstreamEnd::Any),
+        None => None,
+    };
+    let request = seen.requests.last()?;
+    let end = match request.end {
+        None => UpstreamEnd::Open,
+        Some(End::Complete) => UpstreamEnd::Complete,
+        Some(End::Cut(_)) => UpstreamEnd::Cut,
+    };
+    let expected = match expect {
+        Some(expect) => expect,
+        // The script of the upstream itself left before the end.
+        None if request.left => UpstreamEnd::Any,
+        None => UpstreamEnd::Complete,
+    };
+    (expected != UpstreamEnd::Any && expected != end)
+        .then(|| format!("expected the request to end {expected:?}, got {end:?}"))
+}
+
 fn upstream_request(expect: &UpstreamRequest, seen: &crate::board::RequestSeen) -> Vec<String> {
     let mut differences = Vec::new();
     if let Some(method) = expect.method.as_ref().filter(|method| **method != seen.method) {
@@ -134,14 +167,6 @@ fn upstream_request(expect: &UpstreamRequest, seen: &crate::board::RequestSeen) 
     differences.extend(expect.body.as_ref().and_then(|expect| body(expect, &seen.body.bytes)));
     differences.extend(chunks(expect.chunks.as_deref(), &seen.body.chunks));
     differences.extend(headers("trailer", &expect.trailers, &seen.trailers));
-    let end = match seen.end {
-        None => UpstreamEnd::Open,
-        Some(End::Complete) => UpstreamEnd::Complete,
-        Some(End::Cut(_)) => UpstreamEnd::Cut,
-    };
-    if let Some(expected) = expect.end.filter(|expected| *expected != end) {
-        differences.push(format!("expected end {expected:?}, got {end:?}"));
-    }
     if expect.after_end.0 != seen.after_end {
         let (expected, got) = (show(&expect.after_end.0), show(&seen.after_end));
         differences.push(format!("expected {expected} behind the request, got {got}"));
@@ -212,3 +237,6 @@ fn stream(expect: &StreamExpect, seen: &StreamSeen) -> Vec<String> {
 fn values_of(name: &str, got: &[Field]) -> Vec<String> {
     got.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| from_latin1(value)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,13 +84,19 @@ impl Running {
         tail(&fs::read_to_string(&self.log).unwrap_or_default())
     }
 
+    /// The first line about a panic in what the process wrote: some threads and tasks end without the process.
+    pub(crate) fn panic(&self) -> Option<String> {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        text.lines().find(|line| line.contains("panicked at")).map(str::to_owned)
+    }
+
     /// Whether the process is still there.
     pub(crate) fn alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Kills the process and waits for its end.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(&mut self) {
         let _ = self.child.kill().await;
     }
 }

@@ -22,8 +22,10 @@ pub(crate) struct Expect {
     pub processor: Option<ProcessorExpect>,
     /// What each processor saw, in order.
     pub processors: Vec<ProcessorExpect>,
-    /// Fields of the one access log entry.
+    /// Fields of the last access log entry.
     pub log: BTreeMap<String, ValueExpect>,
+    /// Number of access log entries; without it there must be one where `log` is given, and at most one elsewhere.
+    pub log_entries: Option<usize>,
     /// ext_proc counters, named as in Envoy's documentation, with the filter's `stat_prefix.` if it has one.
     pub counters: BTreeMap<String, u64>,
     /// Every ext_proc counter that is not listed must be 0.
@@ -94,6 +96,8 @@ pub(crate) enum UpstreamEnd {
     Cut,
     /// It had neither ended nor been cut when the client was done.
     Open,
+    /// One or the other, which is a race.
+    Any,
 }
 
 /// The last request an upstream saw.
@@ -114,7 +118,7 @@ pub(crate) struct UpstreamRequest {
     pub chunks: Option<Vec<Payload>>,
     /// Trailers.
     pub trailers: HeadersExpect,
-    /// How it ended.
+    /// How it ended; complete unless given.
     pub end: Option<UpstreamEnd>,
     /// Bytes behind the end of the request; there must be none unless they are named.
     pub after_end: Payload,

@@ -314,12 +314,14 @@ pub(crate) struct ProcessorScript {
     pub streams: Vec<Vec<ProcessorStep>>,
     /// Nothing listens.
     pub down: bool,
+    /// No stream may be opened.
+    pub never: bool,
 }
 
 impl Default for ProcessorScript {
     fn default() -> Self {
         let auto = ProcessorStep { action: Some(ProcessorAction::Auto), ..ProcessorStep::default() };
-        Self { streams: vec![vec![auto]], down: false }
+        Self { streams: vec![vec![auto]], down: false, never: false }
     }
 }
 
@@ -333,19 +335,21 @@ impl<'de> Deserialize<'de> for ProcessorScript {
         match Value::deserialize(deserializer)? {
             Value::String(word) => match word.as_str() {
                 "auto" => Ok(Self::default()),
-                "silent" => Ok(Self { streams: vec![Vec::new()], down: false }),
-                "down" => Ok(Self { streams: vec![Vec::new()], down: true }),
+                "silent" => Ok(Self { streams: vec![Vec::new()], down: false, never: false }),
+                "down" => Ok(Self { streams: vec![Vec::new()], down: true, never: false }),
+                // What is asked nevertheless is answered, so that it is the one failure.
+                "never" => Ok(Self { never: true, ..Self::default() }),
                 _ => Err(D::Error::custom(
-                    "a processor is auto, silent, down, a list of steps or {streams: [...]}",
+                    "a processor is auto, silent, down, never, a list of steps or {streams: [...]}",
                 )),
             },
             Value::Array(steps) => {
                 let steps = serde_json::from_value(Value::Array(steps)).map_err(D::Error::custom)?;
-                Ok(Self { streams: vec![steps], down: false })
+                Ok(Self { streams: vec![steps], down: false, never: false })
             }
             other => {
                 let Streams { streams } = serde_json::from_value(other).map_err(D::Error::custom)?;
-                Ok(Self { streams, down: false })
+                Ok(Self { streams, down: false, never: false })
             }
         }
     }

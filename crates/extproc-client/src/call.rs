@@ -229,6 +229,18 @@ impl Call {
         self.leave(close);
     }
 
+    /// Where the processor is, for logs.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.endpoint.address()
+    }
+
+    /// Whether it has the stream it waited for.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
     /// Wire bytes sent for this exchange, or about to be: HTTP/2 frames with heads and messages, of all tries (G-7). What
     /// ends the exchange is not counted, so this is the final number when it is about to be closed.
     #[must_use]

@@ -20,7 +20,7 @@ pub use self::{
     downstream::{ClientValidation, DownstreamTls, DownstreamTlsSettings},
     error::TlsError,
     identity::Identity,
-    subject_alt_name::SubjectAltNameMatcher,
+    subject_alt_name::{NamesDiffer, SubjectAltNameMatcher},
     trust::TrustAnchors,
     upstream::{ServerNameIndication, ServerValidation, UpstreamTls, UpstreamTlsSettings},
     version::{TlsVersion, TlsVersions},

@@ -1,6 +1,7 @@
 //! The running data plane.
 
 mod addresses;
+mod failures;
 mod publisher;
 mod worker_thread;
 
@@ -13,7 +14,7 @@ use std::{
 
 use thiserror::Error;
 use tokio::{
-    runtime::Runtime,
+    runtime::{Handle, Runtime},
     sync::{mpsc, oneshot},
     time::Instant,
 };
@@ -21,6 +22,7 @@ use tollgate_model::{Snapshot, listener::BindAddress, update::Difference};
 
 use self::{
     addresses::{Addresses, Plan},
+    failures::Failures,
     publisher::Publisher,
     worker_thread::{Command, WorkerStart, WorkerThread},
 };
@@ -89,8 +91,9 @@ pub enum UpdateError {
 pub struct Gateway {
     workers: Vec<WorkerThread>,
     control: Option<Runtime>,
-    publisher: Arc<Publisher>,
+    updater: Updater,
     stats: Arc<Stats>,
+    failures: Failures,
     /// Behind the workers: it ends when their loggers are gone.
     access_log: AccessLogWriter,
 }
@@ -142,6 +145,7 @@ impl Gateway {
         let adoption = Arc::new(Adoption::new(snapshot.clone(), shared, with_listeners, overload));
         let (balance, inboxes) = Balance::new(count);
         let (access_log, access_logger) = AccessLogWriter::start().map_err(StartError::Thread)?;
+        let failures = Failures::new(&WorkerStats::new(stats.clone(), count), control.handle());
         let mut workers = Vec::with_capacity(count);
         for (index, (sockets, inbox)) in sockets.into_iter().zip(inboxes).enumerate() {
             let (commands, receiver) = mpsc::channel(4);
@@ -161,9 +165,13 @@ impl Gateway {
             };
             let (ready, started) = std_mpsc::channel();
             let handler = handler.clone();
+            let watched = failures.watch(index, balance.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("tollgate-worker-{index}"))
-                .spawn(move || start.run(handler, &ready))
+                .spawn(move || {
+                    let _watched = watched;
+                    start.run(handler, &ready);
+                })
                 .map_err(StartError::Thread)?;
             workers.push(WorkerThread::new(commands, stop, thread));
             match started.recv() {
@@ -174,40 +182,40 @@ impl Gateway {
         let commands = workers.iter().map(|worker| worker.commands.clone()).collect();
         let publisher =
             Publisher::new(commands, stats.clone(), addresses, adoption, control.handle().clone());
-        Ok(Self { workers, publisher: Arc::new(publisher), control: Some(control), stats, access_log })
+        let updater = Updater { publisher: Arc::new(publisher), control: control.handle().clone() };
+        Ok(Self { workers, updater, control: Some(control), stats, failures, access_log })
     }
 
-    /// Serves another configuration from now on, without an interruption. Gives what was done once every worker has it.
-    ///
-    /// Requests under way end by the configuration they began with; no request sees parts of two. Connections stay, and
-    /// their next request is served by the new configuration, as long as there is a filter chain for the same
-    /// connections that speaks the same protocol and asks the same of TLS; otherwise they end with their next
-    /// request. Listeners and clusters that did not change keep everything: sockets, connections, addresses of names,
-    /// counts. New names are looked up once before the configuration is in force.
-    ///
-    /// Updates are done one after the other. One that was begun is completed even if nobody waits for it.
+    /// What puts other configurations in force, for another thread. It keeps nothing alive.
+    #[must_use]
+    pub fn updater(&self) -> Updater {
+        self.updater.clone()
+    }
+
+    /// As [`Updater::update`].
     ///
     /// # Errors
     ///
     /// When the gateway is about to stop.
     pub async fn update(&self, snapshot: Snapshot) -> Result<Update, UpdateError> {
-        let control = self.control.as_ref().ok_or(UpdateError::Stopped)?;
-        let publisher = self.publisher.clone();
-        let work = control.spawn(async move { publisher.update(snapshot).await });
-        work.await.map_err(|_| UpdateError::Stopped)
+        self.updater.update(snapshot).await
     }
 
     /// The configuration in force.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.publisher.snapshot()
+        self.updater.snapshot()
     }
 
-    /// Where connections are accepted: the listener's name and the address, with the port that the kernel chose where
-    /// port 0 was configured. In the order of the configuration.
+    /// As [`Updater::local_addresses`].
     #[must_use]
     pub fn local_addresses(&self) -> Vec<(String, BindAddress)> {
-        self.publisher.local_addresses()
+        self.updater.local_addresses()
+    }
+
+    /// Waits until a worker has died, which only a bug can do. Its connections are lost; the others serve on.
+    pub async fn worker_failed(&self) {
+        self.failures.first().await;
     }
 
     /// What is counted.
@@ -243,6 +251,53 @@ impl Gateway {
 
     /// Ends every connection and waits until the threads have ended.
     pub fn shutdown(self) {}
+
+    /// Has a worker die.
+    #[cfg(test)]
+    pub(crate) fn kill_worker(&self, index: usize) {
+        self.workers[index].commands.try_send(Command::Panic).expect("it takes commands");
+    }
+}
+
+/// Puts other configurations in force.
+#[derive(Debug, Clone)]
+pub struct Updater {
+    publisher: Arc<Publisher>,
+    control: Handle,
+}
+
+impl Updater {
+    /// Serves another configuration from now on, without an interruption. Gives what was done once every worker has it.
+    ///
+    /// Requests under way end by the configuration they began with; no request sees parts of two. Connections stay, and
+    /// their next request is served by the new configuration, as long as there is a filter chain for the same
+    /// connections that speaks the same protocol and asks the same of TLS; otherwise they end with their next
+    /// request. Listeners and clusters that did not change keep everything: sockets, connections, addresses of names,
+    /// counts. New names are looked up once before the configuration is in force.
+    ///
+    /// Updates are done one after the other. One that was begun is completed even if nobody waits for it.
+    ///
+    /// # Errors
+    ///
+    /// When the gateway is about to stop.
+    pub async fn update(&self, snapshot: Snapshot) -> Result<Update, UpdateError> {
+        let publisher = self.publisher.clone();
+        let work = self.control.spawn(async move { publisher.update(snapshot).await });
+        work.await.map_err(|_| UpdateError::Stopped)
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.publisher.snapshot()
+    }
+
+    /// Where connections are accepted: the listener's name and the address, with the port that the kernel chose where
+    /// port 0 was configured. In the order of the configuration.
+    #[must_use]
+    pub fn local_addresses(&self) -> Vec<(String, BindAddress)> {
+        self.publisher.local_addresses()
+    }
 }
 
 impl Drop for Gateway {

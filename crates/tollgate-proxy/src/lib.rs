@@ -20,6 +20,7 @@ mod handler;
 #[allow(dead_code, unused_imports, reason = "upstreams use the other half")]
 mod header_names;
 mod http1;
+mod incident;
 mod keepalive;
 mod listener;
 mod local_reply;
@@ -30,7 +31,6 @@ mod response_flags;
 mod retry;
 mod route_headers;
 mod session;
-#[allow(dead_code, unused_imports, reason = "workers count on it")]
 mod stats;
 mod stream;
 mod stream_info;
@@ -43,5 +43,5 @@ mod worker;
 pub use access_log::AccessLogs;
 pub use arrival::{Arrival, Refusal, body_buffer_limit, try_request};
 pub use downstream::filter_chain::{ConnectionFacts, choose as choose_filter_chain};
-pub use gateway::{BindError, Gateway, Options, StartError, Update, UpdateError};
+pub use gateway::{BindError, Gateway, Options, StartError, Update, UpdateError, Updater};
 pub use stats::Stats;

@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use extproc::{Direction, log::Step};
 use http::StatusCode;
 use tollgate_model::Snapshot;
 
@@ -31,6 +32,7 @@ pub(crate) use self::{
     },
     snapshot::ConnectionStats,
 };
+use crate::incident::{Incident, Incidents};
 
 /// The statistics of the whole gateway, for its administration.
 ///
@@ -46,13 +48,15 @@ pub struct Stats {
 struct Entry {
     description: &'static Description,
     workers: Vec<(usize, Arc<Block>)>,
+    /// What the log has told of it.
+    incidents: Arc<Incidents>,
 }
 
 /// The metrics of one thing, of one worker.
 #[derive(Debug)]
 struct Block {
     values: Box<[Counter]>,
-    histogram: Histogram,
+    histograms: Box<[Histogram]>,
 }
 
 impl Stats {
@@ -140,17 +144,21 @@ impl WorkerStats {
     /// The same metrics for the same scope, as long as somebody holds them.
     fn metrics<S: MetricSet>(&self, scope: Scope) -> Metrics<S> {
         let mut registry = self.stats.registry();
-        let entry = registry
-            .entry(scope)
-            .or_insert_with(|| Entry { description: S::DESCRIPTION, workers: Vec::new() });
+        let entry = registry.entry(scope).or_insert_with(|| Entry {
+            description: S::DESCRIPTION,
+            workers: Vec::new(),
+            incidents: Arc::default(),
+        });
+        let incidents = entry.incidents.clone();
         let known = entry.workers.iter().find(|(worker, _)| *worker == self.worker);
         let block = known.map(|(_, block)| block.clone()).unwrap_or_else(|| {
             let values = S::DESCRIPTION.metrics.iter().map(|_| Counter::default()).collect();
-            let block = Arc::new(Block { values, histogram: Histogram::default() });
+            let histograms = S::DESCRIPTION.histograms.iter().map(|_| Histogram::default()).collect();
+            let block = Arc::new(Block { values, histograms });
             entry.workers.push((self.worker, block.clone()));
             block
         });
-        Metrics { block, set: PhantomData }
+        Metrics { block, incidents, set: PhantomData }
     }
 }
 
@@ -158,12 +166,13 @@ impl WorkerStats {
 #[derive(Debug)]
 pub(crate) struct Metrics<S> {
     block: Arc<Block>,
+    incidents: Arc<Incidents>,
     set: PhantomData<fn(S)>,
 }
 
 impl<S> Clone for Metrics<S> {
     fn clone(&self) -> Self {
-        Self { block: self.block.clone(), set: PhantomData }
+        Self { block: self.block.clone(), incidents: self.incidents.clone(), set: PhantomData }
     }
 }
 
@@ -192,9 +201,20 @@ impl<S: MetricSet> Metrics<S> {
         self.add(metric, u64::MAX);
     }
 
-    /// Notes a duration in the histogram of the set.
+    /// Notes a duration in the first histogram of the set.
     pub(crate) fn record(&self, duration: Duration) {
-        self.block.histogram.record(duration);
+        self.record_in(0, duration);
+    }
+
+    fn record_in(&self, histogram: usize, duration: Duration) {
+        if let Some(histogram) = self.block.histograms.get(histogram) {
+            histogram.record(duration);
+        }
+    }
+
+    /// Whether the log may tell of this failure; if so, how many lines it has left out since the last.
+    pub(crate) fn admit(&self, incident: Incident) -> Option<u64> {
+        self.incidents.admit(incident)
     }
 
     /// Counts a response by the class of its status.
@@ -207,6 +227,34 @@ impl<S: MetricSet> Metrics<S> {
         if let Some(metric) = classes.get(class) {
             self.increment(*metric);
         }
+    }
+}
+
+impl Metrics<ProcessorMetric> {
+    /// Notes how long a message waited for its reply.
+    pub(crate) fn record_step(&self, direction: Direction, step: Step, duration: Duration) {
+        let first = match direction {
+            Direction::Request => 0,
+            Direction::Response => 3,
+        };
+        let step = match step {
+            Step::Headers => 0,
+            Step::Body => 1,
+            Step::Trailers => 2,
+        };
+        self.record_in(first + step, duration);
+    }
+
+    /// Notes how long an exchange waited for its stream.
+    pub(crate) fn record_stream_wait(&self, duration: Duration) {
+        self.record_in(6, duration);
+    }
+}
+
+impl Metrics<ClusterMetric> {
+    /// Notes how long it took to make a connection.
+    pub(crate) fn record_connect(&self, duration: Duration) {
+        self.record_in(1, duration);
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Worker {
     stats: WorkerStats,
     server_metrics: Metrics<ServerMetric>,
     clusters_metrics: RefCell<HashMap<Arc<str>, Metrics<ClusterMetric>>>,
-    processors_metrics: RefCell<HashMap<String, Metrics<ProcessorMetric>>>,
+    processors_metrics: RefCell<HashMap<Arc<str>, Metrics<ProcessorMetric>>>,
     /// What protects the process when resources run short.
     pub(crate) overload: Arc<Overload>,
     /// Where access log lines go.
@@ -140,13 +140,22 @@ impl Worker {
         known.entry(name.clone()).or_insert_with(|| self.stats.cluster(name)).clone()
     }
 
-    /// The metrics of a processor.
-    pub(crate) fn processor_metrics(&self, name: &str) -> Metrics<ProcessorMetric> {
+    /// The metrics of a processor and of its cluster, with its name.
+    pub(crate) fn processor_metrics(
+        &self,
+        name: &str,
+    ) -> (Arc<str>, Metrics<ProcessorMetric>, Metrics<ClusterMetric>) {
         let mut known = self.processors_metrics.borrow_mut();
-        if let Some(metrics) = known.get(name) {
-            return metrics.clone();
-        }
-        known.entry(name.to_owned()).or_insert_with(|| self.stats.processor(name)).clone()
+        let (name, processor) = match known.get_key_value(name) {
+            Some((name, metrics)) => (name.clone(), metrics.clone()),
+            None => {
+                let (name, metrics) = (Arc::<str>::from(name), self.stats.processor(name));
+                known.insert(name.clone(), metrics.clone());
+                (name, metrics)
+            }
+        };
+        let cluster = self.cluster_metrics(&name);
+        (name, processor, cluster)
     }
 
     /// A connection number that no other connection of the process has.

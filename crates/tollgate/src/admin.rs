@@ -2,6 +2,7 @@
 //! monitoring. Paths and forms are Envoy's where Envoy has them.
 
 mod clusters;
+mod hosts;
 mod logging;
 mod server_info;
 
@@ -22,6 +23,7 @@ use percent_encoding::percent_decode_str;
 use regex::Regex;
 use tollgate_proxy::{AccessLogs, Stats};
 
+use self::hosts::Hosts;
 use crate::{address::Address, in_force::InForce};
 
 const TEXT: &str = "text/plain; charset=UTF-8";
@@ -48,6 +50,7 @@ pub(crate) struct Admin {
     in_force: Mutex<InForce>,
     stats: Arc<Stats>,
     access_logs: Option<AccessLogs>,
+    hosts: Hosts,
     workers: NonZeroUsize,
     started: Instant,
     draining: AtomicBool,
@@ -67,6 +70,7 @@ impl Admin {
             in_force: Mutex::new(in_force),
             stats,
             access_logs: None,
+            hosts: Hosts::default(),
             workers,
             started,
             draining: AtomicBool::new(false),
@@ -76,6 +80,16 @@ impl Admin {
     /// With access logs whose files can be opened again.
     pub(crate) fn with_access_logs(self, access_logs: AccessLogs) -> Self {
         Self { access_logs: Some(access_logs), ..self }
+    }
+
+    /// That is asked by these names, too.
+    pub(crate) fn with_hosts(self, names: &[String]) -> Self {
+        Self { hosts: Hosts::new(names), ..self }
+    }
+
+    /// Opens the files of access logs again.
+    pub(crate) fn reopen_logs(&self) {
+        self.access_logs.iter().for_each(AccessLogs::reopen);
     }
 
     /// The configuration in force.
@@ -97,6 +111,12 @@ impl Admin {
     pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<String> {
         let query = request.uri().query().unwrap_or_default();
         let path = request.uri().path();
+        // What tells nothing is told to everybody: probes come by any name.
+        if !matches!(path, "/ready" | "/healthz")
+            && let Some(host) = self.hosts.foreign(request)
+        {
+            return response(StatusCode::FORBIDDEN, TEXT, Hosts::refusal(&host));
+        }
         let changes_something = matches!(path, "/logging" | "/reopen_logs");
         match *request.method() {
             Method::GET | Method::HEAD if !changes_something => {}
@@ -109,7 +129,7 @@ impl Admin {
         match path {
             "/" => ok(TEXT, PATHS.to_owned()),
             "/reopen_logs" => {
-                self.access_logs.iter().for_each(AccessLogs::reopen);
+                self.reopen_logs();
                 ok(TEXT, "OK\n".to_owned())
             }
             "/logging" => {

@@ -1,5 +1,7 @@
 //! What a person can type.
 
+mod lifecycle;
+
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
@@ -7,6 +9,7 @@ use std::{
     str::FromStr,
 };
 
+pub(crate) use self::lifecycle::Lifecycle;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use extproc_server::ListenAddress;
 use tollgate_config::{ResolveError, ServiceAddress, ServicePortKey};
@@ -69,7 +72,7 @@ pub(crate) enum Command {
     /// as a policy of an unknown kind; what other errors concern answers 500. Files and folders are watched: when they change,
     /// or files that they name, the new configuration is put in force without dropping a request, and one that is refused
     /// leaves the old one in force. SIGTERM or SIGINT stops accepting, lets requests under way end, then exits with 0; a
-    /// second signal exits at once.
+    /// second signal exits at once. SIGHUP and SIGUSR1 open the files of access logs again.
     #[command(after_help = RUN)]
     Run(Run),
     /// Report every problem in a configuration.
@@ -106,6 +109,8 @@ pub(crate) struct Run {
     /// Serve a configuration although mistakes in it may leave routes without the processors and policies meant for them.
     #[arg(long)]
     pub(crate) permissive: bool,
+    #[command(flatten)]
+    pub(crate) lifecycle: Lifecycle,
     #[command(flatten)]
     pub(crate) reading: Reading,
 }

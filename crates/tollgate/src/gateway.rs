@@ -1,6 +1,9 @@
 //! A gateway with its admin server, from start to stop.
 
+mod admin_server;
+
 use std::{
+    convert::Infallible,
     io,
     net::SocketAddr,
     num::NonZeroUsize,
@@ -8,14 +11,21 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tollgate_config::ObjectReport;
 use tollgate_model::{Snapshot, listener::BindAddress};
 
-use crate::{admin::Admin, http_server, in_force::InForce, reload::Reload, signals::Signals};
+use self::admin_server::AdminServer;
+use crate::{
+    admin::Admin,
+    cli::Lifecycle,
+    in_force::InForce,
+    reload::Reload,
+    signals::{self, Reopen, Signals, Stop},
+};
 
-/// How long requests under way may go on after the first signal: less than the 30 s after which Kubernetes kills.
-const DRAIN_TIME: Duration = Duration::from_secs(20);
+/// How long the process may take to end after the drain time before it is ended.
+const RESERVE: Duration = Duration::from_secs(5);
 
 /// What a gateway is started with.
 #[derive(Debug)]
@@ -27,21 +37,31 @@ pub(crate) struct Settings {
     pub(crate) workers: NonZeroUsize,
     /// Where the admin server listens, unless the snapshot says so itself.
     pub(crate) admin_address: SocketAddr,
+    /// How it stops, and who may ask the admin server.
+    pub(crate) lifecycle: Lifecycle,
     /// Where later configurations come from.
     pub(crate) reload: Option<Reload>,
 }
 
-/// A gateway that serves requests. Its admin server answers while [`until_stopped`](Self::until_stopped) runs.
+/// A gateway that serves requests, with its admin server.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     data_plane: tollgate_proxy::Gateway,
     admin: Arc<Admin>,
-    admin_listener: TcpListener,
     admin_address: SocketAddr,
-    reload: Option<Reload>,
+    admin_server: AdminServer,
+    /// Changes of the configuration are followed until it is dropped.
+    following: Option<oneshot::Sender<Infallible>>,
+    lifecycle: Lifecycle,
     stop: Signals,
     hurry: Signals,
+    reopen: Reopen,
 }
+
+/// A worker has died, which only a bug can do.
+#[derive(Debug, thiserror::Error)]
+#[error("a worker has died; whoever started the process has to start it again")]
+pub(crate) struct WorkerFailed;
 
 /// Why nothing is served.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +75,9 @@ pub(crate) enum StartError {
     /// The process could not be stopped.
     #[error("signals cannot be received: {0}")]
     Signals(io::Error),
+    /// The system refused a thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
 }
 
 /// What to do about an address that takes privileges.
@@ -71,22 +94,31 @@ fn remedy(error: &tollgate_proxy::StartError) -> &'static str {
 }
 
 impl Gateway {
-    /// Binds everything and starts the workers, or serves nothing.
+    /// Binds everything and starts the workers, or serves nothing. A signal meanwhile ends the process at once.
     pub(crate) async fn start(settings: Settings) -> Result<Self, StartError> {
-        let Settings { snapshot, objects, workers, admin_address, reload } = settings;
-        let stop = Signals::listen().map_err(StartError::Signals)?;
-        let hurry = Signals::listen().map_err(StartError::Signals)?;
+        let Settings { snapshot, objects, workers, admin_address, lifecycle, reload } = settings;
+        let [stop, hurry, early] = [Signals::listen(), Signals::listen(), Signals::listen()]
+            .map(|signals| signals.map_err(StartError::Signals));
+        let reopen = Reopen::listen().map_err(StartError::Signals)?;
         let (address, remedy) = match snapshot.admin_address {
             Some(address) => (address, ""),
             None => (admin_address, "; --admin-address chooses another one"),
         };
-        let (admin_listener, admin_address) =
-            bind(address).await.map_err(|source| StartError::Admin { address, source, remedy })?;
+        let failed = |source| StartError::Admin { address, source, remedy };
+        let admin_listener = admin_server::bind(address).map_err(failed)?;
+        let admin_address = admin_listener.local_addr().map_err(failed)?;
         let snapshot = Arc::new(snapshot);
-        let data_plane = tollgate_proxy::Gateway::start(
-            &snapshot,
-            tollgate_proxy::Options { workers, ..Default::default() },
-        )?;
+        let drain_time = Duration::from_secs(lifecycle.drain_time_s);
+        let options = tollgate_proxy::Options { workers, drain_time };
+        // Names are looked up, which may take a while.
+        let starting = {
+            let snapshot = snapshot.clone();
+            tokio::task::spawn_blocking(move || tollgate_proxy::Gateway::start(&snapshot, options))
+        };
+        let data_plane = tokio::select! {
+            started = starting => started.map_err(|error| StartError::Thread(io::Error::other(error)))??,
+            stop = early?.first() => std::process::exit(stop.exit_status()),
+        };
         let in_force = InForce {
             generation: 1,
             since: SystemTime::now(),
@@ -96,8 +128,14 @@ impl Gateway {
             refused: None,
         };
         let admin = Admin::new(in_force, data_plane.stats().clone(), workers, Instant::now())
-            .with_access_logs(data_plane.access_logs());
-        Ok(Self { data_plane, admin: Arc::new(admin), admin_listener, admin_address, reload, stop, hurry })
+            .with_access_logs(data_plane.access_logs())
+            .with_hosts(&lifecycle.admin_host);
+        let admin = Arc::new(admin);
+        let admin_server = AdminServer::start(admin_listener, admin.clone()).map_err(StartError::Thread)?;
+        let following = reload.map(|reload| reload.start(data_plane.updater(), admin.clone()));
+        let following = following.transpose().map_err(StartError::Thread)?;
+        let (stop, hurry) = (stop?, hurry?);
+        Ok(Self { data_plane, admin, admin_address, admin_server, following, lifecycle, stop, hurry, reopen })
     }
 
     /// The names of the listeners and their addresses, with the ports that the kernel chose.
@@ -110,39 +148,55 @@ impl Gateway {
         self.admin_address
     }
 
-    /// Serves whatever configuration is in force until a signal, then until every request has ended or the drain time is over. Another signal
-    /// ends the process at once.
-    pub(crate) async fn until_stopped(self) {
-        let Self { data_plane, admin, admin_listener, reload, stop, hurry, .. } = self;
-        let answers = Arc::clone(&admin);
-        let serve_admin = http_server::serve(admin_listener, move |request, _| answers.answer(request));
-        let drain = async {
-            let changes = async {
-                match reload {
-                    Some(reload) => reload.run(&data_plane, &admin).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = stop.first() => {}
-                never = changes => match never {},
+    /// Serves whatever configuration is in force until a signal, then until every request has ended or the drain time is
+    /// over. Another signal ends the process at once, and so does the end of all times if something hangs.
+    ///
+    /// # Errors
+    ///
+    /// When a worker has died. The others are drained as by a signal.
+    pub(crate) async fn until_stopped(self) -> Result<(), WorkerFailed> {
+        let Self { data_plane, admin, admin_server, following, lifecycle, stop, hurry, mut reopen, .. } =
+            self;
+        let Lifecycle { drain_time, lame_duck, .. } = lifecycle;
+        let reopen = async {
+            loop {
+                reopen.next().await;
+                tracing::info!("the files of access logs are opened again");
+                admin.reopen_logs();
             }
-            tracing::info!("draining: no new connections, {} s for requests under way", DRAIN_TIME.as_secs());
+        };
+        let drain = async {
+            let stop = tokio::select! {
+                stop = stop.first() => Some(stop),
+                () = data_plane.worker_failed() => None,
+            };
             admin.drain();
-            match data_plane.drain(DRAIN_TIME).await {
+            // A person does not want to wait for others to notice.
+            let lame_duck = if stop == Some(Stop::Terminate) { lame_duck } else { Duration::ZERO };
+            signals::end_within(lame_duck + drain_time + RESERVE);
+            if !lame_duck.is_zero() {
+                tracing::info!("not ready any more; connections are accepted for another {lame_duck:?}");
+                tokio::time::sleep(lame_duck).await;
+            }
+            drop(following);
+            tracing::info!("draining: no new connections, {} for requests under way", seconds(drain_time));
+            match data_plane.drain(drain_time).await {
                 0 => tracing::info!("drained"),
                 connections => tracing::warn!(connections, "cut off after the drain time"),
             }
+            if stop.is_some() { Ok(()) } else { Err(WorkerFailed) }
         };
-        tokio::select! {
-            never = serve_admin => match never {},
-            () = hurry.exit_on_second(drain) => data_plane.shutdown(),
-        }
+        let outcome = tokio::select! {
+            never = reopen => never,
+            outcome = hurry.exit_on_second(drain) => outcome,
+        };
+        data_plane.shutdown();
+        drop(admin_server);
+        outcome
     }
 }
 
-async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
+/// `20 s`, or `0.5 s`.
+fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
 }

@@ -49,9 +49,14 @@ pub(crate) struct Flush(());
 
 impl Drop for Flush {
     fn drop(&mut self) {
-        if let Some(log) = LOG.get() {
-            log.queue.flush(LAST_WORDS);
-        }
+        flush();
+    }
+}
+
+/// Waits until the last lines are written, but not for a standard error that takes nothing.
+pub(crate) fn flush() {
+    if let Some(log) = LOG.get() {
+        log.queue.flush(LAST_WORDS);
     }
 }
 

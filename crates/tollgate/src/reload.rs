@@ -5,14 +5,17 @@ mod watch;
 
 use std::{
     convert::Infallible,
+    io,
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
+    thread,
     time::{Duration, Instant, SystemTime},
 };
 
+use tokio::sync::oneshot;
 use tollgate_config::{Diagnostic, Options};
-use tollgate_proxy::Gateway;
+use tollgate_proxy::Updater;
 
 use self::watch::Watch;
 use crate::{
@@ -48,6 +51,17 @@ pub(crate) struct Reload {
     pub(crate) input: Input,
 }
 
+/// Says when the files are not followed any more.
+struct Told;
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            tracing::error!("changes of the configuration are not seen any more, which is a bug");
+        }
+    }
+}
+
 /// What a look at the files gave.
 enum Look {
     /// They are as they were.
@@ -57,8 +71,31 @@ enum Look {
 }
 
 impl Reload {
+    /// Puts every change of the files in force, on a thread of its own, until what is returned is dropped. Nobody waits
+    /// for that thread: it may read something that never ends.
+    pub(crate) fn start(
+        self,
+        gateway: Updater,
+        admin: Arc<Admin>,
+    ) -> io::Result<oneshot::Sender<Infallible>> {
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let follow = move || {
+            let _told = Told;
+            runtime.block_on(async {
+                tokio::select! {
+                    never = self.run(&gateway, &admin) => match never {},
+                    _ = stopped => {}
+                }
+            });
+            runtime.shutdown_background();
+        };
+        thread::Builder::new().name("tollgate-reload".to_owned()).spawn(follow)?;
+        Ok(stop)
+    }
+
     /// Puts every change of the files in force, for ever.
-    pub(crate) async fn run(mut self, gateway: &Gateway, admin: &Admin) -> Infallible {
+    pub(crate) async fn run(mut self, gateway: &Updater, admin: &Admin) -> Infallible {
         let mut watch = Watch::new();
         let mut missing: Vec<String> = Vec::new();
         loop {
@@ -131,7 +168,7 @@ impl Reload {
     async fn apply(
         &self,
         mut configuration: Configuration,
-        gateway: &Gateway,
+        gateway: &Updater,
         admin: &Admin,
         missing: &mut Vec<String>,
     ) {

@@ -3,7 +3,7 @@
 mod backoff;
 mod waiting;
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -57,6 +57,8 @@ impl From<PickError> for GrpcStatus {
 /// How an endpoint's connections are used.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndpointSettings {
+    /// Where it is, for logs. Default: nothing.
+    pub address: Arc<str>,
     /// Time for a connection to be established, TLS included. Default 5 s.
     pub connect_timeout: Duration,
     /// A connection without exchanges is closed after this. Default 1 h; `None` = never.
@@ -76,6 +78,7 @@ pub struct EndpointSettings {
 impl Default for EndpointSettings {
     fn default() -> Self {
         Self {
+            address: "".into(),
             connect_timeout: Duration::from_secs(5),
             idle_timeout: Some(Duration::from_secs(3600)),
             max_connections: 1024,
@@ -107,6 +110,12 @@ impl Endpoint {
     #[must_use]
     pub fn new(connector: Rc<dyn Connector>, settings: EndpointSettings) -> Rc<Self> {
         Rc::new(Self { connector, settings: Rc::new(settings), pool: RefCell::default() })
+    }
+
+    /// Where it is, for logs.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.settings.address
     }
 
     /// Exchanges under way here, waiting ones included: what least-request balancing compares.

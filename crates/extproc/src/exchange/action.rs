@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+use super::report::{Failed, IgnoredMutation};
 use crate::{
     http_message::{Direction, ResponseHeaders},
     log::Note,
@@ -73,6 +74,10 @@ pub enum Action {
     /// Add this to what access logs show, unless the request has been logged: that happens as soon as its response is
     /// passed on completely.
     Note(Note),
+    /// The exchange has failed; what follows from that comes next. For people and metrics.
+    Failed(Box<Failed>),
+    /// Operations of a header mutation were ignored. For people.
+    Ignored(Box<IgnoredMutation>),
 }
 
 /// How to be done with a stream.

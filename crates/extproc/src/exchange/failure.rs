@@ -5,8 +5,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::{Action, Exchange, LocalReply, Stream, StreamedReply, close::CloseKind, side::Awaiting};
-use crate::{http_message::Direction, log::Note, mutation::RefusedReason};
+use super::{Action, Exchange, LocalReply, Outcome, Stream, StreamedReply, close::CloseKind, side::Awaiting};
+use crate::{http_message::Direction, log::Note, mutation::Refused};
 
 /// How the stream to the processor ended, as its transport tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) enum Failure {
     /// F-8 to F-12.
     Stream { code: i32, details: String },
     /// M-9.
-    RefusedMutation(RefusedReason),
+    RefusedMutation(Refused),
     /// B-3.4.
     ContentLengthMismatch,
     /// The processor ended while it owed body data (decision 4).
@@ -44,12 +44,12 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    fn details(&self) -> String {
+    pub(super) fn details(&self) -> String {
         match self {
             Self::MessageTimeout => "ext_proc_error_per-message_timeout_exceeded".to_owned(),
             Self::Spurious(details) => (*details).to_owned(),
             Self::Stream { details, .. } => details.clone(),
-            Self::RefusedMutation(reason) => reason.as_str().to_owned(),
+            Self::RefusedMutation(refused) => refused.reason.as_str().to_owned(),
             Self::ContentLengthMismatch => {
                 "mismatch_between_content_length_and_the_length_of_the_mutated_body".to_owned()
             }
@@ -134,15 +134,17 @@ impl Exchange {
     /// Ends the exchange by the failure policy: everything goes on unmodified, or the client gets an error.
     pub(super) fn fail(&mut self, failure: &Failure, now: Instant) {
         if self.may_fail_open(failure) {
+            self.report(failure, Outcome::FailedOpen, now);
             self.fail_open(failure, now);
             return;
         }
-        self.record_outstanding(failure.call_status(), now);
-        self.finish_stream(CloseKind::Failed);
         let status = match failure {
             Failure::MessageTimeout => StatusCode::GATEWAY_TIMEOUT,
             _ => self.plan.status_on_error,
         };
+        self.report(failure, Outcome::Status(status), now);
+        self.record_outstanding(failure.call_status(), now);
+        self.finish_stream(CloseKind::Failed);
         self.reply(LocalReply {
             status,
             fields: HeaderMap::new(),

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::{
-    Action, Exchange, Host, LocalReply, StreamedReply, close::CloseKind, failure::Failure, side::Awaiting,
+    Action, Exchange, FailedReason, Host, LocalReply, Outcome, StreamedReply, close::CloseKind,
+    failure::Failure, side::Awaiting,
 };
 use crate::{
     http_message::{Direction, ResponseHeaders},
-    log::Note,
+    log::{Note, Step},
     messages::{ImmediateResponse, StreamedImmediateResponse, streamed_immediate_response::Response},
     mode::BodySendMode,
     mutation::{self, Policy, StreamedHeadersError},
@@ -20,6 +21,9 @@ use crate::{
 /// S-4.
 const STREAMED_REPLY_NEEDS_MODE: &str =
     "streaming_local_response_body_is_only_supported_in_NONE_or_FULL_DUPLEX_STREAMED_modes";
+
+/// S-3.
+const MISSING_STATUS: &str = "filter_removed_required_response_headers{missing_required_header:_:status}";
 
 impl Exchange {
     pub(super) fn immediate_response(&mut self, response: ImmediateResponse, now: Instant) {
@@ -42,15 +46,16 @@ impl Exchange {
         if let Some(wanted) = &response.headers {
             let plan = &self.plan;
             // I-4: a refusal stops the mutation, not the reply.
-            self.counters.rejected_header_mutations += match mutation::apply_to_local_reply(
+            let (count, header) = match mutation::apply_to_local_reply(
                 wanted,
                 &mut head,
                 &plan.mutation_rules,
                 &plan.header_prefix,
             ) {
-                Ok(applied) => applied.ignored,
-                Err(refused) => refused.ignored_before + 1,
+                Ok(applied) => (applied.ignored, applied.header),
+                Err(refused) => (refused.ignored_before + 1, refused.header),
             };
+            self.ignored(Direction::Response, Step::Headers, count, header);
         }
         self.finish_stream(CloseKind::Orderly);
         self.reply(LocalReply {
@@ -110,7 +115,7 @@ impl Exchange {
                 let policy = self.policy(Direction::Response, host);
                 match mutation::streamed_trailers(&trailers, &policy) {
                     Ok((trailers, applied)) => {
-                        self.counters.rejected_header_mutations += applied.ignored;
+                        self.ignored(Direction::Response, Step::Trailers, applied.ignored, applied.header);
                         self.counters.stream_msgs_received += 1;
                         self.actions.push_back(Action::ReplyTrailers(Box::new(trailers)));
                         self.end_streamed_reply();
@@ -118,7 +123,7 @@ impl Exchange {
                     Err(refused) => {
                         self.counters.stream_msgs_received += 1;
                         self.counters.rejected_header_mutations += refused.ignored_before + 1;
-                        self.fail(&Failure::RefusedMutation(refused.reason), now);
+                        self.fail(&Failure::RefusedMutation(refused), now);
                     }
                 }
             }
@@ -139,26 +144,28 @@ impl Exchange {
                 // S-3
                 self.counters.stream_msgs_received += 1;
                 self.counters.rejected_header_mutations += ignored;
+                let (status, details) = (StatusCode::BAD_GATEWAY, MISSING_STATUS.to_owned());
+                let (reason, outcome) = (FailedReason::UnusableResponse, Outcome::Status(status));
+                self.report_as(reason, Some(":status".into()), details.clone(), outcome, now);
                 self.record_outstanding(0, now);
                 self.finish_stream(CloseKind::Orderly);
                 self.answer(LocalReply {
-                    status: StatusCode::BAD_GATEWAY,
+                    status,
                     fields: HeaderMap::new(),
                     body: Bytes::from_static(StreamedHeadersError::MISSING_STATUS_BODY.as_bytes()),
                     grpc_status: None,
-                    details: "filter_removed_required_response_headers{missing_required_header:_:status}"
-                        .to_owned(),
+                    details,
                 });
                 return;
             }
             Err(StreamedHeadersError::Refused(refused)) => {
                 self.counters.stream_msgs_received += 1;
                 self.counters.rejected_header_mutations += refused.ignored_before + 1;
-                self.fail(&Failure::RefusedMutation(refused.reason), now);
+                self.fail(&Failure::RefusedMutation(refused), now);
                 return;
             }
         };
-        self.counters.rejected_header_mutations += applied.ignored;
+        self.ignored(Direction::Response, Step::Headers, applied.ignored, applied.header);
         self.accept(Direction::Request, now);
         // S-2: the request goes no further and the response is nobody's but the processor's.
         self.complete = true;

@@ -28,6 +28,7 @@ mod observe;
 mod reply;
 mod reply_body;
 mod reply_headers;
+mod report;
 mod send;
 mod side;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use self::{
     counters::Counters,
     failure::StreamEnd,
     host::{HeaderLimits, Host},
+    report::{Failed, FailedReason, IgnoredMutation, Outcome},
 };
 use crate::{http_message::Direction, log::Note, mode::ProcessingMode, plan::Plan};
 
@@ -59,6 +61,8 @@ pub struct Exchange {
     streamed_reply: StreamedReply,
     /// The first message of the stream, which carries the protocol configuration, was sent (L-3).
     first_sent: bool,
+    /// The kind of the last message of the processor.
+    received: Option<&'static str>,
     request: Side,
     response: Side,
     actions: VecDeque<Action>,
@@ -96,6 +100,7 @@ impl Exchange {
             complete: false,
             streamed_reply: StreamedReply::None,
             first_sent: false,
+            received: None,
             actions: VecDeque::new(),
             counters: Counters::default(),
         }

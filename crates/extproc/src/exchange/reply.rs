@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{
     Action, Close, Exchange, Host, StreamEnd, StreamedReply,
     failure::Failure,
+    report::kind_of,
     side::{Awaiting, Head},
 };
 use crate::{
@@ -31,6 +32,7 @@ impl Exchange {
             self.actions.push_back(Action::Close(Close::Reset));
             return;
         };
+        self.received = Some(kind_of(&response));
         if let Some(timeout) = &response.override_message_timeout {
             self.override_timeout(timeout, now);
             return;
@@ -144,7 +146,7 @@ impl Exchange {
         };
         match mutation::apply(wanted, target, &policy) {
             Ok(applied) => {
-                self.counters.rejected_header_mutations += applied.ignored;
+                self.ignored(direction, step, applied.ignored, applied.header);
                 if applied.changed {
                     self.note_effect(direction, step, ProcessingEffect::MutationApplied);
                 }
@@ -154,7 +156,7 @@ impl Exchange {
                 self.counters.rejected_header_mutations += refused.ignored_before + 1;
                 self.counters.stream_msgs_received += 1;
                 self.note_effect(direction, step, refused.effect);
-                self.fail(&Failure::RefusedMutation(refused.reason), now);
+                self.fail(&Failure::RefusedMutation(refused), now);
                 false
             }
         }

@@ -33,18 +33,20 @@ pub struct Policy<'p> {
 }
 
 /// A mutation that was carried out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Operations that were ignored; each counts `rejected_header_mutations` (M-10).
     pub ignored: u32,
     /// Whether anything was set, or removed that was there.
     pub changed: bool,
+    /// The name in the first operation that was ignored, fit for a log.
+    pub header: Option<Box<str>>,
 }
 
 impl Applied {
     /// What the log shows (G-4): 0 or 1.
     #[must_use]
-    pub const fn effect(self) -> ProcessingEffect {
+    pub const fn effect(&self) -> ProcessingEffect {
         if self.changed { ProcessingEffect::MutationApplied } else { ProcessingEffect::None }
     }
 }
@@ -77,13 +79,17 @@ pub(super) fn run(
     policy: &Policy<'_>,
     operations: impl FnOnce(&mut Run<'_>) -> Result<(), RefusedReason>,
 ) -> Result<Applied, Refused> {
-    let mut run =
-        Run { changes: Changes::new(&mut target, policy.header_prefix), policy, applied: Applied::default() };
+    let mut run = Run {
+        changes: Changes::new(&mut target, policy.header_prefix),
+        policy,
+        applied: Applied::default(),
+        refused_by: None,
+    };
     let outcome = operations(&mut run);
-    let applied = run.applied;
-    let finished = run.changes.finish();
+    let Run { applied, refused_by, changes, .. } = run;
+    let finished = changes.finish();
     let refused = |reason| Refused::new(reason, applied.ignored);
-    outcome.map_err(refused)?;
+    outcome.map_err(|reason| Refused { header: refused_by, ..refused(reason) })?;
     finished.map_err(|_| refused(RefusedReason::ResultExceedsLimit))?;
     let (count, bytes) = target.size();
     if count > policy.max_count || bytes > policy.max_bytes {
@@ -98,21 +104,25 @@ pub(super) struct Run<'r> {
     changes: Changes<'r>,
     policy: &'r Policy<'r>,
     applied: Applied,
+    /// The name in the operation that was refused.
+    refused_by: Option<Box<str>>,
 }
 
 impl Run<'_> {
     /// M-3.
     pub(super) fn remove(&mut self, name: &str) -> Result<(), RefusedReason> {
-        let name = match Name::parse(name) {
+        let parsed = match Name::parse(name) {
             Ok(name) => name,
             // No message has such a header.
             Err(NameError::Empty | NameError::TooLong) => return Ok(()),
-            Err(NameError::InvalidCharacter) => return Err(RefusedReason::RemoveContainsInvalidCharacter),
+            Err(NameError::InvalidCharacter) => {
+                return self.refuse(RefusedReason::RemoveContainsInvalidCharacter, name);
+            }
         };
-        if !self.policy.rules.allows(Operation::Remove, name.as_str(), self.policy.header_prefix) {
-            return self.forbidden(RefusedReason::RemoveHeadersFailed);
+        if !self.policy.rules.allows(Operation::Remove, parsed.as_str(), self.policy.header_prefix) {
+            return self.forbidden(RefusedReason::RemoveHeadersFailed, name);
         }
-        self.applied.changed |= self.changes.remove(&name);
+        self.applied.changed |= self.changes.remove(&parsed);
         Ok(())
     }
 
@@ -122,16 +132,18 @@ impl Run<'_> {
             return Ok(());
         }
         let Ok(value) = HeaderValue::from_maybe_shared(value_of(header)) else {
-            return Err(RefusedReason::SetContainsInvalidCharacter);
+            return self.refuse(RefusedReason::SetContainsInvalidCharacter, &header.key);
         };
         let name = match Name::parse(&header.key) {
             Ok(name) => name,
-            Err(NameError::InvalidCharacter) => return Err(RefusedReason::SetContainsInvalidCharacter),
-            Err(NameError::TooLong) => return Err(RefusedReason::ResultExceedsLimit),
-            Err(NameError::Empty) => return self.forbidden(RefusedReason::SetHeadersFailed),
+            Err(NameError::InvalidCharacter) => {
+                return self.refuse(RefusedReason::SetContainsInvalidCharacter, &header.key);
+            }
+            Err(NameError::TooLong) => return self.refuse(RefusedReason::ResultExceedsLimit, &header.key),
+            Err(NameError::Empty) => return self.forbidden(RefusedReason::SetHeadersFailed, &header.key),
         };
         if !self.allows(&name, &value, append) || self.changes.set(&name, value, append).is_err() {
-            return self.forbidden(RefusedReason::SetHeadersFailed);
+            return self.forbidden(RefusedReason::SetHeadersFailed, &header.key);
         }
         self.applied.changed = true;
         Ok(())
@@ -141,10 +153,13 @@ impl Run<'_> {
     pub(super) fn status(&mut self, header: &messages::HeaderValue) -> Result<StatusCode, RefusedReason> {
         let value = value_of(header);
         if HeaderValue::from_maybe_shared(value.clone()).is_err() {
-            return Err(RefusedReason::SetContainsInvalidCharacter);
+            return self.refuse(RefusedReason::SetContainsInvalidCharacter, &header.key);
         }
         self.applied.changed = true;
-        value::status(&value).ok_or(RefusedReason::SetHeadersFailed)
+        match value::status(&value) {
+            Some(status) => Ok(status),
+            None => self.refuse(RefusedReason::SetHeadersFailed, &header.key),
+        }
     }
 
     fn allows(&self, name: &Name<'_>, value: &HeaderValue, append: bool) -> bool {
@@ -158,13 +173,29 @@ impl Run<'_> {
     }
 
     /// M-17.
-    fn forbidden(&mut self, reason: RefusedReason) -> Result<(), RefusedReason> {
+    fn forbidden(&mut self, reason: RefusedReason, name: &str) -> Result<(), RefusedReason> {
         if self.policy.rules.disallow_is_error {
-            return Err(reason);
+            return self.refuse(reason, name);
         }
         self.applied.ignored += 1;
+        self.applied.header.get_or_insert_with(|| fit_for_a_log(name));
         Ok(())
     }
+
+    fn refuse<T>(&mut self, reason: RefusedReason, name: &str) -> Result<T, RefusedReason> {
+        self.refused_by = Some(fit_for_a_log(name));
+        Err(reason)
+    }
+}
+
+/// A name of the processor's choice, without what would disturb a log line.
+fn fit_for_a_log(name: &str) -> Box<str> {
+    const LONGEST: usize = 100;
+    let mut text: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if name.chars().nth(LONGEST).is_some() {
+        text.push_str("...");
+    }
+    text.into()
 }
 
 /// `raw_value`, or, if that is empty, `value` (decision 1).

@@ -44,7 +44,7 @@ pub fn apply_to_local_reply(
 }
 
 /// Why the headers of a streamed immediate response cannot be used (S-3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StreamedHeadersError {
     /// `:status` is missing: 502, body [`MISSING_STATUS_BODY`](Self::MISSING_STATUS_BODY).
     #[error("filter_removed_required_response_headers{{missing_required_header:_:status}}")]

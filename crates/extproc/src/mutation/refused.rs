@@ -57,7 +57,7 @@ impl fmt::Display for RefusedReason {
 }
 
 /// A refused mutation. What was done before the refusal stays done (M-4.4, I-4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refused {
     /// Why.
@@ -66,10 +66,12 @@ pub struct Refused {
     pub ignored_before: u32,
     /// What the log shows (G-4): 2, 3 or 4.
     pub effect: ProcessingEffect,
+    /// The name in the operation that was refused, fit for a log. `None` when no single operation is at fault.
+    pub header: Option<Box<str>>,
 }
 
 impl Refused {
     pub(super) const fn new(reason: RefusedReason, ignored_before: u32) -> Self {
-        Self { reason, ignored_before, effect: reason.effect() }
+        Self { reason, ignored_before, effect: reason.effect(), header: None }
     }
 }

@@ -1,9 +1,9 @@
 //! Conditions on the names of a certificate.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use rustls::{
-    CertificateError, Error,
+    CertificateError, Error, OtherError,
     pki_types::{CertificateDer, DnsName, ServerName},
 };
 use serde::Serialize;
@@ -52,6 +52,46 @@ pub(super) fn verify_names(
     if matchers.iter().any(|matcher| matcher.is_match(&certificate)) {
         Ok(())
     } else {
-        Err(Error::InvalidCertificate(CertificateError::NotValidForName))
+        Err(NamesDiffer::new(matchers, &certificate).into())
     }
+}
+
+/// A certificate was presented whose names are none of those that were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the certificate is for {}, and {} is asked for", list(.presented, "no name"), list(.wanted, "nothing"))]
+pub struct NamesDiffer {
+    /// What was asked for.
+    pub wanted: Vec<String>,
+    /// The names of the certificate: DNS names and URIs.
+    pub presented: Vec<String>,
+}
+
+impl NamesDiffer {
+    fn new(matchers: &[SubjectAltNameMatcher], certificate: &EndEntityCert<'_>) -> Self {
+        let names = certificate.valid_dns_names().chain(certificate.valid_uri_names());
+        let wanted = matchers.iter().map(|matcher| match matcher {
+            SubjectAltNameMatcher::DnsName(name) => name.clone(),
+            SubjectAltNameMatcher::IpAddress(address) => address.to_string(),
+            SubjectAltNameMatcher::Dns(matcher) | SubjectAltNameMatcher::Uri(matcher) => {
+                format!("{matcher:?}")
+            }
+        });
+        Self { wanted: wanted.collect(), presented: names.map(str::to_owned).collect() }
+    }
+}
+
+impl From<NamesDiffer> for Error {
+    fn from(names: NamesDiffer) -> Self {
+        Self::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(names))))
+    }
+}
+
+/// The first few names.
+fn list(names: &[String], nothing: &str) -> String {
+    const MOST: usize = 10;
+    if names.is_empty() {
+        return nothing.to_owned();
+    }
+    let more = if names.len() > MOST { ", ..." } else { "" };
+    names.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ") + more
 }

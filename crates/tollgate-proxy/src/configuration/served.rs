@@ -137,7 +137,7 @@ impl Served {
         let mut served = Self {
             listeners: HashMap::new(),
             addresses: HashMap::new(),
-            clusters: ClusterManager::new(&adoption.shared),
+            clusters: ClusterManager::new(&adoption.shared, stats),
             retired: Vec::new(),
             stopping: false,
         };

@@ -17,12 +17,15 @@ pub(crate) fn unique_id() -> String {
         let digit = match index {
             8 | 13 | 18 | 23 => b'-',
             14 => b'4',
-            // The two upper bits are the variant: 10.
-            19 => HEX[usize::from(8 | (random as u8 & 3))],
-            _ => HEX[usize::from(random as u8 & 15)],
+            _ => {
+                let digit = random as u8 & 15;
+                // Only where a digit is taken: 30 of them, and two bits of another, are fewer than 128 bits.
+                random >>= 4;
+                // The two upper bits are the variant: 10.
+                HEX[usize::from(if index == 19 { 8 | (digit & 3) } else { digit })]
+            }
         };
         text.push(char::from(digit));
-        random >>= 4;
     }
     text
 }
@@ -40,5 +43,11 @@ mod tests {
         assert_eq!(&text[14..15], "4");
         assert!(["8", "9", "a", "b"].contains(&&text[19..20]), "{text}");
         assert_eq!(text.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+        // Every digit but that of the version takes more than one value, the last one, too.
+        let ids: Vec<String> = (0..100).map(|_| unique_id()).collect();
+        for index in (0..36).filter(|index| ![8, 13, 14, 18, 23].contains(index)) {
+            let values: std::collections::HashSet<u8> = ids.iter().map(|id| id.as_bytes()[index]).collect();
+            assert!(values.len() > 1, "{index}");
+        }
     }
 }

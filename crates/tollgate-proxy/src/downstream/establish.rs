@@ -3,6 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     io,
+    net::SocketAddr,
     rc::Rc,
     time::Duration,
 };
@@ -18,8 +19,10 @@ use super::{
 };
 use crate::{
     configuration::{ServedChain, ServedListener},
+    incident::Incident,
     listener::Socket,
     read_buffer::ReadBuffer,
+    stats::ListenerMetric,
     stream_info::{ConnectionInfo, TlsInfo},
     worker::Worker,
 };
@@ -49,8 +52,8 @@ pub(super) enum HttpVersion {
 /// Why a connection was given up before HTTP was spoken.
 #[derive(Debug, thiserror::Error)]
 enum EstablishError {
-    #[error("no filter chain matches")]
-    NoFilterChain,
+    #[error("no filter chain matches (server name {server_name:?}, TLS {tls})")]
+    NoFilterChain { server_name: Option<String>, tls: bool },
     #[error("the client sent nothing within the time for listener filters")]
     ListenerFiltersTimeout,
     #[error("the TLS handshake took too long")]
@@ -69,6 +72,31 @@ enum EstablishError {
     Draining,
 }
 
+impl EstablishError {
+    /// Counts it and, once in a while, tells of it. A client that goes away while it shakes hands, as health checks of
+    /// load balancers do, is counted only.
+    fn report(&self, listener: &ServedListener, name: &str, client: Option<SocketAddr>) {
+        let metrics = &listener.metrics;
+        let (metric, incident) = match self {
+            Self::NoFilterChain { .. } => (ListenerMetric::NoFilterChainMatch, Incident::NoFilterChain),
+            Self::Tls(_) | Self::HandshakeTimeout | Self::TransportMismatch => {
+                (ListenerMetric::SslConnectionError, Incident::DownstreamTls)
+            }
+            _ => return,
+        };
+        metrics.increment(metric);
+        if let Self::Tls(error) = self
+            && error.get_ref().is_none_or(|error| !error.is::<rustls::Error>())
+        {
+            return;
+        }
+        if let Some(suppressed) = metrics.admit(incident) {
+            let client = client.map(tracing::field::display);
+            tracing::warn!(listener = name, client, reason = %self, suppressed, "a connection of a client was closed");
+        }
+    }
+}
+
 /// Makes an HTTP connection of a socket. `None`: the reason was logged and the socket is closed.
 pub(super) async fn establish(
     worker: &Worker,
@@ -76,11 +104,13 @@ pub(super) async fn establish(
     socket: Socket,
 ) -> Option<Established> {
     let id = worker.next_connection_id();
+    let (remote_address, _) = socket.addresses();
     match try_establish(worker, id, listener, socket).await {
         Ok(established) => Some(established),
         Err(error) => {
             let name = &listener.current().listener.name;
             tracing::debug!(listener = name, connection = id, %error, "connection given up");
+            error.report(listener, name, remote_address);
             None
         }
     }
@@ -145,6 +175,7 @@ async fn try_establish(
     let handshake = start.into_stream(config);
     let handshake = within(limit, EstablishError::HandshakeTimeout, handshake);
     let stream = until_drain(worker, handshake).await?.map_err(EstablishError::Tls)?;
+    served.metrics.increment(ListenerMetric::SslHandshake);
     let alpn = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
     let tls = Some(tls_info(stream.get_ref().1, own.as_deref()));
     let connection = ConnectionInfo { id, remote_address, local_address, tls };
@@ -155,7 +186,10 @@ async fn try_establish(
 fn choose(listener: &ServedListener, facts: &ConnectionFacts<'_>) -> Result<Rc<ServedChain>, EstablishError> {
     let chains = listener.current();
     let chosen = filter_chain::choose(&chains.listener, facts);
-    chosen.and_then(|index| chains.get(index).cloned()).ok_or(EstablishError::NoFilterChain)
+    chosen.and_then(|index| chains.get(index).cloned()).ok_or_else(|| EstablishError::NoFilterChain {
+        server_name: facts.server_name.map(str::to_owned),
+        tls: facts.tls,
+    })
 }
 
 /// Chooses the protocol.

@@ -1,6 +1,7 @@
 //! Client connections: TLS, the choice of the protocol, HTTP/1 and HTTP/2.
 
 mod client_stream;
+mod counts;
 mod establish;
 pub(crate) mod filter_chain;
 mod http1;
@@ -21,6 +22,7 @@ use crate::{
     stream_info::{ConnectionInfo, Protocol},
     worker::Worker,
 };
+use counts::{HttpConnection, ListenerConnection};
 use establish::{Established, HttpVersion, establish};
 
 /// How long the preface of HTTP/2 may take (RFC 9113 section 3.4), where it is certain that one comes. Clients send it at once.
@@ -58,12 +60,15 @@ pub(crate) async fn serve<H: Handler>(
     socket: Socket,
     task: Rc<OnceCell<AbortHandle>>,
 ) {
+    let _counted = ListenerConnection::new(&listener.metrics);
     // Each phase is boxed: the task of an idle connection holds the state of its present phase and no more.
     let Some(established) = Box::pin(establish(&worker, &listener, socket)).await else { return };
     drop(listener);
     let Established { stream, first, connection, chain, version } = established;
     let _known = task.get().map(|task| chain.connected(connection.id, task.clone()));
     drop(task);
+    let http = chain.with(|configuration| configuration.stats.http.clone());
+    let _counted_http = HttpConnection::new(http, version, connection.tls.is_some());
     let client = Client { worker, handler, connection, chain };
     match version {
         HttpVersion::Http1 => Box::pin(http1::serve(client, stream, first)).await,

@@ -164,6 +164,14 @@ fn fixed(address: &BindAddress) -> BindAddress {
     }
 }
 
+/// Whether sockets at these addresses may stand in each other's way although the addresses are different.
+fn same_port(one: &BindAddress, other: &BindAddress) -> bool {
+    match (one, other) {
+        (BindAddress::Socket(one), BindAddress::Socket(other)) => one.port() == other.port(),
+        _ => false,
+    }
+}
+
 impl Open {
     /// Gives the file of a Unix socket the mode that is asked for now.
     fn change_mode(&mut self, wanted: &BindAddress) {
@@ -188,7 +196,8 @@ impl Plan {
     /// could not get an address it asks for, which is then served where it was.
     pub(super) fn bind(mut self, addresses: &mut Addresses, workers: usize) -> Self {
         for (key, listener, address) in std::mem::take(&mut self.wanted) {
-            match bind(&address, workers) {
+            let ours = addresses.open.iter().any(|open| same_port(&open.local, &address));
+            match bind(&address, workers, ours) {
                 Ok(bound) => {
                     let id = AddressId(addresses.next);
                     addresses.next += 1;

@@ -28,7 +28,7 @@ impl<B: Fn() -> bool> Gate<B> {
 
     async fn changed(&mut self) {
         if self.is_shut.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -67,6 +67,11 @@ impl Balance {
         self.token(worker)
     }
 
+    /// A worker takes no connections any more.
+    pub(crate) fn retire(&self, worker: usize) {
+        self.workers[worker].connections.store(usize::MAX / 2, Ordering::Relaxed);
+    }
+
     /// Passes a connection to the worker of its token. When that worker does not keep up, the connection comes back.
     pub(crate) fn hand_over(&self, accepted: Accepted) -> Result<(), Accepted> {
         let worker = accepted.token.worker;

@@ -18,14 +18,23 @@ pub(crate) struct BoundAddress {
 }
 
 /// Binds one socket for each worker; on TCP each has its own queue (SO_REUSEPORT), on a Unix socket all share one.
-pub(crate) fn bind(address: &BindAddress, workers: usize) -> io::Result<BoundAddress> {
+///
+/// Nobody else may listen there, but for `ours`: whether sockets of this process may stand in the way, which do not if
+/// they are for another address of the same port.
+pub(crate) fn bind(address: &BindAddress, workers: usize, ours: bool) -> io::Result<BoundAddress> {
     let (address, sockets) = match address {
         BindAddress::Socket(address) => {
-            let first = bind_tcp(*address)?;
+            // Sockets that are to share an address say so before they are bound. One that does not yet cannot be bound
+            // where another process listens; with the option it could, and both would get half of the connections.
+            let first = match bind_tcp(*address, false) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && ours => bind_tcp(*address, true)?,
+                outcome => outcome?,
+            };
+            first.set_reuse_port(true)?;
             let bound = first.local_addr()?.as_socket().unwrap_or(*address);
             let mut sockets = vec![first];
             while sockets.len() < workers {
-                sockets.push(bind_tcp(bound)?);
+                sockets.push(bind_tcp(bound, true)?);
             }
             (BindAddress::Socket(bound), sockets)
         }
@@ -52,14 +61,14 @@ impl BoundAddress {
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {
+fn bind_tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
         // `::` means IPv6 alone unless `ipv4_compat` is asked for.
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(shared)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }
@@ -80,4 +89,29 @@ fn bind_unix(path: &Path, mode: Option<u32>) -> io::Result<Socket> {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn any() -> BindAddress {
+        BindAddress::Socket("127.0.0.1:0".parse().unwrap())
+    }
+
+    /// A process that listens already is not joined.
+    #[test]
+    fn an_address_belongs_to_one_process() {
+        let first = bind(&any(), 3, false).unwrap();
+        let address = first.address.clone();
+        let listening = first.listen().unwrap();
+        assert_eq!(bind(&address, 2, false).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let BindAddress::Socket(socket) = &address else { panic!("a TCP address") };
+        let every = BindAddress::Socket(SocketAddr::new("0.0.0.0".parse().unwrap(), socket.port()));
+        assert_eq!(bind(&every, 2, false).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        // A later configuration of the same process may have another address at the port.
+        bind(&every, 2, true).unwrap().listen().unwrap();
+        drop(listening);
+        bind(&address, 2, false).unwrap();
+    }
 }

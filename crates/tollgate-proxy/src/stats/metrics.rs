@@ -4,8 +4,10 @@
 #[derive(Debug)]
 pub(super) struct Description {
     pub(super) metrics: &'static [Metric],
-    /// Name of its histogram of durations in milliseconds, if it has one.
-    pub(super) histogram: Option<&'static str>,
+    /// Its histograms of durations.
+    pub(super) histograms: &'static [Metric],
+    /// Upper bounds of the buckets shown, milliseconds.
+    pub(super) bounds: &'static [f64],
     /// Left out of reports until something was counted.
     pub(super) quiet: bool,
 }
@@ -13,8 +15,12 @@ pub(super) struct Description {
 /// One metric.
 #[derive(Debug)]
 pub(super) struct Metric {
+    /// As Envoy names it. `family[label=value]` is one of several that differ in a label; Envoy's form has it as
+    /// `family.value`.
     pub(super) name: &'static str,
     pub(super) kind: Kind,
+    /// What it counts, in a sentence without its full stop.
+    pub(super) help: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +29,38 @@ pub(super) enum Kind {
     Counter,
     /// Grows and shrinks.
     Gauge,
+    /// Of durations.
+    Histogram,
 }
+
+/// Envoy's buckets, milliseconds.
+const REQUEST_BOUNDS: &[f64] = &[
+    0.5,
+    1.0,
+    5.0,
+    10.0,
+    25.0,
+    50.0,
+    100.0,
+    250.0,
+    500.0,
+    1000.0,
+    2500.0,
+    5000.0,
+    10_000.0,
+    30_000.0,
+    60_000.0,
+    300_000.0,
+    600_000.0,
+    1_800_000.0,
+    3_600_000.0,
+];
+
+/// A processor beside the gateway answers in a fraction of a millisecond.
+const PROCESSOR_BOUNDS: &[f64] = &[
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0,
+    10_000.0, 30_000.0, 60_000.0,
+];
 
 /// An enumeration of metrics.
 pub(crate) trait MetricSet: Copy {
@@ -44,21 +81,27 @@ pub(crate) trait ResponseClasses: MetricSet + 'static {
 macro_rules! metrics {
     (
         $(#[$documentation:meta])*
-        $set:ident, histogram: $histogram:expr, quiet: $quiet:literal {
-            $($(#[$metric_documentation:meta])* $variant:ident: $kind:ident = $name:literal,)+
+        $set:ident, histograms: [$($histogram:literal: $histogram_help:literal),*], bounds: $bounds:expr,
+        quiet: $quiet:literal {
+            $(#[doc = $help:literal] $(#[doc = $more:literal])* $variant:ident: $kind:ident = $name:literal,)+
         }
     ) => {
         $(#[$documentation])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum $set {
-            $($(#[$metric_documentation])* $variant,)+
+            $(#[doc = $help] $(#[doc = $more])* $variant,)+
         }
 
         #[allow(private_interfaces, reason = "as in the trait")]
         impl MetricSet for $set {
             const DESCRIPTION: &'static Description = &Description {
-                metrics: &[$(Metric { name: $name, kind: Kind::$kind },)+],
-                histogram: $histogram,
+                metrics: &[
+                    $(Metric { name: $name, kind: Kind::$kind, help: concat!($help $(, $more)*) },)+
+                ],
+                histograms: &[
+                    $(Metric { name: $histogram, kind: Kind::Histogram, help: $histogram_help },)*
+                ],
+                bounds: $bounds,
                 quiet: $quiet,
             };
 
@@ -71,7 +114,9 @@ macro_rules! metrics {
 
 metrics! {
     /// Of the process.
-    ServerMetric, histogram: None, quiet: false {
+    #[allow(dead_code, reason = "the watch over the workers is about to count them")]
+    ServerMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
         /// Worker threads that have died.
         WorkersFailed: Counter = "workers_failed",
         /// Log lines that a slow destination made us drop.
@@ -81,7 +126,8 @@ metrics! {
 
 metrics! {
     /// Of a resource that the overload manager looks at.
-    OverloadResourceMetric, histogram: None, quiet: false {
+    OverloadResourceMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
         /// How much of it is used, percent.
         Pressure: Gauge = "pressure",
     }
@@ -89,7 +135,8 @@ metrics! {
 
 metrics! {
     /// Of an overload action.
-    OverloadActionMetric, histogram: None, quiet: false {
+    OverloadActionMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
         /// Whether it is fully asked for.
         Active: Gauge = "active",
         /// How much of it is asked for, percent.
@@ -99,7 +146,9 @@ metrics! {
 
 metrics! {
     /// Of a listener.
-    ListenerMetric, histogram: Some("downstream_rq_time"), quiet: false {
+    ListenerMetric, histograms: ["downstream_rq_time": " Time from the head of a request to the end of its response."],
+    bounds: REQUEST_BOUNDS,
+    quiet: false {
         /// Connections accepted.
         DownstreamCxTotal: Counter = "downstream_cx_total",
         /// Connections closed.
@@ -135,7 +184,9 @@ metrics! {
 
 metrics! {
     /// Of a connection manager.
-    HttpMetric, histogram: Some("downstream_rq_time"), quiet: false {
+    HttpMetric, histograms: ["downstream_rq_time": " Time from the head of a request to the end of its response."],
+    bounds: REQUEST_BOUNDS,
+    quiet: false {
         /// Connections.
         DownstreamCxTotal: Counter = "downstream_cx_total",
         /// Connections closed.
@@ -219,7 +270,9 @@ metrics! {
 
 metrics! {
     /// Of a route.
-    RouteMetric, histogram: Some("upstream_rq_time"), quiet: true {
+    RouteMetric, histograms: ["upstream_rq_time": " Time from the head of a request to the end of its response."],
+    bounds: REQUEST_BOUNDS,
+    quiet: true {
         /// Requests.
         UpstreamRqTotal: Counter = "upstream_rq_total",
         /// Requests that were answered.
@@ -239,7 +292,12 @@ metrics! {
 
 metrics! {
     /// Of a cluster.
-    ClusterMetric, histogram: Some("upstream_rq_time"), quiet: false {
+    ClusterMetric, histograms: [
+        "upstream_rq_time": " Time from the end of a request to the end of the response of the upstream.",
+        "upstream_cx_connect_ms": " Time it took to make a connection."
+    ],
+    bounds: REQUEST_BOUNDS,
+    quiet: false {
         /// Connections begun.
         UpstreamCxTotal: Counter = "upstream_cx_total",
         /// Connections open.
@@ -272,7 +330,7 @@ metrics! {
         UpstreamRqPendingActive: Gauge = "upstream_rq_pending_active",
         /// Requests refused by the circuit breaker.
         UpstreamRqPendingOverflow: Counter = "upstream_rq_pending_overflow",
-        /// Requests whose connection failed.
+        /// Requests that waited for a connection which could not be made.
         UpstreamRqPendingFailureEject: Counter = "upstream_rq_pending_failure_eject",
         /// Requests given up by us before the response.
         UpstreamRqCancelled: Counter = "upstream_rq_cancelled",
@@ -308,8 +366,18 @@ metrics! {
 }
 
 metrics! {
-    /// Of a processor. Its histogram has the time an exchange waits for a reply.
-    ProcessorMetric, histogram: Some("message_time"), quiet: false {
+    /// Of a processor.
+    ProcessorMetric, histograms: [
+        "message_time[step=request_headers]": " Time a message waited for its reply.",
+        "message_time[step=request_body]": " Time a message waited for its reply.",
+        "message_time[step=request_trailers]": " Time a message waited for its reply.",
+        "message_time[step=response_headers]": " Time a message waited for its reply.",
+        "message_time[step=response_body]": " Time a message waited for its reply.",
+        "message_time[step=response_trailers]": " Time a message waited for its reply.",
+        "stream_wait_time": " Time an exchange waited for a stream that could be used."
+    ],
+    bounds: PROCESSOR_BOUNDS,
+    quiet: false {
         /// Streams begun.
         StreamsTotal: Counter = "streams_total",
         /// Streams open.
@@ -322,12 +390,33 @@ metrics! {
         MessagesReceived: Counter = "messages_received",
         /// Replies that did not come in time.
         MessageTimeouts: Counter = "message_timeouts",
+        /// Immediate responses: the processor answered the client itself.
+        ImmediateResponses: Counter = "immediate_responses",
+        /// Operations of header mutations that were ignored or refused.
+        RejectedHeaderMutations: Counter = "rejected_header_mutations",
+        /// Failed exchanges after which the request went on without the processor.
+        FailedOpen: Counter = "failed_open",
+        /// Failed exchanges by reason: no reply in time.
+        FailedTimeout: Counter = "failures[reason=timeout]",
+        /// Failed exchanges by reason: a message that does not fit.
+        FailedUnexpectedMessage: Counter = "failures[reason=unexpected_message]",
+        /// Failed exchanges by reason: not reachable, or the stream ended with an error.
+        FailedStream: Counter = "failures[reason=stream]",
+        /// Failed exchanges by reason: a header mutation that was refused.
+        FailedMutation: Counter = "failures[reason=refused_mutation]",
+        /// Failed exchanges by reason: a body of another length than announced.
+        FailedContentLength: Counter = "failures[reason=content_length_mismatch]",
+        /// Failed exchanges by reason: the stream ended while a part of a body was owed.
+        FailedMidBody: Counter = "failures[reason=closed_mid_body]",
+        /// Failed exchanges by reason: a streamed response that cannot be sent.
+        FailedResponse: Counter = "failures[reason=unusable_response]",
     }
 }
 
 metrics! {
     /// Of an ext_proc filter: all counters of rule Z-2.
-    ExtProcMetric, histogram: None, quiet: false {
+    ExtProcMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
         /// Streams opened; also when the connection fails later.
         StreamsStarted: Counter = "streams_started",
         /// Messages sent.
@@ -350,14 +439,12 @@ metrics! {
         OverrideMessageTimeoutReceived: Counter = "override_message_timeout_received",
         /// Extensions of timeouts that were ignored.
         OverrideMessageTimeoutIgnored: Counter = "override_message_timeout_ignored",
-        /// K-3.
+        /// Requests to clear the route cache that came without a header mutation (K-3).
         ClearRouteCacheIgnored: Counter = "clear_route_cache_ignored",
-        /// K-4.
+        /// Requests to clear the route cache where that is switched off (K-4).
         ClearRouteCacheDisabled: Counter = "clear_route_cache_disabled",
-        /// K-2.
+        /// Requests to clear the route cache behind the router (K-2).
         ClearRouteCacheUpstreamIgnored: Counter = "clear_route_cache_upstream_ignored",
-        /// Errors of an HTTP service.
-        HttpNotOkRespReceived: Counter = "http_not_ok_resp_received",
         /// Local replies: immediate responses and errors.
         ImmediateResponsesSent: Counter = "immediate_responses_sent",
         /// Ends of the stream by the processor while there was work.

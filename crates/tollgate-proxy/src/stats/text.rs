@@ -3,43 +3,34 @@
 use std::{
     collections::BTreeMap,
     fmt::{self, Write},
+    sync::Arc,
 };
 
 use regex::Regex;
 
-use super::{Stats, cell::Summary, metrics::Kind, scope::Scope};
-
-/// Upper bounds of the buckets shown, milliseconds: Envoy's.
-const BOUNDS: [f64; 19] = [
-    0.5,
-    1.0,
-    5.0,
-    10.0,
-    25.0,
-    50.0,
-    100.0,
-    250.0,
-    500.0,
-    1000.0,
-    2500.0,
-    5000.0,
-    10_000.0,
-    30_000.0,
-    60_000.0,
-    300_000.0,
-    600_000.0,
-    1_800_000.0,
-    3_600_000.0,
-];
+use super::{
+    Block, Stats,
+    cell::Summary,
+    metrics::{Description, Kind, Metric},
+    scope::Scope,
+};
 
 /// Percentiles of the text form: Envoy's.
 const PERCENTILES: [f64; 10] = [0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 100.0];
 
 /// The sums of one scope.
-struct Totals<'a> {
-    scope: &'a Scope,
-    values: Vec<(&'static str, Kind, u64)>,
-    histogram: Option<(&'static str, Summary)>,
+struct Totals {
+    scope: Scope,
+    values: Vec<(&'static Metric, u64)>,
+    histograms: Vec<(&'static Metric, Summary)>,
+    bounds: &'static [f64],
+}
+
+/// A family of metrics in the Prometheus form.
+struct Family {
+    kind: Kind,
+    help: String,
+    lines: String,
 }
 
 impl Stats {
@@ -49,22 +40,23 @@ impl Stats {
     pub fn envoy_text(&self, filter: Option<&Regex>) -> String {
         let mut numbers = BTreeMap::new();
         let mut histograms = BTreeMap::new();
-        self.each_total(|totals| {
+        for totals in self.totals() {
             let prefix = totals.scope.prefix();
-            let wanted = |name: &str| filter.is_none_or(|filter| filter.is_match(name));
-            for (name, _, value) in &totals.values {
-                let name = format!("{prefix}{name}");
-                if wanted(&name) {
+            let name_of = |metric: &Metric| {
+                let name = format!("{prefix}{}", metric.envoy_name());
+                filter.is_none_or(|filter| filter.is_match(&name)).then_some(name)
+            };
+            for (metric, value) in &totals.values {
+                if let Some(name) = name_of(metric) {
                     numbers.insert(name, *value);
                 }
             }
-            if let Some((name, summary)) = totals.histogram {
-                let name = format!("{prefix}{name}");
-                if wanted(&name) {
-                    histograms.insert(name, percentiles(&summary));
+            for (metric, summary) in &totals.histograms {
+                if let Some(name) = name_of(metric) {
+                    histograms.insert(name, percentiles(summary));
                 }
             }
-        });
+        }
         let mut text = String::new();
         for (name, value) in numbers {
             let _ = writeln!(text, "{name}: {value}");
@@ -75,83 +67,140 @@ impl Stats {
         text
     }
 
-    /// Every number in the Prometheus text format. Counters by class of response status (`…_2xx`) are one family
-    /// (`…_xx`) with the label `response_code_class`.
+    /// Every number in the Prometheus text format, by its conventions: counters end in `_total`, times are in seconds, and
+    /// metrics that differ in one word are one family with a label.
     #[must_use]
     pub fn prometheus_text(&self) -> String {
-        let mut families: BTreeMap<String, (&str, String)> = BTreeMap::new();
-        self.each_total(|totals| {
-            for (name, kind, value) in &totals.values {
-                let (name, class) = split_class(name);
-                let family = format!("{}{}", totals.scope.family(), name.replace('.', "_"));
-                let kind = match kind {
-                    Kind::Counter => "counter",
-                    Kind::Gauge => "gauge",
-                };
-                let (_, lines) = families.entry(family.clone()).or_insert_with(|| (kind, String::new()));
-                let labels = labels(totals.scope, class.map(|class| ("response_code_class", class)));
-                let _ = writeln!(lines, "{family}{labels} {value}");
+        let mut families: BTreeMap<String, Family> = BTreeMap::new();
+        for totals in self.totals() {
+            for (metric, value) in &totals.values {
+                let name = metric.prometheus_name(totals.scope.family());
+                let labels = labels(&totals.scope, metric.label(), None);
+                let family = families.entry(name.clone()).or_insert_with(|| Family::of(metric));
+                let _ = writeln!(family.lines, "{name}{labels} {value}");
             }
-            if let Some((name, summary)) = &totals.histogram {
-                let family = format!("{}{name}", totals.scope.family());
-                let (_, lines) =
-                    families.entry(family.clone()).or_insert_with(|| ("histogram", String::new()));
-                let _ = write_histogram(lines, &family, totals.scope, summary);
+            for (metric, summary) in &totals.histograms {
+                let name = metric.prometheus_name(totals.scope.family());
+                let family = families.entry(name.clone()).or_insert_with(|| Family::of(metric));
+                let _ = write_histogram(&mut family.lines, &name, metric, &totals, summary);
             }
-        });
+        }
         let mut text = String::new();
-        for (family, (kind, lines)) in families {
-            let _ = write!(text, "# TYPE {family} {kind}\n{lines}");
+        for (name, Family { kind, help, lines }) in families {
+            let kind = match kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram => "histogram",
+            };
+            let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{lines}");
         }
         text
     }
 
-    fn each_total(&self, mut report: impl FnMut(Totals<'_>)) {
+    /// Nobody waits for a report: the registry is free again when it is known what there is to add up.
+    fn totals(&self) -> Vec<Totals> {
         let registry = self.registry();
-        for (scope, entry) in &*registry {
-            let blocks: Vec<_> = entry.workers.iter().map(|(_, block)| block.clone()).collect();
-            let values: Vec<_> = entry
-                .description
-                .metrics
-                .iter()
-                .enumerate()
-                .map(|(index, metric)| {
-                    let values = blocks.iter().filter_map(|block| block.values.get(index));
-                    let total = values.fold(0_u64, |total, value| total.wrapping_add(value.get()));
-                    // Workers are read one after the other: what moves between them could seem to be less than none.
-                    let negative = metric.kind == Kind::Gauge && total > u64::MAX / 2;
-                    (metric.name, metric.kind, if negative { 0 } else { total })
-                })
-                .collect();
-            if entry.description.quiet && values.iter().all(|(_, _, value)| *value == 0) {
-                continue;
-            }
-            let histogram = entry.description.histogram.map(|name| {
-                let mut summary = Summary::default();
-                for block in &blocks {
-                    block.histogram.add_to(&mut summary);
+        let known: Vec<(Scope, &'static Description, Vec<Arc<Block>>)> = registry
+            .iter()
+            .map(|(scope, entry)| {
+                let blocks = entry.workers.iter().map(|(_, block)| block.clone()).collect();
+                (scope.clone(), entry.description, blocks)
+            })
+            .collect();
+        drop(registry);
+        known
+            .into_iter()
+            .filter_map(|(scope, description, blocks)| {
+                let values: Vec<_> = description
+                    .metrics
+                    .iter()
+                    .enumerate()
+                    .map(|(index, metric)| {
+                        let values = blocks.iter().filter_map(|block| block.values.get(index));
+                        let total = values.fold(0_u64, |total, value| total.wrapping_add(value.get()));
+                        // Workers are read one after the other: what moves between them could seem to be less than
+                        // none.
+                        let negative = metric.kind == Kind::Gauge && total > u64::MAX / 2;
+                        (metric, if negative { 0 } else { total })
+                    })
+                    .collect();
+                if description.quiet && values.iter().all(|(_, value)| *value == 0) {
+                    return None;
                 }
-                (name, summary)
-            });
-            report(Totals { scope, values, histogram });
+                let histograms = description.histograms.iter().enumerate().map(|(index, metric)| {
+                    let mut summary = Summary::default();
+                    for histogram in blocks.iter().filter_map(|block| block.histograms.get(index)) {
+                        histogram.add_to(&mut summary);
+                    }
+                    (metric, summary)
+                });
+                Some(Totals { histograms: histograms.collect(), scope, values, bounds: description.bounds })
+            })
+            .collect()
+    }
+}
+
+impl Metric {
+    /// Family, and the label in which it differs from others of the family. Responses by the class of their status are
+    /// one family in the Prometheus form only.
+    fn split(&self) -> (&'static str, Option<(&'static str, &'static str)>) {
+        let Some((family, label)) = self.name.strip_suffix(']').and_then(|name| name.split_once('[')) else {
+            return (self.name, None);
+        };
+        (family, label.split_once('='))
+    }
+
+    /// `downstream_rq_2xx` is the class `2` of `downstream_rq_xx`.
+    fn class(&self) -> Option<(&'static str, &'static str)> {
+        let start = self.name.strip_suffix("xx")?;
+        start.ends_with(|last: char| last.is_ascii_digit()).then(|| start.split_at(start.len() - 1))
+    }
+
+    fn envoy_name(&self) -> String {
+        match self.split() {
+            (family, Some((_, value))) => format!("{family}.{value}"),
+            (name, None) => name.to_owned(),
+        }
+    }
+
+    fn label(&self) -> Option<(&'static str, &'static str)> {
+        match self.class() {
+            Some((_, class)) => Some(("response_code_class", class)),
+            None => self.split().1,
+        }
+    }
+
+    /// With what the conventions of Prometheus ask for.
+    pub(super) fn prometheus_name(&self, scope: &str) -> String {
+        let name = match self.class() {
+            Some((family, _)) => format!("{family}xx"),
+            None => self.split().0.replace('.', "_"),
+        };
+        match self.kind {
+            Kind::Gauge => format!("{scope}{name}"),
+            Kind::Counter => format!("{scope}{}_total", name.trim_end_matches("_total")),
+            Kind::Histogram => format!("{scope}{}_seconds", name.trim_end_matches("_ms")),
         }
     }
 }
 
-/// `downstream_rq_2xx` is the class `2` of `downstream_rq_xx`.
-fn split_class(name: &'static str) -> (String, Option<&'static str>) {
-    if let Some(start) = name.strip_suffix("xx")
-        && start.ends_with(|last: char| last.is_ascii_digit())
-    {
-        let (family, class) = start.split_at(start.len() - 1);
-        return (format!("{family}xx"), Some(class));
+impl Family {
+    fn of(metric: &Metric) -> Self {
+        let help = metric.help.trim().trim_end_matches('.');
+        // Those of one family differ behind the colon, or in the class of a status.
+        let help = match metric.label() {
+            Some(("response_code_class", _)) => "Responses by the class of their status",
+            Some(_) => help.split(':').next().unwrap_or(help),
+            None => help,
+        };
+        Self { kind: metric.kind, help: format!("{help}."), lines: String::new() }
     }
-    (name.to_owned(), None)
 }
 
-fn labels(scope: &Scope, more: Option<(&str, &str)>) -> String {
+fn labels(scope: &Scope, more: Option<(&str, &str)>, bound: Option<&str>) -> String {
     let mut text = String::new();
-    for (name, value) in scope.labels().into_iter().chain(more) {
+    let bound = bound.map(|bound| ("le", bound));
+    for (name, value) in scope.labels().into_iter().chain(more).chain(bound) {
         text.push(if text.is_empty() { '{' } else { ',' });
         let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let _ = write!(text, "{name}=\"{value}\"");
@@ -162,16 +211,27 @@ fn labels(scope: &Scope, more: Option<(&str, &str)>) -> String {
     text
 }
 
-fn write_histogram(text: &mut String, family: &str, scope: &Scope, summary: &Summary) -> fmt::Result {
+fn write_histogram(
+    text: &mut String,
+    family: &str,
+    metric: &Metric,
+    totals: &Totals,
+    summary: &Summary,
+) -> fmt::Result {
     let count = summary.count();
-    for bound in BOUNDS {
-        let bound_text = bound.to_string();
-        let labels = labels(scope, Some(("le", &bound_text)));
-        writeln!(text, "{family}_bucket{labels} {}", summary.count_up_to(bound).min(count))?;
+    let labels = |bound: Option<&str>| labels(&totals.scope, metric.label(), bound);
+    for bound in totals.bounds {
+        let seconds = (bound / 1000.0).to_string();
+        writeln!(
+            text,
+            "{family}_bucket{} {}",
+            labels(Some(&seconds)),
+            summary.count_up_to(*bound).min(count)
+        )?;
     }
-    writeln!(text, "{family}_bucket{} {count}", labels(scope, Some(("le", "+Inf"))))?;
-    writeln!(text, "{family}_sum{} {}", labels(scope, None), summary.sum())?;
-    writeln!(text, "{family}_count{} {count}", labels(scope, None))
+    writeln!(text, "{family}_bucket{} {count}", labels(Some("+Inf")))?;
+    writeln!(text, "{family}_sum{} {}", labels(None), summary.sum() / 1000.0)?;
+    writeln!(text, "{family}_count{} {count}", labels(None))
 }
 
 /// `P0(nan,1) P25(nan,1.025) …`: of the last interval, which we do not have, and of all time.

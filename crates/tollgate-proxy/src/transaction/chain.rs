@@ -6,7 +6,7 @@ use std::time::Instant;
 use extproc::{Direction, exchange::Action};
 use tollgate_model::processor::FilterOverride;
 
-use super::{Part, Transaction, cors::Cors, processor::Filter};
+use super::{Part, Transaction, cors::Cors, failure::ProcessorCounts, processor::Filter};
 use crate::stream::Downstream;
 
 /// A place in the chain.
@@ -104,7 +104,8 @@ impl<D: Downstream> Transaction<'_, D> {
                 FilterOverride::Cors(policy) => Slot::Cors(Box::new(Cors::new(policy.clone()))),
                 FilterOverride::ExtProc(ext_proc) => {
                     let upstream = index >= self.downstream_slots;
-                    Slot::Active(Box::new(Filter::new(ext_proc.clone(), upstream)))
+                    let counts = ProcessorCounts::of(&self.core.worker, ext_proc);
+                    Slot::Active(Box::new(Filter::new(ext_proc.clone(), upstream, counts)))
                 }
             };
         }
@@ -143,6 +144,13 @@ impl<D: Downstream> Transaction<'_, D> {
                 Action::Send { message, payload } => filter.send(message, payload),
                 Action::Close(close) => filter.close(close),
                 Action::Note(note) => filter.note(note),
+                Action::Failed(failed) => {
+                    let address = filter.address();
+                    self.core.report_failure(index, &filter.counts, address, &failed);
+                }
+                Action::Ignored(ignored) => {
+                    self.core.report_ignored(index, &filter.counts, &ignored);
+                }
                 Action::ForwardHeaders { direction, end_stream } => {
                     self.pass_on(index, direction, Part::Headers { end_stream }, now);
                 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Part, Transaction};
-use crate::stream::Downstream;
+use crate::{stats::HttpMetric, stream::Downstream};
 
 /// How far the exchange of messages with the client is.
 #[derive(Debug)]
@@ -94,6 +94,7 @@ impl<D: Downstream> Transaction<'_, D> {
 
     /// The response cannot be completed: the client's stream is reset (F-4, I-8).
     pub(super) fn reset_client(&mut self, now: Instant) {
+        self.core.count_http(HttpMetric::DownstreamRqTxReset);
         self.downstream.reset();
         self.finish(now);
     }

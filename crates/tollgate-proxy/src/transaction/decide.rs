@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
     processor::{GrpcService, GrpcTarget},
-    route::{Action, HostRewrite, RedirectAction, Route, RouteAction, WeightedAction},
+    route::{Action, DirectResponse, HostRewrite, RedirectAction, Route, RouteAction, WeightedAction},
 };
 
 use super::{
@@ -29,6 +29,7 @@ use crate::{
     local_reply::LocalReply,
     route_headers::HeaderLevels,
     session::Session,
+    stats::HttpMetric,
     stream_info::{Protocol, ResponseFlags, UpstreamInfo, VIA_UPSTREAM},
     upstream::{UpstreamFailure, UpstreamRequest},
 };
@@ -51,6 +52,9 @@ impl Core {
         self.note_route();
         let prepared = arrived.prepared.map_err(|refused| *refused)?;
         self.upgrade = if prepared.upgrade { Upgrade::Asked } else { Upgrade::None };
+        if prepared.upgrade {
+            self.count_http(HttpMetric::DownstreamCxUpgradesTotal);
+        }
         self.info.remote_address = prepared.remote_address;
         Ok(())
     }
@@ -58,21 +62,28 @@ impl Core {
     /// The request has passed the chain: an upstream request is begun, or the answer is known.
     pub(super) fn decide_route(&mut self, end_stream: bool, now: Instant) -> Result<Forward, LocalReply> {
         let Some(selected) = self.route.clone() else {
+            self.report_no_route();
             return Err(LocalReply::route_not_found());
         };
         match &selected.route.action {
             Action::Route(action) => match action.cluster.share(self.random).map(|share| &share.action) {
                 Some(WeightedAction::Redirect(redirect)) => Err(self.redirect(redirect, &selected.route)),
-                Some(WeightedAction::DirectResponse(direct)) => Err(LocalReply::direct(direct)),
+                Some(WeightedAction::DirectResponse(direct)) => Err(self.direct(direct)),
                 Some(WeightedAction::Cluster(_)) | None => self.forward(action, &selected, end_stream, now),
             },
             Action::Redirect(redirect) => Err(self.redirect(redirect, &selected.route)),
-            Action::DirectResponse(direct) => Err(LocalReply::direct(direct)),
+            Action::DirectResponse(direct) => Err(self.direct(direct)),
             Action::NonForwarding => Err(LocalReply::non_forwarding()),
         }
     }
 
+    fn direct(&self, direct: &DirectResponse) -> LocalReply {
+        self.count_http(HttpMetric::RqDirectResponse);
+        LocalReply::direct(direct)
+    }
+
     fn redirect(&mut self, redirect: &RedirectAction, route: &Route) -> LocalReply {
+        self.count_http(HttpMetric::RqRedirect);
         if let Some(path) = redirect.rewritten_path(&route.route_match.path, &self.messages.request) {
             let configuration = self.configuration.clone();
             replace_path(&mut self.messages.request, configuration.http(), path);
@@ -100,8 +111,11 @@ impl Core {
         // Headers and logs may ask for it before there is an endpoint.
         self.info.upstream.attempt_count = 1;
         let wanted = self.session.as_ref().and_then(Session::wanted);
-        let upstream = UpstreamRequest::start(&cluster, wanted, now)
-            .map_err(|failure| self.upstream_failure_reply(&failure))?;
+        let upstream = UpstreamRequest::start(&cluster, wanted, now).map_err(|failure| {
+            let reply = self.upstream_failure_reply(&failure);
+            self.charge_upstream(reply.status);
+            reply
+        })?;
         let configuration = self.configuration.clone();
         let http = configuration.http();
         let limits = router_request(&mut self.messages.request, http, action);

@@ -18,6 +18,7 @@ mod client;
 mod cors;
 mod deadline;
 mod decide;
+mod failure;
 mod handler;
 mod host;
 mod mirror;
@@ -44,6 +45,7 @@ use self::{
 use crate::{
     handler::{Origin, Rejection},
     local_reply::LocalReply,
+    stats::HttpMetric,
     stream::{BodyEvent, Downstream, DownstreamError},
     stream_info::ResponseFlags,
 };
@@ -117,10 +119,19 @@ fn reject<D: Downstream>(origin: Origin<'_>, rejection: Rejection, downstream: &
     let now = Instant::now();
     let reply = LocalReply::rejection(&rejection);
     let malformed = rejection.request.is_none();
+    let (details, protocol_error) = (rejection.details, rejection.protocol_error);
     let request = rejection.request.unwrap_or_else(host::no_request);
     let mut core = Core::new(origin, request, now);
     core.info.malformed = malformed;
     core.count_begin();
+    if protocol_error {
+        core.count_http(HttpMetric::DownstreamCxProtocolError);
+    }
+    match details {
+        "request_header_timeout" => core.count_http(HttpMetric::DownstreamRqHeaderTimeout),
+        "stream_idle_timeout" => core.count_http(HttpMetric::DownstreamRqIdleTimeout),
+        _ => {}
+    }
     core.info.response_flags.insert(reply.flags);
     core.info.response_code_details = Some(reply.details.clone());
     let (head, body) = core.local_response(reply);
@@ -148,7 +159,12 @@ impl<D: Downstream> Transaction<'_, D> {
                 }
                 self.request_part(0, Part::Headers { end_stream }, now);
             }
-            Err(rejection) => self.local_reply(rejection, now),
+            Err(rejection) => {
+                if rejection.details == "path_normalization_failed" {
+                    self.core.count_http(HttpMetric::DownstreamRqFailedPathNormalization);
+                }
+                self.local_reply(rejection, now);
+            }
         }
     }
 
@@ -246,6 +262,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 self.finish(now);
             }
             DownstreamError::Protocol(details) => {
+                self.core.count_http(HttpMetric::DownstreamCxProtocolError);
                 self.core.info.response_flags.insert(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR);
                 self.protocol_error(details, now);
             }

@@ -15,8 +15,8 @@ use extproc::{
 use extproc_client::{Call, Event, GrpcStatus};
 use tollgate_model::processor::{ExtProc, GrpcTarget};
 
-use super::{Transaction, chain::Slot};
-use crate::stream::Downstream;
+use super::{Transaction, chain::Slot, failure::ProcessorCounts};
+use crate::{stats::ProcessorMetric, stream::Downstream};
 
 /// How long a processor may take to end a stream that we have half-closed (L-5 b).
 const REMOTE_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -32,6 +32,11 @@ pub(super) struct Filter {
     pub(super) exchange: Exchange,
     /// What access logs show of it (section 21).
     pub(super) log: LoggingInfo,
+    pub(super) counts: ProcessorCounts,
+    /// When a stream was asked for, until there is one.
+    asked: Option<Instant>,
+    /// Where the processor was, when the call is over.
+    address: String,
     call: Option<Call>,
     /// Bytes of replies whose content may still be queued; their flow-control credit is due.
     owed_credit: usize,
@@ -41,12 +46,15 @@ pub(super) struct Filter {
 
 impl Filter {
     /// A filter that has seen nothing yet; `upstream` tells whether it stands behind the router.
-    pub(super) fn new(config: Arc<ExtProc>, upstream: bool) -> Self {
+    pub(super) fn new(config: Arc<ExtProc>, upstream: bool, counts: ProcessorCounts) -> Self {
         let plan = config.plan.clone();
         Self {
             exchange: if upstream { Exchange::upstream(plan) } else { Exchange::new(plan) },
             config,
             log: LoggingInfo::default(),
+            counts,
+            asked: None,
+            address: String::new(),
             call: None,
             owed_credit: 0,
             lent_credit: 0,
@@ -64,7 +72,13 @@ impl Filter {
         }
     }
 
+    /// Where the processor is, as far as it is known.
+    pub(super) fn address(&self) -> &str {
+        self.call.as_ref().map_or(&self.address, Call::address)
+    }
+
     pub(super) fn close(&mut self, close: Close) {
+        self.counts.closed(false);
         if let Some(call) = self.call.take() {
             call.close(match close {
                 Close::Reset => extproc_client::Close::Reset,
@@ -77,6 +91,14 @@ impl Filter {
     pub(super) fn note(&mut self, note: Note) {
         match note {
             Note::Bytes => self.meter(),
+            Note::Call { direction, step, latency, .. } => {
+                self.counts.processor.record_step(direction, step, latency);
+                self.log.note(note);
+            }
+            Note::ImmediateResponse => {
+                self.counts.processor.increment(ProcessorMetric::ImmediateResponses);
+                self.log.note(note);
+            }
             note => self.log.note(note),
         }
     }
@@ -106,7 +128,11 @@ impl<D: Downstream> Transaction<'_, D> {
             return;
         };
         match self.core.open_call(&filter.config.grpc_service) {
-            Ok(call) => filter.call = Some(call),
+            Ok(call) => {
+                filter.call = Some(call);
+                filter.asked = Some(now);
+                filter.counts.opened();
+            }
             Err(status) => {
                 let end = StreamEnd::Error { code: status.code, details: status.rcd(), started: false };
                 filter.exchange.handle_stream_end(end, now);
@@ -140,14 +166,27 @@ impl<D: Downstream> Transaction<'_, D> {
             filter.lent_credit += filter.owed_credit;
             call.credit(std::mem::take(&mut filter.owed_credit));
         }
-        match call.poll(cx) {
+        let polled = call.poll(cx);
+        if let Some(asked) = filter.asked
+            && call.is_open()
+        {
+            filter.asked = None;
+            // Measured here and not at the beginning of the turn: connecting is part of the turn.
+            filter.counts.processor.record_stream_wait(Instant::now().saturating_duration_since(asked));
+        }
+        match polled {
             Poll::Pending => return false,
             Poll::Ready(Event::Message(message)) => {
                 filter.owed_credit += message.len();
+                filter.counts.answered();
                 filter.exchange.handle_message(message, now, &mut self.core);
             }
             Poll::Ready(Event::Closed(result)) => {
                 filter.meter();
+                if result.is_err() {
+                    filter.address = filter.address().to_owned();
+                }
+                filter.counts.closed(result.is_err());
                 filter.call = None;
                 let end = match result {
                     Ok(()) => StreamEnd::Ok,

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use extproc::{exchange::Counters, log::LoggingInfo};
-use tollgate_model::processor::{FilterOverride, GrpcService, GrpcTarget};
+use http::StatusCode;
+use tollgate_model::processor::FilterOverride;
 
 use super::{chain::Slot, host::Core, processor::Filter};
 use crate::{
@@ -58,22 +59,42 @@ impl Core {
         stats.http.increment(HttpMetric::DownstreamRqCompleted);
         stats.http.count_response(status);
         stats.listener.count_response(status);
-        let Some(cluster) = &self.info.upstream.cluster else {
-            return;
-        };
-        let cluster: Metrics<ClusterMetric> = self.worker.cluster_metrics(cluster);
-        cluster.add(ClusterMetric::UpstreamRqTotal, u64::from(self.info.upstream.attempt_count.max(1)));
-        cluster.increment(ClusterMetric::UpstreamRqCompleted);
-        cluster.count_response(status);
-        cluster.record(took);
-        let route = self.route.as_ref();
-        if let Some(route) = route.and_then(|route| stats.route(route.virtual_host_index, route.route_index))
-        {
+    }
+
+    /// Counts something that happened on the way of a request.
+    pub(super) fn count_http(&self, metric: HttpMetric) {
+        self.configuration.stats.http.increment(metric);
+    }
+
+    /// The router has an answer of the upstream, or one that stands for it. What filters answer is not the upstream's.
+    pub(super) fn charge_upstream(&self, status: StatusCode) {
+        if let Some(cluster) = &self.info.upstream.cluster {
+            let cluster = self.worker.cluster_metrics(cluster);
+            cluster.increment(ClusterMetric::UpstreamRqCompleted);
+            cluster.count_response(status);
+        }
+        if let Some(route) = self.route_metrics() {
             route.increment(RouteMetric::UpstreamRqTotal);
             route.increment(RouteMetric::UpstreamRqCompleted);
             route.count_response(status);
+        }
+    }
+
+    /// The response of the upstream is complete.
+    pub(super) fn time_upstream(&self, now: Instant) {
+        let Some(sent) = self.info.last_upstream_tx else { return };
+        let took = now.saturating_duration_since(sent);
+        if let Some(cluster) = &self.info.upstream.cluster {
+            self.worker.cluster_metrics(cluster).record(took);
+        }
+        if let Some(route) = self.route_metrics() {
             route.record(took);
         }
+    }
+
+    fn route_metrics(&self) -> Option<&Metrics<RouteMetric>> {
+        let route = self.route.as_ref()?;
+        self.configuration.stats.route(route.virtual_host_index, route.route_index)
     }
 
     /// Counts something that happened to a request of its cluster.
@@ -125,26 +146,19 @@ impl Core {
                 }
             }
         }
-        let processor = self.worker.processor_metrics(processor_name(&filter.config.grpc_service));
+        let processor = &filter.counts.processor;
         for (metric, count) in [
             (ProcessorMetric::StreamsTotal, counters.streams_started),
             (ProcessorMetric::StreamsFailed, counters.streams_failed),
             (ProcessorMetric::MessagesSent, counters.stream_msgs_sent),
             (ProcessorMetric::MessagesReceived, counters.stream_msgs_received),
             (ProcessorMetric::MessageTimeouts, counters.message_timeouts),
+            (ProcessorMetric::RejectedHeaderMutations, counters.rejected_header_mutations),
         ] {
             if count > 0 {
                 processor.add(metric, u64::from(count));
             }
         }
-    }
-}
-
-/// A processor is named by its cluster, which is its target where it has none in the configuration.
-fn processor_name(service: &GrpcService) -> &str {
-    match &service.target {
-        GrpcTarget::EnvoyGrpc(name) => name,
-        GrpcTarget::GoogleGrpc(cluster) => &cluster.name,
     }
 }
 

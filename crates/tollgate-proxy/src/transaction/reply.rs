@@ -6,7 +6,12 @@ use extproc::{Direction, ResponseHeaders, exchange};
 use http::StatusCode;
 
 use super::{Part, Transaction, chain::Slot, router::Router};
-use crate::{local_reply::LocalReply, stream::Downstream, stream_info::ResponseFlags};
+use crate::{
+    local_reply::LocalReply,
+    stats::{ClusterMetric, HttpMetric},
+    stream::Downstream,
+    stream_info::ResponseFlags,
+};
 
 impl<D: Downstream> Transaction<'_, D> {
     /// Answers the client instead of the upstream. If the response is on the wire already the client's stream is reset
@@ -96,6 +101,11 @@ impl<D: Downstream> Transaction<'_, D> {
 
     /// B-3.6.
     pub(super) fn payload_too_large(&mut self, direction: Direction, now: Instant) {
+        self.core.count_http(match direction {
+            Direction::Request => HttpMetric::DownstreamRqTooLarge,
+            Direction::Response => HttpMetric::RsTooLarge,
+        });
+        self.core.report_too_large(direction);
         self.local_reply(LocalReply::payload_too_large(direction), now);
     }
 
@@ -106,6 +116,10 @@ impl<D: Downstream> Transaction<'_, D> {
     /// The route's timeout has passed.
     pub(super) fn response_timed_out(&mut self, now: Instant) {
         let reply = self.core.reply_of_router(LocalReply::upstream_timeout("response_timeout"));
+        self.core.count_cluster(ClusterMetric::UpstreamRqTimeout);
+        if !self.client.response_routed {
+            self.core.charge_upstream(reply.status);
+        }
         self.local_reply(reply, now);
     }
 
@@ -121,6 +135,7 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     pub(super) fn request_timed_out(&mut self, now: Instant) {
+        self.core.count_http(HttpMetric::DownstreamRqTimeout);
         self.local_reply(LocalReply::request_timeout(), now);
     }
 

@@ -10,6 +10,7 @@ use extproc::{Direction, Slices};
 
 use super::{Part, Transaction, decide::Forward, upgrade::Upgrade};
 use crate::{
+    stats::HttpMetric,
     stream::{BodyEvent, Downstream, ResponseEvent},
     stream_info::VIA_UPSTREAM,
     upstream::{UpstreamFailure, UpstreamRequest},
@@ -149,6 +150,7 @@ impl<D: Downstream> Transaction<'_, D> {
         if !matches!(self.router, Router::Waiting) {
             return;
         }
+        self.core.count_http(HttpMetric::RqTotal);
         match self.core.decide_route(end_stream, now) {
             Ok(Forward { mut upstream, tries, mirrors }) => {
                 if !self.core.http().hold_generic_upgrades {
@@ -321,6 +323,7 @@ impl<D: Downstream> Transaction<'_, D> {
         };
         if let Router::Active { response_ended: true, .. } = &self.router {
             self.core.info.last_upstream_rx = Some(now);
+            self.core.time_upstream(now);
         }
         let end = self.slots.len();
         self.upstream_response_part(end, part, now);
@@ -331,6 +334,9 @@ impl<D: Downstream> Transaction<'_, D> {
         if matches!(part, Part::Headers { .. }) {
             if self.tries.is_some() && self.retry_response(now) {
                 return;
+            }
+            if let Some(head) = &self.core.messages.response {
+                self.core.charge_upstream(head.status);
             }
             self.client.response_routed = true;
             self.core.take_response(now);
@@ -351,9 +357,13 @@ impl<D: Downstream> Transaction<'_, D> {
         self.core.note_upstream_failure(failure, started);
         self.router = Router::Done;
         if self.client.response_started {
+            self.core.count_http(HttpMetric::RqResetAfterDownstreamResponseStarted);
             self.reset_client(now);
         } else {
             let mut reply = self.core.upstream_failure_reply(failure);
+            if !started {
+                self.core.charge_upstream(reply.status);
+            }
             reply.details = failure.details(started);
             self.local_reply(reply, now);
         }

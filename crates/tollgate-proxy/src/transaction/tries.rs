@@ -249,6 +249,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 Err(failure) => {
                     self.core.info.upstream.attempt_count = tries.count;
                     let reply = self.core.upstream_failure_reply(&failure);
+                    self.core.charge_upstream(reply.status);
                     return self.local_reply(reply, now);
                 }
             };
@@ -279,6 +280,9 @@ impl<D: Downstream> Transaction<'_, D> {
         };
         if !self.retry(|policy| retries_timeout(policy.retry_on), now) {
             let reply = self.core.reply_of_router(LocalReply::upstream_timeout(details));
+            if !self.client.response_routed {
+                self.core.charge_upstream(reply.status);
+            }
             self.local_reply(reply, now);
         }
     }

@@ -25,6 +25,10 @@ use super::{
     shared::SharedClusters,
     shared_cluster::SharedCluster,
 };
+use crate::{
+    incident::Incident,
+    stats::{ClusterMetric, Metrics, WorkerStats},
+};
 
 /// How often idle connections are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -38,6 +42,7 @@ pub(crate) struct ClusterManager {
     targets: RefCell<HashMap<usize, Rc<WorkerCluster>>>,
     /// Clients of filters, by the place in memory of their service.
     clients: RefCell<HashMap<usize, Client>>,
+    stats: WorkerStats,
     /// The one in use, for the task that looks at idle connections.
     latest: Rc<RefCell<Weak<Self>>>,
 }
@@ -45,14 +50,14 @@ pub(crate) struct ClusterManager {
 impl ClusterManager {
     /// The clusters of a snapshot for this worker. Connects to nothing yet. Must be called, and everything it gives
     /// be used, inside the worker's `LocalRuntime`.
-    pub(crate) fn new(shared: &Arc<SharedClusters>) -> Rc<Self> {
-        Self::build(shared, None)
+    pub(crate) fn new(shared: &Arc<SharedClusters>, stats: &WorkerStats) -> Rc<Self> {
+        Self::build(shared, None, stats)
     }
 
     /// The clusters of the snapshot that comes next. Those that did not change are the same; connections of the others
     /// are closed as soon as no request uses them.
     pub(crate) fn succeeded_by(&self, shared: &Arc<SharedClusters>) -> Rc<Self> {
-        let next = Self::build(shared, Some(self));
+        let next = Self::build(shared, Some(self), &self.stats);
         let goes_on = |cluster: &Rc<WorkerCluster>| {
             let named = next.clusters.get(&*cluster.shared.name);
             named.is_some_and(|named| Rc::ptr_eq(named, cluster))
@@ -68,12 +73,12 @@ impl ClusterManager {
         next
     }
 
-    fn build(shared: &Arc<SharedClusters>, before: Option<&Self>) -> Rc<Self> {
+    fn build(shared: &Arc<SharedClusters>, before: Option<&Self>, stats: &WorkerStats) -> Rc<Self> {
         let clusters = shared.by_name().iter().map(|(name, cluster)| {
             let worker_cluster = match before.and_then(|before| before.clusters.get(&**name)) {
                 Some(known) if Arc::ptr_eq(&known.shared, cluster) => known.clone(),
                 Some(known) => WorkerCluster::succeeding(known, cluster),
-                None => WorkerCluster::new(cluster),
+                None => WorkerCluster::new(cluster, stats),
             };
             (cluster.name.clone(), worker_cluster)
         });
@@ -92,6 +97,7 @@ impl ClusterManager {
             clusters: clusters.collect(),
             targets: RefCell::new(targets),
             clients: RefCell::default(),
+            stats: stats.clone(),
             latest: before.map(|before| before.latest.clone()).unwrap_or_default(),
         });
         *manager.latest.borrow_mut() = Rc::downgrade(&manager);
@@ -130,7 +136,12 @@ impl ClusterManager {
     fn target(&self, cluster: &Arc<Cluster>) -> Option<Rc<WorkerCluster>> {
         let shared = self.shared.target(cluster)?;
         let mut targets = self.targets.borrow_mut();
-        Some(targets.entry(Arc::as_ptr(shared).addr()).or_insert_with(|| WorkerCluster::new(shared)).clone())
+        Some(
+            targets
+                .entry(Arc::as_ptr(shared).addr())
+                .or_insert_with(|| WorkerCluster::new(shared, &self.stats))
+                .clone(),
+        )
     }
 }
 
@@ -156,18 +167,22 @@ async fn close_expired_connections(latest: Rc<RefCell<Weak<ClusterManager>>>) {
 pub(crate) struct WorkerCluster {
     shared: Arc<SharedCluster>,
     hosts: RefCell<HostSet>,
+    metrics: Metrics<ClusterMetric>,
 }
 
 impl WorkerCluster {
     /// The cluster with its hosts as far as they are known.
-    pub(super) fn new(shared: &Arc<SharedCluster>) -> Rc<Self> {
-        Rc::new(Self { shared: shared.clone(), hosts: RefCell::new(HostSet::new(shared)) })
+    pub(super) fn new(shared: &Arc<SharedCluster>, stats: &WorkerStats) -> Rc<Self> {
+        let metrics = stats.cluster(&shared.name);
+        let hosts = RefCell::new(HostSet::new(shared, &metrics));
+        Rc::new(Self { shared: shared.clone(), hosts, metrics })
     }
 
     /// The cluster that comes in the place of `before`: hosts that did not change are the same.
     fn succeeding(before: &Self, shared: &Arc<SharedCluster>) -> Rc<Self> {
-        let hosts = HostSet::succeeding(&before.hosts.borrow(), shared);
-        Rc::new(Self { shared: shared.clone(), hosts: RefCell::new(hosts) })
+        let metrics = before.metrics.clone();
+        let hosts = HostSet::succeeding(&before.hosts.borrow(), shared, &metrics);
+        Rc::new(Self { shared: shared.clone(), hosts: RefCell::new(hosts), metrics })
     }
 
     /// The cluster's name.
@@ -192,7 +207,27 @@ impl WorkerCluster {
         if let Some(host) = wanted.and_then(|wanted| hosts.find(wanted)) {
             return Ok(host.clone());
         }
-        hosts.choose().cloned().ok_or(UpstreamFailure::NoHealthyUpstream)
+        let host = hosts.choose().cloned();
+        drop(hosts);
+        host.ok_or_else(|| {
+            self.has_no_host();
+            UpstreamFailure::NoHealthyUpstream
+        })
+    }
+
+    /// Counts a request without a host and tells of it.
+    fn has_no_host(&self) {
+        self.metrics.increment(ClusterMetric::UpstreamCxNoneHealthy);
+        if let Some(suppressed) = self.metrics.admit(Incident::NoHost) {
+            let cluster = &*self.shared.name;
+            let endpoints = self.shared.endpoint_names();
+            tracing::warn!(
+                cluster,
+                endpoints,
+                suppressed,
+                "a request found no endpoint: none is configured, or no name of them has an address"
+            );
+        }
     }
 
     /// Whether requests can be sent to the host at this address.
@@ -208,10 +243,15 @@ impl WorkerCluster {
     /// The processor endpoint of the next exchange.
     pub(super) fn choose_processor(&self) -> Result<Rc<Endpoint>, PickError> {
         let mut hosts = self.hosts.borrow_mut();
-        let endpoint = hosts.choose().ok_or(PickError::NoHealthyUpstream)?.processor().clone();
+        let Some(endpoint) = hosts.choose().map(|host| host.processor().clone()) else {
+            drop(hosts);
+            self.has_no_host();
+            return Err(PickError::NoHealthyUpstream);
+        };
         let active: usize = hosts.hosts().iter().map(Candidate::active_requests).sum();
         let most = self.shared.cluster.circuit_breakers.max_requests;
         if usize::try_from(most).is_ok_and(|most| active >= most) {
+            self.metrics.increment(ClusterMetric::UpstreamRqPendingOverflow);
             return Err(PickError::Overflow);
         }
         Ok(endpoint)

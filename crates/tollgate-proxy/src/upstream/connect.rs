@@ -10,16 +10,16 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::Poll,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::{CertificateError, ClientConfig, pki_types::ServerName};
 use tokio::{
     net::{TcpStream, UnixStream},
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
-use tollgate_model::socket::TcpOptions;
+use tollgate_model::{socket::TcpOptions, tls::NamesDiffer};
 
 use super::{
     address::Address,
@@ -27,7 +27,12 @@ use super::{
     failure::UpstreamFailure,
     transport::{Socket, Transport},
 };
-use crate::{keepalive, tls_info::TlsInfo};
+use crate::{
+    incident::Incident,
+    keepalive,
+    stats::{ClusterMetric, Metrics},
+    tls_info::TlsInfo,
+};
 
 /// Makes connections to one host.
 #[derive(Debug, Clone)]
@@ -40,6 +45,10 @@ pub(super) struct Dialer {
     pub(super) tcp: TcpOptions,
     /// Time for everything: a first DNS answer, TCP, TLS.
     pub(super) connect_timeout: Duration,
+    /// Whose hosts it connects to, for the log.
+    pub(super) cluster: Arc<str>,
+    /// What is counted.
+    pub(super) metrics: Metrics<ClusterMetric>,
 }
 
 /// Where a dialer connects to.
@@ -98,37 +107,127 @@ impl Dialer {
         })
     }
 
-    /// As [`dial`](Self::dial), without a limit in time.
+    /// As [`dial`](Self::dial), for callers that have the limit in time themselves: they drop what takes too long.
     pub(super) async fn attempt(self) -> Result<Dialed, UpstreamFailure> {
-        let (socket, address) = match self.target {
-            DialTarget::Fixed(address) => (connect(&address, &self.tcp).await?, address),
-            DialTarget::Name(mut addresses) => {
-                let addresses = addresses.first_answer().await;
-                connect_first(&addresses, &self.tcp).await?
+        let mut attempt = Attempt { dialer: self, began: Instant::now(), address: None, ended: false };
+        let target = attempt.dialer.target.clone();
+        let tls = attempt.dialer.tls.clone();
+        let tcp = attempt.dialer.tcp;
+        let outcome = connect_to(target, tls, &tcp, &mut attempt.address).await;
+        attempt.ended = true;
+        match outcome {
+            Ok(dialed) => {
+                attempt.dialer.metrics.record_connect(attempt.elapsed());
+                Ok(dialed)
             }
-        };
-        let (transport, tls) = match self.tls {
-            None => (Transport::Raw(socket), None),
-            Some((config, server_name)) => {
-                let own = config.client_auth_cert_resolver.resolve(&[], &[]);
-                let handshake = TlsConnector::from(config).connect(server_name, socket).await;
-                let stream = handshake.map_err(|error| tls_failure(&error))?;
-                let tls = TlsInfo::new(stream.get_ref().1, own.as_deref());
-                (Transport::Tls(Box::new(stream)), Some(tls))
+            Err(Failed { failure, explanation }) => {
+                attempt.dialer.metrics.increment(ClusterMetric::UpstreamCxConnectFail);
+                attempt.tell(&failure, explanation.as_deref());
+                Err(failure)
             }
-        };
-        let facts = ConnectionFacts::new(&transport, &address, tls);
-        Ok(Dialed { transport, facts })
+        }
     }
+}
+
+/// A connection in the making. Dropped before its end it has taken too long, or nobody wants it any more.
+struct Attempt {
+    dialer: Dialer,
+    began: Instant,
+    /// The address that was tried last.
+    address: Option<Address>,
+    ended: bool,
+}
+
+/// Why there is no connection, and what the log says beyond that.
+struct Failed {
+    failure: UpstreamFailure,
+    explanation: Option<String>,
+}
+
+impl From<UpstreamFailure> for Failed {
+    fn from(failure: UpstreamFailure) -> Self {
+        Self { failure, explanation: None }
+    }
+}
+
+impl Attempt {
+    fn elapsed(&self) -> Duration {
+        Instant::now().saturating_duration_since(self.began)
+    }
+
+    /// Says that there is no connection, and why.
+    fn tell(&self, failure: &UpstreamFailure, explanation: Option<&str>) {
+        let Some(suppressed) = self.dialer.metrics.admit(Incident::Connect) else { return };
+        let cluster = &*self.dialer.cluster;
+        let address = self.address.as_ref().map(ToString::to_string).unwrap_or_default();
+        let elapsed_ms = millis(self.elapsed());
+        let connect_timeout_ms = millis(self.dialer.connect_timeout);
+        tracing::warn!(
+            cluster,
+            address,
+            reason = %failure,
+            explanation,
+            elapsed_ms,
+            connect_timeout_ms,
+            suppressed,
+            "cannot connect to an upstream"
+        );
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.ended && self.elapsed() >= self.dialer.connect_timeout {
+            self.dialer.metrics.increment(ClusterMetric::UpstreamCxConnectTimeout);
+            self.tell(&UpstreamFailure::ConnectTimeout, None);
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+async fn connect_to(
+    target: DialTarget,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    tcp: &TcpOptions,
+    tried: &mut Option<Address>,
+) -> Result<Dialed, Failed> {
+    let (socket, address) = match target {
+        DialTarget::Fixed(address) => {
+            *tried = Some(address.clone());
+            (connect(&address, tcp).await?, address)
+        }
+        DialTarget::Name(mut addresses) => {
+            let addresses = addresses.first_answer().await;
+            connect_first(&addresses, tcp, tried).await?
+        }
+    };
+    let (transport, tls) = match tls {
+        None => (Transport::Raw(socket), None),
+        Some((config, server_name)) => {
+            let own = config.client_auth_cert_resolver.resolve(&[], &[]);
+            let handshake = TlsConnector::from(config).connect(server_name, socket).await;
+            let stream = handshake
+                .map_err(|error| Failed { failure: tls_failure(&error), explanation: explanation(&error) })?;
+            let tls = TlsInfo::new(stream.get_ref().1, own.as_deref());
+            (Transport::Tls(Box::new(stream)), Some(tls))
+        }
+    };
+    let facts = ConnectionFacts::new(&transport, &address, tls);
+    Ok(Dialed { transport, facts })
 }
 
 /// Tries one address after the other.
 async fn connect_first(
     addresses: &[Address],
     tcp: &TcpOptions,
+    tried: &mut Option<Address>,
 ) -> Result<(Socket, Address), UpstreamFailure> {
     let mut outcome = Err(UpstreamFailure::NoHealthyUpstream);
     for address in addresses {
+        *tried = Some(address.clone());
         outcome = connect(address, tcp).await.map(|socket| (socket, address.clone()));
         if outcome.is_ok() {
             break;
@@ -189,5 +288,20 @@ fn system_text(error: &io::Error) -> String {
 }
 
 fn tls_failure(error: &io::Error) -> UpstreamFailure {
-    UpstreamFailure::ConnectionFailure { detail: format!("TLS_error:|{}:TLS_error_end", system_text(error)) }
+    let text = match names_differ(error) {
+        Some(_) => "invalid peer certificate: NotValidForName".to_owned(),
+        None => system_text(error),
+    };
+    UpstreamFailure::ConnectionFailure { detail: format!("TLS_error:|{text}:TLS_error_end") }
+}
+
+/// What the log says about a failed handshake beyond the reason: the names the certificate has.
+fn explanation(error: &io::Error) -> Option<String> {
+    names_differ(error).map(ToString::to_string)
+}
+
+fn names_differ(error: &io::Error) -> Option<&NamesDiffer> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error else { return None };
+    other.0.downcast_ref()
 }

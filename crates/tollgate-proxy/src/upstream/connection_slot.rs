@@ -2,7 +2,13 @@
 
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
-use super::{circuit_breaker::Permit, shared_cluster::SharedCluster, wait_queue::WaitQueue};
+use super::{
+    circuit_breaker::Permit, counts::OpenConnection, shared_cluster::SharedCluster, wait_queue::WaitQueue,
+};
+use crate::{
+    stats::{ClusterMetric, Metrics},
+    stream_info::Protocol,
+};
 
 /// The connections of one pool, by number.
 #[derive(Debug)]
@@ -10,21 +16,46 @@ pub(super) struct ConnectionSlots {
     cluster: Arc<SharedCluster>,
     open: Rc<Cell<usize>>,
     waiting: Rc<WaitQueue>,
+    metrics: Metrics<ClusterMetric>,
+    protocol: Protocol,
 }
 
 impl ConnectionSlots {
     /// A pool without connections; `waiting` is told when one ends.
-    pub(super) fn new(cluster: &Arc<SharedCluster>, waiting: &Rc<WaitQueue>) -> Self {
-        Self { cluster: cluster.clone(), open: Rc::default(), waiting: waiting.clone() }
+    pub(super) fn new(
+        cluster: &Arc<SharedCluster>,
+        waiting: &Rc<WaitQueue>,
+        metrics: &Metrics<ClusterMetric>,
+        protocol: Protocol,
+    ) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            open: Rc::default(),
+            waiting: waiting.clone(),
+            metrics: metrics.clone(),
+            protocol,
+        }
     }
 
     /// One more connection, if the cluster's limit allows it. A pool that has none always gets one: otherwise
     /// connections elsewhere could starve it.
     pub(super) fn open(&self) -> Option<ConnectionSlot> {
         let connections = &self.cluster.counts.connections;
-        let permit = if self.open.get() == 0 { connections.acquire() } else { connections.try_acquire()? };
+        let permit = if self.open.get() == 0 {
+            connections.acquire()
+        } else {
+            connections.try_acquire().or_else(|| {
+                self.metrics.increment(ClusterMetric::UpstreamCxOverflow);
+                None
+            })?
+        };
         self.open.set(self.open.get() + 1);
-        Some(ConnectionSlot { open: self.open.clone(), waiting: self.waiting.clone(), _permit: permit })
+        Some(ConnectionSlot {
+            open: self.open.clone(),
+            waiting: self.waiting.clone(),
+            _permit: permit,
+            _count: OpenConnection::new(&self.metrics, self.protocol),
+        })
     }
 }
 
@@ -34,6 +65,7 @@ pub(super) struct ConnectionSlot {
     open: Rc<Cell<usize>>,
     waiting: Rc<WaitQueue>,
     _permit: Permit,
+    _count: OpenConnection,
 }
 
 impl Drop for ConnectionSlot {

@@ -15,6 +15,7 @@ use tokio::{runtime::Handle, sync::watch};
 use tollgate_model::cluster::{Dns, DnsLookupFamily};
 
 use super::address::Address;
+use crate::incident::Limit;
 
 /// The addresses of one name as last resolved. Every worker has its own handle.
 #[derive(Debug, Clone)]
@@ -102,8 +103,8 @@ impl SystemFiles {
 enum Answer {
     /// These addresses, for so long.
     Addresses(Vec<IpAddr>, Duration),
-    /// The name has none.
-    None,
+    /// The name has none, as the name server says.
+    None(String),
     /// The lookup failed: nothing is known.
     Failed(String),
 }
@@ -135,6 +136,7 @@ impl Resolver {
         when_gone: WhenGone,
         sender: watch::Sender<Option<Arc<[Address]>>>,
     ) {
+        let limit = Limit::default();
         loop {
             let answer = tokio::select! {
                 answer = self.look_up(&host, dns.lookup_family) => answer,
@@ -148,11 +150,20 @@ impl Resolver {
                     }
                     Some(addresses)
                 }
-                Answer::None if when_gone == WhenGone::Forget => Some(Vec::new()),
-                Answer::None => sender.borrow().is_none().then(Vec::new),
+                Answer::None(error) => {
+                    if let Some(suppressed) = limit.admit_now() {
+                        tracing::warn!(host, error, suppressed, "the name of an upstream has no address");
+                    }
+                    match when_gone {
+                        WhenGone::Forget => Some(Vec::new()),
+                        WhenGone::Keep => sender.borrow().is_none().then(Vec::new),
+                    }
+                }
                 // What was known before is still the best guess.
                 Answer::Failed(error) => {
-                    tracing::warn!(host, error, "name resolution failed");
+                    if let Some(suppressed) = limit.admit_now() {
+                        tracing::warn!(host, error, suppressed, "name resolution failed");
+                    }
                     sender.borrow().is_none().then(Vec::new)
                 }
             };
@@ -178,7 +189,7 @@ impl Resolver {
                 addresses.sort_by_key(IpAddr::is_ipv4);
                 Answer::Addresses(addresses, ttl)
             }
-            Err(error) if error.is_no_records_found() => Answer::None,
+            Err(error) if error.is_no_records_found() => Answer::None(error.to_string()),
             Err(error) => Answer::Failed(error.to_string()),
         }
     }

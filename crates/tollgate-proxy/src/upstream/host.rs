@@ -18,7 +18,10 @@ use super::{
     processor,
     shared_cluster::SharedCluster,
 };
-use crate::stream_info::ConfiguredEndpoint;
+use crate::{
+    stats::{ClusterMetric, Metrics},
+    stream_info::ConfiguredEndpoint,
+};
 
 /// One host of a cluster as one worker uses it.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub(super) struct Host {
     address: Option<Arc<str>>,
     /// Its connections.
     pub(super) pool: Pool,
+    /// What its cluster counts.
+    pub(super) metrics: Metrics<ClusterMetric>,
     place: Place,
     endpoint: usize,
     weight: u32,
@@ -73,13 +78,18 @@ impl Place {
 
 impl Host {
     /// A host without connections, for the endpoint of that index.
-    pub(super) fn new(cluster: &Arc<SharedCluster>, endpoint: usize, place: Place) -> Rc<Self> {
+    pub(super) fn new(
+        cluster: &Arc<SharedCluster>,
+        endpoint: usize,
+        place: Place,
+        metrics: &Metrics<ClusterMetric>,
+    ) -> Rc<Self> {
         let configured = &cluster.endpoints[endpoint];
         let (target, address) = match &place {
             Place::Address(address) => (DialTarget::Fixed(address.clone()), Some(address.to_string().into())),
             Place::Name(addresses) => (DialTarget::Name(addresses.clone()), None),
         };
-        let dialer = cluster.dialer(target, configured.hostname.as_deref(), false);
+        let dialer = cluster.dialer(target, configured.hostname.as_deref(), false, metrics);
         let pool = match &cluster.cluster.protocol {
             UpstreamProtocol::Http1 { .. } => Pool::Http1(Http1Pool::new(cluster, &dialer)),
             UpstreamProtocol::Http2(options) => Pool::Http2(Http2Pool::new(cluster, &dialer, options)),
@@ -91,6 +101,7 @@ impl Host {
             hostname: configured.hostname.clone(),
             address,
             pool,
+            metrics: metrics.clone(),
             place,
             endpoint,
             weight: configured.weight,
@@ -124,8 +135,8 @@ impl Host {
     pub(super) fn processor(&self) -> &Rc<extproc_client::Endpoint> {
         self.processor.get_or_init(|| {
             let target = self.dialer.target.clone();
-            let dialer = self.cluster.dialer(target, self.hostname.as_deref(), true);
-            processor::endpoint(&self.cluster.cluster, dialer)
+            let dialer = self.cluster.dialer(target, self.hostname.as_deref(), true, &self.metrics);
+            processor::endpoint(&self.cluster.cluster, dialer, self.address())
         })
     }
 

@@ -21,7 +21,11 @@ use super::{
     transport::Transport,
     wait_queue::{Ticket, WaitQueue},
 };
-use crate::http1::WriteQueue;
+use crate::{
+    http1::WriteQueue,
+    stats::{ClusterMetric, Metrics},
+    stream_info::Protocol,
+};
 
 /// HTTP/1 connections to one host. A connection belongs to the request that uses it; the pool has the idle ones and
 /// takes the one used last, so that the others can time out.
@@ -33,6 +37,7 @@ pub(super) struct Http1Pool {
     slots: ConnectionSlots,
     waiting: Rc<WaitQueue>,
     draining: Cell<bool>,
+    metrics: Metrics<ClusterMetric>,
 }
 
 #[derive(Debug)]
@@ -60,14 +65,16 @@ pub(super) struct Http1Connection {
 impl Http1Pool {
     /// A pool without connections.
     pub(super) fn new(cluster: &Arc<SharedCluster>, dialer: &Dialer) -> Rc<Self> {
+        let metrics = dialer.metrics.clone();
         let waiting = Rc::new(WaitQueue::default());
         Rc::new(Self {
             cluster: cluster.clone(),
             dialer: dialer.clone(),
             idle: RefCell::default(),
-            slots: ConnectionSlots::new(cluster, &waiting),
+            slots: ConnectionSlots::new(cluster, &waiting, &metrics, Protocol::Http11),
             waiting,
             draining: Cell::new(false),
+            metrics,
         })
     }
 
@@ -107,7 +114,7 @@ impl Http1Pool {
         let limit = self.cluster.cluster.idle_timeout;
         // Closed outside of the borrow: it tells waiting requests.
         let expired: Vec<_> =
-            self.idle.borrow_mut().extract_if(.., |idle| !idle.is_usable(now, limit)).collect();
+            self.idle.borrow_mut().extract_if(.., |idle| !self.is_usable(idle, now, limit)).collect();
         drop(expired);
     }
 
@@ -123,11 +130,19 @@ impl Http1Pool {
         let limit = self.cluster.cluster.idle_timeout;
         loop {
             let mut idle = self.idle.borrow_mut().pop()?;
-            if idle.is_usable(now, limit) {
+            if self.is_usable(&mut idle, now, limit) {
                 idle.connection.requests += 1;
                 return Some(idle.connection);
             }
         }
+    }
+
+    fn is_usable(&self, idle: &mut IdleConnection, now: Instant, limit: Option<Duration>) -> bool {
+        if idle.is_too_old(now, limit) {
+            self.metrics.increment(ClusterMetric::UpstreamCxIdleTimeout);
+            return false;
+        }
+        idle.is_open()
     }
 
     fn connected(&self, dialed: Dialed, slot: ConnectionSlot) -> Http1Connection {
@@ -143,11 +158,12 @@ impl Http1Pool {
 }
 
 impl IdleConnection {
-    /// Neither idle for too long nor closed. A host that sends something unasked has no right to be believed either.
-    fn is_usable(&mut self, now: Instant, limit: Option<Duration>) -> bool {
-        if limit.is_some_and(|limit| now.saturating_duration_since(self.since) >= limit) {
-            return false;
-        }
+    fn is_too_old(&self, now: Instant, limit: Option<Duration>) -> bool {
+        limit.is_some_and(|limit| now.saturating_duration_since(self.since) >= limit)
+    }
+
+    /// Not closed. A host that sends something unasked has no right to be believed either.
+    fn is_open(&mut self) -> bool {
         let mut byte = [0];
         let mut context = Context::from_waker(Waker::noop());
         Pin::new(&mut self.connection.transport)

@@ -25,7 +25,7 @@ use super::{
     http2_pool::Http2Pool,
     transport::Transport,
 };
-use crate::{keepalive, timer::LazyTimer};
+use crate::{incident::Incident, keepalive, stats::ClusterMetric, timer::LazyTimer};
 
 /// What the library reports before the host has said how many streams it allows.
 const UNKNOWN: usize = usize::MAX - 1;
@@ -222,6 +222,20 @@ pub(super) async fn run(pool: Weak<Http2Pool>, dialer: Dialer, options: Http2Opt
     }
 }
 
+/// A host that breaks the protocol is counted and told of.
+fn broken(error: &h2::Error, pool: &Http2Pool, connection: &Http2Connection) {
+    if error.is_io() {
+        return;
+    }
+    if !error.is_remote() {
+        pool.metrics.increment(ClusterMetric::UpstreamCxProtocolError);
+    }
+    if let Some(suppressed) = pool.metrics.admit(Incident::UpstreamProtocol) {
+        let (cluster, address) = (&*pool.cluster.name, &*connection.facts.address);
+        tracing::warn!(cluster, address, %error, suppressed, "an HTTP/2 connection to an upstream failed");
+    }
+}
+
 type Driver = Driven<Connection<Coalesced<Transport>, Bytes>, Transport>;
 
 async fn establish(
@@ -274,7 +288,10 @@ async fn drive(
             tracing::warn!(address = %connection.facts.address, "no answer to a PING: the connection is closed");
             return Poll::Ready(());
         }
-        if pin!(&mut driven).poll(cx).is_ready() {
+        if let Poll::Ready(outcome) = pin!(&mut driven).poll(cx) {
+            if let (Err(error), Some(pool)) = (&outcome, pool.upgrade()) {
+                broken(error, &pool, connection);
+            }
             connection.ended_after_notice.set(notice);
             return Poll::Ready(());
         }
@@ -301,6 +318,7 @@ async fn drive(
                 if connection.is_idle_for(limit, now)
                     && let Some(pool) = pool.upgrade()
                 {
+                    pool.metrics.increment(ClusterMetric::UpstreamCxIdleTimeout);
                     pool.retire(connection);
                 }
                 // Looked at again when it could be idle for long enough.

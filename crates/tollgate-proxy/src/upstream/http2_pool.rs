@@ -19,6 +19,10 @@ use super::{
     shared_cluster::SharedCluster,
     wait_queue::{Ticket, WaitQueue},
 };
+use crate::{
+    stats::{ClusterMetric, Metrics},
+    stream_info::Protocol,
+};
 
 /// HTTP/2 connections to one host: another one is made when those there are carry as many streams as they may.
 #[derive(Debug)]
@@ -37,11 +41,14 @@ pub(super) struct Http2Pool {
     slots: ConnectionSlots,
     waiting: Rc<WaitQueue>,
     draining: Cell<bool>,
+    /// What is counted.
+    pub(super) metrics: Metrics<ClusterMetric>,
 }
 
 impl Http2Pool {
     /// A pool without connections.
     pub(super) fn new(cluster: &Arc<SharedCluster>, dialer: &Dialer, options: &Http2Options) -> Rc<Self> {
+        let metrics = dialer.metrics.clone();
         let waiting = Rc::new(WaitQueue::default());
         Rc::new(Self {
             cluster: cluster.clone(),
@@ -50,9 +57,10 @@ impl Http2Pool {
             connections: RefCell::default(),
             connecting: Cell::new(0),
             expected_streams: Cell::new(usize::MAX),
-            slots: ConnectionSlots::new(cluster, &waiting),
+            slots: ConnectionSlots::new(cluster, &waiting, &metrics, Protocol::Http2),
             waiting,
             draining: Cell::new(false),
+            metrics,
         })
     }
 

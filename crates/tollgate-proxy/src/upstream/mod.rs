@@ -10,6 +10,7 @@ mod circuit_breaker;
 mod cluster_manager;
 mod connect;
 mod connection_slot;
+mod counts;
 mod dns;
 mod failure;
 mod held;
@@ -33,6 +34,7 @@ mod wait_queue;
 
 pub(crate) use circuit_breaker::Permit as RetryPermit;
 pub(crate) use cluster_manager::{ClusterManager, WorkerCluster};
+pub(crate) use counts::Active;
 pub(crate) use failure::UpstreamFailure;
 pub(crate) use request::{HostsTried, UpstreamRequest};
 pub(crate) use shared::SharedClusters;

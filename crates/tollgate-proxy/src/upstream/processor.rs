@@ -1,6 +1,6 @@
 //! Connections to processors: clusters as the client of the exchange wants to see them.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use extproc_client::{
     Client, ClientSettings, ConnectError, Connecting, Connector, Endpoint, EndpointSettings, Endpoints,
@@ -11,9 +11,13 @@ use tollgate_model::{
     processor::GrpcService,
 };
 
-use crate::keepalive;
-
-use super::{cluster_manager::WorkerCluster, connect::Dialer, failure::UpstreamFailure};
+use super::{
+    cluster_manager::WorkerCluster,
+    connect::Dialer,
+    counts::{Counted, OpenConnection},
+    failure::UpstreamFailure,
+};
+use crate::{keepalive, stream_info::Protocol};
 
 /// A client for a filter's processor on a cluster.
 pub(super) fn client(cluster: &Rc<WorkerCluster>, service: &GrpcService) -> Client {
@@ -36,11 +40,12 @@ pub(super) fn client(cluster: &Rc<WorkerCluster>, service: &GrpcService) -> Clie
 }
 
 /// The connections for processors to one host.
-pub(super) fn endpoint(cluster: &Cluster, dialer: Dialer) -> Rc<Endpoint> {
+pub(super) fn endpoint(cluster: &Cluster, dialer: Dialer, address: Option<Arc<str>>) -> Rc<Endpoint> {
     let limits = &cluster.circuit_breakers;
     let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
     let defaults = EndpointSettings::default();
     let settings = EndpointSettings {
+        address: address.unwrap_or_else(|| "".into()),
         connect_timeout: cluster.connect_timeout,
         idle_timeout: cluster.idle_timeout,
         keepalive: Some(keepalive::upstream(match &cluster.protocol {
@@ -55,7 +60,6 @@ pub(super) fn endpoint(cluster: &Cluster, dialer: Dialer) -> Rc<Endpoint> {
         max_connections: count(limits.max_connections),
         max_pending_requests: count(limits.max_pending_requests),
         max_requests_per_connection: cluster.max_requests_per_connection,
-        ..defaults
     };
     Endpoint::new(Rc::new(HostConnector(dialer)), settings)
 }
@@ -75,9 +79,10 @@ struct HostConnector(Dialer);
 impl Connector for HostConnector {
     fn connect(&self) -> Connecting {
         let attempt = self.0.clone().attempt();
+        let count = OpenConnection::new(&self.0.metrics, Protocol::Http2);
         Box::pin(async move {
             match attempt.await {
-                Ok(dialed) => Ok(Box::new(dialed.transport) as _),
+                Ok(dialed) => Ok(Box::new(Counted { transport: dialed.transport, _count: count }) as _),
                 Err(UpstreamFailure::ConnectTimeout) => Err(ConnectError::Timeout),
                 Err(UpstreamFailure::ConnectionFailure { detail }) => Err(ConnectError::Remote(detail)),
                 Err(other) => Err(ConnectError::Remote(other.to_string())),

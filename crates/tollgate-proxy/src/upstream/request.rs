@@ -14,6 +14,7 @@ use super::{
     circuit_breaker::Permit,
     cluster_manager::WorkerCluster,
     connect::ConnectionFacts,
+    counts::Active,
     failure::UpstreamFailure,
     host::{ActiveRequest, Host, Pool},
     http1_exchange::{Http1Exchange, Settings},
@@ -22,7 +23,9 @@ use super::{
     http2_pool::Http2Checkout,
 };
 use crate::{
-    stream::ResponseEvent,
+    incident::Incident,
+    stats::ClusterMetric,
+    stream::{BodyEvent, ResponseEvent},
     stream_info::{Protocol, UpstreamInfo},
 };
 
@@ -49,6 +52,10 @@ pub(crate) struct UpstreamRequest {
     hold_generic_upgrades: bool,
     started: Instant,
     active: ActiveRequest,
+    /// Counts it while it waits for a connection.
+    pending: Option<Active>,
+    /// Counts it while it is on one.
+    counted: Option<Active>,
 }
 
 #[derive(Debug)]
@@ -133,6 +140,8 @@ impl UpstreamRequest {
             hold_generic_upgrades: true,
             started: now,
             active: host.begin_request(),
+            pending: None,
+            counted: None,
         }
     }
 
@@ -166,7 +175,20 @@ impl UpstreamRequest {
         head: &RequestHeaders,
         end_stream: bool,
     ) -> Poll<Result<(), UpstreamFailure>> {
-        let outcome = ready!(self.poll_begin(cx, head, end_stream));
+        let outcome = match self.poll_begin(cx, head, end_stream) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => {
+                self.pending.get_or_insert_with(|| Active::pending(&self.active.host().metrics));
+                return Poll::Pending;
+            }
+        };
+        self.pending = None;
+        let metrics = &self.active.host().metrics;
+        match &outcome {
+            Ok(()) => self.counted = Some(Active::request(metrics)),
+            Err(UpstreamFailure::Overflow) => self.overflow(),
+            Err(_) => metrics.increment(ClusterMetric::UpstreamRqPendingFailureEject),
+        }
         self.info.pool_ready_duration = Some(Instant::now().saturating_duration_since(self.started));
         if let Err(failure) = &outcome {
             self.fail(failure);
@@ -278,16 +300,71 @@ impl UpstreamRequest {
             State::Http2(exchange) => ready!(exchange.poll_response(cx)),
             State::Http1Checkout(_) | State::Http2Checkout(_) | State::Failed => return Poll::Pending,
         };
-        if let Err(failure) = &outcome {
-            self.fail(failure);
+        match &outcome {
+            Ok(
+                ResponseEvent::Headers { end_stream: true, .. }
+                | ResponseEvent::Body(BodyEvent::Data { end_stream: true, .. } | BodyEvent::Trailers(_)),
+            ) => self.counted = None,
+            Ok(_) => {}
+            Err(failure) => {
+                self.count_failure(failure);
+                self.fail(failure);
+            }
         }
         Poll::Ready(outcome)
+    }
+
+    /// Counts a response that failed, and tells of it.
+    fn count_failure(&self, failure: &UpstreamFailure) {
+        let metrics = &self.active.host().metrics;
+        match failure {
+            UpstreamFailure::RemoteReset | UpstreamFailure::RemoteRefused => {
+                metrics.increment(ClusterMetric::UpstreamRqRxReset);
+            }
+            UpstreamFailure::ProtocolError => {
+                metrics.increment(ClusterMetric::UpstreamRqTxReset);
+                metrics.increment(ClusterMetric::UpstreamCxProtocolError);
+            }
+            _ => metrics.increment(ClusterMetric::UpstreamRqPendingFailureEject),
+        }
+        if let Some(suppressed) = metrics.admit(Incident::UpstreamReset) {
+            let cluster = &*self.active.host().cluster.name;
+            let address = self.info.address.as_deref().unwrap_or_default();
+            tracing::warn!(cluster, address, reason = %failure, suppressed, "a request failed at its upstream");
+        }
+    }
+
+    /// Counts a request for which a circuit breaker had no room, and tells of it.
+    fn overflow(&self) {
+        let host = self.active.host();
+        host.metrics.increment(ClusterMetric::UpstreamRqPendingOverflow);
+        if let Some(suppressed) = host.metrics.admit(Incident::Overflow) {
+            let cluster = &*host.cluster.name;
+            tracing::warn!(cluster, suppressed, "a circuit breaker of the cluster refused a request");
+        }
     }
 
     fn fail(&mut self, failure: &UpstreamFailure) {
         self.info.transport_failure_reason = failure.transport_failure_reason().map(str::to_owned);
         self.state = State::Failed;
         self.permit = None;
+        self.counted = None;
+    }
+}
+
+impl Drop for UpstreamRequest {
+    fn drop(&mut self) {
+        let metrics = &self.active.host().metrics;
+        match self.state {
+            State::Http1Checkout(_) | State::Http2Checkout(_) if self.pending.is_some() => {
+                metrics.increment(ClusterMetric::UpstreamRqCancelled);
+            }
+            // Its response was not complete.
+            State::Http1(_) | State::Http2(_) if self.counted.is_some() => {
+                metrics.increment(ClusterMetric::UpstreamRqTxReset);
+            }
+            _ => {}
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     connect::{DialTarget, Dialer},
     dns::{Addresses, Resolver, WhenGone},
 };
+use crate::stats::{ClusterMetric, Metrics};
 
 const ALPN_HTTP2: &[u8] = b"h2";
 const ALPN_HTTP1: &[u8] = b"http/1.1";
@@ -128,6 +129,18 @@ impl SharedCluster {
         }
     }
 
+    /// What is configured as endpoints, for a log line.
+    pub(super) fn endpoint_names(&self) -> String {
+        const MOST: usize = 5;
+        let names = self.cluster.endpoints.iter().take(MOST).map(|endpoint| match &endpoint.address {
+            EndpointAddress::Socket(address) => address.to_string(),
+            EndpointAddress::Pipe(path) => path.display().to_string(),
+            EndpointAddress::Dns { host, port } => format!("{host}:{port}"),
+        });
+        let more = if self.cluster.endpoints.len() > MOST { ", ..." } else { "" };
+        names.collect::<Vec<_>>().join(", ") + more
+    }
+
     /// Bytes of a request that are queued before its sender pauses.
     pub(super) fn watermark(&self) -> usize {
         match self.cluster.per_connection_buffer_limit_bytes {
@@ -138,7 +151,13 @@ impl SharedCluster {
     }
 
     /// A dialer for one of the cluster's hosts; `http2` makes TLS insist on HTTP/2 whatever the cluster speaks (CF-21).
-    pub(super) fn dialer(&self, target: DialTarget, hostname: Option<&str>, http2: bool) -> Dialer {
+    pub(super) fn dialer(
+        &self,
+        target: DialTarget,
+        hostname: Option<&str>,
+        http2: bool,
+        metrics: &Metrics<ClusterMetric>,
+    ) -> Dialer {
         let tls = self.cluster.tls.as_ref().zip(self.tls.as_ref()).map(|(tls, configs)| {
             let config = if http2 { &configs.http2 } else { &configs.own_protocol };
             (config.clone(), tls.server_name(hostname.unwrap_or_default()))
@@ -147,7 +166,14 @@ impl SharedCluster {
         if http2 && matches!(self.cluster.protocol, UpstreamProtocol::Http1 { .. }) {
             tcp.user_timeout = tcp.user_timeout.or(TcpOptions::HTTP2_UPSTREAM.user_timeout);
         }
-        Dialer { target, tls, tcp, connect_timeout: self.cluster.connect_timeout }
+        Dialer {
+            target,
+            tls,
+            tcp,
+            connect_timeout: self.cluster.connect_timeout,
+            cluster: self.name.clone(),
+            metrics: metrics.clone(),
+        }
     }
 }
 

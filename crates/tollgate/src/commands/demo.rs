@@ -16,10 +16,11 @@ use tokio::net::TcpListener;
 use tollgate_model::listener::BindAddress;
 
 use crate::{
-    cli::{Demo, Dialect, LogFormat},
+    cli::{Demo, Dialect, Lifecycle, LogFormat},
     demo::{configuration::Addresses, echo},
     gateway::{Gateway, Settings},
-    http_server, logging,
+    http_server::{self, Limits},
+    logging,
     processor::instructions::Instructions,
 };
 
@@ -51,7 +52,7 @@ pub(crate) fn run(arguments: &Demo) -> ExitCode {
 async fn serve(port: u16, dialect: Dialect) -> Result<(), Box<dyn Error>> {
     let upstream_listener = TcpListener::bind(ANY).await?;
     let upstream = upstream_listener.local_addr()?;
-    tokio::spawn(http_server::serve(upstream_listener, echo::answer));
+    tokio::spawn(http_server::serve(upstream_listener, Limits::DEFAULT, echo::answer));
 
     let server = Server::new(|_| Instructions).bind(&ListenAddress::Tcp(ANY)).await?;
     let &ListenAddress::Tcp(processor) = server.local_address() else {
@@ -63,8 +64,9 @@ async fn serve(port: u16, dialect: Dialect) -> Result<(), Box<dyn Error>> {
     let mut addresses = Addresses { gateway, upstream, processor };
     let (snapshot, objects) = dialect.load(addresses)?;
     let workers = available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let gateway =
-        Gateway::start(Settings { snapshot, objects, workers, admin_address: ANY, reload: None }).await?;
+    let lifecycle = Lifecycle::default();
+    let settings = Settings { snapshot, objects, workers, admin_address: ANY, lifecycle, reload: None };
+    let gateway = Gateway::start(settings).await?;
     for (_, address) in gateway.local_addresses() {
         if let BindAddress::Socket(address) = address {
             addresses.gateway = address;
@@ -72,7 +74,7 @@ async fn serve(port: u16, dialect: Dialect) -> Result<(), Box<dyn Error>> {
     }
     let text = welcome(&addresses, gateway.admin_address(), dialect);
     let _ = io::stdout().write_all(text.as_bytes());
-    gateway.until_stopped().await;
+    gateway.until_stopped().await?;
     Ok(())
 }
 

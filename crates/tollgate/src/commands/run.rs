@@ -8,6 +8,7 @@ use crate::{
     address::Address,
     cli::Run,
     configuration::Configuration,
+    descriptors,
     gateway::{Gateway, Settings},
     logging,
     reload::Reload,
@@ -44,7 +45,9 @@ pub(crate) fn run(arguments: &Run) -> ExitCode {
     let admin_address = arguments.admin_address;
     let reload =
         Reload { paths, options, permissive, log_format: arguments.log_format, admin_address, input };
-    match serve(Settings { snapshot, objects, workers, admin_address, reload: Some(reload) }) {
+    let lifecycle = arguments.lifecycle.clone();
+    descriptors::raise_limit();
+    match serve(Settings { snapshot, objects, workers, admin_address, lifecycle, reload: Some(reload) }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -73,7 +76,7 @@ fn serve(settings: Settings) -> Result<(), Box<dyn Error>> {
         }
         tracing::info!("admin server at {}", gateway.admin_address());
         tracing::info!(workers, "serving");
-        gateway.until_stopped().await;
+        gateway.until_stopped().await?;
         Ok(())
     });
     // Files on a system that does not answer may still be read: nobody waits for that.

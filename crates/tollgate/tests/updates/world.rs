@@ -59,7 +59,7 @@ impl World {
         }
         let certificate = || generate_simple_self_signed(["gateway.example".to_owned()]).unwrap();
         let reserved = tokio::net::TcpSocket::new_v4().unwrap();
-        reserved.set_reuseport(true).unwrap();
+        reserved.set_reuseaddr(true).unwrap();
         reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         Self {
             steady_upstream: counted(upstream(UPSTREAMS).await).await,

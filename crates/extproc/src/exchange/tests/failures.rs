@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 
 use super::world::{
     Out, World, bodies, body_reply, continue_headers, duplex_reply, mode, plan, trailers_reply,
@@ -10,7 +11,8 @@ use super::world::{
 use crate::{
     BodySendMode,
     Direction::{Request, Response},
-    exchange::{Close, StreamEnd},
+    exchange::{Close, Failed, FailedReason, Outcome, StreamEnd},
+    log::Step,
     messages::{
         self, HttpHeaders, HttpStatus, ImmediateResponse, ProcessingResponse, StreamedBodyResponse,
         StreamedImmediateResponse, processing_response, streamed_immediate_response,
@@ -312,4 +314,63 @@ fn garbage() {
     world.drain();
     assert!(world.reply.expect("an error").details.starts_with("ext_proc_error_gRPC_error_13"));
     assert_eq!(world.closed, Some(Close::Reset));
+}
+
+/// People learn what was waited for, for how long, and what came instead.
+#[test]
+fn failures_are_told() {
+    let mut world = World::with_mode(bodies(BodySendMode::Streamed));
+    world.headers(Request, false);
+    world.pass(Duration::from_millis(200));
+    let told = Failed {
+        reason: FailedReason::Timeout,
+        awaited: Some((Request, Step::Headers)),
+        elapsed: Some(Duration::from_millis(200)),
+        limit: Some(Duration::from_millis(200)),
+        received: None,
+        header: None,
+        details: "ext_proc_error_per-message_timeout_exceeded".to_owned(),
+        outcome: Outcome::Status(StatusCode::GATEWAY_TIMEOUT),
+    };
+    assert_eq!(world.failed, [told]);
+
+    let mut plan = plan(bodies(BodySendMode::Streamed));
+    plan.failure_mode_allow = true;
+    let mut world = World::new(plan);
+    world.headers(Request, false);
+    world.answer(body_reply(Response, None));
+    let told = &world.failed[0];
+    assert_eq!((told.reason, told.received), (FailedReason::UnexpectedMessage, Some("response_body")));
+    assert_eq!((told.awaited, told.outcome), (Some((Request, Step::Headers)), Outcome::FailedOpen));
+}
+
+/// The header at fault is named, without what would disturb a log.
+#[test]
+fn refused_and_ignored_headers_are_named() {
+    let set = |key: &str, value: &'static [u8]| messages::HeaderMutation {
+        set_headers: vec![messages::HeaderValueOption {
+            header: Some(messages::HeaderValue {
+                key: key.into(),
+                raw_value: value.into(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let reply = |mutation| {
+        let common = messages::CommonResponse { header_mutation: Some(mutation), ..Default::default() };
+        let reply = messages::HeadersResponse { response: Some(common) };
+        processing_response::Response::RequestHeaders(reply)
+    };
+    let mut world = World::with_mode(bodies(BodySendMode::None));
+    world.headers(Request, true);
+    world.answer(reply(set("x-bad\nname", b"v")));
+    assert_eq!(world.failed[0].header.as_deref(), Some("x-bad\\nname"));
+
+    let mut world = World::with_mode(bodies(BodySendMode::None));
+    world.headers(Request, true);
+    world.answer(reply(set("host", b"elsewhere")));
+    assert!(world.failed.is_empty());
+    assert_eq!((world.ignored[0].count, world.ignored[0].header.as_deref()), (1, Some("host")));
 }

@@ -12,7 +12,7 @@ use prost::Message;
 use crate::{
     Attributes, BodySendMode, Direction, HeaderSendMode, Messages, MetadataOptions, Plan, ProcessingMode,
     RequestHeaders, ResponseHeaders, RouteCacheAction,
-    exchange::{Action, Close, Exchange, HeaderLimits, Host, LocalReply},
+    exchange::{Action, Close, Exchange, Failed, HeaderLimits, Host, IgnoredMutation, LocalReply},
     log::LoggingInfo,
     messages::{
         BodyMutation, BodyResponse, CommonResponse, HeadersResponse, ProcessingRequest, ProcessingResponse,
@@ -74,6 +74,8 @@ pub(super) struct World {
     pub(super) streamed: Vec<Out>,
     pub(super) route_cleared: u32,
     pub(super) log: LoggingInfo,
+    pub(super) failed: Vec<Failed>,
+    pub(super) ignored: Vec<IgnoredMutation>,
 }
 
 pub(super) fn mode(change: impl FnOnce(&mut ProcessingMode)) -> ProcessingMode {
@@ -146,6 +148,8 @@ impl World {
             opened: 0,
             closed: None,
             log: LoggingInfo::default(),
+            failed: Vec::new(),
+            ignored: Vec::new(),
             reply: None,
             too_large: None,
             streamed: Vec::new(),
@@ -234,6 +238,8 @@ impl World {
                 }
                 Action::ReplyTrailers(_) => self.streamed.push(Out::Trailers),
                 Action::Note(note) => self.log.note(note),
+                Action::Failed(failed) => self.failed.push(*failed),
+                Action::Ignored(ignored) => self.ignored.push(*ignored),
                 Action::Close(close) => {
                     assert!(self.closed.is_none(), "closed twice");
                     self.closed = Some(close);

@@ -72,6 +72,11 @@ fn applied(removes: &[&str], sets: &[Set<'_>]) -> (Result<Applied, Refused>, Req
     (outcome, request)
 }
 
+/// Operations that were ignored, and whether anything changed.
+fn counted(outcome: Result<Applied, Refused>) -> Result<(u32, bool), Refused> {
+    outcome.map(|applied| (applied.ignored, applied.changed))
+}
+
 fn refusal(removes: &[&str], sets: &[Set<'_>]) -> &'static str {
     applied(removes, sets).0.expect_err("refused").reason.as_str()
 }
@@ -87,7 +92,7 @@ fn m_1_too_many_operations_are_refused() {
 #[test]
 fn m_2_removals_come_first() {
     let (outcome, request) = applied(&["b"], &[("b", "new", true), ("b", "newer", true)]);
-    assert_eq!(outcome, Ok(Applied { ignored: 0, changed: true }));
+    assert_eq!(counted(outcome), Ok((0, true)));
     assert_eq!(list(&request.fields), ["a: 1", "user-agent: u", "c: 4", "b: new", "b: newer"]);
 }
 
@@ -95,9 +100,9 @@ fn m_2_removals_come_first() {
 fn m_3_removals() {
     assert_eq!(refusal(&["a b"], &[]), "header_mutation_remove_contains_invalid_character");
     let (outcome, request) = applied(&["A", "", "x-none", ":path", "Host", "x-envoy-a"], &[]);
-    assert_eq!(outcome, Ok(Applied { ignored: 3, changed: true }));
+    assert_eq!(counted(outcome), Ok((3, true)));
     assert_eq!(list(&request.fields), ["user-agent: u", "b: 2", "b: 3", "c: 4"]);
-    assert_eq!(applied(&["x-none"], &[]).0, Ok(Applied { ignored: 0, changed: false }));
+    assert_eq!(counted(applied(&["x-none"], &[]).0), Ok((0, false)));
 }
 
 #[test]
@@ -148,7 +153,7 @@ fn m_4_4_invalid_characters_are_refused_and_earlier_sets_stay() {
 /// M-4.4 and decision 2.
 #[test]
 fn m_4_4_empty_names_are_ignored() {
-    assert_eq!(applied(&[], &[("", "1", false)]).0, Ok(Applied { ignored: 1, changed: false }));
+    assert_eq!(counted(applied(&[], &[("", "1", false)]).0), Ok((1, false)));
     assert_eq!(refusal(&[], &[("", "\n", false)]), "header_mutation_set_contains_invalid_character");
 }
 
@@ -225,10 +230,10 @@ fn m_10_forbidden_sets_are_ignored_and_counted() {
         ("x-envoy-a", "1", false),
     ];
     let (outcome, request) = applied(&[], &sets);
-    assert_eq!(outcome, Ok(Applied { ignored: sets.len() as u32, changed: false }));
+    assert_eq!(counted(outcome), Ok((sets.len() as u32, false)));
     assert_eq!((request.method, request.path), (Method::GET, HeaderValue::from_static("/")));
     let (outcome, request) = applied(&[], &[(":Path", "/new", false), (":other", "x", false)]);
-    assert_eq!(outcome, Ok(Applied { ignored: 0, changed: true }));
+    assert_eq!(counted(outcome), Ok((0, true)));
     assert_eq!(request.path, "/new");
 }
 
@@ -239,7 +244,7 @@ fn m_11_continue_and_replace_frees_the_method() {
     let mut request = request(&[]);
     let mutation = mutation(&[], &[(":method", "POST", false), (":method", "a b", false), ("x", "1", false)]);
     let outcome = apply(&mutation, Target::Request(&mut request), &policy);
-    assert_eq!(outcome, Ok(Applied { ignored: 2, changed: true }));
+    assert_eq!(counted(outcome), Ok((2, true)));
     assert_eq!(request.method, Method::POST);
 }
 
@@ -259,7 +264,7 @@ fn m_12_contradicting_lengths_are_ignored() {
     let mut response = ResponseHeaders { status: StatusCode::OK, fields: HeaderMap::new() };
     let rules = MutationRules::default();
     let outcome = apply(&mutation(&[], &[te, cl]), Target::Response(&mut response), &policy(&rules));
-    assert_eq!(outcome, Ok(Applied { ignored: 0, changed: true }));
+    assert_eq!(counted(outcome), Ok((0, true)));
 }
 
 /// M-14 and decision 2.
@@ -269,7 +274,7 @@ fn m_14_trailers_take_no_pseudo_headers() {
     let rules = MutationRules { allow_all_routing: true, ..Default::default() };
     let sets = [(":path", "/", false), (":x", "/", false), ("host", "h", false), ("grpc-message", "m", true)];
     let outcome = apply(&mutation(&["a"], &sets), Target::Trailers(&mut trailers), &policy(&rules));
-    assert_eq!(outcome, Ok(Applied { ignored: 2, changed: true }));
+    assert_eq!(counted(outcome), Ok((2, true)));
     assert_eq!(list(&trailers), ["host: h", "grpc-message: m"]);
 }
 
@@ -293,7 +298,7 @@ fn m_18_host_is_the_authority() {
     let sets =
         [("Host", "new", false), ("host", "b", true), ("host", "no/", false), (":scheme", "ftp", false)];
     let outcome = apply(&mutation(&[], &sets), Target::Request(&mut request), &policy(&rules));
-    assert_eq!(outcome, Ok(Applied { ignored: 2, changed: true }));
+    assert_eq!(counted(outcome), Ok((2, true)));
     assert_eq!(request.authority, "new,b");
     assert!(request.fields.is_empty());
 }
@@ -310,7 +315,7 @@ fn the_status_of_a_response_may_be_set() {
         (":status", "500", true),
     ];
     let outcome = apply(&mutation(&[":status"], &sets), Target::Response(&mut response), &policy(&rules));
-    assert_eq!(outcome, Ok(Applied { ignored: 4, changed: true }));
+    assert_eq!(counted(outcome), Ok((4, true)));
     assert_eq!(response.status, StatusCode::NOT_FOUND);
 }
 

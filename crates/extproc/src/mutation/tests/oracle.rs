@@ -164,8 +164,8 @@ proptest! {
         };
         let outcome = apply(&mutation, target, &policy);
 
-        let counted = outcome.map_or_else(|refused| refused.ignored_before, |applied| applied.ignored);
-        prop_assert_eq!((counted, outcome.err().map(|refused| refused.reason)), (ignored, refused));
+        let counted = outcome.as_ref().map_or_else(|refused| refused.ignored_before, |applied| applied.ignored);
+        prop_assert_eq!((counted, outcome.as_ref().err().map(|refused| refused.reason)), (ignored, refused));
         let map = match kind {
             Kind::Request => {
                 prop_assert_eq!(request.method.as_str().as_bytes(), pseudo(&expected, ":method"));

@@ -23,6 +23,7 @@ use crate::{
     handler::{Handler, Rejection},
     http1::{HeadLimits, RequestHead, RequestReader, WriteQueue},
     read_buffer::{ReadBuffer, read_limit},
+    stats::HttpMetric,
     stream_info::Protocol,
     timer::LazyTimer,
 };
@@ -44,8 +45,10 @@ pub(super) struct Wire {
 enum Next {
     Request(Box<RequestHead>),
     Reject(Box<Rejection>),
-    /// The client went away, or the connection was idle for too long.
+    /// The client went away, or the connection is no longer wanted.
     Close,
+    /// The connection was idle for too long.
+    Idle,
 }
 
 /// Serves a connection to its end.
@@ -71,6 +74,12 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
         };
         let configuration = match next {
             Next::Close => return,
+            Next::Idle => {
+                client.chain.with(|configuration| {
+                    configuration.stats.http.increment(HttpMetric::DownstreamCxIdleTimeout);
+                });
+                return;
+            }
             Next::Request(_) | Next::Reject(_) => client.chain.current(),
         };
         let is_kept = match next {
@@ -88,7 +97,7 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
                 client.handler.reject(origin, *rejection, &mut stream);
                 stream.finish()
             }
-            Next::Close => return,
+            Next::Close | Next::Idle => return,
         };
         let http = configuration.http();
         let flush_limit = Instant::now() + http.stream_idle_timeout.unwrap_or(FLUSH_LIMIT);
@@ -231,7 +240,7 @@ impl<'c> WaitForRequest<'c> {
                 }
                 Some(Haste::WhenIdle) => return Poll::Ready(Next::Close),
             };
-            return timer.poll(deadline, cx).map(|()| Next::Close);
+            return timer.poll(deadline, cx).map(|()| if drain.is_none() { Next::Idle } else { Next::Close });
         }
         let since = *self.head_since.get_or_insert_with(Instant::now);
         let (limit, rejection): (_, fn() -> Rejection) =

@@ -30,8 +30,8 @@ use super::{
     client_stream::{ClientStream, Rewind},
 };
 use crate::{
-    configuration::ChainConfiguration, handler::Handler, keepalive, read_buffer::ReadBuffer,
-    stats::HttpMetric, stream_info::Protocol, timer::LazyTimer,
+    configuration::ChainConfiguration, handler::Handler, incident::Incident, keepalive,
+    read_buffer::ReadBuffer, stats::HttpMetric, stream_info::Protocol, timer::LazyTimer,
 };
 use stream::Http2Stream;
 
@@ -187,6 +187,7 @@ impl<H: Handler, D: Future<Output = ()>> Future for Driver<'_, H, D> {
                     Poll::Ready(Some(Ok((request, respond)))) => this.accept(request, respond),
                     Poll::Ready(Some(Err(error))) => {
                         tracing::debug!(connection = this.client.connection.id, %error, "HTTP/2 connection failed");
+                        this.client.broken(&error);
                         break true;
                     }
                     Poll::Ready(None) => break true,
@@ -278,12 +279,35 @@ impl<H: Handler, D> Driver<'_, H, D> {
         };
         if self.timer.poll(deadline, cx).is_ready() {
             if self.going_away == GoingAway::No {
+                if idle.is_some_and(|idle| life.is_none_or(|life| idle <= life)) {
+                    self.client.chain.with(|configuration| {
+                        configuration.stats.http.increment(HttpMetric::DownstreamCxIdleTimeout);
+                    });
+                }
                 self.go_away();
             } else {
                 self.going_away = GoingAway::Final;
             }
             cx.waker().wake_by_ref();
         }
+    }
+}
+
+impl<H> Client<H> {
+    /// A client that breaks the protocol is counted and told of.
+    fn broken(&self, error: &h2::Error) {
+        if error.is_io() || error.is_remote() {
+            return;
+        }
+        self.chain.with(|configuration| {
+            let stats = &configuration.stats;
+            stats.http.increment(HttpMetric::DownstreamCxProtocolError);
+            if let Some(suppressed) = stats.http.admit(Incident::DownstreamProtocol) {
+                let listener = configuration.chain.listener.name.as_str();
+                let client = self.connection.remote_address.map(tracing::field::display);
+                tracing::warn!(listener, client, %error, suppressed, "an HTTP/2 connection of a client failed");
+            }
+        });
     }
 }
 

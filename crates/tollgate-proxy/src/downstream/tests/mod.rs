@@ -2,6 +2,7 @@
 
 mod client;
 mod drain;
+mod failure;
 mod filter_chains;
 mod http1;
 mod http1_errors;

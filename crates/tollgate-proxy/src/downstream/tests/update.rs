@@ -162,7 +162,7 @@ fn an_address_keeps_its_sockets_when_its_listener_has_another_name() {
     };
     // Bound and not listening: nobody else gets the port.
     let reserved = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    reserved.set_reuse_port(true).unwrap();
+    reserved.set_reuse_address(true).unwrap();
     reserved.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let free = reserved.local_addr().unwrap().as_socket().unwrap();
     let update = running.update(vec![fixed("one", free)]);

@@ -137,6 +137,8 @@ fn a_request_without_an_answer_gives_up_at_the_connect_timeout() {
             tls: None,
             tcp: tollgate_model::socket::TcpOptions::UPSTREAM,
             connect_timeout: Duration::from_millis(20),
+            cluster: "app".into(),
+            metrics: WorkerStats::new(Stats::new(), 0).cluster("app"),
         };
         assert_eq!(dialer.dial().await.unwrap_err(), UpstreamFailure::ConnectTimeout);
         sender.send_replace(Some(Arc::default()));
@@ -159,7 +161,7 @@ fn hosts_come_and_go() {
         let settings = named("127.0.0.1", 80, Discovery::StrictDns(settings(DnsLookupFamily::Auto)));
         let mut shared = SharedCluster::new(&Arc::new(settings), &Arc::default(), &Handle::current());
         Arc::get_mut(&mut shared).unwrap().endpoints[0].source = Source::EachOf(Addresses::set_by(&sender));
-        let cluster = WorkerCluster::new(&shared);
+        let cluster = WorkerCluster::new(&shared, &WorkerStats::new(Stats::new(), 0));
         let begin = async || {
             let mut request = UpstreamRequest::start(&cluster, None, Instant::now()).unwrap();
             poll_fn(|cx| request.poll_connect(cx, &get("/"), true)).await.unwrap();

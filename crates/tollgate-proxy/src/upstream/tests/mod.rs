@@ -33,7 +33,10 @@ use tollgate_model::{
 use super::{
     ClusterManager, SharedClusters, UpstreamFailure, UpstreamRequest, cluster_manager::WorkerCluster,
 };
-use crate::stream::{BodyEvent, ResponseEvent};
+use crate::{
+    stats::{Stats, WorkerStats},
+    stream::{BodyEvent, ResponseEvent},
+};
 
 /// Runs a test on a worker's runtime; fails it when it takes too long.
 fn run(test: impl Future<Output = ()>) {
@@ -69,6 +72,7 @@ fn cluster(endpoints: Vec<EndpointAddress>) -> Cluster {
 struct Worker {
     manager: Rc<ClusterManager>,
     shared: Arc<SharedClusters>,
+    stats: WorkerStats,
 }
 
 impl Worker {
@@ -76,7 +80,8 @@ impl Worker {
         let clusters = HashMap::from([(cluster.name.clone(), Arc::new(cluster))]);
         let snapshot = Arc::new(Snapshot { clusters, ..Snapshot::default() });
         let shared = SharedClusters::new(snapshot, &Handle::current());
-        Self { manager: ClusterManager::new(&shared), shared }
+        let stats = WorkerStats::new(Stats::new(), 0);
+        Self { manager: ClusterManager::new(&shared, &stats), shared, stats }
     }
 
     fn at(address: SocketAddr) -> Self {
@@ -85,7 +90,8 @@ impl Worker {
 
     /// Another worker of the same gateway.
     fn sibling(&self) -> Self {
-        Self { manager: ClusterManager::new(&self.shared), shared: self.shared.clone() }
+        let stats = self.stats.clone();
+        Self { manager: ClusterManager::new(&self.shared, &stats), shared: self.shared.clone(), stats }
     }
 
     /// The same worker with the next configuration.

@@ -1,0 +1,167 @@
+//! What an exchange tells people: why it failed, and what of a reply had no effect.
+
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+
+use super::{Action, Exchange, failure::Failure, side::Side};
+use crate::{
+    http_message::Direction,
+    log::Step,
+    messages::{ProcessingResponse, processing_response::Response},
+};
+
+/// A failed exchange, for a log or a metric.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// The kind of failure.
+    pub reason: FailedReason,
+    /// The reply that was outstanding; of two, the one asked for first. `None`: none was.
+    pub awaited: Option<(Direction, Step)>,
+    /// Since the message was sent that this reply was to answer.
+    pub elapsed: Option<Duration>,
+    /// How long that reply may take in all. `None`: without a limit.
+    pub limit: Option<Duration>,
+    /// The kind of message the processor sent, by the name of its field, where a message is at fault.
+    pub received: Option<&'static str>,
+    /// The header whose change was refused, fit for a log.
+    pub header: Option<Box<str>>,
+    /// The response code details.
+    pub details: String,
+    /// What becomes of the HTTP request.
+    pub outcome: Outcome,
+}
+
+/// Kinds of failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailedReason {
+    /// No reply in time.
+    Timeout,
+    /// A message that does not fit.
+    UnexpectedMessage,
+    /// The processor could not be reached, or the stream was refused, broke or ended with an error.
+    Stream,
+    /// A header mutation was refused.
+    RefusedMutation,
+    /// A body of another length than `content-length` says.
+    ContentLengthMismatch,
+    /// The processor ended the stream while it owed parts of a body.
+    ClosedMidBody,
+    /// A streamed response that cannot be sent.
+    UnusableResponse,
+}
+
+impl FailedReason {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Timeout,
+        Self::UnexpectedMessage,
+        Self::Stream,
+        Self::RefusedMutation,
+        Self::ContentLengthMismatch,
+        Self::ClosedMidBody,
+        Self::UnusableResponse,
+    ];
+}
+
+/// What becomes of the HTTP request of a failed exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It goes on without the processor.
+    FailedOpen,
+    /// The client gets this status, or a reset where the response is on its way already.
+    Status(StatusCode),
+}
+
+/// Operations of a header mutation that were ignored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IgnoredMutation {
+    /// Of which direction.
+    pub direction: Direction,
+    /// In the reply to which step.
+    pub step: Step,
+    /// How many.
+    pub count: u32,
+    /// The header of the first one, fit for a log.
+    pub header: Option<Box<str>>,
+}
+
+/// The name of the field that says what a message is.
+pub(super) fn kind_of(message: &ProcessingResponse) -> &'static str {
+    match &message.response {
+        _ if message.override_message_timeout.is_some() => "override_message_timeout",
+        Some(Response::RequestHeaders(_)) => "request_headers",
+        Some(Response::ResponseHeaders(_)) => "response_headers",
+        Some(Response::RequestBody(_)) => "request_body",
+        Some(Response::ResponseBody(_)) => "response_body",
+        Some(Response::RequestTrailers(_)) => "request_trailers",
+        Some(Response::ResponseTrailers(_)) => "response_trailers",
+        Some(Response::ImmediateResponse(_)) => "immediate_response",
+        Some(Response::StreamedImmediateResponse(_)) => "streamed_immediate_response",
+        None if message.mode_override.is_some() => "mode_override",
+        None => "nothing",
+    }
+}
+
+impl Exchange {
+    /// Tells of a failure, before its consequences.
+    pub(super) fn report(&mut self, failure: &Failure, outcome: Outcome, now: Instant) {
+        let reason = match failure {
+            Failure::MessageTimeout => FailedReason::Timeout,
+            Failure::Spurious(_) => FailedReason::UnexpectedMessage,
+            Failure::Stream { .. } => FailedReason::Stream,
+            Failure::RefusedMutation(_) => FailedReason::RefusedMutation,
+            Failure::ContentLengthMismatch => FailedReason::ContentLengthMismatch,
+            Failure::ClosedMidBody => FailedReason::ClosedMidBody,
+            Failure::EmptyStreamedReply => FailedReason::UnusableResponse,
+        };
+        let header = match failure {
+            Failure::RefusedMutation(refused) => refused.header.clone(),
+            _ => None,
+        };
+        self.report_as(reason, header, failure.details(), outcome, now);
+    }
+
+    pub(super) fn report_as(
+        &mut self,
+        reason: FailedReason,
+        header: Option<Box<str>>,
+        details: String,
+        outcome: Outcome,
+        now: Instant,
+    ) {
+        let waits = |side: &&Side| side.awaiting.step().is_some() && side.sent_at.is_some();
+        let mut waiting: Vec<&Side> = [&self.request, &self.response].into_iter().filter(waits).collect();
+        // A timeout is about the reply that is due.
+        waiting.sort_by_key(|side| (side.deadline.is_none(), side.deadline, side.sent_at));
+        let side = waiting.first();
+        let sent_at = side.and_then(|side| side.sent_at);
+        let received = match reason {
+            FailedReason::Timeout | FailedReason::Stream => None,
+            _ => self.received,
+        };
+        let failed = Failed {
+            reason,
+            awaited: side.and_then(|side| Some((side.direction, side.awaiting.step()?))),
+            elapsed: sent_at.map(|sent_at| now.saturating_duration_since(sent_at)),
+            limit: side
+                .and_then(|side| side.deadline)
+                .zip(sent_at)
+                .map(|(deadline, sent_at)| deadline.saturating_duration_since(sent_at)),
+            received,
+            header,
+            details,
+            outcome,
+        };
+        self.actions.push_back(Action::Failed(Box::new(failed)));
+    }
+
+    /// Counts operations that were ignored, and tells of them.
+    pub(super) fn ignored(&mut self, direction: Direction, step: Step, count: u32, header: Option<Box<str>>) {
+        self.counters.rejected_header_mutations += count;
+        if count > 0 {
+            let ignored = IgnoredMutation { direction, step, count, header };
+            self.actions.push_back(Action::Ignored(Box::new(ignored)));
+        }
+    }
+}

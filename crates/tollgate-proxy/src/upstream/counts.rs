@@ -1,0 +1,114 @@
+//! What is counted of connections and requests, for as long as they live.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::transport::Transport;
+use crate::{
+    stats::{ClusterMetric, Metrics},
+    stream_info::Protocol,
+};
+
+/// A connection to a host, from its first attempt to its end.
+#[derive(Debug)]
+pub(super) struct OpenConnection(Metrics<ClusterMetric>);
+
+impl OpenConnection {
+    /// One more.
+    pub(super) fn new(metrics: &Metrics<ClusterMetric>, protocol: Protocol) -> Self {
+        metrics.increment(ClusterMetric::UpstreamCxTotal);
+        metrics.increment(ClusterMetric::UpstreamCxActive);
+        metrics.increment(match protocol {
+            Protocol::Http2 => ClusterMetric::UpstreamCxHttp2Total,
+            Protocol::Http10 | Protocol::Http11 => ClusterMetric::UpstreamCxHttp1Total,
+        });
+        Self(metrics.clone())
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.decrement(ClusterMetric::UpstreamCxActive);
+        self.0.increment(ClusterMetric::UpstreamCxDestroy);
+    }
+}
+
+/// Something that is counted while it lasts.
+#[derive(Debug)]
+pub(crate) struct Active {
+    metrics: Metrics<ClusterMetric>,
+    gauge: ClusterMetric,
+}
+
+impl Active {
+    /// A request that waits for a connection.
+    pub(super) fn pending(metrics: &Metrics<ClusterMetric>) -> Self {
+        metrics.increment(ClusterMetric::UpstreamRqPendingTotal);
+        Self::new(metrics, ClusterMetric::UpstreamRqPendingActive)
+    }
+
+    /// A request on a connection.
+    pub(crate) fn request(metrics: &Metrics<ClusterMetric>) -> Self {
+        metrics.increment(ClusterMetric::UpstreamRqTotal);
+        Self::new(metrics, ClusterMetric::UpstreamRqActive)
+    }
+
+    fn new(metrics: &Metrics<ClusterMetric>, gauge: ClusterMetric) -> Self {
+        metrics.increment(gauge);
+        Self { metrics: metrics.clone(), gauge }
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.metrics.decrement(self.gauge);
+    }
+}
+
+/// A stream whose connection is counted.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) transport: Transport,
+    pub(super) _count: OpenConnection,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.transport).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.transport).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.transport).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.transport.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.transport).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.transport).poll_shutdown(cx)
+    }
+}
