@@ -2,16 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use prost::Message;
+
 use crate::{
     messages::{Any, Metadata, Struct, value::Kind},
     plan::{MetadataNamespaces, MetadataOptions},
 };
 
-/// The dynamic metadata of one request.
+/// The largest size of the dynamic metadata of a request, in bytes as it is sent to processors. A processor may add to it
+/// with every reply.
+pub const MAX_BYTES: usize = 1024 * 1024;
+
+/// The dynamic metadata of one request, of at most [`MAX_BYTES`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DynamicMetadata {
     untyped: BTreeMap<String, Struct>,
     typed: BTreeMap<String, Any>,
+    /// The size is not larger than this.
+    size_bound: usize,
 }
 
 impl DynamicMetadata {
@@ -63,8 +71,10 @@ impl DynamicMetadata {
     }
 
     /// Takes over what a processor sent: the top-level keys are namespaces, those not in `allowed` are dropped, and the
-    /// values are merged in. A value that is no struct merges as an empty one (D-3).
-    pub fn merge(&mut self, values: Struct, allowed: &[String]) {
+    /// values are merged in. A value that is no struct merges as an empty one (D-3). False if there is too much now; it is
+    /// not for use then.
+    #[must_use]
+    pub fn merge(&mut self, values: Struct, allowed: &[String]) -> bool {
         for (name, value) in values.fields {
             if !allowed.contains(&name) {
                 continue;
@@ -73,14 +83,33 @@ impl DynamicMetadata {
                 Some(Kind::StructValue(values)) => values,
                 _ => Struct::default(),
             };
+            self.size_bound += name.len() + values.encoded_len();
             // The keys of the namespace survive, their values are replaced whole.
             self.untyped.entry(name).or_default().fields.extend(values.fields);
         }
+        self.fits()
     }
 
-    /// Takes over typed values by namespace (D-5, decision 9).
-    pub fn merge_typed(&mut self, values: BTreeMap<String, Any>, allowed: &[String]) {
-        self.typed.extend(values.into_iter().filter(|(name, _)| allowed.contains(name)));
+    /// Takes over typed values by namespace (D-5). False as in [`merge`](Self::merge).
+    #[must_use]
+    pub fn merge_typed(&mut self, values: BTreeMap<String, Any>, allowed: &[String]) -> bool {
+        for (name, value) in values {
+            if allowed.contains(&name) {
+                self.size_bound += name.len() + value.encoded_len();
+                self.typed.insert(name, value);
+            }
+        }
+        self.fits()
+    }
+
+    /// Whether all of it is within the bound. Values that replaced others are counted twice until that matters.
+    fn fits(&mut self) -> bool {
+        if self.size_bound > MAX_BYTES {
+            let untyped = self.untyped.iter().map(|(name, values)| name.len() + values.encoded_len());
+            let typed = self.typed.iter().map(|(name, value)| name.len() + value.encoded_len());
+            self.size_bound = untyped.chain(typed).sum();
+        }
+        self.size_bound <= MAX_BYTES
     }
 }
 
@@ -107,17 +136,30 @@ mod tests {
         let allowed = ["a".to_owned(), "b".to_owned()];
         let mut metadata = DynamicMetadata::default();
         let first = object(&[("a", object(&[("x", Value::number(1.0)), ("y", Value::bool(true))]))]);
-        metadata.merge(fields(first), &allowed);
+        assert!(metadata.merge(fields(first), &allowed));
         let second = object(&[
             ("a", object(&[("x", Value::string("new"))])),
             ("b", Value::string("not a struct")),
             ("c", object(&[("z", Value::bool(true))])),
         ]);
-        metadata.merge(fields(second), &allowed);
+        assert!(metadata.merge(fields(second), &allowed));
         let expected = fields(object(&[("x", Value::string("new")), ("y", Value::bool(true))]));
         assert_eq!(metadata.namespace("a"), Some(&expected));
         assert_eq!(metadata.namespace("b"), Some(&Struct::default()));
         assert_eq!(metadata.namespace("c"), None);
+    }
+
+    /// D-7: what is replaced does not count, what is added does.
+    #[test]
+    fn is_bounded() {
+        let allowed = ["a".to_owned()];
+        let half = || Value::string("x".repeat(MAX_BYTES / 2));
+        let mut metadata = DynamicMetadata::default();
+        for _ in 0..10 {
+            assert!(metadata.merge(fields(object(&[("a", object(&[("k", half())]))])), &allowed));
+        }
+        assert!(metadata.merge(fields(object(&[("other", object(&[("k", half())]))])), &allowed));
+        assert!(!metadata.merge(fields(object(&[("a", object(&[("l", half())]))])), &allowed));
     }
 
     /// D-1: listed and present.
@@ -125,7 +167,7 @@ mod tests {
     fn selects() {
         let mut metadata = DynamicMetadata::default();
         let value = object(&[("a", object(&[("x", Value::number(1.0))])), ("b", object(&[]))]);
-        metadata.merge(fields(value), &["a".to_owned(), "b".to_owned()]);
+        assert!(metadata.merge(fields(value), &["a".to_owned(), "b".to_owned()]));
         let wanted = MetadataNamespaces { untyped: vec!["a".into(), "missing".into()], typed: vec![] };
         let selected = metadata.select(&wanted);
         assert_eq!(selected.filter_metadata.keys().collect::<Vec<_>>(), ["a"]);
@@ -136,7 +178,7 @@ mod tests {
     fn the_context_holds_the_metadata_of_the_cluster() {
         let mut metadata = DynamicMetadata::default();
         let own = object(&[("a", object(&[("x", Value::string("request"))]))]);
-        metadata.merge(fields(own), &["a".to_owned()]);
+        assert!(metadata.merge(fields(own), &["a".to_owned()]));
         let cluster = Metadata {
             filter_metadata: ["a", "b", "c"]
                 .map(|name| (name.to_owned(), fields(object(&[("x", Value::string("cluster"))]))))

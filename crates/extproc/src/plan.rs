@@ -61,6 +61,8 @@ pub struct Plan {
     pub processing_request_modifier: Option<MappedAttributeBuilder>,
     /// Prefix of the proxy's own headers, which mutations may not touch by default. Default `x-envoy`.
     pub header_prefix: String,
+    /// Show empty pieces of a body that end nothing, too (B-4.11). Default false.
+    pub send_empty_data: bool,
     /// Half-close and wait for the processor's own end instead of resetting (L-5 b). Default true (decision 5).
     pub graceful_grpc_close: bool,
 }
@@ -93,6 +95,7 @@ impl Plan {
             response_attributes: Attributes::default(),
             processing_request_modifier: None,
             header_prefix: "x-envoy".to_owned(),
+            send_empty_data: false,
             graceful_grpc_close: true,
         }
     }

@@ -46,6 +46,8 @@ pub struct ExtProc {
 pub struct GrpcService {
     /// Where it is.
     pub target: GrpcTarget,
+    /// The target URI of `google_grpc`, as configured. None for `envoy_grpc`.
+    pub target_uri: Option<String>,
     /// `:authority` of the calls.
     pub authority: String,
     /// Metadata added to each call, in order; values are evaluated on the request (N-3).
@@ -56,6 +58,18 @@ pub struct GrpcService {
     pub skip_envoy_headers: bool,
     /// Reopening of streams that failed before the processor answered (N-5).
     pub retry_policy: Option<GrpcRetryPolicy>,
+}
+
+impl GrpcService {
+    /// How access logs name it (G-2): by its cluster, or by the target URI of `google_grpc`.
+    #[must_use]
+    pub fn destination(&self) -> &str {
+        match (&self.target_uri, &self.target) {
+            (Some(uri), _) => uri,
+            (None, GrpcTarget::EnvoyGrpc(name)) => name,
+            (None, GrpcTarget::GoogleGrpc(cluster)) => &cluster.name,
+        }
+    }
 }
 
 /// Where a processor is.

@@ -26,8 +26,19 @@ pub(crate) struct FormatContext<'a> {
     pub(crate) info: &'a StreamInfo,
     /// Heads and trailers.
     pub(crate) messages: &'a Messages,
-    /// What filters tell, by their name (G-1).
-    pub(crate) logs: &'a [(&'a str, &'a LoggingInfo)],
+    /// What external processing filters report (G-1).
+    pub(crate) logs: &'a [FilterLog<'a>],
+}
+
+/// What an external processing filter reports.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FilterLog<'a> {
+    /// The filter's name in its chain.
+    pub(crate) name: &'a str,
+    /// Its steps and how they ended.
+    pub(crate) info: &'a LoggingInfo,
+    /// Its processor, if that was contacted (G-2).
+    pub(crate) destination: &'a str,
 }
 
 /// What an operator gives.

@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use super::{
     Action, Exchange, Host, StreamedReply,
+    failure::Failure,
+    reply_headers::is_upgrade,
     side::{Awaiting, End, Head},
 };
 use crate::{http_message::Direction, mode::BodySendMode, slices::Slices};
@@ -23,6 +25,7 @@ impl Exchange {
         side.end = if end_stream { End::Headers } else { End::Open };
         side.end_forwarded = false;
         side.discard = false;
+        side.too_large = false;
         if self.complete {
             self.forward_head(direction, end_stream);
             return;
@@ -34,13 +37,16 @@ impl Exchange {
         if self.side(direction).wants_headers() {
             self.send_headers(direction, end_stream, now, host);
             self.remove_content_length(direction, host);
+        } else if !end_stream && self.side(direction).collects() && is_upgrade(direction, host) {
+            self.fail(&Failure::UpgradeCannotBeBuffered, now);
         } else {
             self.remove_content_length(direction, host);
             self.forward_head(direction, end_stream);
         }
     }
 
-    /// A piece of a body arrived. HTTP/1 ends a body with an empty piece (B-6.5).
+    /// A piece of a body arrived. HTTP/1 ends a body with an empty piece (B-6.5). An empty piece that ends nothing is nobody's
+    /// business (B-4.11).
     pub fn handle_data(
         &mut self,
         direction: Direction,
@@ -49,6 +55,9 @@ impl Exchange {
         now: Instant,
         host: &mut dyn Host,
     ) {
+        if data.is_empty() && !end_stream && !self.plan.send_empty_data {
+            return;
+        }
         let side = self.side_mut(direction);
         if end_stream {
             side.end = End::Data;
@@ -59,6 +68,9 @@ impl Exchange {
         }
         if self.is_past_end(direction) {
             self.send_past_end(direction, data, end_stream, now, host);
+            return;
+        }
+        if self.side(direction).too_large {
             return;
         }
         if self.side(direction).discard {
@@ -74,15 +86,17 @@ impl Exchange {
             self.observe_data(direction, data, end_stream, host);
             return;
         }
-        if self.side(direction).awaiting == Awaiting::Headers && !self.sends_body_early(direction) {
-            self.side_mut(direction).hold(data);
+        let waits_for_headers =
+            self.side(direction).awaiting == Awaiting::Headers && !self.sends_body_early(direction);
+        if waits_for_headers || self.side(direction).next_mode.is_some() {
+            self.side_mut(direction).held.push(data);
             self.check_limit(direction, host);
             return;
         }
         match self.side(direction).body_mode {
             BodySendMode::None | BodySendMode::Grpc => self.forward_data(direction, data, end_stream),
             BodySendMode::Buffered => {
-                self.side_mut(direction).hold(data);
+                self.side_mut(direction).held.push(data);
                 if !self.check_limit(direction, host) && end_stream {
                     self.send_buffered(direction, now, host);
                 }
@@ -101,6 +115,9 @@ impl Exchange {
             if self.streamed_reply == StreamedReply::Started && self.request.is_duplex() {
                 self.send_trailers(direction, now, host);
             }
+            return;
+        }
+        if self.side(direction).too_large {
             return;
         }
         if self.complete {
@@ -141,7 +158,7 @@ impl Exchange {
     /// The direction is idle and its trailers are here: what is collected goes first (B-3.2, B-5.5), then they.
     pub(super) fn body_ended_by_trailers(&mut self, direction: Direction, now: Instant, host: &mut dyn Host) {
         let side = self.side(direction);
-        let collected = side.held_bytes > 0 && !side.discard;
+        let collected = side.held.len() > 0 && !side.discard;
         match side.body_mode {
             BodySendMode::Buffered if collected => self.send_buffered(direction, now, host),
             BodySendMode::BufferedPartial if collected && !side.partial_done => {
@@ -189,32 +206,36 @@ impl Exchange {
             self.forward_data(direction, data, end_stream);
             return;
         }
-        side.hold(data);
+        side.held.push(data);
         let limit = host.buffer_limit(direction);
         if side.awaiting == Awaiting::PartialBody {
             side.update_paused(limit);
-        } else if end_stream || side.held_bytes > limit {
+        } else if end_stream || side.held.len() > limit {
             self.send_partial(direction, now, host);
         }
     }
 
     /// Applies the limit to what is held: BUFFERED fails above it (B-3.6), the other modes pause the source. True if it
     /// failed.
-    fn check_limit(&mut self, direction: Direction, host: &mut dyn Host) -> bool {
+    pub(super) fn check_limit(&mut self, direction: Direction, host: &mut dyn Host) -> bool {
         let limit = host.buffer_limit(direction);
         let side = self.side_mut(direction);
-        if side.body_mode == BodySendMode::Buffered {
-            if side.held_bytes > limit {
-                side.stop_timer();
-                side.awaiting = Awaiting::Idle;
-                side.take_held();
-                side.discard = true;
-                self.actions.push_back(Action::PayloadTooLarge(direction));
-                return true;
-            }
-        } else {
+        if side.body_mode != BodySendMode::Buffered {
             side.update_paused(limit);
+            return false;
         }
-        false
+        if side.held.len() <= limit {
+            return false;
+        }
+        // A reply to the headers that is still due is taken when it comes, and waited for as long as before.
+        if side.awaiting != Awaiting::Headers {
+            side.stop_timer();
+            side.awaiting = Awaiting::Idle;
+        }
+        side.held.take();
+        side.too_large = true;
+        side.discard = true;
+        self.actions.push_back(Action::PayloadTooLarge(direction));
+        true
     }
 }

@@ -39,6 +39,10 @@ pub(super) enum Failure {
     ContentLengthMismatch,
     /// The processor ended while it owed body data (decision 4).
     ClosedMidBody,
+    /// An upgrade in a mode that collects the body, which never ends (B-3.9).
+    UpgradeCannotBeBuffered,
+    /// More dynamic metadata than a request may have (D-7).
+    TooMuchMetadata,
     /// A streamed immediate response without content (S-6).
     EmptyStreamedReply,
 }
@@ -54,6 +58,8 @@ impl Failure {
                 "mismatch_between_content_length_and_the_length_of_the_mutated_body".to_owned()
             }
             Self::ClosedMidBody => "processor_closed_mid_body".to_owned(),
+            Self::UpgradeCannotBeBuffered => "upgrade_cannot_be_buffered".to_owned(),
+            Self::TooMuchMetadata => "too_much_dynamic_metadata".to_owned(),
             Self::EmptyStreamedReply => "Invalid_local_response_headers_continue".to_owned(),
         }
     }
@@ -65,7 +71,8 @@ impl Failure {
             Self::Spurious(_) => 9,
             Self::Stream { code, .. } => *code,
             Self::RefusedMutation(_) | Self::EmptyStreamedReply => 3,
-            Self::ContentLengthMismatch => 13,
+            Self::TooMuchMetadata => 8,
+            Self::ContentLengthMismatch | Self::UpgradeCannotBeBuffered => 13,
             Self::ClosedMidBody => 10,
         }
     }
@@ -105,8 +112,14 @@ impl Exchange {
         }
     }
 
-    /// L-8: an orderly end is not a failure, unless the processor still has data of ours (decision 4).
+    /// L-8: an orderly end is not a failure, unless the processor still has data of ours (decision 4) or was giving the
+    /// response.
     fn closed_by_processor(&mut self, now: Instant) {
+        if self.streamed_reply == StreamedReply::Started {
+            // S-8: nobody is left to end the response.
+            self.fail(&Failure::ClosedMidBody, now);
+            return;
+        }
         if self.complete {
             return;
         }
@@ -197,7 +210,7 @@ impl Exchange {
         for side in [&mut self.request, &mut self.response] {
             side.stop_timer();
             side.awaiting = Awaiting::Idle;
-            side.take_held();
+            side.held.take();
             side.take_chunks();
             side.paused = false;
         }
@@ -210,6 +223,8 @@ impl Exchange {
             Failure::RefusedMutation(_)
             | Failure::ContentLengthMismatch
             | Failure::ClosedMidBody
+            | Failure::UpgradeCannotBeBuffered
+            | Failure::TooMuchMetadata
             | Failure::EmptyStreamedReply => false,
             // F-14
             Failure::Spurious(_) => self.plan.failure_mode_allow || !self.plan.fail_close_spurious_response,

@@ -41,10 +41,13 @@ impl Exchange {
     /// what was not sent (X-2, L-8), and the end if it has arrived.
     pub(super) fn release(&mut self, direction: Direction) {
         let side = self.side_mut(direction);
+        if side.too_large {
+            return;
+        }
         let end = side.end;
         side.paused = false;
         let chunks = (!side.chunks.is_empty()).then(|| side.take_chunks());
-        let held = (!side.held.is_empty()).then(|| side.take_held());
+        let held = (!side.held.is_empty()).then(|| side.held.take());
         let discard = side.discard;
         self.forward_head(direction, end == End::Headers);
         if !discard {

@@ -30,7 +30,7 @@ pub trait Host {
     /// Limits of a header map after mutation (M-1, M-8).
     fn header_limits(&self, direction: Direction) -> HeaderLimits;
 
-    /// Whether the request or response is an upgrade, whose head is never held for a body piece (decision 12).
+    /// Whether the request asks for an upgrade: behind its head comes another protocol (B-3.9).
     fn is_upgrade(&self) -> bool;
 
     /// Whether the client speaks HTTP/2, which decides about the order of pseudo-headers (E-2).

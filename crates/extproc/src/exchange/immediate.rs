@@ -172,7 +172,7 @@ impl Exchange {
         self.streamed_reply = StreamedReply::Started;
         self.request.stop_timer();
         self.request.paused = false;
-        self.request.take_held();
+        self.request.held.take();
         self.actions.push_back(Action::ReplyHeaders { head: Box::new(head), end_stream });
         if end_stream {
             self.end_streamed_reply();

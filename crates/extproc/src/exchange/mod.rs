@@ -21,6 +21,7 @@ mod close;
 mod counters;
 mod failure;
 mod forward;
+mod held;
 mod host;
 mod immediate;
 mod mode_override;
@@ -45,7 +46,7 @@ pub use self::{
     host::{HeaderLimits, Host},
     report::{Failed, FailedReason, IgnoredMutation, Outcome},
 };
-use crate::{http_message::Direction, log::Note, mode::ProcessingMode, plan::Plan};
+use crate::{http_message::Direction, log::Note, plan::Plan};
 
 /// One HTTP request with one processor.
 #[derive(Debug)]
@@ -53,8 +54,6 @@ pub struct Exchange {
     plan: Arc<Plan>,
     /// The filter stands behind the router, which has made its choice (K-2).
     upstream: bool,
-    /// The mode in force: the route's, or an override (section 10).
-    mode: ProcessingMode,
     stream: Stream,
     /// "Processing complete" (L-7): nothing is sent any more, replies are ignored, parts pass through.
     complete: bool,
@@ -89,11 +88,9 @@ impl Exchange {
     /// A new exchange under `plan`. Opens nothing before something must be sent (L-1).
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
-        let mode = plan.processing_mode;
         Self {
-            request: Side::new(Direction::Request, &mode),
-            response: Side::new(Direction::Response, &mode),
-            mode,
+            request: Side::new(Direction::Request, &plan.processing_mode),
+            response: Side::new(Direction::Response, &plan.processing_mode),
             plan,
             upstream: false,
             stream: Stream::Unopened,
@@ -151,7 +148,7 @@ impl Exchange {
         !self.complete
             && [&self.request, &self.response]
                 .iter()
-                .any(|side| side.awaiting != Awaiting::Idle || side.duplex_owed)
+                .any(|side| side.awaiting == Awaiting::Headers || side.has_outstanding())
     }
 
     /// The plan it follows.

@@ -14,13 +14,26 @@ use crate::{
 
 impl Exchange {
     /// A `mode_override` that came with a reply: takes effect at once, or is ignored (O-1).
-    pub(super) fn override_mode(&mut self, wire: &messages::ProcessingMode) {
-        if let Some(mode) = self.permitted_override(wire) {
-            self.adopt_mode(mode);
+    pub(super) fn override_mode(
+        &mut self,
+        wire: &messages::ProcessingMode,
+        now: Instant,
+        host: &mut dyn Host,
+    ) {
+        let Some(mode) = self.permitted_override(wire) else { return };
+        self.adopt_mode(&mode);
+        // A direction that waits for nothing may hold a part of its body that the new mode has another use for. Where the
+        // headers are awaited, their reply takes care of it.
+        for direction in [Direction::Request, Direction::Response] {
+            let side = self.side(direction);
+            if side.awaiting == Awaiting::Idle && !side.held.is_empty() && !side.has_outstanding() {
+                self.continue_message(direction, now, host);
+            }
         }
     }
 
-    /// A `mode_override` in a message of its own (O-10, decision 9). False if the message is spurious.
+    /// A `mode_override` in a message of its own (O-10): between the request headers and their reply, the request body may be
+    /// switched from NONE or STREAMED to FULL_DUPLEX_STREAMED. False if the message is spurious.
     pub(super) fn override_mode_alone(
         &mut self,
         wire: &messages::ProcessingMode,
@@ -30,21 +43,28 @@ impl Exchange {
         let Some(mode) = self.permitted_override(wire) else {
             return false;
         };
-        if self.request.awaiting == Awaiting::Headers {
-            let to_duplex = mode.request_body_mode == BodySendMode::FullDuplexStreamed
-                && mode.request_trailer_mode == HeaderSendMode::Send;
-            if !to_duplex {
-                return false;
-            }
-            self.adopt_mode(mode);
-            self.send_held_duplex(Direction::Request, now, host);
-        } else {
-            self.adopt_mode(mode);
-            if self.response.is_duplex() {
-                self.send_held_duplex(Direction::Response, now, host);
-            }
+        let to_duplex = mode.request_body_mode == BodySendMode::FullDuplexStreamed
+            && mode.request_trailer_mode == HeaderSendMode::Send;
+        let switchable = matches!(self.request.body_mode, BodySendMode::None | BodySendMode::Streamed);
+        if self.request.awaiting != Awaiting::Headers || !switchable || !to_duplex {
+            return false;
         }
+        self.adopt_mode(&mode);
+        self.send_held_duplex(Direction::Request, now, host);
         true
+    }
+
+    /// A mode that an override asked for takes effect, now that nothing is outstanding any more.
+    pub(super) fn adopt_next_mode(&mut self, direction: Direction, now: Instant, host: &mut dyn Host) {
+        if self.complete || self.side(direction).has_outstanding() {
+            return;
+        }
+        let side = self.side_mut(direction);
+        let Some(mode) = side.next_mode.take() else { return };
+        side.adopt(&mode);
+        if side.awaiting == Awaiting::Idle && !side.end_forwarded {
+            self.continue_message(direction, now, host);
+        }
     }
 
     fn permitted_override(&self, wire: &messages::ProcessingMode) -> Option<ProcessingMode> {
@@ -70,16 +90,9 @@ impl Exchange {
         listed.then_some(mode)
     }
 
-    fn adopt_mode(&mut self, mode: ProcessingMode) {
-        self.mode = mode;
-        for side in [&mut self.request, &mut self.response] {
-            side.set_mode(&mode);
-            if side.discard {
-                // a replaced message stays out of the processor's hands.
-                side.body_mode = BodySendMode::None;
-                side.send_trailers = false;
-            }
-        }
+    fn adopt_mode(&mut self, mode: &ProcessingMode) {
+        self.request.adopt(mode);
+        self.response.adopt(mode);
     }
 
     pub(super) fn send_held_duplex(&mut self, direction: Direction, now: Instant, host: &mut dyn Host) {
@@ -87,7 +100,7 @@ impl Exchange {
         let end = side.end;
         side.paused = false;
         side.stop_timer();
-        let data = side.take_held();
+        let data = side.held.take();
         if !data.is_empty() || end == End::Data {
             self.send_duplex(direction, data, end == End::Data, now, host);
         }

@@ -39,14 +39,12 @@ impl Exchange {
         }
         if let Some(mode) = &response.mode_override {
             if response.response.is_none() {
-                if self.override_mode_alone(mode, now, host) {
-                    self.counters.stream_msgs_received += 1;
-                } else {
+                if !self.override_mode_alone(mode, now, host) {
                     self.spurious("unhandled_message", now);
                 }
                 return;
             }
-            self.override_mode(mode);
+            self.override_mode(mode, now, host);
         }
         let Some(reply) = response.response else {
             // P-3
@@ -55,11 +53,17 @@ impl Exchange {
         };
         // D-3 to D-5
         let receiving = &self.plan.metadata_options.receiving_namespaces;
+        let mut fits = true;
         if let Some(metadata) = response.dynamic_metadata {
-            host.metadata().merge(metadata, &receiving.untyped);
+            fits &= host.metadata().merge(metadata, &receiving.untyped);
         }
         if !response.typed_dynamic_metadata.is_empty() {
-            host.metadata().merge_typed(response.typed_dynamic_metadata, &receiving.typed);
+            fits &= host.metadata().merge_typed(response.typed_dynamic_metadata, &receiving.typed);
+        }
+        if !fits {
+            self.counters.stream_msgs_received += 1;
+            self.fail(&Failure::TooMuchMetadata, now);
+            return;
         }
         match reply {
             Response::ImmediateResponse(reply) => self.immediate_response(reply, now),
@@ -75,6 +79,8 @@ impl Exchange {
             Response::RequestTrailers(reply) => self.trailers_reply(Direction::Request, &reply, now, host),
             Response::ResponseTrailers(reply) => self.trailers_reply(Direction::Response, &reply, now, host),
         }
+        self.adopt_next_mode(Direction::Request, now, host);
+        self.adopt_next_mode(Direction::Response, now, host);
     }
 
     /// The reply to the trailers. In FULL_DUPLEX_STREAMED it may come at any time (P-1, B-6.8).
@@ -207,7 +213,7 @@ impl Exchange {
     }
 
     fn clear_route_cache(&mut self) {
-        if self.request.head == Head::Held {
+        if self.request.head == Head::Held && !self.request.too_large {
             self.actions.push_back(Action::ClearRouteCache);
         }
     }

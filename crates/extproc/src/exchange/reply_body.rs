@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::{
     Action, Exchange, Host,
     failure::Failure,
@@ -101,9 +99,9 @@ impl Exchange {
         }
         if changed && body.is_empty() && !partial {
             // An empty body is passed on, too; only an empty first part of one is not (B-5.7).
-            side.held.push_front(Bytes::new());
+            side.held.push_cleared();
         } else {
-            side.hold_first(body);
+            side.held.push_first(body);
         }
         side.partial_done |= partial;
         if changed {
@@ -158,7 +156,7 @@ impl Exchange {
         self.forward_data(direction, data, chunk.end_stream);
         self.accept(direction, now);
         let side = self.side(direction);
-        if side.chunks.is_empty() && side.end == End::Trailers {
+        if side.chunks.is_empty() && side.end == End::Trailers && side.next_mode.is_none() {
             self.trailers_step(direction, now, host);
         }
         self.close_if_settled(direction);

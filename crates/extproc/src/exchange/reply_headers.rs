@@ -6,6 +6,7 @@ use http::header::CONTENT_LENGTH;
 
 use super::{
     Exchange, Host,
+    failure::Failure,
     side::{Awaiting, End},
 };
 use crate::{
@@ -40,18 +41,20 @@ impl Exchange {
         }
         self.accept(direction, now);
         self.decide_route_cache(direction, &common);
-        if replace {
+        if self.side(direction).too_large {
+            // B-3.6: the message has been answered already.
+        } else if replace {
             self.replace_message(direction, common, host);
         } else {
             // a body mutation here is ignored.
-            self.continue_behind_headers(direction, now, host);
+            self.continue_message(direction, now, host);
         }
         self.close_if_settled(direction);
     }
 
-    /// What of the message has arrived meanwhile takes its next step.
-    fn continue_behind_headers(&mut self, direction: Direction, now: Instant, host: &mut dyn Host) {
-        let upgrade = host.is_upgrade();
+    /// What of the message has arrived meanwhile takes its next step: behind the reply to its headers, or in a mode that an
+    /// override has changed.
+    pub(super) fn continue_message(&mut self, direction: Direction, now: Instant, host: &mut dyn Host) {
         let limit = host.buffer_limit(direction);
         let side = self.side_mut(direction);
         if side.end == End::Headers {
@@ -63,13 +66,11 @@ impl Exchange {
             return;
         }
         if !side.chunks.is_empty() || side.duplex_owed {
-            // B-4.6, B-6.12: the head waits for the first piece that is under way.
-            if upgrade {
-                self.forward_head(direction, false);
-            }
+            // B-4.6: the head waits for no piece.
+            self.forward_head(direction, false);
             return;
         }
-        let collected = side.held_bytes > 0;
+        let collected = side.held.len() > 0;
         let whole = side.end == End::Data || (side.end == End::Trailers && collected);
         if whole && side.body_mode != BodySendMode::None && !side.is_duplex() {
             // B-4.4, B-5.6, B-2.1
@@ -81,40 +82,43 @@ impl Exchange {
             BodySendMode::Buffered | BodySendMode::BufferedPartial if trailers => {
                 self.trailers_step(direction, now, host);
             }
-            BodySendMode::Buffered => {}
+            // B-3.9
+            BodySendMode::Buffered | BodySendMode::BufferedPartial if is_upgrade(direction, host) => {
+                self.counters.stream_msgs_received += 1;
+                self.fail(&Failure::UpgradeCannotBeBuffered, now);
+            }
+            BodySendMode::Buffered => {
+                side.paused = false;
+                self.check_limit(direction, host);
+            }
             BodySendMode::BufferedPartial => {
                 side.paused = false;
-                if side.held_bytes > limit {
+                if side.held.len() > limit {
                     self.send_partial(direction, now, host);
                 }
             }
             BodySendMode::FullDuplexStreamed if collected || side.end == End::Data => {
                 // O-6: what an override finds held.
                 self.send_held_duplex(direction, now, host);
-                if upgrade {
+                if !whole {
                     self.forward_head(direction, false);
                 }
             }
             BodySendMode::Streamed if collected => {
-                let data = side.take_held();
+                let data = side.held.take();
                 self.send_piece(direction, data, false, now, host);
-                if upgrade {
-                    self.forward_head(direction, false);
-                }
+                self.forward_head(direction, false);
             }
             BodySendMode::FullDuplexStreamed if side.trailers_sent => {
                 side.awaiting = Awaiting::Trailers;
                 self.forward_head(direction, false);
             }
-            BodySendMode::Streamed | BodySendMode::FullDuplexStreamed => {
-                // Decision 12: no piece is there, so nothing holds the head.
+            BodySendMode::Streamed | BodySendMode::FullDuplexStreamed if !trailers => {
+                side.paused = false;
                 self.forward_head(direction, false);
-                if trailers {
-                    self.trailers_step(direction, now, host);
-                }
             }
-            BodySendMode::None | BodySendMode::Grpc if trailers => self.trailers_step(direction, now, host),
-            BodySendMode::None | BodySendMode::Grpc => self.release(direction),
+            _ if trailers => self.trailers_step(direction, now, host),
+            _ => self.release(direction),
         }
     }
 
@@ -137,7 +141,7 @@ impl Exchange {
             Some(Mutation::ClearBody(true)) => (Slices::new(), true),
             // What came so far stays, the rest goes.
             Some(Mutation::ClearBody(false) | Mutation::StreamedResponse(_)) | None => {
-                (side.take_held(), false)
+                (side.held.take(), false)
             }
         };
         let messages = host.messages();
@@ -161,7 +165,7 @@ impl Exchange {
         let side = self.side_mut(direction);
         //
         side.take_chunks();
-        side.take_held();
+        side.held.take();
         side.discard = true;
         let end = side.end;
         let ended = matches!(end, End::Headers | End::Data);
@@ -178,4 +182,19 @@ impl Exchange {
 /// Responses that have no body whatever their headers say (RFC 9110, 6.4.1).
 fn forbids_body(status: http::StatusCode) -> bool {
     matches!(status.as_u16(), 204 | 304)
+}
+
+/// Whether the message switches protocols, so that what follows its head never ends as a body does.
+pub(super) fn is_upgrade(direction: Direction, host: &mut dyn Host) -> bool {
+    if !host.is_upgrade() {
+        return false;
+    }
+    let messages = host.messages();
+    match (direction, &messages.response) {
+        (Direction::Response, Some(head)) if messages.request.method == http::Method::CONNECT => {
+            head.status.is_success()
+        }
+        (Direction::Response, Some(head)) => head.status == http::StatusCode::SWITCHING_PROTOCOLS,
+        _ => true,
+    }
 }

@@ -49,11 +49,15 @@ pub enum FailedReason {
     ClosedMidBody,
     /// A streamed response that cannot be sent.
     UnusableResponse,
+    /// An upgrade in a mode that collects the body, which never ends.
+    UncollectableUpgrade,
+    /// More dynamic metadata than a request may have.
+    TooMuchMetadata,
 }
 
 impl FailedReason {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Timeout,
         Self::UnexpectedMessage,
         Self::Stream,
@@ -61,6 +65,8 @@ impl FailedReason {
         Self::ContentLengthMismatch,
         Self::ClosedMidBody,
         Self::UnusableResponse,
+        Self::UncollectableUpgrade,
+        Self::TooMuchMetadata,
     ];
 }
 
@@ -114,6 +120,8 @@ impl Exchange {
             Failure::ContentLengthMismatch => FailedReason::ContentLengthMismatch,
             Failure::ClosedMidBody => FailedReason::ClosedMidBody,
             Failure::EmptyStreamedReply => FailedReason::UnusableResponse,
+            Failure::UpgradeCannotBeBuffered => FailedReason::UncollectableUpgrade,
+            Failure::TooMuchMetadata => FailedReason::TooMuchMetadata,
         };
         let header = match failure {
             Failure::RefusedMutation(refused) => refused.header.clone(),

@@ -45,7 +45,7 @@ impl Exchange {
     pub(super) fn send_buffered(&mut self, direction: Direction, now: Instant, host: &mut dyn Host) {
         let side = self.side_mut(direction);
         let end_of_stream = side.end == End::Data;
-        let data = side.take_held();
+        let data = side.held.take();
         side.paused = false;
         side.push_chunk(data.clone(), end_of_stream);
         side.awaiting = Awaiting::BufferedBody;

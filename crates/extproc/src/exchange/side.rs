@@ -2,14 +2,17 @@
 
 use std::{collections::VecDeque, time::Instant};
 
-use bytes::Bytes;
-
+use super::held::Held;
 use crate::{
     http_message::Direction,
     log::Step,
     mode::{BodySendMode, HeaderSendMode, ProcessingMode},
     slices::Slices,
 };
+
+/// The largest number of unanswered pieces. Each costs memory beside its bytes, so a limit of bytes alone would let tiny
+/// pieces hold many times as much.
+const MAX_PIECES: usize = 1024;
 
 /// Which reply a direction waits for (P-1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,14 +67,14 @@ pub(super) enum End {
 }
 
 /// A piece that was sent in STREAMED mode and is not answered yet; the original, in case it passes unchanged.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Chunk {
     pub(super) data: Slices,
     pub(super) end_stream: bool,
 }
 
 /// One direction: what arrived, what is held, what is awaited.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Side {
     pub(super) direction: Direction,
     pub(super) header_mode: HeaderSendMode,
@@ -84,15 +87,17 @@ pub(super) struct Side {
     pub(super) headers_sent: bool,
     /// Any message was sent, so the attributes were too.
     pub(super) attributes_sent: bool,
-    /// Body bytes that stopped here and were not sent (or were answered and wait for the trailers' reply). An empty piece is
-    /// what is left of a whole body that was cleared.
-    pub(super) held: VecDeque<Bytes>,
-    pub(super) held_bytes: usize,
+    /// Body bytes that stopped here and were not sent (or were answered and wait for the trailers' reply).
+    pub(super) held: Held,
     /// Sent and not answered (STREAMED, BUFFERED_PARTIAL, BUFFERED).
     pub(super) chunks: VecDeque<Chunk>,
     pub(super) chunk_bytes: usize,
     /// The rest of the original body is dropped: it was replaced or ended by the processor (B-6.7).
     pub(super) discard: bool,
+    /// The message was too large and has been answered (B-3.6). A reply that the processor owes is still taken.
+    pub(super) too_large: bool,
+    /// A mode that an override asked for while replies were outstanding. It takes effect when they have come.
+    pub(super) next_mode: Option<ProcessingMode>,
     /// The end of the message was passed on.
     pub(super) end_forwarded: bool,
     /// The last reply that was needed has come. Not noticed where it was to a collected body (L-6.1).
@@ -127,11 +132,12 @@ impl Side {
             awaiting: Awaiting::Idle,
             headers_sent: false,
             attributes_sent: false,
-            held: VecDeque::new(),
-            held_bytes: 0,
+            held: Held::default(),
             chunks: VecDeque::new(),
             chunk_bytes: 0,
             discard: false,
+            too_large: false,
+            next_mode: None,
             end_forwarded: false,
             answered: false,
             partial_done: false,
@@ -147,17 +153,33 @@ impl Side {
         side
     }
 
-    /// Takes over a processing mode (O-5).
-    pub(super) fn set_mode(&mut self, mode: &ProcessingMode) {
-        let trailers;
-        (self.header_mode, self.body_mode, trailers) = match self.direction {
-            Direction::Request => {
-                (mode.request_header_mode, mode.request_body_mode, mode.request_trailer_mode)
+    /// Takes over the mode that an override asks for (O-5). While replies to the body or the trailers are outstanding that
+    /// would lose or reorder what the processor has: the mode then takes effect when they have come. What is given away in
+    /// FULL_DUPLEX_STREAMED comes back only when the processor ends the message, so such a direction keeps its mode.
+    pub(super) fn adopt(&mut self, mode: &ProcessingMode) {
+        if self.has_outstanding() && body_mode_of(self.direction, mode) != self.body_mode {
+            if !self.is_duplex() {
+                self.next_mode = Some(*mode);
             }
-            Direction::Response => {
-                (mode.response_header_mode, mode.response_body_mode, mode.response_trailer_mode)
-            }
+            return;
+        }
+        self.next_mode = None;
+        self.set_mode(mode);
+        if self.discard {
+            // a replaced message stays out of the processor's hands.
+            self.body_mode = BodySendMode::None;
+            self.send_trailers = false;
+        }
+    }
+
+    /// Takes over a processing mode.
+    fn set_mode(&mut self, mode: &ProcessingMode) {
+        let (headers, trailers) = match self.direction {
+            Direction::Request => (mode.request_header_mode, mode.request_trailer_mode),
+            Direction::Response => (mode.response_header_mode, mode.response_trailer_mode),
         };
+        self.header_mode = headers;
+        self.body_mode = body_mode_of(self.direction, mode);
         self.send_trailers = trailers == HeaderSendMode::Send;
     }
 
@@ -173,7 +195,7 @@ impl Side {
     /// No reply of this direction will be needed (L-6.1). As in Envoy that is so when nothing is ever sent, or when a reply
     /// has turned out to be the last one; not when there was nothing to send after all.
     pub(super) fn is_settled(&self) -> bool {
-        self.wants_nothing() || self.answered
+        self.next_mode.is_none() && (self.wants_nothing() || self.answered) && !self.has_outstanding()
     }
 
     /// Nothing of this direction waits for the processor, and nothing more will be sent.
@@ -185,29 +207,25 @@ impl Side {
         };
         let more_may_come =
             self.end == End::Open && !self.discard && (body_may_be_sent || self.send_trailers);
-        self.awaiting == Awaiting::Idle && !self.duplex_owed && !more_may_come
+        self.awaiting == Awaiting::Idle && !self.duplex_owed && self.next_mode.is_none() && !more_may_come
+    }
+
+    /// The body, or the first part of it, is collected.
+    pub(super) fn collects(&self) -> bool {
+        matches!(self.body_mode, BodySendMode::Buffered | BodySendMode::BufferedPartial)
     }
 
     pub(super) fn is_duplex(&self) -> bool {
         self.body_mode == BodySendMode::FullDuplexStreamed
     }
 
-    pub(super) fn hold(&mut self, data: Slices) {
-        self.held_bytes += data.len();
-        self.held.extend(data);
-    }
-
-    /// As [`hold`](Self::hold), before what is held already.
-    pub(super) fn hold_first(&mut self, data: Slices) {
-        let behind = std::mem::take(&mut self.held);
-        self.hold(data);
-        self.held.extend(behind);
-    }
-
-    /// Everything held, as one piece.
-    pub(super) fn take_held(&mut self) -> Slices {
-        self.held_bytes = 0;
-        self.held.drain(..).collect()
+    /// Something of the body or the trailers is with the processor and not answered.
+    pub(super) fn has_outstanding(&self) -> bool {
+        let body_or_trailers = matches!(
+            self.awaiting,
+            Awaiting::BufferedBody | Awaiting::StreamedBody | Awaiting::PartialBody | Awaiting::Trailers
+        );
+        body_or_trailers || !self.chunks.is_empty() || self.duplex_owed
     }
 
     pub(super) fn push_chunk(&mut self, data: Slices, end_stream: bool) {
@@ -227,17 +245,25 @@ impl Side {
         self.chunks.drain(..).flat_map(|chunk| chunk.data).collect()
     }
 
-    /// Pauses the source above `limit` and resumes it below half of it (B-4.2).
+    /// Pauses the source above `limit` and resumes it below half of it (B-4.2). The number of pieces is limited, too.
     pub(super) fn update_paused(&mut self, limit: usize) {
-        let queued = self.held_bytes + self.chunk_bytes;
-        if queued > limit {
+        let queued = self.held.len() + self.chunk_bytes;
+        let pieces = self.chunks.len();
+        if queued > limit || pieces > MAX_PIECES {
             self.paused = true;
-        } else if queued <= limit / 2 {
+        } else if queued <= limit / 2 && pieces <= MAX_PIECES / 2 {
             self.paused = false;
         }
     }
 
     pub(super) fn stop_timer(&mut self) {
         self.deadline = None;
+    }
+}
+
+const fn body_mode_of(direction: Direction, mode: &ProcessingMode) -> BodySendMode {
+    match direction {
+        Direction::Request => mode.request_body_mode,
+        Direction::Response => mode.response_body_mode,
     }
 }

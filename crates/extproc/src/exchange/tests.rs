@@ -3,5 +3,6 @@
 mod bodies;
 mod failures;
 mod headers;
+mod overrides;
 mod properties;
 mod world;

@@ -226,6 +226,7 @@ fn read_plan(message: &Message<'_>, filter_name: &str, scope: &Scope) -> Plan {
             .get("processing_request_modifier")
             .and_then(|modifier| read_modifier(&modifier)),
         header_prefix: scope.header_prefix.clone(),
+        send_empty_data: scope.runtime.send_empty_data,
         graceful_grpc_close: scope.runtime.graceful_grpc_close,
     }
 }

@@ -149,6 +149,7 @@ pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
     };
     Some(GrpcService {
         target: GrpcTarget::GoogleGrpc(Arc::new(cluster)),
+        target_uri: uri.and_then(|uri| uri.non_empty_string()),
         authority: target.authority,
         initial_metadata,
         max_receive_message_length: MAX_RECEIVE_MESSAGE_LENGTH,

@@ -131,6 +131,7 @@ fn read_envoy_grpc(message: &Message<'_>, scope: &Scope) -> Option<GrpcService> 
     };
     Some(GrpcService {
         target: GrpcTarget::EnvoyGrpc(name),
+        target_uri: None,
         authority,
         initial_metadata: Vec::new(),
         max_receive_message_length: message

@@ -25,8 +25,9 @@ pub(super) static RUNTIME_LAYER: Schema = Schema {
             "{}",
             "Keys and values, nested or dotted. `envoy.reloadable_features.ext_proc_fail_close_spurious_resp`, \
              `envoy.reloadable_features.ext_proc_graceful_grpc_close` and \
-             `envoy.reloadable_features.http_pause_generic_upgrade_request_body` work, the other guards of ext_proc are accepted \
-             at their default. `overload.global_downstream_max_connections` and \
+             `envoy.reloadable_features.ext_proc_not_send_empty_data_with_false_eos` work, the other guards of ext_proc \
+             are accepted at their default. So does `envoy.reloadable_features.http_pause_generic_upgrade_request_body`. \
+             `overload.global_downstream_max_connections` and \
              `envoy.resource_limits.listener.<name>.connection_limit` limit connections. Every other key has no effect.",
         ),
         read("admin_layer", "", "Accepted when empty: there is nothing to set at run time."),
@@ -48,6 +49,8 @@ pub(super) struct Runtime {
     pub(super) graceful_grpc_close: bool,
     /// `envoy.reloadable_features.http_pause_generic_upgrade_request_body`.
     pub(super) pause_generic_upgrades: bool,
+    /// `envoy.reloadable_features.ext_proc_not_send_empty_data_with_false_eos` is false (B-4.11).
+    pub(super) send_empty_data: bool,
     /// Where they are written, by the names of these fields.
     pub(super) sources: BTreeMap<&'static str, Place>,
 }
@@ -58,14 +61,14 @@ impl Default for Runtime {
             fail_close_spurious_response: true,
             graceful_grpc_close: true,
             pause_generic_upgrades: true,
+            send_empty_data: false,
             sources: BTreeMap::new(),
         }
     }
 }
 
 /// Guards of ext_proc that describe how Envoy does it, with their defaults.
-const FIXED_GUARDS: [(&str, bool); 4] = [
-    ("ext_proc_stream_close_optimization", true),
+const FIXED_GUARDS: [(&str, bool); 3] = [
     ("ext_proc_inject_data_with_state_update", true),
     ("ext_proc_return_stop_iteration", true),
     ("ext_proc_report_client_creation_error", true),
@@ -126,6 +129,10 @@ fn read_keys<'a>(value: &Value<'a>, prefix: &str, runtime: &mut Runtime, limits:
             }
             "http_pause_generic_upgrade_request_body" => {
                 runtime.pause_generic_upgrades = value.boolean().unwrap_or(true);
+            }
+            "ext_proc_not_send_empty_data_with_false_eos" => {
+                runtime.send_empty_data = !value.boolean().unwrap_or(true);
+                runtime.sources.insert("send_empty_data", Place::of(&value));
             }
             _ => match FIXED_GUARDS.iter().find(|(name, _)| *name == guard) {
                 Some((_, default)) => {

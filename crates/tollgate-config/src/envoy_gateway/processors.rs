@@ -159,6 +159,7 @@ impl Scope<'_> {
         let name = own("envoy.filters.http.ext_proc/envoyextensionpolicy", &policy.meta.key);
         let grpc_service = GrpcService {
             target: GrpcTarget::EnvoyGrpc(cluster_name),
+            target_uri: None,
             authority: authority(entry, &giver.meta.key.namespace),
             initial_metadata: Vec::new(),
             max_receive_message_length: MAX_RECEIVE_MESSAGE_LENGTH,

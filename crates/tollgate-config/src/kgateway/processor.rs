@@ -74,6 +74,7 @@ fn build(key: &ObjectKey, translator: &Translator<'_>) -> Result<Built, String> 
     let name = format!("ext_proc/{key}");
     let grpc_service = GrpcService {
         target: GrpcTarget::EnvoyGrpc(cluster_name),
+        target_uri: None,
         authority: provider.authority.clone().unwrap_or(place.authority),
         initial_metadata: Vec::new(),
         max_receive_message_length: MAX_RECEIVE_MESSAGE_LENGTH,

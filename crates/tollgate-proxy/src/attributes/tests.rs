@@ -203,7 +203,7 @@ fn tls() {
 fn metadata_is_an_object() {
     let mut world = World::new(&[]);
     let values = object([("key", Value::bool(true))]);
-    world.info.metadata.merge(object([("ns", values.into())]), &["ns".to_owned()]);
+    assert!(world.info.metadata.merge(object([("ns", values.into())]), &["ns".to_owned()]));
     assert_eq!(world.one("metadata.filter_metadata.ns.key"), Some(Value::bool(true)));
     world.snapshot.node.id = "node-id".to_owned();
     assert_eq!(world.one("xds.node.id"), Some(string("node-id")));

@@ -2,28 +2,30 @@
 
 use std::fmt::Write;
 
-use extproc::log::{BodyCallLog, CallLog, DirectionLog, LoggingInfo};
+use extproc::log::{BodyCallLog, CallLog, DirectionLog};
 use tollgate_model::format::FilterStateForm;
 
-use super::Value;
+use super::{FilterLog, Value};
 
 /// A form of the object. `None` for a field it does not have.
-pub(super) fn evaluate(info: &LoggingInfo, form: &FilterStateForm) -> Option<Value<'static>> {
+pub(super) fn evaluate(log: &FilterLog<'_>, form: &FilterStateForm) -> Option<Value<'static>> {
     match form {
-        FilterStateForm::Plain => Some(Value::owned(plain(info))),
-        FilterStateForm::Typed => Some(Value::Json(typed(info))),
+        FilterStateForm::Plain => Some(Value::owned(plain(log))),
+        FilterStateForm::Typed => Some(Value::Json(typed(log))),
         FilterStateForm::Field(name) => {
-            let field = fields(info).into_iter().find(|(field, _)| field == name)?.1;
+            let field = fields(log).into_iter().find(|(field, _)| field == name)?.1;
             Some(Value::owned(match field {
                 Field::Number(number) => number.to_string(),
                 Field::Flag(flag) => u8::from(flag).to_string(),
+                Field::Text(text) => text.to_owned(),
             }))
         }
     }
 }
 
-/// `rh:1179:0,rb:1:1067:0,…,bs:295,br:80,os:0`: what did not happen is left out.
-fn plain(info: &LoggingInfo) -> String {
+/// `rh:1179:0,rb:1:1067:0,…,bs:295,br:80,os:0,ds:processor`: what did not happen is left out.
+fn plain(log: &FilterLog<'_>) -> String {
+    let FilterLog { info, destination, .. } = log;
     let mut text = String::new();
     for (letter, direction) in [('r', &info.request), ('s', &info.response)] {
         // Writing to a string cannot fail.
@@ -38,34 +40,39 @@ fn plain(info: &LoggingInfo) -> String {
             let _ = write!(text, "{letter}t:{}:{},", call.latency.as_micros(), call.status);
         }
     }
-    let LoggingInfo { bytes_sent, bytes_received, grpc_status_before_first_call: status, .. } = info;
-    let _ = write!(text, "bs:{bytes_sent},br:{bytes_received},os:{status}");
+    let (sent, received) = (info.bytes_sent, info.bytes_received);
+    let status = info.grpc_status_before_first_call;
+    let _ = write!(text, "bs:{sent},br:{received},os:{status},ds:{destination}");
     text
 }
 
 /// An object, members sorted by name.
-fn typed(info: &LoggingInfo) -> String {
-    let mut fields = fields(info);
+fn typed(log: &FilterLog<'_>) -> String {
+    let mut fields = fields(log);
     fields.sort_by(|(one, _), (other, _)| one.cmp(other));
     let members: Vec<_> = fields
         .into_iter()
         .map(|(name, field)| match field {
             Field::Number(number) => format!("\"{name}\":{number}"),
             Field::Flag(flag) => format!("\"{name}\":{flag}"),
+            Field::Text(text) => format!("\"{name}\":{}", serde_json::Value::from(text)),
         })
         .collect();
     format!("{{{}}}", members.join(","))
 }
 
-enum Field {
+enum Field<'a> {
     Number(i128),
     Flag(bool),
+    Text(&'a str),
 }
 
-fn fields(info: &LoggingInfo) -> Vec<(String, Field)> {
+fn fields<'a>(log: &FilterLog<'a>) -> Vec<(String, Field<'a>)> {
+    let FilterLog { info, destination, .. } = *log;
     let mut fields = vec![
         ("bytes_sent".to_owned(), Field::Number(info.bytes_sent.into())),
         ("bytes_received".to_owned(), Field::Number(info.bytes_received.into())),
+        ("destination".to_owned(), Field::Text(destination)),
         ("failed_open".to_owned(), Field::Flag(info.failed_open)),
         ("received_immediate_response".to_owned(), Field::Flag(info.received_immediate_response)),
         (
@@ -78,7 +85,7 @@ fn fields(info: &LoggingInfo) -> Vec<(String, Field)> {
     fields
 }
 
-fn push_direction(side: &str, log: &DirectionLog, fields: &mut Vec<(String, Field)>) {
+fn push_direction(side: &str, log: &DirectionLog, fields: &mut Vec<(String, Field<'_>)>) {
     let mut push = |name: &str, number: i128| fields.push((format!("{side}_{name}"), Field::Number(number)));
     let micros = |latency: std::time::Duration| i128::try_from(latency.as_micros()).unwrap_or(i128::MAX);
     push("header_processing_effect", log.header_effect.code().into());

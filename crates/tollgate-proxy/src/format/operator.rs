@@ -155,7 +155,7 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
             dynamic_metadata(info, namespace, path, *max_length)
         }
         Operator::FilterState { name, form, max_length } => {
-            let (_, log) = logs.iter().find(|(filter, _)| filter == name)?;
+            let log = logs.iter().find(|log| log.name == name)?;
             match logging::evaluate(log, form)? {
                 Value::Text(text) => {
                     let mut text = text.into_owned();

@@ -39,7 +39,8 @@ impl Case {
     }
 
     fn with(&self, write: impl FnOnce(&FormatContext<'_>, &mut Vec<u8>)) -> Vec<u8> {
-        let logs: Vec<_> = self.logs.iter().map(|(name, log)| (*name, log)).collect();
+        let logs: Vec<_> =
+            self.logs.iter().map(|(name, info)| FilterLog { name, info, destination: "a \"b\"" }).collect();
         let mut out = Vec::new();
         write(&FormatContext { info: &self.info, messages: &self.messages, logs: &logs }, &mut out);
         out
@@ -395,7 +396,7 @@ fn dynamic_metadata() {
         ("eo", Kind::StructValue(Struct::default())),
     ]);
     let mut case = Case::new("/", &[]);
-    case.info.metadata.merge(object(&[("ns", Kind::StructValue(namespace))]), &["ns".to_owned()]);
+    assert!(case.info.metadata.merge(object(&[("ns", Kind::StructValue(namespace))]), &["ns".to_owned()]));
     for (key, text, json) in [
         ("ns:s", "str\"q\\", r#""str\"q\\""#),
         ("ns:n", "5", "5"),
@@ -432,9 +433,14 @@ fn filter_state() {
     let failed =
         LoggingInfo { failed_open: true, grpc_status_before_first_call: 14, ..LoggingInfo::default() };
     case.logs.push(("ext", failed));
-    check(&case, "FILTER_STATE(ext:PLAIN)", "bs:0,br:0,os:14", "\"bs:0,br:0,os:14\"");
+    check(
+        &case,
+        "FILTER_STATE(ext:PLAIN)",
+        "bs:0,br:0,os:14,ds:a \"b\"",
+        "\"bs:0,br:0,os:14,ds:a \\\"b\\\"\"",
+    );
     check(&case, "FILTER_STATE(ext:PLAIN):4", "bs:0", "\"bs:0\"");
-    let typed = "{\"bytes_received\":0,\"bytes_sent\":0,\"failed_open\":true,\"grpc_status_before_first_call\":14,\
+    let typed = "{\"bytes_received\":0,\"bytes_sent\":0,\"destination\":\"a \\\"b\\\"\",\"failed_open\":true,\"grpc_status_before_first_call\":14,\
                  \"received_immediate_response\":false,\"request_body_processing_effect\":0,\
                  \"request_header_processing_effect\":0,\"request_trailer_processing_effect\":0,\
                  \"response_body_processing_effect\":0,\"response_header_processing_effect\":0,\
@@ -455,12 +461,15 @@ fn filter_state() {
     log.record_call(Direction::Request, Step::Trailers, micros(676), 0);
     log.record_effect(Direction::Request, Step::Headers, ProcessingEffect::MutationApplied);
     case.logs[0].1 = log;
-    assert_eq!(case.text("%FILTER_STATE(ext:PLAIN)%"), "rh:1179:0,rb:1:1067:0,rt:676:0,bs:295,br:80,os:0");
+    assert_eq!(
+        case.text("%FILTER_STATE(ext:PLAIN)%"),
+        "rh:1179:0,rb:1:1067:0,rt:676:0,bs:295,br:80,os:0,ds:a \"b\""
+    );
     case.logs[0].1.record_call(Direction::Response, Step::Body, micros(3), 0);
     case.logs[0].1.record_call(Direction::Response, Step::Body, micros(5), 9);
     assert_eq!(
         case.text("%FILTER_STATE(ext:PLAIN)%"),
-        "rh:1179:0,rb:1:1067:0,rt:676:0,sb:2:8:9,bs:295,br:80,os:0"
+        "rh:1179:0,rb:1:1067:0,rt:676:0,sb:2:8:9,bs:295,br:80,os:0,ds:a \"b\""
     );
     for (field, value) in [
         ("request_header_latency_us", "1179"),

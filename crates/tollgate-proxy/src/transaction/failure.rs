@@ -95,6 +95,10 @@ impl Core {
             }
             FailedReason::ClosedMidBody => (ProcessorMetric::FailedMidBody, Incident::ProcessorBody),
             FailedReason::UnusableResponse => (ProcessorMetric::FailedResponse, Incident::ProcessorBody),
+            FailedReason::UncollectableUpgrade => (ProcessorMetric::FailedResponse, Incident::ProcessorBody),
+            FailedReason::TooMuchMetadata => {
+                (ProcessorMetric::FailedUnexpectedMessage, Incident::ProcessorMessage)
+            }
         };
         counts.processor.increment(metric);
         let outcome = match failed.outcome {
@@ -115,6 +119,10 @@ impl Core {
             }
             FailedReason::ClosedMidBody => "a processor ended its stream while it owed parts of a body",
             FailedReason::UnusableResponse => "a response made by a processor cannot be sent",
+            FailedReason::UncollectableUpgrade => {
+                "an upgrade has no body that ends, so a processor cannot have it in one piece"
+            }
+            FailedReason::TooMuchMetadata => "a processor sent too much dynamic metadata",
         };
         let waited_for = failed.awaited.map(Waited);
         tracing::warn!(

@@ -37,6 +37,8 @@ pub(super) struct Filter {
     asked: Option<Instant>,
     /// Where the processor was, when the call is over.
     address: String,
+    /// Something was noted about the processor, so logs name it (G-2).
+    contacted: bool,
     call: Option<Call>,
     /// Bytes of replies whose content may still be queued; their flow-control credit is due.
     owed_credit: usize,
@@ -55,6 +57,7 @@ impl Filter {
             counts,
             asked: None,
             address: String::new(),
+            contacted: false,
             call: None,
             owed_credit: 0,
             lent_credit: 0,
@@ -89,6 +92,7 @@ impl Filter {
     }
 
     pub(super) fn note(&mut self, note: Note) {
+        self.contacted |= matches!(note, Note::Bytes | Note::Call { .. } | Note::StatusBeforeFirstCall(_));
         match note {
             Note::Bytes => self.meter(),
             Note::Call { direction, step, latency, .. } => {
@@ -101,6 +105,11 @@ impl Filter {
             }
             note => self.log.note(note),
         }
+    }
+
+    /// How access logs name the processor; empty if nothing was noted about it.
+    pub(super) fn destination(&self) -> &str {
+        if self.contacted { self.config.grpc_service.destination() } else { "" }
     }
 
     /// Notes the bytes of the stream so far. Streams to google_grpc targets are not metered (G-7).
@@ -211,6 +220,7 @@ impl<D: Downstream> Transaction<'_, D> {
             return;
         };
         if filter.exchange.plan().observability_mode {
+            filter.contacted |= filter.call.is_some();
             filter.meter();
         }
         filter.exchange.handle_end();

@@ -8,7 +8,7 @@ use tollgate_model::processor::FilterOverride;
 
 use super::{chain::Slot, host::Core, processor::Filter};
 use crate::{
-    format::FormatContext,
+    format::{FilterLog, FormatContext},
     stats::{
         ClusterMetric, ConnectionStats, ExtProcMetric, HttpMetric, ListenerMetric, Metrics, ProcessorMetric,
         RouteMetric,
@@ -111,21 +111,24 @@ impl Core {
         }
         // G-1: every filter that is there has one, even if it did nothing. Those behind the router are made for a try.
         let nothing = LoggingInfo::default();
-        let logs: Vec<(&str, &LoggingInfo)> = http
+        let nothing = FilterLog { name: "", info: &nothing, destination: "" };
+        let logs: Vec<FilterLog<'_>> = http
             .filters()
             .enumerate()
             .filter_map(|(index, filter)| {
                 let log = match slots.get(index).unwrap_or(&Slot::Untouched) {
-                    Slot::Active(filter) => &filter.log,
-                    Slot::Idle => &nothing,
+                    Slot::Active(filter) => {
+                        FilterLog { info: &filter.log, destination: filter.destination(), ..nothing }
+                    }
+                    Slot::Idle => nothing,
                     Slot::Disabled | Slot::Cors(_) => return None,
                     Slot::Untouched if index >= http.http_filters.len() => return None,
                     Slot::Untouched => match self.filter_override(index) {
-                        FilterOverride::ExtProc(_) | FilterOverride::Idle => &nothing,
+                        FilterOverride::ExtProc(_) | FilterOverride::Idle => nothing,
                         FilterOverride::Disabled | FilterOverride::Cors(_) => return None,
                     },
                 };
-                Some((filter.name.as_str(), log))
+                Some(FilterLog { name: &filter.name, ..log })
             })
             .collect();
         let context = FormatContext { info: &self.info, messages: &self.messages, logs: &logs };

@@ -1,5 +1,7 @@
 //! Body modes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::HeaderValue;
 
@@ -11,7 +13,10 @@ use crate::{
     Direction::{Request, Response},
     HeaderSendMode,
     exchange::Close,
-    messages::{CommonResponse, body_mutation::Mutation, processing_request},
+    messages::{
+        BodyMutation, CommonResponse, body_mutation::Mutation, common_response::CONTINUE_AND_REPLACE,
+        processing_request,
+    },
 };
 
 fn sent_body(world: &World, index: usize) -> (Vec<u8>, bool) {
@@ -84,7 +89,116 @@ fn buffered_beyond_the_limit() {
     assert_eq!(world.too_large, Some(Request));
 }
 
-/// B-4.2, B-4.3, B-4.6: pieces are pipelined, the head waits for the first answer.
+/// B-3.6: the processor learns of the 413 like of any response. It may answer what it was shown before, in whatever way, and
+/// the 413 reaches the client.
+#[test]
+fn late_replies_behind_a_body_that_was_too_large() {
+    let replacement = CommonResponse {
+        status: CONTINUE_AND_REPLACE,
+        body_mutation: Some(BodyMutation { mutation: Some(Mutation::Body(Bytes::from_static(b"new"))) }),
+        ..Default::default()
+    };
+    for late in [continue_headers(Request), headers_reply(Request, replacement)] {
+        let mut world = World::with_mode(bodies(BodySendMode::Buffered));
+        world.transaction.limit = 4;
+        world.headers(Request, false);
+        world.data(Request, b"abcde", false);
+        assert_eq!(world.too_large, Some(Request));
+        world.headers(Response, true);
+        world.answer(late);
+        world.answer(continue_headers(Response));
+        assert_eq!((world.reply.as_ref(), &world.request), (None, &vec![]));
+        assert_eq!(world.response, [Out::Headers { end_stream: true }]);
+        assert_eq!(world.exchange.take_counters().stream_msgs_received, 2);
+        assert_eq!(world.exchange.poll_timeout(), None);
+    }
+}
+
+/// B-3.6: the reply to the headers of a body that was too large stays due.
+#[test]
+fn a_body_that_was_too_large_leaves_the_headers_to_be_answered_in_time() {
+    let mut world = World::with_mode(bodies(BodySendMode::Buffered));
+    world.transaction.limit = 4;
+    world.headers(Request, false);
+    world.data(Request, b"abcde", false);
+    world.headers(Response, false);
+    world.answer(continue_headers(Response));
+    world.pass(Duration::from_millis(200));
+    assert_eq!(world.reply.expect("an error").status, 504);
+}
+
+/// B-4.2: many tiny pieces pause the source as few large ones do.
+#[test]
+fn streamed_pauses_at_many_pieces() {
+    let mut world = World::with_mode(bodies(BodySendMode::Streamed));
+    world.headers(Request, false);
+    world.answer(continue_headers(Request));
+    let mut sent = 0;
+    while world.exchange.wants(Request) {
+        world.data(Request, b"x", false);
+        sent += 1;
+        assert!(sent < 10_000, "never paused");
+    }
+    while !world.exchange.wants(Request) {
+        world.answer(body_reply(Request, None));
+    }
+    assert!(world.body(Request).len() >= sent / 2);
+}
+
+/// B-4.11: an empty piece that ends nothing is shown to nobody, unless that is asked for.
+#[test]
+fn empty_pieces() {
+    for (send_empty_data, messages) in [(false, 1), (true, 2)] {
+        let mut plan = plan(bodies(BodySendMode::Streamed));
+        plan.send_empty_data = send_empty_data;
+        let mut world = World::new(plan);
+        world.headers(Request, false);
+        world.answer(continue_headers(Request));
+        world.data(Request, b"", false);
+        assert_eq!(world.sent.len(), messages);
+        world.data(Request, b"", true);
+        assert_eq!(world.sent.len(), messages + 1);
+    }
+}
+
+/// B-3.9: what follows an upgrade never ends, so it is not collected.
+#[test]
+fn upgrades_are_not_collected() {
+    for (body, header_mode) in [
+        (BodySendMode::Buffered, HeaderSendMode::Send),
+        (BodySendMode::BufferedPartial, HeaderSendMode::Send),
+        (BodySendMode::Buffered, HeaderSendMode::Skip),
+    ] {
+        let mut world = World::with_mode(mode(|mode| {
+            mode.request_header_mode = header_mode;
+            mode.request_body_mode = body;
+        }));
+        world.transaction.upgrade = true;
+        world.headers(Request, false);
+        if header_mode == HeaderSendMode::Send {
+            world.answer(continue_headers(Request));
+        }
+        assert_eq!(world.reply.expect("an error").details, "upgrade_cannot_be_buffered");
+        assert_eq!(world.request, []);
+    }
+}
+
+/// B-3.9: a response that declines the upgrade has a body like any other.
+#[test]
+fn a_declined_upgrade_is_collected() {
+    for (status, refused) in [(200, false), (101, true)] {
+        let mut world = World::with_mode(mode(|mode| mode.response_body_mode = BodySendMode::Buffered));
+        world.transaction.upgrade = true;
+        world.headers(Request, false);
+        world.answer(continue_headers(Request));
+        assert_eq!(world.request, [Out::Headers { end_stream: false }]);
+        world.response_headers(status, false);
+        world.answer(continue_headers(Response));
+        assert_eq!(world.reply.is_some(), refused, "{status}");
+    }
+}
+
+/// B-4.2, B-4.3, B-4.6: pieces are pipelined, and the head waits for none of them.
 #[test]
 fn streamed() {
     let mut world = World::with_mode(bodies(BodySendMode::Streamed));
@@ -93,7 +207,7 @@ fn streamed() {
     world.answer(continue_headers(Request));
     world.data(Request, b"cd", false);
     world.data(Request, b"", true);
-    assert_eq!(world.request, []);
+    assert_eq!(world.request, [Out::Headers { end_stream: false }]);
     assert_eq!(world.sent.len(), 4);
     world.answer(body_reply(Request, Some(Mutation::Body(Bytes::from_static(b"AB")))));
     assert_eq!(world.request.len(), 2);
@@ -103,7 +217,7 @@ fn streamed() {
     assert_eq!(world.request.last(), Some(&Out::Data { data: Bytes::new(), end_stream: true }));
 }
 
-/// Decision 12: without a piece the head goes on with its reply.
+/// B-4.6: the head goes on with its reply.
 #[test]
 fn streamed_head_does_not_wait_for_nothing() {
     let mut world = World::with_mode(bodies(BodySendMode::Streamed));
@@ -137,7 +251,7 @@ fn streamed_without_waiting() {
     world.data(Request, b"cd", true);
     assert_eq!(world.sent.len(), 3);
     world.answer(continue_headers(Request));
-    assert_eq!(world.request, []);
+    assert_eq!(world.request, [Out::Headers { end_stream: false }]);
     world.answer(body_reply(Request, None));
     world.answer(body_reply(Request, None));
     assert_eq!(world.body(Request), b"abcd");
@@ -211,8 +325,9 @@ fn full_duplex() {
     world.data(Request, b"", true);
     assert_eq!(world.kinds(), ["request_headers", "request_body", "request_body"]);
     assert_eq!(world.exchange.poll_timeout(), None);
-    world.answer(continue_headers(Request));
     assert_eq!(world.request, []);
+    world.answer(continue_headers(Request));
+    assert_eq!(world.request, [Out::Headers { end_stream: false }]);
     world.answer(duplex_reply(Request, b"1", false));
     world.answer(duplex_reply(Request, b"2", false));
     world.answer(duplex_reply(Request, b"", true));

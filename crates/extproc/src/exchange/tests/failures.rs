@@ -276,6 +276,21 @@ fn streamed_immediate_response() {
     assert_eq!(world.closed, Some(Close::Graceful));
 }
 
+/// S-8: a processor that ends its stream in the middle of its own response has failed; nobody is left to end it.
+#[test]
+fn streamed_immediate_response_without_an_end() {
+    let mut plan = plan(mode(|_| {}));
+    plan.failure_mode_allow = true;
+    let mut world = World::new(plan);
+    world.headers(Request, false);
+    world.answer(streamed_head(false));
+    world.exchange.handle_stream_end(StreamEnd::Ok, world.now);
+    world.drain();
+    assert_eq!(world.reply.expect("an error").details, "processor_closed_mid_body");
+    assert!(!world.exchange.is_replying());
+    assert_eq!(world.request, []);
+}
+
 /// S-4, S-6.
 #[test]
 fn streamed_immediate_response_misused() {

@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::world::{Out, World, body_reply, continue_headers, headers_reply, mode, plan, trailers_reply};
+use super::world::{Out, World, continue_headers, headers_reply, mode, plan, trailers_reply};
 use crate::{
     BodySendMode,
     Direction::{Request, Response},
     HeaderSendMode, RouteCacheAction,
     exchange::Close,
     messages::{
-        self, BodyMutation, CommonResponse, HeaderMutation, ProcessingResponse, body_mutation::Mutation,
+        BodyMutation, CommonResponse, HeaderMutation, ProcessingResponse, body_mutation::Mutation,
         common_response::CONTINUE_AND_REPLACE,
     },
 };
@@ -115,54 +115,6 @@ fn replace_without_body_keeps_it() {
     world.data(Request, b"def", true);
     assert_eq!(world.body(Request), b"abcdef");
     assert_eq!(world.kinds(), ["request_headers"]);
-}
-
-/// O-1, O-3: both body modes are taken over.
-#[test]
-fn mode_override() {
-    let mut plan = plan(mode(|_| {}));
-    plan.allow_mode_override = true;
-    let mut world = World::new(plan);
-    world.headers(Request, false);
-    world.message(&ProcessingResponse {
-        response: Some(continue_headers(Request)),
-        mode_override: Some(messages::ProcessingMode {
-            request_body_mode: BodySendMode::Buffered as i32,
-            response_header_mode: HeaderSendMode::Skip as i32,
-            ..Default::default()
-        }),
-        ..Default::default()
-    });
-    world.data(Request, b"abc", true);
-    assert_eq!(world.kinds(), ["request_headers", "request_body"]);
-    world.answer(body_reply(Request, Some(Mutation::Body(Bytes::from_static(b"xyz")))));
-    assert_eq!(world.body(Request), b"xyz");
-    world.headers(Response, true);
-    assert_eq!(world.response, [Out::Headers { end_stream: true }]);
-    assert_eq!(world.closed, None, "L-6.1: behind a buffered body the stream lives as long as the exchange");
-    world.exchange.handle_end();
-    world.drain();
-    assert_eq!(world.closed, Some(Close::Graceful));
-}
-
-/// O-10 as Envoy's main branch (decision 9).
-#[test]
-fn lone_mode_override() {
-    let mut plan = plan(mode(|_| {}));
-    plan.allow_mode_override = true;
-    let mut world = World::new(plan);
-    world.headers(Request, false);
-    world.data(Request, b"abc", false);
-    world.message(&ProcessingResponse {
-        mode_override: Some(messages::ProcessingMode {
-            request_body_mode: BodySendMode::FullDuplexStreamed as i32,
-            request_trailer_mode: HeaderSendMode::Send as i32,
-            ..Default::default()
-        }),
-        ..Default::default()
-    });
-    assert_eq!(world.kinds(), ["request_headers", "request_body"]);
-    assert_eq!(world.reply, None);
 }
 
 /// P-3: an empty message is spurious; without the override allowed, so is a lone override.

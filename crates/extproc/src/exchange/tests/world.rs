@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use prost::Message;
 
 use crate::{
-    Attributes, BodySendMode, Direction, HeaderSendMode, Messages, MetadataOptions, Plan, ProcessingMode,
-    RequestHeaders, ResponseHeaders, RouteCacheAction,
+    Attributes, BodySendMode, Direction, HeaderSendMode, Messages, Plan, ProcessingMode, RequestHeaders,
+    ResponseHeaders,
     exchange::{Action, Close, Exchange, Failed, HeaderLimits, Host, IgnoredMutation, LocalReply},
     log::LoggingInfo,
     messages::{
@@ -95,32 +95,7 @@ pub(super) fn bodies(body: BodySendMode) -> ProcessingMode {
 }
 
 pub(super) fn plan(mode: ProcessingMode) -> Plan {
-    Plan {
-        filter_name: "envoy.filters.http.ext_proc".into(),
-        processing_mode: mode,
-        filter_processing_mode: mode,
-        failure_mode_allow: false,
-        fail_close_spurious_response: true,
-        message_timeout: Duration::from_millis(200),
-        max_message_timeout: Duration::ZERO,
-        mutation_rules: Arc::default(),
-        forward_rules: crate::ForwardRules::default(),
-        allow_mode_override: false,
-        allowed_override_modes: Vec::new(),
-        disable_immediate_response: false,
-        observability_mode: false,
-        deferred_close_timeout: Duration::from_secs(5),
-        route_cache_action: RouteCacheAction::Default,
-        send_body_without_waiting_for_header_response: false,
-        status_on_error: StatusCode::INTERNAL_SERVER_ERROR,
-        allow_content_length_header: false,
-        metadata_options: MetadataOptions::default(),
-        request_attributes: Attributes::default(),
-        response_attributes: Attributes::default(),
-        processing_request_modifier: None,
-        header_prefix: "x-envoy".into(),
-        graceful_grpc_close: true,
-    }
+    Plan { processing_mode: mode, filter_processing_mode: mode, ..Plan::new("envoy.filters.http.ext_proc") }
 }
 
 impl World {
@@ -163,10 +138,16 @@ impl World {
 
     pub(super) fn headers(&mut self, direction: Direction, end_stream: bool) {
         if direction == Direction::Response {
-            self.transaction.messages.response =
-                Some(ResponseHeaders { status: StatusCode::OK, fields: HeaderMap::new() });
+            return self.response_headers(200, end_stream);
         }
         self.exchange.handle_headers(direction, end_stream, self.now, &mut self.transaction);
+        self.drain();
+    }
+
+    pub(super) fn response_headers(&mut self, status: u16, end_stream: bool) {
+        let status = StatusCode::from_u16(status).expect("a status");
+        self.transaction.messages.response = Some(ResponseHeaders { status, fields: HeaderMap::new() });
+        self.exchange.handle_headers(Direction::Response, end_stream, self.now, &mut self.transaction);
         self.drain();
     }
 

@@ -213,6 +213,8 @@ fn runtime_keys_apply_to_every_filter() {
     assert!(!plan.fail_close_spurious_response);
     let nested = "envoy: {reloadable_features: {ext_proc_graceful_grpc_close: false}}";
     assert!(!filter(&layer(nested)).plan.graceful_grpc_close);
+    let empty = "envoy.reloadable_features.ext_proc_not_send_empty_data_with_false_eos: false";
+    assert!(filter(&layer(empty)).plan.send_empty_data);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::*;
 fn service(target: GrpcTarget) -> GrpcService {
     GrpcService {
         target,
+        target_uri: None,
         authority: "processor".into(),
         initial_metadata: Vec::new(),
         max_receive_message_length: 1024,

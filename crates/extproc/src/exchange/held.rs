@@ -1,0 +1,120 @@
+//! Bytes of a body that wait.
+
+use std::mem;
+
+use bytes::Bytes;
+
+use crate::slices::{Gather, Slices};
+
+/// Body pieces in their order. Small ones are copied together: a piece keeps the buffer alive that it was read into, so a
+/// body of one-byte pieces would hold many times its size.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// A piece that is alone stays where it is.
+    first: Option<Bytes>,
+    rest: Gather,
+    /// The processor cleared a whole body. Nothing is left of it, but that must still be passed on.
+    cleared: bool,
+}
+
+impl Held {
+    /// The number of bytes.
+    pub(super) fn len(&self) -> usize {
+        self.first.as_ref().map_or(0, Bytes::len) + self.rest.len()
+    }
+
+    /// Whether there is nothing to pass on, not even a cleared body.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0 && !self.cleared
+    }
+
+    pub(super) fn push(&mut self, data: Slices) {
+        for piece in data {
+            if self.first.is_none() && self.rest.len() == 0 {
+                self.first = Some(piece);
+                continue;
+            }
+            if let Some(first) = self.first.take() {
+                self.rest.push(first);
+            }
+            self.rest.push(piece);
+        }
+    }
+
+    /// As [`push`](Self::push), before what is here already.
+    pub(super) fn push_first(&mut self, data: Slices) {
+        let behind = self.take();
+        self.push(data);
+        self.push(behind);
+    }
+
+    /// What is left of a body that was cleared.
+    pub(super) fn push_cleared(&mut self) {
+        self.cleared = true;
+    }
+
+    /// Everything, as one piece.
+    pub(super) fn take(&mut self) -> Slices {
+        self.cleared = false;
+        match self.first.take() {
+            Some(first) => first.into(),
+            None => mem::take(&mut self.rest).take(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Held bytes as they go on.
+    fn taken(held: &mut Held) -> Bytes {
+        held.take().into_bytes()
+    }
+
+    #[test]
+    fn order_is_kept() {
+        let mut held = Held::default();
+        let large = vec![b'L'; 20 * 1024];
+        for piece in [b"a".to_vec(), b"b".to_vec(), large.clone(), b"c".to_vec()] {
+            held.push(Bytes::from(piece).into());
+        }
+        held.push_first(Bytes::from_static(b"first").into());
+        let expected = [b"firstab".as_slice(), &large, b"c"].concat();
+        assert_eq!(held.len(), expected.len());
+        assert_eq!(taken(&mut held), expected);
+        assert!(held.is_empty() && held.len() == 0);
+    }
+
+    #[test]
+    fn a_piece_alone_is_not_copied() {
+        let mut held = Held::default();
+        let piece = Bytes::from(vec![b'x'; 100]);
+        held.push(piece.clone().into());
+        assert_eq!(taken(&mut held).as_ptr(), piece.as_ptr());
+    }
+
+    /// Tiny pieces of a large buffer do not keep it alive.
+    #[test]
+    fn small_pieces_let_go_of_their_buffers() {
+        let mut held = Held::default();
+        let buffer = Bytes::from(vec![b'x'; 16 * 1024]);
+        for index in 0..100 {
+            held.push(buffer.slice(index..=index).into());
+        }
+        assert!(buffer.is_unique());
+        assert_eq!(held.take().iter().count(), 1);
+    }
+
+    #[test]
+    fn a_cleared_body_is_something() {
+        let mut held = Held::default();
+        assert!(held.is_empty());
+        held.push_first(Slices::new());
+        assert!(held.is_empty());
+        held.push_cleared();
+        assert!(!held.is_empty());
+        assert!(held.take().is_empty());
+        assert!(held.is_empty());
+    }
+}
