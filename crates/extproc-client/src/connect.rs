@@ -18,6 +18,9 @@ pub type Connecting = Pin<Box<dyn Future<Output = Result<Box<dyn Io>, ConnectErr
 pub trait Connector: 'static {
     /// Starts an attempt. Its end is an established byte stream on which the HTTP/2 preface is the next thing sent.
     fn connect(&self) -> Connecting;
+
+    /// A connection was closed because the peer did not answer a PING. Does nothing by default.
+    fn ping_unanswered(&self) {}
 }
 
 /// Why a connection could not be established, in the words that end up in response code details (F-8).

@@ -116,14 +116,18 @@ impl Pinger {
     ///
     /// # Errors
     ///
-    /// The peer is gone, or the connection has failed.
+    /// The peer is gone. That the connection has failed otherwise is no business of PINGs.
     pub fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Dead> {
         if self.waits.is_some() {
             self.poll_answer(now, cx)?;
         }
         let is_due = self.due.is_some_and(|due| now >= due);
         if self.waits.is_none() && (is_due || std::mem::take(&mut self.wanted)) {
-            self.pings.send_ping(Ping::opaque()).map_err(|_| Dead)?;
+            if self.pings.send_ping(Ping::opaque()).is_err() {
+                // The connection has failed, which its driver is told by the library.
+                self.due = None;
+                return Ok(());
+            }
             self.due = None;
             self.wanted = false;
             self.waits = Some(now + self.settings.timeout);
@@ -143,7 +147,10 @@ impl Pinger {
                 self.rest(now);
                 Ok(())
             }
-            Poll::Ready(Err(_)) => Err(Dead),
+            Poll::Ready(Err(_)) => {
+                self.waits = None;
+                Ok(())
+            }
             Poll::Pending if self.waits.is_some_and(|deadline| now >= deadline) => Err(Dead),
             Poll::Pending => Ok(()),
         }

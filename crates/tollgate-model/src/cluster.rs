@@ -129,6 +129,19 @@ pub struct Dns {
     pub respect_dns_ttl: bool,
     /// Address families. Default auto.
     pub lookup_family: DnsLookupFamily,
+    /// How soon a lookup that failed is repeated, if not as the gateway sees fit.
+    pub failure_refresh: Option<DnsFailureRefresh>,
+    /// Up to so much is added to `refresh_rate` at random. Default 0.
+    pub jitter: Duration,
+}
+
+/// How soon a lookup that failed is repeated: after a random time, up to twice as long with each further failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct DnsFailureRefresh {
+    /// The first time, at most.
+    pub base_interval: Duration,
+    /// Every time, at most.
+    pub max_interval: Duration,
 }
 
 /// Address families to look up.

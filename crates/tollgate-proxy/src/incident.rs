@@ -23,6 +23,8 @@ pub(crate) enum Incident {
     Connect,
     /// A host broke the protocol of its connection.
     UpstreamProtocol,
+    /// A host did not answer a PING.
+    Keepalive,
     /// A host closed or reset what a request needed.
     UpstreamReset,
     /// Requests found no host.

@@ -47,8 +47,6 @@ impl LocalReply {
     pub(crate) fn rejection(rejection: &Rejection) -> Self {
         let flags = if rejection.protocol_error {
             ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR
-        } else if rejection.details == "overload" {
-            ResponseFlags::OVERLOAD_MANAGER
         } else {
             ResponseFlags::default()
         };

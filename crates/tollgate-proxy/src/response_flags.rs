@@ -45,8 +45,6 @@ impl ResponseFlags {
     pub(crate) const STREAM_IDLE_TIMEOUT: Self = Self(1 << 12);
     /// The client has reset its stream.
     pub(crate) const DOWNSTREAM_REMOTE_RESET: Self = Self(1 << 16);
-    /// An overload action turned the request away.
-    pub(crate) const OVERLOAD_MANAGER: Self = Self(1 << 15);
     /// The client broke the protocol.
     pub(crate) const DOWNSTREAM_PROTOCOL_ERROR: Self = Self(1 << 13);
 

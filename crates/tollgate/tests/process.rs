@@ -336,7 +336,7 @@ overload_manager:
     let turned_away = turned_away.unwrap();
     assert_eq!(turned_away.body, "envoy overloaded");
     eventually("it is logged", || {
-        fs::read_to_string(&log).is_ok_and(|text| text.lines().any(|line| line == "503 OM overload"))
+        fs::read_to_string(&log).is_ok_and(|text| text.lines().any(|line| line == "503 - overload"))
     });
     let pressed = get(&gateway.admin, "/stats?filter=overload", &[]).body;
     for line in [

@@ -73,6 +73,9 @@ impl Driver {
     fn poll_protocol(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..ROUNDS {
             if self.poll_pings(now, cx).is_err() {
+                if let Some(endpoint) = self.connection.endpoint.upgrade() {
+                    endpoint.ping_unanswered();
+                }
                 return Poll::Ready(());
             }
             if Pin::new(&mut self.h2).poll(cx).is_ready() {

@@ -247,6 +247,11 @@ impl Endpoint {
         }
     }
 
+    /// A connection's peer did not answer a PING.
+    pub(crate) fn ping_unanswered(&self) {
+        self.connector.ping_unanswered();
+    }
+
     /// A connection takes no more exchanges. If it was in use, another is made ahead of need.
     pub(crate) fn retire(self: &Rc<Self>, connection: &Rc<Connection>, replace: bool) {
         let mut pool = self.pool.borrow_mut();

@@ -123,8 +123,13 @@ pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
     let initial_metadata = read_call_credentials(&message, credentials.is_some());
     let target = target?;
     let is_name = matches!(target.addresses.first(), Some(EndpointAddress::Dns { .. }));
-    let dns =
-        Dns { refresh_rate: REFRESH_RATE, respect_dns_ttl: false, lookup_family: DnsLookupFamily::Auto };
+    let dns = Dns {
+        refresh_rate: REFRESH_RATE,
+        respect_dns_ttl: false,
+        lookup_family: DnsLookupFamily::Auto,
+        failure_refresh: None,
+        jitter: Duration::ZERO,
+    };
     let hostname = target.host;
     let cluster = Cluster {
         name: format!("google_grpc.{stat_prefix}"),

@@ -58,6 +58,8 @@ impl Default for BackendSettings {
                 refresh_rate: Duration::from_secs(30),
                 respect_dns_ttl: true,
                 lookup_family: DnsLookupFamily::V4Preferred,
+                failure_refresh: None,
+                jitter: Duration::ZERO,
             },
             lookup_family: None,
             http2: Http2Options {

@@ -140,6 +140,8 @@ pub(super) mod dns {
         refresh_rate: Duration::from_secs(5),
         respect_dns_ttl: false,
         lookup_family: DnsLookupFamily::V4Preferred,
+        failure_refresh: None,
+        jitter: Duration::ZERO,
     };
 
     pub(crate) fn is_name(endpoint: &Endpoint) -> bool {

@@ -318,6 +318,8 @@ metrics! {
         UpstreamCxProtocolError: Counter = "upstream_cx_protocol_error",
         /// Idle connections closed.
         UpstreamCxIdleTimeout: Counter = "upstream_cx_idle_timeout",
+        /// HTTP/2 connections closed because the host did not answer a PING.
+        Http2KeepaliveTimeout: Counter = "http2.keepalive_timeout",
         /// Requests without a usable endpoint.
         UpstreamCxNoneHealthy: Counter = "upstream_cx_none_healthy",
         /// Requests.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use extproc::{Direction, ResponseHeaders, remove_fields};
-use extproc_client::{Call, GrpcStatus};
+use extproc_client::GrpcStatus;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
@@ -31,7 +31,7 @@ use crate::{
     session::Session,
     stats::HttpMetric,
     stream_info::{Protocol, ResponseFlags, UpstreamInfo, VIA_UPSTREAM},
-    upstream::{UpstreamFailure, UpstreamRequest},
+    upstream::{ProcessorCall, UpstreamFailure, UpstreamRequest},
 };
 
 /// A request on its way upstream.
@@ -305,7 +305,7 @@ impl Core {
     }
 
     /// Begins a call to a processor.
-    pub(super) fn open_call(&self, service: &GrpcService) -> Result<Call, GrpcStatus> {
+    pub(super) fn open_call(&self, service: &GrpcService) -> Result<ProcessorCall, GrpcStatus> {
         let Some(client) = self.configuration.clusters.processor(service) else {
             return Err(extproc_client::PickError::ClusterNotAvailable.into());
         };

@@ -12,11 +12,11 @@ use extproc::{
     exchange::{Action, Close, Exchange, StreamEnd},
     log::{LoggingInfo, Note},
 };
-use extproc_client::{Call, Event, GrpcStatus};
+use extproc_client::{Event, GrpcStatus};
 use tollgate_model::processor::{ExtProc, GrpcTarget};
 
 use super::{Transaction, chain::Slot, failure::ProcessorCounts};
-use crate::{stats::ProcessorMetric, stream::Downstream};
+use crate::{stats::ProcessorMetric, stream::Downstream, upstream::ProcessorCall};
 
 /// How long a processor may take to end a stream that we have half-closed (L-5 b).
 const REMOTE_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ pub(super) struct Filter {
     address: String,
     /// Something was noted about the processor, so logs name it (G-2).
     contacted: bool,
-    call: Option<Call>,
+    call: Option<ProcessorCall>,
     /// Bytes of replies whose content may still be queued; their flow-control credit is due.
     owed_credit: usize,
     /// Credit given since one of the directions had no room.
@@ -66,7 +66,7 @@ impl Filter {
 
     /// Whether more of a body may be handed in: the exchange does not hold too much, and the call has room (N-9).
     pub(super) fn has_room(&self, direction: Direction) -> bool {
-        self.exchange.wants(direction) && self.call.as_ref().is_none_or(Call::is_writable)
+        self.exchange.wants(direction) && self.call.as_ref().is_none_or(|call| call.is_writable())
     }
 
     pub(super) fn send(&mut self, message: Bytes, payload: Slices) {
@@ -77,7 +77,7 @@ impl Filter {
 
     /// Where the processor is, as far as it is known.
     pub(super) fn address(&self) -> &str {
-        self.call.as_ref().map_or(&self.address, Call::address)
+        self.call.as_ref().map_or(&self.address, |call| call.address())
     }
 
     pub(super) fn close(&mut self, close: Close) {

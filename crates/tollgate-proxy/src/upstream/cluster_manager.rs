@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use extproc_client::{Client, Endpoint, PickError};
+use extproc_client::{Endpoint, PickError};
 use tokio::task::spawn_local;
 use tollgate_model::{
     cluster::Cluster,
@@ -20,8 +20,7 @@ use super::{
     failure::UpstreamFailure,
     host::{Host, Pool},
     host_set::HostSet,
-    load_balancer::Candidate,
-    processor,
+    processor::{self, ProcessorClient},
     shared::SharedClusters,
     shared_cluster::SharedCluster,
 };
@@ -41,7 +40,7 @@ pub(crate) struct ClusterManager {
     /// Clusters of processor targets of their own, by the place in memory of what is shared.
     targets: RefCell<HashMap<usize, Rc<WorkerCluster>>>,
     /// Clients of filters, by the place in memory of their service.
-    clients: RefCell<HashMap<usize, Client>>,
+    clients: RefCell<HashMap<usize, ProcessorClient>>,
     stats: WorkerStats,
     /// The one in use, for the task that looks at idle connections.
     latest: Rc<RefCell<Weak<Self>>>,
@@ -119,7 +118,7 @@ impl ClusterManager {
 
     /// The client of a filter's processor; the same one for every call with the same service, which must belong to
     /// the snapshot. `None`: the named cluster does not exist (F-9 `Cluster not available`).
-    pub(crate) fn processor(&self, service: &GrpcService) -> Option<Client> {
+    pub(crate) fn processor(&self, service: &GrpcService) -> Option<ProcessorClient> {
         let place = std::ptr::from_ref(service).addr();
         if let Some(client) = self.clients.borrow().get(&place) {
             return Some(client.clone());
@@ -190,6 +189,11 @@ impl WorkerCluster {
         &self.shared.name
     }
 
+    /// What is counted of it.
+    pub(super) fn metrics(&self) -> &Metrics<ClusterMetric> {
+        &self.metrics
+    }
+
     /// What it has in common with the other workers'.
     pub(super) fn shared(&self) -> &Arc<SharedCluster> {
         &self.shared
@@ -248,12 +252,6 @@ impl WorkerCluster {
             self.has_no_host();
             return Err(PickError::NoHealthyUpstream);
         };
-        let active: usize = hosts.hosts().iter().map(Candidate::active_requests).sum();
-        let most = self.shared.cluster.circuit_breakers.max_requests;
-        if usize::try_from(most).is_ok_and(|most| active >= most) {
-            self.metrics.increment(ClusterMetric::UpstreamRqPendingOverflow);
-            return Err(PickError::Overflow);
-        }
         Ok(endpoint)
     }
 }

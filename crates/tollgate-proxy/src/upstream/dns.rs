@@ -137,12 +137,16 @@ impl Resolver {
         sender: watch::Sender<Option<Arc<[Address]>>>,
     ) {
         let limit = Limit::default();
+        let mut failures = Failures::default();
         loop {
             let answer = tokio::select! {
                 answer = self.look_up(&host, dns.lookup_family) => answer,
                 () = sender.closed() => return,
             };
-            let mut pause = dns.refresh_rate;
+            let mut pause = dns.refresh_rate + dns.jitter.mul_f64(fastrand::f64());
+            if !matches!(answer, Answer::Failed(_)) {
+                failures.end(&host);
+            }
             let addresses = match answer {
                 Answer::Addresses(addresses, ttl) => {
                     if dns.respect_dns_ttl && !ttl.is_zero() {
@@ -164,6 +168,8 @@ impl Resolver {
                     if let Some(suppressed) = limit.admit_now() {
                         tracing::warn!(host, error, suppressed, "name resolution failed");
                     }
+                    let is_known = sender.borrow().as_ref().is_some_and(|known| !known.is_empty());
+                    pause = failures.next(&dns, is_known);
                     sender.borrow().is_none().then(Vec::new)
                 }
             };
@@ -240,6 +246,37 @@ impl Resolver {
     }
 }
 
+/// Lookups of one name that fail one after the other.
+#[derive(Debug, Default)]
+struct Failures(u32);
+
+/// Longest time between lookups that fail, while addresses are known and while none is.
+const LONGEST_PAUSE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
+
+impl Failures {
+    /// Another one. Gives the time to the next lookup.
+    fn next(&mut self, dns: &Dns, is_known: bool) -> Duration {
+        self.0 = self.0.saturating_add(1);
+        let (base, longest) = match dns.failure_refresh {
+            Some(configured) => (configured.base_interval, configured.max_interval),
+            None => {
+                let longest = if is_known { LONGEST_PAUSE.0 } else { LONGEST_PAUSE.1 };
+                (dns.refresh_rate, longest.max(dns.refresh_rate))
+            }
+        };
+        let longest = base.saturating_mul(1 << (self.0 - 1).min(16)).min(longest);
+        // Many gateways ask the same server: they must not do it in step.
+        longest.mul_f64(0.5 + 0.5 * fastrand::f64())
+    }
+
+    /// The name can be resolved, or there is none of this name.
+    fn end(&mut self, host: &str) {
+        if std::mem::take(&mut self.0) > 0 {
+            tracing::info!(host, "name resolution works again");
+        }
+    }
+}
+
 fn publish(sender: &watch::Sender<Option<Arc<[Address]>>>, addresses: Vec<IpAddr>, port: u16) {
     let addresses: Arc<[Address]> =
         addresses.into_iter().map(|ip| Address::Socket(SocketAddr::new(ip, port))).collect();
@@ -259,5 +296,42 @@ fn strategy(family: DnsLookupFamily) -> LookupIpStrategy {
         DnsLookupFamily::V6Only => LookupIpStrategy::Ipv6Only,
         DnsLookupFamily::V4Preferred => LookupIpStrategy::Ipv4thenIpv6,
         DnsLookupFamily::All => LookupIpStrategy::Ipv4AndIpv6,
+    }
+}
+
+#[cfg(test)]
+mod failures {
+    use tollgate_model::cluster::DnsFailureRefresh;
+
+    use super::*;
+
+    #[test]
+    fn lookups_that_fail_become_rarer() {
+        let mut dns = Dns {
+            refresh_rate: Duration::from_secs(5),
+            respect_dns_ttl: false,
+            lookup_family: DnsLookupFamily::Auto,
+            failure_refresh: None,
+            jitter: Duration::ZERO,
+        };
+        let within = |failures: &mut Failures, dns: &Dns, known, most: u64| {
+            let pause = failures.next(dns, known);
+            assert!((most * 500..=most * 1000).contains(&(pause.as_millis() as u64)), "{pause:?} {most}");
+        };
+        let mut failures = Failures::default();
+        for most in [5, 10, 20, 30, 30] {
+            within(&mut failures, &dns, true, most);
+        }
+        within(&mut failures, &dns, false, 10);
+        failures.end("host");
+        within(&mut failures, &dns, false, 5);
+        dns.failure_refresh = Some(DnsFailureRefresh {
+            base_interval: Duration::from_secs(1),
+            max_interval: Duration::from_secs(3),
+        });
+        let mut failures = Failures::default();
+        for most in [1, 2, 3, 3] {
+            within(&mut failures, &dns, true, most);
+        }
     }
 }

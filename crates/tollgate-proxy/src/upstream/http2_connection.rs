@@ -25,7 +25,12 @@ use super::{
     http2_pool::Http2Pool,
     transport::Transport,
 };
-use crate::{incident::Incident, keepalive, stats::ClusterMetric, timer::LazyTimer};
+use crate::{
+    incident::Incident,
+    keepalive,
+    stats::{ClusterMetric, Metrics},
+    timer::LazyTimer,
+};
 
 /// What the library reports before the host has said how many streams it allows.
 const UNKNOWN: usize = usize::MAX - 1;
@@ -236,6 +241,19 @@ fn broken(error: &h2::Error, pool: &Http2Pool, connection: &Http2Connection) {
     }
 }
 
+/// A host that does not answer a PING is counted and told of.
+pub(super) fn unanswered_ping(metrics: &Metrics<ClusterMetric>, cluster: &str, address: &str) {
+    metrics.increment(ClusterMetric::Http2KeepaliveTimeout);
+    if let Some(suppressed) = metrics.admit(Incident::Keepalive) {
+        tracing::warn!(
+            cluster,
+            address,
+            suppressed,
+            "a host did not answer a PING; its connection is closed"
+        );
+    }
+}
+
 type Driver = Driven<Connection<Coalesced<Transport>, Bytes>, Transport>;
 
 async fn establish(
@@ -285,7 +303,9 @@ async fn drive(
     let mut notice = false;
     poll_fn(|cx| {
         if pings.poll(&driven, connection, cx).is_err() {
-            tracing::warn!(address = %connection.facts.address, "no answer to a PING: the connection is closed");
+            if let Some(pool) = pool.upgrade() {
+                unanswered_ping(&pool.metrics, &pool.cluster.name, &connection.facts.address);
+            }
             return Poll::Ready(());
         }
         if let Poll::Ready(outcome) = pin!(&mut driven).poll(cx) {

@@ -36,6 +36,7 @@ pub(crate) use circuit_breaker::Permit as RetryPermit;
 pub(crate) use cluster_manager::{ClusterManager, WorkerCluster};
 pub(crate) use counts::Active;
 pub(crate) use failure::UpstreamFailure;
+pub(crate) use processor::ProcessorCall;
 pub(crate) use request::{HostsTried, UpstreamRequest};
 pub(crate) use shared::SharedClusters;
 pub(crate) use targets::for_each_target;

@@ -1,10 +1,14 @@
 //! Connections to processors: clusters as the client of the exchange wants to see them.
 
-use std::{rc::Rc, sync::Arc};
+use std::{
+    ops::{Deref, DerefMut},
+    rc::Rc,
+    sync::Arc,
+};
 
 use extproc_client::{
-    Client, ClientSettings, ConnectError, Connecting, Connector, Endpoint, EndpointSettings, Endpoints,
-    PickError, RetryPolicy,
+    Call, Client, ClientSettings, Close, ConnectError, Connecting, Connector, Endpoint, EndpointSettings,
+    Endpoints, GrpcStatus, PickError, RetryPolicy,
 };
 use tollgate_model::{
     cluster::{Cluster, UpstreamProtocol},
@@ -12,15 +16,17 @@ use tollgate_model::{
 };
 
 use super::{
+    circuit_breaker::Permit,
     cluster_manager::WorkerCluster,
-    connect::Dialer,
+    connect::{DialTarget, Dialer},
     counts::{Counted, OpenConnection},
     failure::UpstreamFailure,
+    http2_connection::unanswered_ping,
 };
-use crate::{keepalive, stream_info::Protocol};
+use crate::{keepalive, stats::ClusterMetric, stream_info::Protocol};
 
 /// A client for a filter's processor on a cluster.
-pub(super) fn client(cluster: &Rc<WorkerCluster>, service: &GrpcService) -> Client {
+pub(super) fn client(cluster: &Rc<WorkerCluster>, service: &GrpcService) -> ProcessorClient {
     let retry = service.retry_policy.as_ref().map(|policy| RetryPolicy {
         retriable_codes: policy.retriable_codes.iter().map(|code| i32::from(*code)).collect(),
         retriable_statuses: policy.retriable_statuses.clone(),
@@ -33,10 +39,11 @@ pub(super) fn client(cluster: &Rc<WorkerCluster>, service: &GrpcService) -> Clie
         ..RetryPolicy::default()
     });
     let max_receive_message_length = service.max_receive_message_length;
-    Client::new(
+    let client = Client::new(
         Rc::new(ClusterEndpoints(cluster.clone())),
         ClientSettings { max_receive_message_length, retry },
-    )
+    );
+    ProcessorClient { client, cluster: cluster.clone() }
 }
 
 /// The connections for processors to one host.
@@ -64,6 +71,56 @@ pub(super) fn endpoint(cluster: &Cluster, dialer: Dialer, address: Option<Arc<st
     Endpoint::new(Rc::new(HostConnector(dialer)), settings)
 }
 
+/// Begins calls to a filter's processor.
+#[derive(Debug, Clone)]
+pub(crate) struct ProcessorClient {
+    client: Client,
+    cluster: Rc<WorkerCluster>,
+}
+
+impl ProcessorClient {
+    /// Begins a call, as [`Client::open`] does.
+    ///
+    /// # Errors
+    ///
+    /// As there, and when the cluster has as many requests as it may have, those of all workers together.
+    pub(crate) fn open(&self, head: http::Request<()>) -> Result<ProcessorCall, GrpcStatus> {
+        let Some(permit) = self.cluster.shared().counts.requests.try_acquire() else {
+            self.cluster.metrics().increment(ClusterMetric::UpstreamRqPendingOverflow);
+            return Err(PickError::Overflow.into());
+        };
+        Ok(ProcessorCall { call: self.client.open(head)?, _permit: permit })
+    }
+}
+
+/// A call to a processor, which the circuit breaker of its cluster counts.
+#[derive(Debug)]
+pub(crate) struct ProcessorCall {
+    call: Call,
+    _permit: Permit,
+}
+
+impl ProcessorCall {
+    /// As [`Call::close`].
+    pub(crate) fn close(self, close: Close) {
+        self.call.close(close);
+    }
+}
+
+impl Deref for ProcessorCall {
+    type Target = Call;
+
+    fn deref(&self) -> &Call {
+        &self.call
+    }
+}
+
+impl DerefMut for ProcessorCall {
+    fn deref_mut(&mut self) -> &mut Call {
+        &mut self.call
+    }
+}
+
 /// The hosts of a cluster.
 struct ClusterEndpoints(Rc<WorkerCluster>);
 
@@ -88,5 +145,16 @@ impl Connector for HostConnector {
                 Err(other) => Err(ConnectError::Remote(other.to_string())),
             }
         })
+    }
+
+    fn ping_unanswered(&self) {
+        let dialer = &self.0;
+        let address = match &dialer.target {
+            DialTarget::Fixed(address) => address.to_string(),
+            DialTarget::Name(addresses) => {
+                addresses.first().map(|address| address.to_string()).unwrap_or_default()
+            }
+        };
+        unanswered_ping(&dialer.metrics, &dialer.cluster, &address);
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tollgate_model::cluster::{Discovery, Dns, DnsLookupFamily};
+use tollgate_model::cluster::{Discovery, Dns, DnsFailureRefresh, DnsLookupFamily};
 
-use super::schema::{CUSTOM_CLUSTER_TYPE, DNS_CLUSTER};
+use super::schema::{CUSTOM_CLUSTER_TYPE, DNS_CLUSTER, REFRESH_RATE};
 use crate::protobuf::{Enumeration, Message, Value};
 
 #[derive(Clone, Copy)]
@@ -51,6 +51,8 @@ pub(super) fn read_discovery(cluster: &Message<'_>) -> Option<Discovery> {
         refresh_rate: read_refresh_rate(cluster),
         respect_dns_ttl: cluster.boolean("respect_dns_ttl", false),
         lookup_family: cluster.enumeration("dns_lookup_family", &LOOKUP_FAMILY, DnsLookupFamily::Auto),
+        failure_refresh: read_failure_refresh(cluster),
+        jitter: cluster.duration("dns_jitter").unwrap_or_default(),
     };
     match cluster.one_of(&["type", "cluster_type"]) {
         None => Some(Discovery::Static),
@@ -80,6 +82,8 @@ fn read_cluster_type(value: &Value<'_>) -> Option<Discovery> {
             &DNS_CLUSTER_LOOKUP_FAMILY,
             DnsLookupFamily::Auto,
         ),
+        failure_refresh: read_failure_refresh(&message),
+        jitter: message.duration("dns_jitter").unwrap_or_default(),
     };
     Some(if message.boolean("all_addresses_in_single_endpoint", false) {
         Discovery::LogicalDns(dns)
@@ -96,4 +100,19 @@ fn read_refresh_rate(message: &Message<'_>) -> Duration {
         value.error("must be at least 0.001s");
     }
     rate
+}
+
+fn read_failure_refresh(message: &Message<'_>) -> Option<DnsFailureRefresh> {
+    let value = message.get("dns_failure_refresh_rate")?;
+    let rate = value.message(&REFRESH_RATE)?;
+    let base_interval = rate.required("base_interval")?.duration()?;
+    // As in Envoy.
+    let max_interval = rate.duration("max_interval").unwrap_or(base_interval * 10);
+    if base_interval < Duration::from_millis(1) {
+        value.error("\"base_interval\" must be at least 0.001s");
+    }
+    if max_interval < base_interval {
+        value.error("\"max_interval\" must not be less than \"base_interval\"");
+    }
+    Some(DnsFailureRefresh { base_interval, max_interval })
 }

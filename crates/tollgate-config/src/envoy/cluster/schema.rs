@@ -8,8 +8,9 @@ const SYSTEM_DNS: &str = "names are resolved as the system is configured";
 const NO_SLOW_START: &str = "endpoints take their share at once";
 
 /// The schemas of clusters, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 19] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 20] = [
     &CLUSTER,
+    &REFRESH_RATE,
     &CUSTOM_CLUSTER_TYPE,
     &DNS_CLUSTER,
     &CLUSTER_LOAD_ASSIGNMENT,
@@ -65,8 +66,8 @@ pub(super) static CLUSTER: Schema = Schema {
         read("dns_refresh_rate", "5s", "Time between lookups, at least 0.001s."),
         read("respect_dns_ttl", "false", "Look up again when the answer's time to live is over."),
         read("alt_stat_name", "", "Accepted; metrics are kept by the cluster's name."),
-        no_effect("dns_failure_refresh_rate", "failed lookups are repeated like others"),
-        no_effect("dns_jitter", "lookups of different clusters are spread anyway"),
+        read("dns_failure_refresh_rate", "up to 30s", "Time between lookups that fail."),
+        read("dns_jitter", "0s", "Up to so much is added to the time between lookups at random."),
         no_effect("use_tcp_for_dns_lookups", SYSTEM_DNS),
         no_effect("typed_dns_resolver_config", SYSTEM_DNS),
         no_effect("wait_for_warm_on_init", "clusters are looked up before listeners accept"),
@@ -136,11 +137,21 @@ pub(super) static DNS_CLUSTER: Schema = Schema {
             "false",
             "false: every address is an endpoint (STRICT_DNS); true: one endpoint (LOGICAL_DNS).",
         ),
-        no_effect("dns_failure_refresh_rate", "failed lookups are repeated like others"),
-        no_effect("dns_jitter", "lookups of different clusters are spread anyway"),
+        read("dns_failure_refresh_rate", "up to 30s", "Time between lookups that fail."),
+        read("dns_jitter", "0s", "Up to so much is added to the time between lookups at random."),
         no_effect("typed_dns_resolver_config", SYSTEM_DNS),
     ],
     unsupported: &["dns_min_refresh_rate"],
+};
+
+pub(super) static REFRESH_RATE: Schema = Schema {
+    name: "envoy.config.cluster.v3.Cluster.RefreshRate",
+    title: "",
+    fields: &[
+        read("base_interval", "", "Longest time to the second lookup, at least 0.001s. Required."),
+        read("max_interval", "10 times base_interval", "Longest time between lookups."),
+    ],
+    unsupported: &[],
 };
 
 pub(super) static CLUSTER_LOAD_ASSIGNMENT: Schema = Schema {

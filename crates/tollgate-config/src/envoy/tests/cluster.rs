@@ -53,6 +53,8 @@ fn names_are_resolved_strictly_or_logically() {
         refresh_rate: Duration::from_secs(9),
         respect_dns_ttl: true,
         lookup_family: DnsLookupFamily::V6Only,
+        failure_refresh: None,
+        jitter: Duration::ZERO,
     };
     let fields = format!("{named}, dns_refresh_rate: 9s, respect_dns_ttl: true, dns_lookup_family: V6_ONLY");
     let cluster = read(&format!("type: STRICT_DNS, {fields}"));

@@ -19,7 +19,13 @@ use crate::upstream::{
 };
 
 pub(super) fn settings(lookup_family: DnsLookupFamily) -> Dns {
-    Dns { refresh_rate: Duration::from_secs(5), respect_dns_ttl: false, lookup_family }
+    Dns {
+        refresh_rate: Duration::from_secs(5),
+        respect_dns_ttl: false,
+        lookup_family,
+        failure_refresh: None,
+        jitter: Duration::ZERO,
+    }
 }
 
 fn named(host: &str, port: u16, discovery: Discovery) -> Cluster {

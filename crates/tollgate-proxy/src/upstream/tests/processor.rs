@@ -10,6 +10,7 @@ use tokio::{
 use tollgate_model::processor::{GrpcService, GrpcTarget};
 
 use super::*;
+use crate::upstream::processor::ProcessorClient;
 
 fn service(target: GrpcTarget) -> GrpcService {
     GrpcService {
@@ -49,7 +50,7 @@ async fn serve<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static
     }
 }
 
-async fn exchange(client: &extproc_client::Client) -> Result<(), String> {
+async fn exchange(client: &ProcessorClient) -> Result<(), String> {
     let mut call = client.open(call()).map_err(|status| status.rcd())?;
     call.send(Bytes::from_static(&[0; 5]));
     match poll_fn(|cx| call.poll(cx)).await {
@@ -156,7 +157,11 @@ fn too_many_exchanges_overflow() {
             client.open(call()).unwrap_err().details,
             "upstream_reset_before_response_started{overflow}"
         );
+        // The limit is the gateway's, not the worker's.
+        let other = ClusterManager::new(&worker.shared, &worker.stats);
+        let other = other.processor(&envoy_grpc("upstream")).unwrap();
+        assert!(other.open(call()).is_err());
         drop(first);
-        assert!(client.open(call()).is_ok());
+        assert!(other.open(call()).is_ok());
     });
 }
