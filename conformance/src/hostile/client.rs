@@ -197,8 +197,8 @@ fn take_frame(received: &mut Vec<u8>) -> Option<(u8, u8, u32, Vec<u8>)> {
 fn block(fields: &[&str]) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     for field in fields {
-        let colon =
-            field.get(1..).and_then(|rest| rest.find(':')).ok_or_else(|| format!("no field: {field:?}"))? + 1;
+        let name = usize::from(field.starts_with(':') && !field.starts_with(": "));
+        let colon = field[name..].find(':').ok_or_else(|| format!("no field: {field:?}"))? + name;
         let value = &field[colon + 1..];
         out.push(0);
         text(&mut out, &strict::bytes(&field[..colon]));

@@ -129,7 +129,7 @@ fn listener(name: &str, port: u16, settings: &Value, cluster: &str, body_mode: O
         "stat_prefix": name,
         "http_protocol_options": {"enable_trailers": true, "accept_http_10": true},
         "delayed_close_timeout": "0.1s",
-        "stream_idle_timeout": "1s",
+        "stream_idle_timeout": "1.5s",
         "route_config": {"name": name, "virtual_hosts": [
             {"name": "secure", "domains": ["secure.test"], "routes": [{"match": {"prefix": "/"}, "route": to("secure")}]},
             {"name": "open", "domains": ["*"], "routes": [

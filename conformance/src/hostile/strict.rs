@@ -73,7 +73,7 @@ pub(super) fn read(bytes: &[u8], kind: Kind, ended: bool) -> Result<Message, Str
         Framing::Length(length) => {
             let taken = body.len().min(length);
             message.body = latin1(&body[..taken]);
-            message.length = (taken == length).then_some(end + 4 + length);
+            message.length = (taken == length).then(|| end + 4 + length);
         }
         Framing::Chunked => {
             let (data, length) = chunked(body)?;
@@ -202,7 +202,7 @@ fn chunked(bytes: &[u8]) -> Result<(Vec<u8>, Option<usize>), String> {
         }
         let have = bytes.len().saturating_sub(at).min(size);
         data.extend_from_slice(&bytes[at..at + have]);
-        at += size;
+        at = at.saturating_add(size);
         match bytes.get(at..) {
             Some([b'\r', b'\n', ..]) => at += 2,
             None | Some([] | [b'\r']) => return Ok((data, None)),

@@ -67,7 +67,8 @@ async fn connection(mut stream: TcpStream, prefix: &'static str, shared: Shared)
                 if !message.has_head {
                     break;
                 }
-                let asks_for_tunnel = message.word(0) == "CONNECT" || message.has_option("upgrade");
+                let asks_for_tunnel = message.word(0) == "CONNECT"
+                    || (message.has_option("upgrade") && message.field("upgrade").is_some());
                 let is_complete = message.length.is_some() || asks_for_tunnel;
                 let (text, answer, close) = with(&shared, |seen| {
                     let text = describe(seen, prefix, &message);

@@ -162,8 +162,18 @@ fn put_fields(out: &mut WriteQueue, fields: &HeaderMap, others: &[HeaderName]) {
         if *name == TRANSFER_ENCODING || others.contains(name) {
             continue;
         }
-        put_field(out, name, value.as_bytes());
+        put_field(
+            out,
+            name,
+            if *name == CONTENT_LENGTH { without_zeros(value.as_bytes()) } else { value.as_bytes() },
+        );
     }
+}
+
+/// A length without leading zeros, which some take for octal. A processor may have written them.
+fn without_zeros(length: &[u8]) -> &[u8] {
+    let zeros = length.iter().take_while(|byte| **byte == b'0').count();
+    &length[zeros.min(length.len().saturating_sub(1))..]
 }
 
 fn put_field(out: &mut WriteQueue, name: &HeaderName, value: &[u8]) {

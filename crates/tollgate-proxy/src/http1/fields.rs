@@ -78,12 +78,17 @@ pub(super) fn collect(
         fields.try_append(name, value).map_err(|_| CodecError::TooManyHeaders)?;
     }
     facts.upgrade = has_upgrade_field && has_upgrade_token;
-    if facts.upgrade && fields.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"h2c"))
-    {
+    if facts.upgrade && offers_only_h2c(&fields) {
         facts.upgrade = false;
         remove_upgrade(&mut fields);
     }
     Ok((fields, facts))
+}
+
+fn offers_only_h2c(fields: &HeaderMap) -> bool {
+    let mut offers = fields.get_all(UPGRADE).iter();
+    offers.next().is_some_and(|offer| offer.as_bytes().eq_ignore_ascii_case(b"h2c"))
+        && offers.next().is_none()
 }
 
 /// The comma-separated tokens of a field value.

@@ -199,6 +199,9 @@ fn assemble(
         fields::remove_upgrade(&mut fields);
     }
     let kind = RequestKind::of(&method, facts.upgrade && !is_http10);
+    if facts.transfer_encoding && facts.content_length.is_some() {
+        return Err(CodecError::ContentLengthAndChunked);
+    }
     let body = match kind {
         RequestKind::Connect if facts.transfer_encoding => return Err(CodecError::InvalidTransferEncoding),
         RequestKind::Connect if facts.content_length.is_some_and(|length| length > 0) => {
@@ -206,8 +209,7 @@ fn assemble(
         }
         _ if kind.asks_for_tunnel() => BodyLength::Raw,
         _ => match (facts.transfer_encoding, facts.content_length) {
-            (true, Some(_)) => return Err(CodecError::ContentLengthAndChunked),
-            (true, None) => BodyLength::Chunked,
+            (true, _) => BodyLength::Chunked,
             (false, None | Some(0)) => BodyLength::Empty,
             (false, Some(length)) => BodyLength::Length(length),
         },
@@ -272,7 +274,7 @@ impl Target {
         if end == 0 {
             return Err(CodecError::InvalidUrl);
         }
-        if rest[..end].contains(&b'%') || rest.get(end) == Some(&b'#') {
+        if rest[..end].iter().any(|byte| matches!(byte, b'%' | b',')) || rest.get(end) == Some(&b'#') {
             return Err(CodecError::InvalidUrl);
         }
         let path = if end == rest.len() { HeaderValue::from_static("/") } else { value(rest.slice(end..))? };

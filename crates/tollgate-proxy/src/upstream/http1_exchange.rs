@@ -277,6 +277,9 @@ impl Http1Exchange {
 
     fn head(&mut self, head: ResponseHead) -> ResponseEvent {
         if head.is_informational() {
+            // Nothing of the response itself has come.
+            self.received_any =
+                self.connection.as_ref().is_some_and(|connection| !connection.received.is_empty());
             return ResponseEvent::Informational(head.headers);
         }
         let end_stream = head.body == BodyLength::Empty;

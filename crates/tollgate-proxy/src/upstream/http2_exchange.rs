@@ -313,6 +313,9 @@ impl RequestSide {
 /// The request as the library takes it; `None` if it cannot be expressed. An upgrade becomes an extended CONNECT (RFC 8441).
 fn request(head: &RequestHeaders) -> Option<Request<()>> {
     let mut fields = head.fields.clone();
+    if !has_one_content_length(&mut fields) {
+        return None;
+    }
     let mut request = Request::new(());
     *request.method_mut() = head.method.clone();
     let upgrade = fields.get(UPGRADE).filter(|_| is_upgrade(&fields));

@@ -60,6 +60,7 @@ pub(super) fn head(
         None if !is_connect && uri.authority().is_some() => {
             return Err(Refusal::Reset(Reason::PROTOCOL_ERROR));
         }
+        Some("") => return Err(Refusal::Reset(Reason::PROTOCOL_ERROR)),
         Some(scheme) if is_http(scheme) => value(scheme)?,
         _ => HeaderValue::from_static(if connection.tls.is_some() { "https" } else { "http" }),
     };

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::{
     header_names::{KEEP_ALIVE, PROXY_CONNECTION},
-    http1::drop_framing,
+    http1::{drop_framing, has_one_content_length},
     stream::{BodyEvent, Downstream, DownstreamError},
     timer::LazyTimer,
 };
@@ -329,6 +329,8 @@ fn response(head: &ResponseHeaders) -> Response<()> {
     let names = [CONNECTION, TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION, CONTENT_LENGTH];
     let last = if bodiless { names.len() } else { names.len() - 1 };
     remove_fields(&mut fields, &names[..last]);
+    // A processor may have written zeros before it.
+    has_one_content_length(&mut fields);
     *response.headers_mut() = fields;
     response
 }

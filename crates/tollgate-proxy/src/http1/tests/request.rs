@@ -240,3 +240,18 @@ fn head_with_an_upgrade_stays_head() {
     let head = accepted("HEAD / HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
     assert_eq!((head.kind, head.body), (RequestKind::HeadUpgrade, BodyLength::Raw));
 }
+
+#[test]
+fn an_upgrade_excuses_no_double_length() {
+    let text = "POST / HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: websocket\r\ncontent-length: 3\r\n\
+                transfer-encoding: chunked\r\n\r\n";
+    assert_eq!(request(text).err(), Some(CodecError::ContentLengthAndChunked));
+}
+
+#[test]
+fn several_offers_are_an_upgrade_even_if_one_is_h2c() {
+    let head = accepted(
+        "GET / HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: h2c\r\nupgrade: websocket\r\n\r\n",
+    );
+    assert_eq!(head.kind, RequestKind::Upgrade);
+}

@@ -775,11 +775,12 @@ fn the_busy_host_is_avoided() {
         }
         let before = free_connections.get();
         let mut chosen = 0;
-        for _ in 0..100 {
+        for _ in 0..400 {
             let request = worker.start().unwrap();
             chosen += usize::from(request.info().address.as_deref() == Some(free.to_string().as_str()));
         }
-        assert!(chosen > 60, "{chosen}");
+        // Three of four are expected, two of four without a preference.
+        assert!(chosen > 240, "{chosen}");
         assert_eq!(free_connections.get(), before);
         drop(upstream);
     });
