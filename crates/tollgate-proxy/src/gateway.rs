@@ -47,6 +47,8 @@ pub struct Options {
     /// How long a connection may go on with its last requests when an update has removed what it belongs to. Default 10
     /// minutes, as Envoy's `--drain-time-s`.
     pub drain_time: Duration,
+    /// Most connections of clients where the configuration sets no limit. Default `None`: any number.
+    pub max_connections: Option<u64>,
 }
 
 impl Default for Options {
@@ -54,6 +56,7 @@ impl Default for Options {
         Self {
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             drain_time: Duration::from_secs(600),
+            max_connections: None,
         }
     }
 }
@@ -139,7 +142,7 @@ impl Gateway {
         }
 
         let stats = Stats::new();
-        let overload = Overload::new(snapshot.clone());
+        let overload = Overload::new(snapshot.clone(), options.max_connections);
         overload.clone().watch(WorkerStats::new(stats.clone(), count), control.handle());
         let with_listeners = addresses.with_listeners();
         let adoption = Arc::new(Adoption::new(snapshot.clone(), shared, with_listeners, overload));

@@ -37,6 +37,8 @@ pub(crate) enum Incident {
     NoFilterChain,
     /// A client broke the protocol of its connection.
     DownstreamProtocol,
+    /// There are as many connections as there may be.
+    ConnectionLimit,
     /// No route wants a request.
     NoRoute,
     /// A body is larger than what may be held of it.

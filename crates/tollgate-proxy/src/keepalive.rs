@@ -6,8 +6,10 @@ use extproc_client::KeepAlive;
 use socket2::{SockRef, TcpKeepalive};
 use tollgate_model::{http_connection_manager::Http2Keepalive, socket::TcpOptions};
 
-/// How long a host may take to answer a PING when nothing is configured.
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a processor may take to answer a PING when nothing is configured.
+const PROCESSOR_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long another host may take. Some answer nothing while they work on a request.
+const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Sets the options of a TCP connection.
 pub(crate) fn apply(options: &TcpOptions, socket: &impl AsFd) {
@@ -46,7 +48,12 @@ pub(crate) fn downstream(configured: Option<&Http2Keepalive>) -> Option<KeepAliv
 
 /// The PINGs to a host: when nothing is configured there is one when a request got no answer.
 pub(crate) fn upstream(configured: Option<&Http2Keepalive>) -> KeepAlive {
-    configured.map_or_else(|| KeepAlive::on_suspicion(PING_TIMEOUT), pings)
+    configured.map_or_else(|| KeepAlive::on_suspicion(UPSTREAM_TIMEOUT), pings)
+}
+
+/// The PINGs to a processor: when nothing is configured there is one when an exchange got no answer.
+pub(crate) fn processor(configured: Option<&Http2Keepalive>) -> KeepAlive {
+    configured.map_or_else(|| KeepAlive::on_suspicion(PROCESSOR_TIMEOUT), pings)
 }
 
 fn pings(configured: &Http2Keepalive) -> KeepAlive {

@@ -16,6 +16,7 @@ use crate::{
     configuration::{AddressId, Adoption, Served, ServedListener},
     date::DateCache,
     drain::{Drain, Haste, OpenConnections},
+    incident::Incident,
     overload::{Admission, Overload, Refused},
     stats::{ClusterMetric, ListenerMetric, Metrics, ProcessorMetric, ServerMetric, Stats, WorkerStats},
 };
@@ -86,18 +87,26 @@ impl Worker {
     pub(crate) fn admit(&self, listener: &ServedListener) -> Option<Admission> {
         let limits = listener.current().listener.limits;
         let admitted = self.overload.connections.admit(&listener.connections, limits);
-        let metric = match admitted {
+        let (metric, reason) = match admitted {
             Ok(admission) => {
                 let rejects = OverloadActionKind::RejectIncomingConnections;
                 if limits.bypass_overload_manager || !self.overload.applies(rejects) {
                     return Some(admission);
                 }
-                ListenerMetric::DownstreamCxOverloadReject
+                (ListenerMetric::DownstreamCxOverloadReject, "an overload action asks for it")
             }
-            Err(Refused::GlobalLimit) => ListenerMetric::DownstreamGlobalCxOverflow,
-            Err(Refused::ListenerLimit) => ListenerMetric::DownstreamCxOverflow,
+            Err(Refused::GlobalLimit) => {
+                (ListenerMetric::DownstreamGlobalCxOverflow, "the process has as many as it may have")
+            }
+            Err(Refused::ListenerLimit) => {
+                (ListenerMetric::DownstreamCxOverflow, "the listener has as many as it may have")
+            }
         };
         listener.metrics.increment(metric);
+        if let Some(suppressed) = listener.metrics.admit(Incident::ConnectionLimit) {
+            let name = &listener.current().listener.name;
+            tracing::warn!(listener = name, suppressed, "a connection was refused: {reason}");
+        }
         None
     }
 

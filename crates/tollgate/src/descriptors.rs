@@ -20,3 +20,9 @@ pub(crate) fn raise_limit() {
         }
     }
 }
+
+/// How many connections clients may have, so that enough descriptors are left for everything else: connections to hosts,
+/// files, the admin server. Otherwise clients that do nothing could keep the gateway from answering anybody.
+pub(crate) fn most_connections() -> Option<u64> {
+    getrlimit(Resource::Nofile).current.map(|limit| limit - limit / 4)
+}

@@ -19,6 +19,7 @@ use self::admin_server::AdminServer;
 use crate::{
     admin::Admin,
     cli::Lifecycle,
+    descriptors,
     in_force::InForce,
     reload::Reload,
     signals::{self, Reopen, Signals, Stop},
@@ -109,7 +110,8 @@ impl Gateway {
         let admin_address = admin_listener.local_addr().map_err(failed)?;
         let snapshot = Arc::new(snapshot);
         let drain_time = Duration::from_secs(lifecycle.drain_time_s);
-        let options = tollgate_proxy::Options { workers, drain_time };
+        let options =
+            tollgate_proxy::Options { workers, drain_time, max_connections: descriptors::most_connections() };
         // Names are looked up, which may take a while.
         let starting = {
             let snapshot = snapshot.clone();

@@ -44,7 +44,7 @@ fn requests_to_headers_stop_at_the_processor_and_requests_to_get_do_not() {
     assert!(stats.lines().all(|line| line.contains("ext_proc")), "{stats}");
     let metrics = get(&admin, "/metrics", &[]).body;
     assert!(
-        metrics.contains("tollgate_http_ext_proc_streams_started{http_conn_manager_prefix=\"ingress\",ext_proc_prefix=\"\"} 4"),
+        metrics.contains("tollgate_http_ext_proc_streams_started_total{http_conn_manager_prefix=\"ingress\",ext_proc_prefix=\"\"} 4"),
         "{metrics}"
     );
     assert_eq!(get(&admin, "/listeners", &[]).body, format!("http::{gateway}\n"));

@@ -297,6 +297,29 @@ fn the_limit_of_descriptors_is_raised() {
     assert_ne!(numbers[0], "256");
 }
 
+/// Clients that do nothing leave descriptors for others: the gateway goes on reaching its upstream.
+#[test]
+fn idle_clients_do_not_take_every_descriptor() {
+    let configuration = Configuration::new(upstream());
+    let path = configuration.write(&scratch("process_idle_clients"));
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", r#"ulimit -n 160 && exec "$0" "$@""#, env!("CARGO_BIN_EXE_tollgate")]);
+    command.args(["run", "--workers", "1", "--admin-address", "127.0.0.1:0"]).arg(path);
+    let mut process = Running::spawn(&mut command);
+    let address = process.wait_for("listener main at ");
+    let admin = process.wait_for("admin server at ");
+    process.wait_for("serving");
+    let mut served = connect(&address);
+    let idle: Vec<TcpStream> = (0..200).map(|_| connect(&address)).collect();
+    process.wait_for("a connection was refused");
+    send(&mut served, "app.example", "/", &[("connection", "close")]);
+    assert_eq!(receive(served).status, 200);
+    let refused = get(&admin, "/stats?filter=global_cx_overflow", &[]).body;
+    assert!(refused.contains("listener.main.downstream_global_cx_overflow: "), "{refused}");
+    assert!(!refused.contains("overflow: 0\n"), "{refused}");
+    drop(idle);
+}
+
 #[test]
 fn requests_are_turned_away_under_pressure() {
     let directory = scratch("process_pressure");

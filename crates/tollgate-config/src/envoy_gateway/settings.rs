@@ -11,10 +11,13 @@ use tollgate_model::{
     cluster::{CircuitBreakers, Cluster, Discovery, Dns, DnsLookupFamily, HealthPolicy, LbPolicy},
     http_connection_manager::Http2Options,
     processor::GrpcRetryPolicy,
+    socket::{TcpKeepalive, TcpOptions},
 };
 
 use self::{
-    connection::{read_circuit_breaker, read_connection, read_dns, read_http2, read_timeout},
+    connection::{
+        read_circuit_breaker, read_connection, read_dns, read_http2, read_tcp_keepalive, read_timeout,
+    },
     health_check::read_health_check,
     load_balancer::read_load_balancer,
     retry::read_retry,
@@ -41,6 +44,7 @@ pub(super) struct BackendSettings {
     /// `None` = what the gateway prefers.
     pub(super) lookup_family: Option<DnsLookupFamily>,
     pub(super) http2: Http2Options,
+    pub(super) tcp_keepalive: Option<TcpKeepalive>,
 }
 
 impl Default for BackendSettings {
@@ -69,6 +73,7 @@ impl Default for BackendSettings {
                 stream_buffer_limit: 64 * 1024,
                 keepalive: None,
             },
+            tcp_keepalive: TcpOptions::HTTP2_UPSTREAM.keepalive,
         }
     }
 }
@@ -83,7 +88,7 @@ static SETTINGS: Schema = Schema {
         read("loadBalancer", "type: LeastRequest", "How an endpoint is chosen."),
         read("retry", "none", "Reopening of streams that failed before the processor answered."),
         no_effect("proxyProtocol", "connections to processors begin without a PROXY header"),
-        no_effect("tcpKeepalive", "the settings of the operating system hold"),
+        read("tcpKeepalive", "15s, then 3 probes every 5s", "Probes of connections without traffic."),
         read("healthCheck", "none", "Which endpoints are left out."),
         read("circuitBreaker", "1024 each", "Limits."),
         read("timeout", "{}", "How long things may take."),
@@ -112,6 +117,9 @@ pub(super) fn read_settings(value: &Value<'_>) -> Option<BackendSettings> {
     }
     if let Some(value) = message.get("connection") {
         read_connection(&value);
+    }
+    if let Some(value) = message.get("tcpKeepalive") {
+        settings.tcp_keepalive = read_tcp_keepalive(&value);
     }
     if let Some(value) = message.get("dns") {
         read_dns(&value, &mut settings);
@@ -151,6 +159,7 @@ impl BackendSettings {
         cluster.health = self.health.clone();
         cluster.connect_timeout = self.connect_timeout;
         cluster.idle_timeout = self.idle_timeout;
+        cluster.tcp.keepalive = self.tcp_keepalive;
         cluster.per_connection_buffer_limit_bytes = BUFFER_LIMIT;
         for endpoint in &mut cluster.endpoints {
             endpoint.health_check.port = self.health_check_port;

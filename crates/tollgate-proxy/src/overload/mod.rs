@@ -48,25 +48,28 @@ pub(crate) struct Overload {
     pub(crate) connections: Connections,
     configuration: Mutex<Arc<Snapshot>>,
     changed: Notify,
+    /// Limit of connections where none is configured.
+    most_connections: Option<u64>,
 }
 
 impl Overload {
     /// Of a configuration. Nothing is asked for until [`watch`](Self::watch) has looked.
-    pub(crate) fn new(snapshot: Arc<Snapshot>) -> Arc<Self> {
+    pub(crate) fn new(snapshot: Arc<Snapshot>, most_connections: Option<u64>) -> Arc<Self> {
         let connections = Connections::default();
-        connections.set_limit(snapshot.overload.max_downstream_connections);
+        connections.set_limit(snapshot.overload.max_downstream_connections.or(most_connections));
         Arc::new(Self {
             values: [const { AtomicU32::new(0) }; ACTIONS.len()],
             stop_accepting: watch::channel(false).0,
             connections,
             configuration: Mutex::new(snapshot),
             changed: Notify::new(),
+            most_connections,
         })
     }
 
     /// Another configuration is in force.
     pub(crate) fn configure(&self, snapshot: Arc<Snapshot>) {
-        self.connections.set_limit(snapshot.overload.max_downstream_connections);
+        self.connections.set_limit(snapshot.overload.max_downstream_connections.or(self.most_connections));
         self.connections.forget_all_but(&snapshot);
         *self.configuration.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
         self.changed.notify_one();

@@ -12,10 +12,10 @@ fn with(overload: OverloadManager) -> Arc<Snapshot> {
 
 #[test]
 fn limits_of_connections() {
-    let overload = Overload::new(with(OverloadManager {
-        max_downstream_connections: Some(3),
-        ..OverloadManager::default()
-    }));
+    let overload = Overload::new(
+        with(OverloadManager { max_downstream_connections: Some(3), ..OverloadManager::default() }),
+        None,
+    );
     let connections = &overload.connections;
     let (one, other) = (connections.of_listener("one"), connections.of_listener("other"));
     let limited = ConnectionLimits { max_connections: Some(1), ..ConnectionLimits::default() };
@@ -34,6 +34,11 @@ fn limits_of_connections() {
     drop(connections.admit(&one, limited).unwrap());
     drop(kept);
     assert!(connections.pressure() < 1e-9);
+    // Where none is configured another limit holds.
+    let overload = Overload::new(with(OverloadManager::default()), Some(1));
+    let kept = overload.connections.admit(&other, free).unwrap();
+    assert_eq!(overload.connections.admit(&other, free).unwrap_err(), Refused::GlobalLimit);
+    drop(kept);
 }
 
 /// The action follows the number in a file, and stops when it is not configured any more.
@@ -60,7 +65,7 @@ async fn actions_follow_their_resources() {
         ],
         ..OverloadManager::default()
     };
-    let overload = Overload::new(with(manager));
+    let overload = Overload::new(with(manager), None);
     let stats = Stats::new();
     overload.clone().watch(WorkerStats::new(stats.clone(), 0), &Handle::current());
     let mut stop = overload.stop_accepting();

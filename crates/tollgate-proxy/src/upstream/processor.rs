@@ -55,7 +55,7 @@ pub(super) fn endpoint(cluster: &Cluster, dialer: Dialer, address: Option<Arc<st
         address: address.unwrap_or_else(|| "".into()),
         connect_timeout: cluster.connect_timeout,
         idle_timeout: cluster.idle_timeout,
-        keepalive: Some(keepalive::upstream(match &cluster.protocol {
+        keepalive: Some(keepalive::processor(match &cluster.protocol {
             UpstreamProtocol::Http2(options) => options.keepalive.as_ref(),
             UpstreamProtocol::Http1 { .. } => None,
         })),

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use tollgate_model::cluster::DnsLookupFamily;
+use tollgate_model::{cluster::DnsLookupFamily, socket::TcpKeepalive};
 
 use super::{BackendSettings, duration};
 use crate::{
@@ -135,6 +135,38 @@ pub(super) fn read_dns(value: &Value<'_>, settings: &mut BackendSettings) {
     settings.lookup_family = message.get("lookupFamily").and_then(|value| value.enumeration(&LOOKUP_FAMILY));
 }
 
+static TCP_KEEPALIVE: Schema = Schema {
+    name: "TCPKeepalive",
+    title: "",
+    fields: &[
+        read("probes", "the system's", "Unanswered probes that end a connection, 1 to 127."),
+        read("idleTime", "the system's", "Time without traffic before a probe, 1s to 32767s."),
+        read("interval", "the system's", "Time between probes, 1s to 32767s."),
+    ],
+    unsupported: &[],
+};
+
+/// Whole seconds that the system takes.
+const SECONDS: RangeInclusive<u64> = 1..=32_767;
+
+pub(super) fn read_tcp_keepalive(value: &Value<'_>) -> Option<TcpKeepalive> {
+    let message = value.message(&TCP_KEEPALIVE)?;
+    let seconds = |name| {
+        let value = message.get(name)?;
+        let seconds = duration(&value)?.as_secs();
+        if !SECONDS.contains(&seconds) {
+            value.error(format!("{seconds}s is outside of {}s to {}s", SECONDS.start(), SECONDS.end()));
+        }
+        u32::try_from(seconds).ok()
+    };
+    let probes = message.get("probes").and_then(|value| value.integer(1..=127));
+    Some(TcpKeepalive {
+        probes: probes.and_then(|probes| u32::try_from(probes).ok()),
+        time: seconds("idleTime"),
+        interval: seconds("interval"),
+    })
+}
+
 static HTTP2: Schema = Schema {
     name: "HTTP2Settings",
     title: "",
@@ -143,7 +175,10 @@ static HTTP2: Schema = Schema {
         read("initialConnectionWindowSize", "1Mi", "Window of a connection, at least 65535 bytes."),
         read("maxConcurrentStreams", "100", "Most streams on a connection."),
         no_effect("onInvalidMessage", "an invalid message ends its stream"),
-        no_effect("connectionKeepalive", "dead connections are found by messageTimeout"),
+        no_effect(
+            "connectionKeepalive",
+            "dead connections are found by TCP keepalive, and by a PING when nothing answers",
+        ),
     ],
     unsupported: &[],
 };
