@@ -118,7 +118,7 @@ async fn log(scenario: &Scenario, file: &std::path::Path) -> Vec<String> {
     let expect = &scenario.expect;
     if expect.log.is_empty() && expect.log_entries.is_none_or(|entries| entries == 0) {
         let text = tokio::fs::read_to_string(file).await.unwrap_or_default();
-        return entries(&text, expect.log_entries.unwrap_or(text.lines().count().min(1)));
+        return entries(&text, expect.log_entries.unwrap_or_else(|| text.lines().count().min(1)));
     }
     eventually(|| async {
         let text = tokio::fs::read_to_string(file).await.unwrap_or_default();

@@ -59,7 +59,7 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
             continuations += 1;
         }
     }
-    best.map(|(_, candidate)| candidate).or(continued.filter(|_| continuations == 1))
+    best.map(|(_, candidate)| candidate).or_else(|| continued.filter(|_| continuations == 1))
 }
 
 /// `did you mean "name"?`

@@ -158,7 +158,7 @@ impl Exchange {
     /// The direction is idle and its trailers are here: what is collected goes first (B-3.2, B-5.5), then they.
     pub(super) fn body_ended_by_trailers(&mut self, direction: Direction, now: Instant, host: &mut dyn Host) {
         let side = self.side(direction);
-        let collected = side.held.len() > 0 && !side.discard;
+        let collected = side.held.has_bytes() && !side.discard;
         match side.body_mode {
             BodySendMode::Buffered if collected => self.send_buffered(direction, now, host),
             BodySendMode::BufferedPartial if collected && !side.partial_done => {

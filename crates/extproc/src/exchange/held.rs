@@ -28,6 +28,11 @@ impl Held {
         self.len() == 0 && !self.cleared
     }
 
+    /// Whether there is anything of a body; a cleared one has nothing.
+    pub(super) fn has_bytes(&self) -> bool {
+        self.first.as_ref().is_some_and(|first| !first.is_empty()) || self.rest.len() != 0
+    }
+
     pub(super) fn push(&mut self, data: Slices) {
         for piece in data {
             if self.first.is_none() && self.rest.len() == 0 {

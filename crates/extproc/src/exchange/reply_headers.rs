@@ -70,7 +70,7 @@ impl Exchange {
             self.forward_head(direction, false);
             return;
         }
-        let collected = side.held.len() > 0;
+        let collected = side.held.has_bytes();
         let whole = side.end == End::Data || (side.end == End::Trailers && collected);
         if whole && side.body_mode != BodySendMode::None && !side.is_duplex() {
             // B-4.4, B-5.6, B-2.1
