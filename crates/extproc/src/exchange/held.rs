@@ -88,7 +88,7 @@ mod tests {
         let expected = [b"firstab".as_slice(), &large, b"c"].concat();
         assert_eq!(held.len(), expected.len());
         assert_eq!(taken(&mut held), expected);
-        assert!(held.is_empty() && held.len() == 0);
+        assert!(held.is_empty() && !held.has_bytes());
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn a_worker_that_dies_is_noticed_and_the_others_serve_on() {
     }
     let start = Instant::now();
     while !running.gateway.stats().envoy_text(None).contains("server.workers_failed: 1\n") {
-        assert!(start.elapsed() < PATIENCE);
+        assert!(Instant::now().saturating_duration_since(start) < PATIENCE);
         std::thread::yield_now();
     }
     // Updates and the drain do not wait for it.
