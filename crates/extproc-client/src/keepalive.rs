@@ -106,6 +106,15 @@ impl Pinger {
         }
     }
 
+    /// Whether there is nothing to do at any time until a PING is wanted.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        self.settings.interval.is_none()
+            && self.settings.idle_interval.is_none()
+            && self.waits.is_none()
+            && !self.wanted
+    }
+
     /// Whether a PING is to go ahead of a stream that is opened now.
     #[must_use]
     pub fn has_been_idle(&self, now: Instant) -> bool {

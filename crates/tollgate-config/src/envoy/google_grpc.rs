@@ -11,7 +11,7 @@ use tollgate_model::{
         LbPolicy, UpstreamProtocol,
     },
     format::Format,
-    http_connection_manager::Http2Options,
+    http_connection_manager::{Http2Keepalive, Http2Options},
     processor::{GrpcService, GrpcTarget},
     socket::TcpOptions,
     tls::{
@@ -43,12 +43,30 @@ pub(super) static GOOGLE_GRPC: Schema = Schema {
         read("channel_credentials", "cleartext", "TLS."),
         read("call_credentials", "[]", "Tokens sent with each call; only with TLS."),
         no_effect("per_stream_buffer_limit_bytes", "streams are bounded by HTTP/2 windows"),
-        no_effect("channel_args", "there is no gRPC library to take them"),
+        read("channel_args", "{}", "Settings of the gRPC library."),
         refused("channel_credentials_plugin", "use channel_credentials"),
         refused("call_credentials_plugin", "use call_credentials"),
         refused("credentials_factory_name", "use channel_credentials and call_credentials"),
         refused("config", "use channel_credentials and call_credentials"),
     ],
+    unsupported: &[],
+};
+
+pub(super) static CHANNEL_ARGS: Schema = Schema {
+    name: "envoy.config.core.v3.GrpcService.GoogleGrpc.ChannelArgs",
+    title: "",
+    fields: &[read(
+        "args",
+        "{}",
+        "`grpc.keepalive_time_ms` and `grpc.keepalive_timeout_ms` (20000): PINGs. Others have no effect.",
+    )],
+    unsupported: &[],
+};
+
+pub(super) static CHANNEL_ARG: Schema = Schema {
+    name: "envoy.config.core.v3.GrpcService.GoogleGrpc.ChannelArgs.Value",
+    title: "",
+    fields: &[read("string_value", "", "Text."), read("int_value", "", "A number.")],
     unsupported: &[],
 };
 
@@ -90,9 +108,11 @@ pub(super) static CALL_CREDENTIALS: Schema = Schema {
 };
 
 /// The schemas of this module.
-pub(super) static SCHEMAS: [&Schema; 4] =
-    [&GOOGLE_GRPC, &CHANNEL_CREDENTIALS, &SSL_CREDENTIALS, &CALL_CREDENTIALS];
+pub(super) static SCHEMAS: [&Schema; 6] =
+    [&GOOGLE_GRPC, &CHANNEL_ARGS, &CHANNEL_ARG, &CHANNEL_CREDENTIALS, &SSL_CREDENTIALS, &CALL_CREDENTIALS];
 
+/// How long a PING may be unanswered, as in the gRPC library.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long connecting may take, as in the gRPC library.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often names are looked up, as in the gRPC library.
@@ -113,6 +133,7 @@ pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
         }
     });
     let stat_prefix = message.required_string("stat_prefix");
+    let keepalive = message.get("channel_args").and_then(|arguments| read_channel_args(&arguments));
     let credentials = message.message("channel_credentials", &CHANNEL_CREDENTIALS).and_then(|credentials| {
         let (_, value) = credentials.required_one_of(&["ssl_credentials"])?;
         Some(value)
@@ -142,7 +163,7 @@ pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
             .collect(),
         lb_policy: LbPolicy::RoundRobin,
         connect_timeout: CONNECT_TIMEOUT,
-        protocol: UpstreamProtocol::Http2(Http2Options::default()),
+        protocol: UpstreamProtocol::Http2(Http2Options { keepalive, ..Http2Options::default() }),
         tls: tls.map(Arc::new),
         tcp: TcpOptions::HTTP2_UPSTREAM,
         per_connection_buffer_limit_bytes: BUFFER_LIMIT as usize,
@@ -161,6 +182,31 @@ pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
         skip_envoy_headers: true,
         retry_policy: None,
     })
+}
+
+/// The PINGs that are asked for.
+fn read_channel_args(value: &Value<'_>) -> Option<Http2Keepalive> {
+    let (mut interval, mut timeout) = (None, KEEPALIVE_TIMEOUT);
+    for (name, value) in value.message(&CHANNEL_ARGS)?.map("args") {
+        let Some((kind, argument)) = value
+            .message(&CHANNEL_ARG)
+            .and_then(|value| value.required_one_of(&["string_value", "int_value"]))
+        else {
+            continue;
+        };
+        let milliseconds = || {
+            let number = argument.integer(1..=i64::from(i32::MAX)).filter(|_| kind == "int_value")?;
+            u64::try_from(number).ok().map(Duration::from_millis)
+        };
+        match name {
+            "grpc.keepalive_time_ms" => interval = milliseconds(),
+            "grpc.keepalive_timeout_ms" => timeout = milliseconds().unwrap_or(timeout),
+            _ => value
+                .no_effect(format!("the channel argument \"{name}\""), "there is no gRPC library to take it"),
+        }
+    }
+    let interval = Some(interval?);
+    Some(Http2Keepalive { interval, timeout, interval_jitter: 0.0, connection_idle_interval: None })
 }
 
 fn read_ssl_credentials(value: &Value<'_>, host: &str) -> Option<UpstreamTls> {

@@ -79,7 +79,8 @@ impl Http2Connection {
     /// Has the driver send a PING if there is reason to.
     fn want_ping(&self, reason: PingReason) {
         self.ping.set(Some(reason));
-        if let Some(driver) = &*self.driver.borrow() {
+        // A stream that is opened wakes it anyway.
+        if let (PingReason::Suspicion, Some(driver)) = (reason, &*self.driver.borrow()) {
             driver.wake_by_ref();
         }
     }
@@ -380,9 +381,13 @@ impl Pings {
             None => *driver = Some(cx.waker().clone()),
         }
         drop(driver);
+        let reason = connection.ping.take();
+        if pinger.rests() && !matches!(reason, Some(PingReason::Suspicion)) {
+            return Ok(());
+        }
         let now = tokio::time::Instant::now();
         pinger.observe(driven.received(), now);
-        match connection.ping.take() {
+        match reason {
             Some(PingReason::Suspicion) => pinger.want(true, now),
             Some(PingReason::Opened) if pinger.has_been_idle(now) => pinger.want(false, now),
             _ => {}
@@ -392,7 +397,7 @@ impl Pings {
 
     /// Takes note of what was received, and has the task woken when something is due.
     fn observe(&mut self, driven: &Driver, cx: &mut Context<'_>) {
-        let Some(pinger) = &mut self.pinger else { return };
+        let Some(pinger) = self.pinger.as_mut().filter(|pinger| !pinger.rests()) else { return };
         pinger.observe(driven.received(), tokio::time::Instant::now());
         if self.timer.poll(pinger.deadline(), cx).is_ready() {
             cx.waker().wake_by_ref();

@@ -280,7 +280,8 @@ fn connections_stay_with_the_chain_for_the_same_connections() {
 
 #[test]
 fn the_last_requests_of_what_is_gone_have_a_limit() {
-    let options = Options { workers: NonZeroUsize::MIN, drain_time: Duration::from_millis(20) };
+    let options =
+        Options { workers: NonZeroUsize::MIN, drain_time: Duration::from_millis(20), ..Options::default() };
     let running = Running::start_with(listener(vec![named("old")]), options);
     let mut client = running.connect();
     client.send("GET /hang HTTP/1.1\r\nhost: h\r\n\r\n");
