@@ -3,6 +3,7 @@
 //! One module per subject; each begins with the schemas of the messages that it reads.
 
 mod access_log;
+mod access_log_filter;
 mod address;
 mod bootstrap;
 mod cluster;

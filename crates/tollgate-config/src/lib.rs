@@ -41,7 +41,7 @@ pub use explanation::{
 };
 pub use files::{FileSystem, Files};
 pub use kubernetes::{ObjectReport, Place};
-pub use options::{Options, ResolveError, ServiceAddress, ServicePortKey};
+pub use options::{AccessLogForm, Options, ResolveError, ServiceAddress, ServicePortKey};
 pub use source::Source;
 use tollgate_model::Snapshot;
 

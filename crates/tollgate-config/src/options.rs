@@ -27,6 +27,20 @@ pub struct Options {
     /// Combine the processors of kgateway policies on the same target instead of taking the first policy's (KG-22).
     /// Default false.
     pub kgateway_deep_merge: bool,
+    /// Access log of Kubernetes gateways that say nothing about it themselves. Default none; `tollgate run` has JSON.
+    pub access_log: AccessLogForm,
+}
+
+/// Form of an access log on standard output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AccessLogForm {
+    /// None.
+    #[default]
+    Off,
+    /// Envoy Gateway's default: a JSON object a line.
+    Json,
+    /// Envoy's default text with response code details and the route.
+    Text,
 }
 
 impl Default for Options {
@@ -39,6 +53,7 @@ impl Default for Options {
             bind_address: IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
             shift_privileged_ports: false,
             kgateway_deep_merge: false,
+            access_log: AccessLogForm::Off,
         }
     }
 }

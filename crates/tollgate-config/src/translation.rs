@@ -8,6 +8,7 @@
 //! ([`Translator`]), attachment of routes, statuses, and the building of the snapshot. A dialect only says which
 //! processors a rule of a route stops at ([`Dialect`]).
 
+mod access_log;
 mod attachment;
 mod backend;
 mod backend_tls;
@@ -28,6 +29,7 @@ mod tests;
 mod translator;
 
 pub(crate) use self::{
+    access_log::default_format,
     backend::{ServiceError, endpoint},
     build::retry_on_of_istio,
     certificates::{CertificateError, CertificateRef},

@@ -4,15 +4,81 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::format::Format;
+use crate::{format::Format, matching::HeaderMatcher, route::Fraction};
 
-/// One access log: where lines go and what they look like.
+/// One access log: which requests it is about, where lines go and what they look like.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct AccessLog {
+    /// Which requests are logged. `None` = all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<LogFilter>,
     /// Destination.
     pub sink: LogSink,
     /// Line format.
     pub format: LogFormat,
+}
+
+/// A condition on a request that is over.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum LogFilter {
+    /// On the status of the response; 0 when there was none.
+    StatusCode(Comparison),
+    /// On the time the request took, milliseconds.
+    Duration(Comparison),
+    /// One of so many.
+    Share(Fraction),
+    /// All of these hold.
+    And(Vec<Self>),
+    /// One of these holds.
+    Or(Vec<Self>),
+    /// On a header of the request.
+    Header(HeaderMatcher),
+    /// One of these response flags is set; any flag if there are none here. Short names.
+    ResponseFlags(Vec<String>),
+    /// The gRPC status is one of these; with `exclude` it is none of them.
+    GrpcStatus {
+        /// gRPC codes.
+        statuses: Vec<u32>,
+        /// All but these.
+        exclude: bool,
+    },
+    /// Every request, or none: what depends on the kind of the log and on nothing else.
+    Always(bool),
+}
+
+/// A comparison with a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    /// How.
+    pub operation: ComparisonOperation,
+    /// With what.
+    pub value: u64,
+}
+
+/// How numbers are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum ComparisonOperation {
+    /// `EQ`.
+    Equal,
+    /// `GE`.
+    GreaterOrEqual,
+    /// `LE`.
+    LessOrEqual,
+    /// `NE`.
+    NotEqual,
+}
+
+impl Comparison {
+    /// Whether it holds for a number.
+    #[must_use]
+    pub fn holds(self, number: u64) -> bool {
+        match self.operation {
+            ComparisonOperation::Equal => number == self.value,
+            ComparisonOperation::GreaterOrEqual => number >= self.value,
+            ComparisonOperation::LessOrEqual => number <= self.value,
+            ComparisonOperation::NotEqual => number != self.value,
+        }
+    }
 }
 
 /// Destination of log lines.

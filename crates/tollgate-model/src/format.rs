@@ -10,8 +10,8 @@ mod time;
 use serde::{Serialize, Serializer};
 
 pub use operator::{
-    AddressPart, DurationPrecision, FilterStateForm, GrpcStatusForm, HeaderOperand, HostSource, Operator,
-    PathSource, ServerNameSource, TimePoint,
+    AddressPart, CertificateFact, DurationPrecision, FilterStateForm, GrpcStatusForm, HeaderOperand,
+    HostSource, MetadataOwner, Operator, PathSource, ServerNameSource, TimePoint,
 };
 pub use time::{TimePattern, Timestamp};
 
@@ -52,6 +52,14 @@ pub enum FormatProblem {
     UnknownOperator {
         /// The operator.
         name: String,
+    },
+    /// An operator of Envoy that this gateway does not have.
+    #[error("the operator {name} is not supported: {reason}")]
+    UnsupportedOperator {
+        /// The operator.
+        name: String,
+        /// Why.
+        reason: &'static str,
     },
     /// An operator that needs arguments has none.
     #[error("{name} needs arguments in parentheses: {expected}")]

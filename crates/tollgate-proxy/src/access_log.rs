@@ -4,6 +4,7 @@
 //! so often and writes them. A destination that cannot keep up costs lines, never requests: what does not fit into a
 //! buffer is dropped and counted. Files are opened again when somebody asks for it ([`AccessLogs::reopen`]).
 
+mod filter;
 #[cfg(test)]
 mod tests;
 
@@ -90,6 +91,9 @@ impl AccessLogger {
         let mut line = self.line.borrow_mut();
         let mut dropped = 0;
         for log in logs {
+            if log.filter.as_ref().is_some_and(|filter| !filter::admits(filter, context)) {
+                continue;
+            }
             line.clear();
             match &log.format {
                 LogFormat::Text(format) => write_text(format, context, &mut line),

@@ -63,12 +63,22 @@ pub(crate) fn subject(certificate: &[u8]) -> Option<String> {
 
 /// The first DNS name among the alternative names.
 pub(crate) fn first_dns_name(certificate: &[u8]) -> Option<String> {
-    first_alternative_name(certificate, DNS_NAME)
+    dns_names(certificate).into_iter().next()
 }
 
 /// The first URI among the alternative names.
 pub(crate) fn first_uri(certificate: &[u8]) -> Option<String> {
-    first_alternative_name(certificate, URI)
+    uris(certificate).into_iter().next()
+}
+
+/// The DNS names among the alternative names.
+pub(crate) fn dns_names(certificate: &[u8]) -> Vec<String> {
+    alternative_names(certificate, DNS_NAME).unwrap_or_default()
+}
+
+/// The URIs among the alternative names.
+pub(crate) fn uris(certificate: &[u8]) -> Vec<String> {
+    alternative_names(certificate, URI).unwrap_or_default()
 }
 
 /// The SHA-256 digest, in lower-case hexadecimal.
@@ -83,7 +93,7 @@ pub(crate) fn sha256(certificate: &[u8]) -> Option<String> {
     Some(text)
 }
 
-fn first_alternative_name(certificate: &[u8], kind: u8) -> Option<String> {
+fn alternative_names(certificate: &[u8], kind: u8) -> Option<Vec<String>> {
     let mut extensions = subject_and_extensions(certificate)?.1?;
     while !extensions.is_empty() {
         let mut extension = take(&mut extensions, SEQUENCE)?;
@@ -95,12 +105,14 @@ fn first_alternative_name(certificate: &[u8], kind: u8) -> Option<String> {
         }
         let mut names = take(&mut extension, OCTET_STRING)?;
         let mut names = take(&mut names, SEQUENCE)?;
+        let mut found = Vec::new();
         while !names.is_empty() {
             let (tag, name) = element(&mut names)?;
             if tag == kind {
-                return Some(String::from_utf8_lossy(name).into_owned());
+                found.push(String::from_utf8_lossy(name).into_owned());
             }
         }
+        return Some(found);
     }
     None
 }

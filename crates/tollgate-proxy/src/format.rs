@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use extproc::{Messages, log::LoggingInfo};
 use tollgate_model::{
     access_log::JsonFormat,
-    format::{Format, FormatPart},
+    format::{Format, FormatPart, Operator},
 };
 
 use crate::stream_info::StreamInfo;
@@ -87,6 +87,14 @@ fn escape_controls(out: &mut Vec<u8>, start: usize) {
         } else {
             out.push(byte);
         }
+    }
+}
+
+/// The value of an operator whose value is a number.
+pub(crate) fn evaluate_number(operator: &Operator, context: &FormatContext<'_>) -> Option<u64> {
+    match operator::evaluate(operator, context)? {
+        Value::Number(number) => Some(number),
+        _ => None,
     }
 }
 

@@ -36,7 +36,7 @@ use crate::{
     overload::Overload,
     stats::{Stats, WorkerStats},
     transaction::Transactions,
-    upstream::SharedClusters,
+    upstream::{NameLookups, SharedClusters},
 };
 
 /// How to run a gateway.
@@ -99,6 +99,7 @@ pub struct Gateway {
     failures: Failures,
     /// Behind the workers: it ends when their loggers are gone.
     access_log: AccessLogWriter,
+    name_lookups: NameLookups,
 }
 
 impl Gateway {
@@ -132,6 +133,7 @@ impl Gateway {
             .build()
             .map_err(StartError::Thread)?;
         let shared = SharedClusters::new(snapshot.clone(), control.handle());
+        let name_lookups = shared.name_lookups();
         wait_until_initialized(&control, &shared);
         let mut sockets: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
         for address in bound {
@@ -186,7 +188,7 @@ impl Gateway {
         let publisher =
             Publisher::new(commands, stats.clone(), addresses, adoption, control.handle().clone());
         let updater = Updater { publisher: Arc::new(publisher), control: control.handle().clone() };
-        Ok(Self { workers, updater, control: Some(control), stats, failures, access_log })
+        Ok(Self { workers, updater, control: Some(control), stats, failures, access_log, name_lookups })
     }
 
     /// What puts other configurations in force, for another thread. It keeps nothing alive.
@@ -225,6 +227,12 @@ impl Gateway {
     #[must_use]
     pub fn stats(&self) -> &Arc<Stats> {
         &self.stats
+    }
+
+    /// What the names of clusters resolve to.
+    #[must_use]
+    pub fn name_lookups(&self) -> NameLookups {
+        self.name_lookups.clone()
     }
 
     /// The files of access logs.

@@ -66,6 +66,19 @@ impl Stats {
         Arc::default()
     }
 
+    /// The numbers of a cluster, by Envoy's names; those that are nothing are left out.
+    #[must_use]
+    pub fn of_cluster(&self, name: &str) -> Vec<(&'static str, u64)> {
+        let registry = self.registry();
+        let Some(entry) = registry.get(&Scope::Cluster { name: name.to_owned() }) else { return Vec::new() };
+        let metrics = entry.description.metrics.iter().enumerate();
+        let sums = metrics.map(|(index, metric)| {
+            let values = entry.workers.iter().filter_map(|(_, block)| block.values.get(index));
+            (metric.name, values.fold(0_u64, |sum, value| sum.wrapping_add(value.get())))
+        });
+        sums.filter(|(_, sum)| *sum > 0 && *sum <= u64::MAX / 2).collect()
+    }
+
     /// Forgets the metrics that nobody counts on and that `snapshot` does not name.
     pub(crate) fn forget_all_but(&self, snapshot: &Snapshot) {
         let named = snapshot::named(snapshot);
@@ -258,5 +271,7 @@ impl Metrics<ClusterMetric> {
     }
 }
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

@@ -21,10 +21,10 @@ use hyper::{
 };
 use percent_encoding::percent_decode_str;
 use regex::Regex;
-use tollgate_proxy::{AccessLogs, Stats};
+use tollgate_proxy::{AccessLogs, NameLookups, Stats};
 
 use self::hosts::Hosts;
-use crate::{address::Address, in_force::InForce};
+use crate::{address::Address, in_force::InForce, process_metrics};
 
 const TEXT: &str = "text/plain; charset=UTF-8";
 const JSON: &str = "application/json";
@@ -38,7 +38,7 @@ const PATHS: &str = "\
 /stats        statistics, one a line; filter=REGEX keeps the names that match
 /config       the configuration in force and since when (/config_dump is the same)
 /listeners    names and addresses
-/clusters     names, limits and endpoints
+/clusters     names, limits, numbers, endpoints and what their names resolve to
 /server_info  version, state, uptime
 /logging      POST: what is logged; level=debug or paths=PART:LEVEL,... changes it
 /reopen_logs  POST: opens the files of access logs again
@@ -50,6 +50,7 @@ pub(crate) struct Admin {
     in_force: Mutex<InForce>,
     stats: Arc<Stats>,
     access_logs: Option<AccessLogs>,
+    name_lookups: Option<NameLookups>,
     hosts: Hosts,
     workers: NonZeroUsize,
     started: Instant,
@@ -70,11 +71,17 @@ impl Admin {
             in_force: Mutex::new(in_force),
             stats,
             access_logs: None,
+            name_lookups: None,
             hosts: Hosts::default(),
             workers,
             started,
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// With clusters whose names are looked up.
+    pub(crate) fn with_name_lookups(self, name_lookups: NameLookups) -> Self {
+        Self { name_lookups: Some(name_lookups), ..self }
     }
 
     /// With access logs whose files can be opened again.
@@ -141,9 +148,12 @@ impl Admin {
                 State::Draining => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "DRAINING\n".to_owned()),
             },
             "/healthz" => ok(TEXT, "OK\n".to_owned()),
-            "/metrics" | "/stats/prometheus" => {
-                ok(PROMETHEUS, self.stats.prometheus_text() + &self.in_force().prometheus_text())
-            }
+            "/metrics" | "/stats/prometheus" => ok(
+                PROMETHEUS,
+                self.stats.prometheus_text()
+                    + &self.in_force().prometheus_text()
+                    + &process_metrics::prometheus_text(self.started),
+            ),
             "/stats" => match filter(query) {
                 Ok(filter) => {
                     let own = self.in_force().envoy_text(filter.as_ref());
@@ -156,7 +166,9 @@ impl Admin {
                 Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
             },
             "/listeners" => ok(TEXT, self.listeners()),
-            "/clusters" => ok(TEXT, clusters::write(&self.in_force().snapshot)),
+            "/clusters" => {
+                ok(TEXT, clusters::write(&self.in_force().snapshot, &self.stats, self.name_lookups.as_ref()))
+            }
             "/server_info" => ok(JSON, self.server_info(Instant::now())),
             path => response(StatusCode::NOT_FOUND, TEXT, format!("nothing at {path}; there is\n{PATHS}")),
         }

@@ -202,6 +202,21 @@ pub(crate) struct Reading {
     /// Let every processor of kgateway policies on the same target run, instead of the first policy's alone.
     #[arg(long)]
     pub(crate) kgateway_deep_merge: bool,
+    /// Access log of Gateways on standard output, where an EnvoyProxy does not say it; Envoy configurations have their own.
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    pub(crate) access_log: AccessLog,
+}
+
+/// Form of the access log of Gateways.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccessLog {
+    /// A JSON object a line, with the fields of Envoy Gateway's default.
+    #[default]
+    Json,
+    /// Envoy's text format, with response code details and route.
+    Text,
+    /// None.
+    Off,
 }
 
 /// Where a port of a service really is.

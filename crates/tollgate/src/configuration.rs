@@ -8,12 +8,12 @@ use std::{
 };
 
 use tollgate_config::{
-    Diagnostic, Explanations, ObjectReport, Options, Outcome, Severity, Source, load_after,
+    AccessLogForm, Diagnostic, Explanations, ObjectReport, Options, Outcome, Severity, Source, load_after,
 };
 use tollgate_model::Snapshot;
 
 use crate::{
-    cli::{Reading, Resolution},
+    cli::{AccessLog, Reading, Resolution},
     named_files::{NamedFiles, RecordedFiles},
     problems,
     sources::Sources,
@@ -153,6 +153,11 @@ impl From<&Reading> for Options {
             bind_address: available(reading.bind_address),
             shift_privileged_ports: reading.shift_privileged_ports,
             kgateway_deep_merge: reading.kgateway_deep_merge,
+            access_log: match reading.access_log {
+                AccessLog::Json => AccessLogForm::Json,
+                AccessLog::Text => AccessLogForm::Text,
+                AccessLog::Off => AccessLogForm::Off,
+            },
         }
     }
 }

@@ -131,6 +131,7 @@ impl Gateway {
         };
         let admin = Admin::new(in_force, data_plane.stats().clone(), workers, Instant::now())
             .with_access_logs(data_plane.access_logs())
+            .with_name_lookups(data_plane.name_lookups())
             .with_hosts(&lifecycle.admin_host);
         let admin = Arc::new(admin);
         let admin_server = AdminServer::start(admin_listener, admin.clone()).map_err(StartError::Thread)?;

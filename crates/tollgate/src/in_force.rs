@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tollgate_config::{Diagnostic, ObjectReport};
 use tollgate_model::{Snapshot, listener::BindAddress};
 
-use crate::logging;
+use crate::{logging, shown::for_people};
 
 /// The configuration that new requests are served by.
 #[derive(Debug, Clone)]
@@ -74,6 +74,7 @@ impl InForce {
     /// The configuration with its number, and why a later one is not in force.
     pub(crate) fn json(&self) -> serde_json::Result<Value> {
         let mut document = serde_json::to_value(&*self.snapshot)?;
+        for_people(&mut document);
         document["generation"] = self.generation.into();
         document["in_force_since"] = timestamp(self.since).into();
         document["objects"] = self.objects.iter().map(object).collect();

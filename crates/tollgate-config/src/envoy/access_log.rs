@@ -8,6 +8,7 @@ use tollgate_model::{
 };
 
 use super::{
+    access_log_filter::read_filter,
     data_source::read_data_source,
     format::{parse_format, read_format},
 };
@@ -19,7 +20,7 @@ pub(super) static ACCESS_LOG: Schema = Schema {
     fields: &[
         read("name", "", "Any name."),
         read("typed_config", "", "FileAccessLog, StdoutAccessLog or StderrAccessLog. Required."),
-        refused("filter", "every request is logged"),
+        read("filter", "every request", "Which requests are logged."),
     ],
     unsupported: &[],
 };
@@ -117,7 +118,11 @@ fn read_access_log(value: &Value<'_>) -> Option<AccessLog> {
         Some(("format", value)) => read_text_format(&value),
         Some((_, value)) => read_json_format(&value).map(LogFormat::Json),
     };
-    Some(AccessLog { sink: sink?, format: format? })
+    let filter = match message.get("filter") {
+        Some(filter) => Some(read_filter(&filter)?),
+        None => None,
+    };
+    Some(AccessLog { filter, sink: sink?, format: format? })
 }
 
 fn read_path(config: &Message<'_>) -> Option<LogSink> {

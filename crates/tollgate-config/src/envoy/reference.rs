@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{
-    access_log, address, bootstrap, cluster, data_source, ext_proc, format, google_grpc, grpc_service,
-    header, http_connection_manager, http_filters, listener, matchers, metadata, overload, per_route,
-    protocol_options, route, runtime, socket_options, status, tls,
+    access_log, access_log_filter, address, bootstrap, cluster, data_source, ext_proc, format, google_grpc,
+    grpc_service, header, http_connection_manager, http_filters, listener, matchers, metadata, overload,
+    per_route, protocol_options, route, runtime, socket_options, status, tls,
 };
 use crate::protobuf::{Field, Schema, Support};
 
@@ -39,7 +39,7 @@ fn sections() -> Vec<Section> {
             ]
             .concat(),
         ),
-        section("Access logs", access_log::SCHEMAS.to_vec()),
+        section("Access logs", [&access_log::SCHEMAS[..], &access_log_filter::SCHEMAS[..]].concat()),
         section(
             "Routes",
             [

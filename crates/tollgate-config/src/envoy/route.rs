@@ -18,7 +18,6 @@ use tollgate_model::route::{
 };
 
 pub(crate) use self::action::read_regex_rewrite;
-pub(super) use self::schema::SCHEMAS;
 use self::{
     action::read_route_action,
     matching::read_route_match,
@@ -26,6 +25,10 @@ use self::{
     reply::{read_direct_response, read_redirect},
     retry::read_retry_policy,
     schema::{NON_FORWARDING_ACTION, ROUTE, ROUTE_CONFIGURATION, VIRTUAL_HOST},
+};
+pub(super) use self::{
+    mirror::{DENOMINATOR as FRACTION_DENOMINATORS, FRACTIONAL_PERCENT},
+    schema::SCHEMAS,
 };
 use super::{
     Scope,

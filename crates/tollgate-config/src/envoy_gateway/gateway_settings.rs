@@ -1,6 +1,8 @@
 //! What an EnvoyProxy means for a gateway (6.9).
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, sync::Arc};
+
+use tollgate_model::access_log::AccessLog;
 
 use super::{EnvoyProxy, GROUP, filter_order::FilterMove, proxy::IpFamily, tls_settings::TlsSettings};
 use crate::{
@@ -25,6 +27,8 @@ pub(crate) struct GatewaySettings {
     pub(crate) merge_gateways: bool,
     /// Threads that serve requests.
     pub(crate) concurrency: Option<NonZeroUsize>,
+    /// Access logs, where they are not those of the command line.
+    pub(crate) access_logs: Option<Vec<Arc<AccessLog>>>,
 }
 
 /// `parametersRef` leads to no EnvoyProxy.
@@ -48,6 +52,7 @@ impl GatewaySettings {
         preserve_route_order: false,
         merge_gateways: false,
         concurrency: None,
+        access_logs: None,
     };
 
     /// The settings of a gateway, by the parameters of its class and its own; its own ones win as a whole.
@@ -95,6 +100,7 @@ impl GatewaySettings {
             preserve_route_order: proxy.preserve_route_order,
             merge_gateways: proxy.merge_gateways,
             concurrency: proxy.concurrency,
+            access_logs: proxy.access_logs.clone(),
         }
     }
 }

@@ -1,10 +1,16 @@
 //! EnvoyProxy: settings of the gateways of a class, or of one gateway (6.9).
 
 mod patch;
+mod telemetry;
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, sync::Arc};
 
-use self::patch::{PROVIDER, read_provider};
+use tollgate_model::access_log::AccessLog;
+
+use self::{
+    patch::{PROVIDER, read_provider},
+    telemetry::{TELEMETRY, read_access_logs},
+};
 use super::{
     filter_order::{FilterMove, read_filter_order},
     tls_settings::{
@@ -26,6 +32,8 @@ pub(crate) struct EnvoyProxy {
     pub(crate) merge_gateways: bool,
     /// Threads that serve requests.
     pub(crate) concurrency: Option<NonZeroUsize>,
+    /// Access logs, where they are not those of the command line.
+    pub(crate) access_logs: Option<Vec<Arc<AccessLog>>>,
 }
 
 /// Addresses of listeners and of names of backends.
@@ -48,7 +56,7 @@ static SPEC: Schema = Schema {
         read("preserveRouteOrder", "false", "Try rules in the order in which they are written."),
         read("mergeGateways", "false", "The gateways of the class share their ports."),
         no_effect("logging", "use the options of the command line"),
-        no_effect("telemetry", "statistics and logs are those of the gateway itself"),
+        read("telemetry", "{}", "Access logs."),
         no_effect("bootstrap", "there is no Envoy to bootstrap"),
         no_effect("extraArgs", "there is no Envoy to start"),
         no_effect("shutdown", "requests under way have 20 seconds"),
@@ -87,5 +95,6 @@ pub(super) fn read_proxy(value: &Value<'_>) -> Option<EnvoyProxy> {
         ip_family: spec.get("ipFamily").and_then(|value| value.enumeration(&IP_FAMILY)),
         preserve_route_order: spec.boolean("preserveRouteOrder", false),
         merge_gateways: spec.boolean("mergeGateways", false),
+        access_logs: spec.message("telemetry", &TELEMETRY).and_then(|telemetry| read_access_logs(&telemetry)),
     })
 }

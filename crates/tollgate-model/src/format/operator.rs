@@ -92,6 +92,20 @@ pub enum Operator {
     DownstreamTlsVersion,
     /// `DOWNSTREAM_TLS_CIPHER`: the OpenSSL name.
     DownstreamTlsCipher,
+    /// `UPSTREAM_TLS_VERSION`.
+    UpstreamTlsVersion,
+    /// `UPSTREAM_TLS_CIPHER`: the OpenSSL name.
+    UpstreamTlsCipher,
+    /// `DOWNSTREAM_PEER_SUBJECT` and the like: of the client's certificate.
+    DownstreamPeerCertificate(CertificateFact),
+    /// `DOWNSTREAM_LOCAL_SUBJECT` and the like: of our certificate towards the client.
+    DownstreamLocalCertificate(CertificateFact),
+    /// `UPSTREAM_PEER_SUBJECT` and the like: of the upstream's certificate.
+    UpstreamPeerCertificate(CertificateFact),
+    /// `CONNECTION_TERMINATION_DETAILS`: never there for HTTP.
+    ConnectionTerminationDetails,
+    /// `TRACE_ID`: never there, as there are no traces.
+    TraceId,
     /// `CONNECTION_ID`.
     ConnectionId,
     /// `STREAM_ID`: the request id when it has one, else a number.
@@ -147,6 +161,18 @@ pub enum Operator {
         /// Longest output.
         max_length: Option<usize>,
     },
+    /// `METADATA(TYPE:namespace:key:key):n`, `CLUSTER_METADATA(namespace:key):n`, `UPSTREAM_METADATA(namespace:key):n`: what
+    /// is configured.
+    StaticMetadata {
+        /// Of what.
+        owner: MetadataOwner,
+        /// Namespace.
+        namespace: String,
+        /// Keys from outside in; empty = the whole namespace.
+        path: Vec<String>,
+        /// Longest output.
+        max_length: Option<usize>,
+    },
     /// `FILTER_STATE(name:PLAIN|TYPED|FIELD:field):n`: the logging information of an ext_proc filter (section 21).
     FilterState {
         /// Name of the filter.
@@ -167,6 +193,32 @@ pub struct HeaderOperand {
     pub names: Vec<FieldName>,
     /// Longest output.
     pub max_length: Option<usize>,
+}
+
+/// What metadata is configured for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetadataOwner {
+    /// `CLUSTER`: the cluster the request went to.
+    Cluster,
+    /// `ROUTE`: the route in force.
+    Route,
+    /// `VIRTUAL_HOST`: its virtual host.
+    VirtualHost,
+    /// `UPSTREAM_HOST`: the endpoint.
+    UpstreamHost,
+}
+
+/// What a certificate says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateFact {
+    /// `SUBJECT`, as RFC 2253 writes it.
+    Subject,
+    /// `URI_SAN`: all of them, with commas between.
+    UriNames,
+    /// `DNS_SAN`: all of them, with commas between.
+    DnsNames,
+    /// `FINGERPRINT_256`: SHA-256 in hexadecimal.
+    Fingerprint256,
 }
 
 /// How much of an address.

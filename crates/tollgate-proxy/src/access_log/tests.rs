@@ -38,7 +38,7 @@ impl Drop for Scratch {
 }
 
 fn log_to(path: &std::path::Path, format: LogFormat) -> Arc<AccessLog> {
-    Arc::new(AccessLog { sink: LogSink::File(path.to_owned()), format })
+    Arc::new(AccessLog { filter: None, sink: LogSink::File(path.to_owned()), format })
 }
 
 fn text_log(path: &std::path::Path, format: &str) -> Arc<AccessLog> {

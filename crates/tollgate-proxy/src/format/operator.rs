@@ -6,18 +6,19 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use extproc::RequestHeaders;
+use extproc::{RequestHeaders, messages::Struct};
 use http::{HeaderMap, HeaderValue};
 use tollgate_model::{
     format::{
-        AddressPart, DurationPrecision, HeaderOperand, HostSource, Operator, PathSource, ServerNameSource,
-        TimePattern, TimePoint, Timestamp,
+        AddressPart, CertificateFact, DurationPrecision, HeaderOperand, HostSource, MetadataOwner, Operator,
+        PathSource, ServerNameSource, TimePattern, TimePoint, Timestamp,
     },
     route::split_path,
 };
 
 use super::{FormatContext, Value, address, grpc_status, json, logging, query};
 use crate::{
+    certificate,
     connection_manager::{EnvoyHeaders, unique_id},
     stream_info::StreamInfo,
 };
@@ -112,6 +113,22 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
         Operator::DownstreamTlsCipher => {
             connection.tls.as_ref().map(|tls| tls.cipher).filter(|cipher| !cipher.is_empty()).map(Value::text)
         }
+        Operator::UpstreamTlsVersion => {
+            upstream.tls.as_ref().map(|tls| tls.version).filter(|text| !text.is_empty()).map(Value::text)
+        }
+        Operator::UpstreamTlsCipher => {
+            upstream.tls.as_ref().map(|tls| tls.cipher).filter(|text| !text.is_empty()).map(Value::text)
+        }
+        Operator::DownstreamPeerCertificate(fact) => {
+            certificate_fact(connection.tls.as_ref()?.peer_certificate.as_deref()?, *fact)
+        }
+        Operator::DownstreamLocalCertificate(fact) => {
+            certificate_fact(connection.tls.as_ref()?.local_certificate.as_deref()?, *fact)
+        }
+        Operator::UpstreamPeerCertificate(fact) => {
+            certificate_fact(upstream.tls.as_ref()?.peer_certificate.as_deref()?, *fact)
+        }
+        Operator::ConnectionTerminationDetails | Operator::TraceId => None,
         Operator::ConnectionId => Some(Value::Number(connection.id)),
         Operator::StreamId => {
             let id = request.fields.get("x-request-id").filter(|id| !HeaderValue::is_empty(id))?;
@@ -152,7 +169,17 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
             Some(limited(if *with_query { path } else { split_path(path).0 }, *max_length))
         }
         Operator::DynamicMetadata { namespace, path, max_length } => {
-            dynamic_metadata(info, namespace, path, *max_length)
+            metadata(info.metadata.namespace(namespace)?, path, *max_length)
+        }
+        Operator::StaticMetadata { owner, namespace, path, max_length } => {
+            let endpoint = upstream.endpoint.as_ref();
+            let owned = match owner {
+                MetadataOwner::Cluster => &endpoint?.cluster.metadata,
+                MetadataOwner::Route => &info.route.as_ref()?.metadata,
+                MetadataOwner::VirtualHost => &info.virtual_host.as_ref()?.metadata,
+                MetadataOwner::UpstreamHost => &endpoint?.get()?.metadata,
+            };
+            metadata(owned.filter_metadata.get(namespace)?, path, *max_length)
         }
         Operator::FilterState { name, form, max_length } => {
             let log = logs.iter().find(|log| log.name == name)?;
@@ -172,9 +199,9 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
 /// How much of a JSON value text formats show; JSON formats show all of it.
 pub(super) fn json_length(operator: &Operator) -> Option<usize> {
     match operator {
-        Operator::DynamicMetadata { max_length, .. } | Operator::FilterState { max_length, .. } => {
-            *max_length
-        }
+        Operator::DynamicMetadata { max_length, .. }
+        | Operator::StaticMetadata { max_length, .. }
+        | Operator::FilterState { max_length, .. } => *max_length,
         _ => None,
     }
 }
@@ -291,15 +318,19 @@ fn server_name<'a>(
     name.map(|name| Value::Text(Cow::Borrowed(name)))
 }
 
-fn dynamic_metadata<'a>(
-    info: &'a StreamInfo,
-    namespace: &str,
-    path: &[String],
-    max_length: Option<usize>,
-) -> Option<Value<'a>> {
+fn certificate_fact(certificate: &[u8], fact: CertificateFact) -> Option<Value<'static>> {
+    let text = match fact {
+        CertificateFact::Subject => certificate::subject(certificate)?,
+        CertificateFact::UriNames => certificate::uris(certificate).join(","),
+        CertificateFact::DnsNames => certificate::dns_names(certificate).join(","),
+        CertificateFact::Fingerprint256 => certificate::sha256(certificate)?,
+    };
+    (!text.is_empty()).then(|| Value::owned(text))
+}
+
+fn metadata<'a>(mut members: &'a Struct, path: &[String], max_length: Option<usize>) -> Option<Value<'a>> {
     use extproc::messages::value::Kind;
 
-    let mut members = info.metadata.namespace(namespace)?;
     let mut out = Vec::new();
     let Some((last, outer)) = path.split_last() else {
         json::write_struct(members, &mut out);

@@ -156,14 +156,14 @@ impl Metric {
         start.ends_with(|last: char| last.is_ascii_digit()).then(|| start.split_at(start.len() - 1))
     }
 
-    fn envoy_name(&self) -> String {
+    pub(super) fn envoy_name(&self) -> String {
         match self.split() {
             (family, Some((_, value))) => format!("{family}.{value}"),
             (name, None) => name.to_owned(),
         }
     }
 
-    fn label(&self) -> Option<(&'static str, &'static str)> {
+    pub(super) fn label(&self) -> Option<(&'static str, &'static str)> {
         match self.class() {
             Some((_, class)) => Some(("response_code_class", class)),
             None => self.split().1,

@@ -23,7 +23,11 @@ pub(super) struct ProcessorCounts {
     pub(super) processor: Metrics<ProcessorMetric>,
     pub(super) cluster: Metrics<ClusterMetric>,
     name: Arc<str>,
-    /// Counts the stream while it is open.
+    /// A stream was asked for and is not over.
+    in_use: bool,
+    /// Counts the stream while it waits for a connection.
+    pending: Option<Active>,
+    /// Counts it while it is open.
     active: Option<Active>,
     answered: bool,
 }
@@ -37,14 +41,25 @@ impl ProcessorCounts {
             GrpcTarget::GoogleGrpc(cluster) => &cluster.name,
         };
         let (name, processor, cluster) = worker.processor_metrics(name);
-        Self { processor, cluster, name, active: None, answered: false }
+        Self { processor, cluster, name, in_use: false, pending: None, active: None, answered: false }
     }
 
     /// A stream is asked for.
     pub(super) fn opened(&mut self) {
         self.processor.increment(ProcessorMetric::StreamsActive);
-        self.active = Some(Active::request(&self.cluster));
+        self.in_use = true;
         self.answered = false;
+    }
+
+    /// It waits for a connection.
+    pub(super) fn waits(&mut self) {
+        self.pending.get_or_insert_with(|| Active::pending(&self.cluster));
+    }
+
+    /// It has a connection.
+    pub(super) fn began(&mut self) {
+        self.pending = None;
+        self.active = Some(Active::request(&self.cluster));
     }
 
     /// A message came: to the cluster, that is a response.
@@ -57,8 +72,15 @@ impl ProcessorCounts {
 
     /// The stream is over; `failed` unless it had a good end.
     pub(super) fn closed(&mut self, failed: bool) {
-        if self.active.take().is_none() {
+        if !std::mem::take(&mut self.in_use) {
             return;
+        }
+        self.active = None;
+        if self.pending.take().is_some() {
+            self.cluster.increment(match failed {
+                true => ClusterMetric::UpstreamRqPendingFailureEject,
+                false => ClusterMetric::UpstreamRqCancelled,
+            });
         }
         self.processor.decrement(ProcessorMetric::StreamsActive);
         if failed && !std::mem::replace(&mut self.answered, true) {

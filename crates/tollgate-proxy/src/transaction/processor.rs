@@ -176,12 +176,15 @@ impl<D: Downstream> Transaction<'_, D> {
             call.credit(std::mem::take(&mut filter.owed_credit));
         }
         let polled = call.poll(cx);
-        if let Some(asked) = filter.asked
-            && call.is_open()
-        {
-            filter.asked = None;
-            // Measured here and not at the beginning of the turn: connecting is part of the turn.
-            filter.counts.processor.record_stream_wait(Instant::now().saturating_duration_since(asked));
+        if let Some(asked) = filter.asked {
+            if !call.is_open() {
+                filter.counts.waits();
+            } else {
+                filter.asked = None;
+                filter.counts.began();
+                // Measured here and not at the beginning of the turn: connecting is part of the turn.
+                filter.counts.processor.record_stream_wait(Instant::now().saturating_duration_since(asked));
+            }
         }
         match polled {
             Poll::Pending => return false,

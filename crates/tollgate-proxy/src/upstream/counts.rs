@@ -47,7 +47,7 @@ pub(crate) struct Active {
 
 impl Active {
     /// A request that waits for a connection.
-    pub(super) fn pending(metrics: &Metrics<ClusterMetric>) -> Self {
+    pub(crate) fn pending(metrics: &Metrics<ClusterMetric>) -> Self {
         metrics.increment(ClusterMetric::UpstreamRqPendingTotal);
         Self::new(metrics, ClusterMetric::UpstreamRqPendingActive)
     }

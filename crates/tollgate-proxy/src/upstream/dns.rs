@@ -1,8 +1,9 @@
 //! Resolution of host names, away from the workers.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -16,6 +17,9 @@ use tollgate_model::cluster::{Dns, DnsLookupFamily};
 
 use super::address::Address;
 use crate::incident::Limit;
+
+/// Most names whose last lookup is remembered.
+const MOST_REMEMBERED: usize = 10_000;
 
 /// The addresses of one name as last resolved. Every worker has its own handle.
 #[derive(Debug, Clone)]
@@ -65,9 +69,40 @@ impl Addresses {
 #[derive(Debug, Default)]
 pub(super) struct Resolver {
     cached: Mutex<Cached>,
+    /// What became of the names that are looked up.
+    lookups: Mutex<BTreeMap<String, NameLookup>>,
     /// Name servers to use instead of the system's.
     #[cfg(test)]
     name_servers: Option<ResolverConfig>,
+}
+
+/// The last lookup of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameLookup {
+    /// The name.
+    pub host: String,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Why there are none, or none that are newer.
+    pub error: Option<String>,
+    /// When it ended.
+    pub at: SystemTime,
+}
+
+/// The names of the clusters in force, and what they resolve to.
+#[derive(Debug, Clone)]
+pub struct NameLookups(Arc<Resolver>);
+
+impl NameLookups {
+    pub(super) fn of(resolver: &Arc<Resolver>) -> Self {
+        Self(resolver.clone())
+    }
+
+    /// The last lookup of a name; `None` if the first one is under way, or it is nobody's name.
+    #[must_use]
+    pub fn of_host(&self, host: &str) -> Option<NameLookup> {
+        self.0.lookups().get(host).cloned()
+    }
 }
 
 /// What becomes of the addresses of a name that has none any more.
@@ -143,6 +178,7 @@ impl Resolver {
                 answer = self.look_up(&host, dns.lookup_family) => answer,
                 () = sender.closed() => return,
             };
+            self.remember(&host, &answer);
             let mut pause = dns.refresh_rate + dns.jitter.mul_f64(fastrand::f64());
             if !matches!(answer, Answer::Failed(_)) {
                 failures.end(&host);
@@ -181,6 +217,31 @@ impl Resolver {
                 () = sender.closed() => return,
             }
         }
+    }
+
+    fn lookups(&self) -> MutexGuard<'_, BTreeMap<String, NameLookup>> {
+        self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the outcome for those who ask. Names that are not looked up any more are forgotten when there are many.
+    fn remember(&self, host: &str, answer: &Answer) {
+        let mut lookups = self.lookups();
+        let before = lookups.remove(host);
+        let (addresses, error) = match answer {
+            Answer::Addresses(addresses, _) => (addresses.clone(), None),
+            Answer::None(error) => (Vec::new(), Some(error.clone())),
+            Answer::Failed(error) => {
+                (before.map(|before| before.addresses).unwrap_or_default(), Some(error.clone()))
+            }
+        };
+        let at = SystemTime::now();
+        if lookups.len() >= MOST_REMEMBERED
+            && let Some(oldest) =
+                lookups.values().min_by_key(|lookup| lookup.at).map(|lookup| lookup.host.clone())
+        {
+            lookups.remove(&oldest);
+        }
+        lookups.insert(host.to_owned(), NameLookup { host: host.to_owned(), addresses, error, at });
     }
 
     async fn look_up(&self, host: &str, family: DnsLookupFamily) -> Answer {
@@ -242,7 +303,7 @@ impl Resolver {
         connection.port = server.port();
         let server = NameServerConfig::new(server.ip(), true, vec![connection]);
         let name_servers = Some(ResolverConfig::from_name_servers(vec![server]));
-        Arc::new(Self { cached: Mutex::default(), name_servers })
+        Arc::new(Self { name_servers, ..Self::default() })
     }
 }
 

@@ -35,6 +35,7 @@ mod wait_queue;
 pub(crate) use circuit_breaker::Permit as RetryPermit;
 pub(crate) use cluster_manager::{ClusterManager, WorkerCluster};
 pub(crate) use counts::Active;
+pub use dns::{NameLookup, NameLookups};
 pub(crate) use failure::UpstreamFailure;
 pub(crate) use processor::ProcessorCall;
 pub(crate) use request::{HostsTried, UpstreamRequest};

@@ -8,7 +8,11 @@ use std::{
 use tokio::runtime::Handle;
 use tollgate_model::{Snapshot, cluster::Cluster};
 
-use super::{dns::Resolver, shared_cluster::SharedCluster, targets::for_each_target};
+use super::{
+    dns::{NameLookups, Resolver},
+    shared_cluster::SharedCluster,
+    targets::for_each_target,
+};
 
 /// The clusters of a snapshot as all workers share them: addresses of names, counts of circuit breakers.
 #[derive(Debug)]
@@ -73,6 +77,11 @@ impl SharedClusters {
         });
         let target_names = targets.values().map(|target| target.name.clone()).collect();
         Arc::new(Self { _snapshot: snapshot, resolver, by_name, targets, target_names })
+    }
+
+    /// What names resolve to, of this snapshot and those that come after it.
+    pub(crate) fn name_lookups(&self) -> NameLookups {
+        NameLookups::of(&self.resolver)
     }
 
     /// Waits until every name of the snapshot's clusters was looked up once, successfully or not; listeners start

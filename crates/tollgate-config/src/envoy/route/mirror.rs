@@ -34,7 +34,7 @@ pub(super) static RUNTIME_FRACTIONAL_PERCENT: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static FRACTIONAL_PERCENT: Schema = Schema {
+pub(in crate::envoy) static FRACTIONAL_PERCENT: Schema = Schema {
     name: "envoy.type.v3.FractionalPercent",
     title: "",
     fields: &[
@@ -44,7 +44,7 @@ pub(super) static FRACTIONAL_PERCENT: Schema = Schema {
     unsupported: &[],
 };
 
-static DENOMINATOR: Enumeration<u32> = Enumeration {
+pub(in crate::envoy) static DENOMINATOR: Enumeration<u32> = Enumeration {
     values: &[("HUNDRED", 0, Some(100)), ("TEN_THOUSAND", 1, Some(10_000)), ("MILLION", 2, Some(1_000_000))],
 };
 

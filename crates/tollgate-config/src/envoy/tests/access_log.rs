@@ -1,6 +1,6 @@
 //! Access logs.
 
-use tollgate_model::access_log::{AccessLog, LogFormat, LogSink};
+use tollgate_model::access_log::{AccessLog, Comparison, ComparisonOperation, LogFilter, LogFormat, LogSink};
 
 use super::*;
 
@@ -80,4 +80,72 @@ fn logs_that_cannot_be_written_are_refused() {
     );
     assert_eq!(refused(STDOUT, "log_format: {text_format_source: {filename: binary}}"), "error: not UTF-8");
     assert!(refused("grpc.v3.HttpGrpcAccessLogConfig", "").starts_with("error: unsupported access log"));
+}
+
+fn filtered(filter: &str) -> Gateway {
+    let manager = format!(
+        "access_log: [{{name: log, filter: {filter}, typed_config: {{\"@type\": type.googleapis.com/envoy.extensions.access_loggers.{STDOUT}}}}}],"
+    );
+    Gateway { manager, ..Gateway::default() }
+}
+
+#[test]
+fn a_filter_says_which_requests_are_logged() {
+    let read_filter = |filter: &str| read(&filtered(filter)).filter.clone().unwrap();
+    let comparison = |operation, value| Comparison { operation, value };
+    assert_eq!(
+        read_filter(
+            "{status_code_filter: {comparison: {op: GE, value: {default_value: 500, runtime_key: k}}}}"
+        ),
+        LogFilter::StatusCode(comparison(ComparisonOperation::GreaterOrEqual, 500))
+    );
+    assert_eq!(
+        read_filter("{duration_filter: {comparison: {op: LE, value: {default_value: 10, runtime_key: k}}}}"),
+        LogFilter::Duration(comparison(ComparisonOperation::LessOrEqual, 10))
+    );
+    assert_eq!(read_filter("{not_health_check_filter: {}}"), LogFilter::Always(true));
+    assert_eq!(
+        read_filter(
+            "{runtime_filter: {runtime_key: k, percent_sampled: {numerator: 5, denominator: MILLION}}}"
+        ),
+        LogFilter::Share(tollgate_model::route::Fraction { numerator: 5, denominator: 1_000_000 })
+    );
+    assert_eq!(
+        read_filter(
+            "{and_filter: {filters: [{not_health_check_filter: {}}, {response_flag_filter: {flags: [NR]}}]}}"
+        ),
+        LogFilter::And(vec![LogFilter::Always(true), LogFilter::ResponseFlags(vec!["NR".into()])])
+    );
+    assert_eq!(
+        read_filter("{or_filter: {filters: [{response_flag_filter: {}}, {not_health_check_filter: {}}]}}"),
+        LogFilter::Or(vec![LogFilter::ResponseFlags(Vec::new()), LogFilter::Always(true)])
+    );
+    let header = read_filter("{header_filter: {header: {name: x-log, string_match: {exact: a}}}}");
+    assert!(matches!(header, LogFilter::Header(_)), "{header:?}");
+    assert_eq!(
+        read_filter("{grpc_status_filter: {statuses: [NOT_FOUND, 14], exclude: true}}"),
+        LogFilter::GrpcStatus { statuses: vec![5, 14], exclude: true }
+    );
+    assert_eq!(
+        read_filter("{log_type_filter: {types: [DownstreamStart], exclude: true}}"),
+        LogFilter::Always(true)
+    );
+    assert_eq!(read_filter("{log_type_filter: {types: [DownstreamStart]}}"), LogFilter::Always(false));
+}
+
+#[test]
+fn filters_that_cannot_be_applied_are_refused() {
+    for filter in [
+        "{}",
+        "{traceable_filter: {}}",
+        "{metadata_filter: {}}",
+        "{extension_filter: {}}",
+        "{and_filter: {filters: [{not_health_check_filter: {}}]}}",
+        "{response_flag_filter: {flags: [XX]}}",
+        "{status_code_filter: {}}",
+        "{status_code_filter: {comparison: {op: EQ}}}",
+        "{header_filter: {}}",
+    ] {
+        assert!(!filtered(filter).said().is_empty(), "{filter}");
+    }
 }

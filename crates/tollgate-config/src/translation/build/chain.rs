@@ -22,7 +22,8 @@ use super::{
 use crate::{
     Explanation, istio,
     translation::{
-        Applied, Controller, Gateway, Listener, Precedence, Processor, hostnames::covers, rule::Match,
+        Applied, Controller, Gateway, Listener, Precedence, Processor, access_log::default_logs,
+        hostnames::covers, rule::Match,
     },
 };
 
@@ -134,6 +135,8 @@ impl Builder<'_, '_> {
         let (downstream, upstream) = filters.build(&stat_prefix);
         let mut http = defaults::connection_manager(controller, stat_prefix, Arc::new(routes), downstream);
         http.upstream_http_filters = upstream;
+        let own = self.settings.get(&chain.gateway.object).and_then(|settings| settings.access_logs.clone());
+        http.access_log = own.unwrap_or_else(|| default_logs(self.translator.options.access_log));
         (http, explained)
     }
 }
