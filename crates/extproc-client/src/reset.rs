@@ -1,6 +1,6 @@
 //! Streams that ended without an answer, in the words of response code details.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, io::ErrorKind};
 
 use h2::Reason;
 
@@ -81,12 +81,17 @@ impl From<&h2::Error> for ResetReason {
         } else if error.is_go_away() && error.is_remote() {
             // Only streams the peer said it would not look at get this error.
             Self::RemoteRefusedStream
-        } else if error.is_library() {
+        } else if error.is_library() || is_flood(error) {
             Self::ProtocolError
         } else {
             Self::ConnectionTermination
         }
     }
+}
+
+/// The connection ended because the processor had sent too much of what moves nothing.
+fn is_flood(error: &h2::Error) -> bool {
+    error.get_io().is_some_and(|error| error.kind() == ErrorKind::InvalidData)
 }
 
 impl From<ConnectError> for ResetReason {

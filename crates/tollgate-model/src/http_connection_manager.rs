@@ -1,6 +1,6 @@
 //! The HTTP connection manager: how HTTP is spoken with clients.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -91,6 +91,9 @@ pub struct HttpConnectionManager {
     pub suppress_envoy_headers: bool,
     /// Prefix of the proxy's own headers without the trailing dash. Default `x-envoy`.
     pub header_prefix: String,
+    /// How requests may come and go. Shown where it is not the default.
+    #[serde(skip_serializing_if = "is_default")]
+    pub request_floods: RequestFloods,
 }
 
 impl HttpConnectionManager {
@@ -142,6 +145,7 @@ impl HttpConnectionManager {
             access_log: Vec::new(),
             suppress_envoy_headers: false,
             header_prefix: "x-envoy".to_owned(),
+            request_floods: RequestFloods::default(),
         }
     }
 
@@ -150,6 +154,32 @@ impl HttpConnectionManager {
     pub fn filters(&self) -> impl Iterator<Item = &Arc<HttpFilter>> {
         self.http_filters.iter().chain(&self.upstream_http_filters)
     }
+}
+
+/// How requests of an HTTP/2 connection may come and go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RequestFloods {
+    /// A connection is closed when half of so many of its requests were reset by the client before it had an answer.
+    /// Default 500.
+    pub premature_reset_total_stream_count: u64,
+    /// Requests that lived for longer than so many whole seconds were not reset prematurely. Default 1.
+    pub premature_reset_min_stream_lifetime_seconds: u64,
+    /// Most requests taken from a connection before other connections have their turn. Default `None`: about a hundred.
+    pub max_requests_per_io_cycle: Option<u32>,
+}
+
+impl Default for RequestFloods {
+    fn default() -> Self {
+        Self {
+            premature_reset_total_stream_count: 500,
+            premature_reset_min_stream_lifetime_seconds: 1,
+            max_requests_per_io_cycle: None,
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Which HTTP version clients speak.
@@ -210,7 +240,7 @@ pub struct Http1Options {
 }
 
 /// HTTP/2 settings, for either side.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize)]
 pub struct Http2Options {
     /// Most concurrent streams the peer may open. Default 1024.
     pub max_concurrent_streams: u32,
@@ -223,6 +253,9 @@ pub struct Http2Options {
     pub stream_buffer_limit: usize,
     /// PINGs that find peers which are gone. Default `None`.
     pub keepalive: Option<Http2Keepalive>,
+    /// What the peer may send, or have us send, without need. Shown where it is not the default.
+    #[serde(skip_serializing_if = "is_default")]
+    pub frame_limits: Http2FrameLimits,
 }
 
 /// PINGs that find peers which are gone (`connection_keepalive`).
@@ -238,6 +271,23 @@ pub struct Http2Keepalive {
     pub connection_idle_interval: Option<Duration>,
 }
 
+impl fmt::Debug for Http2Options {
+    /// Limits of frames are shown where they are not the default ones.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut options = f.debug_struct("Http2Options");
+        options
+            .field("max_concurrent_streams", &self.max_concurrent_streams)
+            .field("initial_stream_window_size", &self.initial_stream_window_size)
+            .field("initial_connection_window_size", &self.initial_connection_window_size)
+            .field("stream_buffer_limit", &self.stream_buffer_limit)
+            .field("keepalive", &self.keepalive);
+        if !is_default(&self.frame_limits) {
+            options.field("frame_limits", &self.frame_limits);
+        }
+        options.finish()
+    }
+}
+
 impl Default for Http2Options {
     fn default() -> Self {
         Self {
@@ -246,6 +296,40 @@ impl Default for Http2Options {
             initial_connection_window_size: 4 * 1024 * 1024,
             stream_buffer_limit: 16 * 1024 * 1024,
             keepalive: None,
+            frame_limits: Http2FrameLimits::default(),
+        }
+    }
+}
+
+/// How many frames an HTTP/2 peer may send, or have us send, without need. More end the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Http2FrameLimits {
+    /// Frames that may wait to be written. Default 10,000.
+    pub max_outbound_frames: u32,
+    /// PING, SETTINGS and RST_STREAM frames that may wait to be written. Default 1,000.
+    pub max_outbound_control_frames: u32,
+    /// HEADERS, CONTINUATION and DATA frames in a row that are empty and end nothing. Default 1.
+    pub max_consecutive_inbound_frames_with_empty_payload: u32,
+    /// PRIORITY frames for each stream opened. Default 100.
+    pub max_inbound_priority_frames_per_stream: u32,
+    /// WINDOW_UPDATE frames for each DATA frame sent. Default 10.
+    pub max_inbound_window_update_frames_per_data_frame_sent: u32,
+    /// RST_STREAM frames that a client may send at once. Default 1,000.
+    pub stream_reset_burst: u32,
+    /// RST_STREAM frames a second that a client may send all the time. Default 33.
+    pub stream_reset_rate: u32,
+}
+
+impl Default for Http2FrameLimits {
+    fn default() -> Self {
+        Self {
+            max_outbound_frames: 10_000,
+            max_outbound_control_frames: 1000,
+            max_consecutive_inbound_frames_with_empty_payload: 1,
+            max_inbound_priority_frames_per_stream: 100,
+            max_inbound_window_update_frames_per_data_frame_sent: 10,
+            stream_reset_burst: 1000,
+            stream_reset_rate: 33,
         }
     }
 }

@@ -33,6 +33,7 @@ use crate::{
     configuration::Adoption,
     handler::Handler,
     listener::Balance,
+    memory::{self, SharedMemory},
     overload::Overload,
     stats::{Stats, WorkerStats},
     transaction::Transactions,
@@ -49,6 +50,9 @@ pub struct Options {
     pub drain_time: Duration,
     /// Most connections of clients where the configuration sets no limit. Default `None`: any number.
     pub max_connections: Option<u64>,
+    /// Most bytes of bodies that all requests together hold. Near it requests take in no more than they can pass on; at
+    /// it those that hold most are given up. Default 128 MiB.
+    pub buffer_limit: usize,
 }
 
 impl Default for Options {
@@ -57,6 +61,7 @@ impl Default for Options {
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             drain_time: Duration::from_secs(600),
             max_connections: None,
+            buffer_limit: memory::DEFAULT_LIMIT,
         }
     }
 }
@@ -151,6 +156,7 @@ impl Gateway {
         let (balance, inboxes) = Balance::new(count);
         let (access_log, access_logger) = AccessLogWriter::start().map_err(StartError::Thread)?;
         let failures = Failures::new(&WorkerStats::new(stats.clone(), count), control.handle());
+        let memory = SharedMemory::new(options.buffer_limit, count);
         let mut workers = Vec::with_capacity(count);
         for (index, (sockets, inbox)) in sockets.into_iter().zip(inboxes).enumerate() {
             let (commands, receiver) = mpsc::channel(4);
@@ -162,6 +168,7 @@ impl Gateway {
                 adoption: adoption.clone(),
                 stats: stats.clone(),
                 access_log: access_logger.clone(),
+                memory: memory.clone(),
                 sockets,
                 balance: balance.clone(),
                 inbox,

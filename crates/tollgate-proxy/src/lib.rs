@@ -20,10 +20,12 @@ mod handler;
 #[allow(dead_code, unused_imports, reason = "upstreams use the other half")]
 mod header_names;
 mod http1;
+mod http2_body;
 mod incident;
 mod keepalive;
 mod listener;
 mod local_reply;
+mod memory;
 mod overload;
 mod read_buffer;
 #[allow(dead_code, reason = "access logs show them")]
@@ -37,6 +39,7 @@ mod stream_info;
 mod timer;
 mod tls_info;
 mod transaction;
+mod turn;
 mod upstream;
 mod worker;
 

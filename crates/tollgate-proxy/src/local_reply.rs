@@ -123,6 +123,16 @@ impl LocalReply {
         }
     }
 
+    /// Memory is short, and the request holds much of it.
+    pub(crate) fn buffers_full() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "buffers are full",
+            "buffers_full",
+            ResponseFlags::OVERLOAD_MANAGER,
+        )
+    }
+
     /// The client broke the protocol behind the head.
     pub(crate) fn bad_request(details: &'static str) -> Self {
         let status = match details {

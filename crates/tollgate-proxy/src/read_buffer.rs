@@ -31,6 +31,11 @@ pub(crate) fn read_room(held: usize, limit: usize) -> usize {
     limit.saturating_sub(held) / SMALL * SMALL
 }
 
+/// Bytes of memory that a buffer has for itself, if that is much, or of what is in it.
+pub(crate) fn held(bytes: &BytesMut) -> usize {
+    if bytes.capacity() > 2 * SMALL { bytes.capacity() } else { bytes.len() }
+}
+
 /// Bytes that were received and not yet understood.
 #[derive(Debug)]
 pub(crate) struct ReadBuffer {
@@ -105,6 +110,11 @@ impl ReadBuffer {
         } else if read < self.space / 4 {
             self.space = (self.space / 2).max(SMALL);
         }
+    }
+
+    /// Bytes of memory it has, if that is much, or of what is in it.
+    pub(crate) fn held(&self) -> usize {
+        held(&self.bytes)
     }
 
     /// Gives the memory back if nothing is in it; for connections that become idle.

@@ -45,6 +45,8 @@ impl ResponseFlags {
     pub(crate) const STREAM_IDLE_TIMEOUT: Self = Self(1 << 12);
     /// The client has reset its stream.
     pub(crate) const DOWNSTREAM_REMOTE_RESET: Self = Self(1 << 16);
+    /// There was too much to do, or to hold.
+    pub(crate) const OVERLOAD_MANAGER: Self = Self(1 << 15);
     /// The client broke the protocol.
     pub(crate) const DOWNSTREAM_PROTOCOL_ERROR: Self = Self(1 << 13);
 
@@ -113,6 +115,7 @@ mod tests {
             (ResponseFlags::STREAM_IDLE_TIMEOUT, "SI"),
             (ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR, "DPE"),
             (ResponseFlags::DOWNSTREAM_REMOTE_RESET, "DR"),
+            (ResponseFlags::OVERLOAD_MANAGER, "OM"),
         ] {
             assert_eq!(flag.short_names(), short);
             assert_eq!(ResponseFlags::from_short_name(short), flag);

@@ -27,8 +27,9 @@ use self::{
 };
 pub(crate) use self::{
     metrics::{
-        ClusterMetric, ExtProcMetric, HttpMetric, ListenerMetric, MetricSet, OverloadActionMetric,
-        OverloadResourceMetric, ProcessorMetric, ResponseClasses, RouteMetric, ServerMetric,
+        ClusterMetric, ExtProcMetric, Http2Metric, HttpMetric, ListenerMetric, MetricSet,
+        OverloadActionMetric, OverloadResourceMetric, ProcessorMetric, ResponseClasses, RouteMetric,
+        ServerMetric,
     },
     snapshot::ConnectionStats,
 };
@@ -111,6 +112,11 @@ impl WorkerStats {
     /// Of the process: `server.`
     pub(crate) fn server(&self) -> Metrics<ServerMetric> {
         self.metrics(Scope::Server)
+    }
+
+    /// Of HTTP/2 with clients: `http2.`
+    pub(crate) fn http2(&self) -> Metrics<Http2Metric> {
+        self.metrics(Scope::Http2)
     }
 
     /// Of the connection managers with this prefix: `http.<stat_prefix>.`

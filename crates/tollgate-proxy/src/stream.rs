@@ -66,11 +66,27 @@ pub(crate) trait Downstream {
         false
     }
 
+    /// Takes in what has arrived of a body that nobody wants yet, where it would be in the way of other requests of the
+    /// connection.
+    fn absorb(&mut self, _cx: &mut Context<'_>) {}
+
     /// Resolves when the client goes away; used while nothing else is read from it.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DownstreamError>;
 
+    /// Why the client has gone, if that is known already: nothing is read to find out.
+    fn gone(&mut self, _cx: &mut Context<'_>) -> Option<DownstreamError> {
+        None
+    }
+
     /// Writes what is queued; ready when the queue is below its watermark.
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>>;
+
+    /// Whether the queue is below its watermark.
+    fn has_room(&self) -> bool;
+
+    /// Notes that the request holds so many bytes beside what is queued here. False: it has to end at once, because memory
+    /// is short and it holds much; the task is woken when that is so.
+    fn note_held(&mut self, beside: usize, cx: &Context<'_>) -> bool;
 
     /// Queues a 1xx head.
     fn send_informational(&mut self, head: &ResponseHeaders);

@@ -17,8 +17,12 @@ use crate::{
     date::DateCache,
     drain::{Drain, Haste, OpenConnections},
     incident::Incident,
+    memory::{Memory, SharedMemory},
     overload::{Admission, Overload, Refused},
-    stats::{ClusterMetric, ListenerMetric, Metrics, ProcessorMetric, ServerMetric, Stats, WorkerStats},
+    stats::{
+        ClusterMetric, Http2Metric, ListenerMetric, Metrics, ProcessorMetric, ServerMetric, Stats,
+        WorkerStats,
+    },
 };
 
 /// What the tasks of one worker share. Nothing in it is shared with other threads on the request path.
@@ -30,6 +34,8 @@ pub(crate) struct Worker {
     connections: Cell<u64>,
     stats: WorkerStats,
     server_metrics: Metrics<ServerMetric>,
+    /// HTTP/2 with clients.
+    pub(crate) http2_metrics: Metrics<Http2Metric>,
     clusters_metrics: RefCell<HashMap<Arc<str>, Metrics<ClusterMetric>>>,
     processors_metrics: RefCell<HashMap<Arc<str>, Metrics<ProcessorMetric>>>,
     /// What protects the process when resources run short.
@@ -44,6 +50,8 @@ pub(crate) struct Worker {
     pub(crate) drain: Drain,
     /// Connections that are open.
     pub(crate) open_connections: OpenConnections,
+    /// What requests hold.
+    pub(crate) memory: Rc<Memory>,
 }
 
 impl Worker {
@@ -54,11 +62,14 @@ impl Worker {
         adoption: &Adoption,
         stats: Arc<Stats>,
         access_log: AccessLogger,
+        memory: Arc<SharedMemory>,
     ) -> Rc<Self> {
         let stats = WorkerStats::new(stats, index);
         Rc::new(Self {
+            memory: Memory::new(memory, index, stats.server()),
             served: RefCell::new(Served::new(adoption, &stats)),
             server_metrics: stats.server(),
+            http2_metrics: stats.http2(),
             stats,
             clusters_metrics: RefCell::default(),
             processors_metrics: RefCell::default(),

@@ -110,8 +110,12 @@ impl Gateway {
         let admin_address = admin_listener.local_addr().map_err(failed)?;
         let snapshot = Arc::new(snapshot);
         let drain_time = Duration::from_secs(lifecycle.drain_time_s);
-        let options =
-            tollgate_proxy::Options { workers, drain_time, max_connections: descriptors::most_connections() };
+        let options = tollgate_proxy::Options {
+            workers,
+            drain_time,
+            max_connections: descriptors::most_connections(),
+            ..Default::default()
+        };
         // Names are looked up, which may take a while.
         let starting = {
             let snapshot = snapshot.clone();

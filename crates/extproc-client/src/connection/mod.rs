@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use crate::{
     connect::{ConnectError, Connecting},
     endpoint::{Endpoint, EndpointSettings},
-    io::Coalesced,
+    io::{Coalesced, Role},
     payload::Payload,
     reset::ResetReason,
     wire_size::Heads,
@@ -290,7 +290,7 @@ pub(crate) async fn run(endpoint: Weak<Endpoint>, settings: Rc<EndpointSettings>
         Ok(io) => io,
         Err(error) => return attempt.failed(&error.into()),
     };
-    let (io, flusher) = Coalesced::new(io);
+    let (io, flusher) = Coalesced::watched(io, Role::Client, settings.frame_limits);
     let Some(expected) = endpoint.upgrade().map(|endpoint| endpoint.expected_streams()) else { return };
     // Does not wait for the peer: the preface is collected like any other write.
     let (sender, h2) = match protocol(expected).handshake(io).await {

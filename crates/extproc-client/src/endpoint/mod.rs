@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::{
     connect::Connector,
     connection::{self, Connection, Slot},
+    io::FrameLimits,
     keepalive::KeepAlive,
     reset::ResetReason,
     status::GrpcStatus,
@@ -73,6 +74,8 @@ pub struct EndpointSettings {
     pub max_requests_per_connection: Option<u32>,
     /// PINGs that find dead connections. Default `None`, because servers answer unexpected PINGs with GOAWAY.
     pub keepalive: Option<KeepAlive>,
+    /// What the peer may send without need. Default: Envoy's limits.
+    pub frame_limits: FrameLimits,
 }
 
 impl Default for EndpointSettings {
@@ -86,6 +89,7 @@ impl Default for EndpointSettings {
             max_concurrent_streams: 1024,
             max_requests_per_connection: None,
             keepalive: None,
+            frame_limits: FrameLimits::default(),
         }
     }
 }

@@ -13,6 +13,8 @@ use std::{
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
+use super::frames::{Flood, FrameLimits, Frames, Role};
+
 /// Bytes collected before a write goes to the stream without waiting for the end of the driver's poll.
 const THRESHOLD: usize = 128 * 1024;
 /// A slice of at least this size is not copied: it is gathered behind what was collected.
@@ -34,6 +36,9 @@ const KEEP: usize = 16 * 1024;
 ///
 /// Reads pass through until one fills all the space that it was offered. HTTP/2 libraries offer little space, half a frame
 /// at a time; so from then on reads go ahead into a buffer of our own, until they find little.
+///
+/// A stream that is [`watched`](Self::watched) knows what passes. It fails when the peer sends, or makes us send, too much
+/// of what moves nothing, and after a fair amount it is not ready until other tasks had their turn.
 pub struct Coalesced<S: AsyncWrite + Unpin> {
     shared: Rc<RefCell<Shared<S>>>,
 }
@@ -58,12 +63,24 @@ struct Shared<S> {
     received: u64,
     /// A write failed; every further one fails alike.
     failed: Option<(ErrorKind, String)>,
+    /// What has passed, if somebody looks.
+    frames: Option<Frames>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Coalesced<S> {
     /// Collects the writes to a stream.
     #[must_use]
     pub fn new(io: S) -> (Self, Flusher<S>) {
+        Self::with(io, None)
+    }
+
+    /// As [`new`](Self::new), for a new HTTP/2 connection whose peer may not send more than the limits.
+    #[must_use]
+    pub fn watched(io: S, role: Role, limits: FrameLimits) -> (Self, Flusher<S>) {
+        Self::with(io, Some(Frames::new(role, limits)))
+    }
+
+    fn with(io: S, frames: Option<Frames>) -> (Self, Flusher<S>) {
         let shared = Shared {
             io,
             buffer: BytesMut::new(),
@@ -73,6 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Coalesced<S> {
             reads_ahead: false,
             received: 0,
             failed: None,
+            frames,
         };
         let shared = Rc::new(RefCell::new(shared));
         (Self { shared: shared.clone() }, Flusher { shared })
@@ -86,7 +104,17 @@ impl<S: AsyncWrite + Unpin> Flusher<S> {
     ///
     /// The stream failed; further writes to the [`Coalesced`] fail with the same error.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.shared.borrow_mut().poll_flush(cx)
+        let mut shared = self.shared.borrow_mut();
+        if let Some(frames) = &mut shared.frames {
+            frames.begin_turn();
+        }
+        shared.poll_flush(cx)
+    }
+
+    /// Of what the peer has sent, or made us send, too much, if that is why the stream failed.
+    #[must_use]
+    pub fn flood(&self) -> Option<Flood> {
+        self.shared.borrow().frames.as_ref().and_then(Frames::flood)
     }
 
     /// Bytes that were received so far: whether the peer is alive.
@@ -99,6 +127,27 @@ impl<S: AsyncWrite + Unpin> Flusher<S> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.shared.borrow().buffer.is_empty()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Flusher<S> {
+    /// Writes what was collected, ends the stream from this side, and reads what still comes until the peer has ended its
+    /// own. If a socket with unread bytes were closed, the peer would see a reset instead of an end.
+    pub fn poll_linger(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut shared = self.shared.borrow_mut();
+        if ready!(shared.poll_flush(cx)).is_err()
+            || ready!(Pin::new(&mut shared.io).poll_shutdown(cx)).is_err()
+        {
+            return Poll::Ready(());
+        }
+        let mut space = [0; 4096];
+        loop {
+            let mut unused = ReadBuf::new(&mut space);
+            let read = ready!(Pin::new(&mut shared.io).poll_read(cx, &mut unused));
+            if read.is_err() || unused.filled().is_empty() {
+                return Poll::Ready(());
+            }
+        }
     }
 }
 
@@ -159,6 +208,9 @@ impl<S: AsyncWrite + Unpin> Shared<S> {
         let written = self.note(outcome)?;
         self.unflushed = true;
         self.recent += written.min(buffered);
+        if let Some(frames) = &mut self.frames {
+            frames.taken(buffered, buffered.saturating_sub(written));
+        }
         if written < buffered {
             self.buffer.advance(written);
             return Poll::Ready(Ok(0));
@@ -180,18 +232,45 @@ impl<S: AsyncWrite + Unpin> Shared<S> {
                 for slice in slices {
                     self.buffer.extend_from_slice(slice);
                 }
+                self.count_sent(slices, total)?;
                 return Poll::Ready(Ok(total));
             }
             let taken = ready!(self.poll_write_out(cx, slices))?;
             if taken > 0 {
+                self.count_sent(slices, taken)?;
                 return Poll::Ready(Ok(taken));
             }
         }
+    }
+
+    /// Looks at the first bytes of the slices, which go out.
+    fn count_sent(&mut self, slices: &[IoSlice<'_>], mut length: usize) -> Result<(), Error> {
+        let Some(frames) = &mut self.frames else { return Ok(()) };
+        for slice in slices {
+            let part = &slice[..length.min(slice.len())];
+            length -= part.len();
+            frames.sent(part)?;
+        }
+        Ok(())
     }
 }
 
 impl<S: AsyncRead + Unpin> Shared<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<(), Error>> {
+        if self.frames.as_ref().is_some_and(Frames::turn_is_over) {
+            // Woken when the runtime has looked at all other sockets.
+            let _ = pin!(tokio::task::yield_now()).poll(cx);
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        ready!(self.poll_read_unseen(cx, buf))?;
+        if let Some(frames) = &mut self.frames {
+            frames.received(&buf.filled()[before..])?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read_unseen(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<(), Error>> {
         let offered = buf.remaining();
         if self.ahead.is_empty() {
             if !self.reads_ahead || offered >= AHEAD {

@@ -2,6 +2,7 @@
 
 mod coalesced;
 mod driven;
+mod frames;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use coalesced::{Coalesced, Flusher};
 pub use driven::Driven;
+pub use frames::{Flood, FrameLimits, Role};
 
 /// A byte stream to a peer: a socket, or TLS on one.
 pub trait Io: AsyncRead + AsyncWrite + Unpin + 'static {}

@@ -130,6 +130,12 @@ impl Exchange {
         !self.side(direction).paused
     }
 
+    /// Bytes of bodies that it holds, with what their pieces cost beside them.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.request.memory() + self.response.memory()
+    }
+
     /// Whether the exchange is over: everything else passes by untouched.
     #[must_use]
     pub fn is_complete(&self) -> bool {

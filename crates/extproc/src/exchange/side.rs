@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, time::Instant};
 
+use bytes::Bytes;
+
 use super::held::Held;
 use crate::{
     http_message::Direction,
@@ -71,6 +73,15 @@ pub(super) enum End {
 pub(super) struct Chunk {
     pub(super) data: Slices,
     pub(super) end_stream: bool,
+}
+
+/// A smaller piece that is kept is copied: it may be all that is left of the large buffer that it was read into.
+const SMALL: usize = 2 * 1024;
+/// What a piece that was sent costs beside its bytes.
+const CHUNK: usize = 160;
+
+fn compact(piece: Bytes) -> Bytes {
+    if piece.len() < SMALL { Bytes::copy_from_slice(&piece) } else { piece }
 }
 
 /// One direction: what arrived, what is held, what is awaited.
@@ -228,8 +239,17 @@ impl Side {
         body_or_trailers || !self.chunks.is_empty() || self.duplex_owed
     }
 
+    /// What is held costs, with its pieces.
+    pub(super) fn memory(&self) -> usize {
+        self.held.len() + self.chunk_bytes + CHUNK * self.chunks.len()
+    }
+
     pub(super) fn push_chunk(&mut self, data: Slices, end_stream: bool) {
         self.chunk_bytes += data.len();
+        let data = match data.len() {
+            0 | SMALL.. => data,
+            _ => data.into_iter().map(compact).collect(),
+        };
         self.chunks.push_back(Chunk { data, end_stream });
     }
 

@@ -247,6 +247,7 @@ pub(super) fn read_http_connection_manager(
         access_log: read_access_logs(&message.list("access_log")),
         suppress_envoy_headers,
         header_prefix: scope.header_prefix.clone(),
+        request_floods: scope.runtime.request_floods,
         http_filters,
         upstream_http_filters,
         route_config: Arc::new(route_config),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate_model::http_connection_manager::{Http1Options, Http2Keepalive, Http2Options};
+use tollgate_model::http_connection_manager::{Http1Options, Http2FrameLimits, Http2Keepalive, Http2Options};
 
 use crate::protobuf::{Schema, Value, no_effect, read, refused};
 
@@ -64,15 +64,27 @@ pub(super) static HTTP2_PROTOCOL_OPTIONS: Schema = Schema {
         ),
         read("connection_keepalive", "none", "PINGs that find peers which are gone."),
         no_effect("hpack_table_size", LIMITED),
-        no_effect("max_outbound_frames", LIMITED),
-        no_effect("max_outbound_control_frames", LIMITED),
-        no_effect("max_consecutive_inbound_frames_with_empty_payload", LIMITED),
-        no_effect("max_inbound_priority_frames_per_stream", LIMITED),
-        no_effect("max_inbound_window_update_frames_per_data_frame_sent", LIMITED),
+        read("max_outbound_frames", "10000", "Most frames that may wait for the peer to take them."),
+        read(
+            "max_outbound_control_frames",
+            "1000",
+            "The same of PING, SETTINGS and RST_STREAM frames alone.",
+        ),
+        read(
+            "max_consecutive_inbound_frames_with_empty_payload",
+            "1",
+            "Most HEADERS, CONTINUATION and DATA frames in a row that are empty and end nothing.",
+        ),
+        read("max_inbound_priority_frames_per_stream", "100", "Most PRIORITY frames for each stream opened."),
+        read(
+            "max_inbound_window_update_frames_per_data_frame_sent",
+            "10",
+            "Most WINDOW_UPDATE frames for each DATA frame sent, twice as many for both windows.",
+        ),
         no_effect("use_oghttp2_codec", "there is one codec"),
         no_effect("enable_huffman_encoding", "the codec decides"),
-        no_effect("stream_reset_burst", LIMITED),
-        no_effect("stream_reset_rate", LIMITED),
+        read("stream_reset_burst", "1000", "Most RST_STREAM frames that a client may send at once."),
+        read("stream_reset_rate", "33", "RST_STREAM frames a second that a client may send all the time."),
     ],
     unsupported: &[
         "allow_connect",
@@ -150,6 +162,26 @@ pub(super) fn read_http2_options(value: Option<&Value<'_>>) -> Http2Options {
             .and_then(|number| u32::try_from(number).ok())
     };
     let window = number("initial_stream_window_size", 65_535);
+    let limits = defaults.frame_limits;
+    let frame_limits = Http2FrameLimits {
+        max_outbound_frames: number("max_outbound_frames", 1).unwrap_or(limits.max_outbound_frames),
+        max_outbound_control_frames: number("max_outbound_control_frames", 1)
+            .unwrap_or(limits.max_outbound_control_frames),
+        max_consecutive_inbound_frames_with_empty_payload: number(
+            "max_consecutive_inbound_frames_with_empty_payload",
+            0,
+        )
+        .unwrap_or(limits.max_consecutive_inbound_frames_with_empty_payload),
+        max_inbound_priority_frames_per_stream: number("max_inbound_priority_frames_per_stream", 0)
+            .unwrap_or(limits.max_inbound_priority_frames_per_stream),
+        max_inbound_window_update_frames_per_data_frame_sent: number(
+            "max_inbound_window_update_frames_per_data_frame_sent",
+            1,
+        )
+        .unwrap_or(limits.max_inbound_window_update_frames_per_data_frame_sent),
+        stream_reset_burst: number("stream_reset_burst", 0).unwrap_or(limits.stream_reset_burst),
+        stream_reset_rate: number("stream_reset_rate", 0).unwrap_or(limits.stream_reset_rate),
+    };
     Http2Options {
         max_concurrent_streams: number("max_concurrent_streams", 1)
             .unwrap_or(defaults.max_concurrent_streams),
@@ -158,6 +190,7 @@ pub(super) fn read_http2_options(value: Option<&Value<'_>>) -> Http2Options {
             .unwrap_or(defaults.initial_connection_window_size),
         stream_buffer_limit: window.map_or(defaults.stream_buffer_limit, |bytes| bytes as usize),
         keepalive: message.get("connection_keepalive").and_then(|value| read_keepalive(&value)),
+        frame_limits,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tollgate_model::http_connection_manager::RequestFloods;
+
 use super::limits::Limits;
 use crate::{
     kubernetes::Place,
@@ -28,7 +30,9 @@ pub(super) static RUNTIME_LAYER: Schema = Schema {
              `envoy.reloadable_features.ext_proc_not_send_empty_data_with_false_eos` work, the other guards of ext_proc \
              are accepted at their default. So does `envoy.reloadable_features.http_pause_generic_upgrade_request_body`. \
              `overload.global_downstream_max_connections` and \
-             `envoy.resource_limits.listener.<name>.connection_limit` limit connections. Every other key has no effect.",
+             `envoy.resource_limits.listener.<name>.connection_limit` limit connections. \
+             `overload.premature_reset_total_stream_count`, `overload.premature_reset_min_stream_lifetime_seconds` and \
+             `http.max_requests_per_io_cycle` limit requests. Every other key has no effect.",
         ),
         read("admin_layer", "", "Accepted when empty: there is nothing to set at run time."),
         refused("disk_layer", "use static_layer"),
@@ -51,6 +55,8 @@ pub(super) struct Runtime {
     pub(super) pause_generic_upgrades: bool,
     /// `envoy.reloadable_features.ext_proc_not_send_empty_data_with_false_eos` is false (B-4.11).
     pub(super) send_empty_data: bool,
+    /// `overload.premature_reset_*` and `http.max_requests_per_io_cycle`.
+    pub(super) request_floods: RequestFloods,
     /// Where they are written, by the names of these fields.
     pub(super) sources: BTreeMap<&'static str, Place>,
 }
@@ -62,6 +68,7 @@ impl Default for Runtime {
             graceful_grpc_close: true,
             pause_generic_upgrades: true,
             send_empty_data: false,
+            request_floods: RequestFloods::default(),
             sources: BTreeMap::new(),
         }
     }
@@ -114,6 +121,9 @@ fn read_keys<'a>(value: &Value<'a>, prefix: &str, runtime: &mut Runtime, limits:
         if limits.read(&key, &value) {
             continue;
         }
+        if read_request_floods(&value, &key, &mut runtime.request_floods) {
+            continue;
+        }
         let Some(guard) = key.strip_prefix("envoy.reloadable_features.") else {
             no_effect(&value, &key);
             continue;
@@ -147,6 +157,23 @@ fn read_keys<'a>(value: &Value<'a>, prefix: &str, runtime: &mut Runtime, limits:
             },
         }
     }
+}
+
+/// Reads a key that limits how requests come and go. False: it is another one.
+fn read_request_floods(value: &Value<'_>, key: &str, floods: &mut RequestFloods) -> bool {
+    let number =
+        |least: i64| value.integer(least..=i64::from(u32::MAX)).and_then(|number| u32::try_from(number).ok());
+    match key {
+        "overload.premature_reset_total_stream_count" => {
+            floods.premature_reset_total_stream_count = number(1).map_or(500, u64::from);
+        }
+        "overload.premature_reset_min_stream_lifetime_seconds" => {
+            floods.premature_reset_min_stream_lifetime_seconds = number(0).map_or(1, u64::from);
+        }
+        "http.max_requests_per_io_cycle" => floods.max_requests_per_io_cycle = number(1),
+        _ => return false,
+    }
+    true
 }
 
 fn no_effect(value: &Value<'_>, key: &str) {

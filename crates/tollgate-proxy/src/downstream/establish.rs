@@ -233,7 +233,11 @@ async fn sniff(stream: &mut ClientStream, first: &mut ReadBuffer) -> io::Result<
     loop {
         let known = first.bytes.len().min(PREFACE.len());
         if first.bytes[..known] != PREFACE[..known] {
-            return Ok(HttpVersion::Http1);
+            return if speaks_neither(&first.bytes) {
+                Err(io::ErrorKind::InvalidData.into())
+            } else {
+                Ok(HttpVersion::Http1)
+            };
         }
         if known == PREFACE.len() {
             return Ok(HttpVersion::Http2);
@@ -242,6 +246,14 @@ async fn sniff(stream: &mut ClientStream, first: &mut ReadBuffer) -> io::Result<
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
+}
+
+/// A first line that ends in something other than a version of HTTP: whoever sends it expects no answer of HTTP/1.
+fn speaks_neither(bytes: &[u8]) -> bool {
+    let Some(end) = memchr::memchr(b'\n', bytes) else { return false };
+    let mut words = bytes[..end].trim_ascii_end().split(|byte| *byte == b' ');
+    let version = words.by_ref().nth(2);
+    version.is_some_and(|version| !version.is_empty() && !version.contains(&b'/')) && words.next().is_none()
 }
 
 fn tls_info(session: &rustls::ServerConnection, own: Option<&CertifiedKey>) -> TlsInfo {
@@ -270,5 +282,26 @@ async fn until_drain<T>(
     tokio::select! {
         outcome = future => outcome,
         () = started => Err(EstablishError::Draining),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_line_without_a_version_of_http_is_neither() {
+        assert!(speaks_neither(b"INVALID CONNECTION PREFACE\r\n\r\n"));
+        for line in [
+            &b"GET / HTTP/1.1\r\n"[..],
+            b"GET / HTTP/3\r\n",
+            b"GET /\r\n",
+            b"GET / \r\n",
+            b"GET / a b\r\n",
+            b"\r\n",
+            b"INVALID CONNECTION PREFACE",
+        ] {
+            assert!(!speaks_neither(line), "{}", String::from_utf8_lossy(line));
+        }
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     configuration::{ChainConfiguration, ServedChain, ServedListener},
     handler::{Handler, Origin},
     listener::Socket,
+    memory::ConnectionMemory,
     stats::HttpMetric,
     stream_info::{ConnectionInfo, Protocol},
     worker::Worker,
@@ -34,6 +35,7 @@ struct Client<H> {
     handler: Rc<H>,
     connection: Rc<ConnectionInfo>,
     chain: Rc<ServedChain>,
+    memory: Rc<ConnectionMemory>,
 }
 
 impl<H> Client<H> {
@@ -69,7 +71,12 @@ pub(crate) async fn serve<H: Handler>(
     drop(task);
     let http = chain.with(|configuration| configuration.stats.http.clone());
     let _counted_http = HttpConnection::new(http, version, connection.tls.is_some());
-    let client = Client { worker, handler, connection, chain };
+    let stream_limit = chain.with(|configuration| match version {
+        HttpVersion::Http1 => configuration.chain.listener.per_connection_buffer_limit_bytes,
+        HttpVersion::Http2 => configuration.http().http2.stream_buffer_limit,
+    });
+    let memory = worker.memory.connection(stream_limit);
+    let client = Client { worker, handler, connection, chain, memory };
     match version {
         HttpVersion::Http1 => Box::pin(http1::serve(client, stream, first)).await,
         HttpVersion::Http2 => Box::pin(http2::serve(client, stream, first)).await,

@@ -24,6 +24,7 @@ use crate::{
     drain::{Drain, Haste},
     handler::Handler,
     listener::{Accepted, Balance, ConnectionToken, Gate, ListeningSocket, Socket, accept_connections},
+    memory::SharedMemory,
     overload::Admission,
     stats::Stats,
     worker::Worker,
@@ -99,6 +100,8 @@ pub(super) struct WorkerStart {
     pub(super) adoption: Arc<Adoption>,
     pub(super) stats: Arc<Stats>,
     pub(super) access_log: AccessLogger,
+    /// The bound of what all workers hold in buffers.
+    pub(super) memory: Arc<SharedMemory>,
     pub(super) sockets: Vec<(AddressId, socket2::Socket)>,
     pub(super) balance: Arc<Balance>,
     pub(super) inbox: mpsc::Receiver<Accepted>,
@@ -120,9 +123,11 @@ impl WorkerStart {
     }
 
     async fn serve<H: Handler>(self, handler: Rc<H>, ready: &std_mpsc::Sender<io::Result<()>>) {
-        let Self { index, count, drain_time, adoption, stats, access_log, sockets, balance, .. } = self;
+        let Self { index, count, drain_time, adoption, stats, access_log, memory, sockets, balance, .. } =
+            self;
         let (mut inbox, mut commands, mut stopped) = (self.inbox, self.commands, self.stopped);
-        let worker = Worker::new(index, count, &adoption, stats, access_log);
+        let worker = Worker::new(index, count, &adoption, stats, access_log, memory);
+        spawn_local(worker.memory.clone().watch());
         drop(adoption);
         let mut overdue = interval(OVERDUE_INTERVAL.min(drain_time.max(Duration::from_millis(1))));
         overdue.set_missed_tick_behavior(MissedTickBehavior::Delay);

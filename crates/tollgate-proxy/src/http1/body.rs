@@ -21,6 +21,12 @@ const MAX_CHUNK: u64 = i64::MAX as u64;
 /// Chunks that have arrived together are joined up to this size: a message to a processor costs far more than a copy.
 const MAX_JOINED: usize = LARGE;
 
+/// Chunks that are joined at a time, and bytes of lines before them.
+const MOST_CHUNKS: usize = 512;
+const MOST_LINES: usize = 8 * 1024;
+/// Chunks up to this size are copied behind others at once.
+const SMALL_CHUNK: u64 = 1024;
+
 /// What the next bytes of a body are.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Decoded {
@@ -129,11 +135,21 @@ impl BodyDecoder {
 
     fn decode_chunked(&mut self, buffer: &mut BytesMut) -> Result<Decoded, CodecError> {
         let mut pieces = Pieces::default();
+        let (mut chunks, mut lines) = (0, 0);
         loop {
             match &mut self.state {
+                // Many tiny chunks cost much more than their bytes. The rest waits for the next call.
+                State::ChunkSize if chunks >= MOST_CHUNKS || lines >= MOST_LINES => {
+                    if !pieces.is_empty() {
+                        return Ok(pieces.finish());
+                    }
+                    (chunks, lines) = (0, 0);
+                }
                 State::ChunkSize => match chunk_size(buffer) {
                     Ok(Some((size, line))) => {
                         buffer.advance(line);
+                        chunks += 1;
+                        lines += line;
                         self.state = if size == 0 {
                             State::Trailers(HeadScan::default())
                         } else {
@@ -148,7 +164,7 @@ impl BodyDecoder {
                     if buffer.is_empty() || pieces.is_full(*remaining) {
                         return Ok(pieces.finish());
                     }
-                    pieces.add(take(buffer, remaining));
+                    pieces.take(buffer, remaining);
                     if *remaining == 0 {
                         self.state = State::ChunkEnd;
                     }
@@ -197,6 +213,20 @@ impl Pieces {
     fn is_full(&self, next: u64) -> bool {
         !self.is_empty()
             && next.saturating_add((self.first.len() + self.joined.len()) as u64) > MAX_JOINED as u64
+    }
+
+    /// Takes what there is of a chunk. A small one behind others is only copied.
+    fn take(&mut self, buffer: &mut BytesMut, remaining: &mut u64) {
+        if self.is_empty() || *remaining > SMALL_CHUNK {
+            return self.add(take(buffer, remaining));
+        }
+        let length = buffer.len().min(*remaining as usize);
+        if !self.first.is_empty() {
+            self.joined.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.joined.extend_from_slice(&buffer[..length]);
+        buffer.advance(length);
+        *remaining -= length as u64;
     }
 
     fn add(&mut self, piece: Bytes) {

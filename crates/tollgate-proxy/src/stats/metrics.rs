@@ -1,5 +1,9 @@
 //! What is counted.
 
+use extproc_client::io::Flood;
+
+use super::Metrics;
+
 /// The metrics of a kind of thing.
 #[derive(Debug)]
 pub(super) struct Description {
@@ -121,6 +125,10 @@ metrics! {
         WorkersFailed: Counter = "workers_failed",
         /// Log lines that a slow destination made us drop.
         AccessLogDropped: Counter = "access_log_dropped",
+        /// Bytes that requests and connections hold in buffers. Updated in steps of 256 KiB.
+        BufferedBytes: Gauge = "buffered_bytes",
+        /// Streams that were given up because buffers had reached their bound.
+        BufferLimitResets: Counter = "buffer_limit_resets",
     }
 }
 
@@ -237,6 +245,8 @@ metrics! {
         DownstreamRqRxReset: Counter = "downstream_rq_rx_reset",
         /// Responses that we reset.
         DownstreamRqTxReset: Counter = "downstream_rq_tx_reset",
+        /// Connections closed because their client had reset too many requests before they had an answer.
+        DownstreamRqTooManyPrematureResets: Counter = "downstream_rq_too_many_premature_resets",
         /// Requests that ended by the stream idle timeout.
         DownstreamRqIdleTimeout: Counter = "downstream_rq_idle_timeout",
         /// Requests that were not complete in time.
@@ -265,6 +275,42 @@ metrics! {
         RqRedirect: Counter = "rq_redirect",
         /// Responses reset after their head went out.
         RqResetAfterDownstreamResponseStarted: Counter = "rq_reset_after_downstream_response_started",
+    }
+}
+
+metrics! {
+    /// Of HTTP/2 with clients, or with the hosts of a cluster.
+    Http2Metric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// Connections closed because too many frames waited for the peer.
+        OutboundFlood: Counter = "outbound_flood",
+        /// The same of control frames.
+        OutboundControlFlood: Counter = "outbound_control_flood",
+        /// Connections closed because of frames without a payload.
+        InboundEmptyFramesFlood: Counter = "inbound_empty_frames_flood",
+        /// Connections closed because of PRIORITY frames.
+        InboundPriorityFramesFlood: Counter = "inbound_priority_frames_flood",
+        /// Connections closed because of WINDOW_UPDATE frames.
+        InboundWindowUpdateFramesFlood: Counter = "inbound_window_update_frames_flood",
+        /// Connections closed because of RST_STREAM frames.
+        InboundResetFramesFlood: Counter = "inbound_reset_frames_flood",
+        /// Connections closed because of HEADERS frames.
+        InboundHeadersFramesFlood: Counter = "inbound_headers_frames_flood",
+    }
+}
+
+impl Metrics<Http2Metric> {
+    /// A connection was closed because of a flood.
+    pub(crate) fn count_flood(&self, flood: Flood) {
+        self.increment(match flood {
+            Flood::Outbound => Http2Metric::OutboundFlood,
+            Flood::OutboundControl => Http2Metric::OutboundControlFlood,
+            Flood::EmptyFrames => Http2Metric::InboundEmptyFramesFlood,
+            Flood::Priority => Http2Metric::InboundPriorityFramesFlood,
+            Flood::WindowUpdate => Http2Metric::InboundWindowUpdateFramesFlood,
+            Flood::Resets => Http2Metric::InboundResetFramesFlood,
+            Flood::Heads => Http2Metric::InboundHeadersFramesFlood,
+        });
     }
 }
 

@@ -10,6 +10,8 @@ pub(super) enum Scope {
     Http {
         stat_prefix: String,
     },
+    /// HTTP/2 with clients.
+    Http2,
     Route {
         virtual_host: String,
         route: String,
@@ -56,6 +58,7 @@ impl Scope {
             Self::Server => "server.".to_owned(),
             Self::Listener { name } => format!("listener.{}.", name.replace(':', "_")),
             Self::Http { stat_prefix } => format!("http.{stat_prefix}."),
+            Self::Http2 => "http2.".to_owned(),
             Self::Route { virtual_host, route } => format!("vhost.{virtual_host}.route.{route}."),
             Self::Cluster { name } => format!("cluster.{}.", name.replace(':', "_")),
             Self::Processor { name } => format!("processor.{}.", name.replace(':', "_")),
@@ -79,6 +82,7 @@ impl Scope {
             Self::Server => "tollgate_server_",
             Self::Listener { .. } => "tollgate_listener_",
             Self::Http { .. } => "tollgate_http_",
+            Self::Http2 => "tollgate_http2_",
             Self::Route { .. } => "tollgate_vhost_route_",
             Self::Cluster { .. } => "tollgate_cluster_",
             Self::Processor { .. } => "tollgate_processor_",
@@ -91,7 +95,7 @@ impl Scope {
     /// The labels of its metrics in the Prometheus form.
     pub(super) fn labels(&self) -> Vec<(&'static str, &str)> {
         match self {
-            Self::Server => Vec::new(),
+            Self::Server | Self::Http2 => Vec::new(),
             Self::Listener { name } => vec![("listener_name", name)],
             Self::Http { stat_prefix } => vec![("http_conn_manager_prefix", stat_prefix)],
             Self::Route { virtual_host, route } => vec![("virtual_host", virtual_host), ("route", route)],

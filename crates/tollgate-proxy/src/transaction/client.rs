@@ -41,10 +41,11 @@ impl<D: Downstream> Transaction<'_, D> {
         if self.finished || !self.client.response_started {
             return false;
         }
+        let had_room = self.client_has_room();
         match self.downstream.poll_writable(cx) {
             Poll::Ready(Ok(())) => {
-                let was = std::mem::replace(&mut self.client.writable, true);
-                !was
+                self.client.writable = true;
+                !had_room
             }
             Poll::Ready(Err(error)) => {
                 self.client_failed(error, now);
@@ -55,6 +56,11 @@ impl<D: Downstream> Transaction<'_, D> {
                 false
             }
         }
+    }
+
+    /// Whether more of a response may be handed to the client.
+    pub(super) fn client_has_room(&self) -> bool {
+        self.client.writable && self.downstream.has_room()
     }
 
     /// A part of the response left the chain.

@@ -48,6 +48,7 @@ use crate::{
     stats::HttpMetric,
     stream::{BodyEvent, Downstream, DownstreamError},
     stream_info::ResponseFlags,
+    turn::Turn,
 };
 
 /// A part of a message on its way through the chain. Heads and trailers are in [`Core`].
@@ -83,6 +84,7 @@ struct Transaction<'d, D: Downstream> {
     client: Client,
     deadlines: Deadlines,
     downstream: &'d mut D,
+    turn: Turn,
     finished: bool,
 }
 
@@ -108,10 +110,23 @@ pub(crate) async fn serve<D: Downstream>(
         mirrors: None,
         client: Client::new(end_stream),
         downstream,
+        turn: Turn::default(),
         finished: false,
     };
-    transaction.begin(end_stream, now);
-    std::future::poll_fn(|cx| transaction.poll(cx)).await;
+    let mut begun = false;
+    std::future::poll_fn(|cx| {
+        if !begun {
+            begun = true;
+            // Nothing is begun for a client that has gone meanwhile, no stream to a processor either.
+            if let Some(error) = transaction.downstream.gone(cx) {
+                transaction.client_failed(error, now);
+                return Poll::Ready(());
+            }
+            transaction.begin(end_stream, now);
+        }
+        transaction.poll(cx)
+    })
+    .await;
 }
 
 /// Answers a request that was refused before it became one, and logs it.
@@ -169,6 +184,7 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.turn = Turn::default();
         loop {
             let now = Instant::now();
             let mut progress = self.poll_processors(cx, now);
@@ -178,8 +194,16 @@ impl<D: Downstream> Transaction<'_, D> {
             if self.finished {
                 return Poll::Ready(());
             }
-            if progress {
+            let is_turn_over = self.turn.is_over();
+            if progress && !is_turn_over {
                 continue;
+            }
+            if !self.downstream.note_held(self.held(), cx) {
+                self.buffers_full(now);
+                continue;
+            }
+            if is_turn_over {
+                return self.turn.end(cx);
             }
             if !self.poll_deadline(cx) {
                 return Poll::Pending;
@@ -187,10 +211,17 @@ impl<D: Downstream> Transaction<'_, D> {
         }
     }
 
+    /// Bytes that the request and its response hold, apart from what is queued for the client.
+    fn held(&self) -> usize {
+        let filters: usize =
+            self.slots.iter().filter_map(|slot| slot.filter()).map(processor::Filter::held).sum();
+        filters + self.router.held() + self.tries.as_ref().map_or(0, |tries| tries.held())
+    }
+
     /// Reads the request body while somebody wants it.
     fn poll_request_body(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut progress = false;
-        while !self.finished {
+        while !self.finished && !self.turn.is_over() {
             if self.client.request_ended || self.client.request_abandoned {
                 if let Poll::Ready(error) = self.downstream.poll_closed(cx) {
                     self.client_failed(error, now);
@@ -199,6 +230,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 return progress;
             }
             if !self.request_is_wanted(cx) && !self.downstream.body_has_arrived() {
+                self.downstream.absorb(cx);
                 return progress;
             }
             match self.downstream.poll_body(cx) {
@@ -214,12 +246,17 @@ impl<D: Downstream> Transaction<'_, D> {
                 }
             }
         }
+        if !self.finished && !self.client.request_ended {
+            // What is left until the next turn is not left to the codec.
+            self.downstream.absorb(cx);
+        }
         progress
     }
 
     fn request_event(&mut self, event: BodyEvent, now: Instant) {
         let part = match event {
             BodyEvent::Data { data, end_stream } => {
+                self.turn.spend(data.len());
                 self.core.info.bytes_received += data.len() as u64;
                 if data.is_empty() && !end_stream {
                     return;

@@ -69,6 +69,13 @@ impl Filter {
         self.exchange.wants(direction) && self.call.as_ref().is_none_or(|call| call.is_writable())
     }
 
+    /// Bytes that it holds. What is on its way to the processor is a part of what the exchange holds, or the other way
+    /// round.
+    pub(super) fn held(&self) -> usize {
+        let queued = self.call.as_ref().map_or(0, |call| call.queued_bytes());
+        self.exchange.held_bytes().max(queued)
+    }
+
     pub(super) fn send(&mut self, message: Bytes, payload: Slices) {
         if let Some(call) = &mut self.call {
             call.send_parts(message, payload);
@@ -153,7 +160,7 @@ impl<D: Downstream> Transaction<'_, D> {
     pub(super) fn poll_processors(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut progress = false;
         for index in 0..self.slots.len() {
-            while !self.finished && self.poll_processor(index, cx, now) {
+            while !self.finished && !self.turn.is_over() && self.poll_processor(index, cx, now) {
                 progress = true;
             }
         }
@@ -161,7 +168,7 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     fn poll_processor(&mut self, index: usize, cx: &mut Context<'_>, now: Instant) -> bool {
-        let (response_room, request_room) = (self.client.writable, self.router_has_room(cx));
+        let (response_room, request_room) = (self.client_has_room(), self.router_has_room(cx));
         let Slot::Active(filter) = &mut self.slots[index] else {
             return false;
         };
@@ -189,6 +196,7 @@ impl<D: Downstream> Transaction<'_, D> {
         match polled {
             Poll::Pending => return false,
             Poll::Ready(Event::Message(message)) => {
+                self.turn.spend(message.len());
                 filter.owed_credit += message.len();
                 filter.counts.answered();
                 filter.exchange.handle_message(message, now, &mut self.core);

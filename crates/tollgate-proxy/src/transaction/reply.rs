@@ -109,6 +109,12 @@ impl<D: Downstream> Transaction<'_, D> {
         self.local_reply(LocalReply::payload_too_large(direction), now);
     }
 
+    /// Memory is short, and this request holds much of it. Its filters end with it: what they hold is what is needed.
+    pub(super) fn buffers_full(&mut self, now: Instant) {
+        self.client.response_routed = true;
+        self.local_reply(LocalReply::buffers_full(), now);
+    }
+
     pub(super) fn protocol_error(&mut self, details: &'static str, now: Instant) {
         self.local_reply(LocalReply::bad_request(details), now);
     }

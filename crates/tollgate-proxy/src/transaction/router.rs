@@ -10,6 +10,7 @@ use extproc::{Direction, Slices};
 
 use super::{Part, Transaction, decide::Forward, upgrade::Upgrade};
 use crate::{
+    memory::SLICE,
     stats::HttpMetric,
     stream::{BodyEvent, Downstream, ResponseEvent},
     stream_info::VIA_UPSTREAM,
@@ -66,14 +67,22 @@ impl From<Waiting> for Part {
 }
 
 impl Router {
+    /// Bytes that wait here.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::Waiting | Self::Done => 0,
+            Self::Connecting { waiting_bytes, waiting, .. } => waiting_bytes + SLICE * waiting.len(),
+            Self::BetweenTries { waiting_bytes, .. } => *waiting_bytes,
+            Self::Active { upstream, .. } => upstream.held(),
+        }
+    }
+
     /// Whether more of the request body may be handed in.
     pub(super) fn has_room(&self) -> bool {
         match self {
             Self::Waiting | Self::Done => true,
-            Self::Connecting { waiting_bytes, .. } | Self::BetweenTries { waiting_bytes, .. } => {
-                *waiting_bytes < CONNECTING_ROOM
-            }
-            Self::Active { writable, .. } => *writable,
+            Self::Connecting { .. } | Self::BetweenTries { .. } => self.held() < CONNECTING_ROOM,
+            Self::Active { upstream, writable, .. } => *writable && upstream.has_room(),
         }
     }
 }
@@ -246,8 +255,12 @@ impl<D: Downstream> Transaction<'_, D> {
     fn poll_active(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut progress = false;
         if let Router::Active { upstream, writable, .. } = &mut self.router {
+            let had_room = *writable && upstream.has_room();
             match upstream.poll_writable(cx) {
-                Poll::Ready(Ok(())) => progress |= !std::mem::replace(writable, true),
+                Poll::Ready(Ok(())) => {
+                    *writable = true;
+                    progress |= !had_room;
+                }
                 Poll::Ready(Err(failure)) => {
                     self.upstream_failed(&failure, now);
                     return true;
@@ -255,7 +268,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 Poll::Pending => *writable = false,
             }
         }
-        while !self.finished && self.response_is_wanted() {
+        while !self.finished && !self.turn.is_over() && self.response_is_wanted() {
             let Router::Active { upstream, response_ended, .. } = &mut self.router else {
                 return progress;
             };
@@ -276,18 +289,25 @@ impl<D: Downstream> Transaction<'_, D> {
                 }
             }
         }
+        if let Router::Active { upstream, response_ended: false, .. } = &mut self.router {
+            upstream.absorb(cx);
+        }
         progress
     }
 
     /// Whether the next piece of the response has a place to go.
     fn response_is_wanted(&self) -> bool {
-        self.client.writable && self.slots.iter().all(|slot| slot.has_room(Direction::Response))
+        self.client_has_room() && self.slots.iter().all(|slot| slot.has_room(Direction::Response))
     }
 
     fn response_event(&mut self, event: ResponseEvent, now: Instant) {
         let Router::Active { response_ended, .. } = &mut self.router else {
             return;
         };
+        self.turn.spend(match &event {
+            ResponseEvent::Body(BodyEvent::Data { data, .. }) => data.len(),
+            _ => 0,
+        });
         let part = match self.core.judge_upgrade(event) {
             ResponseEvent::Informational(head) => {
                 // L-13: 1xx goes past the filters, and on to the client only where `proxy_100_continue` asks for it.

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     connection_manager::EnvoyHeaders,
     local_reply::LocalReply,
+    memory::SLICE,
     retry::{retries_failure, retries_response, retries_timeout},
     stats::ClusterMetric,
     stream::Downstream,
@@ -112,6 +113,11 @@ impl Tries {
         } else {
             replay.parts.push(part.clone());
         }
+    }
+
+    /// Bytes that are kept.
+    pub(super) fn held(&self) -> usize {
+        self.replay.as_ref().map_or(0, |replay| replay.bytes + SLICE * replay.parts.len())
     }
 
     /// Something of a response is passed on: nothing is tried again.

@@ -23,7 +23,7 @@ use crate::{
         BodyDecoder, BodyEncoder, BodyLength, Decoded, HeadLimits, RequestKind, ResponseHead, ResponseReader,
         content_length, encode_request, is_upgrade,
     },
-    read_buffer::{LARGE, SMALL, read_limit, read_room},
+    read_buffer::{LARGE, SMALL, held, read_limit, read_room},
     stream::{BodyEvent, ResponseEvent},
 };
 
@@ -153,10 +153,23 @@ impl Http1Exchange {
     /// Writes what is queued; ready below the watermark.
     pub(super) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.write(cx);
-        let queued = self.connection.as_ref().map_or(0, |connection| connection.queue.len());
         // What is held is let go by the response, for which the caller waits as well.
-        let held = self.held.as_ref().map_or(0, Held::len);
-        if queued + held > self.watermark { Poll::Pending } else { Poll::Ready(()) }
+        if self.has_room() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Whether less is queued than its sender may queue.
+    pub(super) fn has_room(&self) -> bool {
+        self.queued() <= self.watermark
+    }
+
+    fn queued(&self) -> usize {
+        let queued = self.connection.as_ref().map_or(0, |connection| connection.queue.len());
+        queued + self.held.as_ref().map_or(0, Held::len)
+    }
+
+    /// Bytes of the response and the request that wait here.
+    pub(super) fn held(&self) -> usize {
+        self.queued() + self.connection.as_ref().map_or(0, |connection| held(&connection.received))
     }
 
     /// The next part of the response.

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use extproc_client::{
-    io::{Coalesced, Driven},
+    io::{Coalesced, Driven, Role},
     keepalive::{Dead, Pinger},
 };
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
@@ -26,6 +26,7 @@ use super::{
     transport::Transport,
 };
 use crate::{
+    http2_body::{DATA_FRAME_BUDGET, frame_limits, is_flood},
     incident::Incident,
     keepalive,
     stats::{ClusterMetric, Metrics},
@@ -230,7 +231,7 @@ pub(super) async fn run(pool: Weak<Http2Pool>, dialer: Dialer, options: Http2Opt
 
 /// A host that breaks the protocol is counted and told of.
 fn broken(error: &h2::Error, pool: &Http2Pool, connection: &Http2Connection) {
-    if error.is_io() {
+    if error.is_io() && !is_flood(error) {
         return;
     }
     if !error.is_remote() {
@@ -262,13 +263,15 @@ async fn establish(
     options: &Http2Options,
 ) -> Result<(Rc<Http2Connection>, Driver), UpstreamFailure> {
     let Dialed { transport, facts } = dialer.dial().await?;
-    let (coalesced, flusher) = Coalesced::new(transport);
+    let (coalesced, flusher) =
+        Coalesced::watched(transport, Role::Client, frame_limits(&options.frame_limits));
     let (send_request, connection) = Builder::new()
         .initial_window_size(options.initial_stream_window_size)
         .initial_connection_window_size(options.initial_connection_window_size)
         .max_frame_size(MAX_FRAME_SIZE)
         .max_header_list_size(MAX_HEADER_LIST_SIZE)
         .max_send_buffer_size(MAX_SEND_BUFFER_SIZE)
+        .data_frame_budget(DATA_FRAME_BUDGET)
         .initial_max_send_streams(UNKNOWN)
         .enable_push(false)
         .handshake::<_, Bytes>(coalesced)

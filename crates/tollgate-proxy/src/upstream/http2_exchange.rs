@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use extproc::{RequestHeaders, ResponseHeaders, Slices, remove_fields};
-use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
+use h2::{Reason, SendStream, client::ResponseFuture};
 use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri,
     header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE},
@@ -24,6 +24,8 @@ use super::{
 use crate::{
     header_names::{KEEP_ALIVE, PROXY_CONNECTION},
     http1::{drop_framing, has_one_content_length, is_upgrade},
+    http2_body::{Http2Body, is_flood},
+    memory::SLICE,
     stream::{BodyEvent, ResponseEvent},
 };
 
@@ -36,8 +38,6 @@ const MAX_FIELDS: usize = 100;
 pub(super) struct Http2Exchange {
     request: RequestSide,
     response: ResponseState,
-    /// Bytes of the last piece, which the host may send again once it was handed on.
-    unreleased: usize,
     /// Bytes queued above which the caller pauses.
     watermark: usize,
     /// The upgrade that the request asks for.
@@ -70,7 +70,7 @@ enum End {
 #[derive(Debug)]
 enum ResponseState {
     Head(ResponseFuture),
-    Body(RecvStream),
+    Body(Http2Body),
     Complete,
 }
 
@@ -104,7 +104,6 @@ impl Http2Exchange {
                 end: None,
             },
             response: ResponseState::Head(response),
-            unreleased: 0,
             watermark,
             upgrade,
             held: is_held.then(Held::default),
@@ -142,8 +141,7 @@ impl Http2Exchange {
     pub(super) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.request.write(cx);
         // What is held is let go by the response, for which the caller waits as well.
-        let held = self.held.as_ref().map_or(0, Held::len);
-        if self.request.queued + held > self.watermark { Poll::Pending } else { Poll::Ready(()) }
+        if self.has_room() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// The next part of the response.
@@ -217,6 +215,32 @@ impl Http2Exchange {
         }
     }
 
+    /// Takes in what has arrived of the body although nobody wants it yet, so that it is not in the way of others on the
+    /// connection.
+    pub(super) fn absorb(&mut self, cx: &mut Context<'_>) {
+        if let ResponseState::Body(body) = &mut self.response {
+            body.absorb(cx);
+        }
+    }
+
+    /// Bytes of the response and the request that wait here.
+    pub(super) fn held(&self) -> usize {
+        let response = match &self.response {
+            ResponseState::Body(body) => body.waiting(),
+            ResponseState::Head(_) | ResponseState::Complete => 0,
+        };
+        self.request_memory() + response
+    }
+
+    /// Whether less is queued than its sender may queue.
+    pub(super) fn has_room(&self) -> bool {
+        self.request_memory() <= self.watermark
+    }
+
+    fn request_memory(&self) -> usize {
+        self.request.memory() + self.held.as_ref().map_or(0, Held::len)
+    }
+
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseEvent, h2::Error>> {
         match &mut self.response {
             ResponseState::Head(response) => {
@@ -227,26 +251,16 @@ impl Http2Exchange {
                 }
                 let (head, body) = ready!(Pin::new(response).poll(cx))?.into_parts();
                 let end_stream = body.is_end_stream();
-                self.response = if end_stream { ResponseState::Complete } else { ResponseState::Body(body) };
+                self.response = if end_stream {
+                    ResponseState::Complete
+                } else {
+                    ResponseState::Body(Http2Body::new(body))
+                };
                 let head = ResponseHeaders { status: head.status, fields: head.headers };
                 Poll::Ready(Ok(ResponseEvent::Headers { head, end_stream }))
             }
             ResponseState::Body(body) => {
-                if self.unreleased > 0 {
-                    // Fails only if more is given back than was received.
-                    let _ = body.flow_control().release_capacity(std::mem::take(&mut self.unreleased));
-                }
-                let event = match ready!(body.poll_data(cx)) {
-                    Some(data) => {
-                        let data = data?;
-                        self.unreleased = data.len();
-                        BodyEvent::Data { data, end_stream: body.is_end_stream() }
-                    }
-                    None => match ready!(body.poll_trailers(cx))? {
-                        Some(trailers) => BodyEvent::Trailers(trailers),
-                        None => BodyEvent::Data { data: Bytes::new(), end_stream: true },
-                    },
-                };
+                let event = ready!(body.poll(cx))?;
                 if !matches!(event, BodyEvent::Data { end_stream: false, .. }) {
                     self.response = ResponseState::Complete;
                 }
@@ -300,6 +314,11 @@ impl RequestSide {
             None => return,
         };
         self.give_up();
+    }
+
+    /// What the queue costs: the memory of its slices, too.
+    fn memory(&self) -> usize {
+        self.queued + SLICE * self.queue.len()
     }
 
     /// Nothing more is sent: all was, or it failed.
@@ -369,6 +388,8 @@ fn is_too_long(event: &ResponseEvent) -> bool {
 /// What a failed stream is in Envoy's words.
 fn failure(error: &h2::Error, connection: &Http2Connection) -> UpstreamFailure {
     match error.reason() {
+        // The host sent too much of what nobody needs.
+        _ if is_flood(error) => UpstreamFailure::ProtocolError,
         _ if error.is_io() => UpstreamFailure::ConnectionTermination,
         Some(Reason::REFUSED_STREAM) if error.is_remote() => UpstreamFailure::RemoteRefused,
         Some(Reason::PROTOCOL_ERROR) if error.is_remote() && error.is_reset() => {

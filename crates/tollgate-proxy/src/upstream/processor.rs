@@ -23,7 +23,7 @@ use super::{
     failure::UpstreamFailure,
     http2_connection::unanswered_ping,
 };
-use crate::{keepalive, stats::ClusterMetric, stream_info::Protocol};
+use crate::{http2_body::frame_limits, keepalive, stats::ClusterMetric, stream_info::Protocol};
 
 /// A client for a filter's processor on a cluster.
 pub(super) fn client(cluster: &Rc<WorkerCluster>, service: &GrpcService) -> ProcessorClient {
@@ -67,6 +67,10 @@ pub(super) fn endpoint(cluster: &Cluster, dialer: Dialer, address: Option<Arc<st
         max_connections: count(limits.max_connections),
         max_pending_requests: count(limits.max_pending_requests),
         max_requests_per_connection: cluster.max_requests_per_connection,
+        frame_limits: match &cluster.protocol {
+            UpstreamProtocol::Http2(options) => frame_limits(&options.frame_limits),
+            UpstreamProtocol::Http1 { .. } => defaults.frame_limits,
+        },
     };
     Endpoint::new(Rc::new(HostConnector(dialer)), settings)
 }

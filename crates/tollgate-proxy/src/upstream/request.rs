@@ -29,6 +29,8 @@ use crate::{
     stream_info::{Protocol, UpstreamInfo},
 };
 
+/// Most 1xx heads before a response. A host that says it is busy every few seconds stays below.
+const MOST_INFORMATIONAL: u32 = 100;
 /// Connections that may turn out to have ended before the request fails.
 const MAX_STALE_CONNECTIONS: u32 = 3;
 
@@ -50,6 +52,8 @@ pub(crate) struct UpstreamRequest {
     stale_connections: u32,
     /// Upgrades other than `websocket` wait for the host's answer, too.
     hold_generic_upgrades: bool,
+    /// 1xx heads so far.
+    informational: u32,
     started: Instant,
     active: ActiveRequest,
     /// Counts it while it waits for a connection.
@@ -138,6 +142,7 @@ impl UpstreamRequest {
             permit: None,
             stale_connections: 0,
             hold_generic_upgrades: true,
+            informational: 0,
             started: now,
             active: host.begin_request(),
             pending: None,
@@ -300,11 +305,18 @@ impl UpstreamRequest {
             State::Http2(exchange) => ready!(exchange.poll_response(cx)),
             State::Http1Checkout(_) | State::Http2Checkout(_) | State::Failed => return Poll::Pending,
         };
+        let outcome = match outcome {
+            Ok(ResponseEvent::Informational(_)) if self.informational == MOST_INFORMATIONAL => {
+                Err(UpstreamFailure::ProtocolError)
+            }
+            outcome => outcome,
+        };
         match &outcome {
             Ok(
                 ResponseEvent::Headers { end_stream: true, .. }
                 | ResponseEvent::Body(BodyEvent::Data { end_stream: true, .. } | BodyEvent::Trailers(_)),
             ) => self.counted = None,
+            Ok(ResponseEvent::Informational(_)) => self.informational += 1,
             Ok(_) => {}
             Err(failure) => {
                 self.count_failure(failure);
@@ -341,6 +353,31 @@ impl UpstreamRequest {
         if let Some(suppressed) = host.metrics.admit(Incident::Overflow) {
             let cluster = &*host.cluster.name;
             tracing::warn!(cluster, suppressed, "a circuit breaker of the cluster refused a request");
+        }
+    }
+
+    /// Takes in what has arrived of a response that is not wanted yet. HTTP/1 leaves it in the socket.
+    pub(crate) fn absorb(&mut self, cx: &mut Context<'_>) {
+        if let State::Http2(exchange) = &mut self.state {
+            exchange.absorb(cx);
+        }
+    }
+
+    /// Whether less of the request is queued than may be.
+    pub(crate) fn has_room(&self) -> bool {
+        match &self.state {
+            State::Http1(exchange) => exchange.has_room(),
+            State::Http2(exchange) => exchange.has_room(),
+            State::Http1Checkout(_) | State::Http2Checkout(_) | State::Failed => true,
+        }
+    }
+
+    /// Bytes of the request and its response that wait here.
+    pub(crate) fn held(&self) -> usize {
+        match &self.state {
+            State::Http1(exchange) => exchange.held(),
+            State::Http2(exchange) => exchange.held(),
+            State::Http1Checkout(_) | State::Http2Checkout(_) | State::Failed => 0,
         }
     }
 

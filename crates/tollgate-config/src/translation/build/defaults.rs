@@ -57,7 +57,7 @@ pub(super) fn connection_manager(
                 initial_stream_window_size: 64 * 1024,
                 initial_connection_window_size: 1024 * 1024,
                 stream_buffer_limit: 64 * 1024,
-                keepalive: None,
+                ..Http2Options::default()
             },
             ..plain
         },

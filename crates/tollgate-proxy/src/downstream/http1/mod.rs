@@ -22,6 +22,7 @@ use crate::{
     drain::Haste,
     handler::{Handler, Rejection},
     http1::{HeadLimits, RequestHead, RequestReader, WriteQueue},
+    memory::Account,
     read_buffer::{ReadBuffer, read_limit},
     stats::HttpMetric,
     stream_info::Protocol,
@@ -39,6 +40,10 @@ pub(super) struct Wire {
     output: WriteQueue,
     /// The client will send nothing more, or the connection broke.
     ended: bool,
+    /// The listener's limit of buffered bytes; 0 is none.
+    limit: usize,
+    /// What the connection and its request hold.
+    account: Account,
 }
 
 /// What came of waiting for a request.
@@ -54,7 +59,9 @@ enum Next {
 /// Serves a connection to its end.
 pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, first: ReadBuffer) {
     let mut life = Life::new();
-    let mut wire = Wire { stream, input: first, output: WriteQueue::default(), ended: false };
+    let account = client.memory.account();
+    let mut wire =
+        Wire { stream, input: first, output: WriteQueue::default(), ended: false, limit: 0, account };
     let mut reader = RequestReader::default();
     let mut timer = LazyTimer::default();
     let drain = &client.chain.drain;
@@ -129,7 +136,8 @@ async fn request<H: Handler>(
     let protocol = if head.is_http10 { Protocol::Http10 } else { Protocol::Http11 };
     let (origin, http) = (client.origin(protocol, configuration), configuration.http());
     let drain = &client.chain.drain;
-    wire.input.limit = read_limit(configuration.chain.listener.per_connection_buffer_limit_bytes);
+    wire.limit = configuration.chain.listener.per_connection_buffer_limit_bytes;
+    wire.input.limit = read_limit(wire.limit);
     let yielded = Cell::new(false);
     let mut state = RequestState::new(&head, limits(http), is_last);
     if !head.has_host && head.is_http10 && !http.http1.default_host_for_http_10.is_empty() {
@@ -231,6 +239,9 @@ impl<'c> WaitForRequest<'c> {
                 Poll::Pending => break,
             }
         }
+        if !self.wire.note_held(0, cx) {
+            return Poll::Ready(Next::Close);
+        }
         if self.wire.input.bytes.is_empty() {
             let deadline = match drain {
                 None => self.life.idle_deadline(http),
@@ -255,6 +266,11 @@ impl<'c> WaitForRequest<'c> {
 }
 
 impl Wire {
+    /// Notes what is held here and beside it. False: it has to be given up.
+    fn note_held(&mut self, beside: usize, cx: &Context<'_>) -> bool {
+        self.account.set(beside + self.output.len() + self.input.held(), cx)
+    }
+
     /// Receives more. `false`: there is nothing more to come.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         self.poll_fill_announced(0, cx)

@@ -22,6 +22,8 @@ use crate::{
 
 /// Queued bytes above which a transaction should wait before it sends more.
 const WRITE_WATERMARK: usize = 64 * 1024;
+/// The same while memory is short.
+const PRESSED_WATERMARK: usize = 16 * 1024;
 /// Bytes that are kept while nobody reads the request: the next requests of a client that pipelines, or a body.
 const READ_AHEAD: usize = 64 * 1024;
 
@@ -54,6 +56,7 @@ pub(super) struct Http1Stream<'c> {
     drain: &'c Drain,
     http: &'c HttpConnectionManager,
     state: RequestState,
+    watermark: usize,
     /// The transaction has waited for something since the head was read.
     yielded: &'c Cell<bool>,
 }
@@ -101,7 +104,11 @@ impl<'c> Http1Stream<'c> {
         state: RequestState,
         yielded: &'c Cell<bool>,
     ) -> Self {
-        Self { wire, drain, http, state, yielded }
+        let watermark = match wire.limit {
+            0 => WRITE_WATERMARK,
+            limit => limit.min(WRITE_WATERMARK),
+        };
+        Self { wire, drain, http, state, watermark, yielded }
     }
 
     /// Ends the request after its transaction. Gives whether the connection can be used again.
@@ -199,9 +206,18 @@ impl Downstream for Http1Stream<'_> {
 
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>> {
         match self.poll_write(cx) {
-            Poll::Pending if self.wire.output.len() < WRITE_WATERMARK => Poll::Ready(Ok(())),
+            Poll::Pending if self.has_room() => Poll::Ready(Ok(())),
             polled => polled,
         }
+    }
+
+    fn has_room(&self) -> bool {
+        let queued = self.wire.output.len();
+        queued < self.watermark && (queued < PRESSED_WATERMARK || !self.wire.account.is_pressed())
+    }
+
+    fn note_held(&mut self, beside: usize, cx: &Context<'_>) -> bool {
+        self.wire.note_held(beside, cx)
     }
 
     fn send_informational(&mut self, head: &ResponseHeaders) {

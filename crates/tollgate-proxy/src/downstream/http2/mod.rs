@@ -9,12 +9,13 @@ use std::{
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use extproc::remove_fields;
 use extproc_client::{
-    io::{Coalesced, Flusher},
+    io::{Coalesced, Flusher, Role},
     keepalive::Pinger,
 };
 use h2::{
@@ -23,15 +24,23 @@ use h2::{
 };
 use http::{Request, header::EXPECT};
 use tokio::time::Instant;
-use tollgate_model::http_connection_manager::HttpConnectionManager;
+use tollgate_model::http_connection_manager::{HttpConnectionManager, RequestFloods};
 
 use super::{
     Client, PREFACE_LIMIT,
     client_stream::{ClientStream, Rewind},
 };
 use crate::{
-    configuration::ChainConfiguration, handler::Handler, incident::Incident, keepalive,
-    read_buffer::ReadBuffer, stats::HttpMetric, stream_info::Protocol, timer::LazyTimer,
+    configuration::ChainConfiguration,
+    handler::Handler,
+    http2_body::{DATA_FRAME_BUDGET, frame_limits, is_flood},
+    incident::Incident,
+    keepalive,
+    read_buffer::ReadBuffer,
+    stats::HttpMetric,
+    stream_info::Protocol,
+    timer::LazyTimer,
+    turn::Turn,
 };
 use stream::Http2Stream;
 
@@ -39,6 +48,13 @@ use stream::Http2Stream;
 const UNSENT_LIMIT: u32 = 128 * 1024;
 /// What one stream holds unsent, at most.
 const SEND_BUFFER: usize = 128 * 1024;
+
+/// How long a connection that does not speak HTTP/2 is read on, so that its client sees how it ends.
+const LINGER_LIMIT: Duration = Duration::from_secs(1);
+/// Requests taken at a time, before others on the same thread have their turn.
+const REQUESTS_PER_TURN: u32 = 100;
+/// Requests that were reset before they were taken, at most. Envoy ends a connection after so many premature resets.
+const RESETS_BEFORE_REQUESTS: usize = 250;
 
 type Io = Coalesced<Rewind<ClientStream>>;
 
@@ -49,6 +65,9 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
     let pings =
         chain.with(|configuration| keepalive::downstream(configuration.http().http2.keepalive.as_ref()));
     let pinger = pings.and_then(|pings| Some(Pinger::new(pings, h2.ping_pong()?, Instant::now())));
+    let requests_per_turn = chain
+        .with(|configuration| configuration.http().request_floods.max_requests_per_io_cycle)
+        .map_or(REQUESTS_PER_TURN, |most| most.min(REQUESTS_PER_TURN));
     Driver {
         pinger,
         ping_timer: LazyTimer::default(),
@@ -59,6 +78,7 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
         timer: LazyTimer::default(),
         opened: Instant::now(),
         requests: 0,
+        requests_per_turn,
         going_away: GoingAway::No,
         drained: pin!(chain.drain.started()),
     }
@@ -72,11 +92,12 @@ async fn shake_hands<H>(
     first: ReadBuffer,
 ) -> Option<(Connection<Io, Bytes>, Flusher<Rewind<ClientStream>>)> {
     stream.limit_unsent(UNSENT_LIMIT);
-    let (io, flusher) = Coalesced::new(Rewind::new(first.bytes.freeze(), stream));
-    let (builder, limit) = client.chain.with(|configuration| {
+    let (builder, limits, limit) = client.chain.with(|configuration| {
         let http = configuration.http();
-        (builder(http), http.idle_timeout)
+        (builder(http), frame_limits(&http.http2.frame_limits), http.idle_timeout)
     });
+    let io = Rewind::new(first.bytes.freeze(), stream);
+    let (io, flusher) = Coalesced::watched(io, Role::Server, limits);
     let mut handshake = pin!(builder.handshake(io));
     let limit = limit.map_or(PREFACE_LIMIT, |limit| limit.min(PREFACE_LIMIT));
     let deadline = Some(Instant::now() + limit);
@@ -85,12 +106,21 @@ async fn shake_hands<H>(
         let polled = handshake.as_mut().poll(cx);
         let _ = flusher.poll_flush(cx);
         match polled {
-            Poll::Ready(outcome) => Poll::Ready(outcome.ok()),
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome.ok())),
             Poll::Pending => timer.poll(deadline, cx).map(|()| None),
         }
     })
     .await;
-    Some((accepted?, flusher))
+    match accepted {
+        Some(Some(connection)) => Some((connection, flusher)),
+        // It does not speak HTTP/2, and is to see the end of the connection.
+        Some(None) => {
+            let lingering = std::future::poll_fn(|cx| flusher.poll_linger(cx));
+            let _ = tokio::time::timeout(LINGER_LIMIT, lingering).await;
+            None
+        }
+        None => None,
+    }
 }
 
 fn builder(http: &HttpConnectionManager) -> Builder {
@@ -100,7 +130,9 @@ fn builder(http: &HttpConnectionManager) -> Builder {
         .initial_connection_window_size(http.http2.initial_connection_window_size)
         .max_concurrent_streams(http.http2.max_concurrent_streams)
         .max_header_list_size(u32::try_from(largest_head(http)).unwrap_or(u32::MAX))
-        .max_send_buffer_size(SEND_BUFFER);
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(RESETS_BEFORE_REQUESTS)
+        .data_frame_budget(DATA_FRAME_BUDGET);
     builder
 }
 
@@ -116,6 +148,31 @@ struct Streams {
     open: Cell<usize>,
     idle_since: Cell<Option<Instant>>,
     driver: RefCell<Option<Waker>>,
+    /// Requests that have ended, and those of them that the client has reset before they had an answer.
+    ended: Cell<u64>,
+    reset: Cell<u64>,
+}
+
+impl Streams {
+    /// A request has ended; `reset` if its client has left it soon and before there was an answer. As in Envoy the
+    /// connection ends when half of its requests are such, or will be whatever comes.
+    fn ended(&self, reset: bool, floods: &RequestFloods) {
+        self.ended.set(self.ended.get() + 1);
+        self.reset.set(self.reset.get() + u64::from(reset));
+        if reset && self.is_flooded(floods) {
+            self.wake_driver();
+        }
+    }
+
+    fn is_flooded(&self, floods: &RequestFloods) -> bool {
+        self.reset.get() * 2 >= self.ended.get().max(floods.premature_reset_total_stream_count)
+    }
+
+    fn wake_driver(&self) {
+        if let Some(waker) = self.driver.borrow_mut().take() {
+            waker.wake();
+        }
+    }
 }
 
 /// Counts a stream until it is dropped.
@@ -133,9 +190,7 @@ impl Drop for OpenStream {
         self.0.open.set(self.0.open.get() - 1);
         if self.0.open.get() == 0 {
             self.0.idle_since.set(Some(Instant::now()));
-            if let Some(waker) = self.0.driver.borrow_mut().take() {
-                waker.wake();
-            }
+            self.0.wake_driver();
         }
     }
 }
@@ -166,6 +221,7 @@ struct Driver<'d, H, D> {
     timer: LazyTimer,
     opened: Instant,
     requests: u32,
+    requests_per_turn: u32,
     going_away: GoingAway,
     drained: Pin<&'d mut D>,
 }
@@ -181,19 +237,28 @@ impl<H: Handler, D: Future<Output = ()>> Future for Driver<'_, H, D> {
         if draining {
             this.go_away();
         }
+        let mut room = this.requests_per_turn;
         let ended = this.pings_are_unanswered(cx)
             || loop {
                 match this.h2.poll_accept(cx) {
-                    Poll::Ready(Some(Ok((request, respond)))) => this.accept(request, respond),
+                    Poll::Ready(Some(Ok((request, respond)))) => {
+                        this.accept(request, respond);
+                        room -= 1;
+                        if room == 0 {
+                            // Others have their turn before the rest.
+                            let _ = Turn::default().end(cx);
+                            break false;
+                        }
+                    }
                     Poll::Ready(Some(Err(error))) => {
-                        tracing::debug!(connection = this.client.connection.id, %error, "HTTP/2 connection failed");
-                        this.client.broken(&error);
+                        this.failed(&error);
                         break true;
                     }
                     Poll::Ready(None) => break true,
                     Poll::Pending => break false,
                 }
             };
+        let ended = ended || this.is_flooded();
         if !ended {
             this.poll_timers(cx);
             this.poll_ping_timer(cx);
@@ -217,8 +282,7 @@ impl<H: Handler, D> Driver<'_, H, D> {
         let open = OpenStream::new(&self.streams);
         let client = self.client.clone();
         tokio::task::spawn_local(async move {
-            let _open = open;
-            run(&client, &configuration, request, respond).await;
+            run(&client, &configuration, request, respond, &open.0).await;
         });
     }
 
@@ -244,6 +308,29 @@ impl<H: Handler, D> Driver<'_, H, D> {
         if self.ping_timer.poll(pinger.deadline(), cx).is_ready() {
             cx.waker().wake_by_ref();
         }
+    }
+
+    /// The connection has failed; a flood is counted by its kind.
+    fn failed(&self, error: &h2::Error) {
+        tracing::debug!(connection = self.client.connection.id, %error, "HTTP/2 connection failed");
+        if let Some(flood) = self.flusher.flood() {
+            self.client.worker.http2_metrics.count_flood(flood);
+        }
+        self.client.broken(error);
+    }
+
+    /// Whether the client has reset so many of its requests that the connection ends.
+    fn is_flooded(&self) -> bool {
+        if self.streams.reset.get() == 0 {
+            return false;
+        }
+        let configuration = self.client.chain.current();
+        let flooded = self.streams.is_flooded(&configuration.http().request_floods);
+        if flooded {
+            configuration.stats.http.increment(HttpMetric::DownstreamRqTooManyPrematureResets);
+            tracing::debug!(connection = self.client.connection.id, "too many premature resets");
+        }
+        flooded
     }
 
     fn go_away(&mut self) {
@@ -296,7 +383,7 @@ impl<H: Handler, D> Driver<'_, H, D> {
 impl<H> Client<H> {
     /// A client that breaks the protocol is counted and told of.
     fn broken(&self, error: &h2::Error) {
-        if error.is_io() || error.is_remote() {
+        if (error.is_io() && !is_flood(error)) || error.is_remote() {
             return;
         }
         self.chain.with(|configuration| {
@@ -317,18 +404,26 @@ async fn run<H: Handler>(
     configuration: &Rc<ChainConfiguration>,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
+    streams: &Streams,
 ) {
+    let began = Instant::now();
     let (origin, http) = (client.origin(Protocol::Http2, configuration), configuration.http());
     let (parts, body) = request.into_parts();
-    let mut stream = Http2Stream::new(respond, body, http.max_headers_count);
+    let account = client.memory.account();
+    let mut stream = Http2Stream::new(respond, body, http.max_headers_count, account);
     match request::head(parts, &client.connection, http) {
         Ok(mut accepted) => {
+            stream.note_head(accepted.size);
             if accepted.expects_continue && !http.proxy_100_continue {
                 remove_fields(&mut accepted.headers.fields, &[EXPECT]);
                 stream.send_continue();
             }
             let end_stream = stream.is_request_complete();
             client.handler.handle(origin, accepted.headers, end_stream, &mut stream).await;
+            let floods = &http.request_floods;
+            let reset = stream.was_left_unanswered()
+                && began.elapsed().as_secs() <= floods.premature_reset_min_stream_lifetime_seconds;
+            streams.ended(reset, floods);
         }
         Err(request::Refusal::Reject(rejection)) => {
             client.handler.reject(origin, *rejection, &mut stream);

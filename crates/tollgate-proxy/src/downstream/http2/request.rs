@@ -19,6 +19,8 @@ use crate::{
 pub(super) struct Accepted {
     pub(super) headers: RequestHeaders,
     pub(super) expects_continue: bool,
+    /// Bytes of names and values.
+    pub(super) size: usize,
 }
 
 /// A head that cannot.
@@ -78,7 +80,7 @@ pub(super) fn head(
     if !has_authority {
         return Err(Refusal::Reject(Box::new(Rejection::missing_host(headers))));
     }
-    Ok(Accepted { headers, expects_continue })
+    Ok(Accepted { headers, expects_continue, size })
 }
 
 /// Names and values of the pseudo-headers but that of `:method`.

@@ -19,21 +19,25 @@ use tokio::time::Instant;
 use crate::{
     header_names::{KEEP_ALIVE, PROXY_CONNECTION},
     http1::{drop_framing, has_one_content_length},
+    http2_body::Http2Body,
+    memory::{Account, SLICE},
     stream::{BodyEvent, Downstream, DownstreamError},
     timer::LazyTimer,
 };
 
 /// Queued bytes above which a transaction should wait before it sends more.
 const WRITE_WATERMARK: usize = 64 * 1024;
+/// The same while memory is short.
+const PRESSED_WATERMARK: usize = 16 * 1024;
+/// A head of this size counts among what a stream holds.
+const LARGE_HEAD: usize = 8 * 1024;
 /// How long a client may take to accept the end of a response when no stream idle timeout is set.
 const FLUSH_LIMIT: Duration = Duration::from_secs(300);
 
 /// One HTTP/2 stream.
 pub(super) struct Http2Stream {
-    body: RecvStream,
-    request: RequestBody,
-    /// Bytes of the last piece, whose credit the client gets back when the next one is asked for.
-    unreleased: usize,
+    body: Http2Body,
+    is_request_complete: bool,
     send: SendHalf,
     /// Most fields of the trailers.
     max_trailers: usize,
@@ -43,14 +47,10 @@ pub(super) struct Http2Stream {
     end: End,
     /// The transaction gave the stream up; it is reset when the transaction has ended.
     is_reset: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RequestBody {
-    Open,
-    /// All data was read; trailers may follow.
-    Data,
-    Complete,
+    /// What the stream and its request hold.
+    account: Account,
+    /// Bytes of the request's head, if they are many.
+    head: usize,
 }
 
 enum SendHalf {
@@ -69,24 +69,46 @@ enum End {
 }
 
 impl Http2Stream {
-    pub(super) fn new(respond: SendResponse<Bytes>, body: RecvStream, max_trailers: usize) -> Self {
-        let request = if body.is_end_stream() { RequestBody::Complete } else { RequestBody::Open };
+    pub(super) fn new(
+        respond: SendResponse<Bytes>,
+        body: RecvStream,
+        max_trailers: usize,
+        account: Account,
+    ) -> Self {
         Self {
-            body,
-            request,
-            unreleased: 0,
+            is_request_complete: body.is_end_stream(),
+            body: Http2Body::new(body),
             max_trailers,
             send: SendHalf::Respond(respond),
             queue: VecDeque::new(),
             queued: 0,
             end: End::Open,
             is_reset: false,
+            account,
+            head: 0,
         }
+    }
+
+    /// The request's head has so many bytes.
+    pub(super) fn note_head(&mut self, bytes: usize) {
+        if bytes > LARGE_HEAD {
+            self.head = bytes;
+        }
+    }
+
+    /// What the queue costs: the memory of its slices, too.
+    fn queued_memory(&self) -> usize {
+        self.queued + SLICE * self.queue.len()
+    }
+
+    /// Nothing was answered, and it is not this side that gave the stream up.
+    pub(super) fn was_left_unanswered(&self) -> bool {
+        !self.is_started() && !self.is_reset
     }
 
     /// The request has no body.
     pub(super) fn is_request_complete(&self) -> bool {
-        self.request == RequestBody::Complete
+        self.is_request_complete
     }
 
     /// Tells a client that expects it to send the body.
@@ -117,9 +139,17 @@ impl Http2Stream {
         }
         let deadline = Some(Instant::now() + limit.unwrap_or(FLUSH_LIMIT));
         let mut timer = LazyTimer::default();
-        let is_flushed = poll_fn(|cx| match self.poll_flush(cx) {
-            Poll::Ready(_) => Poll::Ready(true),
-            Poll::Pending => timer.poll(deadline, cx).map(|()| false),
+        let is_flushed = poll_fn(|cx| {
+            if !self.is_request_complete {
+                self.body.discard(cx);
+            }
+            if !self.note_held(0, cx) {
+                return Poll::Ready(false);
+            }
+            match self.poll_flush(cx) {
+                Poll::Ready(_) => Poll::Ready(true),
+                Poll::Pending => timer.poll(deadline, cx).map(|()| false),
+            }
         })
         .await;
         if !is_flushed {
@@ -200,37 +230,41 @@ impl Downstream for Http2Stream {
         if self.is_reset {
             return Poll::Ready(Err(DownstreamError::Disconnected));
         }
-        // The last piece was handed on, otherwise no other one would be asked for.
-        let handed_on = std::mem::take(&mut self.unreleased);
-        if handed_on > 0 && self.body.flow_control().release_capacity(handed_on).is_err() {
-            return Poll::Ready(Err(DownstreamError::Disconnected));
+        if self.is_request_complete {
+            return Poll::Ready(Ok(BodyEvent::Data { data: Bytes::new(), end_stream: true }));
         }
-        if self.request == RequestBody::Open {
-            match ready!(self.body.poll_data(cx)) {
-                Some(Ok(data)) => {
-                    self.unreleased = data.len();
-                    let end_stream = self.body.is_end_stream();
-                    if end_stream {
-                        self.request = RequestBody::Complete;
-                    }
-                    return Poll::Ready(Ok(BodyEvent::Data { data, end_stream }));
-                }
-                Some(Err(error)) => return Poll::Ready(Err(broken(&error))),
-                None => self.request = RequestBody::Data,
+        let mut event = ready!(self.body.poll(cx)).map_err(|error| broken(&error))?;
+        self.is_request_complete = !matches!(event, BodyEvent::Data { end_stream: false, .. });
+        if let BodyEvent::Trailers(trailers) = &mut event {
+            if trailers.len() > self.max_trailers {
+                return Poll::Ready(Err(DownstreamError::Protocol("http2.too_many_headers")));
             }
+            drop_framing(trailers);
         }
-        if self.request == RequestBody::Data {
-            let trailers = ready!(self.body.poll_trailers(cx)).map_err(|error| broken(&error))?;
-            self.request = RequestBody::Complete;
-            if let Some(mut trailers) = trailers {
-                if trailers.len() > self.max_trailers {
-                    return Poll::Ready(Err(DownstreamError::Protocol("http2.too_many_headers")));
-                }
-                drop_framing(&mut trailers);
-                return Poll::Ready(Ok(BodyEvent::Trailers(trailers)));
-            }
+        Poll::Ready(Ok(event))
+    }
+
+    fn gone(&mut self, cx: &mut Context<'_>) -> Option<DownstreamError> {
+        match self.poll_closed(cx) {
+            Poll::Ready(error) => Some(error),
+            Poll::Pending => None,
         }
-        Poll::Ready(Ok(BodyEvent::Data { data: Bytes::new(), end_stream: true }))
+    }
+
+    fn absorb(&mut self, cx: &mut Context<'_>) {
+        if !self.is_request_complete {
+            self.body.absorb(cx);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let queued = self.queued_memory();
+        queued < WRITE_WATERMARK && (queued < PRESSED_WATERMARK || !self.account.is_pressed())
+    }
+
+    fn note_held(&mut self, beside: usize, cx: &Context<'_>) -> bool {
+        let held = beside + self.head + self.queued_memory() + self.body.waiting();
+        self.account.set(held, cx)
     }
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DownstreamError> {
@@ -244,7 +278,7 @@ impl Downstream for Http2Stream {
 
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>> {
         match self.poll_flush(cx) {
-            Poll::Pending if self.queued < WRITE_WATERMARK => Poll::Ready(Ok(())),
+            Poll::Pending if self.has_room() => Poll::Ready(Ok(())),
             polled => polled,
         }
     }
