@@ -16,7 +16,7 @@ mod virtual_service;
 pub(crate) use self::{
     attachment::gateways,
     gateway::Gateway,
-    host::{HOSTNAME, service_key},
+    host::{HOSTNAME, SUBSET, service_key},
     service_entry::ServiceEntry,
     virtual_service::VirtualService,
 };

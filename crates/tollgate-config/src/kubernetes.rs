@@ -14,6 +14,7 @@ mod diagnostics;
 mod documents;
 mod generation;
 mod grants;
+mod hints;
 mod kinds;
 mod metadata;
 mod naming;
@@ -29,6 +30,7 @@ pub(crate) use self::{
     diagnostics::Diagnostics,
     documents::{Document, read_documents},
     grants::{Grants, Referrer},
+    hints::add_hints,
     kinds::{Candidate, Kind, OBJECT},
     metadata::{Age, Metadata},
     object::{Object, ObjectKey, ObjectRef, Objects},

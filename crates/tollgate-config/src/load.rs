@@ -11,7 +11,7 @@ use crate::{
     Explanations, Files, ObjectReport, Options, Outcome, Severity, Source,
     diagnostic::Report,
     envoy,
-    kubernetes::{Diagnostics, Document, Place, Resources, read_documents, report_objects},
+    kubernetes::{Diagnostics, Document, Place, Resources, add_hints, read_documents, report_objects},
     translation::{Translator, translate},
     yaml::{self, Content, Location, Node},
 };
@@ -49,10 +49,17 @@ pub(crate) fn load(
     }
 
     let mut refused = false;
-    let mut native = None;
-    for (index, document) in bootstraps.into_iter().enumerate() {
-        if index > 0 {
-            let message = "there is a second document; an Envoy configuration is one document";
+    let mut native: Option<(Snapshot, Explanations, Document)> = None;
+    for document in bootstraps {
+        if let Some((.., first)) = &native {
+            let message = if first.file == document.file {
+                "there is a second document; an Envoy configuration is one document".to_owned()
+            } else {
+                format!(
+                    "there are two Envoy configurations, in {} and in {}; it has to be one document",
+                    first.file, document.file
+                )
+            };
             let place = Place { file: document.file, location: document.node.location, path: Arc::from("") };
             diagnostics.error(&place, message, None);
             refused = true;
@@ -68,15 +75,18 @@ pub(crate) fn load(
         None => (Snapshot::default(), Explanations::default(), None),
     };
     let mut reports = Vec::new();
+    let mut resources = Resources::default();
     if !objects.is_empty() {
-        let mut resources = Resources::default();
         read_documents(objects, before, files, options, &diagnostics, &mut resources);
         let translator = Translator::new(&resources, &snapshot, files, options, &diagnostics);
         let translated = translate(translator);
         reports = report_objects(&resources, &translated.statuses);
-        explanations.extend(merge(&mut snapshot, translated, native.as_ref(), &diagnostics));
+        let merged = merge(&mut snapshot, translated, native.as_ref(), &diagnostics);
+        explanations.extend(merged.explanations);
+        refused |= merged.conflict;
     }
-    let diagnostics = diagnostics.finish();
+    let mut diagnostics = diagnostics.finish();
+    add_hints(&mut diagnostics, &resources);
     let snapshot = Some(snapshot).filter(|_| !unreadable && !refused);
     Outcome { snapshot, diagnostics, readable: !unreadable, objects: reports, explanations }
 }

@@ -70,14 +70,14 @@ fn gateways_behave_as_their_controllers_do() {
     assert_eq!(least_request, [false, true, false, true]);
     assert_eq!(
         [&own, &envoy_gateway, &kgateway, &istio].map(|it| http(it).normalize_path),
-        [false, true, true, true]
+        [true, true, true, true]
     );
     assert_eq!(
         [&own, &envoy_gateway, &kgateway, &istio].map(|it| http(it).merge_slashes),
-        [false, true, true, false]
+        [true, true, true, false]
     );
     let remote = [&own, &envoy_gateway, &kgateway, &istio].map(|it| http(it).use_remote_address);
-    assert_eq!(remote, [false, true, true, true]);
+    assert_eq!(remote, [true, true, true, true]);
     let manager = http(&envoy_gateway);
     assert_eq!(manager.headers_with_underscores_action, HeadersWithUnderscoresAction::RejectRequest);
     assert_eq!(manager.server_header_transformation, ServerHeaderTransformation::PassThrough);

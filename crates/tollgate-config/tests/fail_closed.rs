@@ -288,3 +288,54 @@ spec:
         .collect();
     assert_eq!(statuses, [Some(500), None]);
 }
+
+/// Part of the endpoints of a host: the others are not what was asked for.
+#[test]
+fn a_subset_is_not_the_whole() {
+    let virtual_service = "\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: mesh-edge}
+spec: {servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ['*']}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: app}
+spec: {hosts: ['*'], gateways: [mesh-edge], http: [{route: [{destination: {host: backend, SUBSETport: {number: 80}}}]}]}
+";
+    let served = |subset: &str| {
+        let outcome = load("istio", &virtual_service.replace("SUBSET", subset));
+        let snapshot = outcome.snapshot.as_ref().unwrap();
+        let listener =
+            snapshot.listeners.iter().find(|listener| listener.name.contains("mesh-edge")).unwrap();
+        let routes = &listener.filter_chains[0].http.route_config.virtual_hosts.iter().next().unwrap().routes;
+        let status = match &routes[0].action {
+            Action::DirectResponse(response) => response.status.as_u16(),
+            Action::Route(_) => 0,
+            other => panic!("{other:?}"),
+        };
+        (format!("{:?}", routes[0].action).contains("outbound|80||"), status, errors(&outcome))
+    };
+    assert_eq!(served(""), (true, 0, vec![]));
+    let (leads_somewhere, _, errors) = served("subset: canary, ");
+    assert!(!leads_somewhere && errors[0].contains("in the subset canary"), "{errors:?}");
+}
+
+/// One name for two clusters: requests of the one would go to the other.
+#[test]
+fn a_cluster_of_a_bootstrap_is_not_replaced() {
+    let bootstrap = "
+static_resources:
+  clusters:
+  - name: default/backend:80
+    load_assignment:
+      cluster_name: a
+      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.9.9.9, port_value: 80}}}}]}]
+";
+    let outcome = load("tollgate", bootstrap);
+    let errors = errors(&outcome);
+    assert!(errors[0].contains("is called like one of the Kubernetes objects"), "{errors:?}");
+    assert!(outcome.snapshot.is_none());
+    let other = load("tollgate", &bootstrap.replace("default/backend:80", "app"));
+    assert_eq!(other.snapshot.unwrap().clusters.len(), 2);
+}

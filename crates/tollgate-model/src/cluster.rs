@@ -257,11 +257,35 @@ pub struct CircuitBreakers {
     pub max_requests: u32,
     /// Retries under way. Default 3.
     pub max_retries: u32,
+    /// Retries in proportion to requests, instead of `max_retries`. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_budget: Option<RetryBudget>,
+}
+
+/// How many retries may be under way, in proportion to requests.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct RetryBudget {
+    /// Percentage of the requests that are under way or wait for a connection. Default 20.
+    pub percent: f64,
+    /// Retries that may be under way in any case. Default 3.
+    pub min_retry_concurrency: u32,
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self { percent: 20.0, min_retry_concurrency: 3 }
+    }
 }
 
 impl Default for CircuitBreakers {
     fn default() -> Self {
-        Self { max_connections: 1024, max_pending_requests: 1024, max_requests: 1024, max_retries: 3 }
+        Self {
+            max_connections: 1024,
+            max_pending_requests: 1024,
+            max_requests: 1024,
+            max_retries: 3,
+            retry_budget: None,
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) static BOOTSTRAP: Schema = Schema {
         no_effect("stats_flush_on_admin", NO_STATS),
         no_effect("deferred_stat_options", NO_STATS),
         no_effect("enable_dispatcher_stats", NO_STATS),
-        no_effect("cluster_manager", "clusters are static and have no upstream binding"),
+        read("cluster_manager", "{}", "Settings of all clusters."),
         no_effect("watchdog", "workers are not watched"),
         no_effect("watchdogs", "workers are not watched"),
         read(
@@ -123,8 +123,24 @@ pub(super) static NODE: Schema = Schema {
     ],
 };
 
+pub(super) static CLUSTER_MANAGER: Schema = Schema {
+    name: "envoy.config.bootstrap.v3.ClusterManager",
+    title: "",
+    fields: &[
+        no_effect("local_cluster_name", "no choice depends on where the gateway is"),
+        no_effect("outlier_detection", "there is no log of ejections"),
+        no_effect(
+            "enable_deferred_cluster_creation",
+            "clusters are made when the configuration is put in force",
+        ),
+        refused("upstream_bind_config", "set it in each cluster"),
+        refused("load_stats_config", "statistics are at the admin address"),
+    ],
+    unsupported: &[],
+};
+
 /// The schemas of this module.
-pub(super) static SCHEMAS: [&Schema; 4] = [&BOOTSTRAP, &STATIC_RESOURCES, &ADMIN, &NODE];
+pub(super) static SCHEMAS: [&Schema; 5] = [&BOOTSTRAP, &STATIC_RESOURCES, &ADMIN, &NODE, &CLUSTER_MANAGER];
 
 /// Reads a bootstrap, and where its routes come from.
 pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Snapshot, Explanations)> {
@@ -140,6 +156,7 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Snapshot, Explanation
         node: read_node(&bootstrap),
         ..Snapshot::default()
     };
+    bootstrap.message("cluster_manager", &CLUSTER_MANAGER);
     if let Some(value) = bootstrap.get("overload_manager") {
         snapshot.overload = read_overload_manager(&value);
     }

@@ -8,7 +8,7 @@ mod schema;
 use std::{sync::Arc, time::Duration};
 
 use tollgate_model::{
-    cluster::{CircuitBreakers, Cluster, HealthPolicy, LbPolicy, UpstreamProtocol},
+    cluster::{CircuitBreakers, Cluster, HealthPolicy, LbPolicy, RetryBudget, UpstreamProtocol},
     tls::UpstreamTls,
 };
 
@@ -17,11 +17,11 @@ use self::{
     discovery::read_discovery,
     endpoints::read_endpoints,
     protocol::{Protocol, read_protocol},
-    schema::{CIRCUIT_BREAKERS, CLUSTER, LOAD_BALANCING_POLICY, POLICY, THRESHOLDS},
+    schema::{CIRCUIT_BREAKERS, CLUSTER, LOAD_BALANCING_POLICY, POLICY, RETRY_BUDGET, THRESHOLDS},
 };
 use super::{
-    listener::BUFFER_LIMIT, metadata::read_metadata, socket_options::read_upstream_options,
-    tls::read_upstream_transport_socket,
+    listener::BUFFER_LIMIT, metadata::read_metadata, protocol_options::PERCENT,
+    socket_options::read_upstream_options, tls::read_upstream_transport_socket,
 };
 use crate::protobuf::{Enumeration, Message, Value};
 
@@ -45,7 +45,8 @@ pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
     let message = value.message(&CLUSTER)?;
     let name = message.required_string("name");
     let discovery = read_discovery(&message);
-    let endpoints = read_endpoints(&message, discovery.as_ref());
+    let weighted = read_locality_weighting(&message);
+    let endpoints = read_endpoints(&message, discovery.as_ref(), weighted.as_ref());
     let connect_timeout = match message.get("connect_timeout") {
         None => Duration::from_secs(5),
         Some(timeout) => {
@@ -84,6 +85,20 @@ pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
     })
 }
 
+/// Where localities are given shares of their own, if they are.
+fn read_locality_weighting<'a>(message: &Message<'a>) -> Option<Value<'a>> {
+    message.message("round_robin_lb_config", &schema::ROUND_ROBIN_LB_CONFIG);
+    message.message("least_request_lb_config", &schema::LEAST_REQUEST_LB_CONFIG);
+    let common = message.message("common_lb_config", &schema::COMMON_LB_CONFIG);
+    let of_cluster = common.and_then(|common| common.get("locality_weighted_lb_config"));
+    let policies = message.get("load_balancing_policy").map(|policy| policy.member_list("policies"));
+    let of_policy = policies.into_iter().flatten().find_map(|policy| {
+        let config = policy.member("typed_extension_config")?.member("typed_config")?;
+        config.member("locality_lb_config")?.member("locality_weighted_lb_config")
+    });
+    of_cluster.or(of_policy)
+}
+
 fn read_lb_policy(message: &Message<'_>) -> LbPolicy {
     let by_name = message.enumeration("lb_policy", &LB_POLICY, LbPolicy::RoundRobin);
     match message.get("load_balancing_policy") {
@@ -108,12 +123,15 @@ fn read_load_balancing_policy(value: &Value<'_>) -> Option<LbPolicy> {
         extension.required_string("name");
         let any = extension.required("typed_config")?.any()?;
         if let Some((_, found)) = names.iter().find(|(name, _)| *name == any.type_name) {
-            // Their settings (slow start, choice count, ...) have no counterpart.
-            any.value.message(match found {
+            let settings = any.value.message(match found {
                 LbPolicy::RoundRobin => &schema::ROUND_ROBIN,
                 LbPolicy::LeastRequest => &schema::LEAST_REQUEST,
                 LbPolicy::Random => &schema::RANDOM,
             })?;
+            if let Some(localities) = settings.message("locality_lb_config", &schema::LOCALITY_LB_CONFIG) {
+                // Looked at with the endpoints.
+                localities.get("locality_weighted_lb_config");
+            }
             return Some(*found);
         }
         unknown.push(any);
@@ -124,6 +142,16 @@ fn read_load_balancing_policy(value: &Value<'_>) -> Option<LbPolicy> {
         None => value.error("\"policies\" is missing"),
     }
     None
+}
+
+fn read_budget(message: &Message<'_>) -> RetryBudget {
+    let mut budget = RetryBudget::default();
+    if let Some(percent) = message.message("budget_percent", &PERCENT) {
+        budget.percent = percent.get("value").and_then(|value| value.number(0.0..=100.0)).unwrap_or(0.0);
+    }
+    budget.min_retry_concurrency =
+        message.u32("min_retry_concurrency").unwrap_or(budget.min_retry_concurrency);
+    budget
 }
 
 fn read_circuit_breakers(message: &Message<'_>) -> CircuitBreakers {
@@ -146,6 +174,9 @@ fn read_circuit_breakers(message: &Message<'_>) -> CircuitBreakers {
             max_pending_requests: number("max_pending_requests", breakers.max_pending_requests),
             max_requests: number("max_requests", breakers.max_requests),
             max_retries: number("max_retries", breakers.max_retries),
+            retry_budget: thresholds
+                .message("retry_budget", &RETRY_BUDGET)
+                .map(|budget| read_budget(&budget)),
         };
     }
     breakers

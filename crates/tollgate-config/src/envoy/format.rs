@@ -28,8 +28,15 @@ pub(super) fn read_format(value: &Value<'_>) -> Option<Format> {
     parse_format(value, &value.string()?)
 }
 
+/// Longest format string, bytes.
+const LONGEST_FORMAT: usize = 64 * 1024;
+
 /// Compiles `text`, which is what `value` holds.
 pub(super) fn parse_format(value: &Value<'_>, text: &str) -> Option<Format> {
+    if text.len() > LONGEST_FORMAT {
+        value.error(format!("longer than {LONGEST_FORMAT} bytes"));
+        return None;
+    }
     match Format::parse(text) {
         Ok(format) => Some(format),
         Err(error) => {

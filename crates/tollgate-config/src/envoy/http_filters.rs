@@ -16,7 +16,11 @@ pub(super) static HTTP_FILTER: Schema = Schema {
     fields: &[
         read("name", "", "Unique name in the chain; `typed_per_filter_config` refers to it. Required."),
         read("typed_config", "", "ExternalProcessor or Router. Required."),
-        read("is_optional", "false", "Leave the filter out, with a warning, when its type is not supported."),
+        read(
+            "is_optional",
+            "false",
+            "Leave the filter out, with a warning, when its type is not supported and protects nothing.",
+        ),
         read("disabled", "false", "Off until a route turns it on."),
         refused("config_discovery", "write the filter itself"),
     ],
@@ -72,6 +76,8 @@ pub(super) struct Filters {
     upstream: usize,
     /// Every name of both chains, those of filters with problems too.
     pub(super) names: Vec<String>,
+    /// Names of filters that are left out.
+    pub(super) left_out: Vec<String>,
     /// Router option.
     pub(super) suppress_envoy_headers: bool,
 }
@@ -94,8 +100,13 @@ impl Filters {
 
 /// Reads `http_filters` of the connection manager with this `stat_prefix`.
 pub(super) fn read_http_filters(manager: &Message<'_>, stat_prefix: &str, scope: &Scope) -> Filters {
-    let mut filters =
-        Filters { filters: Vec::new(), upstream: 0, names: Vec::new(), suppress_envoy_headers: false };
+    let mut filters = Filters {
+        filters: Vec::new(),
+        upstream: 0,
+        names: Vec::new(),
+        left_out: Vec::new(),
+        suppress_envoy_headers: false,
+    };
     let Some(list) = manager.required("http_filters") else { return filters };
     let statistics = format!("http.{stat_prefix}.");
     let chain = Chain { end: &ROUTER, end_name: "the router", statistics: &statistics, scope };
@@ -165,13 +176,57 @@ fn read_http_filter<'a>(
         let filter = read_external_processor(&any.value, name, disabled, statistics, scope);
         let upstream = end.name == UPSTREAM_CODEC.name;
         filters.filters.extend(filter.map(|filter| Rc::new(Filter { upstream, ..filter })));
-    } else if optional {
+    } else if optional && is_harmless(&any.type_name) {
         any.type_value.warning(
             format!("the HTTP filter \"{name}\" is left out: its type is not supported"),
             "is_optional allows this",
+        );
+        filters.left_out.push(name);
+    } else if optional {
+        any.type_value.error_with_help(
+            format!("the HTTP filter \"{name}\" of type \"{}\" is not supported", any.type_name),
+            "is_optional leaves no filter out that may protect routes: remove it from the file to serve them without it",
+        );
+    } else if is_harmless(&any.type_name) {
+        any.type_value.error_with_help(
+            format!("unsupported HTTP filter \"{}\"", any.type_name),
+            "put \"is_optional: true\" on the filter to serve without it",
         );
     } else {
         any.unsupported("HTTP filter", &[ext_proc::EXTERNAL_PROCESSOR.name, end.name]);
     }
     None
+}
+
+/// Packages of filters that requests can do without: whatever they do, none of it lets in who should be kept out, and nothing
+/// that another filter reads comes from them. Everything else may protect something, filters that nobody here knows above all.
+const HARMLESS: [&str; 23] = [
+    "envoy.extensions.filters.http.alternate_protocols_cache.",
+    "envoy.extensions.filters.http.cache.",
+    "envoy.extensions.filters.http.cache_v2.",
+    "envoy.extensions.filters.http.compressor.",
+    "envoy.extensions.filters.http.connect_grpc_bridge.",
+    "envoy.extensions.filters.http.cors.",
+    "envoy.extensions.filters.http.decompressor.",
+    "envoy.extensions.filters.http.fault.",
+    "envoy.extensions.filters.http.file_system_buffer.",
+    "envoy.extensions.filters.http.grpc_http1_bridge.",
+    "envoy.extensions.filters.http.grpc_http1_reverse_bridge.",
+    "envoy.extensions.filters.http.grpc_json_transcoder.",
+    "envoy.extensions.filters.http.grpc_stats.",
+    "envoy.extensions.filters.http.grpc_web.",
+    "envoy.extensions.filters.http.health_check.",
+    "envoy.extensions.filters.http.kill_request.",
+    "envoy.extensions.filters.http.on_demand.",
+    "envoy.extensions.filters.http.stateful_session.",
+    "envoy.extensions.filters.http.tap.",
+    "envoy.extensions.filters.http.upstream_codec.",
+    "io.istio.http.peer_metadata.",
+    "istio.envoy.config.filter.http.alpn.",
+    "stats.PluginConfig",
+];
+
+/// Whether requests may be served without a filter of this type, or without its settings.
+pub(super) fn is_harmless(type_name: &str) -> bool {
+    HARMLESS.iter().any(|package| type_name.starts_with(package))
 }

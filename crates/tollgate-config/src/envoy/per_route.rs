@@ -23,7 +23,7 @@ use super::{
     },
     format::read_header_values,
     grpc_service::read_grpc_service,
-    http_filters::Filters,
+    http_filters::{Filters, is_harmless},
     runtime::Runtime,
     scope::ClusterFacts,
 };
@@ -38,7 +38,11 @@ pub(super) static FILTER_CONFIG: Schema = Schema {
     title: "",
     fields: &[
         read("config", "", "ExtProcPerRoute, or `{}` to turn on a filter that is disabled in the chain."),
-        read("is_optional", "false", "Leave it out, with a warning, when its type is not supported."),
+        read(
+            "is_optional",
+            "false",
+            "Leave it out, with a warning, when its type is not supported and protects nothing.",
+        ),
         read("disabled", "false", "Turn the filter off."),
     ],
     unsupported: &[],
@@ -123,6 +127,10 @@ pub(super) fn read_level(message: &Message<'_>, name: String, filters: &Filters,
             };
             value.warning(format!("there is no HTTP filter named \"{name}\"; this has no effect"), help);
         }
+        if filters.left_out.iter().any(|left_out| left_out == name) {
+            value.warning("left out, like the HTTP filter that it is for", "remove it with the filter");
+            continue;
+        }
         if let Some(said) = read_said(&value, &level.name, scope) {
             level.said.push((name.to_owned(), said, Place::of(&value)));
         }
@@ -149,7 +157,7 @@ fn read_said(value: &Value<'_>, level: &str, scope: &Scope) -> Option<Said> {
 
 fn read_per_route(any: &Any<'_>, optional: bool, level: &str, scope: &Scope) -> Option<Said> {
     if !ext_proc::is_type(any, "ExtProcPerRoute") {
-        if optional {
+        if optional && is_harmless(&any.type_name) {
             any.type_value.warning("left out: the type is not supported", "is_optional allows this");
         } else {
             any.unsupported("per-route configuration", &[EXT_PROC_PER_ROUTE.name, FILTER_CONFIG.name]);

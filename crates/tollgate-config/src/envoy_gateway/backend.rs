@@ -134,7 +134,7 @@ static SYSTEM: Enumeration<bool> = Enumeration { values: &[("System", 0, Some(tr
 const MOST_ENDPOINTS: usize = 256;
 const MOST_CERTIFICATES: usize = 8;
 /// Longest path of a Unix socket, bytes.
-const LONGEST_PATH: usize = 108;
+const LONGEST_PATH: usize = 107;
 
 /// What is wrong, both as a diagnostic and as a text for the status.
 struct Problems(Vec<String>);

@@ -80,9 +80,11 @@ impl<'a> ClusterName<'a> {
     ) {
         if !self.subset.is_empty() {
             // HT-42
-            let message =
-                format!("the subset \"{}\" has no effect: DestinationRules are not read", self.subset);
-            translator.diagnostics.warning(place, message, None);
+            let message = format!(
+                "no endpoint of {} is in the subset {}: DestinationRules are not read, every exchange fails",
+                self.host, self.subset
+            );
+            return translator.diagnostics.error(place, message, None);
         }
         if let Some(Reached { endpoints, tls }) = self.reach(policy, place, translator) {
             let name = own_name(name);

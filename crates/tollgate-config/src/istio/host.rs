@@ -9,6 +9,9 @@ use crate::{
 /// The kind of references to hosts.
 pub(crate) const HOSTNAME: &str = "Hostname";
 
+/// The kind of references to a part of a host's endpoints, `host|subset`.
+pub(crate) const SUBSET: &str = "Subset";
+
 impl<'a> Translator<'a> {
     /// The ServiceEntry of a host; of several the oldest.
     pub(crate) fn service_entry(&self, host: &str) -> Option<&'a ServiceEntry> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    GROUP, HOSTNAME,
+    GROUP, HOSTNAME, SUBSET,
     http_actions::{
         read_cors, read_direct_response, read_headers, read_mirrors, read_redirect, read_retries,
         read_rewrite,
@@ -70,7 +70,7 @@ static HOST: Schema = Schema {
     fields: &[
         read("host", "", "A Service, the host of a ServiceEntry, or a name. Required."),
         read("port", "the only one of the Service", "Port of the Service."),
-        read("subset", "", "DestinationRules are not read: a warning, and no effect."),
+        read("subset", "", "DestinationRules are not read: requests are answered with 503."),
     ],
     unsupported: &[],
 };
@@ -160,16 +160,13 @@ fn read_destinations(route: &Message<'_>, namespace: &str) -> Vec<RuleBackend> {
 pub(super) fn read_destination(value: &Value<'_>, namespace: &str) -> Option<BackendReference> {
     let message = value.message(&HOST)?;
     let host = message.required_string("host").to_ascii_lowercase();
-    if let Some(subset) =
-        message.get("subset").filter(|subset| subset.string().is_some_and(|it| !it.is_empty()))
-    {
-        // HT-42
-        subset.warning(
-            "the subset has no effect: DestinationRules are not read",
-            "requests go to all endpoints of the host",
-        );
-    }
+    // HT-42
+    let subset = Some(message.string("subset")).filter(|subset| !subset.is_empty());
     let port = message.message("port", &PORT).and_then(|port| port_number(&port.required("number")?));
-    let object = ObjectRef::new(GROUP, HOSTNAME, &ObjectKey::new(namespace, host));
+    let (kind, name) = match subset {
+        None => (HOSTNAME, host),
+        Some(subset) => (SUBSET, format!("{host}|{subset}")),
+    };
+    let object = ObjectRef::new(GROUP, kind, &ObjectKey::new(namespace, name));
     Some(BackendReference { object, port, place: Place::of(value) })
 }

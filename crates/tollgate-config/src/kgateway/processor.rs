@@ -13,7 +13,7 @@ use super::{GROUP, attachment::policy_weight, extension::Provider};
 use crate::{
     envoy::MAX_RECEIVE_MESSAGE_LENGTH,
     kubernetes::{Metadata, ObjectKey, Referrer},
-    translation::{Controller, Processor, Translator, cluster},
+    translation::{Controller, Processor, ServiceError, Translator, cluster},
 };
 
 /// What an extension comes to.
@@ -119,9 +119,10 @@ fn resolve(provider: &Provider, extension: &Metadata, translator: &Translator<'_
     let place = match (&*object.group, &*object.kind) {
         ("", "Service") => {
             let port = reference.port.ok_or("port is required for a Service")?;
-            let found = translator
-                .service_endpoints(&object.key(), port)
-                .map_err(|_| format!("Service {} not found", object.key()))?;
+            let found = translator.service_endpoints(&object.key(), port).map_err(|error| match error {
+                ServiceError::NotFound(key) => format!("Service {key} not found"),
+                other => other.to_string(),
+            })?;
             let http2 = ["http2", "grpc", "grpc-web", "kubernetes.io/h2c"];
             let says = found.port.app_protocol.as_deref();
             if !says.is_some_and(|protocol| http2.contains(&protocol)) {

@@ -18,6 +18,8 @@ use crate::{
 pub(crate) struct Objects {
     pub(crate) services: Set<Service>,
     pub(crate) endpoint_slices: Set<EndpointSlice>,
+    /// By the name of the service.
+    pub(crate) endpoints: Set<Vec<EndpointSlice>>,
     pub(crate) secrets: Set<Secret>,
     pub(crate) config_maps: Set<ConfigMap>,
     pub(crate) namespaces: Set<Namespace>,
@@ -51,8 +53,8 @@ pub(crate) const KINDS: &[Kind] = &[
         cluster_scoped: false,
         take: |candidate, all| {
             let service = candidate.meta.key.name.clone();
-            candidate.store_as(&mut all.core.endpoint_slices, &ENDPOINTS, |endpoints| {
-                read_endpoints(endpoints, service)
+            candidate.store_as(&mut all.core.endpoints, &ENDPOINTS, |endpoints| {
+                Some(read_endpoints(endpoints, &service))
             });
         },
     },
@@ -296,7 +298,7 @@ static SLICE_PORT: Schema = Schema {
     fields: &[
         read("name", "", "Name of the port of the service."),
         read("port", "", "Number."),
-        bookkeeping("protocol"),
+        read("protocol", "TCP", "Only TCP counts."),
         bookkeeping("appProtocol"),
     ],
     unsupported: &[],
@@ -322,6 +324,11 @@ fn read_ports(message: &Message<'_>) -> Vec<SlicePort> {
     let ports = message.list("ports");
     let ports = ports.iter().filter_map(|port| {
         let message = port.message(&SLICE_PORT)?;
+        let protocol = message.string("protocol");
+        // A service may have the same port for datagrams.
+        if !protocol.is_empty() && protocol != "TCP" {
+            return None;
+        }
         Some(SlicePort {
             name: message.string("name"),
             port: message.get("port").and_then(|port| port_number(&port))?,
@@ -365,19 +372,23 @@ static ENDPOINT_ADDRESS: Schema = Schema {
     unsupported: &[],
 };
 
-/// The old form of endpoint slices. Of several subsets with different ports the first counts.
-fn read_endpoints(endpoints: &Message<'_>, service: String) -> Option<EndpointSlice> {
-    let subset = endpoints.list("subsets").first().and_then(|subset| subset.message(&ENDPOINT_SUBSET));
-    let addresses = subset.as_ref().map(|subset| subset.list("addresses")).unwrap_or_default();
-    let addresses = addresses
-        .iter()
-        .filter_map(|address| Some(address.message(&ENDPOINT_ADDRESS)?.required_string("ip")))
-        .map(|ip| SliceEndpoint { addresses: vec![ip], ready: true, serving_while_terminating: false });
-    Some(EndpointSlice {
-        service: Some(service),
-        endpoints: addresses.collect(),
-        ports: subset.as_ref().map(read_ports).unwrap_or_default(),
-    })
+/// The old form of endpoint slices: each subset is one.
+fn read_endpoints(endpoints: &Message<'_>, service: &str) -> Vec<EndpointSlice> {
+    let subsets = endpoints.list("subsets");
+    let subsets = subsets.iter().filter_map(|subset| {
+        let subset = subset.message(&ENDPOINT_SUBSET)?;
+        let addresses = subset.list("addresses");
+        let addresses = addresses
+            .iter()
+            .filter_map(|address| Some(address.message(&ENDPOINT_ADDRESS)?.required_string("ip")))
+            .map(|ip| SliceEndpoint { addresses: vec![ip], ready: true, serving_while_terminating: false });
+        Some(EndpointSlice {
+            service: Some(service.to_owned()),
+            endpoints: addresses.collect(),
+            ports: read_ports(&subset),
+        })
+    });
+    subsets.collect()
 }
 
 /// A secret; never shown.
@@ -470,4 +481,68 @@ fn read_config_map(config_map: &Message<'_>) -> Option<ConfigMap> {
     let entries = config_map.map("data").into_iter();
     let entries = entries.filter_map(|(key, value)| Some((key.to_owned(), value.string()?)));
     Some(ConfigMap { data: entries.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Options, Source, files::FileSystem, load_with};
+
+    /// The addresses of the endpoints of a service with a port of each protocol, which is also called `dns`.
+    fn endpoints(of_service: &str) -> Vec<String> {
+        let text = format!(
+            "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: edge}}
+spec: {{gatewayClassName: tollgate, listeners: [{{name: http, protocol: HTTP, port: 80}}]}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: app}}
+spec: {{parentRefs: [{{name: edge}}], rules: [{{backendRefs: [{{name: names, port: 53}}]}}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: names}}
+spec: {{ports: [{{name: udp, port: 53, protocol: UDP}}, {{name: tcp, port: 53, protocol: TCP}}]}}
+---
+{of_service}"
+        );
+        let source = Source { path: "a.yaml".to_owned(), text };
+        let outcome = load_with(&[source], &FileSystem, &Options::default());
+        let snapshot = outcome.snapshot.unwrap();
+        let addresses = snapshot.clusters["default/names:53"].endpoints.iter();
+        addresses.map(|endpoint| format!("{:?}", endpoint.address)).collect()
+    }
+
+    #[test]
+    fn ports_of_other_protocols_are_passed_over() {
+        let slice = "\
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: names-1, labels: {kubernetes.io/service-name: names}}
+addressType: IPv4
+ports: [{name: '', port: 53, protocol: UDP}, {name: '', port: 8053, protocol: TCP}, {name: tcp, port: 1053, protocol: UDP}]
+endpoints: [{addresses: [10.0.0.1]}]
+";
+        assert_eq!(endpoints(slice), [""; 0], "no port of TCP has its name or number");
+        let slice = slice.replace("1053, protocol: UDP", "1053, protocol: TCP");
+        assert_eq!(endpoints(&slice), ["Socket(10.0.0.1:1053)"]);
+    }
+
+    #[test]
+    fn every_subset_counts() {
+        let subsets = "\
+apiVersion: v1
+kind: Endpoints
+metadata: {name: names}
+subsets:
+- {addresses: [{ip: 10.0.0.1}], ports: [{name: tcp, port: 53}]}
+- {addresses: [{ip: 10.0.0.2}, {ip: 10.0.0.3}], ports: [{name: tcp, port: 1053, protocol: TCP}]}
+";
+        assert_eq!(
+            endpoints(subsets),
+            ["Socket(10.0.0.1:53)", "Socket(10.0.0.2:1053)", "Socket(10.0.0.3:1053)"]
+        );
+    }
 }

@@ -18,7 +18,8 @@ pub(super) fn merge(
     translated: Translated,
     native: Option<&Document>,
     diagnostics: &Diagnostics,
-) -> Explanations {
+) -> Merged {
+    let mut conflict = false;
     let Translated { listeners, clusters, explanations, concurrency, .. } = translated;
     let mut index = 0;
     snapshot.listeners.retain(|listener| {
@@ -39,9 +40,52 @@ pub(super) fn merge(
         taken.is_none()
     });
     snapshot.listeners.extend(listeners);
+    if let Some(native) = native {
+        let mut twins: Vec<&str> = clusters
+            .iter()
+            .filter(|(name, cluster)| snapshot.clusters.get(*name).is_some_and(|own| own != *cluster))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        twins.sort_unstable();
+        for name in &twins {
+            let message = format!("the cluster \"{name}\" is called like one of the Kubernetes objects");
+            let help = "give it another name".to_owned();
+            diagnostics.error(&cluster_place(native, name), message, Some(help));
+        }
+        conflict = !twins.is_empty();
+    }
     snapshot.clusters.extend(clusters);
     snapshot.concurrency = concurrency;
-    explanations
+    Merged { explanations, conflict }
+}
+
+/// What merging gave.
+pub(super) struct Merged {
+    pub(super) explanations: Explanations,
+    /// Routes of the one would lead to clusters of the other: the whole cannot be served.
+    pub(super) conflict: bool,
+}
+
+/// Where a cluster of an Envoy configuration is written.
+fn cluster_place(document: &Document, name: &str) -> Place {
+    let clusters = resources_of(document, "clusters");
+    let named = |node: &&Node| match member(node, "name").map(|node| &node.content) {
+        Some(Content::Plain(text) | Content::Quoted(text)) => text == name,
+        _ => false,
+    };
+    let node = clusters.iter().find(named).unwrap_or(&document.node);
+    let path = Arc::from("static_resources.clusters");
+    Place { file: Arc::clone(&document.file), location: node.location, path }
+}
+
+/// The elements of a list of static resources.
+fn resources_of<'n>(document: &'n Document, list: &str) -> &'n [Node] {
+    let resources =
+        ["static_resources", "staticResources"].iter().find_map(|name| member(&document.node, name));
+    match resources.and_then(|resources| member(resources, list)).map(|list| &list.content) {
+        Some(Content::Sequence(items)) => items,
+        _ => &[],
+    }
 }
 
 /// Whether two listeners cannot have these addresses at the same time: an unspecified address is all of them.
@@ -58,14 +102,7 @@ fn overlap(one: &BindAddress, two: &BindAddress) -> bool {
 
 /// Where a listener of an Envoy configuration is written.
 fn listener_place(document: &Document, index: usize) -> Place {
-    let listeners = ["static_resources", "staticResources"]
-        .iter()
-        .find_map(|name| member(&document.node, name))
-        .and_then(|resources| member(resources, "listeners"));
-    let node = match listeners.map(|listeners| &listeners.content) {
-        Some(Content::Sequence(items)) => items.get(index),
-        _ => None,
-    };
+    let node = resources_of(document, "listeners").get(index);
     Place {
         file: Arc::clone(&document.file),
         location: node.unwrap_or(&document.node).location,

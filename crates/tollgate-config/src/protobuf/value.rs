@@ -324,11 +324,19 @@ impl<'a> Value<'a> {
     }
 
     /// A member of a message, in either spelling.
-    pub(super) fn member(&self, name: &str) -> Option<Self> {
+    pub(crate) fn member(&self, name: &str) -> Option<Self> {
         let Content::Mapping(entries) = &self.node.content else { return None };
         let is_it = |entry: &&Entry| is_spelling(name, &entry.key) && entry.value.content != Content::Null;
         let entry = entries.iter().find(is_it)?;
         Some(self.child(&entry.value, format!("{}.{}", self.path, entry.key)))
+    }
+
+    /// The elements of a member that is a list, without a word about anything else.
+    pub(crate) fn member_list(&self, name: &str) -> Vec<Self> {
+        match self.member(name) {
+            Some(list) if matches!(list.node.content, Content::Sequence(_)) => list.list(),
+            _ => Vec::new(),
+        }
     }
 
     /// Whether this is a mapping.

@@ -136,6 +136,14 @@ impl Translator<'_> {
         if object.group == istio::GROUP && object.kind == istio::HOSTNAME {
             return self.host_destination(reference);
         }
+        if object.group == istio::GROUP && object.kind == istio::SUBSET {
+            // The other endpoints are not what was asked for.
+            let (host, subset) = object.name.rsplit_once('|').unwrap_or_default();
+            let reason = "DestinationRules are not read";
+            return Err(BackendError::NotFound(format!(
+                "no endpoint of {host} is in the subset {subset}: {reason}"
+            )));
+        }
         if !(object.group.is_empty() && object.kind == "Service") {
             let found = dialects.iter().find_map(|dialect| dialect.backend(reference, gateway));
             return found.unwrap_or_else(|| {

@@ -87,10 +87,13 @@ impl<'a> Translator<'a> {
 
 fn endpoint_slices(resources: &Resources) -> HashMap<ObjectKey, Vec<&EndpointSlice>> {
     let mut by_service: HashMap<ObjectKey, Vec<&EndpointSlice>> = HashMap::new();
-    for slice in resources.core.endpoint_slices.iter() {
-        if let Some(service) = &slice.spec.service {
-            let key = ObjectKey::new(&*slice.meta.key.namespace, &**service);
-            by_service.entry(key).or_default().push(&slice.spec);
+    let slices = resources.core.endpoint_slices.iter().map(|slice| (&slice.meta, &slice.spec));
+    let endpoints = resources.core.endpoints.iter();
+    let of_endpoints = endpoints.flat_map(|all| all.spec.iter().map(|slice| (&all.meta, slice)));
+    for (meta, slice) in slices.chain(of_endpoints) {
+        if let Some(service) = &slice.service {
+            let key = ObjectKey::new(&*meta.key.namespace, &**service);
+            by_service.entry(key).or_default().push(slice);
         }
     }
     by_service

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use tollgate_model::cluster::CircuitBreakers;
+use tollgate_model::cluster::{CircuitBreakers, RetryBudget};
 
 /// The counts of one cluster. Limits hold for the gateway, not for a worker, as Envoy's do.
 #[derive(Debug, Clone)]
@@ -17,7 +17,8 @@ pub(super) struct CircuitBreakerCounts {
     /// Requests under way.
     pub(super) requests: Counter,
     /// Retries under way.
-    pub(super) retries: Counter,
+    retries: Counter,
+    retry_budget: Option<RetryBudget>,
 }
 
 impl CircuitBreakerCounts {
@@ -27,7 +28,21 @@ impl CircuitBreakerCounts {
             pending_requests: Counter::new(limits.max_pending_requests),
             requests: Counter::new(limits.max_requests),
             retries: Counter::new(limits.max_retries),
+            retry_budget: limits.retry_budget,
         }
+    }
+
+    /// Counts one more retry; `None` when there are as many as may be.
+    pub(super) fn try_retry(&self) -> Option<Permit> {
+        let Some(RetryBudget { percent, min_retry_concurrency }) = self.retry_budget else {
+            return self.retries.try_acquire();
+        };
+        let requests = u64::from(self.requests.count()) + u64::from(self.pending_requests.count());
+        #[expect(clippy::cast_precision_loss, reason = "two counts of 32 bits")]
+        let share = percent / 100.0 * requests as f64;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
+        let limit = (share as u64).max(u64::from(min_retry_concurrency));
+        self.retries.try_acquire_of(u32::try_from(limit).unwrap_or(u32::MAX))
     }
 }
 
@@ -45,8 +60,12 @@ impl Counter {
 
     /// Counts one more; `None` when the limit is reached.
     pub(super) fn try_acquire(&self) -> Option<Permit> {
+        self.try_acquire_of(self.limit)
+    }
+
+    fn try_acquire_of(&self, limit: u32) -> Option<Permit> {
         // Nothing else is ordered by the count, and a limit that is overstepped is given back at once.
-        if self.count.fetch_add(1, Ordering::Relaxed) >= self.limit {
+        if self.count.fetch_add(1, Ordering::Relaxed) >= limit {
             self.count.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
@@ -54,7 +73,6 @@ impl Counter {
     }
 
     /// How many there are.
-    #[cfg(test)]
     pub(super) fn count(&self) -> u32 {
         self.count.load(Ordering::Relaxed)
     }
@@ -90,6 +108,22 @@ mod tests {
         assert!(counter.try_acquire().is_none());
         drop(permit);
         assert!(counter.try_acquire().is_some());
+    }
+
+    #[test]
+    fn a_budget_of_retries_follows_the_requests() {
+        let budget = RetryBudget { percent: 20.0, min_retry_concurrency: 1 };
+        let limits =
+            CircuitBreakers { retry_budget: Some(budget), max_retries: 0, ..CircuitBreakers::default() };
+        let counts = CircuitBreakerCounts::new(&limits);
+        let least = counts.try_retry();
+        assert!(least.is_some() && counts.try_retry().is_none());
+        let under_way: Vec<_> = (0..8).map(|_| counts.requests.acquire()).collect();
+        let waiting: Vec<_> = (0..7).map(|_| counts.pending_requests.acquire()).collect();
+        let more = [counts.try_retry(), counts.try_retry()];
+        assert!(more.iter().all(Option::is_some) && counts.try_retry().is_none(), "20 % of 15 are 3");
+        drop((least, under_way, waiting));
+        assert!(counts.try_retry().is_none(), "two are more than one");
     }
 
     #[test]

@@ -241,7 +241,7 @@ impl WorkerCluster {
 
     /// Counts one more retry; `None` when there are enough.
     pub(crate) fn try_retry(&self) -> Option<Permit> {
-        self.shared.counts.retries.try_acquire()
+        self.shared.counts.try_retry()
     }
 
     /// The processor endpoint of the next exchange.

@@ -1,10 +1,15 @@
 //! The endpoints of a cluster.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use tollgate_model::cluster::{Discovery, Endpoint, EndpointAddress};
 
-use super::schema::{CLUSTER_LOAD_ASSIGNMENT, ENDPOINT, LB_ENDPOINT, LOCALITY_LB_ENDPOINTS};
+use super::schema::{
+    ASSIGNMENT_POLICY, CLUSTER_LOAD_ASSIGNMENT, ENDPOINT, LB_ENDPOINT, LOCALITY_LB_ENDPOINTS,
+};
 use crate::{
     envoy::{
         address::{Address, read_address},
@@ -25,7 +30,12 @@ static HEALTH_STATUS: Enumeration<()> = Enumeration {
 };
 
 /// Reads `load_assignment`; `None` for a discovery that could not be read.
-pub(super) fn read_endpoints(cluster: &Message<'_>, discovery: Option<&Discovery>) -> Option<Vec<Endpoint>> {
+/// `weighted` is where localities are given shares of their own.
+pub(super) fn read_endpoints(
+    cluster: &Message<'_>,
+    discovery: Option<&Discovery>,
+    weighted: Option<&Value<'_>>,
+) -> Option<Vec<Endpoint>> {
     let Some(value) = cluster.get("load_assignment") else {
         // Envoy takes a static cluster without endpoints; requests to it get 503.
         return match discovery {
@@ -43,17 +53,29 @@ pub(super) fn read_endpoints(cluster: &Message<'_>, discovery: Option<&Discovery
     };
     let message = value.message(&CLUSTER_LOAD_ASSIGNMENT)?;
     message.required_string("cluster_name");
+    message.message("policy", &ASSIGNMENT_POLICY);
+    let mut localities = BTreeMap::new();
     let mut endpoints = Vec::new();
     let mut count = 0;
     for group in message.list("endpoints") {
         let Some(group) = group.message(&LOCALITY_LB_ENDPOINTS) else { continue };
         let priority = group.get("priority").and_then(|priority| priority.integer(0..=128));
         let priority = priority.and_then(|priority| u32::try_from(priority).ok()).unwrap_or(0);
-        for endpoint in group.list("lb_endpoints") {
+        let of_group = group.list("lb_endpoints");
+        *localities.entry(priority).or_insert(0) += usize::from(!of_group.is_empty());
+        for endpoint in of_group {
             count += 1;
             let endpoint = read_lb_endpoint(&endpoint, discovery);
             endpoints.extend(endpoint.map(|endpoint| Endpoint { priority, ..endpoint }));
         }
+    }
+    if let Some(weighted) = weighted
+        && localities.values().any(|count| *count > 1)
+    {
+        weighted.error_with_help(
+            "localities cannot have shares of their own",
+            "make a cluster of each locality, and use weighted_clusters in the routes",
+        );
     }
     if matches!(discovery, Some(Discovery::LogicalDns(_))) && count != 1 {
         value.error(format!("a LOGICAL_DNS cluster has exactly one endpoint, here are {count}"));

@@ -5,23 +5,33 @@ use crate::protobuf::{Schema, no_effect, read, refused};
 const NO_HEALTH_CHECKS: &str = "endpoints are not checked; those that cannot be connected to are passed over";
 const ONE_LOCALITY: &str = "endpoints are chosen without regard to where they are";
 const SYSTEM_DNS: &str = "names are resolved as the system is configured";
-const NO_SLOW_START: &str = "endpoints take their share at once";
+const NO_SLOW_START: &str = "endpoints take their share at once: leave it out";
+const NO_LOCAL_CLUSTER: &str = "there is no local cluster";
+const ALL_HEALTHY: &str = "every endpoint counts as healthy";
+const ONE_LOCALITY_EACH: &str =
+    "Refused when a priority has several localities: endpoints are chosen without regard to where they are.";
 
 /// The schemas of clusters, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 20] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 26] = [
     &CLUSTER,
     &REFRESH_RATE,
     &CUSTOM_CLUSTER_TYPE,
     &DNS_CLUSTER,
+    &COMMON_LB_CONFIG,
+    &ROUND_ROBIN_LB_CONFIG,
+    &LEAST_REQUEST_LB_CONFIG,
     &CLUSTER_LOAD_ASSIGNMENT,
+    &ASSIGNMENT_POLICY,
     &LOCALITY_LB_ENDPOINTS,
     &LB_ENDPOINT,
     &ENDPOINT,
     &CIRCUIT_BREAKERS,
     &THRESHOLDS,
+    &RETRY_BUDGET,
     &LOAD_BALANCING_POLICY,
     &POLICY,
     &TYPED_EXTENSION_CONFIG,
+    &LOCALITY_LB_CONFIG,
     &ROUND_ROBIN,
     &LEAST_REQUEST,
     &RANDOM,
@@ -79,10 +89,10 @@ pub(super) static CLUSTER: Schema = Schema {
         ),
         no_effect("track_timeout_budgets", "metrics are always on"),
         no_effect("track_cluster_stats", "metrics are always on"),
-        no_effect("common_lb_config", ONE_LOCALITY),
+        read("common_lb_config", "{}", "Settings of every way to choose endpoints."),
         no_effect("preconnect_policy", "connections are opened when they are needed"),
-        no_effect("round_robin_lb_config", NO_SLOW_START),
-        no_effect("least_request_lb_config", "two random endpoints are compared"),
+        read("round_robin_lb_config", "{}", "Settings of ROUND_ROBIN."),
+        read("least_request_lb_config", "{}", "Settings of LEAST_REQUEST."),
         read("upstream_connection_options", "{}", "Settings of the connections."),
         read("upstream_bind_config", "{}", "Settings of the sockets."),
         refused("health_checks", NO_HEALTH_CHECKS),
@@ -160,7 +170,7 @@ pub(super) static CLUSTER_LOAD_ASSIGNMENT: Schema = Schema {
     fields: &[
         read("cluster_name", "", "Any name. Required."),
         read("endpoints", "[]", "Groups of endpoints."),
-        no_effect("policy", "every endpoint counts as healthy, so nothing spills over"),
+        read("policy", "{}", "What is done with requests that are too many."),
     ],
     unsupported: &["named_endpoints"],
 };
@@ -224,7 +234,7 @@ pub(super) static THRESHOLDS: Schema = Schema {
         read("max_pending_requests", "1024", "Requests that wait for a connection."),
         read("max_requests", "1024", "Requests under way."),
         read("max_retries", "3", "Retries under way."),
-        no_effect("retry_budget", "max_retries is the limit"),
+        read("retry_budget", "", "Retries in proportion to requests under way, instead of `max_retries`."),
         no_effect("track_remaining", "metrics are always on"),
         no_effect("max_connection_pools", "pools are bounded by max_connections"),
     ],
@@ -258,7 +268,10 @@ pub(in crate::envoy) static TYPED_EXTENSION_CONFIG: Schema = Schema {
 pub(super) static ROUND_ROBIN: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
     title: "",
-    fields: &[no_effect("slow_start_config", NO_SLOW_START), no_effect("locality_lb_config", ONE_LOCALITY)],
+    fields: &[
+        refused("slow_start_config", NO_SLOW_START),
+        read("locality_lb_config", "{}", "How localities are chosen."),
+    ],
     unsupported: &[],
 };
 
@@ -268,8 +281,8 @@ pub(super) static LEAST_REQUEST: Schema = Schema {
     fields: &[
         no_effect("choice_count", "two random endpoints are compared"),
         no_effect("active_request_bias", "the number of requests counts as it is"),
-        no_effect("slow_start_config", NO_SLOW_START),
-        no_effect("locality_lb_config", ONE_LOCALITY),
+        refused("slow_start_config", NO_SLOW_START),
+        read("locality_lb_config", "{}", "How localities are chosen."),
     ],
     unsupported: &["enable_full_scan", "selection_method"],
 };
@@ -277,7 +290,73 @@ pub(super) static LEAST_REQUEST: Schema = Schema {
 pub(super) static RANDOM: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.random.v3.Random",
     title: "",
-    fields: &[no_effect("locality_lb_config", ONE_LOCALITY)],
+    fields: &[read("locality_lb_config", "{}", "How localities are chosen.")],
+    unsupported: &[],
+};
+
+pub(super) static COMMON_LB_CONFIG: Schema = Schema {
+    name: "envoy.config.cluster.v3.Cluster.CommonLbConfig",
+    title: "",
+    fields: &[
+        read("locality_weighted_lb_config", "", ONE_LOCALITY_EACH),
+        no_effect("zone_aware_lb_config", NO_LOCAL_CLUSTER),
+        no_effect("healthy_panic_threshold", ALL_HEALTHY),
+        no_effect("update_merge_window", "every update is put in force at once"),
+        no_effect("ignore_new_hosts_until_first_hc", ALL_HEALTHY),
+        no_effect("consistent_hashing_lb_config", "clusters are balanced without hashing"),
+        no_effect("override_host_status", ALL_HEALTHY),
+        refused("close_connections_on_host_set_change", "connections to endpoints that stay are kept"),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static ROUND_ROBIN_LB_CONFIG: Schema = Schema {
+    name: "envoy.config.cluster.v3.Cluster.RoundRobinLbConfig",
+    title: "",
+    fields: &[refused("slow_start_config", NO_SLOW_START)],
+    unsupported: &[],
+};
+
+pub(super) static LEAST_REQUEST_LB_CONFIG: Schema = Schema {
+    name: "envoy.config.cluster.v3.Cluster.LeastRequestLbConfig",
+    title: "",
+    fields: &[
+        no_effect("choice_count", "two random endpoints are compared"),
+        no_effect("active_request_bias", "the number of requests counts as it is"),
+        refused("slow_start_config", NO_SLOW_START),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static LOCALITY_LB_CONFIG: Schema = Schema {
+    name: "envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig",
+    title: "",
+    fields: &[
+        read("locality_weighted_lb_config", "", ONE_LOCALITY_EACH),
+        no_effect("zone_aware_lb_config", NO_LOCAL_CLUSTER),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static ASSIGNMENT_POLICY: Schema = Schema {
+    name: "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy",
+    title: "",
+    fields: &[
+        refused("drop_overloads", "no share of the requests is dropped: use circuit_breakers"),
+        no_effect("overprovisioning_factor", ALL_HEALTHY),
+        no_effect("endpoint_stale_after", "endpoints are those of the file"),
+        no_effect("weighted_priority_health", ALL_HEALTHY),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static RETRY_BUDGET: Schema = Schema {
+    name: "envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget",
+    title: "",
+    fields: &[
+        read("budget_percent", "20%", "Retries under way, in percent of the requests under way or waiting."),
+        read("min_retry_concurrency", "3", "Retries that may be under way in any case."),
+    ],
     unsupported: &[],
 };
 

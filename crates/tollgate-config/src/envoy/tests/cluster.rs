@@ -203,3 +203,45 @@ fn endpoints_have_the_priority_of_their_group() {
         snapshot(&text).clusters["c"].endpoints.iter().map(|endpoint| endpoint.priority).collect();
     assert_eq!(priorities, [1, 0, 128]);
 }
+
+/// What changes where requests go, or how many, works or is refused.
+#[test]
+fn settings_that_would_change_the_balance_are_refused() {
+    let said = |fields: &str, assignment: &str| {
+        let cluster = format!(
+            "{{name: app, {fields} load_assignment: {{cluster_name: x, {assignment} endpoints: \
+             [{{priority: 0, load_balancing_weight: 1, lb_endpoints: [{ENDPOINT}]}}, \
+             {{priority: 0, load_balancing_weight: 99, lb_endpoints: [{ENDPOINT}]}}]}}}}"
+        );
+        let clusters = format!("{cluster}, {}", super::cluster("processor", "http2_protocol_options: {}"));
+        let said = Gateway { clusters, ..Gateway::default() }.said();
+        said.into_iter().filter(|said| said.starts_with("error")).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(said("", ""), "", "without weighting by locality Envoy does not look at these weights");
+    let weighted = "localities cannot have shares of their own";
+    assert!(said("common_lb_config: {locality_weighted_lb_config: {}},", "").contains(weighted));
+    let policy = "load_balancing_policy: {policies: [{typed_extension_config: {name: lb, typed_config: {\"@type\": \
+                  type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin, \
+                  locality_lb_config: {locality_weighted_lb_config: {}}}}}]},";
+    assert!(said(policy, "").contains(weighted));
+    let drop = "policy: {drop_overloads: [{category: a, drop_percentage: {numerator: 50}}]},";
+    assert!(said("", drop).contains("\"drop_overloads\" is not supported"));
+    let slow = "round_robin_lb_config: {slow_start_config: {slow_start_window: 30s}},";
+    assert!(said(slow, "").contains("\"slow_start_config\" is not supported"));
+    let slow = "least_request_lb_config: {slow_start_config: {slow_start_window: 30s}},";
+    assert!(said(slow, "").contains("\"slow_start_config\" is not supported"));
+}
+
+#[test]
+fn a_budget_of_retries_is_read() {
+    let budget = |text: &str| {
+        let fields = format!("circuit_breakers: {{thresholds: [{{retry_budget: {{{text}}}}}]}}");
+        let clusters =
+            format!("{}, {}", cluster("app", &fields), cluster("processor", "http2_protocol_options: {}"));
+        let snapshot = Gateway { clusters, ..Gateway::default() }.snapshot();
+        let budget = snapshot.clusters["app"].circuit_breakers.retry_budget.unwrap();
+        (budget.percent, budget.min_retry_concurrency)
+    };
+    assert_eq!(budget(""), (20.0, 3));
+    assert_eq!(budget("budget_percent: {value: 12.5}, min_retry_concurrency: 0"), (12.5, 0));
+}

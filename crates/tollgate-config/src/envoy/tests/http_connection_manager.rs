@@ -79,10 +79,36 @@ fn the_router_comes_last_and_once() {
           envoy.extensions.filters.http.router.v3.Router]"]
     );
     // EN-3
+    let optional = |type_name: &str| {
+        let filter = unknown.replace("name: lua,", "name: lua, is_optional: true,");
+        filters(&filter.replace("envoy.extensions.filters.http.lua.v3.Lua", type_name))
+    };
     assert_eq!(
-        filters(&unknown.replace("name: lua,", "name: lua, is_optional: true,")),
+        optional("envoy.extensions.filters.http.grpc_stats.v3.FilterConfig"),
         ["warning: the HTTP filter \"lua\" is left out: its type is not supported [is_optional allows this]"]
     );
+    // Envoy knows its own filters, so that the flag leaves none of them out; what it does not know may protect something, too.
+    for protecting in [
+        "ext_authz.v3.ExtAuthz",
+        "jwt_authn.v3.JwtAuthentication",
+        "rbac.v3.RBAC",
+        "ratelimit.v3.RateLimit",
+        "local_ratelimit.v3.LocalRateLimit",
+        "basic_auth.v3.BasicAuth",
+        "api_key_auth.v3.ApiKeyAuth",
+        "oauth2.v3.OAuth2",
+        "csrf.v3.CsrfPolicy",
+        "ip_tagging.v3.IPTagging",
+        "composite.v3.Composite",
+        "lua.v3.Lua",
+        "wasm.v3.Wasm",
+        "buffer.v3.Buffer",
+    ] {
+        let said = optional(&format!("envoy.extensions.filters.http.{protecting}"));
+        assert!(said.len() == 1 && said[0].starts_with("error: the HTTP filter"), "{protecting}: {said:?}");
+    }
+    let said = optional("com.example.Auth");
+    assert!(said[0].contains("is_optional leaves no filter out that may protect routes"), "{said:?}");
     // EN-5
     let old = "{name: old, typed_config: {\"@type\": type.googleapis.com/envoy.config.filter.http.router.v2.Router}}";
     assert_eq!(

@@ -63,7 +63,7 @@ impl<'a> Classes<'a> {
         }
         let controller = Controller::from_class_name(name).unwrap_or_else(|| {
             let message = format!(
-                "there is no GatewayClass {name}; {} is served by our own rules",
+                "there is no GatewayClass \"{name}\": Tollgate's own defaults apply to {}",
                 gateway.reference()
             );
             let help = "add the GatewayClass, so that the rules of its controller apply".to_owned();

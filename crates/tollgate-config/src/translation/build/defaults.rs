@@ -43,7 +43,16 @@ pub(super) fn connection_manager(
         ..HttpConnectionManager::new(stat_prefix, routes, filters)
     };
     match controller {
-        Controller::Tollgate => plain,
+        // Nobody says what such a class does; it is as strict as the others are, so that what a processor sees is what the
+        // upstream serves.
+        Controller::Tollgate => HttpConnectionManager {
+            use_remote_address: true,
+            headers_with_underscores_action: HeadersWithUnderscoresAction::RejectRequest,
+            normalize_path: true,
+            merge_slashes: true,
+            path_with_escaped_slashes_action: PathWithEscapedSlashesAction::UnescapeAndRedirect,
+            ..plain
+        },
         Controller::EnvoyGateway => HttpConnectionManager {
             use_remote_address: true,
             headers_with_underscores_action: HeadersWithUnderscoresAction::RejectRequest,
