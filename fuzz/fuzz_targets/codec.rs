@@ -117,7 +117,8 @@ fn request_body(input: &Input) {
     let mut out = BytesMut::new();
     let metadata_context = Metadata::default();
     let envelope = envelope(&metadata_context);
-    let behind = encode_body(&mut out, Direction::Request, body.clone().into(), input.end_of_stream, &envelope);
+    let behind =
+        encode_body(&mut out, Direction::Request, body.clone().into(), input.end_of_stream, &envelope);
     out.extend_from_slice(&behind.into_bytes());
     let Request::RequestBody(sent) = read(out.freeze()) else { panic!("wrong kind") };
     assert_eq!((sent.body, sent.end_of_stream), (body, input.end_of_stream));

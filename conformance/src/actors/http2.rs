@@ -64,6 +64,9 @@ impl Sink {
                     .body(())
                     .map_err(|_| h2::Error::from(Reason::PROTOCOL_ERROR))?;
                 *request.headers_mut() = header_map(&kept);
+                // The first becomes the authority; a second stays what it is.
+                let hosts = out.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host")).skip(1);
+                request.headers_mut().extend(header_map(&hosts.cloned().collect::<Vec<_>>()));
                 let (response, stream) = send.send_request(request, end)?;
                 if let Some(answer) = answer {
                     let _ = answer.send(response);

@@ -52,7 +52,9 @@ fn equal(left: &[u8], right: &[u8], ignore_case: bool) -> bool {
 
 /// A regular expression that must match the whole input.
 ///
-/// The pattern is compiled as `^(?:…)$`, so that alternations behave as RE2's full match does.
+/// The pattern is compiled as `^(?:…)$`, so that alternations behave as RE2's full match does. It sees bytes, as Envoy's do:
+/// header values need not be UTF-8, and a byte that no expression could match would be a way past each that forbids
+/// something.
 #[derive(Debug, Clone)]
 pub struct FullRegex {
     pattern: String,
@@ -65,7 +67,9 @@ impl FullRegex {
     /// # Errors
     /// When the pattern is not valid or its program is too large.
     pub fn new(pattern: &str) -> Result<Self, regex::Error> {
-        let compile = |pattern: &str| bytes::RegexBuilder::new(pattern).size_limit(REGEX_SIZE_LIMIT).build();
+        let compile = |pattern: &str| {
+            bytes::RegexBuilder::new(pattern).unicode(false).size_limit(REGEX_SIZE_LIMIT).build()
+        };
         // On its own first: parentheses that do not match could become valid by the wrapping.
         compile(pattern)?;
         Ok(Self { pattern: pattern.to_owned(), regex: compile(&format!("^(?:{pattern})$"))? })
@@ -110,6 +114,9 @@ mod tests {
         assert!(regex("a|bc").is_match(b"bc"));
         assert!(!regex("a|bc").is_match(b"ab"));
         assert!(!regex("a").is_match(b"a\n"));
+        // Every byte is one, whatever the text is.
+        assert!(regex(".*bad").is_match(b"\xe9bad") && regex("a.b").is_match(b"a\xe9b"));
+        assert!(regex("[^a]").is_match(b"\xff") && !regex("a.b").is_match("aéb".as_bytes()));
         assert!(FullRegex::new("(").is_err() && FullRegex::new("a)|(b").is_err());
     }
 

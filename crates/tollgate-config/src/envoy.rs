@@ -40,6 +40,15 @@ pub(crate) use self::{
 };
 use tollgate_model::Snapshot;
 
+/// From RE2's syntax to the one of the regex library, for the fuzz targets.
+///
+/// # Errors
+/// What is wrong with the expression.
+#[cfg(feature = "fuzzing")]
+pub fn translate_regex(pattern: &str) -> Result<String, String> {
+    re2::translate(pattern).map_err(|problem| problem.to_string())
+}
+
 use self::scope::Scope;
 use crate::{
     Diagnostic, Explanations, Files, Options,

@@ -34,6 +34,10 @@ mod template;
 mod translation;
 mod yaml;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use envoy::translate_regex;
+
 pub use diagnostic::{Diagnostic, Excerpts, Severity, render};
 pub use envoy::MAX_RECEIVE_MESSAGE_LENGTH;
 pub use explanation::{

@@ -5,7 +5,7 @@ mod tests;
 
 use extproc::{RequestHeaders, ResponseHeaders};
 use http::{HeaderMap, HeaderValue};
-use regex::Regex;
+use regex::bytes::Regex;
 use serde::{Serialize, Serializer};
 
 use crate::header::FieldName;

@@ -261,7 +261,7 @@ pub enum PathRewrite {
     Regex {
         /// Pattern.
         #[serde(serialize_with = "crate::matching::serialize_pattern")]
-        pattern: regex::Regex,
+        pattern: regex::bytes::Regex,
         /// Replacement, in the regex crate's syntax.
         substitution: String,
     },

@@ -44,6 +44,10 @@ mod upstream;
 mod worker;
 
 pub use access_log::AccessLogs;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use http1::fuzzing as fuzzing_http1;
+
 pub use arrival::{Arrival, Refusal, body_buffer_limit, try_request};
 pub use downstream::filter_chain::{ConnectionFacts, choose as choose_filter_chain};
 pub use gateway::{BindError, Gateway, Options, StartError, Update, UpdateError, Updater};

@@ -1,6 +1,7 @@
 //! From RE2's syntax to the one of the regex library, so that expressions mean what they mean in Envoy.
 //!
-//! The two are nearly the same. The differences that matter: `\d`, `\s`, `\w` and `\b` are ASCII in RE2; `{` is itself
+//! Both see bytes, not characters (RE2 calls that Latin-1): a character of the expression beyond ASCII is the bytes of its
+//! UTF-8 form, and `\pL` means the letters of Latin-1. The two are nearly the same. The differences that matter: `\d`, `\s`, `\w` and `\b` are ASCII in RE2; `{` is itself
 //! when it begins no repetition; `[`, `&&`, `--` and `~~` have no meaning inside of a class; `\<` and `\>` are
 //! themselves; `\Q…\E` quotes; `\C` is a byte; two repetitions in a row are an error, and so is one above 1000.
 
@@ -63,7 +64,7 @@ pub(super) fn translate(pattern: &str) -> Result<String, Problem> {
                     translated.push('?');
                 }
             }
-            other => translated.push(other),
+            other => plain(other, &mut translated),
         }
     }
     Ok(translated)
@@ -128,11 +129,81 @@ fn escape(letters: &mut Peekable<Chars<'_>>, translated: &mut String) {
                 literal(letter, translated);
             }
         }
-        other => {
-            translated.push('\\');
-            translated.push(other);
+        'p' | 'P' => match property(letter == 'P', letters) {
+            Some(ranges) => {
+                translated.push('[');
+                translated.push_str(&ranges);
+                translated.push(']');
+            }
+            None => {
+                translated.push('\\');
+                translated.push(letter);
+            }
+        },
+        other => escaped(other, letters, translated),
+    }
+}
+
+/// A character behind a backslash that has no meaning of its own here.
+fn escaped(letter: char, letters: &mut Peekable<Chars<'_>>, translated: &mut String) {
+    if letter == 'x'
+        && letters.peek() == Some(&'{')
+        && let rest = letters.clone().skip(1).take_while(|letter| *letter != '}').collect::<String>()
+        && let Ok(byte) = u8::from_str_radix(&rest, 16)
+    {
+        letters.nth(rest.chars().count() + 1);
+        byte_escape(byte, translated);
+        return;
+    }
+    translated.push('\\');
+    translated.push(letter);
+}
+
+/// A character that stands for itself: beyond ASCII it is several bytes.
+fn plain(letter: char, translated: &mut String) {
+    if letter.is_ascii() {
+        translated.push(letter);
+    } else {
+        letter.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| byte_escape(byte, translated));
+    }
+}
+
+fn byte_escape(byte: u8, translated: &mut String) {
+    translated.push_str(&format!(r"\x{byte:02X}"));
+}
+
+/// The bytes of a property of Unicode (`L` or `{Greek}` behind `\p`) as ranges; `None`, and nothing read, if it is none.
+fn property(negated: bool, letters: &mut Peekable<Chars<'_>>) -> Option<String> {
+    let mut ahead = letters.clone();
+    let name: String = match ahead.next()? {
+        '{' => ahead.by_ref().take_while(|letter| *letter != '}').collect(),
+        letter => letter.to_string(),
+    };
+    let (caret, name) = match name.strip_prefix('^') {
+        Some(name) => (true, name),
+        None => (false, name.as_str()),
+    };
+    if !name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
+        return None;
+    }
+    let class = regex::Regex::new(&format!(r"^\p{{{name}}}$")).ok()?;
+    let wanted = |byte: u8| class.is_match(char::from(byte).encode_utf8(&mut [0; 4])) != (negated != caret);
+    let mut ranges = String::new();
+    let mut bytes = (0..=u8::MAX).peekable();
+    while let Some(first) = bytes.next() {
+        if wanted(first) {
+            let mut last = first;
+            while let Some(next) = bytes.next_if(|byte| wanted(*byte)) {
+                last = next;
+            }
+            byte_escape(first, &mut ranges);
+            ranges.push('-');
+            byte_escape(last, &mut ranges);
         }
     }
+    *letters = ahead;
+    // A class that holds nothing is written as everything but everything.
+    Some(if ranges.is_empty() { r"^\x00-\xFF".to_owned() } else { ranges })
 }
 
 /// A class behind its opening bracket.
@@ -207,9 +278,18 @@ fn class_escape(letters: &mut Peekable<Chars<'_>>, translated: &mut String) -> b
             translated.push(letter);
             return true;
         }
+        Some(letter @ ('p' | 'P')) => {
+            if let Some(ranges) = property(letter == 'P', letters) {
+                // Nothing is added as a class of its own.
+                let ranges = if ranges.starts_with('^') { format!("[{ranges}]") } else { ranges };
+                translated.push_str(&ranges);
+                return false;
+            }
+            escaped(letter, letters, translated);
+            return true;
+        }
         Some(other) => {
-            translated.push('\\');
-            translated.push(other);
+            escaped(other, letters, translated);
             return true;
         }
         None => r"\",
@@ -222,7 +302,7 @@ fn literal(letter: char, translated: &mut String) {
     if letter.is_ascii_punctuation() && !matches!(letter, '<' | '>') {
         translated.push('\\');
     }
-    translated.push(letter);
+    plain(letter, translated);
 }
 
 #[cfg(test)]
@@ -238,7 +318,7 @@ mod tests {
     #[test]
     fn ordinary_expressions_stay_as_they_are() {
         for pattern in
-            ["/a/[a-z0-9]+", "(?i)x|(?P<n>y)", r"a{2,5}?\.", r"^\pL+$", "[[:alpha:]]", ".*?", r"\x41\t"]
+            ["/a/[a-z0-9]+", "(?i)x|(?P<n>y)", r"a{2,5}?\.", "^a$", "[[:alpha:]]", ".*?", r"\x41\t"]
         {
             assert_eq!(translate(pattern).as_deref(), Ok(pattern), "{pattern}");
         }
@@ -249,12 +329,30 @@ mod tests {
         assert!(matches(r"\d+", "123"));
         assert!(!matches(r"\d", "٣"));
         assert!(!matches(r"\w", "é"));
-        assert!(matches(r"\W", "é"));
-        assert!(!matches(r"[\w]", "é"));
-        assert!(matches(r"[^\w]", "é"));
-        assert!(matches(r"[\D]", "é"));
+        assert!(matches(r"\W+", "é"));
+        assert!(!matches(r"[\w]+", "é"));
+        assert!(matches(r"[^\w]+", "é"));
+        assert!(matches(r"[\D]+", "é"));
         assert!(!matches(r"\s", "\u{a0}"));
         assert!(matches(r"a\b.*", "aé"));
+    }
+
+    /// As RE2 does in Latin-1.
+    #[test]
+    fn everything_is_bytes() {
+        let sees = |pattern: &str, bytes: &[u8]| {
+            FullRegex::new(&translate(pattern).unwrap()).unwrap().is_match(bytes)
+        };
+        assert!(sees("é", "é".as_bytes()) && sees("é+", b"\xc3\xa9\xa9") && !sees("é+", "éé".as_bytes()));
+        assert!(sees("[é]", b"\xc3") && sees("[é]", b"\xa9") && !sees("[é]", "é".as_bytes()));
+        assert!(sees(r"\x{e9}", b"\xe9") && sees(r"[\x{e9}]", b"\xe9") && sees(r"\xe9", b"\xe9"));
+        assert!(sees(r"\pL+", b"aZ\xe9") && !sees(r"\pL", b"1") && sees(r"\PL", b"1"));
+        assert!(
+            sees(r"[\p{Lu}\d]+", b"A1\xc9") && !sees(r"[\p{Lu}]", b"\xe9") && sees(r"[^\p{Lu}]", b"\xe9")
+        );
+        assert!(sees(r"\p{^L}", b"1") && sees(r"\P{^L}", b"a") && !sees(r"\p{Greek}", b"a"));
+        assert!(sees(r"[\p{Greek}a]", b"a") && !sees(r"[\p{Greek}a]", b"b"));
+        assert!(FullRegex::new(&translate(r"\p{Nonsense}").unwrap()).is_err());
     }
 
     #[test]

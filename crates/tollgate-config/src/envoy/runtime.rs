@@ -28,7 +28,7 @@ pub(super) static RUNTIME_LAYER: Schema = Schema {
             "Keys and values, nested or dotted. `envoy.reloadable_features.ext_proc_fail_close_spurious_resp`, \
              `envoy.reloadable_features.ext_proc_graceful_grpc_close` and \
              `envoy.reloadable_features.ext_proc_not_send_empty_data_with_false_eos` work, the other guards of ext_proc \
-             are accepted at their default. So does `envoy.reloadable_features.http_pause_generic_upgrade_request_body`. \
+             and `envoy.reloadable_features.re2_use_latin1_mode` are accepted at their default. So does `envoy.reloadable_features.http_pause_generic_upgrade_request_body`. \
              `overload.global_downstream_max_connections` and \
              `envoy.resource_limits.listener.<name>.connection_limit` limit connections. \
              `overload.premature_reset_total_stream_count`, `overload.premature_reset_min_stream_lifetime_seconds` and \
@@ -74,11 +74,12 @@ impl Default for Runtime {
     }
 }
 
-/// Guards of ext_proc that describe how Envoy does it, with their defaults.
-const FIXED_GUARDS: [(&str, bool); 3] = [
+/// Guards that describe how Envoy does it, with their defaults.
+const FIXED_GUARDS: [(&str, bool); 4] = [
     ("ext_proc_inject_data_with_state_update", true),
     ("ext_proc_return_stop_iteration", true),
     ("ext_proc_report_client_creation_error", true),
+    ("re2_use_latin1_mode", true),
 ];
 
 pub(super) fn read_runtime<'a>(bootstrap: &Message<'a>, limits: &mut Limits<'a>) -> Runtime {

@@ -42,9 +42,8 @@ impl PathRewrite {
                 HeaderValue::from_bytes(&[replacement.as_bytes(), query].concat()).ok()
             }
             Self::Regex { pattern, substitution } => {
-                let text = std::str::from_utf8(before_query).ok()?;
-                let rewritten = pattern.replace_all(text, substitution.as_str());
-                HeaderValue::from_bytes(&[rewritten.as_bytes(), &whole[before_query.len()..]].concat()).ok()
+                let rewritten = pattern.replace_all(before_query, substitution.as_bytes());
+                HeaderValue::from_bytes(&[&*rewritten, &whole[before_query.len()..]].concat()).ok()
             }
         }
     }

@@ -211,6 +211,32 @@ fn one_of_the_subject_alt_names_has_to_match() {
     assert!(!matches(SubjectAltNameMatcher::IpAddress("10.0.0.2".parse().unwrap())));
 }
 
+/// A NUL ends names in other languages: the certificate is for another name than its beginning says.
+#[test]
+fn a_name_with_a_nul_is_another_name() {
+    let authority = Authority::new();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([]).unwrap();
+    params.subject_alt_names = vec![
+        SanType::DnsName("server.example\0.evil.example".try_into().unwrap()),
+        SanType::URI("spiffe://a/server\0/evil".try_into().unwrap()),
+        SanType::DnsName("other.example".try_into().unwrap()),
+    ];
+    let certificate = params.signed_by(&key, &authority.0).unwrap();
+    let identity = Identity::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+    let settings = server(vec![identity]);
+    let matches = |matcher: SubjectAltNameMatcher| {
+        let validation =
+            ServerValidation::Chain { trusted_ca: authority.anchors(), subject_alt_names: vec![matcher] };
+        connect(settings.clone(), client("", validation)).is_ok()
+    };
+    let exact = |name: &str| StringMatcher::Exact(name.into());
+    assert!(matches(SubjectAltNameMatcher::Dns(exact("other.example"))));
+    assert!(!matches(SubjectAltNameMatcher::DnsName("server.example".into())));
+    assert!(!matches(SubjectAltNameMatcher::Dns(exact("server.example"))));
+    assert!(!matches(SubjectAltNameMatcher::Uri(exact("spiffe://a/server"))));
+}
+
 #[test]
 fn uris_of_a_certificate_are_matched() {
     let key = KeyPair::generate().unwrap();

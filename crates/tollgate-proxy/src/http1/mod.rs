@@ -10,6 +10,8 @@ mod body;
 mod encode;
 mod error;
 mod fields;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod reason;
 mod request;
 mod response;

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
+use regex::bytes;
 use tollgate_model::route::{ClusterSpecifier, HostRewrite, PathRewrite, RouteAction};
 
 use super::{
@@ -92,8 +93,8 @@ fn read_path_rewrite(message: &Message<'_>) -> Option<PathRewrite> {
     read_substitution(pattern, rewrite.get("substitution"))
 }
 
-fn new_pattern(pattern: &str) -> Result<regex::Regex, regex::Error> {
-    regex::RegexBuilder::new(pattern).size_limit(1 << 20).build()
+fn new_pattern(pattern: &str) -> Result<bytes::Regex, regex::Error> {
+    bytes::RegexBuilder::new(pattern).unicode(false).size_limit(1 << 20).build()
 }
 
 /// Reads an expression and what is written instead of what it matches, both in RE2's syntax.
@@ -104,12 +105,12 @@ pub(crate) fn read_regex_rewrite(
     read_substitution(crate::envoy::compile_text(pattern, new_pattern), substitution)
 }
 
-fn read_substitution(pattern: Option<regex::Regex>, substitution: Option<Value<'_>>) -> Option<PathRewrite> {
+fn read_substitution(pattern: Option<bytes::Regex>, substitution: Option<Value<'_>>) -> Option<PathRewrite> {
     let substitution = match substitution {
         None => String::new(),
         Some(value) => {
             let text = value.header_text()?;
-            translate_substitution(&text, pattern.as_ref().map_or(9, regex::Regex::captures_len)).or_else(
+            translate_substitution(&text, pattern.as_ref().map_or(9, bytes::Regex::captures_len)).or_else(
                 || {
                     value.error(
                         "a backslash stands before a group that exists (\\0 to \\9) or another backslash",

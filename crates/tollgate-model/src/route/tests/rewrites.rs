@@ -78,7 +78,7 @@ fn regular_expressions() {
         ("x*", "-", "/re0x", "-/-r-e-0-"),
     ] {
         let rewrite = PathRewrite::Regex {
-            pattern: ::regex::Regex::new(pattern).unwrap(),
+            pattern: ::regex::bytes::Regex::new(pattern).unwrap(),
             substitution: substitution.into(),
         };
         assert_eq!(rewritten(&prefix("/"), &rewrite, path).as_deref(), Some(expected), "{path}");
