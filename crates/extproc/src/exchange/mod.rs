@@ -152,9 +152,9 @@ impl Exchange {
     #[must_use]
     pub fn awaits_processor(&self) -> bool {
         !self.complete
-            && [&self.request, &self.response]
-                .iter()
-                .any(|side| side.awaiting == Awaiting::Headers || side.has_outstanding())
+            && [&self.request, &self.response].iter().any(|side| {
+                side.awaiting == Awaiting::Headers || side.has_outstanding() || side.awaits_duplex_trailers()
+            })
     }
 
     /// The plan it follows.

@@ -168,15 +168,17 @@ impl Side {
     /// would lose or reorder what the processor has: the mode then takes effect when they have come. What is given away in
     /// FULL_DUPLEX_STREAMED comes back only when the processor ends the message, so such a direction keeps its mode.
     pub(super) fn adopt(&mut self, mode: &ProcessingMode) {
-        if self.has_outstanding() && body_mode_of(self.direction, mode) != self.body_mode {
+        let with_processor = self.has_outstanding() || self.awaits_duplex_trailers();
+        if with_processor && body_mode_of(self.direction, mode) != self.body_mode {
             if !self.is_duplex() {
                 self.next_mode = Some(*mode);
             }
             return;
         }
         self.next_mode = None;
+        let was_duplex = self.is_duplex();
         self.set_mode(mode);
-        if self.discard {
+        if self.discard && !(was_duplex && self.is_duplex()) {
             // a replaced message stays out of the processor's hands.
             self.body_mode = BodySendMode::None;
             self.send_trailers = false;
@@ -242,6 +244,12 @@ impl Side {
     /// What is held costs, with its pieces.
     pub(super) fn memory(&self) -> usize {
         self.held.len() + self.chunk_bytes + CHUNK * self.chunks.len()
+    }
+
+    /// The processor has the trailers of a FULL_DUPLEX_STREAMED message, which only its reply to them ends. It may have
+    /// ended the body before (B-6.4).
+    pub(super) fn awaits_duplex_trailers(&self) -> bool {
+        self.is_duplex() && self.trailers_sent && !self.end_forwarded
     }
 
     pub(super) fn push_chunk(&mut self, data: Slices, end_stream: bool) {

@@ -3,6 +3,7 @@
 mod bodies;
 mod failures;
 mod headers;
+mod legal;
 mod overrides;
 mod properties;
 mod world;

@@ -292,3 +292,22 @@ fn trailers_are_switched_on() {
     world.answer(trailers_reply(Request));
     assert_eq!(world.request.last(), Some(&Out::Trailers));
 }
+
+/// O-5: trailers that the processor has in full duplex are not sent again in another mode.
+#[test]
+fn trailers_are_sent_once() {
+    let mut world = world(mode(|_| {}));
+    world.headers(Request, true);
+    world.message(&with_override(continue_headers(Request), bodies(NONE, DUPLEX)));
+    world.headers(Response, false);
+    world.trailers(Response);
+    let wanted = messages::ProcessingMode {
+        response_trailer_mode: HeaderSendMode::Send as i32,
+        ..bodies(NONE, STREAMED)
+    };
+    world.message(&with_override(continue_headers(Response), wanted));
+    assert_eq!(world.kinds(), ["request_headers", "response_headers", "response_trailers"]);
+    world.answer(trailers_reply(Response));
+    assert_eq!(world.response.last(), Some(&Out::Trailers));
+    assert_eq!(world.reply, None);
+}
