@@ -38,8 +38,13 @@ pub(crate) trait Handler: 'static {
         downstream: &mut D,
     ) -> impl Future<Output = ()>;
 
-    /// Answers a request that did not get as far as [`handle`](Self::handle), and logs it.
-    fn reject<D: Downstream>(&self, origin: Origin<'_>, rejection: Rejection, downstream: &mut D);
+    /// Answers a request that did not get as far as [`handle`](Self::handle), and logs it. Ends as that does.
+    fn reject<D: Downstream>(
+        &self,
+        origin: Origin<'_>,
+        rejection: Rejection,
+        downstream: &mut D,
+    ) -> impl Future<Output = ()>;
 }
 
 /// Why a request is answered by its connection, and with what.
@@ -86,6 +91,17 @@ impl Rejection {
             status: StatusCode::REQUEST_TIMEOUT,
             body: "request header timeout",
             details: "request_header_timeout",
+            protocol_error: false,
+            request: None,
+        }
+    }
+
+    /// A head that did not arrive within `request_timeout` (408).
+    pub(crate) fn request_timeout() -> Self {
+        Self {
+            status: StatusCode::REQUEST_TIMEOUT,
+            body: "request timeout",
+            details: "request_overall_timeout",
             protocol_error: false,
             request: None,
         }

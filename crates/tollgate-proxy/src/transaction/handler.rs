@@ -31,8 +31,13 @@ impl Handler for Transactions {
         serve(origin, request, end_stream, downstream).await;
     }
 
-    fn reject<D: Downstream>(&self, origin: Origin<'_>, rejection: Rejection, downstream: &mut D) {
-        super::reject(origin, rejection, downstream);
+    async fn reject<D: Downstream>(&self, origin: Origin<'_>, rejection: Rejection, downstream: &mut D) {
+        // L-11: filters see an answer like any other response, but for one to what was no HTTP.
+        if rejection.protocol_error || origin.configuration.http().http_filters.is_empty() {
+            super::reject(origin, rejection, downstream);
+        } else {
+            super::answer_rejected(origin, rejection, downstream).await;
+        }
     }
 }
 

@@ -98,21 +98,7 @@ pub(crate) async fn serve<D: Downstream>(
     let now = Instant::now();
     let core = Core::new(origin, request, now);
     core.count_begin();
-    let slots = core.http().filters().map(|_| Slot::Untouched).collect();
-    let downstream_slots = core.http().http_filters.len();
-    let mut transaction = Transaction {
-        deadlines: Deadlines::new(core.http(), now),
-        core,
-        slots,
-        downstream_slots,
-        router: Router::Waiting,
-        tries: None,
-        mirrors: None,
-        client: Client::new(end_stream),
-        downstream,
-        turn: Turn::default(),
-        finished: false,
-    };
+    let mut transaction = Transaction::new(core, end_stream, downstream, now);
     let mut begun = false;
     std::future::poll_fn(|cx| {
         if !begun {
@@ -129,24 +115,41 @@ pub(crate) async fn serve<D: Downstream>(
     .await;
 }
 
-/// Answers a request that was refused before it became one, and logs it.
-fn reject<D: Downstream>(origin: Origin<'_>, rejection: Rejection, downstream: &mut D) {
+/// Answers a request that was refused before it became one. The answer passes the filters, which never saw the request
+/// (L-11).
+async fn answer_rejected<D: Downstream>(origin: Origin<'_>, rejection: Rejection, downstream: &mut D) {
     let now = Instant::now();
     let reply = LocalReply::rejection(&rejection);
+    let core = rejected(origin, rejection, now);
+    let mut transaction = Transaction::new(core, true, downstream, now);
+    transaction.local_reply(reply, now);
+    std::future::poll_fn(|cx| transaction.poll(cx)).await;
+}
+
+/// What is known of a request that was refused before it became one.
+fn rejected(origin: Origin<'_>, rejection: Rejection, now: Instant) -> Core {
     let malformed = rejection.request.is_none();
-    let (details, protocol_error) = (rejection.details, rejection.protocol_error);
     let request = rejection.request.unwrap_or_else(host::no_request);
     let mut core = Core::new(origin, request, now);
     core.info.malformed = malformed;
     core.count_begin();
-    if protocol_error {
+    if rejection.protocol_error {
         core.count_http(HttpMetric::DownstreamCxProtocolError);
     }
-    match details {
+    match rejection.details {
         "request_header_timeout" => core.count_http(HttpMetric::DownstreamRqHeaderTimeout),
         "stream_idle_timeout" => core.count_http(HttpMetric::DownstreamRqIdleTimeout),
+        "request_overall_timeout" => core.count_http(HttpMetric::DownstreamRqTimeout),
         _ => {}
     }
+    core
+}
+
+/// As [`answer_rejected`], past the filters.
+fn reject<D: Downstream>(origin: Origin<'_>, rejection: Rejection, downstream: &mut D) {
+    let now = Instant::now();
+    let reply = LocalReply::rejection(&rejection);
+    let mut core = rejected(origin, rejection, now);
     core.info.response_flags.insert(reply.flags);
     core.info.response_code_details = Some(reply.details.clone());
     let (head, body) = core.local_response(reply);
@@ -162,6 +165,26 @@ fn reject<D: Downstream>(origin: Origin<'_>, rejection: Rejection, downstream: &
     }
     core.info.last_downstream_tx = Some(now);
     core.record(&[], now);
+}
+
+impl<'d, D: Downstream> Transaction<'d, D> {
+    fn new(core: Core, end_stream: bool, downstream: &'d mut D, now: Instant) -> Self {
+        let slots = core.http().filters().map(|_| Slot::Untouched).collect();
+        let downstream_slots = core.http().http_filters.len();
+        Self {
+            deadlines: Deadlines::new(core.http(), now),
+            core,
+            slots,
+            downstream_slots,
+            router: Router::Waiting,
+            tries: None,
+            mirrors: None,
+            client: Client::new(end_stream),
+            downstream,
+            turn: Turn::default(),
+            finished: false,
+        }
+    }
 }
 
 impl<D: Downstream> Transaction<'_, D> {

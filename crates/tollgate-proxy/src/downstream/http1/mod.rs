@@ -101,7 +101,7 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
                 let state = RequestState::rejected();
                 let mut stream = Http1Stream::new(&mut wire, drain, configuration.http(), state, &yielded);
                 let origin = client.origin(Protocol::Http11, &configuration);
-                client.handler.reject(origin, *rejection, &mut stream);
+                client.handler.reject(origin, *rejection, &mut stream).await;
                 stream.finish()
             }
             Next::Close | Next::Idle => return,
@@ -146,7 +146,7 @@ async fn request<H: Handler>(
     } else if !head.has_host {
         state.close();
         let mut stream = Http1Stream::new(wire, drain, http, state, &yielded);
-        client.handler.reject(origin, Rejection::missing_host(head.headers), &mut stream);
+        client.handler.reject(origin, Rejection::missing_host(head.headers), &mut stream).await;
         return stream.finish();
     }
     if head.expect_continue && !http.proxy_100_continue {
@@ -254,13 +254,14 @@ impl<'c> WaitForRequest<'c> {
             return timer.poll(deadline, cx).map(|()| if drain.is_none() { Next::Idle } else { Next::Close });
         }
         let since = *self.head_since.get_or_insert_with(Instant::now);
-        let (limit, rejection): (_, fn() -> Rejection) =
-            match (http.request_headers_timeout, http.stream_idle_timeout) {
-                (Some(headers), Some(idle)) if idle < headers => (Some(idle), Rejection::stream_idle_timeout),
-                (Some(headers), _) => (Some(headers), Rejection::request_header_timeout),
-                (None, idle) => (idle, Rejection::stream_idle_timeout),
-            };
-        ready!(timer.poll(limit.map(|limit| since + limit), cx));
+        let limits: [(_, fn() -> Rejection); 3] = [
+            (http.request_headers_timeout, Rejection::request_header_timeout),
+            (http.request_timeout, Rejection::request_timeout),
+            (http.stream_idle_timeout, Rejection::stream_idle_timeout),
+        ];
+        let first = limits.into_iter().filter_map(|(limit, rejection)| Some((limit?, rejection)));
+        let Some((limit, rejection)) = first.min_by_key(|(limit, _)| *limit) else { return Poll::Pending };
+        ready!(timer.poll(Some(since + limit), cx));
         Poll::Ready(Next::Reject(Box::new(rejection())))
     }
 }

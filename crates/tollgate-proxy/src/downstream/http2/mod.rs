@@ -426,7 +426,7 @@ async fn run<H: Handler>(
             streams.ended(reset, floods);
         }
         Err(request::Refusal::Reject(rejection)) => {
-            client.handler.reject(origin, *rejection, &mut stream);
+            client.handler.reject(origin, *rejection, &mut stream).await;
         }
         Err(request::Refusal::Reset(reason)) => stream.refuse(reason),
     }

@@ -268,7 +268,7 @@ impl Handler for TestHandler {
         }
     }
 
-    fn reject<D: Downstream>(
+    async fn reject<D: Downstream>(
         &self,
         Origin { protocol, .. }: Origin<'_>,
         rejection: Rejection,
