@@ -2,11 +2,14 @@
 //!
 //! Every configuration is built with the aws-lc-rs provider explicitly: nothing depends on a process default.
 
+mod certificate;
 mod client_verifier;
+mod der;
 mod downstream;
 mod error;
 mod identity;
 mod server_verifier;
+mod signature;
 mod subject_alt_name;
 mod trust;
 mod upstream;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    crypto::{verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, UnixTime},
     server::{
         WebPkiClientVerifier,
@@ -13,7 +12,13 @@ use rustls::{
     },
 };
 
-use super::{ClientValidation, TlsError, TrustAnchors, provider, subject_alt_name::verify_names};
+use super::{
+    ClientValidation, TlsError, TrustAnchors,
+    certificate::Certificate,
+    provider,
+    signature::{verify_tls12, verify_tls13},
+    subject_alt_name::{verify_names, verify_no_names},
+};
 
 /// Verifies what the settings ask for; signatures of the handshake always.
 #[derive(Debug)]
@@ -59,6 +64,11 @@ impl ClientCertVerifier for ClientVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         if let Some((anchors, verifier)) = &self.chain {
+            if let Some(known) = Certificate::of_version_1(end_entity) {
+                known.verify(end_entity, anchors, now)?;
+                return verify_no_names(&self.settings.subject_alt_names)
+                    .map(|()| ClientCertVerified::assertion());
+            }
             let outcome = verifier.verify_client_cert(end_entity, intermediates, now).map(|_| ());
             anchors.accept_trusted_itself(outcome, end_entity)?;
             verify_names(&self.settings.subject_alt_names, end_entity)?;
@@ -72,7 +82,7 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &provider().signature_verification_algorithms)
+        verify_tls12(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -81,7 +91,7 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &provider().signature_verification_algorithms)
+        verify_tls13(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

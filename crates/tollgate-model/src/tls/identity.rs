@@ -8,7 +8,7 @@ use rustls::{
 };
 use serde::{Serialize, Serializer};
 
-use super::{TlsError, provider};
+use super::{TlsError, certificate::Certificate, provider};
 
 /// A certificate chain with its private key.
 #[derive(Debug, Clone)]
@@ -26,19 +26,21 @@ impl Identity {
     pub fn from_pem(chain: &[u8], private_key: &[u8]) -> Result<Self, TlsError> {
         let chain = certificates(chain)?;
         let end_entity = chain.first().ok_or(TlsError::NoCertificate)?;
-        let dns_names = webpki::EndEntityCert::try_from(end_entity)
-            .map_err(|error| TlsError::Certificate(error.to_string()))?
-            .valid_dns_names()
-            .map(str::to_ascii_lowercase)
-            .collect();
+        let dns_names = names(end_entity)?;
         let private_key = private_key_from_pem(private_key)?;
         let signing_key =
             provider().key_provider.load_private_key(private_key).map_err(TlsError::PrivateKey)?;
         let key = CertifiedKey::new(chain, signing_key);
-        match key.keys_match() {
+        let same = match key.end_entity_cert().ok().and_then(Certificate::of_version_1) {
+            Some(known) => key.key.public_key().is_none_or(|public| public == known.key()),
             // A key that cannot tell its public half is accepted as it is.
-            Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
-            Err(_) => return Err(TlsError::KeyMismatch),
+            None => matches!(
+                key.keys_match(),
+                Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown))
+            ),
+        };
+        if !same {
+            return Err(TlsError::KeyMismatch);
         }
         Ok(Self { key: Arc::new(key), dns_names })
     }
@@ -62,6 +64,24 @@ impl Serialize for Identity {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(&self.dns_names)
     }
+}
+
+/// The DNS names of a certificate in lower case; that of its subject where it has no other, as Envoy has it.
+fn names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, TlsError> {
+    let of_subject = || {
+        let name = Certificate::parse(certificate)?.common_name()?.to_ascii_lowercase();
+        Some(name).filter(|name| !name.is_empty())
+    };
+    let parsed = match webpki::EndEntityCert::try_from(certificate) {
+        Ok(parsed) => parsed,
+        Err(webpki::Error::UnsupportedCertVersion) if Certificate::of_version_1(certificate).is_some() => {
+            return Ok(of_subject().into_iter().collect());
+        }
+        Err(error) => return Err(TlsError::Certificate(error.to_string())),
+    };
+    let names: Vec<String> = parsed.valid_dns_names().map(str::to_ascii_lowercase).collect();
+    let others = parsed.valid_uri_names().next().is_some();
+    Ok(if names.is_empty() && !others { of_subject().into_iter().collect() } else { names })
 }
 
 /// Every certificate of a PEM text; other blocks are skipped.

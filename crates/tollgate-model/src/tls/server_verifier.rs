@@ -1,17 +1,22 @@
 //! How the certificates of upstreams are verified.
 
 use rustls::{
-    DigitallySignedStruct, Error, SignatureScheme,
+    CertificateError, DigitallySignedStruct, Error, SignatureScheme,
     client::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
-    crypto::{verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
 
-use super::{ServerValidation, provider, subject_alt_name::verify_names};
+use super::{
+    ServerValidation,
+    certificate::Certificate,
+    provider,
+    signature::{verify_tls12, verify_tls13},
+    subject_alt_name::{verify_names, verify_no_names},
+};
 
 /// Verifies what the settings ask for; signatures of the handshake always.
 #[derive(Debug)]
@@ -33,6 +38,14 @@ impl ServerCertVerifier for ServerVerifier {
             }
             ServerValidation::ChainAndServerName { trusted_ca } => (trusted_ca, [].as_slice(), true),
         };
+        if let Some(known) = Certificate::of_version_1(end_entity) {
+            known.verify(end_entity, anchors, now)?;
+            verify_no_names(names)?;
+            if by_server_name {
+                return Err(Error::InvalidCertificate(CertificateError::NotValidForName));
+            }
+            return Ok(ServerCertVerified::assertion());
+        }
         let certificate = ParsedCertificate::try_from(end_entity)?;
         let outcome = verify_server_cert_signed_by_trust_anchor(
             &certificate,
@@ -55,7 +68,7 @@ impl ServerCertVerifier for ServerVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &provider().signature_verification_algorithms)
+        verify_tls12(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -64,7 +77,7 @@ impl ServerCertVerifier for ServerVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &provider().signature_verification_algorithms)
+        verify_tls13(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -69,6 +69,10 @@ pub struct NamesDiffer {
 impl NamesDiffer {
     fn new(matchers: &[SubjectAltNameMatcher], certificate: &EndEntityCert<'_>) -> Self {
         let names = certificate.valid_dns_names().chain(certificate.valid_uri_names());
+        Self::from_names(matchers, names.map(str::to_owned).collect())
+    }
+
+    fn from_names(matchers: &[SubjectAltNameMatcher], presented: Vec<String>) -> Self {
         let wanted = matchers.iter().map(|matcher| match matcher {
             SubjectAltNameMatcher::DnsName(name) => name.clone(),
             SubjectAltNameMatcher::IpAddress(address) => address.to_string(),
@@ -76,7 +80,7 @@ impl NamesDiffer {
                 format!("{matcher:?}")
             }
         });
-        Self { wanted: wanted.collect(), presented: names.map(str::to_owned).collect() }
+        Self { wanted: wanted.collect(), presented }
     }
 }
 
@@ -94,4 +98,8 @@ fn list(names: &[String], nothing: &str) -> String {
     }
     let more = if names.len() > MOST { ", ..." } else { "" };
     names.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ") + more
+}
+/// The same for a certificate without names.
+pub(super) fn verify_no_names(matchers: &[SubjectAltNameMatcher]) -> Result<(), Error> {
+    if matchers.is_empty() { Ok(()) } else { Err(NamesDiffer::from_names(matchers, Vec::new()).into()) }
 }

@@ -375,3 +375,5 @@ fn tls_is_the_same_when_its_settings_and_its_certificates_are() {
     assert_eq!(upstream(chain(&authority)), upstream(chain(&authority)));
     assert_ne!(upstream(chain(&authority)), upstream(chain(&Authority::new())));
 }
+
+mod version_1;

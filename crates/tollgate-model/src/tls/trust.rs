@@ -61,6 +61,18 @@ impl TrustAnchors {
         Self::from_usable(certificates.collect()).ok()
     }
 
+    /// Whether a certificate is itself trusted.
+    pub(super) fn has(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.certificates.iter().any(|trusted| trusted == certificate)
+    }
+
+    /// Trusted certificates that may sign for every name.
+    pub(super) fn unconstrained(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
+        // One root for each certificate, in the same order.
+        let roots = self.store.roots.iter().map(|root| root.name_constraints.is_none());
+        self.certificates.iter().zip(roots).filter_map(|(certificate, free)| free.then_some(certificate))
+    }
+
     /// Mends the outcome of a verification: a certificate that is itself trusted is good although it is a CA's.
     ///
     /// Self-signed certificates are often made as CA certificates and trusted as they are. The check of the validity
@@ -72,7 +84,7 @@ impl TrustAnchors {
     ) -> Result<(), Error> {
         let Err(Error::InvalidCertificate(CertificateError::Other(other))) = &outcome else { return outcome };
         let is_ca = other.0.downcast_ref::<webpki::Error>() == Some(&webpki::Error::CaUsedAsEndEntity);
-        if is_ca && self.certificates.iter().any(|trusted| trusted == end_entity) { Ok(()) } else { outcome }
+        if is_ca && self.has(end_entity) { Ok(()) } else { outcome }
     }
 }
 
