@@ -53,6 +53,9 @@ pub struct Options {
     /// Most bytes of bodies that all requests together hold. Near it requests take in no more than they can pass on; at
     /// it those that hold most are given up. Default 128 MiB.
     pub buffer_limit: usize,
+    /// Start without listening on addresses that this machine does not have, as long as there are others. Otherwise one of
+    /// them is enough for nothing to be served. Default false.
+    pub leave_out_unavailable_addresses: bool,
 }
 
 impl Default for Options {
@@ -62,6 +65,7 @@ impl Default for Options {
             drain_time: Duration::from_secs(600),
             max_connections: None,
             buffer_limit: memory::DEFAULT_LIMIT,
+            leave_out_unavailable_addresses: false,
         }
     }
 }
@@ -124,12 +128,22 @@ impl Gateway {
         handler: impl Fn() -> H + Clone + Send + 'static,
     ) -> Result<Self, StartError> {
         let count = options.workers.get();
-        // Everything is bound before anything is served: a configuration starts as a whole or not at all.
+        // Everything is bound before anything is served.
         let mut addresses = Addresses::default();
         let plan = addresses.plan(snapshot);
         let Plan { bound, failures, .. } = plan.bind(&mut addresses, count);
-        if let Some(failure) = failures.into_iter().next() {
-            return Err(failure.into());
+        let left_out = |failure: &BindError| {
+            options.leave_out_unavailable_addresses
+                && !bound.is_empty()
+                && failure.source.kind() == io::ErrorKind::AddrNotAvailable
+        };
+        for failure in failures {
+            if !left_out(&failure) {
+                return Err(failure.into());
+            }
+            tracing::error!(
+                "{failure}; the others are served, and it is tried again with the next configuration"
+            );
         }
         let control = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)

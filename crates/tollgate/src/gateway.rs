@@ -114,6 +114,8 @@ impl Gateway {
             workers,
             drain_time,
             max_connections: descriptors::most_connections(),
+            // One Gateway must not keep the others from being served.
+            leave_out_unavailable_addresses: !objects.is_empty(),
             ..Default::default()
         };
         // Names are looked up, which may take a while.

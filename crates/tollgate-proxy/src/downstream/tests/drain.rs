@@ -52,6 +52,30 @@ fn an_address_in_use_stops_the_start_with_its_name() {
 }
 
 #[test]
+fn an_address_of_another_machine_does_not_keep_others_from_being_served() {
+    let mut partly = listener(vec![chain(manager())]);
+    // TEST-NET-3: of nobody.
+    partly.addresses.push(BindAddress::Socket("203.0.113.1:0".parse().unwrap()));
+    let mut nowhere = listener(vec![chain(manager())]);
+    nowhere.addresses = vec![BindAddress::Socket("203.0.113.2:0".parse().unwrap())];
+    let (partly, nowhere) = (Arc::new(partly), Arc::new(nowhere));
+    let start = |listeners: Vec<&Arc<Listener>>, leave_out_unavailable_addresses| {
+        let listeners = listeners.into_iter().cloned().collect();
+        let snapshot = Arc::new(Snapshot { listeners, ..Snapshot::default() });
+        let handler = TestHandler { log: Log::default() };
+        let options = Options { leave_out_unavailable_addresses, ..Options::default() };
+        Gateway::start_with(&snapshot, options, move || handler.clone())
+    };
+    let gateway = start(vec![&partly, &nowhere], true).unwrap();
+    assert_eq!(gateway.local_addresses().len(), 1);
+    gateway.shutdown();
+    // A configuration of Envoy starts as a whole, and there has to be something to serve.
+    let error = start(vec![&partly], false).expect_err("not of this machine").to_string();
+    assert!(error.starts_with("listener \"test\" cannot be bound to 203.0.113.1:0: "), "{error}");
+    assert!(start(vec![&nowhere], true).is_err());
+}
+
+#[test]
 fn ipv6_is_served() {
     let mut v6 = listener(vec![chain(manager())]);
     v6.addresses = vec![BindAddress::Socket("[::1]:0".parse().unwrap())];
