@@ -35,7 +35,10 @@ use std::sync::Arc;
 
 pub use self::grpc_service::MAX_RECEIVE_MESSAGE_LENGTH;
 pub(crate) use self::{
-    matchers::compile_text, per_route::ExtProcOverrides, reference::reference, route::read_regex_rewrite,
+    matchers::{compile_plain, compile_text},
+    per_route::ExtProcOverrides,
+    reference::reference,
+    route::read_regex_rewrite,
     scope::ClusterFacts,
 };
 use tollgate_model::Snapshot;

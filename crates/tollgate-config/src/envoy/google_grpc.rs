@@ -147,14 +147,14 @@ pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
     let dns = Dns {
         refresh_rate: REFRESH_RATE,
         respect_dns_ttl: false,
-        lookup_family: DnsLookupFamily::Auto,
+        lookup_family: DnsLookupFamily::All,
         failure_refresh: None,
         jitter: Duration::ZERO,
     };
     let hostname = target.host;
     let cluster = Cluster {
         name: format!("google_grpc.{stat_prefix}"),
-        // The gRPC library takes the first address that can be connected to.
+        // The gRPC library takes the first address that can be connected to, of either family.
         discovery: if is_name { Discovery::LogicalDns(dns) } else { Discovery::Static },
         endpoints: target
             .addresses

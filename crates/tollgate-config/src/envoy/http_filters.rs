@@ -130,15 +130,11 @@ fn read_chain<'a>(list: &Value<'a>, chain: &Chain<'_>, filters: &mut Filters) ->
     if values.is_empty() {
         list.error(format!("{} is missing: it has to be the last HTTP filter", chain.end_name));
     }
-    let names = filters.names.len();
     let mut end = None;
     for (index, value) in values.iter().enumerate() {
         let Some(message) = value.message(&HTTP_FILTER) else { continue };
         let name = message.required_string("name");
-        if !name.is_empty() && filters.names[names..].contains(&name) {
-            // EN-7: per-route configuration finds a filter by its name.
-            value.error(format!("there are two HTTP filters named \"{name}\""));
-        }
+        // Of filters with one name each runs, and what routes say about the name is said about all of them, as in Envoy.
         filters.names.push(name.clone());
         let is_last = index + 1 == values.len();
         end = read_http_filter(value, &message, name, is_last, chain, filters);

@@ -118,24 +118,32 @@ pub(crate) fn compile_text<T>(
     new: impl Fn(&str) -> Result<T, regex::Error>,
 ) -> Option<T> {
     let text = pattern.string()?;
-    if text.is_empty() {
-        pattern.error("must not be empty");
-        return None;
-    }
-    if text.len() > LONGEST_EXPRESSION {
-        pattern.error(format!("longer than {LONGEST_EXPRESSION} bytes"));
-        return None;
-    }
-    let compiled = re2::translate(&text)
-        .map_err(|problem| problem.to_string())
-        .and_then(|translated| new(&translated).map_err(|error| regex_problem(&error)));
-    match compiled {
+    match compile_plain(&text, new) {
         Ok(regex) => Some(regex),
         Err(problem) => {
-            pattern.error(format!("not a regular expression: {problem}"));
+            pattern.error(problem);
             None
         }
     }
+}
+
+/// The same for a text of its own.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn compile_plain<T>(
+    text: &str,
+    new: impl Fn(&str) -> Result<T, regex::Error>,
+) -> Result<T, String> {
+    if text.is_empty() {
+        return Err("must not be empty".to_owned());
+    }
+    if text.len() > LONGEST_EXPRESSION {
+        return Err(format!("longer than {LONGEST_EXPRESSION} bytes"));
+    }
+    let translated = re2::translate(text).map_err(|problem| problem.to_string());
+    let compiled = translated.and_then(|text| new(&text).map_err(|error| regex_problem(&error)));
+    compiled.map_err(|problem| format!("not a regular expression: {problem}"))
 }
 
 /// The reason without the drawing that the library makes.

@@ -169,10 +169,7 @@ fn filters_behind_the_router() {
     assert_eq!(said(&text(processor)), ["error: the last HTTP filter has to be the upstream codec"]);
     assert_eq!(
         said(&text(&format!("{CODEC}, {processor}, {CODEC}"))),
-        [
-            "error: the upstream codec has to be the last HTTP filter",
-            "error: there are two HTTP filters named \"codec\""
-        ]
+        ["error: the upstream codec has to be the last HTTP filter"]
     );
     assert_eq!(
         said(&text(&format!("{ROUTER}, {CODEC}"))),

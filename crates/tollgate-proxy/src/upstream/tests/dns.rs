@@ -72,6 +72,22 @@ fn localhost() {
     });
 }
 
+/// Each address of a name is tried, as the gRPC library does: nothing listens at the other family's.
+#[test]
+fn every_address_of_one_endpoint_is_tried() {
+    run(async {
+        for bind in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = TcpListener::bind(bind).await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let worker =
+                Worker::new(named("localhost", port, Discovery::LogicalDns(settings(DnsLookupFamily::All))));
+            let mut request = worker.start().unwrap();
+            poll_fn(|cx| request.poll_connect(cx, &get("/"), true)).await.unwrap();
+            assert_eq!(request.info().address.as_deref(), Some(&*listener.local_addr().unwrap().to_string()));
+        }
+    });
+}
+
 /// Where the requests of a STRICT_DNS cluster for `localhost` go, as Envoy 1.39.3 lists its hosts.
 async fn hosts_of(host: &str, lookup_family: DnsLookupFamily) -> Vec<String> {
     let worker = Worker::new(named(host, 80, Discovery::StrictDns(settings(lookup_family))));
