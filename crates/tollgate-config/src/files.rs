@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read},
+    net::{IpAddr, UdpSocket},
     path::Path,
 };
 
@@ -21,6 +22,12 @@ pub trait Files {
 
     /// The certificates that the operating system trusts; empty when there are none.
     fn system_roots(&self) -> Vec<CertificateDer<'static>>;
+
+    /// Whether this machine can listen on an address. By default every address will do.
+    fn has_address(&self, address: IpAddr) -> bool {
+        let _ = address;
+        true
+    }
 }
 
 /// The real file system, environment and system certificates.
@@ -38,6 +45,14 @@ impl Files for FileSystem {
 
     fn system_roots(&self) -> Vec<CertificateDer<'static>> {
         rustls_native_certs::load_native_certs().certs
+    }
+
+    fn has_address(&self, address: IpAddr) -> bool {
+        // No port is taken from anybody: the kernel chooses one, and it is free again at once.
+        match UdpSocket::bind((address, 0)) {
+            Ok(_) => true,
+            Err(error) => error.kind() != io::ErrorKind::AddrNotAvailable,
+        }
     }
 }
 
@@ -67,6 +82,14 @@ pub(crate) fn read_all(stream: impl Read) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_this_machine_can_be_listened_on() {
+        assert!(FileSystem.has_address("127.0.0.1".parse().unwrap()));
+        assert!(FileSystem.has_address("0.0.0.0".parse().unwrap()));
+        // TEST-NET-3: of nobody.
+        assert!(!FileSystem.has_address("203.0.113.1".parse().unwrap()));
+    }
 
     #[test]
     fn a_file_without_end_is_not_read() {

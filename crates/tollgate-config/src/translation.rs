@@ -31,18 +31,17 @@ mod translator;
 pub(crate) use self::{
     access_log::default_format,
     backend::{ServiceError, endpoint},
-    build::retry_on_of_istio,
+    build::retries_of_istio,
     certificates::{CertificateError, CertificateRef},
     cluster::cluster,
-    destination::{BackendError, Destination, is_http2_in_istio, plain_tls},
+    destination::{BackendError, Destination, is_http2_in_istio, plain_tls, with_defaults_of},
     dialect::{Dialect, Replacement, RuleExtensions, Site},
-    gateway::{AttachedRoute, Controller, ExtensionRef, Gateway, Idle, Listener, Route},
-    hostnames::intersect,
+    gateway::{AttachedHostname, AttachedRoute, Controller, ExtensionRef, Gateway, Idle, Listener, Route},
     outcome::{Translated, translate},
     processor::{Applied, Position, Processor, Stage},
     rule::{
-        BackendReference, Filters, HeaderChanges, Match, Mirror, PortOfRedirect, Precedence, Redirect, Retry,
-        Rule, RuleBackend, Timeouts,
+        BackendReference, Filters, HeaderChanges, InvalidRule, Match, Mirror, PortOfRedirect, Precedence,
+        Redirect, Retry, Rule, RuleBackend, Timeouts,
     },
     translator::Translator,
 };

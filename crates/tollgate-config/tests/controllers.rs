@@ -10,9 +10,15 @@ use tollgate_model::{
         HeadersWithUnderscoresAction, HttpConnectionManager, ServerHeaderTransformation,
     },
     listener::BindAddress,
+    route::Action,
 };
 
 fn snapshot(class: &str, options: &Options) -> Snapshot {
+    load(class, "", options)
+}
+
+/// With further settings of the rule that forwards.
+fn load(class: &str, settings: &str, options: &Options) -> Snapshot {
     let text = format!(
         "apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -34,7 +40,7 @@ spec:
   rules:
   - matches: [{{path: {{value: /route}}}}]
     backendRefs: [{{name: web, port: 80}}]
-  - filters: [{{type: RequestRedirect, requestRedirect: {{hostname: a.test}}}}]
+{settings}  - filters: [{{type: RequestRedirect, requestRedirect: {{hostname: a.test}}}}]
 "
     );
     let source = Source { path: "test.yaml".to_owned(), text };
@@ -107,4 +113,20 @@ fn options_say_where_listeners_are_bound() {
     let address = std::net::Ipv4Addr::LOCALHOST.into();
     let options = Options { bind_address: address, shift_privileged_ports: true, ..Options::default() };
     assert_eq!(bound(&options), "127.0.0.1:10080");
+}
+
+/// A limit that is lifted is not the same as one that is not mentioned, although both are nothing in what `/config` shows.
+#[test]
+fn streams_of_unlimited_requests_may_be_idle_under_envoy_gateway() {
+    let idle = |class: &str| {
+        let snapshot = load(class, "    timeouts: {request: 0s}\n", &Options::default());
+        let routes = http(&snapshot).route_config.virtual_hosts.iter().flat_map(|host| &host.routes);
+        let actions = routes.filter_map(|route| match &route.action {
+            Action::Route(action) => Some(action.idle_timeout),
+            _ => None,
+        });
+        actions.collect::<Vec<_>>()
+    };
+    assert_eq!(idle("eg"), [Some(None)]);
+    assert_eq!(idle("tollgate"), [None]);
 }

@@ -90,7 +90,7 @@ static IP: Schema = Schema {
 static UNIX: Schema = Schema {
     name: "UnixSocket",
     title: "",
-    fields: &[read("path", "", "Path of the socket, at most 108 bytes. Required.")],
+    fields: &[read("path", "", "Path of the socket, at most 107 bytes. Required.")],
     unsupported: &[],
 };
 

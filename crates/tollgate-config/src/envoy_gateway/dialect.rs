@@ -3,21 +3,27 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use http::StatusCode;
+use tollgate_model::{
+    cluster::Cluster,
+    tls::{ServerNameIndication, ServerValidation, UpstreamTlsSettings},
+};
 
 use super::{
     Configuration, GatewaySettings,
     attachment::Attachments,
     processors::{Processors, Scope},
     route_backend::destination,
+    settings::BackendSettings,
     status,
     targets::Targets,
+    tls::{self, Peer},
     world::{Target, World, levels, levels_of_listener},
 };
 use crate::{
     kubernetes::{Metadata, ObjectRef, Place, status::ObjectStatus},
     translation::{
-        BackendError, BackendReference, Destination, Dialect, ExtensionRef, Gateway, Listener, Replacement,
-        RuleExtensions, Site, Translator,
+        BackendError, BackendReference, Controller, Destination, Dialect, ExtensionRef, Gateway, Listener,
+        Replacement, RuleExtensions, Site, Translator,
     },
 };
 
@@ -192,6 +198,20 @@ impl Dialect for EnvoyGateway<'_> {
     ) -> Option<Result<Destination, BackendError>> {
         let settings = &self.settings[*self.indices.get(&gateway.object)?];
         destination(reference, settings, &self.configuration, self.translator)
+    }
+
+    fn backend_tls(&self, gateway: &Gateway) -> Option<Result<UpstreamTlsSettings, String>> {
+        let settings = &self.settings[*self.indices.get(&gateway.object)?];
+        let peer = Peer { sni: ServerNameIndication::Nothing, validation: ServerValidation::Nothing };
+        let of_gateway = gateway.controller == Controller::EnvoyGateway;
+        of_gateway.then(|| tls::settings(peer, None, settings, self.translator))
+    }
+
+    fn adapt(&self, gateway: &Gateway, cluster: &mut Cluster) {
+        let settings = self.indices.get(&gateway.object).map(|index| &self.settings[*index]);
+        if let (Controller::EnvoyGateway, Some(settings)) = (gateway.controller, settings) {
+            BackendSettings::default().look_up_names(cluster, settings.ip_family);
+        }
     }
 
     fn statuses(self: Box<Self>) -> Vec<ObjectStatus> {

@@ -18,8 +18,10 @@ pub(crate) struct GatewaySettings {
     pub(crate) filter_order: Vec<FilterMove>,
     /// TLS towards backends that say nothing themselves, and the namespace of its references.
     pub(crate) backend_tls: Option<(TlsSettings, String)>,
-    /// Our certificate towards backends, by `spec.tls.backend` of the Gateway: used where nothing else names one (EG-64).
+    /// Our certificate towards backends, by `spec.tls.backend` of the Gateway (EG-64).
     pub(crate) client_certificate: Option<ObjectKey>,
+    /// The Gateway has a `spec.tls.backend`, usable or not: then TLS of the EnvoyProxy has no effect.
+    pub(crate) own_backend_tls: bool,
     pub(crate) ip_family: Option<IpFamily>,
     /// Rules are tried in the order in which they are written.
     pub(crate) preserve_route_order: bool,
@@ -48,6 +50,7 @@ impl GatewaySettings {
         filter_order: Vec::new(),
         backend_tls: None,
         client_certificate: None,
+        own_backend_tls: false,
         ip_family: None,
         preserve_route_order: false,
         merge_gateways: false,
@@ -65,6 +68,7 @@ impl GatewaySettings {
             Some(parameters) => Self::by_parameters(translator, &parameters.object)?,
             None => Self::DEFAULT,
         };
+        settings.own_backend_tls = gateway.spec.client_certificate.is_some();
         settings.client_certificate = gateway.spec.client_certificate.as_ref().and_then(|reference| {
             let namespace = &gateway.meta.key.namespace;
             let key = ObjectKey::new(reference.namespace.as_ref().unwrap_or(namespace), &*reference.name);
@@ -72,6 +76,12 @@ impl GatewaySettings {
             translator.grants.permit(referrer, &ObjectRef::new("", "Secret", &key)).then_some(key)
         });
         Ok(settings)
+    }
+
+    /// TLS of the EnvoyProxy, and the namespace of its references, where it has an effect.
+    pub(crate) fn tls_of_proxy(&self) -> Option<(&TlsSettings, &str)> {
+        let (settings, namespace) = self.backend_tls.as_ref().filter(|_| !self.own_backend_tls)?;
+        Some((settings, namespace))
     }
 
     /// What an EnvoyProxy says.
@@ -96,6 +106,7 @@ impl GatewaySettings {
             filter_order: proxy.filter_order.clone(),
             backend_tls: proxy.backend_tls.clone().map(|tls| (tls, namespace.to_owned())),
             client_certificate: None,
+            own_backend_tls: false,
             ip_family: proxy.ip_family,
             preserve_route_order: proxy.preserve_route_order,
             merge_gateways: proxy.merge_gateways,

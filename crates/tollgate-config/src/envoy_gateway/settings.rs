@@ -52,7 +52,8 @@ impl Default for BackendSettings {
         Self {
             lb_policy: LbPolicy::LeastRequest,
             retry: None,
-            circuit_breakers: CircuitBreakers::default(),
+            // As many retries as requests.
+            circuit_breakers: CircuitBreakers { max_retries: 1024, ..CircuitBreakers::default() },
             max_requests_per_connection: None,
             health: HealthPolicy::default(),
             health_check_port: None,
@@ -164,14 +165,18 @@ impl BackendSettings {
         for endpoint in &mut cluster.endpoints {
             endpoint.health_check.port = self.health_check_port;
         }
-        if let Discovery::StrictDns(dns) = &mut cluster.discovery {
-            let preferred = match ip_family {
-                None => self.dns.lookup_family,
-                Some(IpFamily::V4) => DnsLookupFamily::V4Only,
-                Some(IpFamily::V6) => DnsLookupFamily::V6Only,
-                Some(IpFamily::Both) => DnsLookupFamily::All,
-            };
-            *dns = Dns { lookup_family: self.lookup_family.unwrap_or(preferred), ..self.dns.clone() };
-        }
+        self.look_up_names(cluster, ip_family);
+    }
+
+    /// Makes the lookup of names what these settings say. One family of the gateway wins over what they ask for, both do not.
+    pub(super) fn look_up_names(&self, cluster: &mut Cluster, ip_family: Option<IpFamily>) {
+        let Discovery::StrictDns(dns) = &mut cluster.discovery else { return };
+        let lookup_family = match ip_family {
+            Some(IpFamily::V4) => DnsLookupFamily::V4Only,
+            Some(IpFamily::V6) => DnsLookupFamily::V6Only,
+            Some(IpFamily::Both) => self.lookup_family.unwrap_or(DnsLookupFamily::All),
+            None => self.lookup_family.unwrap_or(self.dns.lookup_family),
+        };
+        *dns = Dns { lookup_family, ..self.dns.clone() };
     }
 }

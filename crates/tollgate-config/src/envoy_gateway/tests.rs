@@ -208,6 +208,7 @@ golden! {
     merged_gateways,
     merged_gateways_of_one_gateway,
     eg_64_client_certificate,
+    eg_64_routes,
     eg_54_backends_of_routes,
     eg_54_backends_of_routes_strict,
     envoy_proxy_without_effect,

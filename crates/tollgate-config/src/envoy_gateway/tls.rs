@@ -84,7 +84,7 @@ pub(super) fn settings(
     gateway: &GatewaySettings,
     translator: &Translator<'_>,
 ) -> Result<UpstreamTlsSettings, String> {
-    let of_proxy = gateway.backend_tls.as_ref().map(|(settings, _)| settings);
+    let of_proxy = gateway.tls_of_proxy().map(|(settings, _)| settings);
     Ok(UpstreamTlsSettings {
         sni: peer.sni,
         validation: peer.validation,
@@ -102,7 +102,7 @@ fn versions(backend: Option<&TlsSettings>, proxy: Option<&TlsSettings>) -> Resul
     TlsVersions::new(minimum, maximum).map_err(|error| error.to_string())
 }
 
-/// The first one that is named: by the Backend, the EnvoyProxy, the Gateway (EG-64).
+/// The first one that is named: by the Backend, the Gateway, the EnvoyProxy (EG-64).
 fn client_certificate(
     backend: Option<(&BackendTls, &ObjectRef)>,
     gateway: &GatewaySettings,
@@ -111,8 +111,8 @@ fn client_certificate(
     let of_backend = backend.and_then(|(tls, object)| {
         Some(("Backend", tls.settings.client_certificate.as_ref()?, object.namespace.as_str()))
     });
-    let of_proxy = gateway.backend_tls.as_ref().and_then(|(settings, namespace)| {
-        Some(("EnvoyProxy", settings.client_certificate.as_ref()?, namespace.as_str()))
+    let of_proxy = gateway.tls_of_proxy().and_then(|(settings, namespace)| {
+        Some(("EnvoyProxy", settings.client_certificate.as_ref()?, namespace))
     });
     let secret = match of_backend.or(of_proxy) {
         Some((kind, secret, namespace)) => Some(permitted(kind, secret, namespace, translator)?),

@@ -2,7 +2,7 @@
 
 use super::{
     filters::{FilterSite, ReadFilters, read_filters},
-    names::{bounded, optional},
+    names::{bounded, checked, is_kind, is_subdomain, optional},
 };
 use crate::{
     kubernetes::{ObjectKey, ObjectRef, Place, values::port_number},
@@ -66,8 +66,8 @@ pub(super) fn read_backend_object(value: &Value<'_>, namespace: &str) -> Option<
 }
 
 fn reference(message: &Message<'_>, namespace: &str) -> Option<BackendReference> {
-    let group = message.string("group");
-    let kind = optional(message, "kind").unwrap_or_else(|| "Service".to_owned());
+    let group = checked(message, "group", is_subdomain, "an API group").unwrap_or_default();
+    let kind = checked(message, "kind", is_kind, "a kind").unwrap_or_else(|| "Service".to_owned());
     let name = message.required_string("name");
     let port = message.get("port").and_then(|port| port_number(&port));
     if group.is_empty() && kind == "Service" && port.is_none() {

@@ -11,7 +11,7 @@ use self::schema::{
 };
 use super::{
     backend_ref::read_backend_object,
-    names::{bounded, header_name, precise_hostname, read_header_name},
+    names::{bounded, header_name, precise_hostname, read_header_name, unique_names},
 };
 use crate::{
     kubernetes::{Place, values::port_number},
@@ -167,13 +167,14 @@ fn read_header_changes(value: &Value<'_>) -> HeaderChanges {
     let Some(message) = value.message(&HEADER_MODIFIER) else { return HeaderChanges::default() };
     let pairs = |name| {
         let entries = bounded(&message, name, 16);
+        unique_names(&entries, &HEADER);
         let pairs = entries.iter().filter_map(|entry| {
             let header = entry.message(&HEADER)?;
             let name = changeable(entry, header_name(&header)?)?;
             Some((name, header.required("value")?.header_text()?))
         });
         let mut pairs: Vec<_> = pairs.collect();
-        // Of equal names the first counts.
+        // Of names that differ in case alone the first counts.
         let mut seen = std::collections::HashSet::new();
         pairs.retain(|(name, _)| seen.insert(name.clone()));
         pairs

@@ -5,15 +5,14 @@ use tollgate_model::{matching::FullRegex, route::PathMatch};
 use super::{
     backend_ref::read_backends,
     filters::{FilterSite, ReadFilters, read_filters},
-    http_match::{VALUE_TYPE, ValueType, every_request, exact_path, path_prefix, read_headers},
+    http_match::{VALUE_TYPE, ValueType, compile, every_request, exact_path, path_prefix, read_headers},
     names::bounded,
     route::{RouteSpec, check_numbers, read_hostnames, read_parents, read_rule_name, rule_values},
 };
 use crate::{
-    envoy::compile_text,
     kubernetes::Place,
     protobuf::{Schema, Value, read, refused},
-    translation::{Match, Precedence, Rule, Timeouts},
+    translation::{InvalidRule, Match, Precedence, Rule, Timeouts},
 };
 
 static SPEC: Schema = Schema {
@@ -84,9 +83,11 @@ fn read_rule(
 ) -> Option<Rule> {
     let message = value.message(&RULE)?;
     let values = bounded(&message, "matches", 64);
-    let mut matches: Vec<Match> = values.iter().filter_map(read_match).collect();
+    let mut invalid = None;
+    let matches = values.iter().filter_map(|value| read_match(value, &mut invalid));
+    let mut matches: Vec<Match> = matches.collect();
     if matches.is_empty() {
-        matches.push(Match { precedence: Precedence::grpc(0, 0, 0), ..every_request() });
+        matches.push(Match { precedence: Precedence::grpc(0, 0, &[]), ..every_request() });
     }
     let site = FilterSite { namespace, matches: &matches, of_backend: false, grpc: true };
     let ReadFilters { filters, extension_refs } = read_filters(&message, site, incompatible);
@@ -94,6 +95,7 @@ fn read_rule(
     Some(Rule {
         name: read_rule_name(&message, others),
         place: Place::of(value),
+        invalid,
         extension_refs,
         backends,
         matches,
@@ -104,19 +106,19 @@ fn read_rule(
     })
 }
 
-fn read_match(value: &Value<'_>) -> Option<Match> {
+fn read_match(value: &Value<'_>, invalid: &mut Option<InvalidRule>) -> Option<Match> {
     let message = value.message(&MATCH)?;
-    let headers = read_headers(&message);
+    let headers = read_headers(&message, invalid);
     let (path, service, method) = match message.get("method") {
         None => (path_prefix("/"), 0, 0),
-        Some(method) => read_method(&method)?,
+        Some(method) => read_method(&method, invalid)?,
     };
-    let precedence = Precedence::grpc(service, method, headers.len());
+    let precedence = Precedence::grpc(service, method, &headers);
     Some(Match { path, headers, query_parameters: Vec::new(), precedence })
 }
 
 /// The path that stands for a service and a method, and the lengths of both.
-fn read_method(value: &Value<'_>) -> Option<(PathMatch, usize, usize)> {
+fn read_method(value: &Value<'_>, invalid: &mut Option<InvalidRule>) -> Option<(PathMatch, usize, usize)> {
     let message = value.message(&METHOD)?;
     let part = |name| message.get(name).filter(|part| part.node.content.describe() != "\"\"");
     let (service, method) = (part("service"), part("method"));
@@ -125,11 +127,11 @@ fn read_method(value: &Value<'_>) -> Option<(PathMatch, usize, usize)> {
         return None;
     }
     let exact = matches!(message.enumeration("type", &VALUE_TYPE, ValueType::Exact), ValueType::Exact);
-    let read = |part: Option<Value<'_>>| match part {
+    let mut read = |part: Option<Value<'_>>| match part {
         None => Some(None),
         Some(part) if exact => name(&part).map(Some),
         // Each part has to be an expression of its own, whatever the other one is.
-        Some(part) => compile_text(&part, FullRegex::new).map(|regex| Some(regex.pattern().to_owned())),
+        Some(part) => compile(&part, invalid).map(|regex| Some(regex.pattern().to_owned())),
     };
     let (service, method) = (read(service)?, read(method)?);
     let length = |part: &Option<String>| part.as_ref().map_or(0, String::len);

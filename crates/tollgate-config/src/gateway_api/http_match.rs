@@ -7,11 +7,12 @@ use tollgate_model::{
     route::PathMatch,
 };
 
-use super::names::{bounded, header_name};
+use super::names::{bounded, header_name, unique_names};
 use crate::{
-    envoy::compile_text,
+    envoy::compile_plain,
+    kubernetes::Place,
     protobuf::{Enumeration, Message, Schema, Value, read},
-    translation::{Match, Precedence},
+    translation::{InvalidRule, Match, Precedence},
 };
 
 static MATCH: Schema = Schema {
@@ -74,13 +75,14 @@ pub(super) static VALUE_TYPE: Enumeration<ValueType> = Enumeration {
 
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
-/// Reads `matches` of a rule; none means every request.
-pub(super) fn read_matches(rule: &Message<'_>) -> Vec<Match> {
+/// Reads `matches` of a rule; none means every request. A regular expression that cannot be had makes the rule invalid, and
+/// not the route: an API server cannot tell.
+pub(super) fn read_matches(rule: &Message<'_>, invalid: &mut Option<InvalidRule>) -> Vec<Match> {
     let values = bounded(rule, "matches", 64);
     if values.is_empty() {
         return vec![every_request()];
     }
-    let matches: Vec<Match> = values.iter().filter_map(read_match).collect();
+    let matches: Vec<Match> = values.iter().filter_map(|value| read_match(value, invalid)).collect();
     // What could not be read was reported: the route is not served.
     if matches.is_empty() { vec![every_request()] } else { matches }
 }
@@ -88,20 +90,31 @@ pub(super) fn read_matches(rule: &Message<'_>) -> Vec<Match> {
 /// The match of every request.
 pub(super) fn every_request() -> Match {
     let path = path_prefix("/");
-    let precedence = Precedence::http(&path, false, 0, 0);
+    let precedence = Precedence::http(&path, false, &[], &[]);
     Match { path, headers: Vec::new(), query_parameters: Vec::new(), precedence }
 }
 
-fn read_match(value: &Value<'_>) -> Option<Match> {
+/// Compiles a regular expression. What is wrong with it is wrong with the rule.
+pub(super) fn compile(value: &Value<'_>, invalid: &mut Option<InvalidRule>) -> Option<FullRegex> {
+    match compile_plain(&value.string()?, FullRegex::new) {
+        Ok(regex) => Some(regex),
+        Err(message) => {
+            invalid.get_or_insert_with(|| InvalidRule { message, place: Place::of(value) });
+            None
+        }
+    }
+}
+
+fn read_match(value: &Value<'_>, invalid: &mut Option<InvalidRule>) -> Option<Match> {
     let message = value.message(&MATCH)?;
     let path = match message.get("path") {
-        Some(path) => read_path(&path)?,
+        Some(path) => read_path(&path, invalid)?,
         None => path_prefix("/"),
     };
-    let mut headers = read_headers(&message);
+    let mut headers = read_headers(&message, invalid);
     let method = message.get("method").and_then(|method| read_method(&method));
-    let query_parameters = read_query_parameters(&message);
-    let precedence = Precedence::http(&path, method.is_some(), headers.len(), query_parameters.len());
+    let query_parameters = read_query_parameters(&message, invalid);
+    let precedence = Precedence::http(&path, method.is_some(), &headers, &query_parameters);
     headers.extend(method);
     Some(Match { path, headers, query_parameters, precedence })
 }
@@ -118,7 +131,7 @@ fn read_method(value: &Value<'_>) -> Option<HeaderMatcher> {
     Some(matcher(FieldName::Method, StringMatcher::Exact(text)))
 }
 
-fn read_path(value: &Value<'_>) -> Option<PathMatch> {
+fn read_path(value: &Value<'_>, invalid: &mut Option<InvalidRule>) -> Option<PathMatch> {
     let message = value.message(&PATH_MATCH)?;
     let kind = message.enumeration("type", &PATH_TYPE, PathType::Prefix);
     let Some(path) = message.get("value") else {
@@ -129,7 +142,7 @@ fn read_path(value: &Value<'_>) -> Option<PathMatch> {
         });
     };
     match kind {
-        PathType::Regex => compile_text(&path, FullRegex::new).map(PathMatch::SafeRegex),
+        PathType::Regex => compile(&path, invalid).map(PathMatch::SafeRegex),
         PathType::Exact => checked_path(&path).map(exact_path),
         PathType::Prefix => checked_path(&path).map(|text| path_prefix(&text)),
     }
@@ -170,15 +183,17 @@ fn checked_path(value: &Value<'_>) -> Option<String> {
     None
 }
 
-/// Reads `headers`; of equal names the first counts.
-pub(super) fn read_headers(message: &Message<'_>) -> Vec<HeaderMatcher> {
+/// Reads `headers`; of names that differ in case alone the first counts.
+pub(super) fn read_headers(message: &Message<'_>, invalid: &mut Option<InvalidRule>) -> Vec<HeaderMatcher> {
     let mut found: Vec<HeaderMatcher> = Vec::new();
-    for value in bounded(message, "headers", 16) {
+    let values = bounded(message, "headers", 16);
+    unique_names(&values, &VALUE_MATCH);
+    for value in values {
         let Some(entry) = value.message(&VALUE_MATCH) else { continue };
         let Some(name) = header_name(&entry).and_then(|name| FieldName::parse(name.as_str())) else {
             continue;
         };
-        let Some(text) = read_value(&entry) else { continue };
+        let Some(text) = read_value(&entry, invalid) else { continue };
         if !found.iter().any(|known| known.name == name) {
             found.push(matcher(name, text));
         }
@@ -191,20 +206,25 @@ fn matcher(name: FieldName, value: StringMatcher) -> HeaderMatcher {
     HeaderMatcher { name, value, invert_match: false, treat_missing_header_as_empty: false }
 }
 
-fn read_value(entry: &Message<'_>) -> Option<StringMatcher> {
+fn read_value(entry: &Message<'_>, invalid: &mut Option<InvalidRule>) -> Option<StringMatcher> {
     let value = entry.required("value")?;
     match entry.enumeration("type", &VALUE_TYPE, ValueType::Exact) {
         ValueType::Exact => value.non_empty_string().map(StringMatcher::Exact),
-        ValueType::Regex => compile_text(&value, FullRegex::new).map(StringMatcher::SafeRegex),
+        ValueType::Regex => compile(&value, invalid).map(StringMatcher::SafeRegex),
     }
 }
 
-fn read_query_parameters(message: &Message<'_>) -> Vec<QueryParameterMatcher> {
+fn read_query_parameters(
+    message: &Message<'_>,
+    invalid: &mut Option<InvalidRule>,
+) -> Vec<QueryParameterMatcher> {
     let mut found: Vec<QueryParameterMatcher> = Vec::new();
-    for value in bounded(message, "queryParams", 16) {
+    let values = bounded(message, "queryParams", 16);
+    unique_names(&values, &VALUE_MATCH);
+    for value in values {
         let Some(entry) = value.message(&VALUE_MATCH) else { continue };
         let name = entry.required_string("name");
-        let Some(text) = read_value(&entry) else { continue };
+        let Some(text) = read_value(&entry, invalid) else { continue };
         if !found.iter().any(|known| known.name == name) {
             found.push(QueryParameterMatcher { name, value: Some(text) });
         }

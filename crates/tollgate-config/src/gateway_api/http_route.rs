@@ -64,6 +64,7 @@ fn default_rule(value: &Value<'_>) -> Rule {
     Rule {
         name: None,
         place: Place::of(value),
+        invalid: None,
         extension_refs: Vec::new(),
         backends: Vec::new(),
         matches: vec![every_request()],
@@ -81,7 +82,8 @@ fn read_rule(
     incompatible: &mut Option<String>,
 ) -> Option<Rule> {
     let message = value.message(&RULE)?;
-    let matches = read_matches(&message);
+    let mut invalid = None;
+    let matches = read_matches(&message, &mut invalid);
     let site = FilterSite { namespace, matches: &matches, of_backend: false, grpc: false };
     let ReadFilters { filters, extension_refs } = read_filters(&message, site, incompatible);
     let backends = read_backends(&message, site, incompatible);
@@ -93,6 +95,7 @@ fn read_rule(
     Some(Rule {
         name: read_rule_name(&message, others),
         place: Place::of(value),
+        invalid,
         extension_refs,
         backends,
         timeouts: read_timeouts(&message),

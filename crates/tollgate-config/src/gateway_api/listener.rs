@@ -2,7 +2,7 @@
 
 use super::{
     GROUP,
-    names::{bounded, hostname, optional},
+    names::{bounded, hostname, is_subdomain, optional},
 };
 use crate::{
     kubernetes::{
@@ -10,7 +10,7 @@ use crate::{
         selector::{LabelSelector, SELECTOR, read_selector},
         values::port_number,
     },
-    protobuf::{Enumeration, Message, Schema, Value, no_effect, read},
+    protobuf::{Enumeration, Message, Schema, Value, read},
 };
 
 /// A listener as it is written.
@@ -21,6 +21,8 @@ pub(crate) struct ListenerEntry {
     pub(crate) protocol: Protocol,
     pub(crate) hostname: Option<String>,
     pub(crate) certificates: Vec<SecretReference>,
+    /// Some option is expected to give certificates, which none does here.
+    pub(crate) certificates_by_options: bool,
     pub(crate) namespaces: FromNamespaces,
     /// Kinds of routes; empty = all that fit the protocol.
     pub(crate) kinds: Vec<RouteKind>,
@@ -84,7 +86,7 @@ static TLS: Schema = Schema {
     fields: &[
         read("mode", "Terminate", "Terminate; Passthrough is not served."),
         read("certificateRefs", "[]", "Secrets of type `kubernetes.io/tls`, at most 64."),
-        no_effect("options", "there are no TLS options of our own"),
+        read("options", "{}", "Accepted: there are no TLS options of our own."),
     ],
     unsupported: &[],
 };
@@ -181,6 +183,10 @@ fn read_listener(value: &Value<'_>) -> Option<ListenerEntry> {
     let errors = value.context.report.error_count();
     let message = value.message(&LISTENER)?;
     let name = message.required_string("name");
+    if !name.is_empty() && !is_subdomain(&name) {
+        let form = "labels of lower-case letters, digits and '-', joined by '.'";
+        value.error(format!("\"{name}\" is not a name of a listener: {form}"));
+    }
     let port = message.required("port").and_then(|port| port_number(&port)).unwrap_or(0);
     let protocol = match message.required_string("protocol").as_str() {
         "HTTP" => Protocol::Http,
@@ -195,6 +201,7 @@ fn read_listener(value: &Value<'_>) -> Option<ListenerEntry> {
     let known = |names: &[&str]| matches!(&protocol, Protocol::Other(name) if names.contains(&name.as_str()));
     let tls = message.get("tls");
     let mut certificates = Vec::new();
+    let mut certificates_by_options = false;
     match &tls {
         Some(tls) if protocol == Protocol::Http || known(&["TCP", "UDP"]) => {
             refuse(tls, "tls must not be specified for protocols ['HTTP', 'TCP', 'UDP']");
@@ -204,10 +211,18 @@ fn read_listener(value: &Value<'_>) -> Option<ListenerEntry> {
                 let mode = settings.enumeration("mode", &TLS_MODE, TlsMode::Terminate);
                 let references = bounded(&settings, "certificateRefs", 64);
                 certificates = references.iter().filter_map(read_secret_reference).collect();
+                let options = settings.get("options").filter(|options| !options.is_empty_message());
+                if let Some(options) = options.as_ref().filter(|_| !certificates.is_empty()) {
+                    options.no_effect("\"options\"", "there are no TLS options of our own");
+                }
                 if protocol == Protocol::Https && mode == TlsMode::Passthrough {
                     refuse(tls, "tls mode must be Terminate for protocol HTTPS");
                 } else if protocol == Protocol::Https && certificates.is_empty() {
-                    refuse(tls, "certificateRefs or options must be specified when mode is Terminate");
+                    if options.is_none() {
+                        refuse(tls, "certificateRefs or options must be specified when mode is Terminate");
+                    } else {
+                        certificates_by_options = true;
+                    }
                 }
             }
         }
@@ -237,6 +252,7 @@ fn read_listener(value: &Value<'_>) -> Option<ListenerEntry> {
         protocol,
         hostname,
         certificates,
+        certificates_by_options,
         namespaces,
         kinds,
         place: Place::of(value),

@@ -1,8 +1,10 @@
 //! Names that Gateway API validates (1.3).
 
+use std::collections::HashSet;
+
 use http::HeaderName;
 
-use crate::protobuf::{Message, Value};
+use crate::protobuf::{Message, Schema, Value};
 
 /// A host name, which may begin with `*.`.
 pub(super) fn hostname(value: &Value<'_>) -> Option<String> {
@@ -64,6 +66,50 @@ pub(super) fn bounded<'a>(message: &Message<'a>, name: &'static str, most: usize
     entries
 }
 
+/// The entries of a list that have to have different values of `name`, in a message of this form.
+pub(super) fn unique_names(values: &[Value<'_>], schema: &'static Schema) {
+    let mut seen = HashSet::new();
+    for value in values {
+        let name = value.message(schema).map(|message| message.string("name")).unwrap_or_default();
+        if !name.is_empty() && !seen.insert(name.clone()) {
+            value.error(format!("the name \"{name}\" is given twice"));
+        }
+    }
+}
+
+/// An optional text by a pattern of Kubernetes; what does not follow it is reported.
+pub(super) fn checked(
+    message: &Message<'_>,
+    name: &'static str,
+    follows: fn(&str) -> bool,
+    form: &str,
+) -> Option<String> {
+    let value = message.get(name)?;
+    let text = value.string().filter(|text| !text.is_empty())?;
+    if !follows(&text) {
+        value.error(format!("\"{text}\" is not {form}"));
+    }
+    Some(text)
+}
+
+/// Labels of lower-case letters, digits and `-`, joined by `.`: groups and names of sections.
+pub(super) fn is_subdomain(text: &str) -> bool {
+    let label = |label: &str| {
+        let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty() && label.bytes().all(inside) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+/// A kind: letters, digits and `-`, with a letter first.
+pub(super) fn is_kind(text: &str) -> bool {
+    let inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    text.len() <= 63
+        && text.bytes().all(inside)
+        && text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && !text.ends_with('-')
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use crate::{
@@ -113,5 +159,21 @@ pub(super) mod tests {
             assert!(found.is_none() && said.len() == 1, "{wrong}");
         }
         assert!(reading("'*.example.com'", super::precise_hostname).0.is_none());
+    }
+
+    #[test]
+    fn sections_and_kinds_have_forms() {
+        for (text, subdomain, kind) in [
+            ("http", true, true),
+            ("a.b-c", true, false),
+            ("Backend", false, true),
+            ("a_b", false, false),
+            ("-a", false, false),
+            ("a-", false, false),
+            ("1a", true, false),
+            ("a..b", false, false),
+        ] {
+            assert_eq!((super::is_subdomain(text), super::is_kind(text)), (subdomain, kind), "{text}");
+        }
     }
 }

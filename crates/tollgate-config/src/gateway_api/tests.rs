@@ -19,7 +19,10 @@ fn the_inputs_have_every_field() {
     let core = [
         "ConfigMap",
         "Endpoint",
+        "EndpointAddress",
         "EndpointSlice",
+        "EndpointSubset",
+        "Endpoints",
         "Namespace",
         "Object",
         "ObjectMeta",

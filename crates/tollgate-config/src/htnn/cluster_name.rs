@@ -1,6 +1,6 @@
 //! `outbound|<port>|<subset>|<host>`: what a cluster is called in Istio (3.5).
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use tollgate_model::{
     cluster::{Cluster, Endpoint, EndpointAddress, UpstreamProtocol},
@@ -11,11 +11,10 @@ use tollgate_model::{
 use crate::{
     istio::service_key,
     kubernetes::{ObjectKey, ObjectRef, Place},
-    translation::{Controller, ServiceError, Translator, cluster, endpoint, is_http2_in_istio},
+    translation::{
+        Controller, ServiceError, Translator, cluster, endpoint, is_http2_in_istio, with_defaults_of,
+    },
 };
-
-/// Istio's connect timeout (2.2).
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A name taken apart (HT-40).
 #[derive(Debug, PartialEq, Eq)]
@@ -90,8 +89,8 @@ impl<'a> ClusterName<'a> {
             let name = own_name(name);
             translator.add_cluster(&name, || {
                 let protocol = UpstreamProtocol::Http2(Http2Options::default());
-                let cluster = cluster(name.clone(), endpoints, protocol);
-                Cluster { connect_timeout: CONNECT_TIMEOUT, tls, ..cluster }
+                let cluster = Cluster { tls, ..cluster(name.clone(), endpoints, protocol) };
+                with_defaults_of(Controller::Istio, cluster)
             });
         }
     }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     kubernetes::{Object, ObjectKey, status::ParentReference},
     suggestion::did_you_mean,
-    translation::{AttachedRoute, Controller, Gateway, Idle, Route, Rule, Translator, intersect},
+    translation::{AttachedHostname, AttachedRoute, Controller, Gateway, Idle, Route, Rule, Translator},
 };
 
 /// Whose VirtualServices a listener may have; by its address and its index there.
@@ -147,15 +147,13 @@ fn admits(namespaces: &[&Namespaces], namespace: &str, gateway: &Object<GatewayS
     })
 }
 
-/// The host names that a VirtualService and a listener both have; `*` = every one.
-fn common(of_service: &[Option<String>], of_listener: Option<&str>) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for host in of_service {
-        if let Some(common) = intersect(host.as_deref(), of_listener) {
-            let name = common.unwrap_or("*").to_owned();
-            if !names.contains(&name) {
-                names.push(name);
-            }
+/// The host names that a VirtualService and a listener both have.
+fn common(of_service: &[Option<String>], of_listener: Option<&str>) -> Vec<AttachedHostname> {
+    let mut names: Vec<AttachedHostname> = Vec::new();
+    for common in of_service.iter().filter_map(|host| AttachedHostname::common(host.as_deref(), of_listener))
+    {
+        if !names.iter().any(|known| known.name == common.name) {
+            names.push(common);
         }
     }
     names

@@ -49,6 +49,11 @@ impl<'a> Translator<'a> {
                 "there is neither a Service nor a ServiceEntry for {host}"
             )));
         };
+        if entry.without_resolution {
+            return Err(BackendError::Unsupported(format!(
+                "the ServiceEntry of {host} has the resolution NONE, by which a gateway finds no endpoint: use DNS or STATIC"
+            )));
+        }
         let port = reference.port.and_then(|port| entry.port(port)).ok_or_else(|| {
             let what = reference
                 .port

@@ -15,7 +15,7 @@ use crate::{
     envoy::read_regex_rewrite,
     kubernetes::values::{kubernetes_duration, port_number},
     protobuf::{Enumeration, Message, Schema, Value, no_effect, read, refused},
-    translation::{Filters, HeaderChanges, Mirror, PortOfRedirect, Redirect, Retry, retry_on_of_istio},
+    translation::{Filters, HeaderChanges, Mirror, PortOfRedirect, Redirect, Retry, retries_of_istio},
     yaml::Content,
 };
 
@@ -229,9 +229,10 @@ pub(super) fn read_retries(value: &Value<'_>) -> Option<Retry> {
     let message = value.message(&RETRIES)?;
     let duration = |name| message.get(name).and_then(|value| kubernetes_duration(&value));
     let attempts = message.u32("attempts").unwrap_or(0);
+    let defaults = retries_of_istio();
     let (retry_on, retriable_status_codes) = match message.get("retryOn") {
         Some(conditions) => read_retry_on(&conditions),
-        None => retry_on_of_istio(),
+        None => (defaults.retry_on, defaults.retriable_status_codes.clone()),
     };
     let back_off = duration("backoff").filter(|interval| !interval.is_zero());
     let policy = RetryPolicy {
@@ -243,7 +244,7 @@ pub(super) fn read_retries(value: &Value<'_>) -> Option<Retry> {
             base_interval: interval,
             max_interval: interval.saturating_mul(10),
         }),
-        ..RetryPolicy::default()
+        ..defaults
     };
     Some(Retry::Policy(Arc::new(policy)))
 }

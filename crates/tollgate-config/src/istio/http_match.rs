@@ -69,7 +69,7 @@ fn requests(
     query_parameters: Vec<QueryParameterMatcher>,
 ) -> Match {
     // Routes are not sorted.
-    let precedence = Precedence::http(&path, false, 0, 0);
+    let precedence = Precedence::http(&path, false, &[], &[]);
     Match { path, headers, query_parameters, precedence }
 }
 

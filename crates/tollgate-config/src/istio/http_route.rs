@@ -120,6 +120,7 @@ pub(super) fn read_http_route(value: &Value<'_>, namespace: &str) -> Option<Http
         rule: Rule {
             name,
             place: Place::of(value),
+            invalid: None,
             extension_refs: Vec::new(),
             backends,
             matches: Vec::new(),

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     kubernetes::{Object, ObjectKey, Place, status::ParentReference},
     translation::{
-        AttachedRoute, CertificateRef, Filters, Listener, PortOfRedirect, Redirect, Route, Rule, Timeouts,
-        Translator,
+        AttachedHostname, AttachedRoute, CertificateRef, Filters, Listener, PortOfRedirect, Redirect, Route,
+        Rule, Timeouts, Translator,
     },
 };
 
@@ -95,6 +95,7 @@ fn redirect_to_https(gateway: &Rc<Object<GatewaySpec>>, host: Option<&str>, plac
     let rule = Rule {
         name: None,
         place: place.clone(),
+        invalid: None,
         extension_refs: Vec::new(),
         backends: Vec::new(),
         matches: vec![every_request().requests],
@@ -113,7 +114,7 @@ fn redirect_to_https(gateway: &Rc<Object<GatewaySpec>>, host: Option<&str>, plac
     AttachedRoute {
         route: Rc::new(route),
         parent: ParentReference::to(&gateway.reference()),
-        hostnames: vec![host.unwrap_or("*").to_owned()],
+        hostnames: AttachedHostname::common(None, host).into_iter().collect(),
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct ServiceEntry {
     hosts: Vec<String>,
     ports: Vec<Port>,
     endpoints: Vec<WorkloadEntry>,
+    /// Where a request goes is where its client was going, which nobody knows behind a gateway.
+    pub(super) without_resolution: bool,
 }
 
 /// A port of a ServiceEntry.
@@ -39,6 +41,8 @@ struct WorkloadEntry {
 /// How endpoints are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Resolution {
+    /// Nobody looks for them.
+    Nothing,
     /// They are addresses.
     Static,
     /// They are names, or the host is one.
@@ -51,7 +55,11 @@ static SPEC: Schema = Schema {
     fields: &[
         read("hosts", "", "Hosts, exact or `*.suffix`. Required."),
         read("ports", "", "Their ports. Required."),
-        read("resolution", "NONE", "NONE, STATIC, DNS or DNS_ROUND_ROBIN."),
+        read(
+            "resolution",
+            "NONE",
+            "STATIC, DNS or DNS_ROUND_ROBIN; routes to hosts with NONE are answered with 503.",
+        ),
         read("endpoints", "the hosts themselves", "Where they are."),
         no_effect("location", "there is no mesh here"),
         no_effect("addresses", "hosts are found by their names"),
@@ -91,7 +99,7 @@ static ENDPOINT: Schema = Schema {
 
 static RESOLUTION: Enumeration<Resolution> = Enumeration {
     values: &[
-        ("NONE", 0, Some(Resolution::Dns)),
+        ("NONE", 0, Some(Resolution::Nothing)),
         ("STATIC", 1, Some(Resolution::Static)),
         ("DNS", 2, Some(Resolution::Dns)),
         ("DNS_ROUND_ROBIN", 3, Some(Resolution::Dns)),
@@ -102,7 +110,7 @@ static RESOLUTION: Enumeration<Resolution> = Enumeration {
 pub(super) fn read_service_entry(value: &Value<'_>) -> Option<ServiceEntry> {
     let spec = value.message(&SPEC)?;
     spec.required("hosts")?;
-    let resolution = spec.enumeration("resolution", &RESOLUTION, Resolution::Dns);
+    let resolution = spec.enumeration("resolution", &RESOLUTION, Resolution::Nothing);
     let endpoints = spec.list("endpoints");
     let endpoints: Vec<_> = endpoints.iter().filter_map(|value| read_endpoint(value, resolution)).collect();
     if resolution == Resolution::Static && endpoints.is_empty() {
@@ -112,6 +120,7 @@ pub(super) fn read_service_entry(value: &Value<'_>) -> Option<ServiceEntry> {
         hosts: spec.strings("hosts").iter().map(|host| host.to_ascii_lowercase()).collect(),
         ports: spec.required("ports")?.list().iter().filter_map(read_port).collect(),
         endpoints,
+        without_resolution: resolution == Resolution::Nothing,
     })
 }
 

@@ -42,6 +42,8 @@ pub(super) struct GatewayReport<'a> {
     pub(super) refused: Option<Problem>,
     /// Why references of the Gateway itself are not resolved.
     pub(super) unresolved: Option<Problem>,
+    /// Why some of its addresses cannot be listened on.
+    pub(super) unusable_address: Option<Problem>,
     /// Clients without a valid certificate are let in somewhere.
     pub(super) insecure_frontend: bool,
     /// Its own listeners.

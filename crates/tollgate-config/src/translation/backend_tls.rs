@@ -78,7 +78,6 @@ struct Trusted {
 }
 
 impl Translator<'_> {
-    /// TLS towards a backend; `None` = nobody asks for it. `section` is the name of a service's port, or the number of the
     /// TLS to a processor: used when a BackendTLSPolicy says so, for `user` (CF-33, KG-42).
     ///
     /// # Errors
@@ -103,6 +102,7 @@ impl Translator<'_> {
         UpstreamTls::new(settings).map(|tls| Some(Arc::new(tls))).map_err(|error| error.to_string())
     }
 
+    /// TLS towards a backend; `None` = nobody asks for it. `section` is the name of a service's port, or the number of a
     /// port of another backend. The use is noted for the status of the policy: by `ancestor`, written by `controller`.
     pub(crate) fn backend_tls(
         &self,

@@ -19,8 +19,8 @@ use tollgate_model::{
     socket::TcpOptions,
 };
 
-pub(crate) use self::action::retry_on_of_istio;
 use self::chain::Chain;
+pub(crate) use self::defaults::retries_of_istio;
 use super::{Dialect, Gateway, Listener as GatewayListener, Translator, attachment::Problem};
 use crate::{
     Explanations, RouteKey,
@@ -71,6 +71,9 @@ impl Builder<'_, '_> {
     pub(super) fn gateways<'g>(&mut self, gateways: impl Iterator<Item = &'g Gateway>) {
         let mut groups: Vec<Vec<&Gateway>> = Vec::new();
         for gateway in gateways {
+            for (route, parent) in &gateway.idle.waiting {
+                self.note_references(gateway, route, parent);
+            }
             let together = |group: &&mut Vec<&Gateway>| gateway.shares_ports_with(group[0]);
             match groups.iter_mut().find(together) {
                 Some(group) => group.push(gateway),

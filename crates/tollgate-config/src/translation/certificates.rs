@@ -68,7 +68,8 @@ impl Translator<'_> {
         let kind = match (reference.group.as_str(), reference.kind.as_str()) {
             ("", "ConfigMap") => CertificateKind::ConfigMap,
             ("", "Secret") => CertificateKind::Secret,
-            ("certificates.k8s.io", "ClusterTrustBundle") => CertificateKind::ClusterTrustBundle,
+            // Envoy Gateway knows the kind without its group, too.
+            ("certificates.k8s.io" | "", "ClusterTrustBundle") => CertificateKind::ClusterTrustBundle,
             _ => return Err(CertificateError::UnsupportedKind),
         };
         let core = &self.resources.core;

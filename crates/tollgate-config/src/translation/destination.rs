@@ -11,6 +11,7 @@ use tollgate_model::{
 
 use super::{BackendReference, Controller, Dialect, Gateway, Route, ServiceError, Translator, cluster};
 use crate::{
+    envoy_gateway,
     gateway_api::GROUP,
     istio,
     kubernetes::{Referrer, core::ServicePort, status::ParentReference},
@@ -36,6 +37,15 @@ pub(crate) enum BackendError {
     Kind { group: String, kind: String },
     #[error("{0}")]
     NotFound(String),
+    /// The service is there, and has no such port.
+    #[error("{0}")]
+    PortNotFound(String),
+    /// A kind of address or of service that is not supported.
+    #[error("{0}")]
+    Unsupported(String),
+    /// TLS towards the backend cannot be had.
+    #[error("{0}")]
+    Tls(String),
     #[error("Backend ref to {0} not permitted by any ReferenceGrant.")]
     NotPermitted(String),
     #[error("appProtocol \"{0}\" is not supported")]
@@ -45,16 +55,29 @@ pub(crate) enum BackendError {
 }
 
 impl BackendError {
-    /// The reason of the condition.
-    pub(super) fn reason(&self) -> &'static str {
+    /// The reason of the condition, in the words of a controller.
+    pub(super) fn reason(&self, controller: Controller) -> &'static str {
+        let of_envoy_gateway = controller == Controller::EnvoyGateway;
         match self {
             Self::Kind { .. } => "InvalidKind",
-            Self::NotFound(_) => "BackendNotFound",
+            Self::PortNotFound(_) if of_envoy_gateway => "PortNotFound",
+            Self::NotFound(_) | Self::PortNotFound(_) => "BackendNotFound",
             Self::NotPermitted(_) => "RefNotPermitted",
+            Self::Unsupported(_) if of_envoy_gateway => "UnsupportedValue",
             Self::Protocol(_) => "UnsupportedProtocol",
-            Self::Invalid(_) => "InvalidBackend",
+            Self::Tls(_) if of_envoy_gateway => "InvalidBackendTLS",
+            Self::Invalid(_) | Self::Tls(_) | Self::Unsupported(_) => "InvalidBackend",
         }
     }
+}
+
+/// A backend of a route.
+#[derive(Debug)]
+pub(super) struct RouteBackend {
+    /// The name of its cluster.
+    pub(super) cluster: String,
+    /// It says itself that WebSockets are spoken with it.
+    pub(super) websocket: bool,
 }
 
 /// Where a reference stands.
@@ -62,6 +85,8 @@ impl BackendError {
 pub(super) struct Referring<'a> {
     pub(super) gateway: &'a Gateway,
     pub(super) route: &'a Route,
+    /// By which of its references to parents.
+    pub(super) parent: &'a ParentReference,
     /// Index of the rule.
     pub(super) rule: usize,
     /// What the backend is to the rule, and its index.
@@ -75,55 +100,104 @@ impl Translator<'_> {
         reference: &BackendReference,
         site: Referring<'_>,
         dialects: &[Box<dyn Dialect + '_>],
-    ) -> Result<String, BackendError> {
+    ) -> Result<RouteBackend, BackendError> {
+        let (reference, destination) = self.permitted_destination(reference, site, dialects)?;
+        let grpc = site.route.object.kind == "GRPCRoute";
+        let http2 = grpc || is_http2(destination.app_protocol.as_deref())?;
+        let websocket = destination.app_protocol.as_deref().is_some_and(is_websocket);
+        let tls = self.route_tls(&reference, &destination, site, dialects, http2)?;
+        let own_certificate = tls.is_some() && site.gateway.client_certificate.is_some();
+        let name = self.cluster_name(&reference, site, grpc, own_certificate);
+        let protocol = match http2 {
+            true => UpstreamProtocol::Http2(Http2Options::default()),
+            false => UpstreamProtocol::Http1 { enable_trailers: false },
+        };
+        let built = Cluster { tls, ..cluster(name, destination.endpoints, protocol) };
+        let mut built = with_defaults_of(site.gateway.controller, built);
+        for dialect in dialects {
+            dialect.adapt(site.gateway, &mut built);
+        }
+        // Another Gateway may reach the same backend otherwise.
+        let cluster = self.add_variant(built, &site.gateway.object.key().to_string());
+        Ok(RouteBackend { cluster, websocket })
+    }
+
+    /// Where a reference leads, and the reference in full.
+    pub(super) fn permitted_destination(
+        &self,
+        reference: &BackendReference,
+        site: Referring<'_>,
+        dialects: &[Box<dyn Dialect + '_>],
+    ) -> Result<(BackendReference, Destination), BackendError> {
         let route = &site.route.object;
-        let reference = &self.service_of_host(reference);
+        let mut reference = self.service_of_host(reference);
         let referrer = Referrer { group: GROUP, kind: &route.kind, namespace: &route.namespace };
         // Hosts of VirtualServices may be anywhere (HT-44).
-        if route.group != istio::GROUP && !self.grants.permit(referrer, &reference.object) {
-            return Err(BackendError::NotPermitted(reference.object.to_string()));
+        let permitted = route.group == istio::GROUP || self.grants.permit(referrer, &reference.object);
+        let object = &mut reference.object;
+        if site.gateway.controller == Controller::EnvoyGateway
+            && object.group.is_empty()
+            && object.kind == "Backend"
+        {
+            // Envoy Gateway knows its Backends by their kind alone.
+            envoy_gateway::GROUP.clone_into(&mut object.group);
         }
-        let destination = self.destination(reference, site.gateway, dialects)?;
-        let grpc = route.kind == "GRPCRoute";
-        let http2 = grpc || is_http2(destination.app_protocol.as_deref())?;
-        let ancestor = ParentReference::to(&site.gateway.object);
+        // Of what nobody knows the kind is what is wrong, not that nobody permits it.
+        match self.destination(&reference, site.gateway, dialects) {
+            Err(error @ BackendError::Kind { .. }) => Err(error),
+            _ if !permitted => Err(BackendError::NotPermitted(reference.object.to_string())),
+            found => Ok((reference, found?)),
+        }
+    }
+
+    /// TLS towards a backend of a route.
+    fn route_tls(
+        &self,
+        reference: &BackendReference,
+        destination: &Destination,
+        site: Referring<'_>,
+        dialects: &[Box<dyn Dialect + '_>],
+        http2: bool,
+    ) -> Result<Option<Arc<UpstreamTls>>, BackendError> {
+        let ancestor = match site.gateway.controller {
+            Controller::EnvoyGateway => site.parent.clone(),
+            _ => ParentReference::to(&site.gateway.object),
+        };
         let controller = site.gateway.controller.name();
         let section = destination.section.as_deref();
         let policy = self.backend_tls(&reference.object, section, &ancestor, controller);
-        let tls = match (policy, destination.tls) {
-            (None, None) => None,
-            (None, Some(settings)) => Some(settings),
-            (Some(Err(error)), _) => {
-                return Err(BackendError::Invalid(format!("{}: {}", error.policy, error.message)));
+        let own = destination.tls.clone();
+        let mut settings = match policy {
+            None => match own {
+                None => return Ok(None),
+                Some(settings) => settings,
+            },
+            Some(Err(error)) => {
+                return Err(BackendError::Tls(format!("{}: {}", error.policy, error.message)));
             }
-            (Some(Ok(policy)), own) => Some(UpstreamTlsSettings {
-                sni: ServerNameIndication::Fixed(policy.sni),
-                validation: policy.validation,
-                ..own.unwrap_or_else(plain_tls)
-            }),
+            Some(Ok(policy)) => {
+                let settings = match own {
+                    Some(settings) => settings,
+                    None => {
+                        let of_dialect =
+                            dialects.iter().find_map(|dialect| dialect.backend_tls(site.gateway));
+                        of_dialect.unwrap_or_else(|| Ok(plain_tls())).map_err(BackendError::Tls)?
+                    }
+                };
+                UpstreamTlsSettings {
+                    sni: ServerNameIndication::Fixed(policy.sni),
+                    validation: policy.validation,
+                    ..settings
+                }
+            }
         };
-        let mut tls = tls;
-        if let Some(settings) = &mut tls {
-            settings.alpn_protocols = vec![if http2 { "h2" } else { "http/1.1" }.to_owned()];
-            if let (None, Some(secret)) = (&settings.certificate, &site.gateway.client_certificate) {
-                let identity =
-                    self.identity(secret).map_err(|error| BackendError::Invalid(error.to_string()))?;
-                settings.certificate = Some(identity);
-            }
+        settings.alpn_protocols = vec![if http2 { "h2" } else { "http/1.1" }.to_owned()];
+        if let (None, Some(secret)) = (&settings.certificate, &site.gateway.client_certificate) {
+            let identity = self.identity(secret).map_err(|error| BackendError::Tls(error.to_string()))?;
+            settings.certificate = Some(identity);
         }
-        let own_certificate = tls.is_some() && site.gateway.client_certificate.is_some();
-        let name = self.cluster_name(reference, site, grpc, own_certificate);
-        let tls = tls.map(UpstreamTls::new).transpose();
-        let tls = tls.map_err(|error| BackendError::Invalid(error.to_string()))?.map(Arc::new);
-        self.add_cluster(&name, || {
-            let protocol = match http2 {
-                true => UpstreamProtocol::Http2(Http2Options::default()),
-                false => UpstreamProtocol::Http1 { enable_trailers: false },
-            };
-            let built = cluster(name.clone(), destination.endpoints, protocol);
-            with_defaults_of(site.gateway.controller, Cluster { tls, ..built })
-        });
-        Ok(name)
+        let tls = UpstreamTls::new(settings).map_err(|error| BackendError::Tls(error.to_string()))?;
+        Ok(Some(Arc::new(tls)))
     }
 
     fn destination(
@@ -154,10 +228,9 @@ impl Translator<'_> {
             .port
             .ok_or_else(|| BackendError::Invalid("a port of the service has to be named".to_owned()))?;
         let found = self.service_endpoints(&object.key(), port).map_err(|error| match error {
-            ServiceError::NotFound(_) | ServiceError::PortNotFound { .. } => {
-                BackendError::NotFound(error.to_string())
-            }
-            ServiceError::ExternalName(_) => BackendError::Invalid(error.to_string()),
+            ServiceError::NotFound(_) => BackendError::NotFound(error.to_string()),
+            ServiceError::PortNotFound { .. } => BackendError::PortNotFound(error.to_string()),
+            ServiceError::ExternalName(_) => BackendError::Unsupported(error.to_string()),
         })?;
         Ok(Destination {
             app_protocol: match gateway.controller {
@@ -251,14 +324,21 @@ fn is_http2(app_protocol: Option<&str>) -> Result<bool, BackendError> {
     }
 }
 
+/// Whether an `appProtocol` means WebSockets.
+fn is_websocket(app_protocol: &str) -> bool {
+    matches!(app_protocol.split_once('/'), Some((_, "ws" | "wss")))
+}
+
 /// What controllers do otherwise than Envoy (2.2, EG-32, EG-37).
-fn with_defaults_of(controller: Controller, cluster: Cluster) -> Cluster {
+pub(crate) fn with_defaults_of(controller: Controller, cluster: Cluster) -> Cluster {
     match controller {
         Controller::Tollgate | Controller::Kgateway => cluster,
         Controller::EnvoyGateway => Cluster {
             connect_timeout: Duration::from_secs(10),
             lb_policy: LbPolicy::LeastRequest,
             per_connection_buffer_limit_bytes: 32 * 1024,
+            // As many retries as requests: those of pods that restart come in surges.
+            circuit_breakers: CircuitBreakers { max_retries: 1024, ..cluster.circuit_breakers },
             ..cluster
         },
         Controller::Istio => Cluster {
@@ -268,6 +348,7 @@ fn with_defaults_of(controller: Controller, cluster: Cluster) -> Cluster {
                 max_connections: u32::MAX,
                 max_pending_requests: u32::MAX,
                 max_requests: u32::MAX,
+                max_retries: u32::MAX,
                 ..cluster.circuit_breakers
             },
             ..cluster

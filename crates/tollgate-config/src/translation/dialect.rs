@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::StatusCode;
+use tollgate_model::{cluster::Cluster, tls::UpstreamTlsSettings};
 
 use super::{
     Applied, AttachedRoute, BackendError, BackendReference, Destination, ExtensionRef, Gateway, Listener,
@@ -33,6 +34,20 @@ pub(crate) trait Dialect {
     ) -> Option<Result<Destination, BackendError>> {
         let _ = (reference, gateway);
         None
+    }
+
+    /// TLS towards backends of routes that say nothing themselves: certificate and versions; `None` = not its business.
+    ///
+    /// # Errors
+    /// Why there is none; then there must be no connection.
+    fn backend_tls(&self, gateway: &Gateway) -> Option<Result<UpstreamTlsSettings, String>> {
+        let _ = gateway;
+        None
+    }
+
+    /// Changes a cluster of a gateway's routes as the settings of the gateway ask for it.
+    fn adapt(&self, gateway: &Gateway, cluster: &mut Cluster) {
+        let _ = (gateway, cluster);
     }
 
     /// The statuses of its objects, once every rule was seen.

@@ -4,7 +4,7 @@ use std::{net::IpAddr, rc::Rc, sync::Arc};
 
 use tollgate_model::tls::DownstreamTls;
 
-use super::Rule;
+use super::{Rule, hostnames::intersect};
 use crate::kubernetes::{Metadata, ObjectKey, ObjectRef, Place, status::ParentReference};
 
 /// A gateway of ours.
@@ -40,6 +40,8 @@ pub(crate) struct Idle {
     pub(crate) listeners: Vec<(ObjectRef, Rc<Metadata>, String)>,
     /// Routes that no listener takes, with the reference to the gateway.
     pub(crate) routes: Vec<(Rc<Route>, ParentReference)>,
+    /// Those of them that listeners accept which are not served.
+    pub(crate) waiting: Vec<(Rc<Route>, ParentReference)>,
 }
 
 /// The system that a gateway was written for (CF-17).
@@ -73,8 +75,27 @@ pub(crate) struct AttachedRoute {
     pub(crate) route: Rc<Route>,
     /// By which of its parent references.
     pub(crate) parent: ParentReference,
-    /// Host names that both the route and the listener accept; `*` = every one. Never empty.
-    pub(crate) hostnames: Vec<String>,
+    /// Host names that both the route and the listener accept. Never empty.
+    pub(crate) hostnames: Vec<AttachedHostname>,
+}
+
+/// A host name that both a route and a listener accept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AttachedHostname {
+    /// `*` = every one.
+    pub(crate) name: String,
+    /// How specific the route's own name is: exact or not, and its characters. Of several routes that meet in one name
+    /// the more specific one comes first.
+    pub(crate) specificity: (bool, usize),
+}
+
+impl AttachedHostname {
+    /// What the names of a route and of a listener have in common, if anything.
+    pub(crate) fn common(of_route: Option<&str>, of_listener: Option<&str>) -> Option<Self> {
+        let name = intersect(of_route, of_listener)?.unwrap_or("*").to_owned();
+        let specificity = of_route.map_or((false, 0), |name| (!name.starts_with('*'), name.len()));
+        Some(Self { name, specificity })
+    }
 }
 
 /// A route.

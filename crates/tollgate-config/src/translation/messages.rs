@@ -13,6 +13,17 @@ pub(super) enum Message {
     ListenerProgrammed,
     ListenerResolved,
     ListenerNotConflicted,
+    /// Listeners of a port that speak different protocols, by the names of all of them.
+    ProtocolConflict {
+        port: u16,
+        listeners: String,
+    },
+    /// Listeners of a port with the same host name.
+    HostnameConflict {
+        port: u16,
+        host: String,
+        listeners: String,
+    },
     /// Another condition says why.
     ListenerInvalid,
     RouteAccepted,
@@ -43,6 +54,22 @@ pub(super) fn of(message: Message, controller: Controller) -> String {
             "Successfully verified that Listener has no conflicts"
         }
         (Message::ListenerNotConflicted, _) => "Listener has no conflicts",
+        (Message::ProtocolConflict { listeners, .. }, Controller::EnvoyGateway) => {
+            return format!(
+                "All listeners for a given port must use a compatible protocol, conflicting listeners: {listeners}"
+            );
+        }
+        (Message::ProtocolConflict { port, listeners }, _) => {
+            return format!("listeners of port {port} speak different protocols: {listeners}");
+        }
+        (Message::HostnameConflict { listeners, .. }, Controller::EnvoyGateway) => {
+            return format!(
+                "All listeners for a given port must use a unique hostname, conflicting listeners: {listeners}"
+            );
+        }
+        (Message::HostnameConflict { port, host, listeners }, _) => {
+            return format!("listeners of port {port} have the same host name {host}: {listeners}");
+        }
         (Message::ListenerInvalid, _) => "Listener is invalid, see other Conditions for details.",
         (Message::RouteAccepted, Controller::Kgateway) => "Successfully accepted Route",
         (Message::RouteAccepted, _) => "Route is accepted",

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use http::{HeaderName, StatusCode};
 use tollgate_model::{
     cors::CorsPolicy,
-    matching::{HeaderMatcher, QueryParameterMatcher},
+    header::FieldName,
+    matching::{HeaderMatcher, HeaderValueMatch, QueryParameterMatcher, StringMatcher},
     route::{Fraction, PathMatch, PathRewrite, RedirectPath, RetryPolicy, SessionPersistence},
 };
 
-use super::ExtensionRef;
+use super::{Controller, ExtensionRef};
 use crate::kubernetes::{ObjectRef, Place};
 
 /// A rule of a route.
@@ -19,6 +20,8 @@ pub(crate) struct Rule {
     /// What policies call it by `sectionName`.
     pub(crate) name: Option<String>,
     pub(crate) place: Place,
+    /// Why nothing of it is served although the rest of the route is.
+    pub(crate) invalid: Option<InvalidRule>,
     /// Filters that a dialect has to provide.
     pub(crate) extension_refs: Vec<ExtensionRef>,
     pub(crate) backends: Vec<RuleBackend>,
@@ -28,6 +31,20 @@ pub(crate) struct Rule {
     pub(crate) timeouts: Timeouts,
     pub(crate) retry: Option<Retry>,
     pub(crate) session_persistence: Option<SessionPersistence>,
+}
+
+/// Why nothing of a rule is served although the rest of the route is.
+#[derive(Debug, Clone)]
+pub(crate) struct InvalidRule {
+    pub(crate) message: String,
+    pub(crate) place: Place,
+}
+
+impl InvalidRule {
+    /// The message for a status, where there are no lines.
+    pub(crate) fn message_with_path(&self) -> String {
+        format!("{}: {}", self.place.path, self.message)
+    }
 }
 
 /// A backend of a rule.
@@ -56,22 +73,33 @@ pub(crate) struct Match {
     /// The method of a request is one of the headers, `:method`.
     pub(crate) headers: Vec<HeaderMatcher>,
     pub(crate) query_parameters: Vec<QueryParameterMatcher>,
-    /// Which of several matches that hold comes first.
+    /// What decides which of several matches that hold comes first.
     pub(crate) precedence: Precedence,
+}
+
+/// What a match says, as far as it decides which of several that hold comes first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Precedence {
+    kind: PathKind,
+    /// Characters of the path, or of the service.
+    length: usize,
+    /// Characters of the method of a gRPC service.
+    second_length: usize,
+    has_method: bool,
+    headers: Conditions,
+    query_parameters: Conditions,
+}
+
+/// How many conditions there are, and how many of them ask for an exact value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Conditions {
+    all: usize,
+    exact: usize,
 }
 
 /// Which of several matches that hold comes first: the smallest one (9.6, 9.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Precedence {
-    kind: Reverse<PathKind>,
-    /// Characters of the path, or of the service.
-    length: Reverse<usize>,
-    /// Characters of the method of a gRPC service.
-    second_length: Reverse<usize>,
-    has_method: Reverse<bool>,
-    headers: Reverse<usize>,
-    query_parameters: Reverse<usize>,
-}
+pub(crate) struct Rank(Reverse<(PathKind, usize, usize, bool, Conditions, Conditions)>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum PathKind {
@@ -81,8 +109,13 @@ enum PathKind {
 }
 
 impl Precedence {
-    /// Of an HTTP match.
-    pub(crate) fn http(path: &PathMatch, has_method: bool, headers: usize, query_parameters: usize) -> Self {
+    /// Of an HTTP match; the method is not among the headers.
+    pub(crate) fn http(
+        path: &PathMatch,
+        has_method: bool,
+        headers: &[HeaderMatcher],
+        query_parameters: &[QueryParameterMatcher],
+    ) -> Self {
         let (kind, length) = match path {
             PathMatch::Path { path, .. } => (PathKind::Exact, path.len()),
             PathMatch::Prefix { prefix, .. } | PathMatch::PathSeparatedPrefix { prefix, .. } => {
@@ -90,26 +123,79 @@ impl Precedence {
             }
             PathMatch::SafeRegex(regex) => (PathKind::Regex, regex.pattern().len()),
         };
-        Self {
-            kind: Reverse(kind),
-            length: Reverse(length),
-            second_length: Reverse(0),
-            has_method: Reverse(has_method),
-            headers: Reverse(headers),
-            query_parameters: Reverse(query_parameters),
-        }
+        let exact = |value: &Option<StringMatcher>| matches!(value, Some(StringMatcher::Exact(_)));
+        let query_parameters = Conditions {
+            all: query_parameters.len(),
+            exact: query_parameters.iter().filter(|parameter| exact(&parameter.value)).count(),
+        };
+        Self { kind, length, second_length: 0, has_method, headers: conditions(headers), query_parameters }
     }
 
     /// Of a gRPC match.
-    pub(crate) fn grpc(service: usize, method: usize, headers: usize) -> Self {
+    pub(crate) fn grpc(service: usize, method: usize, headers: &[HeaderMatcher]) -> Self {
         Self {
-            kind: Reverse(PathKind::Prefix),
-            length: Reverse(service),
-            second_length: Reverse(method),
-            has_method: Reverse(false),
-            headers: Reverse(headers),
-            query_parameters: Reverse(0),
+            kind: PathKind::Prefix,
+            length: service,
+            second_length: method,
+            has_method: false,
+            headers: conditions(headers),
+            query_parameters: Conditions::default(),
         }
+    }
+
+    /// The place among others under the rules of a controller.
+    pub(crate) fn rank(self, controller: Controller) -> Rank {
+        let Self { kind, length, second_length, has_method, headers, query_parameters } = self;
+        // For Envoy Gateway the method is a header like the others, and of as many conditions exact ones count more.
+        let (has_method, headers, query_parameters) = match controller {
+            Controller::EnvoyGateway => {
+                let method = usize::from(has_method);
+                let headers = Conditions { all: headers.all + method, exact: headers.exact + method };
+                (false, headers, query_parameters)
+            }
+            _ => {
+                let number = |conditions: Conditions| Conditions { exact: 0, ..conditions };
+                (has_method, number(headers), number(query_parameters))
+            }
+        };
+        Rank(Reverse((kind, length, second_length, has_method, headers, query_parameters)))
+    }
+}
+
+fn conditions(headers: &[HeaderMatcher]) -> Conditions {
+    let exact =
+        |header: &&HeaderMatcher| matches!(header.value, HeaderValueMatch::String(StringMatcher::Exact(_)));
+    Conditions { all: headers.len(), exact: headers.iter().filter(exact).count() }
+}
+
+impl Match {
+    /// The preflight requests for requests that this is for, as Envoy Gateway makes it where a rule has CORS: browsers ask
+    /// with a method that the match does not have. `None` where it would find them itself.
+    pub(crate) fn preflight(&self) -> Option<Self> {
+        let method = |header: &HeaderMatcher| header.name == FieldName::Method;
+        let options = |header: &HeaderMatcher| matches!(&header.value, HeaderValueMatch::String(StringMatcher::Exact(text)) if text == "OPTIONS");
+        let own = self.headers.iter().find(|header| method(header))?;
+        if options(own) {
+            return None;
+        }
+        let mut headers: Vec<_> = self.headers.iter().filter(|header| !method(header)).cloned().collect();
+        for name in ["origin", "access-control-request-method"] {
+            headers.push(HeaderMatcher {
+                name: FieldName::parse(name)?,
+                value: HeaderValueMatch::Present(true),
+                invert_match: false,
+                treat_missing_header_as_empty: false,
+            });
+        }
+        let precedence = Precedence::http(&self.path, true, &headers, &self.query_parameters);
+        let value = HeaderValueMatch::String(StringMatcher::Exact("OPTIONS".to_owned()));
+        headers.push(HeaderMatcher { value, ..own.clone() });
+        Some(Self {
+            path: self.path.clone(),
+            headers,
+            query_parameters: self.query_parameters.clone(),
+            precedence,
+        })
     }
 }
 
@@ -182,8 +268,8 @@ pub(crate) enum Retry {
     /// Connections that fail, streams that are refused or reset, and some statuses (9.6).
     Statuses {
         codes: Vec<StatusCode>,
-        /// Tries after the first.
-        attempts: u32,
+        /// Tries after the first; `None` = as many as the controller has where nothing is said.
+        attempts: Option<u32>,
         /// Shortest time between tries.
         backoff: Option<Duration>,
     },

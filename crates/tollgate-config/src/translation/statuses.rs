@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use super::{
-    Controller, Translator,
+    Controller, Rule, Translator,
     attachment::{
         Attachment, ClassReport, GatewayReport, ListenerReport, ListenerSetReport, ParentReport, Problem,
         RouteReport, parents_of_ours,
@@ -83,6 +83,9 @@ pub(super) fn statuses(
             [] => vec![translator.options.bind_address],
             addresses => addresses.to_vec(),
         };
+        // Only where clients can come.
+        let usable = |address: &IpAddr| translator.files.has_address(*address);
+        let addresses: Vec<IpAddr> = addresses.into_iter().filter(usable).collect();
         gateway(report, &addresses)
     }));
     all.extend(
@@ -134,7 +137,9 @@ fn gateway(report: &GatewayReport<'_>, addresses: &[IpAddr]) -> ObjectStatus {
         }
         None => conditions.set("Accepted", programmed, "ListenersNotValid", some_invalid, meta),
     }
-    if programmed {
+    if let Some(Problem { reason, message }) = report.unusable_address.as_ref().filter(|_| programmed) {
+        conditions.set("Programmed", false, reason, message, meta);
+    } else if programmed {
         conditions.set("Programmed", true, "Programmed", text(Message::GatewayProgrammed), meta);
     } else {
         conditions.set("Programmed", false, "Invalid", "no listener can be served", meta);
@@ -193,17 +198,17 @@ fn listener(
 ) -> Conditions {
     let text = |message| messages::of(message, controller);
     let mut conditions = Conditions::default();
-    match (&report.refused, &report.conflicted) {
-        (Some(Problem { reason, message }), _) => conditions.set("Accepted", false, reason, message, meta),
-        (None, Some(Problem { reason, message })) => {
-            conditions.set("Accepted", false, reason, message, meta);
-        }
-        (None, None) => {
+    // A conflict counts more than a protocol that is not served.
+    match report.conflicted.as_ref().or(report.refused.as_ref()) {
+        Some(Problem { reason, message }) => conditions.set("Accepted", false, reason, message, meta),
+        None => {
             conditions.set("Accepted", true, "Accepted", text(Message::ListenerAccepted), meta);
         }
     }
     if report.served.is_some() {
         conditions.set("Programmed", true, "Programmed", text(Message::ListenerProgrammed), meta);
+    } else if let Some(Problem { reason, message }) = &report.conflicted {
+        conditions.set("Programmed", false, reason, message, meta);
     } else {
         let message = match refused {
             Some(problem) => problem.message.clone(),
@@ -243,7 +248,7 @@ fn listener_set(report: &ListenerSetReport<'_>, controller: Controller) -> Objec
             let reason = if all_valid { "Accepted" } else { "ListenersNotValid" };
             let message = if all_valid { "ListenerSet is accepted" } else { some_invalid };
             conditions.set("Accepted", valid > 0, reason, message, meta);
-            let reason = if valid > 0 { "Programmed" } else { "Invalid" };
+            let reason = if valid > 0 { "Programmed" } else { "ListenersNotValid" };
             let message = if all_valid { "ListenerSet is served" } else { some_invalid };
             conditions.set("Programmed", valid > 0, reason, message, meta);
         }
@@ -263,7 +268,7 @@ fn route(report: &RouteReport<'_>, attachment: &Attachment<'_>, outcomes: Option
     let parents = report.parents.iter().map(|parent| {
         let controller = parent.controller(attachment);
         let outcome = outcomes.and_then(|outcomes| outcomes.get(&parent.reference));
-        let conditions = route_conditions(parent, controller, meta, outcome);
+        let conditions = route_conditions(parent, controller, meta, outcome, &report.object.spec.rules);
         parent_status(&parent.reference, &attachment.gateway_reports[parent.gateway], &conditions)
     });
     let parents: Vec<Value> = parents.collect();
@@ -283,6 +288,7 @@ fn route_conditions(
     controller: Controller,
     meta: &Metadata,
     outcome: Option<&RouteOutcome>,
+    rules: &[Rule],
 ) -> Conditions {
     let mut conditions = Conditions::default();
     match &parent.refused {
@@ -298,6 +304,13 @@ fn route_conditions(
             let message = messages::of(Message::RouteResolved, controller);
             conditions.set("ResolvedRefs", true, "ResolvedRefs", message, meta);
         }
+    }
+    let invalid: Vec<usize> = (0..rules.len()).filter(|rule| rules[*rule].invalid.is_some()).collect();
+    let first = invalid.first().and_then(|rule| rules[*rule].invalid.as_ref());
+    if let Some(first) = first.filter(|_| parent.refused.is_none()) {
+        let which = invalid.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let message = format!("Dropped Rule(s) [{which}]: {}", first.message_with_path());
+        conditions.set("PartiallyInvalid", true, "UnsupportedValue", message, meta);
     }
     // Of an invalid policy only kgateway tells in the status of routes (4.8).
     let replaced = outcome.filter(|_| controller == Controller::Kgateway).map(|outcome| &outcome.replaced);
@@ -322,8 +335,9 @@ fn other_route(object: &Object<OtherRoute>, attachment: &Attachment<'_>) -> Obje
     let parents = parents_of_ours(attachment, &object.spec.parents);
     let parents = parents.into_iter().map(|(parent, gateway)| {
         let mut conditions = Conditions::default();
+        // No listener that is served takes them.
         let message = format!("routes of kind {} are not served", reference.kind);
-        conditions.set("Accepted", false, "UnsupportedValue", message, &object.meta);
+        conditions.set("Accepted", false, "NotAllowedByListeners", message, &object.meta);
         parent_status(parent, &attachment.gateway_reports[gateway], &conditions)
     });
     let parents: Vec<Value> = parents.collect();

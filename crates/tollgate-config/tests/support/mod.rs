@@ -1,15 +1,24 @@
 //! A configuration in short.
 
-use std::{fmt::Write as _, io, path::Path};
+use std::{fmt::Write as _, io, net::IpAddr, path::Path};
 
 use serde_json::Value;
 use tollgate_config::{Explanations, Files, Options, Outcome, RouteKey, RouteOrigin, Source, load_with};
-use tollgate_model::processor::FilterOverride;
+use tollgate_model::{
+    cluster::{Cluster, Discovery},
+    http_connection_manager::HttpConnectionManager,
+    processor::FilterOverride,
+};
 
 /// Nothing outside of the text itself.
 struct NoFiles;
 
 impl Files for NoFiles {
+    fn has_address(&self, address: IpAddr) -> bool {
+        // TEST-NET-1
+        !address.to_string().starts_with("192.0.2.")
+    }
+
     fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
         Err(io::ErrorKind::NotFound.into())
     }
@@ -23,13 +32,14 @@ impl Files for NoFiles {
     }
 }
 
-/// The snapshot, the statuses and the diagnostics of a file, in short; strict if it begins with `# strict`.
+/// The snapshot, the statuses and the diagnostics of a file, in short; strict if it begins with `# strict`. With everything
+/// that connection managers and clusters say other than Envoy's defaults if it begins with `# whole`.
 pub(crate) fn summary(name: &str, text: &str) -> String {
     let options = Options { strict: text.starts_with("# strict"), ..Options::default() };
     let source = Source { path: name.to_owned(), text: text.to_owned() };
     let outcome = load_with(&[source], &NoFiles, &options);
     let mut out = String::new();
-    snapshot(&outcome, &mut out);
+    snapshot(&outcome, text.starts_with("# whole"), &mut out);
     statuses(&outcome, &mut out);
     for said in &outcome.diagnostics {
         let severity = format!("{:?}", said.severity).to_lowercase();
@@ -41,13 +51,19 @@ pub(crate) fn summary(name: &str, text: &str) -> String {
     out
 }
 
-fn snapshot(outcome: &Outcome, out: &mut String) {
+fn snapshot(outcome: &Outcome, whole: bool, out: &mut String) {
     let Some(snapshot) = &outcome.snapshot else { return out.push_str("no snapshot\n") };
     for listener in &snapshot.listeners {
         writeln!(out, "listener {} {}", listener.name, short(&listener.addresses)).expect("text");
         for (filter_chain, chain) in listener.filter_chains.iter().enumerate() {
             let tls = if chain.tls.is_some() { " TLS" } else { "" };
             writeln!(out, "  chain {}{tls} {}", chain.name, short(&chain.filter_chain_match)).expect("text");
+            if whole {
+                let http = &chain.http;
+                let (prefix, routes) = (http.stat_prefix.clone(), http.route_config.clone());
+                let usual = HttpConnectionManager::new(prefix, routes, http.http_filters.clone());
+                differences(&**http, &usual, "    ", out);
+            }
             for filter in chain.http.filters() {
                 writeln!(out, "    filter {}", filter.name).expect("text");
             }
@@ -79,12 +95,29 @@ fn snapshot(outcome: &Outcome, out: &mut String) {
     let mut clusters: Vec<_> = snapshot.clusters.values().collect();
     clusters.sort_by(|left, right| left.name.cmp(&right.name));
     for cluster in clusters {
+        if whole {
+            writeln!(out, "cluster {} {}", cluster.name, short(&cluster.endpoints)).expect("text");
+            let usual = Cluster::new(cluster.name.clone(), Discovery::Static, cluster.endpoints.clone());
+            differences(&**cluster, &usual, "  ", out);
+            continue;
+        }
         let endpoints: Vec<String> =
             cluster.endpoints.iter().map(|endpoint| short(&endpoint.address)).collect();
         let tls = cluster.tls.as_ref().map_or_else(String::new, |tls| format!(" {}", short(tls)));
         let protocol = serde_json::to_value(&cluster.protocol).expect("JSON");
         let protocol = protocol.as_object().and_then(|it| it.keys().next().cloned()).unwrap_or_default();
         writeln!(out, "cluster {} {protocol} {}{tls}", cluster.name, endpoints.join(" ")).expect("text");
+    }
+}
+
+/// Each member that is not the usual one, on a line of its own.
+fn differences(value: &impl serde::Serialize, usual: &impl serde::Serialize, indent: &str, out: &mut String) {
+    let [value, usual] =
+        [serde_json::to_value(value), serde_json::to_value(usual)].map(|it| it.expect("JSON"));
+    for (name, value) in value.as_object().into_iter().flatten() {
+        if *value != usual[name] {
+            writeln!(out, "{indent}{name}: {value}").expect("text");
+        }
     }
 }
 

@@ -26,8 +26,8 @@ static RETRY: Schema = Schema {
     name: "HTTPRouteRetry",
     title: "",
     fields: &[
-        read("codes", "[]", "Statuses of responses, 400 to 599."),
-        read("attempts", "1", "Tries after the first, at least 1."),
+        read("codes", "[]; 503 under Envoy Gateway", "Statuses of responses, 400 to 599."),
+        read("attempts", "1; 2 under Envoy Gateway", "Tries after the first."),
         read("backoff", "25ms", "Shortest time between tries."),
     ],
     unsupported: &[],
@@ -93,10 +93,10 @@ pub(super) fn read_retry(value: &Value<'_>) -> Option<Retry> {
         let code = u16::try_from(code.integer(400..=599)?).ok()?;
         StatusCode::from_u16(code).ok()
     });
-    let attempts = message.get("attempts").and_then(|attempts| attempts.integer(1..=i64::from(i32::MAX)));
+    let attempts = message.get("attempts").and_then(|attempts| attempts.integer(0..=i64::from(i32::MAX)));
     Some(Retry::Statuses {
         codes: codes.collect(),
-        attempts: attempts.and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(1),
+        attempts: attempts.and_then(|attempts| u32::try_from(attempts).ok()),
         backoff: message.get("backoff").and_then(|backoff| gateway_duration(&backoff)),
     })
 }

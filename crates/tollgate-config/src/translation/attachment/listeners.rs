@@ -2,7 +2,9 @@
 
 mod merge;
 
-use std::{collections::HashMap, net::IpAddr, rc::Rc};
+use std::{collections::HashMap, net::IpAddr, rc::Rc, sync::Arc};
+
+use tollgate_model::tls::DownstreamTls;
 
 use self::merge::{Merge, PortUses, Ports};
 use super::{
@@ -12,13 +14,15 @@ use super::{
 };
 use crate::{
     gateway_api::{self, AddressValue, FromNamespaces, GatewaySpec, ListenerEntry, Protocol, RouteKind},
-    kubernetes::{Metadata, Object},
-    translation::{Gateway, Idle, Translator, hostnames::intersect},
+    kubernetes::{Metadata, Object, ObjectKey},
+    translation::{Controller, Gateway, Idle, Translator, hostnames::intersect},
 };
 
 /// A listener and how it fares.
 pub(in crate::translation) struct ListenerReport<'a> {
     pub(in crate::translation) entry: &'a ListenerEntry,
+    /// The object that it is written in.
+    owner: &'a ObjectKey,
     /// Kinds of routes that may be attached.
     pub(in crate::translation) kinds: Vec<RouteKind>,
     /// Routes that are attached.
@@ -28,6 +32,8 @@ pub(in crate::translation) struct ListenerReport<'a> {
     pub(in crate::translation) conflicted: Option<Problem>,
     /// Its certificates are those of another listener's hosts, too: requests on the wrong connection get 421.
     pub(in crate::translation) overlapping: Option<Problem>,
+    /// Its certificates, until it is served.
+    tls: Option<Arc<DownstreamTls>>,
     /// Its index among the listeners that are served.
     pub(in crate::translation) served: Option<usize>,
 }
@@ -36,6 +42,29 @@ impl ListenerReport<'_> {
     /// Whether it is not served for reasons of its own.
     pub(in crate::translation) fn is_invalid(&self) -> bool {
         self.served.is_none()
+    }
+
+    /// What messages call it.
+    fn name(&self) -> String {
+        format!("{}/{}", self.owner, self.entry.name)
+    }
+
+    /// Whether it can be in the way of another one: what cannot be served for reasons of its own cannot. Other protocols of
+    /// TCP ports conflict although they are not served.
+    fn may_conflict(&self) -> bool {
+        let fits = match &self.entry.protocol {
+            Protocol::Http => true,
+            Protocol::Https => self.tls.is_some(),
+            Protocol::Other(name) => name == "TLS" || name == "TCP",
+        };
+        fits && self.entry.invalid.is_none()
+    }
+
+    /// Whether it can be served. Envoy Gateway does not serve a listener that names a kind of routes it does not know.
+    fn is_sound(&self, has_tls: bool, controller: Controller) -> bool {
+        let kinds = self.unresolved.as_ref().is_some_and(|problem| problem.reason == "InvalidRouteKinds");
+        let certificates = has_tls || self.entry.protocol != Protocol::Https;
+        certificates && !(kinds && controller == Controller::EnvoyGateway)
     }
 }
 
@@ -116,6 +145,7 @@ fn attach_gateway<'a>(
     }
     if let Ok(mut settings) = settings {
         settings.client_certificate.clone_from(&client_certificate);
+        settings.own_backend_tls = spec.client_certificate.is_some();
         if spec.parameters.is_some() || of_class.is_some() || client_certificate.is_some() {
             attachment.settings.insert(object.reference(), settings);
         }
@@ -142,7 +172,9 @@ fn attach_gateway<'a>(
         of_others,
         insecure: false,
     };
-    let mut own: Vec<_> = spec.listeners.iter().map(|entry| report(entry, translator)).collect();
+    let key = &object.meta.key;
+    let mut own: Vec<_> = spec.listeners.iter().map(|entry| report(entry, key, translator)).collect();
+    merge.load_certificates(&mut own, &object.meta);
     merge.conflicts_of_gateway(&mut own);
     merge.conflicts_with_others(&mut own);
     merge.serve(&mut own, &object.meta, &object.reference(), refused.is_none());
@@ -155,13 +187,15 @@ fn attach_gateway<'a>(
             translator.diagnostics.error(&set.spec.parent_place, problem.message.clone(), None);
         }
         let mut listeners: Vec<_> =
-            set.spec.listeners.iter().map(|entry| report(entry, translator)).collect();
+            set.spec.listeners.iter().map(|entry| report(entry, &set.meta.key, translator)).collect();
         if problem.is_none() {
-            attached += 1;
+            merge.load_certificates(&mut listeners, &set.meta);
             merge.conflicts_of_set(&mut listeners);
             merge.serve(&mut listeners, &set.meta, &set.reference(), true);
             merge.keep_idle(&listeners, &set.meta, &set.reference());
         }
+        // A set of which nothing is served is not attached.
+        attached += usize::from(listeners.iter().any(|listener| listener.served.is_some()));
         let refused = problem;
         attachment.listener_sets.push(ListenerSetReport { object: set, gateway: index, refused, listeners });
     }
@@ -176,6 +210,7 @@ fn attach_gateway<'a>(
         controller_name: owner.controller_name,
         refused,
         unresolved,
+        unusable_address: unusable(translator, spec),
         insecure_frontend,
         listeners: own,
         attached_listener_sets: attached,
@@ -220,6 +255,23 @@ fn addresses(translator: &Translator<'_>, spec: &GatewaySpec) -> (Vec<IpAddr>, O
     (found, problem)
 }
 
+/// Why addresses that are asked for cannot be listened on: the Gateway is served at the others.
+fn unusable(translator: &Translator<'_>, spec: &GatewaySpec) -> Option<Problem> {
+    let mut unusable: Vec<String> = Vec::new();
+    for address in &spec.addresses {
+        if let AddressValue::Ip(Some(ip)) = address.value
+            && !translator.files.has_address(ip)
+        {
+            let message = format!("this machine has no address {ip}: nothing is served there");
+            let help = "name an address of this machine, or none".to_owned();
+            translator.diagnostics.warning(&address.place, message, Some(help));
+            unusable.push(ip.to_string());
+        }
+    }
+    let message = format!("this machine does not have {}", unusable.join(", "));
+    (!unusable.is_empty()).then(|| Problem::new("AddressNotUsable", message))
+}
+
 /// Whether a namespace is meant.
 pub(super) fn admits(from: &FromNamespaces, own: &str, namespace: &str, translator: &Translator<'_>) -> bool {
     match from {
@@ -253,7 +305,11 @@ fn not_allowed(
 }
 
 /// What can be said about a listener without the others.
-fn report<'a>(entry: &'a ListenerEntry, translator: &Translator<'_>) -> ListenerReport<'a> {
+fn report<'a>(
+    entry: &'a ListenerEntry,
+    owner: &'a ObjectKey,
+    translator: &Translator<'_>,
+) -> ListenerReport<'a> {
     let mut refused = None;
     if let Protocol::Other(name) = &entry.protocol {
         let message = format!("protocol {name} is not served");
@@ -282,12 +338,14 @@ fn report<'a>(entry: &'a ListenerEntry, translator: &Translator<'_>) -> Listener
     let kinds = if matches!(entry.protocol, Protocol::Other(_)) { Vec::new() } else { kinds };
     ListenerReport {
         entry,
+        owner,
         kinds,
         attached_routes: 0,
         refused,
         unresolved,
         conflicted: None,
         overlapping: None,
+        tls: None,
         served: None,
     }
 }

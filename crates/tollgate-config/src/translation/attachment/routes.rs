@@ -1,17 +1,13 @@
 //! Which routes are attached to which listeners (9.5).
 
-use std::{
-    collections::{HashMap, HashSet},
-    rc::Rc,
-};
+use std::{collections::HashMap, rc::Rc};
 
 use super::{Attachment, ListenerReport, Problem, listeners::admits};
 use crate::{
     gateway_api::{self, Parent, RouteSpec},
     kubernetes::{Object, ObjectRef, status::ParentReference},
     translation::{
-        AttachedRoute, Controller, Gateway, Route, Translator,
-        hostnames::intersect,
+        AttachedHostname, AttachedRoute, Controller, Gateway, InvalidRule, Route, Translator,
         messages::{self, Message},
     },
 };
@@ -55,6 +51,12 @@ pub(super) fn attach<'a>(attachment: &mut Attachment<'a>, translator: &Translato
     routes.sort_by_cached_key(|route| route.meta.age());
     let mut hosts = Hosts::new();
     for object in routes {
+        for (index, rule) in object.spec.rules.iter().enumerate() {
+            if let Some(InvalidRule { message, place }) = &rule.invalid {
+                let help = format!("rules[{index}] is left out until it can be read");
+                translator.diagnostics.error(place, message.clone(), Some(help));
+            }
+        }
         let mut reports = Vec::new();
         let mut shared: Option<Rc<Route>> = None;
         for parent in &object.spec.parents {
@@ -81,10 +83,16 @@ pub(super) fn attach<'a>(attachment: &mut Attachment<'a>, translator: &Translato
             let built = &mut attachment.gateways[gateway];
             if served_routes(built) == before && object.errors.is_empty() {
                 let route = shared.get_or_insert_with(|| route_of(object));
-                built.idle.routes.push((Rc::clone(route), parent.reference.clone()));
+                let entry = (Rc::clone(route), parent.reference.clone());
+                if refused.is_none() {
+                    built.idle.waiting.push(entry.clone());
+                }
+                built.idle.routes.push(entry);
             }
             // What is wrong with the route itself was said where it is.
-            if let Some(problem) = refused.as_ref().filter(|_| object.errors.is_empty()) {
+            let own =
+                !object.errors.is_empty() || object.spec.rules.iter().any(|rule| rule.invalid.is_some());
+            if let Some(problem) = refused.as_ref().filter(|_| !own) {
                 let message = format!("{} is not attached: {}", object.reference(), problem.message);
                 translator.diagnostics.error(&parent.place, message, None);
             }
@@ -224,31 +232,47 @@ fn attach_to<'a>(
 
 /// Why a route is not accepted by anything (CF-13).
 fn invalid(object: &Object<RouteSpec>) -> Option<Problem> {
-    let error = object.errors.first()?;
+    let Some(error) = object.errors.first() else {
+        // One rule that is sound is enough.
+        let invalid: Vec<_> = object.spec.rules.iter().map(|rule| rule.invalid.as_ref()).collect();
+        let all = invalid.iter().all(Option::is_some);
+        let first = invalid.first().copied().flatten().filter(|_| all)?;
+        return Some(Problem::new("UnsupportedValue", first.message_with_path()));
+    };
     Some(match &object.spec.incompatible_filters {
         Some(message) => Problem::new("IncompatibleFilters", message.clone()),
         None => Problem::new("UnsupportedValue", error.clone()),
     })
 }
 
-/// The host names that a route and a listener both accept; `*` = every one.
-fn common_hostnames(of_route: &[String], of_listener: Option<&str>) -> Vec<String> {
-    if of_route.is_empty() {
-        return vec![of_listener.unwrap_or("*").to_owned()];
+/// The host names that a route and a listener both accept.
+fn common_hostnames(of_route: &[String], of_listener: Option<&str>) -> Vec<AttachedHostname> {
+    let mut found: Vec<AttachedHostname> = Vec::new();
+    let of_route: Vec<Option<&str>> =
+        if of_route.is_empty() { vec![None] } else { of_route.iter().map(|name| Some(&**name)).collect() };
+    for common in of_route.into_iter().filter_map(|name| AttachedHostname::common(name, of_listener)) {
+        match found.iter_mut().find(|known| known.name == common.name) {
+            Some(known) => known.specificity = known.specificity.max(common.specificity),
+            None => found.push(common),
+        }
     }
-    let mut seen = HashSet::new();
-    let common = of_route.iter().filter_map(|name| intersect(Some(name), of_listener)?);
-    common.filter(|name| seen.insert(*name)).map(str::to_owned).collect()
+    found
 }
 
 /// A host name that an older route of the other kind has; otherwise they are taken (9.6).
-fn taken(hosts: &mut Hosts, listener: (usize, usize), hostnames: &[String], grpc: bool) -> Option<String> {
+fn taken(
+    hosts: &mut Hosts,
+    listener: (usize, usize),
+    hostnames: &[AttachedHostname],
+    grpc: bool,
+) -> Option<String> {
     let kind = if grpc { "GRPCRoute" } else { "HTTPRoute" };
     let taken = hosts.entry(listener).or_default();
-    if let Some(name) = hostnames.iter().find(|name| taken.get(*name).is_some_and(|other| *other != kind)) {
+    let mut names = hostnames.iter().map(|hostname| &hostname.name);
+    if let Some(name) = names.find(|name| taken.get(*name).is_some_and(|other| *other != kind)) {
         return Some(name.clone());
     }
-    taken.extend(hostnames.iter().map(|name| (name.clone(), kind)));
+    taken.extend(hostnames.iter().map(|hostname| (hostname.name.clone(), kind)));
     None
 }
 
@@ -259,15 +283,20 @@ impl ParentReport {
     }
 }
 
-/// A route that is read and not served, under its parents of ours.
+/// A route that is read and not served, under its parents of ours: Gateways and their ListenerSets.
 pub(in crate::translation) fn parents_of_ours<'p>(
     attachment: &Attachment<'_>,
     parents: &'p [Parent],
 ) -> Vec<(&'p ParentReference, usize)> {
     let found = parents.iter().filter_map(|parent| {
         let object = parent.object();
-        let index = attachment.gateways.iter().position(|gateway| gateway.object == object)?;
-        Some((&parent.reference, index))
+        let of_set = || {
+            let sets = attachment.listener_sets.iter();
+            let mut ours = sets.filter(|set| set.object.reference() == object);
+            ours.next().map(|set| set.gateway)
+        };
+        let gateway = attachment.gateways.iter().position(|gateway| gateway.object == object);
+        Some((&parent.reference, gateway.or_else(of_set)?))
     });
     found.collect()
 }

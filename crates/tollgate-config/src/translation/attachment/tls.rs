@@ -51,6 +51,11 @@ pub(super) fn listener_tls(
             }
         }
     }
+    if entry.certificates_by_options {
+        let message = "no option of tls gives certificates: name a Secret in certificateRefs".to_owned();
+        translator.diagnostics.error(&entry.place, message.clone(), None);
+        found.unresolved = Some(Problem::new("InvalidCertificateRef", message));
+    }
     let by_port = gateway.client_validation_by_port.iter().find(|(port, _)| *port == entry.port);
     let validation = match by_port {
         Some((_, validation)) => validation.as_ref(),

@@ -10,7 +10,7 @@ use tollgate_model::{
     processor::FilterOverride,
     route::{
         Action, ClusterSpecifier, DirectResponse, HostRewrite, PathRewrite, RedirectAction, RedirectPort,
-        RequestMirrorPolicy, RetryBackOff, RetryOn, RetryPolicy, RouteAction, RouteMatch, SessionPersistence,
+        RequestMirrorPolicy, RetryBackOff, RetryPolicy, RouteAction, RouteMatch, SessionPersistence,
         WeightedAction, WeightedCluster,
     },
 };
@@ -23,10 +23,10 @@ use super::{
 };
 use crate::{
     istio,
-    kubernetes::ObjectRef,
+    kubernetes::{ObjectRef, status::ParentReference},
     translation::{
-        BackendError, Controller, Filters, HeaderChanges, PortOfRedirect, Redirect, Replacement, Retry, Rule,
-        attachment::Problem, destination::Referring, rule::Match,
+        AttachedRoute, BackendError, Controller, Filters, Gateway, HeaderChanges, PortOfRedirect, Redirect,
+        Replacement, Retry, Route, Rule, Timeouts, attachment::Problem, destination::Referring, rule::Match,
     },
 };
 
@@ -53,6 +53,8 @@ struct Forward {
     host: Option<String>,
     append_x_forwarded_host: bool,
     timeout: Option<Duration>,
+    /// Instead of the connection manager's; the inner `None` = no limit.
+    idle_timeout: Option<Option<Duration>>,
     retry: Option<Arc<RetryPolicy>>,
     mirrors: Vec<RequestMirrorPolicy>,
     session_persistence: Option<SessionPersistence>,
@@ -68,6 +70,8 @@ struct Share {
     path: Option<PathRewrite>,
     host: Option<String>,
     filters: Vec<FilterOverride>,
+    /// WebSockets are spoken with it.
+    websocket: bool,
     /// It has something of its own.
     special: bool,
 }
@@ -116,9 +120,10 @@ impl Builder<'_, '_> {
                 path: rule.filters.rewrite_path.clone(),
                 host: rule.filters.rewrite_host.clone(),
                 append_x_forwarded_host: matches!(controller, Controller::EnvoyGateway | Controller::Istio),
-                timeout: rule.timeouts.request.unwrap_or_else(|| {
+                timeout: request_timeout(rule, controller).unwrap_or_else(|| {
                     defaults::request_timeout(controller, site.attached.route.object.kind == "GRPCRoute")
                 }),
+                idle_timeout: idle_timeout(rule, controller),
                 retry: retry_policy(rule, controller),
                 mirrors,
                 session_persistence: rule.session_persistence.clone(),
@@ -142,13 +147,13 @@ impl Builder<'_, '_> {
         let mut shares = Vec::with_capacity(rule.backends.len());
         for (index, backend) in rule.backends.iter().enumerate() {
             let referring = self.referring(site, ("backend", index));
-            let mut cluster = self.translator.route_backend(&backend.reference, referring, &self.dialects);
+            let mut found = self.translator.route_backend(&backend.reference, referring, &self.dialects);
             if let Some(extension) = self.unclaimed(&backend.extension_refs) {
-                cluster = Err(BackendError::Invalid(not_supported(&extension).reason));
+                found = Err(BackendError::Invalid(not_supported(&extension).reason));
             }
-            if let Err(error) = &cluster {
+            if let Err(error) = &found {
                 self.translator.diagnostics.error(&backend.reference.place, error.to_string(), None);
-                unresolved.get_or_insert_with(|| Problem::new(error.reason(), error.to_string()));
+                unresolved.get_or_insert_with(|| problem(error, referring));
             }
             if backend.weight == 0 {
                 continue;
@@ -162,7 +167,8 @@ impl Builder<'_, '_> {
                 || own.rewrite_path.is_some()
                 || !changes.is_empty();
             shares.push(Share {
-                cluster: cluster.ok(),
+                websocket: found.as_ref().is_ok_and(|found| found.websocket),
+                cluster: found.ok().map(|found| found.cluster),
                 weight: backend.weight,
                 changes,
                 redirect: own.redirect.clone().map(|redirect| (redirect, chain.port)),
@@ -182,14 +188,14 @@ impl Builder<'_, '_> {
         for (index, mirror) in rule.filters.mirrors.iter().enumerate() {
             let referring = self.referring(site, ("mirror", index));
             match self.translator.route_backend(&mirror.reference, referring, &self.dialects) {
-                Ok(cluster) => mirrors.push(RequestMirrorPolicy {
-                    cluster,
+                Ok(found) => mirrors.push(RequestMirrorPolicy {
+                    cluster: found.cluster,
                     fraction: mirror.fraction,
                     disable_shadow_host_suffix_append: false,
                 }),
                 Err(error) => {
                     self.translator.diagnostics.error(&mirror.reference.place, error.to_string(), None);
-                    unresolved.get_or_insert_with(|| Problem::new(error.reason(), error.to_string()));
+                    unresolved.get_or_insert_with(|| problem(&error, referring));
                 }
             }
         }
@@ -197,7 +203,31 @@ impl Builder<'_, '_> {
     }
 
     fn referring<'s>(&self, site: &'s RuleSite<'_>, role: (&'static str, usize)) -> Referring<'s> {
-        Referring { gateway: site.gateway, route: &site.attached.route, rule: site.rule_index, role }
+        let AttachedRoute { route, parent, .. } = site.attached;
+        Referring { gateway: site.gateway, route, parent, rule: site.rule_index, role }
+    }
+
+    /// Looks at the references of a route that no listener serves, for its status.
+    pub(super) fn note_references(&mut self, gateway: &Gateway, route: &Route, parent: &ParentReference) {
+        let mut unresolved = None;
+        for (rule, of_rule) in route.rules.iter().enumerate().filter(|(_, rule)| rule.invalid.is_none()) {
+            let backends = of_rule.backends.iter().map(|backend| &backend.reference).enumerate();
+            let mirrors = of_rule.filters.mirrors.iter().map(|mirror| &mirror.reference).enumerate();
+            let all = backends.map(|found| ("backend", found)).chain(mirrors.map(|found| ("mirror", found)));
+            for (role, (index, reference)) in all {
+                let referring = Referring { gateway, route, parent, rule, role: (role, index) };
+                let found = self.translator.permitted_destination(reference, referring, &self.dialects);
+                if let Err(error) = found {
+                    self.translator.diagnostics.error(&reference.place, error.to_string(), None);
+                    unresolved.get_or_insert_with(|| problem(&error, referring));
+                }
+            }
+        }
+        let outcomes = self.built.outcomes.entry(route.object.clone()).or_default();
+        let outcome = outcomes.entry(parent.clone()).or_default();
+        if outcome.unresolved.is_none() {
+            outcome.unresolved = unresolved;
+        }
     }
 
     /// Notes for the status how a rule fares.
@@ -253,6 +283,12 @@ impl Forward {
             host_rewrite: self.host.clone().map(HostRewrite::Literal),
             append_x_forwarded_host: self.append_x_forwarded_host,
             timeout: self.timeout,
+            idle_timeout: self.idle_timeout,
+            upgrade_configs: if self.shares.iter().any(|share| share.websocket) {
+                vec![(defaults::WEBSOCKET.to_owned(), true)]
+            } else {
+                Vec::new()
+            },
             retry_policy: self.retry.clone(),
             request_mirror_policies: self.mirrors.clone(),
             session_persistence: self.session_persistence.clone(),
@@ -309,48 +345,59 @@ fn redirect_action(redirect: &Redirect, listener_port: u16) -> RedirectAction {
     }
 }
 
+/// What is wrong with a reference to a backend, in the words of the controller.
+fn problem(error: &BackendError, site: Referring<'_>) -> Problem {
+    let controller = site.gateway.controller;
+    let (role, index) = site.role;
+    let message = match (controller, role) {
+        (Controller::EnvoyGateway, "backend") => {
+            let end =
+                if error.to_string().ends_with(|last: char| last.is_ascii_punctuation()) { "" } else { "." };
+            format!("Failed to process route rule {} backendRef {index}: {error}{end}", site.rule)
+        }
+        _ => error.to_string(),
+    };
+    Problem::new(error.reason(controller), message)
+}
+
+/// How long requests of a rule may take; the outer `None` = it does not say it.
+fn request_timeout(rule: &Rule, controller: Controller) -> Option<Option<Duration>> {
+    let Timeouts { request, backend_request } = rule.timeouts;
+    // Where Envoy Gateway tries nothing again, the limit of the one try is that of the request.
+    let of_backend =
+        backend_request.filter(|_| controller == Controller::EnvoyGateway && rule.retry.is_none());
+    of_backend.or(request)
+}
+
+/// How long a stream may stand still; the outer `None` = as long as everywhere. Envoy Gateway lets no stream end before its
+/// request may.
+fn idle_timeout(rule: &Rule, controller: Controller) -> Option<Option<Duration>> {
+    const LEAST: Duration = Duration::from_secs(3600);
+    let request = request_timeout(rule, controller).filter(|_| controller == Controller::EnvoyGateway)?;
+    Some(request.map(|request| request.max(LEAST)))
+}
+
 fn retry_policy(rule: &Rule, controller: Controller) -> Option<Arc<RetryPolicy>> {
     let per_try_timeout = rule.timeouts.backend_request.flatten();
     let policy = match (&rule.retry, controller) {
         (Some(Retry::Policy(policy)), _) if per_try_timeout.is_none() => return Some(Arc::clone(policy)),
         (Some(Retry::Policy(policy)), _) => RetryPolicy { per_try_timeout, ..RetryPolicy::clone(policy) },
-        (Some(Retry::Statuses { codes, attempts, backoff }), _) => RetryPolicy {
-            retry_on: RetryOn::CONNECT_FAILURE
-                .or(RetryOn::REFUSED_STREAM)
-                .or(RetryOn::RESET)
-                .or(if codes.is_empty() { RetryOn::default() } else { RetryOn::RETRIABLE_STATUS_CODES }),
-            num_retries: *attempts,
-            per_try_timeout,
-            retriable_status_codes: codes.clone(),
-            back_off: backoff.filter(|interval| !interval.is_zero()).map_or_else(
-                RetryBackOff::default,
-                |interval| RetryBackOff { base_interval: interval, max_interval: interval * 10 },
-            ),
-            ..RetryPolicy::default()
-        },
-        (None, Controller::Istio) => {
-            let (retry_on, retriable_status_codes) = retry_on_of_istio();
-            RetryPolicy {
-                retry_on,
-                num_retries: 2,
-                retriable_status_codes,
-                per_try_timeout,
-                ..RetryPolicy::default()
-            }
+        (Some(Retry::Statuses { codes, attempts, backoff }), _) => {
+            let back_off = backoff.filter(|interval| !interval.is_zero());
+            let back_off = back_off.map_or_else(RetryBackOff::default, |interval| RetryBackOff {
+                base_interval: interval,
+                max_interval: interval.saturating_mul(10),
+            });
+            let retries = defaults::retries(controller, codes);
+            let num_retries = attempts.unwrap_or(retries.num_retries);
+            RetryPolicy { num_retries, per_try_timeout, back_off, ..retries }
         }
+        (None, Controller::Istio) => RetryPolicy { per_try_timeout, ..defaults::retries_of_istio() },
+        // The limit of the only try is that of the request.
+        (None, Controller::EnvoyGateway) => return None,
         (None, _) => RetryPolicy { per_try_timeout: Some(per_try_timeout?), ..RetryPolicy::default() },
     };
     Some(Arc::new(policy))
-}
-
-/// What Istio tries again unless it is told otherwise.
-pub(crate) fn retry_on_of_istio() -> (RetryOn, Vec<StatusCode>) {
-    let conditions = RetryOn::CONNECT_FAILURE
-        .or(RetryOn::REFUSED_STREAM)
-        .or(RetryOn::UNAVAILABLE)
-        .or(RetryOn::CANCELLED)
-        .or(RetryOn::RETRIABLE_STATUS_CODES);
-    (conditions, vec![StatusCode::SERVICE_UNAVAILABLE])
 }
 
 impl Changes {

@@ -1,6 +1,7 @@
 //! One filter chain: its filters, virtual hosts and routes.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     rc::Rc,
     sync::Arc,
@@ -22,8 +23,10 @@ use super::{
 use crate::{
     Explanation, istio,
     translation::{
-        Applied, Controller, Gateway, Listener, Precedence, Processor, access_log::default_logs,
-        hostnames::covers, rule::Match,
+        Applied, Controller, Gateway, Listener, Processor, Rule,
+        access_log::default_logs,
+        hostnames::covers,
+        rule::{Match, Rank},
     },
 };
 
@@ -53,11 +56,15 @@ pub(super) struct Filters {
 /// A route that is about to be built: the order of these is that of routes.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
-    precedence: Option<Precedence>,
+    /// Of routes that meet in a host name the one with the more specific name comes first, except under Envoy Gateway.
+    specificity: Option<Reverse<(bool, usize)>>,
+    rank: Option<Rank>,
     /// Routes are attached by age.
     attached: usize,
     rule_index: usize,
     match_index: usize,
+    /// For preflight requests of the match, instead of those that it is for.
+    preflight: bool,
     /// Index of the rule among all of the chain.
     site: usize,
 }
@@ -77,20 +84,32 @@ impl Builder<'_, '_> {
             // Requests for the host name of a listener are its own, even if it has no route for them.
             domains.entry(listener.hostname.as_deref().unwrap_or("*")).or_default();
             for (attached_index, attached) in listener.routes.iter().enumerate() {
-                for rule_index in 0..attached.route.rules.len() {
+                for (rule_index, rule) in attached.route.rules.iter().enumerate() {
+                    if rule.invalid.is_some() {
+                        continue;
+                    }
                     let index = sites.len();
                     sites.push(self.rule_site(gateway, listener, attached, rule_index));
-                    let matches = &attached.route.rules[rule_index].matches;
                     let hostnames = attached.hostnames.iter();
-                    for domain in hostnames.filter(|domain| chain.is_served_by(domain, listener)) {
-                        let candidates = domains.entry(domain).or_default();
-                        candidates.extend(matches.iter().enumerate().map(|(match_index, one)| Candidate {
-                            precedence: (!keep_order).then_some(one.precedence),
-                            attached: attached_index,
-                            rule_index,
-                            match_index,
-                            site: index,
-                        }));
+                    for hostname in hostnames.filter(|hostname| chain.is_served_by(&hostname.name, listener))
+                    {
+                        let specificity = (!keep_order && controller != Controller::EnvoyGateway)
+                            .then_some(Reverse(hostname.specificity));
+                        let candidates = domains.entry(&hostname.name).or_default();
+                        for (match_index, one) in rule.matches.iter().enumerate() {
+                            let candidate = |one: &Match, preflight| Candidate {
+                                specificity,
+                                rank: (!keep_order).then(|| one.precedence.rank(controller)),
+                                attached: attached_index,
+                                rule_index,
+                                match_index,
+                                preflight,
+                                site: index,
+                            };
+                            candidates.push(candidate(one, false));
+                            let preflight = preflight_of(rule, one, controller);
+                            candidates.extend(preflight.map(|preflight| candidate(&preflight, true)));
+                        }
                     }
                 }
             }
@@ -110,7 +129,9 @@ impl Builder<'_, '_> {
                 explained.push(((virtual_host, route), Arc::clone(explanation)));
                 let rule = &site.attached.route.rules[candidate.rule_index];
                 let one = &rule.matches[candidate.match_index];
-                Arc::new(route_of(chain, site, &prepared[candidate.site], one, candidate.match_index, domain))
+                let preflight = candidate.preflight.then(|| preflight_of(rule, one, controller)).flatten();
+                let one = preflight.as_ref().unwrap_or(one);
+                Arc::new(route_of(chain, site, &prepared[candidate.site], one, candidate, domain))
             });
             virtual_hosts.push(Arc::new(VirtualHost {
                 name: virtual_host_name(chain, domain),
@@ -162,6 +183,12 @@ impl Chain<'_> {
     }
 }
 
+/// The match of preflight requests that a match leaves out, where the controller adds one.
+fn preflight_of(rule: &Rule, one: &Match, controller: Controller) -> Option<Match> {
+    let wanted = rule.filters.cors.is_some() && controller == Controller::EnvoyGateway;
+    if wanted { one.preflight() } else { None }
+}
+
 fn virtual_host_name(chain: &Chain<'_>, domain: &str) -> String {
     format!("{}/{}", chain.name(), domain.replace('.', "_"))
 }
@@ -171,7 +198,7 @@ fn route_of(
     site: &RuleSite<'_>,
     prepared: &Prepared,
     one: &Match,
-    match_index: usize,
+    candidate: &Candidate,
     domain: &str,
 ) -> Route {
     let object = &site.attached.route.object;
@@ -182,11 +209,13 @@ fn route_of(
         Controller::Istio => format!("{}.{}.{}", object.namespace, object.name, site.rule_index),
         // EG-36
         _ => format!(
-            "{}/{}/{}/rule/{}/match/{match_index}/{}",
+            "{}/{}/{}/rule/{}/match/{}/{}{}",
             object.kind.to_ascii_lowercase(),
             object.namespace,
             object.name,
             site.rule_index,
+            candidate.match_index,
+            if candidate.preflight { "cors-preflight/" } else { "" },
             domain.replace('.', "_")
         ),
     };

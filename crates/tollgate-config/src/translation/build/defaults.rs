@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::StatusCode;
 use tollgate_model::{
     http_connection_manager::{
         HeadersWithUnderscoresAction, Http2Options, HttpConnectionManager, PathWithEscapedSlashesAction,
         ServerHeaderTransformation,
     },
     processor::HttpFilter,
-    route::RouteConfiguration,
+    route::{RetryOn, RetryPolicy, RouteConfiguration},
 };
 
 use crate::translation::Controller;
@@ -31,6 +32,44 @@ pub(super) fn request_timeout(controller: Controller, grpc: bool) -> Option<Dura
     }
 }
 
+/// The upgrade that most controllers allow without being asked for.
+pub(super) const WEBSOCKET: &str = "websocket";
+
+/// What is tried again by a rule that asks for retries and names these statuses, or none.
+pub(super) fn retries(controller: Controller, codes: &[StatusCode]) -> RetryPolicy {
+    if controller == Controller::EnvoyGateway {
+        let retriable_status_codes =
+            if codes.is_empty() { vec![StatusCode::SERVICE_UNAVAILABLE] } else { codes.to_vec() };
+        return RetryPolicy {
+            retry_on: UNSEEN_OR_REFUSED.or(RetryOn::RETRIABLE_STATUS_CODES),
+            num_retries: 2,
+            retriable_status_codes,
+            avoid_previous_hosts: 5,
+            ..RetryPolicy::default()
+        };
+    }
+    let of_statuses = if codes.is_empty() { RetryOn::default() } else { RetryOn::RETRIABLE_STATUS_CODES };
+    RetryPolicy {
+        retry_on: RetryOn::CONNECT_FAILURE.or(RetryOn::REFUSED_STREAM).or(RetryOn::RESET).or(of_statuses),
+        retriable_status_codes: codes.to_vec(),
+        ..RetryPolicy::default()
+    }
+}
+
+/// What Istio (1.24 and later) tries again unless it is told otherwise: nothing that an upstream may have done already.
+pub(crate) fn retries_of_istio() -> RetryPolicy {
+    RetryPolicy {
+        retry_on: UNSEEN_OR_REFUSED,
+        num_retries: 2,
+        avoid_previous_hosts: 5,
+        ..RetryPolicy::default()
+    }
+}
+
+/// No connection, streams that were refused unseen, and gRPC's UNAVAILABLE and CANCELLED.
+const UNSEEN_OR_REFUSED: RetryOn =
+    RetryOn::CONNECT_FAILURE.or(RetryOn::REFUSED_STREAM).or(RetryOn::UNAVAILABLE).or(RetryOn::CANCELLED);
+
 /// The connection manager of a listener.
 pub(super) fn connection_manager(
     controller: Controller,
@@ -39,7 +78,7 @@ pub(super) fn connection_manager(
     filters: Vec<Arc<HttpFilter>>,
 ) -> HttpConnectionManager {
     let plain = HttpConnectionManager {
-        upgrade_types: vec!["websocket".to_owned()],
+        upgrade_types: vec![WEBSOCKET.to_owned()],
         ..HttpConnectionManager::new(stat_prefix, routes, filters)
     };
     match controller {
@@ -74,12 +113,15 @@ pub(super) fn connection_manager(
             use_remote_address: true,
             normalize_path: true,
             merge_slashes: true,
+            // Backends ask for them by their appProtocol.
+            upgrade_types: Vec::new(),
             ..plain
         },
         Controller::Istio => HttpConnectionManager {
             use_remote_address: true,
             normalize_path: true,
             server_name: "istio-envoy".to_owned(),
+            stream_idle_timeout: None,
             ..plain
         },
     }

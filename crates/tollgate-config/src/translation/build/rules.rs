@@ -1,6 +1,10 @@
 //! What dialects say about the rules of a listener.
 
-use std::{collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+};
 
 use http::StatusCode;
 
@@ -57,7 +61,7 @@ impl Builder<'_, '_> {
         });
         let all: Vec<_> = self.dialects.iter_mut().map(|dialect| dialect.extend(&site)).collect();
         // Processors of a backend stand instead of those of the rule that the same dialect has.
-        let indices: Vec<usize> =
+        let indices: BTreeSet<usize> =
             all.iter().flat_map(|extensions| extensions.backends.keys().copied()).collect();
         for extensions in all {
             for index in &indices {

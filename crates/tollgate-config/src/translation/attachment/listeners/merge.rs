@@ -10,14 +10,17 @@ use super::{ListenerReport, ListenerTls, Problem, listener_tls};
 use crate::{
     gateway_api::{GatewaySpec, ListenerEntry, Protocol},
     kubernetes::{Metadata, ObjectRef},
-    translation::{Gateway, Listener, Translator},
+    translation::{
+        Gateway, Listener, Translator,
+        messages::{self, Message},
+    },
 };
 
 /// What one (address, port) is used for.
 pub(super) type Ports = HashSet<(Option<IpAddr>, u16)>;
 
-/// What is spoken at each port, and for which host names.
-pub(super) type PortUses = HashMap<u16, (Protocol, HashSet<Option<String>>)>;
+/// What is spoken at each port, and by which listener for each host name.
+pub(super) type PortUses = HashMap<u16, (Protocol, HashMap<Option<String>, String>)>;
 
 /// The listeners of one Gateway, put together.
 pub(super) struct Merge<'m, 'a> {
@@ -37,76 +40,111 @@ fn protocol_group(protocol: &Protocol) -> u8 {
         Protocol::Http => 1,
         Protocol::Https => 2,
         Protocol::Other(name) if name == "TLS" => 2,
-        Protocol::Other(name) if name == "TCP" => 3,
-        Protocol::Other(_) => 0,
+        Protocol::Other(_) => 3,
     }
 }
 
 impl Merge<'_, '_> {
+    /// Reads the certificates of listeners: those that have none conflict with nobody.
+    pub(super) fn load_certificates(&mut self, reports: &mut [ListenerReport<'_>], owner: &Metadata) {
+        let meta = Rc::clone(&self.gateway.meta);
+        for report in reports {
+            if report.refused.is_some() || report.entry.protocol != Protocol::Https {
+                continue;
+            }
+            let found = listener_tls(self.translator, owner, report.entry, self.spec, &meta);
+            let ListenerTls { tls, unresolved, refused, insecure } = found;
+            self.insecure |= insecure;
+            report.unresolved = unresolved.or(report.unresolved.take());
+            report.refused = refused;
+            report.tls = tls;
+        }
+    }
+
     /// Of conflicting listeners of the Gateway itself none is picked.
     pub(super) fn conflicts_of_gateway(&self, reports: &mut [ListenerReport<'_>]) {
-        for index in 0..reports.len() {
-            let entry = reports[index].entry;
+        let mut conflicts = Vec::new();
+        for (index, report) in reports.iter().enumerate().filter(|(_, report)| report.may_conflict()) {
+            let entry = report.entry;
             let group = protocol_group(&entry.protocol);
-            let mut others = reports
-                .iter()
-                .enumerate()
-                .filter(|(other, report)| *other != index && report.entry.port == entry.port && group > 0);
-            let conflict = others.find_map(|(_, other)| match protocol_group(&other.entry.protocol) {
-                0 => None,
-                other if other != group => Some(protocol_conflict(entry.port)),
-                _ => (other.entry.hostname == entry.hostname).then(|| hostname_conflict(entry)),
-            });
-            if let Some(problem) = conflict {
-                self.translator.diagnostics.error(&entry.place, problem.message.clone(), None);
-                reports[index].conflicted = Some(problem);
-            }
+            let of_port =
+                |other: &&ListenerReport<'_>| other.may_conflict() && other.entry.port == entry.port;
+            let of_port: Vec<_> = reports.iter().filter(of_port).collect();
+            let name = |other: &&ListenerReport<'_>| other.name();
+            let speaks_otherwise =
+                |other: &&ListenerReport<'_>| protocol_group(&other.entry.protocol) != group;
+            let problem = if of_port.iter().any(|other| speaks_otherwise(other)) {
+                self.protocol_conflict(entry.port, of_port.iter().map(name).collect())
+            } else {
+                let same = of_port.iter().filter(|other| other.entry.hostname == entry.hostname);
+                let names: Vec<String> = same.map(name).collect();
+                if names.len() < 2 {
+                    continue;
+                }
+                self.hostname_conflict(entry, names)
+            };
+            conflicts.push((index, problem));
+        }
+        for (index, problem) in conflicts {
+            self.report_conflict(&mut reports[index], problem);
         }
     }
 
     /// Of conflicting listeners of merged Gateways the older one's is served (6.9).
     pub(super) fn conflicts_with_others(&self, reports: &mut [ListenerReport<'_>]) {
-        for report in reports.iter_mut().filter(|report| report.conflicted.is_none()) {
-            if let Some(problem) = self.conflict_with_others(report.entry) {
-                self.translator.diagnostics.error(&report.entry.place, problem.message.clone(), None);
-                report.conflicted = Some(problem);
+        let unharmed =
+            |report: &&mut ListenerReport<'_>| report.conflicted.is_none() && report.may_conflict();
+        for report in reports.iter_mut().filter(unharmed) {
+            if let Some(problem) = self.conflict_with_others(report) {
+                self.report_conflict(report, problem);
             }
         }
     }
 
-    fn conflict_with_others(&self, entry: &ListenerEntry) -> Option<Problem> {
-        match self.of_others.get(&entry.port) {
-            Some((protocol, _)) if protocol_group(protocol) != protocol_group(&entry.protocol) => {
-                Some(protocol_conflict(entry.port))
-            }
-            Some((_, hostnames)) if hostnames.contains(&entry.hostname) => Some(hostname_conflict(entry)),
-            _ => None,
+    fn conflict_with_others(&self, report: &ListenerReport<'_>) -> Option<Problem> {
+        let (entry, own) = (report.entry, report.name());
+        let (protocol, hostnames) = self.of_others.get(&entry.port)?;
+        if protocol_group(protocol) != protocol_group(&entry.protocol) {
+            let names = hostnames.values().cloned().chain([own]).collect();
+            return Some(self.protocol_conflict(entry.port, names));
         }
+        let other = hostnames.get(&entry.hostname)?;
+        Some(self.hostname_conflict(entry, vec![other.clone(), own]))
     }
 
     /// Of conflicting listeners of sets the later one is refused.
     pub(super) fn conflicts_of_set(&self, reports: &mut [ListenerReport<'_>]) {
-        let mut seen: HashMap<u16, (u8, HashSet<&Option<String>>)> = HashMap::new();
-        for report in reports {
+        let mut seen: HashMap<u16, (u8, HashMap<Option<String>, String>)> = HashMap::new();
+        for report in reports.iter_mut().filter(|report| report.may_conflict()) {
             let entry = report.entry;
             let group = protocol_group(&entry.protocol);
-            let conflict = self.conflict_with_others(entry);
-            let (first, hostnames) = seen.entry(entry.port).or_insert_with(|| (group, HashSet::new()));
-            let conflict = conflict.or_else(|| {
+            let conflict = self.conflict_with_others(report).or_else(|| {
+                let (first, hostnames) = seen.get(&entry.port)?;
                 if *first != group {
-                    Some(protocol_conflict(entry.port))
-                } else {
-                    (!hostnames.insert(&entry.hostname)).then(|| hostname_conflict(entry))
+                    let names = hostnames.values().cloned().chain([report.name()]).collect();
+                    return Some(self.protocol_conflict(entry.port, names));
                 }
+                let other = hostnames.get(&entry.hostname)?;
+                Some(self.hostname_conflict(entry, vec![other.clone(), report.name()]))
             });
-            if let Some(problem) = conflict {
-                self.translator.diagnostics.error(&entry.place, problem.message.clone(), None);
-                report.conflicted = Some(problem);
+            match conflict {
+                Some(problem) => self.report_conflict(report, problem),
+                None => {
+                    let name = report.name();
+                    let (_, hostnames) = seen.entry(entry.port).or_insert_with(|| (group, HashMap::new()));
+                    hostnames.insert(entry.hostname.clone(), name);
+                }
             }
         }
     }
 
-    /// Takes in the listeners that can be served.
+    fn report_conflict(&self, report: &mut ListenerReport<'_>, problem: Problem) {
+        self.translator.diagnostics.error(&report.entry.place, problem.message.clone(), None);
+        report.conflicted = Some(problem);
+    }
+
+    /// Takes in the listeners that can be served. What is not served takes no port and no host name: a certificate that
+    /// is not there yet must not keep the others from being served.
     pub(super) fn serve(
         &mut self,
         reports: &mut [ListenerReport<'_>],
@@ -123,27 +161,18 @@ impl Merge<'_, '_> {
                 report.refused = Some(problem);
                 continue;
             }
-            let mut tls = None;
-            if entry.protocol == Protocol::Https {
-                let meta = Rc::clone(&self.gateway.meta);
-                let found = listener_tls(self.translator, owner_meta, entry, self.spec, &meta);
-                let ListenerTls { tls: loaded, unresolved, refused, insecure } = found;
-                self.insecure |= insecure;
-                if unresolved.is_some() {
-                    report.unresolved = unresolved;
-                }
-                report.refused = refused;
-                tls = loaded;
-                if tls.is_none() {
-                    continue;
-                }
+            let tls = report.tls.take();
+            if !report.is_sound(tls.is_some(), self.gateway.controller) {
+                continue;
             }
+            let name = report.name();
             let (_, hostnames) =
-                self.of_others.entry(entry.port).or_insert_with(|| (entry.protocol.clone(), HashSet::new()));
-            hostnames.insert(entry.hostname.clone());
+                self.of_others.entry(entry.port).or_insert_with(|| (entry.protocol.clone(), HashMap::new()));
+            hostnames.insert(entry.hostname.clone(), name);
             if !accepted {
                 continue;
             }
+            self.taken.extend(self.addresses().map(|address| (address, entry.port)));
             report.served = Some(self.gateway.listeners.len());
             self.gateway.listeners.push(Listener {
                 owner: owner.clone(),
@@ -170,32 +199,38 @@ impl Merge<'_, '_> {
     }
 
     /// Gateways share no port of an address: the oldest one has it.
-    fn port_of_another_gateway(&mut self, entry: &ListenerEntry) -> Option<Problem> {
-        if self.of_others.contains_key(&entry.port) {
+    fn port_of_another_gateway(&self, entry: &ListenerEntry) -> Option<Problem> {
+        if self.of_others.contains_key(&entry.port)
+            || !self.addresses().any(|address| self.taken.contains(&(address, entry.port)))
+        {
             return None;
         }
-        let addresses: Vec<Option<IpAddr>> = match self.gateway.addresses.as_slice() {
-            [] => vec![None],
-            addresses => addresses.iter().map(|address| Some(*address)).collect(),
-        };
-        if addresses.iter().any(|address| self.taken.contains(&(*address, entry.port))) {
-            let message = format!("port {} is used by another Gateway on the same address", entry.port);
-            let help = "give each Gateway addresses of its own, in spec.addresses".to_owned();
-            self.translator.diagnostics.error(&entry.place, message.clone(), Some(help));
-            return Some(Problem::new("PortUnavailable", message));
-        }
-        self.taken.extend(addresses.into_iter().map(|address| (address, entry.port)));
-        None
+        let message = format!("port {} is used by another Gateway on the same address", entry.port);
+        let help = "give each Gateway addresses of its own, in spec.addresses".to_owned();
+        self.translator.diagnostics.error(&entry.place, message.clone(), Some(help));
+        Some(Problem::new("PortUnavailable", message))
     }
-}
 
-fn protocol_conflict(port: u16) -> Problem {
-    let message = format!("listeners of port {port} speak different protocols");
-    Problem::new("ProtocolConflict", message)
-}
+    /// The addresses of the Gateway; `None` = that of the process.
+    fn addresses(&self) -> impl Iterator<Item = Option<IpAddr>> + use<> {
+        let addresses = self.gateway.addresses.clone();
+        let none = addresses.is_empty().then_some(None);
+        none.into_iter().chain(addresses.into_iter().map(Some))
+    }
 
-fn hostname_conflict(entry: &ListenerEntry) -> Problem {
-    let host = entry.hostname.as_deref().unwrap_or("*");
-    let message = format!("listeners of port {} have the same host name {host}", entry.port);
-    Problem::new("HostnameConflict", message)
+    fn protocol_conflict(&self, port: u16, mut listeners: Vec<String>) -> Problem {
+        listeners.sort_unstable();
+        let message = Message::ProtocolConflict { port, listeners: listeners.join(", ") };
+        Problem::new("ProtocolConflict", messages::of(message, self.gateway.controller))
+    }
+
+    fn hostname_conflict(&self, entry: &ListenerEntry, mut listeners: Vec<String>) -> Problem {
+        listeners.sort_unstable();
+        let message = Message::HostnameConflict {
+            port: entry.port,
+            host: entry.hostname.clone().unwrap_or_else(|| "*".to_owned()),
+            listeners: listeners.join(", "),
+        };
+        Problem::new("HostnameConflict", messages::of(message, self.gateway.controller))
+    }
 }
