@@ -123,10 +123,15 @@ impl Memory {
         }
     }
 
-    /// Gives up the streams that hold most until this worker holds so many bytes less. Gives how many there were.
-    #[allow(dead_code, reason = "for overload actions")]
-    pub(crate) fn give_up(&self, bytes: usize) -> usize {
-        self.give_up_of(None, bytes)
+    /// Gives up the streams that hold most, until this worker holds less by this share (0 to 1) of what it holds. Those
+    /// that hold little go on.
+    pub(crate) fn give_up_share(&self, share: f32) {
+        let own = self.used.get().saturating_sub(self.leaving.get());
+        // A share of it, rounded: it is no more.
+        let wanted = (own as f64 * f64::from(share.clamp(0.0, 1.0))) as usize;
+        if wanted > 0 {
+            self.give_up_of(None, wanted, "overload action");
+        }
     }
 
     /// What all workers hold, without what is about to go.
@@ -161,7 +166,7 @@ impl Memory {
         if own > share {
             // A little more than is needed, so that not every next byte costs a stream.
             let wanted = (total - limit + limit / 8).min(own - share / 8 * 7);
-            self.give_up_of(None, wanted);
+            self.give_up_of(None, wanted, "process");
         }
         for (worker, (pressed, notify)) in self.shared.pressed.iter().enumerate() {
             if worker != self.worker && own <= share && !pressed.swap(true, Relaxed) {
@@ -170,7 +175,7 @@ impl Memory {
         }
     }
 
-    fn give_up_of(&self, connection: Option<&Rc<ConnectionMemory>>, wanted: usize) -> usize {
+    fn give_up_of(&self, connection: Option<&Rc<ConnectionMemory>>, wanted: usize, bound: &str) {
         let holders = self.holders.borrow();
         let of_connection =
             |holder: &&Rc<Holder>| connection.is_none_or(|of| Rc::ptr_eq(of, &holder.connection));
@@ -194,11 +199,10 @@ impl Memory {
             tracing::warn!(
                 streams = count,
                 bytes,
-                bound = if connection.is_some() { "connection" } else { "process" },
+                bound,
                 "requests that hold most were given up: buffers have reached their bound"
             );
         }
-        count
     }
 }
 
@@ -240,7 +244,7 @@ impl ConnectionMemory {
         let used = self.used.get().saturating_sub(self.leaving.get());
         // One stream alone has its own limit.
         if used > self.limit && self.streams.get() > 1 {
-            self.memory.give_up_of(Some(self), used - self.limit + self.limit / 8);
+            self.memory.give_up_of(Some(self), used - self.limit + self.limit / 8, "connection");
         }
     }
 }

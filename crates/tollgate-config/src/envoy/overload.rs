@@ -17,7 +17,7 @@ pub(super) static OVERLOAD_MANAGER: Schema = Schema {
         read("resource_monitors", "[]", "What is looked at."),
         read("actions", "[]", "What is done when a resource runs short."),
         read("loadshed_points", "[]", "The same under the names of places in the code."),
-        no_effect("buffer_factory_config", "what streams hold is always known"),
+        no_effect("buffer_factory_config", "what streams hold is always known, from 16 KiB on"),
     ],
     unsupported: &[],
 };
@@ -85,7 +85,7 @@ pub(super) static OVERLOAD_ACTION: Schema = Schema {
             "name",
             "",
             "`envoy.overload_actions.` and `stop_accepting_requests`, `stop_accepting_connections`, \
-             `reject_incoming_connections`, `disable_http_keepalive` or `shrink_heap`. Required.",
+             `reject_incoming_connections`, `disable_http_keepalive`, `reset_high_memory_stream` or `shrink_heap`. Required.",
         ),
         read("triggers", "", "When; the one that asks for most decides. Required."),
         refused("typed_config", "only for the action reduce_timeouts, which is not supported"),
@@ -154,12 +154,13 @@ const ACTION_PREFIX: &str = "envoy.overload_actions.";
 const POINT_PREFIX: &str = "envoy.load_shed_points.";
 
 /// Actions by what follows the prefix of their names.
-const ACTIONS: [(&str, OverloadActionKind); 5] = [
+const ACTIONS: [(&str, OverloadActionKind); 6] = [
     ("stop_accepting_requests", OverloadActionKind::StopAcceptingRequests),
     ("stop_accepting_connections", OverloadActionKind::StopAcceptingConnections),
     ("reject_incoming_connections", OverloadActionKind::RejectIncomingConnections),
     ("disable_http_keepalive", OverloadActionKind::DisableHttpKeepalive),
     ("shrink_heap", OverloadActionKind::ShrinkHeap),
+    ("reset_high_memory_stream", OverloadActionKind::ResetHighMemoryStream),
 ];
 
 /// Load shed points, and the actions that do the same.

@@ -17,6 +17,8 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
+use tollgate_model::overload::OverloadActionKind;
+
 use crate::{
     access_log::AccessLogger,
     configuration::{AddressId, Adoption},
@@ -128,6 +130,7 @@ impl WorkerStart {
         let (mut inbox, mut commands, mut stopped) = (self.inbox, self.commands, self.stopped);
         let worker = Worker::new(index, count, &adoption, stats, access_log, memory);
         spawn_local(worker.memory.clone().watch());
+        spawn_local(relieve(worker.clone()));
         drop(adoption);
         let mut overdue = interval(OVERDUE_INTERVAL.min(drain_time.max(Duration::from_millis(1))));
         overdue.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -156,6 +159,15 @@ impl WorkerStart {
                 _ = &mut stopped => return,
             }
         }
+    }
+}
+
+/// Ends requests that hold much whenever an overload action asks for it.
+async fn relieve(worker: Rc<Worker>) {
+    let mut asked = worker.overload.relief();
+    while asked.changed().await.is_ok() {
+        let share = worker.overload.value(OverloadActionKind::ResetHighMemoryStream);
+        worker.memory.give_up_share(share);
     }
 }
 

@@ -82,3 +82,19 @@ async fn the_worker_that_holds_more_than_its_share_gives_up() {
         })
         .await;
 }
+
+#[test]
+fn an_overload_action_gives_up_a_share() {
+    let memory = worker(&SharedMemory::new(1000 * MIB, 1), 0);
+    let mut accounts: Vec<_> = (0..10).map(|_| memory.connection(16 * MIB).account()).collect();
+    assert!(accounts.iter_mut().all(|account| set(account, 4 * MIB)));
+    memory.give_up_share(0.5);
+    let kept = |accounts: &mut Vec<Account>| {
+        accounts.iter_mut().filter_map(|account| set(account, 4 * MIB).then_some(())).count()
+    };
+    assert_eq!(kept(&mut accounts), 5);
+    memory.give_up_share(0.0);
+    assert_eq!(kept(&mut accounts), 5);
+    memory.give_up_share(1.0);
+    assert_eq!(kept(&mut accounts), 0);
+}

@@ -45,6 +45,8 @@ pub(crate) struct Overload {
     values: [AtomicU32; ACTIONS.len()],
     /// Whether connections are left in the queues of the kernel.
     stop_accepting: watch::Sender<bool>,
+    /// Changes as often as requests that hold much are to be ended.
+    relief: watch::Sender<u64>,
     pub(crate) connections: Connections,
     configuration: Mutex<Arc<Snapshot>>,
     changed: Notify,
@@ -60,6 +62,7 @@ impl Overload {
         Arc::new(Self {
             values: [const { AtomicU32::new(0) }; ACTIONS.len()],
             stop_accepting: watch::channel(false).0,
+            relief: watch::channel(0).0,
             connections,
             configuration: Mutex::new(snapshot),
             changed: Notify::new(),
@@ -95,11 +98,19 @@ impl Overload {
         self.stop_accepting.subscribe()
     }
 
+    /// Changes as often as requests that hold much are to be ended; the value of the action is the share of what they hold.
+    pub(crate) fn relief(&self) -> watch::Receiver<u64> {
+        self.relief.subscribe()
+    }
+
     fn set(&self, action: OverloadActionKind, value: f32) {
         let before = f32::from_bits(self.values[index(action)].swap(value.to_bits(), Relaxed));
         if action == OverloadActionKind::StopAcceptingConnections {
             let stop = value >= 1.0;
             self.stop_accepting.send_if_modified(|current| std::mem::replace(current, stop) != stop);
+        }
+        if action == OverloadActionKind::ResetHighMemoryStream && value > 0.0 {
+            self.relief.send_modify(|times| *times = times.wrapping_add(1));
         }
         if (before > 0.0) != (value > 0.0) {
             let name = monitor::action_name(action);

@@ -59,6 +59,10 @@ async fn actions_follow_their_resources() {
                 triggers: vec![OverloadTrigger { resource: 0, threshold: OverloadThreshold::Fixed(0.9) }],
             },
             OverloadAction {
+                kind: OverloadActionKind::ResetHighMemoryStream,
+                triggers: vec![OverloadTrigger { resource: 0, threshold: OverloadThreshold::Fixed(0.9) }],
+            },
+            OverloadAction {
                 kind: OverloadActionKind::StopAcceptingRequests,
                 triggers: vec![OverloadTrigger { resource: 0, threshold: scaled }],
             },
@@ -72,6 +76,11 @@ async fn actions_follow_their_resources() {
     assert!(!*stop.borrow());
     std::fs::write(&file, "0.95").unwrap();
     stop.wait_for(|stop| *stop).await.unwrap();
+    // At every look.
+    let mut relief = overload.relief();
+    for _ in 0..2 {
+        relief.changed().await.unwrap();
+    }
     while !(0.85..0.95).contains(&overload.value(OverloadActionKind::StopAcceptingRequests)) {
         tokio::task::yield_now().await;
     }
