@@ -6,6 +6,7 @@ mod action;
 mod cluster;
 mod failure;
 mod headers;
+mod problems;
 mod processor;
 mod question;
 mod routing;
@@ -15,7 +16,7 @@ mod text;
 mod words;
 
 use serde_json::{Value, json};
-use tollgate_config::{Explanations, Origin, Place};
+use tollgate_config::{Diagnostic, Explanations, ObjectReport, Origin, Place};
 use tollgate_model::{Snapshot, http_connection_manager::CodecType};
 use tollgate_proxy::{Refusal, try_request};
 
@@ -55,6 +56,14 @@ pub(crate) fn explain(
         (None, None) => routing.not_found(&mut answer),
     }
     answer
+}
+
+/// Adds the problems of the configuration that concern what the answer names.
+pub(crate) fn add_problems(answer: &mut Value, diagnostics: &[Diagnostic], objects: &[ObjectReport]) {
+    let problems = problems::concerning(answer, diagnostics, objects);
+    if !problems.is_empty() {
+        answer["problems"] = problems.into();
+    }
 }
 
 /// The connection manager answers itself.

@@ -89,10 +89,10 @@ impl Problem<'_> {
 }
 
 /// Where objects begin, by file.
-struct Extents<'o>(BTreeMap<&'o str, Vec<usize>>);
+pub(crate) struct Extents<'o>(BTreeMap<&'o str, Vec<usize>>);
 
 impl<'o> Extents<'o> {
-    fn of(objects: &'o [ObjectReport]) -> Self {
+    pub(crate) fn of(objects: &'o [ObjectReport]) -> Self {
         let mut begins: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for object in objects {
             let place: &Place = &object.place;
@@ -103,7 +103,7 @@ impl<'o> Extents<'o> {
     }
 
     /// The object that a line belongs to, by its own first line.
-    fn find(&self, file: &str, line: usize) -> Option<(&'o str, usize)> {
+    pub(crate) fn find(&self, file: &str, line: usize) -> Option<(&'o str, usize)> {
         let (file, begins) = self.0.get_key_value(file)?;
         let after = begins.partition_point(|begin| *begin <= line);
         Some((*file, *begins.get(after.checked_sub(1)?)?))

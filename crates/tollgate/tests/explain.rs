@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{root, texts, tollgate};
+use support::{root, scratch, texts, tollgate};
 
 /// The exit status and the answer for machines.
 fn explain(example: &str, options: &[&str], request: &[&str]) -> (Option<i32>, Value) {
@@ -208,4 +208,38 @@ fn people_get_a_text() {
     assert_eq!(settings.lines().take(written.len()).collect::<Vec<_>>(), written, "{text}");
     assert!(written.iter().all(|line| line.contains("instructions.yaml:")), "{text}");
     assert!(defaults.iter().any(|line| line.contains("status_on_error")), "{text}");
+}
+
+/// What is wrong with the policy of a route is said with the route.
+#[test]
+fn problems_that_concern_the_route_are_named() {
+    let objects = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {gatewayClassName: eg, listeners: [{name: http, protocol: HTTP, port: 8080}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: app}
+spec: {parentRefs: [{name: edge}]}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyExtensionPolicy
+metadata: {name: policy}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: app}]
+  extProc: [{backendRefs: [{name: nowhere, port: 9002}], processingMode: {request: {}}}]
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: Sprocket
+metadata: {name: elsewhere}
+";
+    let file = scratch("explain_problems").join("objects.yaml");
+    std::fs::write(&file, objects).unwrap();
+    let output =
+        tollgate().arg("explain").arg(&file).args(["--", "http://localhost:8080/"]).output().unwrap();
+    let (text, _) = texts(&output);
+    assert!(text.contains("problems      error: service default/nowhere not found"), "{text}");
+    assert!(!text.contains("Sprocket"), "it has nothing to do with the route: {text}");
 }

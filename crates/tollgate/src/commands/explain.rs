@@ -10,7 +10,7 @@ use tollgate_config::Options;
 use crate::{
     cli::{self, Form},
     configuration::Configuration,
-    explain::{Question, explain, text},
+    explain::{Question, add_problems, explain, text},
     yaml,
 };
 
@@ -25,7 +25,8 @@ pub(crate) fn run(arguments: &cli::Explain) -> ExitCode {
         let _ = io::stderr().write_all(configuration.problems().as_bytes());
         return unusable(&format!("the configuration is {}", configuration.verdict(false)));
     };
-    let answer = explain(snapshot, &configuration.explanations, &question, &arguments.reading);
+    let mut answer = explain(snapshot, &configuration.explanations, &question, &arguments.reading);
+    add_problems(&mut answer, &configuration.diagnostics, &configuration.objects);
     let report = match arguments.output {
         Form::Text => text(&answer),
         Form::Json => format!("{answer:#}\n"),

@@ -36,6 +36,7 @@ pub(crate) fn text(answer: &Value) -> String {
     if answer["route"].is_null() {
         misses(&mut out, &answer["nearest"], "nearest");
         not_served(&mut out, answer);
+        problems(&mut out, answer);
         return out.0;
     }
     route(&mut out, "route", "because", &answer["route"]);
@@ -45,7 +46,18 @@ pub(crate) fn text(answer: &Value) -> String {
     }
     misses(&mut out, &answer["nearest"], "nearest miss");
     shares(&mut out, answer);
+    problems(&mut out, answer);
     out.0
+}
+
+/// What is wrong with the objects that the answer is about.
+fn problems(out: &mut Lines, answer: &Value) {
+    for (index, problem) in elements(&answer["problems"]).iter().enumerate() {
+        let title = if index == 0 { "problems" } else { "" };
+        let help = problem["help"].as_str().map(|help| format!("; {help}")).unwrap_or_default();
+        let (severity, message) = (say(&problem["severity"]), say(&problem["message"]));
+        out.line(title, &format!("{severity}: {message}{help}{}", at(&problem["place"])));
+    }
 }
 
 fn filter_chain(out: &mut Lines, chain: &Value) {
