@@ -12,7 +12,8 @@ const LONGEST: Duration = Duration::from_secs(2);
 pub(crate) async fn get(port: u16, path: &str) -> Result<(u16, String), String> {
     let ask = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.map_err(|error| error.to_string())?;
-        let fields = [("host".to_owned(), b"admin".to_vec()), ("connection".to_owned(), b"close".to_vec())];
+        let fields =
+            [("host".to_owned(), b"127.0.0.1".to_vec()), ("connection".to_owned(), b"close".to_vec())];
         let head = write_head(&format!("GET {path} HTTP/1.1"), &fields);
         stream.write_all(&head).await.map_err(|error| error.to_string())?;
         let mut reader = Reader::new(stream);

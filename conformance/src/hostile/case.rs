@@ -21,6 +21,9 @@ pub(super) struct Case {
     pub http2: Option<Http2>,
     /// What the upstream answers, byte by byte, instead of 200.
     pub answer: Option<String>,
+    /// What the upstream of `http2_raw` answers, frame by frame.
+    #[serde(default)]
+    pub frames: Vec<Frame>,
     /// The answer is given as soon as the head of the request is there.
     #[serde(default)]
     pub early: bool,
@@ -50,6 +53,23 @@ pub(super) struct Http2 {
     pub body: Option<String>,
     /// Trailers.
     pub trailers: Option<Vec<String>>,
+}
+
+/// A frame on the stream of the request, or one that ends the connection.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Frame {
+    /// HEADERS, pseudo-headers included.
+    pub head: Option<Vec<String>>,
+    /// DATA.
+    pub data: Option<String>,
+    /// RST_STREAM with this code.
+    pub reset: Option<u32>,
+    /// GOAWAY with this code; the last stream is the request's.
+    pub goaway: Option<u32>,
+    /// The frame ends the stream.
+    #[serde(default)]
+    pub end: bool,
 }
 
 /// What each party sees.

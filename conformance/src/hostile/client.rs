@@ -177,14 +177,16 @@ pub(super) async fn http2(port: u16, request: &Http2) -> Result<Got, String> {
     }
 }
 
-fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+/// Appends a frame.
+pub(super) fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     out.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(0).to_be_bytes()[1..]);
     out.extend_from_slice(&[kind, flags]);
     out.extend_from_slice(&stream.to_be_bytes());
     out.extend_from_slice(payload);
 }
 
-fn take_frame(received: &mut Vec<u8>) -> Option<(u8, u8, u32, Vec<u8>)> {
+/// Takes a frame from the front: type, flags, stream and payload.
+pub(super) fn take_frame(received: &mut Vec<u8>) -> Option<(u8, u8, u32, Vec<u8>)> {
     let head: [u8; 9] = received.get(..9)?.try_into().ok()?;
     let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
     let payload = received.get(9..9 + length)?.to_vec();
@@ -194,7 +196,7 @@ fn take_frame(received: &mut Vec<u8>) -> Option<(u8, u8, u32, Vec<u8>)> {
 }
 
 /// A header block of literals without Huffman coding, so that everything can be written.
-fn block(fields: &[&str]) -> Result<Vec<u8>, String> {
+pub(super) fn block(fields: &[&str]) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     for field in fields {
         let name = usize::from(field.starts_with(':') && !field.starts_with(": "));

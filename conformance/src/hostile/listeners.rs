@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::upstream::OWN;
 use crate::{
     gateway::{bootstrap::FILTER, types},
     prepare::{Reserved, reserve},
@@ -19,6 +20,8 @@ pub(super) struct Ports {
     pub secure: u16,
     /// HTTP/2 upstream.
     pub http2: u16,
+    /// HTTP/2 upstream that answers with raw frames.
+    pub raw: u16,
     /// The processor.
     pub processor: u16,
 }
@@ -64,6 +67,10 @@ fn settings() -> Vec<(&'static str, Value, &'static str, Option<&'static str>)> 
         ("streamed", upgrades, "open", Some("STREAMED")),
         ("duplex", json!({}), "open", Some("FULL_DUPLEX_STREAMED")),
         ("headers_http2", json!({}), "http2", Some("NONE")),
+        ("http2_raw", json!({}), "raw", None),
+        ("headers_raw", json!({}), "raw", Some("NONE")),
+        ("routing", json!({}), "open", Some("NONE")),
+        ("routing_http2", json!({}), "http2", Some("NONE")),
         ("streamed_http2", json!({}), "http2", Some("STREAMED")),
     ]
 }
@@ -91,6 +98,7 @@ pub(super) fn plan(ports: Ports) -> Result<(Plan, Vec<Reserved>), String> {
                 cluster("open", ports.open, false),
                 cluster("secure", ports.secure, false),
                 cluster("http2", ports.http2, true),
+                cluster("raw", ports.raw, true),
                 cluster("processor", ports.processor, true),
             ],
         },
@@ -111,11 +119,13 @@ fn listener(name: &str, port: u16, settings: &Value, cluster: &str, body_mode: O
     let mut filters = Vec::new();
     if let Some(mode) = body_mode {
         let trailers = if mode == "FULL_DUPLEX_STREAMED" { "SEND" } else { "SKIP" };
+        let routing_may_change = name.starts_with("routing");
         filters.push(json!({"name": FILTER, "typed_config": {
             "@type": "ExternalProcessor",
             "grpc_service": "processor",
             "message_timeout": "2s",
             "allow_mode_override": true,
+            "mutation_rules": {"allow_all_routing": routing_may_change},
             "processing_mode": {
                 "request_header_mode": "SEND", "response_header_mode": "SEND",
                 "request_body_mode": mode, "response_body_mode": mode,
@@ -135,6 +145,7 @@ fn listener(name: &str, port: u16, settings: &Value, cluster: &str, body_mode: O
             {"name": "open", "domains": ["*"], "routes": [
                 {"match": {"prefix": "/", "headers": crumbs}, "route": to("secure")},
                 {"match": {"prefix": "/secure"}, "route": to("secure")},
+                {"match": {"prefix": OWN}, "route": to(if cluster == "raw" { "open" } else { cluster })},
                 {"match": {"prefix": "/"}, "route": to(cluster)},
             ]},
         ]},

@@ -8,6 +8,7 @@ mod client;
 mod http2;
 mod listeners;
 mod processor;
+mod raw_http2;
 mod strict;
 mod upstream;
 
@@ -19,6 +20,7 @@ use self::{
     case::{Case, Expect},
     listeners::{Plan, Ports},
     processor::Replies,
+    raw_http2::Frames,
     upstream::{OWN, Shared, with},
 };
 use crate::{
@@ -57,9 +59,11 @@ pub(crate) async fn play_all(
     let cases = all.iter().map(|written| read(written, gateway)).collect::<Result<Vec<_>, _>>()?;
     let shared = Shared::default();
     let replies = Replies::default();
+    let frames = Frames::default();
     let mut parties = JoinSet::new();
     let bind = async || TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string());
-    let [open, secure, second, processor] = [bind().await?, bind().await?, bind().await?, bind().await?];
+    let [open, secure, second, raw, processor] =
+        [bind().await?, bind().await?, bind().await?, bind().await?, bind().await?];
     let port = |listener: &TcpListener| {
         listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
     };
@@ -67,11 +71,13 @@ pub(crate) async fn play_all(
         open: port(&open)?,
         secure: port(&secure)?,
         http2: port(&second)?,
+        raw: port(&raw)?,
         processor: port(&processor)?,
     };
     parties.spawn(upstream::serve(open, "", shared.clone()));
     parties.spawn(upstream::serve(secure, "secure ", shared.clone()));
     parties.spawn(http2::serve(second, shared.clone()));
+    parties.spawn(raw_http2::serve(raw, frames.clone()));
     parties.spawn(processor::serve(processor, replies.clone()));
     let (plan, reserved) = listeners::plan(ports)?;
     let file = directory.join("hostile.json");
@@ -82,6 +88,7 @@ pub(crate) async fn play_all(
         NotStarted::Exited(why) | NotStarted::Other(why) => why,
     })?;
     for (number, case) in cases.iter().enumerate() {
+        frames.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&case.frames);
         report(play(gateway, case, number, &plan, &shared, &replies).await);
         if !running.alive() {
             return Err(format!("the gateway has ended after {:?}:\n{}", case.name, running.log()));

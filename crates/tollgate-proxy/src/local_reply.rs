@@ -53,6 +53,16 @@ impl LocalReply {
         Self::new(rejection.status, rejection.body, rejection.details, flags)
     }
 
+    /// A CONNECT that no client has sent.
+    pub(crate) fn not_a_tunnel() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "missing required header: :protocol",
+            "filter_removed_required_request_headers{missing_required_header:_:protocol}",
+            ResponseFlags::default(),
+        )
+    }
+
     /// An upgrade that is not allowed.
     pub(crate) fn upgrade_failed() -> Self {
         Self::new(StatusCode::FORBIDDEN, "", "upgrade_failed", ResponseFlags::default())

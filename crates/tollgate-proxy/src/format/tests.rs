@@ -523,3 +523,12 @@ fn header_values() {
     let format = Format::parse("[%REQ(nope)%|%REQ(x-bin)%]").unwrap();
     assert_eq!(case.with(|context, out| out.extend(evaluate_header(&format, context))), b"[|a\xff]");
 }
+
+/// A client must not forge lines of a log.
+#[test]
+fn control_characters_are_escaped_in_text() {
+    let case = Case::new("/p?a=1%0d%0aforged%00%7f%09end", &[]);
+    assert_eq!(case.text("[%QUERY_PARAM(a)%]\n"), "[1\\x0d\\x0aforged\\x00\\x7f\tend]\n");
+    assert_eq!(case.text("%QUERY_PARAMS(DECODED)%"), "a=1\\x0d\\x0aforged\\x00\\x7f\tend");
+    assert_eq!(case.json("%QUERY_PARAM(a)%"), "\"1\\r\\nforged\\u0000\\u007f\\tend\"");
+}

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use extproc::{Direction, ResponseHeaders, remove_fields};
 use extproc_client::GrpcStatus;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
     processor::{GrpcService, GrpcTarget},
@@ -65,6 +65,10 @@ impl Core {
             self.report_no_route();
             return Err(LocalReply::route_not_found());
         };
+        if self.messages.request.method == Method::CONNECT {
+            // Routes take no tunnels: a processor has made one of an ordinary request.
+            return Err(LocalReply::not_a_tunnel());
+        }
         match &selected.route.action {
             Action::Route(action) => match action.cluster.share(self.random).map(|share| &share.action) {
                 Some(WeightedAction::Redirect(redirect)) => Err(self.redirect(redirect, &selected.route)),
@@ -321,7 +325,7 @@ impl Core {
             .build()
             .unwrap_or_default();
         let mut request = http::Request::new(());
-        *request.method_mut() = http::Method::POST;
+        *request.method_mut() = Method::POST;
         *request.version_mut() = http::Version::HTTP_2;
         *request.uri_mut() = uri;
         *request.headers_mut() = self.call_fields(service);

@@ -10,6 +10,7 @@ use extproc::{Direction, Slices};
 
 use super::{Part, Transaction, decide::Forward, upgrade::Upgrade};
 use crate::{
+    http1::is_upgrade,
     memory::SLICE,
     stats::HttpMetric,
     stream::{BodyEvent, Downstream, ResponseEvent},
@@ -173,7 +174,9 @@ impl<D: Downstream> Transaction<'_, D> {
                 self.begin_try(upstream, end_stream, now);
                 if end_stream {
                     self.request_complete(now);
-                } else if self.core.upgrade == Upgrade::Asked {
+                } else if self.core.upgrade == Upgrade::Asked
+                    && is_upgrade(&self.core.messages.request.fields)
+                {
                     // Nothing but the answer ends a request for a tunnel.
                     self.start_route_timeout(now);
                 }

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use extproc::{ResponseHeaders, Slices};
-use http::{HeaderMap, header::CONNECTION};
+use http::{HeaderMap, StatusCode, header::CONNECTION};
 use tollgate_model::http_connection_manager::HttpConnectionManager;
 
 use super::Wire;
@@ -235,9 +235,15 @@ impl Downstream for Http1Stream<'_> {
         let length = content_length(&head.fields);
         let says_close = has_token(&head.fields, &CONNECTION, b"close");
         let ends_with_connection = self.state.is_http10 && length.is_none() && !end_stream;
+        // The client waits for what was announced, and would take the next response for it.
+        let owes_body = end_stream
+            && length.is_some_and(|length| length > 0)
+            && !self.state.kind.is_head()
+            && ![StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&head.status);
         self.state.close |= opens_tunnel
             || says_close
             || ends_with_connection
+            || owes_body
             || self.drain.is_draining()
             || self.is_request_incomplete();
         let connection = match (self.state.close, self.state.is_http10) {
