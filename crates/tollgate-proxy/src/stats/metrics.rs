@@ -279,23 +279,23 @@ metrics! {
 }
 
 metrics! {
-    /// Of HTTP/2 with clients, or with the hosts of a cluster.
+    /// Of HTTP/2 with clients.
     Http2Metric, histograms: [], bounds: REQUEST_BOUNDS,
     quiet: false {
         /// Connections closed because too many frames waited for the peer.
-        OutboundFlood: Counter = "outbound_flood",
+        Outbound: Counter = "outbound_flood",
         /// The same of control frames.
-        OutboundControlFlood: Counter = "outbound_control_flood",
+        OutboundControl: Counter = "outbound_control_flood",
         /// Connections closed because of frames without a payload.
-        InboundEmptyFramesFlood: Counter = "inbound_empty_frames_flood",
+        InboundEmptyFrames: Counter = "inbound_empty_frames_flood",
         /// Connections closed because of PRIORITY frames.
-        InboundPriorityFramesFlood: Counter = "inbound_priority_frames_flood",
+        InboundPriorityFrames: Counter = "inbound_priority_frames_flood",
         /// Connections closed because of WINDOW_UPDATE frames.
-        InboundWindowUpdateFramesFlood: Counter = "inbound_window_update_frames_flood",
+        InboundWindowUpdateFrames: Counter = "inbound_window_update_frames_flood",
         /// Connections closed because of RST_STREAM frames.
-        InboundResetFramesFlood: Counter = "inbound_reset_frames_flood",
+        InboundResetFrames: Counter = "inbound_reset_frames_flood",
         /// Connections closed because of HEADERS frames.
-        InboundHeadersFramesFlood: Counter = "inbound_headers_frames_flood",
+        InboundHeadersFrames: Counter = "inbound_headers_frames_flood",
     }
 }
 
@@ -303,13 +303,13 @@ impl Metrics<Http2Metric> {
     /// A connection was closed because of a flood.
     pub(crate) fn count_flood(&self, flood: Flood) {
         self.increment(match flood {
-            Flood::Outbound => Http2Metric::OutboundFlood,
-            Flood::OutboundControl => Http2Metric::OutboundControlFlood,
-            Flood::EmptyFrames => Http2Metric::InboundEmptyFramesFlood,
-            Flood::Priority => Http2Metric::InboundPriorityFramesFlood,
-            Flood::WindowUpdate => Http2Metric::InboundWindowUpdateFramesFlood,
-            Flood::Resets => Http2Metric::InboundResetFramesFlood,
-            Flood::Heads => Http2Metric::InboundHeadersFramesFlood,
+            Flood::Outbound => Http2Metric::Outbound,
+            Flood::OutboundControl => Http2Metric::OutboundControl,
+            Flood::EmptyFrames => Http2Metric::InboundEmptyFrames,
+            Flood::Priority => Http2Metric::InboundPriorityFrames,
+            Flood::WindowUpdate => Http2Metric::InboundWindowUpdateFrames,
+            Flood::Resets => Http2Metric::InboundResetFrames,
+            Flood::Heads => Http2Metric::InboundHeadersFrames,
         });
     }
 }
