@@ -555,9 +555,10 @@ fn with(response: Option<Response>, extra: &Extra) -> ProcessingResponse {
         request_body_mode: (bodies[0] % 7).into(),
         response_body_mode: (bodies[1] % 7).into(),
     });
-    let override_message_timeout = extra
-        .timeout
-        .map(|milliseconds| messages::Duration { seconds: 0, nanos: i32::from(milliseconds) * 1_000_000 });
+    let override_message_timeout = extra.timeout.map(|milliseconds| messages::Duration {
+        seconds: 0,
+        nanos: i32::from(milliseconds % 2000) * 1_000_000,
+    });
     ProcessingResponse { response, mode_override, override_message_timeout, ..ProcessingResponse::default() }
 }
 
