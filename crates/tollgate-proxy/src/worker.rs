@@ -154,8 +154,17 @@ impl Worker {
         }
     }
 
+    /// Counts on the metrics of a cluster.
+    pub(crate) fn with_cluster_metrics(&self, name: &Arc<str>, count: impl FnOnce(&Metrics<ClusterMetric>)) {
+        let mut known = self.clusters_metrics.borrow_mut();
+        match known.get(name) {
+            Some(metrics) => count(metrics),
+            None => count(known.entry(name.clone()).or_insert_with(|| self.stats.cluster(name))),
+        }
+    }
+
     /// The metrics of a cluster.
-    pub(crate) fn cluster_metrics(&self, name: &Arc<str>) -> Metrics<ClusterMetric> {
+    fn cluster_metrics(&self, name: &Arc<str>) -> Metrics<ClusterMetric> {
         let mut known = self.clusters_metrics.borrow_mut();
         known.entry(name.clone()).or_insert_with(|| self.stats.cluster(name)).clone()
     }

@@ -118,7 +118,6 @@ macro_rules! metrics {
 
 metrics! {
     /// Of the process.
-    #[allow(dead_code, reason = "the watch over the workers is about to count them")]
     ServerMetric, histograms: [], bounds: REQUEST_BOUNDS,
     quiet: false {
         /// Worker threads that have died.

@@ -65,6 +65,7 @@ fn sections() -> Vec<(&'static str, Scope, &'static Description)> {
             RouteMetric::DESCRIPTION,
         ),
         ("Process", Scope::Server, ServerMetric::DESCRIPTION),
+        ("HTTP/2", Scope::Http2, Http2Metric::DESCRIPTION),
         (
             "Resources of the overload manager",
             Scope::OverloadResource { name: name("NAME") },

@@ -182,13 +182,13 @@ impl Core {
     /// Once in a while tells of a body that is too large for a filter that wants all of it.
     pub(super) fn report_too_large(&self, direction: Direction) {
         let Some(suppressed) = self.configuration.stats.http.admit(Incident::TooLarge) else { return };
-        let message = match direction {
+        let direction = match direction {
             Direction::Request => "request",
             Direction::Response => "response",
         };
         tracing::warn!(
             listener = self.info.chain.listener.name,
-            message,
+            direction,
             limit_bytes = self.body_buffer_limit(),
             request_id = self.request_id(),
             suppressed,

@@ -69,9 +69,10 @@ impl Core {
     /// The router has an answer of the upstream, or one that stands for it. What filters answer is not the upstream's.
     pub(super) fn charge_upstream(&self, status: StatusCode) {
         if let Some(cluster) = &self.info.upstream.cluster {
-            let cluster = self.worker.cluster_metrics(cluster);
-            cluster.increment(ClusterMetric::UpstreamRqCompleted);
-            cluster.count_response(status);
+            self.worker.with_cluster_metrics(cluster, |cluster| {
+                cluster.increment(ClusterMetric::UpstreamRqCompleted);
+                cluster.count_response(status);
+            });
         }
         if let Some(route) = self.route_metrics() {
             route.increment(RouteMetric::UpstreamRqTotal);
@@ -85,7 +86,7 @@ impl Core {
         let Some(sent) = self.info.last_upstream_tx else { return };
         let took = now.saturating_duration_since(sent);
         if let Some(cluster) = &self.info.upstream.cluster {
-            self.worker.cluster_metrics(cluster).record(took);
+            self.worker.with_cluster_metrics(cluster, |cluster| cluster.record(took));
         }
         if let Some(route) = self.route_metrics() {
             route.record(took);
@@ -100,7 +101,7 @@ impl Core {
     /// Counts something that happened to a request of its cluster.
     pub(super) fn count_cluster(&self, metric: ClusterMetric) {
         if let Some(cluster) = &self.info.upstream.cluster {
-            self.worker.cluster_metrics(cluster).increment(metric);
+            self.worker.with_cluster_metrics(cluster, |cluster| cluster.increment(metric));
         }
     }
 

@@ -14,7 +14,6 @@ use super::{
     circuit_breaker::Permit,
     cluster_manager::WorkerCluster,
     connect::ConnectionFacts,
-    counts::Active,
     failure::UpstreamFailure,
     host::{ActiveRequest, Host, Pool},
     http1_exchange::{Http1Exchange, Settings},
@@ -56,10 +55,19 @@ pub(crate) struct UpstreamRequest {
     informational: u32,
     started: Instant,
     active: ActiveRequest,
-    /// Counts it while it waits for a connection.
-    pending: Option<Active>,
-    /// Counts it while it is on one.
-    counted: Option<Active>,
+    /// How it is counted at present.
+    phase: Phase,
+}
+
+/// How a request is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    New,
+    /// It waits for a connection.
+    Pending,
+    OnConnection,
+    /// Its response is complete, or it has failed.
+    Over,
 }
 
 #[derive(Debug)]
@@ -145,8 +153,7 @@ impl UpstreamRequest {
             informational: 0,
             started: now,
             active: host.begin_request(),
-            pending: None,
-            counted: None,
+            phase: Phase::New,
         }
     }
 
@@ -183,16 +190,16 @@ impl UpstreamRequest {
         let outcome = match self.poll_begin(cx, head, end_stream) {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => {
-                self.pending.get_or_insert_with(|| Active::pending(&self.active.host().metrics));
+                self.enter(Phase::Pending);
                 return Poll::Pending;
             }
         };
-        self.pending = None;
-        let metrics = &self.active.host().metrics;
         match &outcome {
-            Ok(()) => self.counted = Some(Active::request(metrics)),
+            Ok(()) => self.enter(Phase::OnConnection),
             Err(UpstreamFailure::Overflow) => self.overflow(),
-            Err(_) => metrics.increment(ClusterMetric::UpstreamRqPendingFailureEject),
+            Err(_) => {
+                self.active.host().metrics.increment(ClusterMetric::UpstreamRqPendingFailureEject);
+            }
         }
         self.info.pool_ready_duration = Some(Instant::now().saturating_duration_since(self.started));
         if let Err(failure) = &outcome {
@@ -315,7 +322,7 @@ impl UpstreamRequest {
             Ok(
                 ResponseEvent::Headers { end_stream: true, .. }
                 | ResponseEvent::Body(BodyEvent::Data { end_stream: true, .. } | BodyEvent::Trailers(_)),
-            ) => self.counted = None,
+            ) => self.enter(Phase::Over),
             Ok(ResponseEvent::Informational(_)) => self.informational += 1,
             Ok(_) => {}
             Err(failure) => {
@@ -324,6 +331,31 @@ impl UpstreamRequest {
             }
         }
         Poll::Ready(outcome)
+    }
+
+    /// Moves it from one gauge to another.
+    fn enter(&mut self, phase: Phase) {
+        let before = std::mem::replace(&mut self.phase, phase);
+        if before == phase {
+            return;
+        }
+        let metrics = &self.active.host().metrics;
+        match before {
+            Phase::Pending => metrics.decrement(ClusterMetric::UpstreamRqPendingActive),
+            Phase::OnConnection => metrics.decrement(ClusterMetric::UpstreamRqActive),
+            Phase::New | Phase::Over => {}
+        }
+        match phase {
+            Phase::Pending => {
+                metrics.increment(ClusterMetric::UpstreamRqPendingTotal);
+                metrics.increment(ClusterMetric::UpstreamRqPendingActive);
+            }
+            Phase::OnConnection => {
+                metrics.increment(ClusterMetric::UpstreamRqTotal);
+                metrics.increment(ClusterMetric::UpstreamRqActive);
+            }
+            Phase::New | Phase::Over => {}
+        }
     }
 
     /// Counts a response that failed, and tells of it.
@@ -385,23 +417,20 @@ impl UpstreamRequest {
         self.info.transport_failure_reason = failure.transport_failure_reason().map(str::to_owned);
         self.state = State::Failed;
         self.permit = None;
-        self.counted = None;
+        self.enter(Phase::Over);
     }
 }
 
 impl Drop for UpstreamRequest {
     fn drop(&mut self) {
         let metrics = &self.active.host().metrics;
-        match self.state {
-            State::Http1Checkout(_) | State::Http2Checkout(_) if self.pending.is_some() => {
-                metrics.increment(ClusterMetric::UpstreamRqCancelled);
-            }
+        match self.phase {
+            Phase::Pending => metrics.increment(ClusterMetric::UpstreamRqCancelled),
             // Its response was not complete.
-            State::Http1(_) | State::Http2(_) if self.counted.is_some() => {
-                metrics.increment(ClusterMetric::UpstreamRqTxReset);
-            }
-            _ => {}
+            Phase::OnConnection => metrics.increment(ClusterMetric::UpstreamRqTxReset),
+            Phase::New | Phase::Over => {}
         }
+        self.enter(Phase::Over);
     }
 }
 

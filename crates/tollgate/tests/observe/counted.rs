@@ -38,6 +38,11 @@ const ELSEWHERE: &[&str] = &[
     "http.downstream_cx_overload_disable_keepalive",
     "http.downstream_rq_overload_close",
     "overload.",
+    // Floods, and the bound of memory, have tests of their own.
+    "http2.",
+    "server.buffered_bytes",
+    "server.buffer_limit_resets",
+    "http.downstream_rq_too_many_premature_resets",
     // Peers that answer no PINGs have tests of their own.
     "http.http2.keepalive_timeout",
     "cluster.http2.keepalive_timeout",

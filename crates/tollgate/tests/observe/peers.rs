@@ -187,9 +187,13 @@ fn answer(stream: TcpStream) -> std::io::Result<()> {
     }
 }
 
-/// An address nobody listens on.
+/// An address nobody listens on, and which nobody else gets.
 pub(crate) fn down() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let address = socket.local_addr().expect("bound");
+    std::mem::forget(socket);
+    address
 }
 
 /// Accepts connections and says nothing.
