@@ -25,8 +25,8 @@ mod tests {
 
     #[test]
     fn rules_without_a_name_are_missing() {
-        let document = "**B-4.9** and **B-4.10** (see M-2), **S-1**: ...";
-        let names = ["B-4.9 a piece", "S-11, UTF-8: another"];
-        assert_eq!(missing(document, names.into_iter()), ["B-4.10", "S-1"]);
+        let document = "**B-4.9** and **B-4.10** (see M-2), **L-1**: ...";
+        let names = ["B-4.9 a piece", "L-11, UTF-8: another"];
+        assert_eq!(missing(document, names.into_iter()), ["B-4.10", "L-1"]);
     }
 }

@@ -270,7 +270,7 @@ async fn small_requests(address: String, over: Arc<AtomicBool>) -> Vec<Duration>
             answer.extend_from_slice(&piece[..count]);
         }
         assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
-        times.push(began.elapsed());
+        times.push(Instant::now().saturating_duration_since(began));
         sleep(Duration::from_millis(5)).await;
     }
     times
@@ -327,8 +327,7 @@ fn bootstrap(upstreams: &[SocketAddr], processor: SocketAddr) -> String {
         cluster("processor", processor, http2),
     ]
     .concat();
-    let manager = format!(
-        r#"
+    let manager = r#"
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: main
@@ -337,11 +336,10 @@ fn bootstrap(upstreams: &[SocketAddr], processor: SocketAddr) -> String {
           - name: ext_proc
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor
-              grpc_service: {{envoy_grpc: {{cluster_name: processor}}}}
+              grpc_service: {envoy_grpc: {cluster_name: processor}}
               message_timeout: 60s
           - name: router
-            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}"#
-    );
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}"#;
     let first = manager.replace(
         "route_config: *routes",
         &format!(

@@ -117,12 +117,18 @@ fn talk(address: &str, bytes: &[u8], enough: usize) -> Vec<u8> {
     read
 }
 
+/// Waits a little: for a request to be under way, or for the next look.
+#[allow(clippy::disallowed_methods, reason = "the thread of a test; what it waits for is looked at again")]
+fn pause(milliseconds: u64) {
+    thread::sleep(Duration::from_millis(milliseconds));
+}
+
 /// Makes a request and leaves without its answer.
 fn leave(address: &str, path: &str) {
     let mut stream = connect(address);
     send(&mut stream, "a", path, &[]);
     // The request has to be under way: its gauge says when.
-    thread::sleep(Duration::from_millis(100));
+    pause(100);
 }
 
 /// The name of a metric without what it belongs to: `cluster.app.upstream_cx_total` is `cluster.upstream_cx_total`.
@@ -340,7 +346,7 @@ fn drive(world: &World) {
             thread::spawn(move || {
                 let mut stream = connect(&address);
                 send(&mut stream, "a", path, &[("do", "silence")]);
-                thread::sleep(Duration::from_millis(150));
+                pause(150);
             })
         });
         threads.into_iter().for_each(|thread| thread.join().expect("done"));
@@ -363,7 +369,7 @@ fn drive(world: &World) {
             break;
         }
         assert!(Instant::now() < end, "published and never counted: {missing:#?}");
-        thread::sleep(Duration::from_millis(50));
+        pause(50);
     }
     assert!(seen.published.len() > 100, "{}", seen.published.len());
 }

@@ -225,7 +225,7 @@ impl Game {
     }
 
     fn answer_headers(&mut self, direction: Direction, choice: u16) -> bool {
-        let mode_override = (choice % 3 == 0).then(|| override_of(choice / 3));
+        let mode_override = (choice.is_multiple_of(3)).then(|| override_of(choice / 3));
         self.overridden |= mode_override.is_some();
         let response = match (self.manner, choice % 11) {
             (Manner::Any, 1) => {
@@ -289,7 +289,7 @@ impl Game {
                 return true;
             }
             let half = data.len() / 2;
-            if half > 0 && choice % 2 == 0 {
+            if half > 0 && choice.is_multiple_of(2) {
                 self.world.answer(duplex_reply(direction, &data[..half], false));
                 self.world.answer(duplex_reply(direction, &data[half..], end));
             } else {

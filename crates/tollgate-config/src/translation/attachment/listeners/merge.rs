@@ -55,7 +55,7 @@ impl Merge<'_, '_> {
             let found = listener_tls(self.translator, owner, report.entry, self.spec, &meta);
             let ListenerTls { tls, unresolved, refused, insecure } = found;
             self.insecure |= insecure;
-            report.unresolved = unresolved.or(report.unresolved.take());
+            report.unresolved = unresolved.or_else(|| report.unresolved.take());
             report.refused = refused;
             report.tls = tls;
         }
@@ -73,7 +73,7 @@ impl Merge<'_, '_> {
             let name = |other: &&ListenerReport<'_>| other.name();
             let speaks_otherwise =
                 |other: &&ListenerReport<'_>| protocol_group(&other.entry.protocol) != group;
-            let problem = if of_port.iter().any(|other| speaks_otherwise(other)) {
+            let problem = if of_port.iter().any(speaks_otherwise) {
                 self.protocol_conflict(entry.port, of_port.iter().map(name).collect())
             } else {
                 let same = of_port.iter().filter(|other| other.entry.hostname == entry.hostname);
