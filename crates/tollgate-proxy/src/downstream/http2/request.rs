@@ -44,16 +44,17 @@ pub(super) fn head(
     }
     let host = headers.get(HOST).cloned();
     remove_fields(&mut headers, &[HOST]);
-    join_cookies(&mut headers);
     let authority = match uri.authority() {
         Some(authority) => Some(value(authority.as_str())?),
         None => host,
     };
     let pseudo_headers = 2 + usize::from(!is_connect) * 2 - usize::from(authority.is_none());
+    // The limits are those of what the client sent: each part of its cookies counts.
     let size = method.as_str().len() + uri_size(&uri) + fields_size(&headers);
     if headers.len() + pseudo_headers > http.max_headers_count || size > http.max_request_headers_kb * 1024 {
         return Err(Refusal::Reset(Reason::INTERNAL_ERROR));
     }
+    join_cookies(&mut headers);
     if !is_valid(&headers) || authority.as_ref().is_some_and(|name| !is_valid_authority(name.as_bytes())) {
         return Err(Refusal::Reset(Reason::PROTOCOL_ERROR));
     }
