@@ -66,6 +66,10 @@ pub struct HttpConnectionManager {
     pub delayed_close_timeout: Option<Duration>,
     /// Normalize paths (RFC 3986). Default false.
     pub normalize_path: bool,
+    /// Leave dot segments with parameters (`..;a`) as they are when paths are normalized. Default false: they are taken
+    /// for dot segments. Shown where it is not the default.
+    #[serde(skip_serializing_if = "is_default")]
+    pub keep_dot_segment_parameters: bool,
     /// Merge adjacent slashes. Default false.
     pub merge_slashes: bool,
     /// What becomes of paths with `%2F`, `%2f`, `%5C` or `%5c`. Default: nothing.
@@ -133,6 +137,7 @@ impl HttpConnectionManager {
             drain_timeout: Duration::from_secs(5),
             delayed_close_timeout: Some(Duration::from_secs(1)),
             normalize_path: false,
+            keep_dot_segment_parameters: false,
             merge_slashes: false,
             path_with_escaped_slashes_action: PathWithEscapedSlashesAction::KeepUnchanged,
             strip_matching_host_port: false,
@@ -237,6 +242,9 @@ pub struct Http1Options {
     pub accept_http_10: bool,
     /// Host of HTTP/1.0 requests without one.
     pub default_host_for_http_10: String,
+    /// Refuse the method QUERY as an unknown one. Default false. Shown where it is not the default.
+    #[serde(skip_serializing_if = "is_default")]
+    pub refuse_query: bool,
 }
 
 /// HTTP/2 settings, for either side.

@@ -74,6 +74,7 @@ fn refuse(answer: &mut Value, refusal: &Refusal) {
         "absolute_path_rejected" => "the path does not begin with a slash",
         "path_normalization_failed" if refusal.location.is_some() => "the path is not in its normal form",
         "path_normalization_failed" => "the path has no normal form, or has what is not allowed in it",
+        "query_missing_content_type" => "a QUERY needs a content-type",
         "http1.unexpected_underscore" => "the name of a header has an underscore",
         "http1.connection_header_rejected" | "missing_host_header" => {
             "its connection header names what it must not"

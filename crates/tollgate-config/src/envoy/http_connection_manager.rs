@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use tollgate_model::http_connection_manager::{
-    CodecType, HeadersWithUnderscoresAction, HttpConnectionManager, PathWithEscapedSlashesAction,
-    ServerHeaderTransformation,
+    CodecType, HeadersWithUnderscoresAction, Http1Options, HttpConnectionManager,
+    PathWithEscapedSlashesAction, ServerHeaderTransformation,
 };
 
 use super::{
@@ -231,6 +231,7 @@ pub(super) fn read_http_connection_manager(
         drain_timeout: message.duration("drain_timeout").unwrap_or(Duration::from_secs(5)),
         delayed_close_timeout: message.timeout("delayed_close_timeout", Some(Duration::from_secs(1))),
         normalize_path: message.boolean("normalize_path", false),
+        keep_dot_segment_parameters: scope.runtime.keep_dot_segment_parameters,
         merge_slashes: message.boolean("merge_slashes", false),
         path_with_escaped_slashes_action: message.enumeration(
             "path_with_escaped_slashes_action",
@@ -239,7 +240,10 @@ pub(super) fn read_http_connection_manager(
         ),
         strip_matching_host_port,
         strip_any_host_port,
-        http1: read_http1_options(message.get("http_protocol_options").as_ref()),
+        http1: Http1Options {
+            refuse_query: scope.runtime.refuse_query,
+            ..read_http1_options(message.get("http_protocol_options").as_ref())
+        },
         http2: read_http2_options(message.get("http2_protocol_options").as_ref()),
         upgrade_types: read_upgrade_types(&message),
         hold_generic_upgrades: scope.runtime.pause_generic_upgrades,

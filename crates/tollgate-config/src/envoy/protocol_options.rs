@@ -146,6 +146,7 @@ pub(super) fn read_http1_options(value: Option<&Value<'_>>) -> Http1Options {
         enable_trailers: message.boolean("enable_trailers", false),
         accept_http_10: message.boolean("accept_http_10", false),
         default_host_for_http_10: message.header_text("default_host_for_http_10"),
+        refuse_query: false,
     }
 }
 

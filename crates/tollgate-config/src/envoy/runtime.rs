@@ -28,7 +28,9 @@ pub(super) static RUNTIME_LAYER: Schema = Schema {
             "Keys and values, nested or dotted. `envoy.reloadable_features.ext_proc_fail_close_spurious_resp`, \
              `envoy.reloadable_features.ext_proc_graceful_grpc_close` and \
              `envoy.reloadable_features.ext_proc_not_send_empty_data_with_false_eos` work, the other guards of ext_proc \
-             and `envoy.reloadable_features.re2_use_latin1_mode` are accepted at their default. So does `envoy.reloadable_features.http_pause_generic_upgrade_request_body`. \
+             and `envoy.reloadable_features.re2_use_latin1_mode` are accepted at their default. So do `envoy.reloadable_features.http_pause_generic_upgrade_request_body`, \
+             `envoy.reloadable_features.http1_allow_query_method` and \
+             `envoy.reloadable_features.strip_dotdot_segments_with_parameters`. \
              `overload.global_downstream_max_connections` and \
              `envoy.resource_limits.listener.<name>.connection_limit` limit connections. \
              `overload.premature_reset_total_stream_count`, `overload.premature_reset_min_stream_lifetime_seconds` and \
@@ -53,6 +55,10 @@ pub(super) struct Runtime {
     pub(super) graceful_grpc_close: bool,
     /// `envoy.reloadable_features.http_pause_generic_upgrade_request_body`.
     pub(super) pause_generic_upgrades: bool,
+    /// `envoy.reloadable_features.http1_allow_query_method` is false.
+    pub(super) refuse_query: bool,
+    /// `envoy.reloadable_features.strip_dotdot_segments_with_parameters` is false.
+    pub(super) keep_dot_segment_parameters: bool,
     /// `envoy.reloadable_features.ext_proc_not_send_empty_data_with_false_eos` is false (B-4.11).
     pub(super) send_empty_data: bool,
     /// `overload.premature_reset_*` and `http.max_requests_per_io_cycle`.
@@ -67,6 +73,8 @@ impl Default for Runtime {
             fail_close_spurious_response: true,
             graceful_grpc_close: true,
             pause_generic_upgrades: true,
+            refuse_query: false,
+            keep_dot_segment_parameters: false,
             send_empty_data: false,
             request_floods: RequestFloods::default(),
             sources: BTreeMap::new(),
@@ -140,6 +148,10 @@ fn read_keys<'a>(value: &Value<'a>, prefix: &str, runtime: &mut Runtime, limits:
             }
             "http_pause_generic_upgrade_request_body" => {
                 runtime.pause_generic_upgrades = value.boolean().unwrap_or(true);
+            }
+            "http1_allow_query_method" => runtime.refuse_query = !value.boolean().unwrap_or(true),
+            "strip_dotdot_segments_with_parameters" => {
+                runtime.keep_dot_segment_parameters = !value.boolean().unwrap_or(true);
             }
             "ext_proc_not_send_empty_data_with_false_eos" => {
                 runtime.send_empty_data = !value.boolean().unwrap_or(true);

@@ -4,12 +4,14 @@
 mod tests;
 
 /// Removes dot segments, decodes unreserved characters, encodes what a path cannot hold and turns backslashes into
-/// slashes (RFC 3986, 6.2.2). The query stays as it is. `None` if the path cannot be normalized: it has a NUL, or does
-/// not begin with a slash.
-pub(super) fn normalize(path: &str) -> Option<String> {
+/// slashes (RFC 3986, 6.2.2). Dot segments lose their parameters first, unless `keep_parameters`. The query stays as it
+/// is. `None` if the path cannot be normalized: it has a NUL, or does not begin with a slash.
+pub(super) fn normalize(path: &str, keep_parameters: bool) -> Option<String> {
     let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
     let mut normalized = String::with_capacity(path.len() + query.len());
-    let mut segments = path.strip_prefix(['/', '\\'])?.split(['/', '\\']).peekable();
+    let segments = path.strip_prefix('/')?.split('/');
+    let plain = segments.map(|segment| if keep_parameters { segment } else { without_parameters(segment) });
+    let mut segments = plain.flat_map(|segment| segment.split('\\')).peekable();
     while let Some(segment) = segments.next() {
         match dots(segment) {
             Some(Dots::Same) => {}
@@ -54,13 +56,17 @@ enum Dots {
     Parent,
 }
 
-/// Whether a segment is `.` or `..`. The dots may be encoded; literal ones may be followed by parameters (`..;a`).
-fn dots(segment: &str) -> Option<Dots> {
-    match segment.split(';').next()? {
-        "." => return Some(Dots::Same),
-        ".." => return Some(Dots::Parent),
-        _ => {}
+/// What counts of a segment between two slashes. Parameters behind dots (`..;a`) go up to the next slash, backslashes
+/// and all, as in Envoy; dots that are encoded or follow a backslash keep theirs.
+fn without_parameters(segment: &str) -> &str {
+    match segment.split_once(';') {
+        Some((dots @ ("." | ".."), _)) => dots,
+        _ => segment,
     }
+}
+
+/// Whether a segment is `.` or `..`. The dots may be encoded.
+fn dots(segment: &str) -> Option<Dots> {
     let mut rest = segment;
     let mut count = 0;
     while !rest.is_empty() {

@@ -6,7 +6,10 @@ mod tests;
 use std::net::{IpAddr, SocketAddr};
 
 use extproc::{RequestHeaders, mutation::Side, remove_fields};
-use http::{HeaderName, HeaderValue, Method, StatusCode, header::VIA};
+use http::{
+    HeaderName, HeaderValue, Method, StatusCode,
+    header::{CONTENT_TYPE, VIA},
+};
 use tollgate_model::{
     http_connection_manager::{
         HeadersWithUnderscoresAction, HttpConnectionManager, PathWithEscapedSlashesAction,
@@ -58,6 +61,7 @@ pub(crate) fn prepare_request<'r>(
         ConnectionProblem::Rejected => LocalReply::bad_request("http1.connection_header_rejected"),
         ConnectionProblem::NamesHost => LocalReply::refused(StatusCode::BAD_REQUEST, "missing_host_header"),
     })?;
+    check_query_method(request)?;
     check_path(request)?;
     let must_redirect = unescape_slashes(request, http)?;
     make_uniform(request, http, connection)?;
@@ -111,6 +115,15 @@ fn lower_case(value: &HeaderValue) -> HeaderValue {
         return value.clone();
     }
     HeaderValue::from_bytes(&value.as_bytes().to_ascii_lowercase()).unwrap_or_else(|_| value.clone())
+}
+
+/// Refuses a QUERY that does not say what its content is (RFC 10008, section 2).
+fn check_query_method(request: &RequestHeaders) -> Result<(), Box<LocalReply>> {
+    let is_missing = || request.fields.get(CONTENT_TYPE).is_none_or(HeaderValue::is_empty);
+    if request.method.as_str() == "QUERY" && is_missing() {
+        return Err(refused(StatusCode::BAD_REQUEST, "query_missing_content_type"));
+    }
+    Ok(())
 }
 
 /// Refuses targets that are no path (`*`), and fragments, which are not for servers.
@@ -180,7 +193,10 @@ fn make_uniform(
         return Ok(());
     }
     if http.normalize_path {
-        let normal = request.path.to_str().ok().and_then(path::normalize).ok_or_else(path_not_normal)?;
+        let keep_parameters = http.keep_dot_segment_parameters;
+        let path = request.path.to_str().ok();
+        let normal =
+            path.and_then(|path| path::normalize(path, keep_parameters)).ok_or_else(path_not_normal)?;
         request.path = HeaderValue::from_str(&normal).map_err(|_| path_not_normal())?;
     }
     if http.merge_slashes

@@ -167,6 +167,7 @@ fn method(name: &str) -> Result<Method, CodecError> {
         "PROPPATCH",
         "PURGE",
         "PUT",
+        "QUERY",
         "REBIND",
         "REPORT",
         "SEARCH",

@@ -35,6 +35,27 @@ fn defaults_are_envoys() {
     assert_eq!(manager.header_prefix, "x-envoy");
     assert_eq!(manager.http2.max_concurrent_streams, 1024);
     assert!(!manager.http1.enable_trailers && manager.upgrade_types.is_empty());
+    assert!(!manager.http1.refuse_query && !manager.keep_dot_segment_parameters);
+}
+
+#[test]
+fn runtime_guards_of_methods_and_paths_are_read() {
+    let layer = |key: &str, value: bool| {
+        let keys = format!("envoy.reloadable_features.{key}: {value}");
+        let gateway = Gateway {
+            bootstrap: format!("layered_runtime: {{layers: [{{name: a, static_layer: {{{keys}}}}}]}}"),
+            manager: "http_protocol_options: {enable_trailers: true},".into(),
+            ..Gateway::default()
+        };
+        assert_eq!(gateway.said(), [""; 0], "{key}");
+        let manager = read(&gateway);
+        assert!(manager.http1.enable_trailers);
+        (manager.http1.refuse_query, manager.keep_dot_segment_parameters)
+    };
+    assert_eq!(layer("http1_allow_query_method", false), (true, false));
+    assert_eq!(layer("http1_allow_query_method", true), (false, false));
+    assert_eq!(layer("strip_dotdot_segments_with_parameters", false), (false, true));
+    assert_eq!(layer("strip_dotdot_segments_with_parameters", true), (false, false));
 }
 
 #[test]

@@ -296,6 +296,21 @@ fn paths() {
 }
 
 #[test]
+fn query_names_its_content_type() {
+    let default = http(|_| ());
+    let query = |path: &'static str, fields: &[(&'static str, &'static str)]| {
+        let mut query = request(path, fields);
+        query.method = Method::from_bytes(b"QUERY").unwrap();
+        query
+    };
+    let missing = || (400, "query_missing_content_type".to_owned());
+    assert_eq!(refused(&default, query("/a#b", &[])), missing());
+    assert_eq!(refused(&default, query("/", &[("content-type", "")])), missing());
+    let mut named = query("/", &[("content-type", "a/b")]);
+    prepare_request(&mut named, &default, &connection("127.0.0.1"), OWN_ADDRESS, |_| None).unwrap();
+}
+
+#[test]
 fn host_ports() {
     let host = |http: &HttpConnectionManager, host: &'static str| {
         let mut request = request("/", &[]);

@@ -21,7 +21,7 @@ use crate::{
     configuration::ChainConfiguration,
     drain::Haste,
     handler::{Handler, Rejection},
-    http1::{HeadLimits, RequestHead, RequestReader, WriteQueue},
+    http1::{CodecError, HeadLimits, RequestHead, RequestReader, WriteQueue},
     memory::Account,
     read_buffer::{ReadBuffer, read_limit},
     stats::HttpMetric,
@@ -229,6 +229,9 @@ impl<'c> WaitForRequest<'c> {
         let limits = limits(http);
         loop {
             match self.reader.read(&mut self.wire.input.bytes, &limits, http.http1.accept_http_10) {
+                Ok(Some(head)) if http.http1.refuse_query && head.headers.method.as_str() == "QUERY" => {
+                    return Poll::Ready(Next::Reject(Box::new(CodecError::Malformed.into())));
+                }
                 Ok(Some(head)) => return Poll::Ready(Next::Request(Box::new(head))),
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(Next::Reject(Box::new(error.into()))),
