@@ -6,7 +6,7 @@ use prost::Message;
 
 use crate::{
     messages::{Any, Metadata, Struct, value::Kind},
-    plan::{MetadataNamespaces, MetadataOptions},
+    plan::MetadataNamespaces,
 };
 
 /// The largest size of the dynamic metadata of a request, in bytes as it is sent to processors. A processor may add to it
@@ -34,8 +34,10 @@ impl DynamicMetadata {
         self.untyped.iter().map(|(name, values)| (name.as_str(), values))
     }
 
-    /// The values of these namespaces; those without a value are left out.
-    fn select(&self, namespaces: &MetadataNamespaces) -> Metadata {
+    /// The values of these namespaces; those without a value are left out. A processor is told them with a message (D-1);
+    /// [`add_cluster_metadata`] adds those of the cluster.
+    #[must_use]
+    pub fn select(&self, namespaces: &MetadataNamespaces) -> Metadata {
         let mut selected = Metadata::default();
         for name in &namespaces.untyped {
             if let Some(values) = self.untyped.get(name) {
@@ -48,26 +50,6 @@ impl DynamicMetadata {
             }
         }
         selected
-    }
-
-    /// What a processor is told with a message (D-1): the cluster's namespaces it may see, overwritten by those of the
-    /// request.
-    #[must_use]
-    pub fn context(&self, options: &MetadataOptions, cluster: Option<&Metadata>) -> Metadata {
-        let mut context = self.select(&options.forwarding_namespaces);
-        let Some(cluster) = cluster else { return context };
-        let wanted = &options.cluster_metadata_forwarding_namespaces;
-        for name in &wanted.untyped {
-            if let Some(values) = cluster.filter_metadata.get(name) {
-                context.filter_metadata.entry(name.clone()).or_insert_with(|| values.clone());
-            }
-        }
-        for name in &wanted.typed {
-            if let Some(value) = cluster.typed_filter_metadata.get(name) {
-                context.typed_filter_metadata.entry(name.clone()).or_insert_with(|| value.clone());
-            }
-        }
-        context
     }
 
     /// Takes over what a processor sent: the top-level keys are namespaces, those not in `allowed` are dropped, and the
@@ -110,6 +92,21 @@ impl DynamicMetadata {
             self.size_bound = untyped.chain(typed).sum();
         }
         self.size_bound <= MAX_BYTES
+    }
+}
+
+/// Adds the namespaces of the cluster that a processor may see to what it is told with a message (D-1). What is there from
+/// the request stays.
+pub fn add_cluster_metadata(context: &mut Metadata, wanted: &MetadataNamespaces, cluster: &Metadata) {
+    for name in &wanted.untyped {
+        if let Some(values) = cluster.filter_metadata.get(name) {
+            context.filter_metadata.entry(name.clone()).or_insert_with(|| values.clone());
+        }
+    }
+    for name in &wanted.typed {
+        if let Some(value) = cluster.typed_filter_metadata.get(name) {
+            context.typed_filter_metadata.entry(name.clone()).or_insert_with(|| value.clone());
+        }
     }
 }
 
@@ -189,21 +186,18 @@ mod tests {
             untyped: names.iter().map(ToString::to_string).collect(),
             typed: Vec::new(),
         };
-        let options = MetadataOptions {
-            forwarding_namespaces: namespaces(&["a"]),
-            cluster_metadata_forwarding_namespaces: namespaces(&["a", "b", "missing"]),
-            ..MetadataOptions::default()
-        };
-        let values = |context: Metadata| -> Vec<(String, Option<Value>)> {
+        let values = |context: &Metadata| -> Vec<(String, Option<Value>)> {
             context
                 .filter_metadata
-                .into_iter()
-                .map(|(name, mut values)| (name, values.fields.remove("x")))
+                .iter()
+                .map(|(name, values)| (name.clone(), values.fields.get("x").cloned()))
                 .collect()
         };
         let expected = [("a", "request"), ("b", "cluster")]
             .map(|(name, text)| (name.to_owned(), Some(Value::string(text))));
-        assert_eq!(values(metadata.context(&options, Some(&cluster))), expected);
-        assert_eq!(values(metadata.context(&options, None)), expected[..1]);
+        let mut context = metadata.select(&namespaces(&["a"]));
+        assert_eq!(values(&context), expected[..1]);
+        add_cluster_metadata(&mut context, &namespaces(&["a", "b", "missing"]), &cluster);
+        assert_eq!(values(&context), expected);
     }
 }

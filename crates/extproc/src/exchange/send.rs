@@ -14,6 +14,7 @@ use crate::{
     header_map::remove_fields,
     http_message::Direction,
     messages::Struct,
+    metadata::add_cluster_metadata,
     mode::BodySendMode,
     plan::MetadataNamespaces,
     slices::Slices,
@@ -166,9 +167,13 @@ impl Exchange {
         });
         self.first_sent = true;
         let options = &self.plan.metadata_options;
-        let of_cluster = options.cluster_metadata_forwarding_namespaces != MetadataNamespaces::default();
-        let cluster = if of_cluster { host.cluster_metadata().cloned() } else { None };
-        let metadata_context = host.metadata().context(options, cluster.as_ref());
+        let mut metadata_context = host.metadata().select(&options.forwarding_namespaces);
+        let of_cluster = &options.cluster_metadata_forwarding_namespaces;
+        if *of_cluster != MetadataNamespaces::default()
+            && let Some(cluster) = host.cluster_metadata()
+        {
+            add_cluster_metadata(&mut metadata_context, of_cluster, cluster);
+        }
         let envelope = Envelope {
             protocol_config,
             attributes: attributes.as_ref(),
