@@ -23,7 +23,8 @@ pub trait Files {
     /// The certificates that the operating system trusts; empty when there are none.
     fn system_roots(&self) -> Vec<CertificateDer<'static>>;
 
-    /// Whether this machine can listen on an address. By default every address will do.
+    /// Whether this machine can listen on an address. By default every address will do: an implementation that wraps another
+    /// one has to ask it.
     fn has_address(&self, address: IpAddr) -> bool {
         let _ = address;
         true

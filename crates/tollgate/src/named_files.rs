@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
     io,
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -53,6 +54,10 @@ impl Files for RecordedFiles {
 
     fn system_roots(&self) -> Vec<CertificateDer<'static>> {
         FileSystem.system_roots()
+    }
+
+    fn has_address(&self, address: IpAddr) -> bool {
+        FileSystem.has_address(address)
     }
 }
 

@@ -153,6 +153,36 @@ ServiceEntry    default/api   accepted: \"location\" has no effect
     assert!(!texts(&output).0.contains("status:"));
 }
 
+/// A Gateway with an address of this machine, and with one of TEST-NET-3, which is of nobody.
+const ADDRESSES: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  gatewayClassName: eg
+  addresses: [{value: 127.0.0.1}, {value: 203.0.113.1}]
+  listeners: [{name: http, port: 8080, protocol: HTTP}]
+";
+
+#[test]
+fn an_address_of_another_machine_is_told() {
+    let file = scratch("check_addresses").join("gateway.yaml");
+    fs::write(&file, ADDRESSES).unwrap();
+    let output = tollgate().args(["check", "-o", "json"]).arg(&file).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["accepted"], true, "{report}");
+    let objects = report["objects"].as_array().unwrap();
+    let status = &objects.iter().find(|object| object["kind"] == "Gateway").unwrap()["status"];
+    let conditions = status["conditions"].as_array().unwrap();
+    let programmed = conditions.iter().find(|condition| condition["type"] == "Programmed").unwrap();
+    assert_eq!(programmed["status"], "False", "{status}");
+    assert_eq!(programmed["reason"], "AddressNotUsable", "{status}");
+    let addresses = serde_json::json!([{ "type": "IPAddress", "value": "127.0.0.1" }]);
+    assert_eq!(status["addresses"], addresses, "{status}");
+    let said = report["diagnostics"][0]["message"].as_str().unwrap();
+    assert!(said.contains("203.0.113.1"), "{report}");
+}
+
 #[test]
 fn folders_without_a_file_are_named() {
     let directory = scratch("check_empty");
