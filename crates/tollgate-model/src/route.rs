@@ -10,6 +10,7 @@ use serde::Serialize;
 mod cluster_choice;
 mod mirror;
 mod path_match;
+mod path_parameters;
 mod redirect;
 mod retry;
 mod rewrite;
@@ -21,6 +22,7 @@ mod virtual_hosts;
 pub use self::{
     cluster_choice::ClusterChoice,
     mirror::{Fraction, RequestMirrorPolicy},
+    path_parameters::{MatchedRequest, PathParameters},
     retry::{RetryBackOff, RetryOn, RetryPolicy},
     session_persistence::SessionPersistence,
     virtual_hosts::{DuplicateDomain, VirtualHosts},
@@ -40,6 +42,8 @@ pub struct RouteConfiguration {
     pub virtual_hosts: VirtualHosts,
     /// Compare hosts without their port.
     pub ignore_port_in_host_matching: bool,
+    /// What becomes of path parameters when paths are compared. Default: they are a part of the path.
+    pub path_parameters: PathParameters,
     /// Header changes of the least specific level.
     pub headers: HeaderMutations,
     /// Apply header changes of the table before those of the virtual host before those of the route, so that the most
@@ -352,20 +356,26 @@ impl RouteConfiguration {
         let host = if self.ignore_port_in_host_matching { host_without_port(host) } else { host };
         let (virtual_host_index, virtual_host) = self.virtual_hosts.find(host)?;
         let mut routes = virtual_host.routes.iter().enumerate();
-        let (route_index, route) = routes.find(|(_, route)| route.route_match.matches(request))?;
+        let request = self.matched(request);
+        let (route_index, route) = routes.find(|(_, route)| route.route_match.matches(&request))?;
         Some(RouteMatchResult { virtual_host, virtual_host_index, route, route_index })
+    }
+
+    /// A request as the conditions of the routes see it.
+    #[must_use]
+    pub fn matched<'a>(&self, request: &'a RequestHeaders) -> MatchedRequest<'a> {
+        MatchedRequest::new(request, self.path_parameters)
     }
 }
 
 impl RouteMatch {
     /// Whether the route applies to a request.
     #[must_use]
-    pub fn matches(&self, request: &RequestHeaders) -> bool {
-        let (path, query) = split_path(request.path.as_bytes());
-        self.path.matches(path)
-            && (!self.grpc || is_grpc(request))
-            && self.headers.iter().all(|matcher| matcher.matches(request))
-            && self.query_parameters.iter().all(|matcher| matcher.matches(query))
+    pub fn matches(&self, matched: &MatchedRequest<'_>) -> bool {
+        self.path.matches(&matched.path)
+            && (!self.grpc || is_grpc(matched.request))
+            && self.headers.iter().all(|matcher| matcher.matches(matched.request))
+            && self.query_parameters.iter().all(|matcher| matcher.matches(matched.query))
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 use tollgate_model::route::{
-    Action, RequestMirrorPolicy, RetryPolicy, Route, RouteConfiguration, VirtualHost,
+    Action, PathParameters, RequestMirrorPolicy, RetryPolicy, Route, RouteConfiguration, VirtualHost,
 };
 
 pub(crate) use self::action::read_regex_rewrite;
@@ -121,6 +121,11 @@ pub(super) fn read_route_configuration(
         name: message.string("name"),
         virtual_hosts: virtual_hosts.into_iter().collect(),
         ignore_port_in_host_matching: message.boolean("ignore_port_in_host_matching", false),
+        path_parameters: match message.boolean("ignore_path_parameters_in_path_matching", false) {
+            false => PathParameters::Kept,
+            true if scope.runtime.cut_at_path_parameters => PathParameters::EndThePath,
+            true => PathParameters::Ignored,
+        },
         headers: read_header_mutations(&message),
         most_specific_header_mutations_wins: message.boolean("most_specific_header_mutations_wins", false),
     };

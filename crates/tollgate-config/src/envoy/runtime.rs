@@ -29,8 +29,9 @@ pub(super) static RUNTIME_LAYER: Schema = Schema {
              `envoy.reloadable_features.ext_proc_graceful_grpc_close` and \
              `envoy.reloadable_features.ext_proc_not_send_empty_data_with_false_eos` work, the other guards of ext_proc \
              and `envoy.reloadable_features.re2_use_latin1_mode` are accepted at their default. So do `envoy.reloadable_features.http_pause_generic_upgrade_request_body`, \
-             `envoy.reloadable_features.http1_allow_query_method` and \
-             `envoy.reloadable_features.strip_dotdot_segments_with_parameters`. \
+             `envoy.reloadable_features.http1_allow_query_method`, \
+             `envoy.reloadable_features.strip_dotdot_segments_with_parameters` and \
+             `envoy.reloadable_features.strip_path_parameters_per_segment`. \
              `overload.global_downstream_max_connections` and \
              `envoy.resource_limits.listener.<name>.connection_limit` limit connections. \
              `overload.premature_reset_total_stream_count`, `overload.premature_reset_min_stream_lifetime_seconds` and \
@@ -59,6 +60,8 @@ pub(super) struct Runtime {
     pub(super) refuse_query: bool,
     /// `envoy.reloadable_features.strip_dotdot_segments_with_parameters` is false.
     pub(super) keep_dot_segment_parameters: bool,
+    /// `envoy.reloadable_features.strip_path_parameters_per_segment` is false.
+    pub(super) cut_at_path_parameters: bool,
     /// `envoy.reloadable_features.ext_proc_not_send_empty_data_with_false_eos` is false (B-4.11).
     pub(super) send_empty_data: bool,
     /// `overload.premature_reset_*` and `http.max_requests_per_io_cycle`.
@@ -75,6 +78,7 @@ impl Default for Runtime {
             pause_generic_upgrades: true,
             refuse_query: false,
             keep_dot_segment_parameters: false,
+            cut_at_path_parameters: false,
             send_empty_data: false,
             request_floods: RequestFloods::default(),
             sources: BTreeMap::new(),
@@ -152,6 +156,9 @@ fn read_keys<'a>(value: &Value<'a>, prefix: &str, runtime: &mut Runtime, limits:
             "http1_allow_query_method" => runtime.refuse_query = !value.boolean().unwrap_or(true),
             "strip_dotdot_segments_with_parameters" => {
                 runtime.keep_dot_segment_parameters = !value.boolean().unwrap_or(true);
+            }
+            "strip_path_parameters_per_segment" => {
+                runtime.cut_at_path_parameters = !value.boolean().unwrap_or(true);
             }
             "ext_proc_not_send_empty_data_with_false_eos" => {
                 runtime.send_empty_data = !value.boolean().unwrap_or(true);

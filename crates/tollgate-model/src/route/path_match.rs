@@ -20,16 +20,16 @@ impl PathMatch {
     }
 
     /// How many bytes of a path a prefix rewrite replaces: the configured prefix, or the whole path of a regular
-    /// expression. Never more than there are; a path that was changed after the match is cut all the same.
+    /// expression. `None`: the path does not begin with the prefix, in whatever case, because it was changed after the
+    /// match or has path parameters that the match did not look at. As in Envoy it stays as it is then.
     #[must_use]
-    pub fn replaced_length(&self, path: &[u8]) -> usize {
-        match self {
-            Self::Prefix { prefix, .. } | Self::PathSeparatedPrefix { prefix, .. } => {
-                prefix.len().min(path.len())
-            }
-            Self::Path { path: expected, .. } => expected.len().min(path.len()),
-            Self::SafeRegex(_) => path.len(),
-        }
+    pub fn replaced_length(&self, path: &[u8]) -> Option<usize> {
+        let prefix = match self {
+            Self::Prefix { prefix, .. } | Self::PathSeparatedPrefix { prefix, .. } => prefix,
+            Self::Path { path: expected, .. } => expected,
+            Self::SafeRegex(_) => return Some(path.len()),
+        };
+        starts_with(path, prefix, false).then_some(prefix.len())
     }
 }
 

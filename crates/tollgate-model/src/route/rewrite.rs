@@ -30,11 +30,11 @@ impl PathRewrite {
         match self {
             Self::Prefix(replacement) if replacement.is_empty() => None,
             Self::Prefix(replacement) => {
-                let kept = &whole[route_match.replaced_length(before_query)..];
+                let kept = &whole[route_match.replaced_length(before_query)?..];
                 HeaderValue::from_bytes(&[replacement.as_bytes(), kept].concat()).ok()
             }
             Self::PathElements(replacement) => {
-                let kept = &whole[route_match.replaced_length(before_query)..];
+                let kept = &whole[route_match.replaced_length(before_query)?..];
                 HeaderValue::from_bytes(&join_elements(replacement.as_bytes(), kept)).ok()
             }
             Self::Full(replacement) => {

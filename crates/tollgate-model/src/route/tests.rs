@@ -69,6 +69,7 @@ fn table(virtual_hosts: Vec<Arc<VirtualHost>>, ignore_port_in_host_matching: boo
         name: String::new(),
         virtual_hosts: VirtualHosts::new(virtual_hosts).unwrap(),
         ignore_port_in_host_matching,
+        path_parameters: PathParameters::Kept,
         headers: HeaderMutations::default(),
         most_specific_header_mutations_wins: false,
     }

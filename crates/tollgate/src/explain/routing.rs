@@ -9,8 +9,8 @@ use tollgate_model::{
     Snapshot,
     processor::FilterOverride,
     route::{
-        Action, ClusterSpecifier, Route, RouteMatchResult, VirtualHost, VirtualHosts, WeightedAction,
-        WeightedCluster, host_without_port,
+        Action, ClusterSpecifier, MatchedRequest, Route, RouteMatchResult, VirtualHost, VirtualHosts,
+        WeightedAction, WeightedCluster, host_without_port,
     },
 };
 use tollgate_proxy::body_buffer_limit;
@@ -78,7 +78,8 @@ impl Routing<'_> {
         answer["route"] = self.route(found.route, explanation);
         answer["nearest"] = self.nearest(host_index, virtual_host, Some(found.route_index));
         let rest = virtual_host.routes.iter().enumerate().skip(found.route_index + 1);
-        let mut others = rest.filter(|(_, route)| route.route_match.matches(self.request));
+        let matched = self.matched();
+        let mut others = rest.filter(|(_, route)| route.route_match.matches(&matched));
         answer["runner_up"] = others
             .next()
             .map(|(index, route)| self.route(route, self.explained(host_index, index)))
@@ -105,6 +106,11 @@ impl Routing<'_> {
         }
     }
 
+    /// The request as the conditions of the routes see it.
+    fn matched(&self) -> MatchedRequest<'_> {
+        self.access.chain.http.route_config.matched(self.request)
+    }
+
     fn explained(&self, virtual_host: usize, route: usize) -> Option<&Explanation> {
         let (listener, filter_chain) = (self.access.listener.name.clone(), self.access.index);
         let key = RouteKey { listener, filter_chain, virtual_host, route };
@@ -112,7 +118,7 @@ impl Routing<'_> {
     }
 
     fn route(&self, route: &Route, explanation: Option<&Explanation>) -> Value {
-        let conditions = words::conditions(&route.route_match, self.request);
+        let conditions = words::conditions(&route.route_match, &self.matched());
         let mut described = json!({
             "name": route.name,
             "match": serde_json::to_value(&route.route_match).unwrap_or_default(),
@@ -129,16 +135,16 @@ impl Routing<'_> {
     /// The routes that come nearest of those that do not apply: their path does, and most of the rest. Of equal ones those
     /// come first that would have been chosen instead.
     fn nearest(&self, host: usize, virtual_host: &VirtualHost, chosen: Option<usize>) -> Value {
+        let matched = self.matched();
         let mut misses: Vec<_> = virtual_host
             .routes
             .iter()
             .enumerate()
-            .filter(|(_, route)| !route.route_match.matches(self.request))
+            .filter(|(_, route)| !route.route_match.matches(&matched))
             .map(|(index, route)| {
-                let conditions = words::conditions(&route.route_match, self.request);
+                let conditions = words::conditions(&route.route_match, &matched);
                 let unmet = conditions.iter().filter(|condition| !condition.met).count();
-                let path = self.request.path.as_bytes();
-                let path = route.route_match.path.matches(tollgate_model::route::split_path(path).0);
+                let path = route.route_match.path.matches(&matched.path);
                 let behind = chosen.is_some_and(|chosen| index > chosen);
                 let distance = chosen.map_or(index, |chosen| chosen.abs_diff(index));
                 ((Reverse(path), unmet, behind, distance), index, route, conditions)

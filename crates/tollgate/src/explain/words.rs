@@ -1,9 +1,9 @@
 //! Conditions of routes in words.
 
-use extproc::{RequestHeaders, matching::StringMatcher};
+use extproc::matching::StringMatcher;
 use tollgate_model::{
     matching::{HeaderMatcher, HeaderValueMatch, QueryParameterMatcher},
-    route::{PathMatch, RouteMatch, is_grpc, split_path},
+    route::{MatchedRequest, PathMatch, RouteMatch, is_grpc},
 };
 
 /// A condition of a match.
@@ -28,12 +28,12 @@ impl Condition {
 }
 
 /// Every condition of a match, and whether a request meets it; together they have to hold. None for a match of every request.
-pub(super) fn conditions(route_match: &RouteMatch, request: &RequestHeaders) -> Vec<Condition> {
-    let (request_path, query) = split_path(request.path.as_bytes());
+pub(super) fn conditions(route_match: &RouteMatch, matched: &MatchedRequest<'_>) -> Vec<Condition> {
+    let request = matched.request;
     let every_path = matches!(&route_match.path, PathMatch::Prefix { prefix, .. } if prefix == "/");
     let mut conditions = Vec::new();
     if !every_path {
-        let met = route_match.path.matches(request_path);
+        let met = route_match.path.matches(&matched.path);
         conditions.push(Condition { words: path(&route_match.path), met, instead: None });
     }
     conditions.extend(route_match.headers.iter().map(|matcher| {
@@ -43,7 +43,7 @@ pub(super) fn conditions(route_match: &RouteMatch, request: &RequestHeaders) -> 
     }));
     conditions.extend(route_match.query_parameters.iter().map(|matcher| Condition {
         words: query_parameter(matcher),
-        met: matcher.matches(query),
+        met: matcher.matches(matched.query),
         instead: None,
     }));
     if route_match.grpc {
@@ -135,8 +135,8 @@ fn in_any_case(case_sensitive: bool) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use extproc::matching::FullRegex;
-    use tollgate_model::header::FieldName;
+    use extproc::{RequestHeaders, matching::FullRegex};
+    use tollgate_model::{header::FieldName, route::PathParameters};
 
     use super::*;
 
@@ -174,7 +174,7 @@ mod tests {
             path: "/a/b?q=c".parse().unwrap(),
             fields,
         };
-        let told = conditions(&route_match, &request);
+        let told = conditions(&route_match, &MatchedRequest::new(&request, PathParameters::Kept));
         let met: Vec<bool> = told.iter().map(|condition| condition.met).collect();
         assert_eq!(met, [true, false, true, false, false, true, false]);
         assert_eq!(

@@ -60,6 +60,12 @@ pub(super) static ROUTE_CONFIGURATION: Schema = Schema {
         ),
         read("max_direct_response_body_size_bytes", "4096", "Largest body of a direct response, bytes."),
         read("ignore_port_in_host_matching", "false", "Compare host names without their port."),
+        read(
+            "ignore_path_parameters_in_path_matching",
+            "false",
+            "Compare paths without what follows a semicolon in a segment. The path itself stays as it is; a rewrite of a \
+             prefix replaces nothing where the path itself does not begin with the prefix.",
+        ),
         read("typed_per_filter_config", "{}", PER_FILTER),
         no_effect("metadata", NO_METADATA),
         refused("vhds", "write the virtual hosts into virtual_hosts"),
@@ -67,7 +73,7 @@ pub(super) static ROUTE_CONFIGURATION: Schema = Schema {
         read("request_mirror_policies", "[]", MIRRORS),
         refused("internal_only_headers", "use request_headers_to_remove"),
     ],
-    unsupported: &["vhost_header", "ignore_path_parameters_in_path_matching", "route_specifiers"],
+    unsupported: &["vhost_header", "route_specifiers"],
 };
 
 pub(super) static VIRTUAL_HOST: Schema = Schema {

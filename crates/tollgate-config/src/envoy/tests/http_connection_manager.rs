@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tollgate_model::http_connection_manager::{CodecType, HttpConnectionManager};
+use tollgate_model::{
+    http_connection_manager::{CodecType, HttpConnectionManager},
+    route::PathParameters,
+};
 
 use super::*;
 
@@ -56,6 +59,24 @@ fn runtime_guards_of_methods_and_paths_are_read() {
     assert_eq!(layer("http1_allow_query_method", true), (false, false));
     assert_eq!(layer("strip_dotdot_segments_with_parameters", false), (false, true));
     assert_eq!(layer("strip_dotdot_segments_with_parameters", true), (false, false));
+}
+
+/// Path parameters count unless the table says otherwise; a guard says how much does not count then.
+#[test]
+fn path_parameters() {
+    let read_with = |ignore: bool, per_segment: bool| {
+        let key = format!("envoy.reloadable_features.strip_path_parameters_per_segment: {per_segment}");
+        let gateway = Gateway {
+            bootstrap: format!("layered_runtime: {{layers: [{{name: a, static_layer: {{{key}}}}}]}}"),
+            table: format!("ignore_path_parameters_in_path_matching: {ignore},"),
+            ..Gateway::default()
+        };
+        assert_eq!(gateway.said(), [""; 0]);
+        read(&gateway).route_config.path_parameters
+    };
+    assert_eq!(read_with(false, false), PathParameters::Kept);
+    assert_eq!(read_with(true, true), PathParameters::Ignored);
+    assert_eq!(read_with(true, false), PathParameters::EndThePath);
 }
 
 #[test]

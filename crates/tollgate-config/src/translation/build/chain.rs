@@ -11,7 +11,7 @@ use tollgate_model::{
     header::HeaderMutations,
     http_connection_manager::HttpConnectionManager,
     processor::{FilterOverride, HttpFilter},
-    route::{Route, RouteConfiguration, VirtualHost, VirtualHosts},
+    route::{PathParameters, Route, RouteConfiguration, VirtualHost, VirtualHosts},
 };
 
 use super::{
@@ -147,6 +147,7 @@ impl Builder<'_, '_> {
             name: chain.name(),
             virtual_hosts: VirtualHosts::from_iter(virtual_hosts),
             ignore_port_in_host_matching: true,
+            path_parameters: PathParameters::Kept,
             headers: HeaderMutations::default(),
             most_specific_header_mutations_wins: false,
         };

@@ -63,9 +63,12 @@ fn whole_paths() {
 
 /// M-19: the path may have been changed after the match.
 #[test]
-fn changed_path_is_cut_all_the_same() {
-    let rewrite = PathRewrite::Prefix("/new".into());
-    assert_eq!(rewritten(&prefix("/long-prefix"), &rewrite, "/x?q").as_deref(), Some("/new?q"));
+fn a_path_without_the_prefix_is_not_rewritten() {
+    for rewrite in [PathRewrite::Prefix("/new".into()), PathRewrite::PathElements("/new".into())] {
+        assert_eq!(rewritten(&prefix("/long-prefix"), &rewrite, "/x?q"), None);
+        assert_eq!(rewritten(&prefix("/a/b"), &rewrite, "/a;x/b/c"), None);
+        assert_eq!(rewritten(&prefix("/a/b"), &rewrite, "/A/b/c").as_deref(), Some("/new/c"));
+    }
 }
 
 #[test]

@@ -4,8 +4,12 @@ use crate::{
     matching::{HeaderMatcher, HeaderValueMatch, QueryParameterMatcher, StringMatcher},
 };
 
+fn applies(route_match: &RouteMatch, request: &RequestHeaders) -> bool {
+    route_match.matches(&MatchedRequest::new(request, PathParameters::Kept))
+}
+
 fn matches(path_match: PathMatch, path: &str) -> bool {
-    on_path(path_match).matches(&request("h", path))
+    applies(&on_path(path_match), &request("h", path))
 }
 
 /// EN-11: the query is no part of the path.
@@ -68,13 +72,13 @@ fn every_condition_must_hold() {
         grpc: true,
     };
     let grpc = [("content-type", "application/grpc")];
-    assert!(route_match.matches(&with(request("h", "/a?q"), &grpc)));
-    assert!(!route_match.matches(&with(request("h", "/b?q"), &grpc)));
-    assert!(!route_match.matches(&with(request("h", "/a"), &grpc)));
-    assert!(!route_match.matches(&request("h", "/a?q")));
+    assert!(applies(&route_match, &with(request("h", "/a?q"), &grpc)));
+    assert!(!applies(&route_match, &with(request("h", "/b?q"), &grpc)));
+    assert!(!applies(&route_match, &with(request("h", "/a"), &grpc)));
+    assert!(!applies(&route_match, &request("h", "/a?q")));
     let mut post = with(request("h", "/a?q"), &grpc);
     post.method = Method::POST;
-    assert!(!route_match.matches(&post));
+    assert!(!applies(&route_match, &post));
 }
 
 #[test]
@@ -90,4 +94,17 @@ fn grpc_content_types() {
         assert_eq!(is_grpc(&request), expected, "{content_type}");
     }
     assert!(!is_grpc(&request("h", "/")));
+}
+
+/// A table that ignores path parameters finds other routes; header conditions see the path as it is.
+#[test]
+fn path_parameters_do_not_count() {
+    let host = virtual_host("all", &["*"], vec![route("exact", on_path(prefix("/a/b")))]);
+    let mut table = table(vec![host], false);
+    let request = request("h", "/a;x/b;y?q=;z");
+    assert!(table.find(&request).is_none());
+    table.path_parameters = PathParameters::Ignored;
+    assert_eq!(table.find(&request).unwrap().route.name, "exact");
+    table.path_parameters = PathParameters::EndThePath;
+    assert!(table.find(&request).is_none());
 }
