@@ -38,6 +38,8 @@ const STEP: usize = 256 * 1024;
 const STREAMS: usize = 4;
 const LEAST_OF_CONNECTION: usize = 16 * 1024 * 1024;
 const MOST_OF_CONNECTION: usize = 64 * 1024 * 1024;
+/// While memory is short a stream queues no more than this for any peer.
+pub(crate) const PRESSED_WATERMARK: usize = 16 * 1024;
 /// What a slice of a body costs beside its bytes.
 pub(crate) const SLICE: usize = 64;
 
@@ -141,7 +143,8 @@ impl Memory {
     }
 
     fn is_pressed(&self) -> bool {
-        self.total() > self.shared.limit / 4 * 3
+        // What is about to go is still there.
+        self.total() + self.leaving.get() > self.shared.limit / 4 * 3
     }
 
     fn change(&self, before: usize, after: usize) {
@@ -240,6 +243,11 @@ impl ConnectionMemory {
         Account { connection: self.clone(), held: 0, holder: None }
     }
 
+    /// One stream alone has its own limit.
+    fn is_pressed(&self) -> bool {
+        self.used.get() > self.limit / 4 * 3 && self.streams.get() > 1
+    }
+
     fn relieve(self: &Rc<Self>) {
         let used = self.used.get().saturating_sub(self.leaving.get());
         // One stream alone has its own limit.
@@ -267,9 +275,10 @@ impl Account {
         self.holder.as_ref().is_none_or(|(_, holder)| holder.given_up.get().is_none())
     }
 
-    /// Whether memory is short: the stream should hold no more than it must.
+    /// Whether memory is short, or the part of it that the connection may have: the stream should hold no more than it
+    /// must.
     pub(crate) fn is_pressed(&self) -> bool {
-        self.connection.memory.is_pressed()
+        self.connection.is_pressed() || self.connection.memory.is_pressed()
     }
 
     fn change(&mut self, held: usize, waker: &Waker) {

@@ -31,6 +31,25 @@ pub(crate) fn read_room(held: usize, limit: usize) -> usize {
     limit.saturating_sub(held) / SMALL * SMALL
 }
 
+/// Makes room for a read of so many bytes, or of 16 KiB at least.
+///
+/// Pieces of what was read keep the whole buffer alive, and they may wait for long. So what is left of a buffer is used
+/// first, and a new one is not larger than it has to be.
+pub(crate) fn make_room(bytes: &mut BytesMut, space: usize) {
+    let (length, spare) = (bytes.len(), bytes.capacity() - bytes.len());
+    if spare >= space || bytes.try_reclaim(space) || spare >= SMALL {
+        return;
+    }
+    if length >= LARGE {
+        // A head that keeps growing is not copied for each read.
+        bytes.reserve(space);
+        return;
+    }
+    let mut larger = BytesMut::with_capacity(length + space);
+    larger.extend_from_slice(bytes);
+    *bytes = larger;
+}
+
 /// Bytes of memory that a buffer has for itself, if that is much, or of what is in it.
 pub(crate) fn held(bytes: &BytesMut) -> usize {
     if bytes.capacity() > 2 * SMALL { bytes.capacity() } else { bytes.len() }
@@ -91,7 +110,7 @@ impl ReadBuffer {
             return Poll::Ready(Ok(space.filled().len()));
         }
         let most = read_room(self.bytes.len(), self.limit).max(SMALL);
-        self.bytes.reserve(self.space.min(most));
+        make_room(&mut self.bytes, self.space.min(most));
         let offered = (self.bytes.capacity() - self.bytes.len()).min(most);
         let read = ready!(pin!(stream.read_buf(&mut (&mut self.bytes).limit(offered))).poll(cx))?;
         self.adapt(read, offered);
@@ -154,6 +173,30 @@ mod tests {
         assert!((LARGE / 2..=2 * LARGE).contains(&largest), "{largest}");
         buffer.release();
         assert_eq!(buffer.bytes.capacity(), 0);
+    }
+
+    /// Pieces that wait keep little more alive than themselves.
+    #[test]
+    fn buffers_are_used_up() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let input = vec![b'x'; 3_000_000];
+        let mut buffer = ReadBuffer::default();
+        let mut waiting = Vec::new();
+        let mut buffers = 0;
+        let mut end = std::ptr::null();
+        // What comes at a time is never what there is room for.
+        for mut piece in input.chunks(30_000) {
+            while let Poll::Ready(Ok(1..)) = buffer.poll_fill_announced(LARGE, &mut piece, &mut cx) {
+                let piece = buffer.bytes.split().freeze();
+                if piece.as_ptr() != end {
+                    buffers += piece.len() + buffer.bytes.capacity();
+                }
+                end = piece.as_ptr_range().end;
+                waiting.push(piece);
+            }
+        }
+        assert_eq!(waiting.iter().map(|piece| piece.len()).sum::<usize>(), input.len());
+        assert!(buffers < input.len() / 4 * 5, "{buffers}");
     }
 
     /// What is only announced gets no memory; what comes fast is read at once.

@@ -84,6 +84,11 @@ pub(crate) trait Downstream {
     /// Whether the queue is below its watermark.
     fn has_room(&self) -> bool;
 
+    /// Whether memory is short: the request should take in no more than it can pass on.
+    fn is_pressed(&self) -> bool {
+        false
+    }
+
     /// Notes that the request holds so many bytes beside what is queued here. False: it has to end at once, because memory
     /// is short and it holds much; the task is woken when that is so.
     fn note_held(&mut self, beside: usize, cx: &Context<'_>) -> bool;

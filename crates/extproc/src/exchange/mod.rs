@@ -130,6 +130,14 @@ impl Exchange {
         !self.side(direction).paused
     }
 
+    /// Bytes of the body of `direction` that it holds until a reply comes which is due.
+    #[must_use]
+    pub fn unanswered_bytes(&self, direction: Direction) -> usize {
+        let side = self.side(direction);
+        let behind_headers = if side.awaiting == Awaiting::Headers { side.held.len() } else { 0 };
+        side.chunk_bytes + behind_headers
+    }
+
     /// Bytes of bodies that it holds, with what their pieces cost beside them.
     #[must_use]
     pub fn held_bytes(&self) -> usize {

@@ -21,12 +21,19 @@ pub(crate) struct WriteQueue {
     segments: VecDeque<Bytes>,
     tail: BytesMut,
     queued: usize,
+    /// Bytes of the first segment that were written: their memory is free when all of it is.
+    written: usize,
 }
 
 impl WriteQueue {
     /// Bytes that are not written yet.
     pub(crate) fn len(&self) -> usize {
         self.queued
+    }
+
+    /// Bytes of memory that it keeps.
+    pub(crate) fn memory(&self) -> usize {
+        self.queued + self.written
     }
 
     /// Nothing is left to write.
@@ -108,9 +115,11 @@ impl WriteQueue {
         while let Some(front) = self.segments.front_mut() {
             if written < front.len() {
                 front.advance(written);
+                self.written += written;
                 return;
             }
             written -= front.len();
+            self.written = 0;
             self.segments.pop_front();
         }
         if written == self.tail.len() {

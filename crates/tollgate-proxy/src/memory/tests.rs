@@ -52,6 +52,23 @@ fn a_connection_has_a_bound_of_its_own() {
     assert!(set(&mut elsewhere, 10 * MIB));
 }
 
+/// Before streams are given up they take in less; those that are about to end still count.
+#[test]
+fn streams_of_a_connection_near_its_bound_are_pressed() {
+    let memory = worker(&SharedMemory::new(1000 * MIB, 1), 0);
+    let (greedy, other) = (memory.connection(MIB), memory.connection(MIB));
+    let (mut first, mut second, elsewhere) = (greedy.account(), greedy.account(), other.account());
+    set(&mut first, 11 * MIB);
+    assert!(!first.is_pressed());
+    set(&mut second, 2 * MIB);
+    assert!(first.is_pressed() && second.is_pressed() && !elsewhere.is_pressed());
+    set(&mut second, 6 * MIB);
+    assert!(!set(&mut first, 11 * MIB), "the largest is given up");
+    assert!(second.is_pressed());
+    drop(first);
+    assert!(!second.is_pressed());
+}
+
 /// A stream alone is bounded by its own limit, which may be larger than what several may have together.
 #[test]
 fn one_stream_has_no_bound_of_its_connection() {

@@ -32,9 +32,9 @@ impl Slot {
         }
     }
 
-    /// Whether more of a body may be handed in.
-    pub(super) fn has_room(&self, direction: Direction) -> bool {
-        self.filter().is_none_or(|filter| filter.has_room(direction))
+    /// Whether more of a body may be handed in; less while memory is short.
+    pub(super) fn has_room(&self, direction: Direction, pressed: bool) -> bool {
+        self.filter().is_none_or(|filter| filter.has_room(direction, pressed))
     }
 }
 

@@ -301,7 +301,9 @@ impl<D: Downstream> Transaction<'_, D> {
 
     /// Whether the next piece of the request body has a place to go: every stage has room for it.
     fn request_is_wanted(&self, cx: &Context<'_>) -> bool {
-        self.router_has_room(cx) && self.slots.iter().all(|slot| slot.has_room(extproc::Direction::Request))
+        let pressed = self.downstream.is_pressed();
+        self.router_has_room(cx)
+            && self.slots.iter().all(|slot| slot.has_room(extproc::Direction::Request, pressed))
     }
 
     /// Whether the router and the copies it makes have room for more of the request.

@@ -16,7 +16,7 @@ use extproc_client::{Event, GrpcStatus};
 use tollgate_model::processor::{ExtProc, GrpcTarget};
 
 use super::{Transaction, chain::Slot, failure::ProcessorCounts};
-use crate::{stats::ProcessorMetric, stream::Downstream, upstream::ProcessorCall};
+use crate::{memory::PRESSED_WATERMARK, stats::ProcessorMetric, stream::Downstream, upstream::ProcessorCall};
 
 /// How long a processor may take to end a stream that we have half-closed (L-5 b).
 const REMOTE_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -44,6 +44,8 @@ pub(super) struct Filter {
     owed_credit: usize,
     /// Credit given since one of the directions had no room.
     lent_credit: usize,
+    /// Its memory is needed.
+    hasty: bool,
 }
 
 impl Filter {
@@ -61,12 +63,21 @@ impl Filter {
             call: None,
             owed_credit: 0,
             lent_credit: 0,
+            hasty: false,
         }
     }
 
-    /// Whether more of a body may be handed in: the exchange does not hold too much, and the call has room (N-9).
-    pub(super) fn has_room(&self, direction: Direction) -> bool {
-        self.exchange.wants(direction) && self.call.as_ref().is_none_or(|call| call.is_writable())
+    /// Whether more of a body may be handed in: the exchange does not hold too much, and the call has room (N-9). While
+    /// memory is short, what waits for a reply is little.
+    pub(super) fn has_room(&self, direction: Direction, pressed: bool) -> bool {
+        self.exchange.wants(direction)
+            && self.call.as_ref().is_none_or(|call| call.is_writable())
+            && !(pressed && self.exchange.unanswered_bytes(direction) >= PRESSED_WATERMARK)
+    }
+
+    /// Closes the call at once, when it comes to that: what is queued for the processor is not sent.
+    pub(super) fn make_haste(&mut self) {
+        self.hasty = true;
     }
 
     /// Bytes that it holds. What is on its way to the processor is a part of what the exchange holds, or the other way
@@ -91,6 +102,7 @@ impl Filter {
         self.counts.closed(false);
         if let Some(call) = self.call.take() {
             call.close(match close {
+                _ if self.hasty => extproc_client::Close::Reset,
                 Close::Reset => extproc_client::Close::Reset,
                 Close::Graceful => extproc_client::Close::Graceful(REMOTE_CLOSE_TIMEOUT),
                 Close::Deferred(time) => extproc_client::Close::Deferred(time),

@@ -112,6 +112,11 @@ impl<D: Downstream> Transaction<'_, D> {
     /// Memory is short, and this request holds much of it. Its filters end with it: what they hold is what is needed.
     pub(super) fn buffers_full(&mut self, now: Instant) {
         self.client.response_routed = true;
+        for slot in &mut self.slots {
+            if let Slot::Active(filter) = slot {
+                filter.make_haste();
+            }
+        }
         self.local_reply(LocalReply::buffers_full(), now);
     }
 

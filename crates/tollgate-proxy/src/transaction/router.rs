@@ -278,6 +278,7 @@ impl<D: Downstream> Transaction<'_, D> {
             if *response_ended {
                 return progress;
             }
+            upstream.press(self.downstream.is_pressed());
             match upstream.poll_response(cx) {
                 Poll::Pending => return progress,
                 Poll::Ready(Ok(event)) => {
@@ -300,7 +301,8 @@ impl<D: Downstream> Transaction<'_, D> {
 
     /// Whether the next piece of the response has a place to go.
     fn response_is_wanted(&self) -> bool {
-        self.client_has_room() && self.slots.iter().all(|slot| slot.has_room(Direction::Response))
+        let pressed = self.downstream.is_pressed();
+        self.client_has_room() && self.slots.iter().all(|slot| slot.has_room(Direction::Response, pressed))
     }
 
     fn response_event(&mut self, event: ResponseEvent, now: Instant) {

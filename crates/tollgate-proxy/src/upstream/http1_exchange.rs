@@ -23,7 +23,7 @@ use crate::{
         BodyDecoder, BodyEncoder, BodyLength, Decoded, HeadLimits, RequestKind, ResponseHead, ResponseReader,
         content_length, encode_request, is_upgrade,
     },
-    read_buffer::{LARGE, SMALL, held, read_limit, read_room},
+    read_buffer::{LARGE, SMALL, held, make_room, read_limit, read_room},
     stream::{BodyEvent, ResponseEvent},
 };
 
@@ -49,6 +49,8 @@ pub(super) struct Http1Exchange {
     enable_trailers: bool,
     /// Bytes queued above which the caller pauses.
     watermark: usize,
+    /// Memory is short.
+    pressed: bool,
     /// Something of the response has arrived.
     received_any: bool,
     /// Space for the next read.
@@ -113,6 +115,7 @@ impl Http1Exchange {
             kind,
             enable_trailers,
             watermark,
+            pressed: false,
             received_any: false,
             read_size: *READ_SIZE.start(),
             filled: false,
@@ -169,7 +172,20 @@ impl Http1Exchange {
 
     /// Bytes of the response and the request that wait here.
     pub(super) fn held(&self) -> usize {
-        self.queued() + self.connection.as_ref().map_or(0, |connection| held(&connection.received))
+        let of_connection = self
+            .connection
+            .as_ref()
+            .map_or(0, |connection| connection.queue.memory() + held(&connection.received));
+        of_connection + self.held.as_ref().map_or(0, Held::len)
+    }
+
+    /// Whether memory is short: the response is read in small pieces.
+    pub(super) fn press(&mut self, pressed: bool) {
+        self.pressed = pressed;
+    }
+
+    fn read_limit(&self) -> usize {
+        if self.pressed { SMALL } else { read_limit(self.watermark) }
     }
 
     /// The next part of the response.
@@ -256,7 +272,7 @@ impl Http1Exchange {
         let received = |exchange: &Self| {
             exchange.connection.as_ref().map_or(usize::MAX, |connection| connection.received.len())
         };
-        let limit = read_limit(self.watermark);
+        let limit = self.read_limit();
         while self.filled && read_room(received(self), limit) > 0 {
             if self.poll_read(cx) != Poll::Ready(true) {
                 return;
@@ -266,6 +282,7 @@ impl Http1Exchange {
 
     /// Reads more; `false` at the end of the stream, which a failure is, too.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let limit = self.read_limit();
         let Some(connection) = &mut self.connection else { return Poll::Pending };
         if let ResponseState::Body { decoder, .. } = &self.response
             && self.filled
@@ -274,8 +291,8 @@ impl Http1Exchange {
             self.read_size = self.read_size.max(decoder.announced().min(*READ_SIZE.end()));
         }
         let received = &mut connection.received;
-        let most = read_room(received.len(), read_limit(self.watermark)).max(SMALL);
-        received.reserve(self.read_size.min(most));
+        let most = read_room(received.len(), limit).max(SMALL);
+        make_room(received, self.read_size.min(most));
         let room = (received.capacity() - received.len()).min(most);
         let mut space = received.limit(room);
         let outcome: io::Result<usize> = ready!(pin!(connection.transport.read_buf(&mut space)).poll(cx));

@@ -404,6 +404,13 @@ impl UpstreamRequest {
         }
     }
 
+    /// Whether memory is short: the response is to come in small pieces. Those of HTTP/2 are small.
+    pub(crate) fn press(&mut self, pressed: bool) {
+        if let State::Http1(exchange) = &mut self.state {
+            exchange.press(pressed);
+        }
+    }
+
     /// Bytes of the request and its response that wait here.
     pub(crate) fn held(&self) -> usize {
         match &self.state {

@@ -272,7 +272,7 @@ impl<'c> WaitForRequest<'c> {
 impl Wire {
     /// Notes what is held here and beside it. False: it has to be given up.
     fn note_held(&mut self, beside: usize, cx: &Context<'_>) -> bool {
-        self.account.set(beside + self.output.len() + self.input.held(), cx)
+        self.account.set(beside + self.output.memory() + self.input.held(), cx)
     }
 
     /// Receives more. `false`: there is nothing more to come.

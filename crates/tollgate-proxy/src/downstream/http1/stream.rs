@@ -17,13 +17,13 @@ use crate::{
         BodyDecoder, BodyEncoder, BodyLength, CodecError, Decoded, HeadLimits, RequestHead, RequestKind,
         ResponseContext, content_length, encode_informational, encode_response, has_token,
     },
+    memory::PRESSED_WATERMARK,
+    read_buffer::{SMALL, read_limit},
     stream::{BodyEvent, Downstream, DownstreamError},
 };
 
 /// Queued bytes above which a transaction should wait before it sends more.
 const WRITE_WATERMARK: usize = 64 * 1024;
-/// The same while memory is short.
-const PRESSED_WATERMARK: usize = 16 * 1024;
 /// Bytes that are kept while nobody reads the request: the next requests of a client that pipelines, or a body.
 const READ_AHEAD: usize = 64 * 1024;
 
@@ -140,6 +140,8 @@ impl<'c> Http1Stream<'c> {
             return Poll::Ready(Err(DownstreamError::Protocol(error.details())));
         }
         if !self.state.decoder.is_done() {
+            self.wire.input.limit =
+                if self.wire.account.is_pressed() { SMALL } else { read_limit(self.wire.limit) };
             self.wire.fill_up(self.state.decoder.announced(), cx);
         }
         loop {
@@ -214,6 +216,10 @@ impl Downstream for Http1Stream<'_> {
     fn has_room(&self) -> bool {
         let queued = self.wire.output.len();
         queued < self.watermark && (queued < PRESSED_WATERMARK || !self.wire.account.is_pressed())
+    }
+
+    fn is_pressed(&self) -> bool {
+        self.wire.account.is_pressed()
     }
 
     fn note_held(&mut self, beside: usize, cx: &Context<'_>) -> bool {

@@ -20,15 +20,13 @@ use crate::{
     header_names::{KEEP_ALIVE, PROXY_CONNECTION},
     http1::{drop_framing, has_one_content_length},
     http2_body::Http2Body,
-    memory::{Account, SLICE},
+    memory::{Account, PRESSED_WATERMARK, SLICE},
     stream::{BodyEvent, Downstream, DownstreamError},
     timer::LazyTimer,
 };
 
 /// Queued bytes above which a transaction should wait before it sends more.
 const WRITE_WATERMARK: usize = 64 * 1024;
-/// The same while memory is short.
-const PRESSED_WATERMARK: usize = 16 * 1024;
 /// A head of this size counts among what a stream holds.
 const LARGE_HEAD: usize = 8 * 1024;
 /// How long a client may take to accept the end of a response when no stream idle timeout is set.
@@ -260,6 +258,10 @@ impl Downstream for Http2Stream {
     fn has_room(&self) -> bool {
         let queued = self.queued_memory();
         queued < WRITE_WATERMARK && (queued < PRESSED_WATERMARK || !self.account.is_pressed())
+    }
+
+    fn is_pressed(&self) -> bool {
+        self.account.is_pressed()
     }
 
     fn note_held(&mut self, beside: usize, cx: &Context<'_>) -> bool {
