@@ -1,9 +1,10 @@
 //! From RE2's syntax to the one of the regex library, so that expressions mean what they mean in Envoy.
 //!
 //! Both see bytes, not characters (RE2 calls that Latin-1): a character of the expression beyond ASCII is the bytes of its
-//! UTF-8 form, and `\pL` means the letters of Latin-1. The two are nearly the same. The differences that matter: `\d`, `\s`, `\w` and `\b` are ASCII in RE2; `{` is itself
-//! when it begins no repetition; `[`, `&&`, `--` and `~~` have no meaning inside of a class; `\<` and `\>` are
-//! themselves; `\Q…\E` quotes; `\C` is a byte; two repetitions in a row are an error, and so is one above 1000.
+//! UTF-8 form, and `\pL` means the letters of Latin-1. The two are nearly the same. The differences that matter: `\d`, `\s`,
+//! `\w` and `\b` are ASCII in RE2; `{` is itself when it begins no repetition; `[`, `&&`, `--` and `~~` have no meaning inside
+//! of a class; `\<` and `\>` are themselves; `\Q…\E` quotes; `\C` is a byte; two repetitions in a row are an error, and so is
+//! one above 1000.
 
 use std::{iter::Peekable, str::Chars};
 

@@ -128,14 +128,31 @@ fn responses(pieces: &[&[u8]], limits: HeadLimits, kind: RequestKind) -> Reading
     })
 }
 
-/// What two readings of the same bytes must have in common.
-fn assert_same<H: std::fmt::Debug>(whole: &Reading<H>, pieces: &Reading<H>) {
+/// What two readings of the same bytes must have in common: every message, and whether there is a mistake behind them.
+///
+/// A head that has not come to its end is checked each time it has doubled, so one reading may see a mistake in it before
+/// the other. Then it is one whatever follows: the other sees it when the head ends.
+fn assert_same<H: std::fmt::Debug>(
+    bytes: &[u8],
+    cuts: &[u8],
+    read: impl Fn(&[&[u8]]) -> Reading<H>,
+) -> Reading<H> {
+    let end = b"\r\n\r\n".as_slice();
+    let in_pieces = cut(bytes, cuts);
+    let (whole, pieces) = (read(&[bytes]), read(&in_pieces));
     assert_eq!(format!("{:?}", whole.messages), format!("{:?}", pieces.messages), "cuts change the messages");
-    assert_eq!(
-        whole.error.map(CodecError::details),
-        pieces.error.map(CodecError::details),
-        "cuts change the end"
-    );
+    if whole.error.is_none() && pieces.error.is_none() {
+        assert_eq!(whole.rest, pieces.rest, "cuts change what is left");
+    } else if whole.error.is_none() {
+        assert!(read(&[bytes, end]).error.is_some(), "{:?} only in pieces", pieces.error);
+    } else if pieces.error.is_none() {
+        assert!(
+            read(&[&in_pieces[..], &[end]].concat()).error.is_some(),
+            "{:?} only as a whole",
+            whole.error
+        );
+    }
+    whole
 }
 
 /// Nothing that ends a line is in a field.
@@ -184,8 +201,7 @@ fn unframed(fields: &HeaderMap) -> HeaderMap {
 /// What a client sends: cuts change nothing, and each request that is written to an upstream reads there as itself, with
 /// nothing behind it.
 pub fn request(bytes: &[u8], cuts: &[u8]) {
-    let whole = requests(&[bytes], LIMITS);
-    assert_same(&whole, &requests(&cut(bytes, cuts), LIMITS));
+    let whole = assert_same(bytes, cuts, |pieces| requests(pieces, LIMITS));
     for message in whole.messages {
         let head = &message.head;
         assert_clean(&head.headers.fields);
@@ -236,8 +252,7 @@ pub fn response(bytes: &[u8], cuts: &[u8], kind: u8) {
         2 => RequestKind::of(&Method::CONNECT, false),
         _ => RequestKind::of(&Method::GET, true),
     };
-    let whole = responses(&[bytes], LIMITS, kind);
-    assert_same(&whole, &responses(&cut(bytes, cuts), LIMITS, kind));
+    let whole = assert_same(bytes, cuts, |pieces| responses(pieces, LIMITS, kind));
     for message in whole.messages {
         let head = &message.head;
         assert_clean(&head.headers.fields);
