@@ -7,6 +7,7 @@
 pub mod access_log;
 pub mod cluster;
 pub mod cors;
+pub mod filter;
 pub mod format;
 pub mod header;
 pub mod http_connection_manager;

@@ -1,197 +1,275 @@
-//! The filter chain: an onion that requests pass inwards and responses outwards, with the router as its inner ring but
-//! for filters of single attempts.
+//! The chain: an onion of filters around the router, and the queue of the parts that pass it.
+//!
+//! ```text
+//!  request:   client -> filter 0 -> filter 1 -> router -> filter 2 -> upstream
+//!  response:  client <- filter 0 <- filter 1 <- router <- filter 2 <- upstream
+//! ```
+//!
+//! Nothing on this way calls the next one. Who has a part for somebody puts it into the queue with the place that it is
+//! about to enter, and one loop, [`run`](Transaction::run), takes the newest entry and hands it over. The newest comes
+//! first, so what follows from a part is done before the next part of the same message moves.
 
 use std::time::Instant;
 
-use extproc::{Direction, exchange::Action};
-use tollgate_model::processor::FilterOverride;
+use extproc::{Direction, Slices};
+use smallvec::SmallVec;
 
-use super::{Part, Transaction, cors::Cors, failure::ProcessorCounts, processor::Filter};
+use super::{
+    Transaction,
+    filter::{Action, Context, Filter, FilterPlace, Slot},
+};
 use crate::stream::Downstream;
 
-/// A place in the chain.
+/// A part of a message on its way through the chain. Heads and trailers are in [`Core`](super::host::Core).
 #[derive(Debug)]
-pub(super) enum Slot {
-    /// No head has come by yet, so no route has decided what it does (Q-9).
-    Untouched,
-    /// Not there on this route.
-    Disabled,
-    /// There, but off on this route (Q-4).
-    Idle,
-    /// At work.
-    Active(Box<Filter>),
-    /// Looks at the heads of a request and its response.
-    Cors(Box<Cors>),
+pub(super) enum Part {
+    Headers { end_stream: bool },
+    Data { data: Slices, end_stream: bool },
+    Trailers,
 }
 
-impl Slot {
-    pub(super) fn filter(&self) -> Option<&Filter> {
+impl Part {
+    /// Nothing of the message follows.
+    pub(super) fn ends_stream(&self) -> bool {
         match self {
-            Self::Active(filter) => Some(filter),
-            Self::Untouched | Self::Disabled | Self::Idle | Self::Cors(_) => None,
+            Self::Headers { end_stream } | Self::Data { end_stream, .. } => *end_stream,
+            Self::Trailers => true,
+        }
+    }
+}
+
+/// Where a part can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Client,
+    /// By index; those behind the router come after the others.
+    Filter(usize),
+    Router,
+    Upstream,
+}
+
+/// The order of the places.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Onion {
+    /// Filters before the router.
+    pub(super) before_router: usize,
+    /// All filters. Those behind the router belong to one try.
+    pub(super) filters: usize,
+}
+
+impl Onion {
+    /// Where a part goes from `place`.
+    pub(super) fn next(self, place: Place, direction: Direction) -> Place {
+        match direction {
+            Direction::Request => match place {
+                Place::Client => self.inwards(0),
+                Place::Filter(index) if self.is_upstream(index) => self.to_upstream(index + 1),
+                Place::Filter(index) => self.inwards(index + 1),
+                Place::Router => self.to_upstream(self.before_router),
+                Place::Upstream => Place::Upstream,
+            },
+            Direction::Response => match place {
+                Place::Upstream => self.to_router(self.filters),
+                Place::Filter(index) if self.is_upstream(index) => self.to_router(index),
+                Place::Router => outwards(self.before_router),
+                Place::Filter(index) => outwards(index),
+                Place::Client => Place::Client,
+            },
         }
     }
 
-    /// Whether more of a body may be handed in; less while memory is short.
-    pub(super) fn has_room(&self, direction: Direction, pressed: bool) -> bool {
-        self.filter().is_none_or(|filter| filter.has_room(direction, pressed))
+    /// Whether the filter belongs to one try.
+    pub(super) fn is_upstream(self, filter: usize) -> bool {
+        filter >= self.before_router
+    }
+
+    fn inwards(self, index: usize) -> Place {
+        if index < self.before_router { Place::Filter(index) } else { Place::Router }
+    }
+
+    fn to_upstream(self, index: usize) -> Place {
+        if index < self.filters { Place::Filter(index) } else { Place::Upstream }
+    }
+
+    fn to_router(self, behind: usize) -> Place {
+        if behind > self.before_router { Place::Filter(behind - 1) } else { Place::Router }
+    }
+}
+
+fn outwards(behind: usize) -> Place {
+    behind.checked_sub(1).map_or(Place::Client, Place::Filter)
+}
+
+/// Something to do.
+#[derive(Debug)]
+enum Work {
+    /// A part is about to enter a place.
+    Enter(Place, Direction, Part),
+    /// A filter may ask for more.
+    Actions(usize),
+}
+
+/// What there is to do, the newest first.
+#[derive(Debug, Default)]
+pub(super) struct Queue(SmallVec<[Work; 3]>);
+
+impl Queue {
+    /// A part is about to enter a place. It does so before everything that was put here earlier.
+    pub(super) fn enter(&mut self, place: Place, direction: Direction, part: Part) {
+        self.0.push(Work::Enter(place, direction, part));
+    }
+
+    /// A filter may ask for something.
+    pub(super) fn ask(&mut self, filter: usize) {
+        self.0.push(Work::Actions(filter));
+    }
+
+    /// Forgets what is on its way through filters and places that belong to a try.
+    pub(super) fn give_up_try(&mut self, onion: Onion) {
+        self.0.retain(|work| match work {
+            Work::Enter(Place::Filter(index), ..) | Work::Actions(index) => !onion.is_upstream(*index),
+            Work::Enter(Place::Upstream, ..) | Work::Enter(Place::Router, Direction::Response, _) => false,
+            Work::Enter(..) => true,
+        });
     }
 }
 
 impl<D: Downstream> Transaction<'_, D> {
-    /// Hands a part of the request to the first filter from `index` on that stands before the router, or to the router.
-    pub(super) fn request_part(&mut self, index: usize, part: Part, now: Instant) {
-        for index in index..self.downstream_slots {
-            if self.touch(index) {
-                self.feed(index, Direction::Request, part, now);
+    /// Does everything that there is to do.
+    pub(super) fn run(&mut self, now: Instant) {
+        while let Some(work) = self.queue.0.pop() {
+            if self.finished {
+                self.queue.0.clear();
                 return;
             }
-            if let (Slot::Cors(cors), Part::Headers { .. }) = (&mut self.slots[index], &part)
-                && let Some(reply) = cors.request(&self.core.messages.request)
-            {
-                return self.local_reply(reply, now);
-            }
-        }
-        self.router_part(part, now);
-    }
-
-    /// Hands a part of the request to the first filter from `index` on that stands behind the router, or to the
-    /// upstream.
-    pub(super) fn upstream_request_part(&mut self, index: usize, part: Part, now: Instant) {
-        for index in index..self.slots.len() {
-            if self.touch(index) {
-                self.feed(index, Direction::Request, part, now);
-                return;
-            }
-        }
-        self.upstream_part(part, now);
-    }
-
-    /// Hands a part of the upstream's response to the next filter before `index` that stands behind the router, or to
-    /// the router.
-    pub(super) fn upstream_response_part(&mut self, index: usize, part: Part, now: Instant) {
-        for index in (self.downstream_slots..index).rev() {
-            if self.touch(index) {
-                self.feed(index, Direction::Response, part, now);
-                return;
-            }
-        }
-        self.router_response_part(part, now);
-    }
-
-    /// Hands a part of the response to the next filter before `index`, or to the client.
-    pub(super) fn response_part(&mut self, index: usize, part: Part, now: Instant) {
-        for index in (0..index).rev() {
-            if self.touch(index) {
-                self.feed(index, Direction::Response, part, now);
-                return;
-            }
-            if let (Slot::Cors(cors), Part::Headers { .. }) = (&self.slots[index], &part)
-                && let Some(response) = &mut self.core.messages.response
-            {
-                cors.response(&mut response.fields);
-            }
-        }
-        self.client_part(part, now);
-    }
-
-    /// Whether the filter is at work; decides it by the route in force when the first head comes by (Q-9, L-12).
-    fn touch(&mut self, index: usize) -> bool {
-        if matches!(self.slots[index], Slot::Untouched) {
-            self.slots[index] = match self.core.filter_override(index) {
-                FilterOverride::Disabled => Slot::Disabled,
-                FilterOverride::Idle => Slot::Idle,
-                FilterOverride::Cors(policy) => Slot::Cors(Box::new(Cors::new(policy.clone()))),
-                FilterOverride::ExtProc(ext_proc) => {
-                    let upstream = index >= self.downstream_slots;
-                    let counts = ProcessorCounts::of(&self.core.worker, ext_proc);
-                    Slot::Active(Box::new(Filter::new(ext_proc.clone(), upstream, counts)))
+            match work {
+                Work::Enter(Place::Filter(index), direction, part) => {
+                    self.enter_filter(index, direction, part, now);
                 }
-            };
+                Work::Enter(Place::Router, Direction::Request, part) => self.router_part(part, now),
+                Work::Enter(Place::Router, Direction::Response, part) => self.router_response_part(part, now),
+                Work::Enter(Place::Upstream, _, part) => self.upstream_part(part),
+                Work::Enter(Place::Client, _, part) => self.client_part(part, now),
+                Work::Actions(index) => self.ask_filter(index, now),
+            }
         }
-        matches!(self.slots[index], Slot::Active(_))
     }
 
-    fn feed(&mut self, index: usize, direction: Direction, part: Part, now: Instant) {
+    /// A part goes on from a place.
+    pub(super) fn pass_on(&mut self, from: Place, direction: Direction, part: Part) {
+        self.queue.enter(self.onion.next(from, direction), direction, part);
+    }
+
+    fn enter_filter(&mut self, index: usize, direction: Direction, part: Part, now: Instant) {
+        let place = self.filter_place(index);
+        let slot = &mut self.slots[index];
+        if matches!(slot, Slot::Untouched) {
+            *slot = Slot::begin(place, &self.core);
+        }
+        let Slot::Active(filter) = slot else {
+            return self.pass_on(Place::Filter(index), direction, part);
+        };
+        let mut cx = Context { core: &mut self.core, place, now };
+        let action = match part {
+            Part::Headers { end_stream } => filter.headers(direction, end_stream, &mut cx),
+            Part::Data { data, end_stream } => filter.data(direction, data, end_stream, &mut cx),
+            Part::Trailers => filter.trailers(direction, &mut cx),
+        };
+        self.queue.ask(index);
+        if let Some(action) = action {
+            self.carry_out(index, action, now);
+        }
+    }
+
+    fn ask_filter(&mut self, index: usize, now: Instant) {
+        let place = self.filter_place(index);
         let Slot::Active(filter) = &mut self.slots[index] else {
             return;
         };
-        let exchange = &mut filter.exchange;
-        match part {
-            Part::Headers { end_stream } => {
-                exchange.handle_headers(direction, end_stream, now, &mut self.core);
+        let mut cx = Context { core: &mut self.core, place, now };
+        match filter.next_action(&mut cx) {
+            Some(action) => {
+                self.queue.ask(index);
+                self.carry_out(index, action, now);
             }
-            Part::Data { data, end_stream } => {
-                exchange.handle_data(direction, data, end_stream, now, &mut self.core);
-            }
-            Part::Trailers => exchange.handle_trailers(direction, now, &mut self.core),
-        }
-        self.run_actions(index, now);
-    }
-
-    /// Carries out everything the exchange of a filter asks for.
-    pub(super) fn run_actions(&mut self, index: usize, now: Instant) {
-        loop {
-            let Slot::Active(filter) = &mut self.slots[index] else {
-                return;
-            };
-            let Some(action) = filter.exchange.poll_action() else {
-                self.core.count_exchange(index, filter);
-                return;
-            };
-            match action {
-                Action::Open => self.open_call(index, now),
-                Action::Send { message, payload } => filter.send(message, payload),
-                Action::Close(close) => filter.close(close),
-                Action::Note(note) => filter.note(note),
-                Action::Failed(failed) => {
-                    let address = filter.address();
-                    self.core.report_failure(index, &filter.counts, address, &failed);
-                }
-                Action::Ignored(ignored) => {
-                    self.core.report_ignored(index, &filter.counts, &ignored);
-                }
-                Action::ForwardHeaders { direction, end_stream } => {
-                    self.pass_on(index, direction, Part::Headers { end_stream }, now);
-                }
-                Action::ForwardData { direction, data, end_stream } => {
-                    self.pass_on(index, direction, Part::Data { data, end_stream }, now);
-                }
-                Action::ForwardTrailers { direction } => self.pass_on(index, direction, Part::Trailers, now),
-                Action::ClearRouteCache => self.core.refresh_route(),
-                Action::Reply(reply) => self.filter_reply(*reply, now),
-                Action::PayloadTooLarge(direction) => self.payload_too_large(direction, now),
-                Action::ReplyHeaders { head, end_stream } => {
-                    self.streamed_reply(index, *head, end_stream, now);
-                }
-                Action::ReplyData { data, end_stream } => {
-                    self.reply_part(index, Part::Data { data, end_stream }, now);
-                }
-                Action::ReplyTrailers(trailers) => {
-                    self.core.messages.response_trailers = Some(*trailers);
-                    self.reply_part(index, Part::Trailers, now);
-                }
-            }
+            None => filter.count(&mut cx),
         }
     }
 
-    fn pass_on(&mut self, index: usize, direction: Direction, part: Part, now: Instant) {
-        let upstream = index >= self.downstream_slots;
-        match direction {
-            Direction::Request if upstream => self.upstream_request_part(index + 1, part, now),
-            Direction::Request => self.request_part(index + 1, part, now),
-            Direction::Response if upstream => self.upstream_response_part(index, part, now),
-            Direction::Response => self.response_part(index, part, now),
+    fn carry_out(&mut self, index: usize, action: Action, now: Instant) {
+        match action {
+            Action::Forward(direction, part) => self.pass_on(Place::Filter(index), direction, part),
+            Action::ClearRouteCache => self.core.refresh_route(),
+            Action::Reply(reply) => self.local_reply(*reply, now),
+            Action::PayloadTooLarge(direction) => self.payload_too_large(direction, now),
+            Action::StartResponse { head, end_stream } => self.filter_response(index, *head, end_stream),
+            Action::ContinueResponse(part) => self.filter_response_part(index, part),
         }
     }
 
-    /// A part of a response that the filter at `index` gives piece by piece: it passes every filter on its side of the
-    /// router, its own too, as if it came from there.
-    pub(super) fn reply_part(&mut self, index: usize, part: Part, now: Instant) {
-        if index >= self.downstream_slots {
-            self.upstream_response_part(self.slots.len(), part, now);
-        } else {
-            self.response_part(self.downstream_slots, part, now);
+    /// Where a filter stands.
+    pub(super) fn filter_place(&self, index: usize) -> FilterPlace {
+        FilterPlace { index, upstream: self.onion.is_upstream(index) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn way(onion: Onion, direction: Direction) -> Vec<Place> {
+        let (mut place, end) = match direction {
+            Direction::Request => (Place::Client, Place::Upstream),
+            Direction::Response => (Place::Upstream, Place::Client),
+        };
+        let mut way = vec![place];
+        while place != end {
+            place = onion.next(place, direction);
+            way.push(place);
         }
+        way
+    }
+
+    #[test]
+    fn requests_go_inwards_and_responses_come_back_the_same_way() {
+        use Place::{Client, Filter, Router, Upstream};
+        for (before_router, filters, expected) in [
+            (0, 0, vec![Client, Router, Upstream]),
+            (2, 2, vec![Client, Filter(0), Filter(1), Router, Upstream]),
+            (0, 1, vec![Client, Router, Filter(0), Upstream]),
+            (1, 3, vec![Client, Filter(0), Router, Filter(1), Filter(2), Upstream]),
+        ] {
+            let onion = Onion { before_router, filters };
+            assert_eq!(way(onion, Direction::Request), expected);
+            let back: Vec<_> = expected.into_iter().rev().collect();
+            assert_eq!(way(onion, Direction::Response), back);
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_a_try_is_given_up_with_it() {
+        let head = || Part::Headers { end_stream: false };
+        let onion = Onion { before_router: 1, filters: 2 };
+        let mut queue = Queue::default();
+        queue.enter(Place::Client, Direction::Response, head());
+        queue.ask(0);
+        queue.ask(1);
+        queue.enter(Place::Filter(1), Direction::Request, head());
+        queue.enter(Place::Upstream, Direction::Request, head());
+        queue.enter(Place::Router, Direction::Response, head());
+        queue.enter(Place::Router, Direction::Request, head());
+        queue.give_up_try(onion);
+        let left: Vec<_> = queue.0.iter().collect();
+        assert!(
+            matches!(
+                left[..],
+                [
+                    Work::Enter(Place::Client, ..),
+                    Work::Actions(0),
+                    Work::Enter(Place::Router, Direction::Request, _)
+                ]
+            ),
+            "{left:?}"
+        );
     }
 }

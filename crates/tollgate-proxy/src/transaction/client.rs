@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Part, Transaction};
+use super::{Transaction, chain::Part};
 use crate::{stats::HttpMetric, stream::Downstream};
 
 /// How far the exchange of messages with the client is.

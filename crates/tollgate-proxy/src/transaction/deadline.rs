@@ -1,4 +1,4 @@
-//! Deadlines of a transaction: the processors' replies, the route's timeout, idleness, the stream's longest life.
+//! Deadlines of a transaction: those of filters, the route's timeout, idleness, the stream's longest life.
 
 use std::{
     task::Context,
@@ -7,7 +7,12 @@ use std::{
 
 use tollgate_model::http_connection_manager::HttpConnectionManager;
 
-use super::{Transaction, chain::Slot, router::Router, tries::TryDeadline};
+use super::{
+    Transaction,
+    filter::{Context as FilterContext, Filter, Slot},
+    router::Router,
+    tries::TryDeadline,
+};
 use crate::{stream::Downstream, timer::LazyTimer};
 
 /// The deadlines that are the transaction's own, and the one timer that serves all of them.
@@ -27,7 +32,7 @@ pub(super) struct Deadlines {
 /// Which of them passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Due {
-    Processors,
+    Filters,
     Response,
     Idle,
     Request,
@@ -77,14 +82,10 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     fn next_deadline(&self) -> Option<(Instant, Due)> {
-        let processors = self
-            .slots
-            .iter()
-            .filter_map(|slot| slot.filter().and_then(|filter| filter.exchange.poll_timeout()))
-            .min();
+        let filters = self.slots.iter().filter_map(Slot::filter).filter_map(Filter::deadline).min();
         let request = if self.client.request_ended { None } else { self.deadlines.request };
         [
-            (processors, Due::Processors),
+            (filters, Due::Filters),
             (self.deadlines.response, Due::Response),
             (self.deadlines.idle(), Due::Idle),
             (request, Due::Request),
@@ -109,13 +110,15 @@ impl<D: Downstream> Transaction<'_, D> {
 
     fn deadline_passed(&mut self, due: Due, now: Instant) {
         match due {
-            Due::Processors => {
+            Due::Filters => {
                 for index in 0..self.slots.len() {
+                    let place = self.filter_place(index);
                     if let Slot::Active(filter) = &mut self.slots[index]
-                        && filter.exchange.poll_timeout().is_some_and(|deadline| deadline <= now)
+                        && filter.deadline().is_some_and(|deadline| deadline <= now)
                     {
-                        filter.exchange.handle_timeout(now);
-                        self.run_actions(index, now);
+                        filter.deadline_passed(&mut FilterContext { core: &mut self.core, place, now });
+                        self.queue.ask(index);
+                        self.run(now);
                     }
                 }
             }
@@ -138,5 +141,6 @@ impl<D: Downstream> Transaction<'_, D> {
                 self.stream_lived_too_long(now);
             }
         }
+        self.run(now);
     }
 }

@@ -14,8 +14,8 @@ use extproc::{
 };
 use http::{HeaderMap, HeaderValue};
 use tollgate_model::{
+    filter::FilterOverride,
     http_connection_manager::HttpConnectionManager,
-    processor::FilterOverride,
     route::{
         Action, ClusterSpecifier, Route, RouteAction, RouteMatchResult, VirtualHost, WeightedAction,
         WeightedCluster,

@@ -1,30 +1,30 @@
 //! One HTTP request and its response.
 //!
 //! A transaction is one future that belongs to the client's connection (HTTP/1) or stream (HTTP/2). Everything that
-//! concerns the request happens in its [`poll`](Transaction::poll): the request body is read and handed to the first
-//! filter, what the last filter passes on goes to the router and upstream, the response comes back through the filters
-//! in reverse, and replies of processors are taken in between. No task, channel or lock belongs to it.
+//! concerns the request happens in its [`poll`](Transaction::poll): the request body is read, filters take in what they
+//! wait for, the upstream's response is read. Every part of a message that comes of this passes the [`chain`] by way of
+//! one queue. No task, channel or lock belongs to it.
 //!
-//! ```text
-//!  client --> filter 0 --> filter 1 --> router --> upstream filter 2 --> upstream
-//!         <--          <--          <--        <--                   <--
-//! ```
+//! * [`chain`]: the order of places, the queue, the loop;
+//! * [`filter`]: the filters and their interface;
+//! * [`router`], [`decide`], [`tries`], [`mirror`]: what becomes of a request that has passed the chain;
+//! * [`client`]: what becomes of a response that has;
+//! * [`reply`]: responses of our own; [`deadline`]; [`record`]: what is left when it is over.
 //!
-//! Filters behind the router belong to one attempt; they see what the router made of the request, and the response
+//! Filters behind the router belong to one try; they see what the router made of the request, and the response
 //! before the router.
 
 mod chain;
 mod client;
-mod cors;
 mod deadline;
 mod decide;
-mod failure;
+mod filter;
 mod handler;
 mod host;
 mod mirror;
-mod processor;
 mod record;
 mod reply;
+mod report;
 mod router;
 mod tries;
 mod upgrade;
@@ -34,12 +34,18 @@ use std::{
     time::Instant,
 };
 
-use extproc::{RequestHeaders, Slices};
+use extproc::{Direction, RequestHeaders};
 use smallvec::SmallVec;
 
 pub(crate) use self::handler::Transactions;
 use self::{
-    chain::Slot, client::Client, deadline::Deadlines, host::Core, mirror::Mirrors, router::Router,
+    chain::{Onion, Part, Place, Queue},
+    client::Client,
+    deadline::Deadlines,
+    filter::{Context as FilterContext, Filter, Room, Slot},
+    host::Core,
+    mirror::Mirrors,
+    router::Router,
     tries::Tries,
 };
 use crate::{
@@ -51,31 +57,13 @@ use crate::{
     turn::Turn,
 };
 
-/// A part of a message on its way through the chain. Heads and trailers are in [`Core`].
-#[derive(Debug)]
-enum Part {
-    Headers { end_stream: bool },
-    Data { data: Slices, end_stream: bool },
-    Trailers,
-}
-
-impl Part {
-    /// Nothing of the message follows.
-    fn ends_stream(&self) -> bool {
-        match self {
-            Self::Headers { end_stream } | Self::Data { end_stream, .. } => *end_stream,
-            Self::Trailers => true,
-        }
-    }
-}
-
 /// One request and its response under way.
 struct Transaction<'d, D: Downstream> {
     core: Core,
     /// Every filter, those behind the router last.
     slots: SmallVec<[Slot; 2]>,
-    /// How many stand before the router.
-    downstream_slots: usize,
+    onion: Onion,
+    queue: Queue,
     router: Router,
     /// If the request may be tried more than once, or a try may take only so long.
     tries: Option<Box<Tries>>,
@@ -123,6 +111,7 @@ async fn answer_rejected<D: Downstream>(origin: Origin<'_>, rejection: Rejection
     let core = rejected(origin, rejection, now);
     let mut transaction = Transaction::new(core, true, downstream, now);
     transaction.local_reply(reply, now);
+    transaction.run(now);
     std::future::poll_fn(|cx| transaction.poll(cx)).await;
 }
 
@@ -169,13 +158,14 @@ fn reject<D: Downstream>(origin: Origin<'_>, rejection: Rejection, downstream: &
 
 impl<'d, D: Downstream> Transaction<'d, D> {
     fn new(core: Core, end_stream: bool, downstream: &'d mut D, now: Instant) -> Self {
-        let slots = core.http().filters().map(|_| Slot::Untouched).collect();
-        let downstream_slots = core.http().http_filters.len();
+        let slots: SmallVec<_> = core.http().filters().map(|_| Slot::Untouched).collect();
+        let onion = Onion { before_router: core.http().http_filters.len(), filters: slots.len() };
         Self {
             deadlines: Deadlines::new(core.http(), now),
             core,
             slots,
-            downstream_slots,
+            onion,
+            queue: Queue::default(),
             router: Router::Waiting,
             tries: None,
             mirrors: None,
@@ -195,7 +185,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 if end_stream {
                     self.core.info.last_downstream_rx = Some(now);
                 }
-                self.request_part(0, Part::Headers { end_stream }, now);
+                self.pass_on(Place::Client, Direction::Request, Part::Headers { end_stream });
             }
             Err(rejection) => {
                 if rejection.details == "path_normalization_failed" {
@@ -204,13 +194,14 @@ impl<D: Downstream> Transaction<'_, D> {
                 self.local_reply(rejection, now);
             }
         }
+        self.run(now);
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.turn = Turn::default();
         loop {
             let now = Instant::now();
-            let mut progress = self.poll_processors(cx, now);
+            let mut progress = self.poll_filters(cx, now);
             progress |= self.poll_client_writable(cx, now);
             progress |= self.poll_request_body(cx, now);
             progress |= self.poll_upstream(cx, now);
@@ -236,9 +227,38 @@ impl<D: Downstream> Transaction<'_, D> {
 
     /// Bytes that the request and its response hold, apart from what is queued for the client.
     fn held(&self) -> usize {
-        let filters: usize =
-            self.slots.iter().filter_map(|slot| slot.filter()).map(processor::Filter::held).sum();
+        let filters: usize = self.slots.iter().filter_map(Slot::filter).map(Filter::held).sum();
         filters + self.router.held() + self.tries.as_ref().map_or(0, |tries| tries.held())
+    }
+
+    /// Lets filters drive what they wait for.
+    fn poll_filters(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut progress = false;
+        for index in 0..self.slots.len() {
+            while !self.finished && !self.turn.is_over() && self.poll_filter(index, cx, now) {
+                progress = true;
+            }
+        }
+        progress
+    }
+
+    fn poll_filter(&mut self, index: usize, cx: &mut Context<'_>, now: Instant) -> bool {
+        if self.slots[index].filter().is_none() {
+            return false;
+        }
+        let room = Room { request: self.router_has_room(cx), response: self.client_has_room() };
+        let place = self.filter_place(index);
+        let Slot::Active(filter) = &mut self.slots[index] else {
+            return false;
+        };
+        let mut filter_cx = FilterContext { core: &mut self.core, place, now };
+        let Poll::Ready(read) = filter.poll(cx, room, &mut filter_cx) else {
+            return false;
+        };
+        self.turn.spend(read);
+        self.queue.ask(index);
+        self.run(now);
+        true
     }
 
     /// Reads the request body while somebody wants it.
@@ -296,14 +316,14 @@ impl<D: Downstream> Transaction<'_, D> {
         if self.client.request_ended {
             self.core.info.last_downstream_rx = Some(now);
         }
-        self.request_part(0, part, now);
+        self.pass_on(Place::Client, Direction::Request, part);
+        self.run(now);
     }
 
     /// Whether the next piece of the request body has a place to go: every stage has room for it.
     fn request_is_wanted(&self, cx: &Context<'_>) -> bool {
         let pressed = self.downstream.is_pressed();
-        self.router_has_room(cx)
-            && self.slots.iter().all(|slot| slot.has_room(extproc::Direction::Request, pressed))
+        self.router_has_room(cx) && self.slots.iter().all(|slot| slot.has_room(Direction::Request, pressed))
     }
 
     /// Whether the router and the copies it makes have room for more of the request.
@@ -327,6 +347,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 self.core.count_http(HttpMetric::DownstreamCxProtocolError);
                 self.core.info.response_flags.insert(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR);
                 self.protocol_error(details, now);
+                self.run(now);
             }
         }
     }

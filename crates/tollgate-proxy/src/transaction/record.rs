@@ -2,17 +2,17 @@
 
 use std::time::Instant;
 
-use extproc::{exchange::Counters, log::LoggingInfo};
+use extproc::log::LoggingInfo;
 use http::StatusCode;
-use tollgate_model::processor::FilterOverride;
+use tollgate_model::filter::FilterOverride;
 
-use super::{chain::Slot, host::Core, processor::Filter};
+use super::{
+    filter::{Filter, Slot},
+    host::Core,
+};
 use crate::{
     format::{FilterLog, FormatContext},
-    stats::{
-        ClusterMetric, ConnectionStats, ExtProcMetric, HttpMetric, ListenerMetric, Metrics, ProcessorMetric,
-        RouteMetric,
-    },
+    stats::{ClusterMetric, ConnectionStats, HttpMetric, ListenerMetric, Metrics, RouteMetric},
     stream_info::{Protocol, ResponseFlags},
 };
 
@@ -112,77 +112,25 @@ impl Core {
         }
         // G-1: every filter that is there has one, even if it did nothing. Those behind the router are made for a try.
         let nothing = LoggingInfo::default();
-        let nothing = FilterLog { name: "", info: &nothing, destination: "" };
         let logs: Vec<FilterLog<'_>> = http
             .filters()
             .enumerate()
             .filter_map(|(index, filter)| {
-                let log = match slots.get(index).unwrap_or(&Slot::Untouched) {
-                    Slot::Active(filter) => {
-                        FilterLog { info: &filter.log, destination: filter.destination(), ..nothing }
-                    }
-                    Slot::Idle => nothing,
-                    Slot::Disabled | Slot::Cors(_) => return None,
-                    Slot::Untouched if index >= http.http_filters.len() => return None,
+                let nothing = FilterLog { name: &filter.name, info: &nothing, destination: "" };
+                match slots.get(index).unwrap_or(&Slot::Untouched) {
+                    Slot::Active(active) => active.log(&filter.name),
+                    Slot::Idle => Some(nothing),
+                    Slot::Disabled => None,
+                    Slot::Untouched if index >= http.http_filters.len() => None,
                     Slot::Untouched => match self.filter_override(index) {
-                        FilterOverride::ExtProc(_) | FilterOverride::Idle => nothing,
-                        FilterOverride::Disabled | FilterOverride::Cors(_) => return None,
+                        FilterOverride::ExtProc(_) | FilterOverride::Idle => Some(nothing),
+                        FilterOverride::Disabled | FilterOverride::Cors(_) => None,
                     },
-                };
-                Some(FilterLog { name: &filter.name, ..log })
+                }
             })
             .collect();
         let context = FormatContext { info: &self.info, messages: &self.messages, logs: &logs };
         let dropped = self.worker.access_log.log(&http.access_log, &context);
         self.worker.count_dropped_log_lines(dropped);
     }
-
-    /// Adds what an exchange counted to the metrics of its filter and its processor.
-    pub(super) fn count_exchange(&self, index: usize, filter: &mut Filter) {
-        let counters = filter.exchange.take_counters();
-        if counters.is_zero() {
-            return;
-        }
-        if let Some(metrics) = self.configuration.stats.filters.get(index) {
-            for (metric, count) in by_metric(&counters) {
-                if count > 0 {
-                    metrics.add(metric, u64::from(count));
-                }
-            }
-        }
-        let processor = &filter.counts.processor;
-        for (metric, count) in [
-            (ProcessorMetric::StreamsTotal, counters.streams_started),
-            (ProcessorMetric::StreamsFailed, counters.streams_failed),
-            (ProcessorMetric::MessagesSent, counters.stream_msgs_sent),
-            (ProcessorMetric::MessagesReceived, counters.stream_msgs_received),
-            (ProcessorMetric::MessageTimeouts, counters.message_timeouts),
-            (ProcessorMetric::RejectedHeaderMutations, counters.rejected_header_mutations),
-        ] {
-            if count > 0 {
-                processor.add(metric, u64::from(count));
-            }
-        }
-    }
-}
-
-fn by_metric(counters: &Counters) -> [(ExtProcMetric, u32); 16] {
-    [
-        (ExtProcMetric::StreamsStarted, counters.streams_started),
-        (ExtProcMetric::StreamMsgsSent, counters.stream_msgs_sent),
-        (ExtProcMetric::StreamMsgsReceived, counters.stream_msgs_received),
-        (ExtProcMetric::SpuriousMsgsReceived, counters.spurious_msgs_received),
-        (ExtProcMetric::StreamsClosed, counters.streams_closed),
-        (ExtProcMetric::StreamsFailed, counters.streams_failed),
-        (ExtProcMetric::FailureModeAllowed, counters.failure_mode_allowed),
-        (ExtProcMetric::MessageTimeouts, counters.message_timeouts),
-        (ExtProcMetric::RejectedHeaderMutations, counters.rejected_header_mutations),
-        (ExtProcMetric::OverrideMessageTimeoutReceived, counters.override_message_timeout_received),
-        (ExtProcMetric::OverrideMessageTimeoutIgnored, counters.override_message_timeout_ignored),
-        (ExtProcMetric::ClearRouteCacheIgnored, counters.clear_route_cache_ignored),
-        (ExtProcMetric::ClearRouteCacheDisabled, counters.clear_route_cache_disabled),
-        (ExtProcMetric::ClearRouteCacheUpstreamIgnored, counters.clear_route_cache_upstream_ignored),
-        (ExtProcMetric::ImmediateResponsesSent, counters.immediate_responses_sent),
-        (ExtProcMetric::ServerHalfClosed, counters.server_half_closed),
-    ]
 }

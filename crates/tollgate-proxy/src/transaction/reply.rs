@@ -2,15 +2,19 @@
 
 use std::time::Instant;
 
-use extproc::{Direction, ResponseHeaders, exchange};
+use extproc::{Direction, ResponseHeaders};
 use http::StatusCode;
 
-use super::{Part, Transaction, chain::Slot, router::Router};
+use super::{
+    Transaction,
+    chain::{Part, Place},
+    filter::{Context, Filter, Slot},
+    router::Router,
+};
 use crate::{
     local_reply::LocalReply,
     stats::{ClusterMetric, HttpMetric},
     stream::Downstream,
-    stream_info::ResponseFlags,
 };
 
 impl<D: Downstream> Transaction<'_, D> {
@@ -39,54 +43,52 @@ impl<D: Downstream> Transaction<'_, D> {
         self.core.messages.response = Some(head);
         self.client.response_routed = true;
         if !through_chain {
-            for index in 0..self.downstream_slots {
+            for index in 0..self.onion.before_router {
                 self.end_filter(index, now);
             }
         }
-        let start = if through_chain { self.downstream_slots } else { 0 };
+        let start = match through_chain {
+            true => self.onion.next(Place::Router, Direction::Response),
+            false => Place::Client,
+        };
         let end_stream = body.is_empty();
-        self.response_part(start, Part::Headers { end_stream }, now);
         if !end_stream {
-            self.response_part(start, Part::Data { data: body.into(), end_stream: true }, now);
+            // Put there before the head, so it comes behind it.
+            let data = Part::Data { data: body.into(), end_stream: true };
+            self.queue.enter(start, Direction::Response, data);
         }
+        self.queue.enter(start, Direction::Response, Part::Headers { end_stream });
     }
 
-    /// A filter answers: an immediate response, or the error of a failed exchange.
-    pub(super) fn filter_reply(&mut self, reply: exchange::LocalReply, now: Instant) {
-        self.local_reply(
-            LocalReply {
-                status: reply.status,
-                fields: reply.fields,
-                body: reply.body,
-                grpc_status: reply.grpc_status,
-                details: reply.details.into(),
-                flags: ResponseFlags::default(),
-            },
-            now,
-        );
-    }
-
-    /// A processor starts to give the response itself (S-1, S-2). The request goes no further than its filter.
-    pub(super) fn streamed_reply(
-        &mut self,
-        index: usize,
-        head: ResponseHeaders,
-        end_stream: bool,
-        now: Instant,
-    ) {
+    /// A filter starts to give the response itself (S-1, S-2). The request goes no further than to it.
+    pub(super) fn filter_response(&mut self, index: usize, head: ResponseHeaders, end_stream: bool) {
         self.router = Router::Done;
         self.deadlines.response = None;
-        self.core.info.response_code_details = Some("ext_proc_local_response".into());
         self.core.messages.response = Some(head);
-        if index < self.downstream_slots {
-            self.client.response_routed = true;
+        self.client.response_routed |= !self.onion.is_upstream(index);
+        self.filter_response_part(index, Part::Headers { end_stream });
+    }
+
+    /// A part of a response that the filter at `index` gives: it passes every filter on its side of the router, its own
+    /// too, as if it came from there.
+    pub(super) fn filter_response_part(&mut self, index: usize, part: Part) {
+        let from = if self.onion.is_upstream(index) { Place::Upstream } else { Place::Router };
+        self.pass_on(from, Direction::Response, part);
+    }
+
+    /// The request, or the try, is over for a filter.
+    pub(super) fn end_filter(&mut self, index: usize, now: Instant) {
+        let place = self.filter_place(index);
+        if let Slot::Active(filter) = &mut self.slots[index] {
+            let mut cx = Context { core: &mut self.core, place, now };
+            filter.end(&mut cx);
+            filter.count(&mut cx);
         }
-        self.reply_part(index, Part::Headers { end_stream }, now);
     }
 
     /// The attempt is over: so are the filters that belong to it. The next one begins with new ones.
     pub(super) fn end_upstream_filters(&mut self, now: Instant) {
-        for index in self.downstream_slots..self.slots.len() {
+        for index in self.onion.before_router..self.slots.len() {
             self.end_filter(index, now);
         }
     }
@@ -94,7 +96,8 @@ impl<D: Downstream> Transaction<'_, D> {
     /// Another try follows: its filters are new ones.
     pub(super) fn renew_upstream_filters(&mut self, now: Instant) {
         self.end_upstream_filters(now);
-        for slot in &mut self.slots[self.downstream_slots..] {
+        self.queue.give_up_try(self.onion);
+        for slot in &mut self.slots[self.onion.before_router..] {
             *slot = Slot::Untouched;
         }
     }
@@ -118,6 +121,7 @@ impl<D: Downstream> Transaction<'_, D> {
             }
         }
         self.local_reply(LocalReply::buffers_full(), now);
+        self.run(now);
     }
 
     pub(super) fn protocol_error(&mut self, details: &'static str, now: Instant) {
@@ -134,14 +138,10 @@ impl<D: Downstream> Transaction<'_, D> {
         self.local_reply(reply, now);
     }
 
-    /// Nothing has moved for the stream idle timeout. A processor that was to answer is named (decision 13).
+    /// Nothing has moved for the stream idle timeout. A filter that waits for somebody says so (decision 13).
     pub(super) fn idle_timed_out(&mut self, now: Instant) {
-        let processor = self
-            .slots
-            .iter()
-            .filter_map(|slot| slot.filter())
-            .any(|filter| filter.exchange.is_replying() || filter.exchange.awaits_processor());
-        let details = if processor { "processor_idle" } else { "stream_idle_timeout" };
+        let filters = self.slots.iter().filter_map(Slot::filter);
+        let details = filters.filter_map(Filter::waits).next().unwrap_or("stream_idle_timeout");
         self.local_reply(LocalReply::stream_timeout(self.client.request_ended, details), now);
     }
 

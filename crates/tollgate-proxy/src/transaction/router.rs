@@ -8,7 +8,12 @@ use std::{
 
 use extproc::{Direction, Slices};
 
-use super::{Part, Transaction, decide::Forward, upgrade::Upgrade};
+use super::{
+    Transaction,
+    chain::{Part, Place},
+    decide::Forward,
+    upgrade::Upgrade,
+};
 use crate::{
     http1::is_upgrade,
     memory::SLICE,
@@ -107,7 +112,7 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     /// A part of the request left the filters behind the router.
-    pub(super) fn upstream_part(&mut self, part: Part, _now: Instant) {
+    pub(super) fn upstream_part(&mut self, part: Part) {
         match part {
             Part::Headers { end_stream: ended } => {
                 if let Router::Connecting { end_stream, .. } = &mut self.router {
@@ -134,7 +139,7 @@ impl<D: Downstream> Transaction<'_, D> {
             }
             return;
         }
-        self.upstream_request_part(self.downstream_slots, part.into(), now);
+        self.pass_on(Place::Router, Direction::Request, part.into());
     }
 
     /// The whole request has come through: the route's timeout begins.
@@ -171,7 +176,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 if let Some(timeout) = self.core.route_idle_timeout() {
                     self.deadlines.set_idle_timeout(timeout);
                 }
-                self.begin_try(upstream, end_stream, now);
+                self.begin_try(upstream, end_stream);
                 if end_stream {
                     self.request_complete(now);
                 } else if self.core.upgrade == Upgrade::Asked
@@ -186,10 +191,10 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     /// A connection is to be made for this try, and the head of the request goes through the filters behind the router.
-    pub(super) fn begin_try(&mut self, upstream: UpstreamRequest, end_stream: bool, now: Instant) {
+    pub(super) fn begin_try(&mut self, upstream: UpstreamRequest, end_stream: bool) {
         self.router =
             Router::Connecting { upstream, end_stream: None, waiting: VecDeque::new(), waiting_bytes: 0 };
-        self.upstream_request_part(self.downstream_slots, Part::Headers { end_stream }, now);
+        self.pass_on(Place::Router, Direction::Request, Part::Headers { end_stream });
     }
 
     fn send_upstream(&mut self, part: Waiting) {
@@ -350,8 +355,8 @@ impl<D: Downstream> Transaction<'_, D> {
             self.core.info.last_upstream_rx = Some(now);
             self.core.time_upstream(now);
         }
-        let end = self.slots.len();
-        self.upstream_response_part(end, part, now);
+        self.pass_on(Place::Upstream, Direction::Response, part);
+        self.run(now);
     }
 
     /// A part of the upstream's response left the filters behind the router.
@@ -371,7 +376,7 @@ impl<D: Downstream> Transaction<'_, D> {
             // Not before it is clear that the response stands: the time of the route is for all tries together.
             self.deadlines.response = None;
         }
-        self.response_part(self.downstream_slots, part, now);
+        self.pass_on(Place::Router, Direction::Response, part);
     }
 
     fn upstream_failed(&mut self, failure: &UpstreamFailure, now: Instant) {
@@ -391,6 +396,7 @@ impl<D: Downstream> Transaction<'_, D> {
             }
             reply.details = failure.details(started);
             self.local_reply(reply, now);
+            self.run(now);
         }
     }
 }

@@ -6,10 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use extproc::Direction;
 use tollgate_model::route::RetryPolicy;
 
 use super::{
     Transaction,
+    chain::Place,
     router::{Router, Waiting},
 };
 use crate::{
@@ -269,10 +271,10 @@ impl<D: Downstream> Transaction<'_, D> {
         let end_stream = tries.ended && parts.is_empty();
         self.core.prepare_retry(&upstream, tries.per_try_timeout, now);
         self.core.note_upstream(upstream.info());
-        self.begin_try(upstream, end_stream, now);
-        for part in parts {
-            self.upstream_request_part(self.downstream_slots, part.into(), now);
+        for part in parts.into_iter().rev() {
+            self.pass_on(Place::Router, Direction::Request, part.into());
         }
+        self.begin_try(upstream, end_stream);
     }
 
     /// A try took too long or stood still.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use extproc::RequestHeaders;
+use extproc::{Direction, RequestHeaders};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method,
     header::{
@@ -13,23 +13,31 @@ use http::{
 };
 use tollgate_model::cors::{AllowList, CorsPolicy};
 
-use crate::local_reply::LocalReply;
+use super::{Action, Context, Filter, FilterPlace};
+use crate::{
+    local_reply::LocalReply,
+    transaction::{chain::Part, host::Core},
+};
 
 /// What the filter does for one request.
 #[derive(Debug)]
-pub(super) struct Cors {
+pub(in crate::transaction) struct Cors {
     policy: Arc<CorsPolicy>,
     /// Where the request comes from, if that is allowed.
     origin: Option<HeaderValue>,
 }
 
 impl Cors {
-    pub(super) fn new(policy: Arc<CorsPolicy>) -> Self {
+    pub(super) fn begin(policy: &Arc<CorsPolicy>, _place: FilterPlace, _core: &Core) -> Self {
+        Self::new(policy.clone())
+    }
+
+    fn new(policy: Arc<CorsPolicy>) -> Self {
         Self { policy, origin: None }
     }
 
     /// Looks at the head of the request; gives the answer to a preflight request.
-    pub(super) fn request(&mut self, request: &RequestHeaders) -> Option<LocalReply> {
+    fn request(&mut self, request: &RequestHeaders) -> Option<LocalReply> {
         let origin = request.fields.get(ORIGIN).filter(|origin| !origin.is_empty())?;
         let preflight =
             request.method == Method::OPTIONS && request.fields.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
@@ -42,7 +50,7 @@ impl Cors {
     }
 
     /// Marks the response to a request from an allowed origin.
-    pub(super) fn response(&self, fields: &mut HeaderMap) {
+    fn response(&self, fields: &mut HeaderMap) {
         let Some(origin) = &self.origin else { return };
         fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         if self.policy.allow_credentials {
@@ -71,6 +79,24 @@ impl Cors {
             insert_text(&mut fields, ACCESS_CONTROL_MAX_AGE, max_age);
         }
         fields
+    }
+}
+
+impl Filter for Cors {
+    fn headers(&mut self, direction: Direction, end_stream: bool, cx: &mut Context<'_>) -> Option<Action> {
+        match direction {
+            Direction::Request => {
+                if let Some(reply) = self.request(&cx.core.messages.request) {
+                    return Some(Action::Reply(Box::new(reply)));
+                }
+            }
+            Direction::Response => {
+                if let Some(response) = &mut cx.core.messages.response {
+                    self.response(&mut response.fields);
+                }
+            }
+        }
+        Some(Action::Forward(direction, Part::Headers { end_stream }))
     }
 }
 

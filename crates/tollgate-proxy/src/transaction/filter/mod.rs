@@ -1,0 +1,193 @@
+//! The interface of HTTP filters.
+//!
+//! A filter is given the parts of a request and its response as they pass its place in the chain, and answers with
+//! [`Action`]s: pass this part on, answer the client, match the routes again. It may keep parts, wait for something
+//! ([`poll`](Filter::poll), [`deadline`](Filter::deadline)) and go on later. It never calls another filter, the router or
+//! the client: the loop of the [chain](super::chain) carries its actions out.
+//!
+//! The same filter works before the router, where it lives as long as the request, and behind it, where each try has a
+//! new one.
+//!
+//! # A new kind of filter
+//!
+//! * its settings: a type in `tollgate-model` and a variant of [`FilterOverride`](tollgate_model::filter::FilterOverride);
+//! * its schema: a file in `tollgate-config`;
+//! * what it does: a file here that implements [`Filter`], and a line in the [registry].
+//!
+//! `tests/header_gate.rs` shows such a file: a filter that waits for a future.
+
+mod cors;
+mod ext_proc;
+mod registry;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    task::{self, Poll},
+    time::Instant,
+};
+
+use extproc::{Direction, ResponseHeaders, Slices};
+
+pub(super) use self::registry::AnyFilter;
+use super::{chain::Part, host::Core};
+use crate::{format::FilterLog, local_reply::LocalReply};
+
+/// A filter at work on one request and its response.
+///
+/// [`headers`](Self::headers), [`data`](Self::data) and [`trailers`](Self::trailers) give the first thing to do; what they
+/// do not implement passes on as it is. Then [`next_action`](Self::next_action) is asked until it has nothing more, as it
+/// is after [`poll`](Self::poll) and [`deadline_passed`](Self::deadline_passed). Everything else has a default, too: a
+/// filter implements what it needs.
+pub(super) trait Filter: fmt::Debug {
+    /// A head has come. It is in the messages of the context.
+    fn headers(&mut self, direction: Direction, end_stream: bool, _cx: &mut Context<'_>) -> Option<Action> {
+        Some(Action::Forward(direction, Part::Headers { end_stream }))
+    }
+
+    /// A piece of a body has come.
+    fn data(
+        &mut self,
+        direction: Direction,
+        data: Slices,
+        end_stream: bool,
+        _cx: &mut Context<'_>,
+    ) -> Option<Action> {
+        Some(Action::Forward(direction, Part::Data { data, end_stream }))
+    }
+
+    /// Trailers have come. They are in the messages of the context, and end the message.
+    fn trailers(&mut self, direction: Direction, _cx: &mut Context<'_>) -> Option<Action> {
+        Some(Action::Forward(direction, Part::Trailers))
+    }
+
+    /// What there is to do next.
+    fn next_action(&mut self, _cx: &mut Context<'_>) -> Option<Action> {
+        None
+    }
+
+    /// Drives what the filter waits for. Ready when something has come of it, with the bytes that were read; it is polled
+    /// again at once.
+    fn poll(&mut self, _task: &mut task::Context<'_>, _room: Room, _cx: &mut Context<'_>) -> Poll<usize> {
+        Poll::Pending
+    }
+
+    /// When [`deadline_passed`](Self::deadline_passed) is to be called.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The deadline is over.
+    fn deadline_passed(&mut self, _cx: &mut Context<'_>) {}
+
+    /// Whether more of a body may be handed in; with `pressed`, memory is short. It is asked again after whatever happens
+    /// to the request.
+    fn has_room(&self, _direction: Direction, _pressed: bool) -> bool {
+        true
+    }
+
+    /// Its memory is needed: whatever it ends from now on, it ends at once.
+    fn make_haste(&mut self) {}
+
+    /// Bytes that it holds.
+    fn held(&self) -> usize {
+        0
+    }
+
+    /// Response code details for a request that stands still while this filter waits for somebody.
+    fn waits(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The request, or the try that the filter belongs to, is over. May come more than once.
+    fn end(&mut self, _cx: &mut Context<'_>) {}
+
+    /// What access logs show of it under its name; `None` if it is not one of those that they know.
+    fn log<'a>(&'a self, _name: &'a str) -> Option<FilterLog<'a>> {
+        None
+    }
+
+    /// Adds what it has counted since the last time to its metrics. Called when there is nothing more to do.
+    fn count(&mut self, _cx: &mut Context<'_>) {}
+}
+
+/// What a filter asks for.
+#[derive(Debug)]
+pub(super) enum Action {
+    /// Pass a part on.
+    Forward(Direction, Part),
+    /// Match the request against the routes again (K-5).
+    ClearRouteCache,
+    /// Answer the client instead of going on. If the response head is on the wire already, the client's stream is reset
+    /// instead (F-4, I-8).
+    Reply(Box<LocalReply>),
+    /// A body is larger than what the filter may hold of it: 413 for a request, 500 for a response (B-3.6).
+    PayloadTooLarge(Direction),
+    /// Start a response that the filter gives piece by piece (S-1). The request goes no further.
+    StartResponse { head: Box<ResponseHeaders>, end_stream: bool },
+    /// A part of that response behind its head. Trailers are in the messages.
+    ContinueResponse(Part),
+}
+
+/// What a filter sees of its request.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    /// Messages, route and facts.
+    pub(super) core: &'a mut Core,
+    /// Where the filter stands.
+    pub(super) place: FilterPlace,
+    pub(super) now: Instant,
+}
+
+/// Where a filter stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FilterPlace {
+    /// Among all filters, those behind the router last.
+    pub(super) index: usize,
+    /// It stands behind the router and belongs to one try.
+    pub(super) upstream: bool,
+}
+
+/// Which way more can be passed on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) request: bool,
+    pub(super) response: bool,
+}
+
+/// A place in the chain.
+#[derive(Debug)]
+pub(super) enum Slot {
+    /// No head has come by yet, so no route has decided what it does.
+    Untouched,
+    /// Not there on this route.
+    Disabled,
+    /// There, but off on this route.
+    Idle,
+    /// At work.
+    Active(AnyFilter),
+}
+
+impl Slot {
+    /// What the place becomes when the first head comes by: the route in force decides (Q-9, L-12).
+    pub(super) fn begin(place: FilterPlace, core: &Core) -> Self {
+        #[cfg(test)]
+        if let Some(filter) = tests::begin(core.filter_name(place.index)) {
+            return Self::Active(filter);
+        }
+        registry::begin(core.filter_override(place.index), place, core)
+    }
+
+    pub(super) fn filter(&self) -> Option<&AnyFilter> {
+        match self {
+            Self::Active(filter) => Some(filter),
+            Self::Untouched | Self::Disabled | Self::Idle => None,
+        }
+    }
+
+    /// Whether more of a body may be handed in; less while memory is short.
+    pub(super) fn has_room(&self, direction: Direction, pressed: bool) -> bool {
+        self.filter().is_none_or(|filter| filter.has_room(direction, pressed))
+    }
+}

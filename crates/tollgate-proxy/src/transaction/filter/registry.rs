@@ -1,0 +1,114 @@
+//! Every kind of filter, by the name that its settings have in [`FilterOverride`].
+
+use std::{
+    task::{self, Poll},
+    time::Instant,
+};
+
+use extproc::{Direction, Slices};
+use tollgate_model::filter::FilterOverride;
+
+use super::{Action, Context, Filter, FilterPlace, Room, Slot, cors::Cors, ext_proc::ExtProc};
+use crate::{format::FilterLog, transaction::host::Core};
+
+/// Makes [`AnyFilter`], which hands every call to the filter that it is, and [`begin`].
+macro_rules! registry {
+    ($($kind:ident($filter:ty),)+ $(#[cfg(test)] $exercise:ident($exercise_filter:ty),)+) => {
+        /// A filter of any kind.
+        #[derive(Debug)]
+        pub(in crate::transaction) enum AnyFilter {
+            $($kind(Box<$filter>),)+
+            $(#[cfg(test)] $exercise(Box<$exercise_filter>),)+
+        }
+
+        /// The filter that a route asks for.
+        pub(super) fn begin(does: &FilterOverride, place: FilterPlace, core: &Core) -> Slot {
+            match does {
+                FilterOverride::Disabled => Slot::Disabled,
+                FilterOverride::Idle => Slot::Idle,
+                $(FilterOverride::$kind(settings) => {
+                    Slot::Active(AnyFilter::$kind(Box::new(<$filter>::begin(settings, place, core))))
+                })+
+            }
+        }
+
+        macro_rules! dispatch {
+            ($this:ident, $name:ident => $call:expr) => {
+                match $this {
+                    $(Self::$kind($name) => $call,)+
+                    $(#[cfg(test)] Self::$exercise($name) => $call,)+
+                }
+            };
+        }
+    };
+}
+
+registry! {
+    ExtProc(ExtProc),
+    Cors(Cors),
+    #[cfg(test)] HeaderGate(super::tests::header_gate::HeaderGate),
+}
+
+impl Filter for AnyFilter {
+    fn headers(&mut self, direction: Direction, end_stream: bool, cx: &mut Context<'_>) -> Option<Action> {
+        dispatch!(self, filter => filter.headers(direction, end_stream, cx))
+    }
+
+    fn data(
+        &mut self,
+        direction: Direction,
+        data: Slices,
+        end_stream: bool,
+        cx: &mut Context<'_>,
+    ) -> Option<Action> {
+        dispatch!(self, filter => filter.data(direction, data, end_stream, cx))
+    }
+
+    fn trailers(&mut self, direction: Direction, cx: &mut Context<'_>) -> Option<Action> {
+        dispatch!(self, filter => filter.trailers(direction, cx))
+    }
+
+    fn next_action(&mut self, cx: &mut Context<'_>) -> Option<Action> {
+        dispatch!(self, filter => filter.next_action(cx))
+    }
+
+    fn poll(&mut self, task: &mut task::Context<'_>, room: Room, cx: &mut Context<'_>) -> Poll<usize> {
+        dispatch!(self, filter => filter.poll(task, room, cx))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        dispatch!(self, filter => filter.deadline())
+    }
+
+    fn deadline_passed(&mut self, cx: &mut Context<'_>) {
+        dispatch!(self, filter => filter.deadline_passed(cx));
+    }
+
+    fn has_room(&self, direction: Direction, pressed: bool) -> bool {
+        dispatch!(self, filter => filter.has_room(direction, pressed))
+    }
+
+    fn make_haste(&mut self) {
+        dispatch!(self, filter => filter.make_haste());
+    }
+
+    fn held(&self) -> usize {
+        dispatch!(self, filter => filter.held())
+    }
+
+    fn waits(&self) -> Option<&'static str> {
+        dispatch!(self, filter => filter.waits())
+    }
+
+    fn end(&mut self, cx: &mut Context<'_>) {
+        dispatch!(self, filter => filter.end(cx));
+    }
+
+    fn log<'a>(&'a self, name: &'a str) -> Option<FilterLog<'a>> {
+        dispatch!(self, filter => filter.log(name))
+    }
+
+    fn count(&mut self, cx: &mut Context<'_>) {
+        dispatch!(self, filter => filter.count(cx));
+    }
+}
