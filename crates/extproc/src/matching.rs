@@ -1,5 +1,7 @@
 //! Matchers of strings: Envoy's `StringMatcher` and the full match of its regular expressions.
 
+use std::fmt;
+
 use regex::bytes;
 use serde::{Serialize, Serializer};
 
@@ -55,9 +57,12 @@ fn equal(left: &[u8], right: &[u8], ignore_case: bool) -> bool {
 /// The pattern is compiled as `^(?:…)$`, so that alternations behave as RE2's full match does. It sees bytes, as Envoy's do:
 /// header values need not be UTF-8, and a byte that no expression could match would be a way past each that forbids
 /// something.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FullRegex {
+    /// In the syntax of the library.
     pattern: String,
+    /// As a configuration has it, in the syntax of RE2.
+    written: String,
     regex: bytes::Regex,
 }
 
@@ -67,12 +72,24 @@ impl FullRegex {
     /// # Errors
     /// When the pattern is not valid or its program is too large.
     pub fn new(pattern: &str) -> Result<Self, regex::Error> {
+        Self::translated(pattern, pattern)
+    }
+
+    /// Compiles `pattern`, which says in the syntax of the library what `written` says in that of RE2.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn translated(written: &str, pattern: &str) -> Result<Self, regex::Error> {
         let compile = |pattern: &str| {
             bytes::RegexBuilder::new(pattern).unicode(false).size_limit(REGEX_SIZE_LIMIT).build()
         };
         // On its own first: parentheses that do not match could become valid by the wrapping.
         compile(pattern)?;
-        Ok(Self { pattern: pattern.to_owned(), regex: compile(&format!("^(?:{pattern})$"))? })
+        Ok(Self {
+            pattern: pattern.to_owned(),
+            written: written.to_owned(),
+            regex: compile(&format!("^(?:{pattern})$"))?,
+        })
     }
 
     /// Whether the whole of `text` matches.
@@ -81,10 +98,22 @@ impl FullRegex {
         self.regex.is_match(text)
     }
 
-    /// The pattern as written.
+    /// The pattern in the syntax of the library.
     #[must_use]
     pub fn pattern(&self) -> &str {
         &self.pattern
+    }
+
+    /// The pattern as a configuration has it, in the syntax of RE2.
+    #[must_use]
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+}
+
+impl fmt::Debug for FullRegex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FullRegex").field("pattern", &self.pattern).field("regex", &self.regex).finish()
     }
 }
 

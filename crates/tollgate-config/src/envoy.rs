@@ -1,4 +1,4 @@
-//! The Envoy dialect: a bootstrap file becomes a snapshot.
+//! The Envoy dialect: a bootstrap file becomes resources.
 //!
 //! One module per subject; each begins with the schemas of the messages that it reads.
 
@@ -36,12 +36,12 @@ use std::sync::Arc;
 pub use self::grpc_service::MAX_RECEIVE_MESSAGE_LENGTH;
 pub(crate) use self::{
     matchers::{compile_plain, compile_text},
-    per_route::ExtProcOverrides,
+    per_route::read_standalone_overrides,
     reference::reference,
     route::read_regex_rewrite,
     scope::ClusterFacts,
 };
-use tollgate_model::Snapshot;
+use tollgate_ir::Resources;
 
 /// From RE2's syntax to the one of the regex library, for the fuzz targets.
 ///
@@ -66,14 +66,14 @@ pub(crate) fn load(
     document: &Document,
     files: &dyn Files,
     options: &Options,
-) -> (Snapshot, Explanations, Vec<Diagnostic>) {
+) -> (Resources, Explanations, Vec<Diagnostic>) {
     let report = Report::new(Arc::clone(&document.file));
     let context = Context { report: &report, files, options, dialect: Dialect::Protobuf };
-    let (snapshot, explanations) = translate(&document.node, context);
-    (snapshot, explanations, report.finish())
+    let (resources, explanations) = translate(&document.node, context);
+    (resources, explanations, report.finish())
 }
 
-fn translate(document: &Node, context: Context<'_>) -> (Snapshot, Explanations) {
+fn translate(document: &Node, context: Context<'_>) -> (Resources, Explanations) {
     bootstrap::read_bootstrap(&Value::root(context, document)).unwrap_or_default()
 }
 

@@ -1,8 +1,8 @@
-//! Reads gateway configurations and translates them into a [`Snapshot`].
+//! Reads gateway configurations and translates them into [`Resources`], of which a [`Snapshot`] is compiled.
 //!
 //! ```text
 //!                                            +-> envoy -----------------------------------+
-//! Source (text) -> yaml (tree with places) --|                                            |--> Snapshot
+//! Source (text) -> yaml (tree with places) --|                                            |--> Resources -> Snapshot
 //!                                            +-> kubernetes (objects) -> translation -----+
 //! ```
 //!
@@ -47,7 +47,45 @@ pub use files::{FileSystem, Files};
 pub use kubernetes::{ObjectReport, Place};
 pub use options::{AccessLogForm, Options, ResolveError, ServiceAddress, ServicePortKey};
 pub use source::Source;
+use tollgate_ir::Resources;
 use tollgate_model::Snapshot;
+
+/// What reading and translating gave: everything but the compiled configuration.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// The configuration as plain resources; `None` when the input is unusable: a text that is not YAML, an error in an Envoy
+    /// configuration, or nothing at all.
+    pub resources: Option<Resources>,
+    /// Everything there is to say, in the order of files and lines.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Whether every text could be read; without that nothing certain can be said about the rest.
+    pub readable: bool,
+    /// The Kubernetes objects, in the order of their documents.
+    pub objects: Vec<ObjectReport>,
+    /// Where the routes come from.
+    pub explanations: Explanations,
+}
+
+impl Reading {
+    /// Compiles the resources. What is equal in `previous` is taken over from there.
+    #[must_use]
+    pub fn compile(self, previous: Option<&Snapshot>) -> Outcome {
+        let Self { resources, mut diagnostics, readable, objects, explanations } = self;
+        let compiled = resources.map(|resources| tollgate_ir::compile(resources, previous)).transpose();
+        let snapshot = compiled.unwrap_or_else(|error| {
+            let origin = &error.origin;
+            let message = error.problem.to_string();
+            let diagnostic = Diagnostic::at(&*origin.file, message);
+            diagnostics.push(Diagnostic {
+                line: origin.line.max(1),
+                path: origin.path.to_string(),
+                ..diagnostic
+            });
+            None
+        });
+        Outcome { snapshot, diagnostics, readable, objects, explanations }
+    }
+}
 
 /// What loading gave.
 #[derive(Debug, Default)]
@@ -88,7 +126,13 @@ pub fn reference() -> String {
 /// Loads a configuration.
 #[must_use]
 pub fn load_with(sources: &[Source], files: &dyn Files, options: &Options) -> Outcome {
-    load::load(sources, &[], files, options)
+    read_with(sources, files, options).compile(None)
+}
+
+/// Reads and translates a configuration, without compiling it.
+#[must_use]
+pub fn read_with(sources: &[Source], files: &dyn Files, options: &Options) -> Reading {
+    load::read(sources, &[], files, options)
 }
 
 /// Loads a configuration that comes after another one, which had the objects `before`. As at an API server, an object whose
@@ -100,5 +144,5 @@ pub fn load_after(
     files: &dyn Files,
     options: &Options,
 ) -> Outcome {
-    load::load(sources, before, files, options)
+    load::read(sources, before, files, options).compile(None)
 }

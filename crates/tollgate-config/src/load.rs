@@ -4,11 +4,11 @@ mod merge;
 
 use std::sync::Arc;
 
-use tollgate_model::Snapshot;
+use tollgate_ir::Resources as Ir;
 
 use self::merge::merge;
 use crate::{
-    Explanations, Files, ObjectReport, Options, Outcome, Severity, Source,
+    Explanations, Files, ObjectReport, Options, Reading, Severity, Source,
     diagnostic::Report,
     envoy,
     kubernetes::{Diagnostics, Document, Place, Resources, add_hints, read_documents, report_objects},
@@ -22,13 +22,13 @@ struct Parsed {
     documents: Vec<Node>,
 }
 
-/// Loads everything that `sources` hold; `before` are the objects of the configuration before.
-pub(crate) fn load(
+/// Reads and translates everything that `sources` hold; `before` are the objects of the configuration before.
+pub(crate) fn read(
     sources: &[Source],
     before: &[ObjectReport],
     files: &dyn Files,
     options: &Options,
-) -> Outcome {
+) -> Reading {
     let diagnostics = Diagnostics::new(options);
     let mut unreadable = false;
     let mut parsed = Vec::new();
@@ -49,7 +49,7 @@ pub(crate) fn load(
     }
 
     let mut refused = false;
-    let mut native: Option<(Snapshot, Explanations, Document)> = None;
+    let mut native: Option<(Ir, Explanations, Document)> = None;
     for document in bootstraps {
         if let Some((.., first)) = &native {
             let message = if first.file == document.file {
@@ -65,30 +65,30 @@ pub(crate) fn load(
             refused = true;
             break;
         }
-        let (snapshot, explanations, said) = envoy::load(&document, files, options);
+        let (resources, explanations, said) = envoy::load(&document, files, options);
         refused |= said.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         diagnostics.extend(said);
-        native = Some((snapshot, explanations, document));
+        native = Some((resources, explanations, document));
     }
-    let (mut snapshot, mut explanations, native) = match native {
-        Some((snapshot, explanations, document)) => (snapshot, explanations, Some(document)),
-        None => (Snapshot::default(), Explanations::default(), None),
+    let (mut ir, mut explanations, native) = match native {
+        Some((resources, explanations, document)) => (resources, explanations, Some(document)),
+        None => (Ir::default(), Explanations::default(), None),
     };
     let mut reports = Vec::new();
     let mut resources = Resources::default();
     if !objects.is_empty() {
         read_documents(objects, before, files, options, &diagnostics, &mut resources);
-        let translator = Translator::new(&resources, &snapshot, files, options, &diagnostics);
+        let translator = Translator::new(&resources, &ir, files, options, &diagnostics);
         let translated = translate(translator);
         reports = report_objects(&resources, &translated.statuses);
-        let merged = merge(&mut snapshot, translated, native.as_ref(), &diagnostics);
+        let merged = merge(&mut ir, translated, native.as_ref(), &diagnostics);
         explanations.extend(merged.explanations);
         refused |= merged.conflict;
     }
     let mut diagnostics = diagnostics.finish();
     add_hints(&mut diagnostics, &resources);
-    let snapshot = Some(snapshot).filter(|_| !unreadable && !refused);
-    Outcome { snapshot, diagnostics, readable: !unreadable, objects: reports, explanations }
+    let resources = Some(ir).filter(|_| !unreadable && !refused);
+    Reading { resources, diagnostics, readable: !unreadable, objects: reports, explanations }
 }
 
 /// Envoy configurations and Kubernetes objects (EN-1). A document that could be neither is taken for what the others are.

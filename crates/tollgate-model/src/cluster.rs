@@ -15,14 +15,16 @@ pub use self::{
 use crate::{http_connection_manager::Http2Options, socket::TcpOptions, tls::UpstreamTls};
 
 /// A group of endpoints. Defaults are Envoy's (dialects 5.6).
-#[derive(Debug, PartialEq, Serialize)]
-pub struct Cluster {
+///
+/// `T` is TLS, ready for connections or as written. `E` are the endpoints, or nothing where they stand elsewhere.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cluster<T = UpstreamTls, E = Vec<Endpoint>> {
     /// Unique name.
     pub name: String,
     /// Where addresses come from.
     pub discovery: Discovery,
     /// The endpoints as configured.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: E,
     /// How one is chosen.
     pub lb_policy: LbPolicy,
     /// Time for TCP and TLS to be established. Default 5 s.
@@ -30,7 +32,7 @@ pub struct Cluster {
     /// What is spoken.
     pub protocol: UpstreamProtocol,
     /// TLS; `None` is cleartext.
-    pub tls: Option<Arc<UpstreamTls>>,
+    pub tls: Option<Arc<T>>,
     /// Settings of TCP connections. Default [`TcpOptions::UPSTREAM`], for HTTP/2 [`TcpOptions::HTTP2_UPSTREAM`].
     pub tcp: TcpOptions,
     /// Read/write buffer limit, bytes. Default 1 MiB.
@@ -49,10 +51,10 @@ pub struct Cluster {
     pub metadata: Metadata,
 }
 
-impl Cluster {
+impl<T, E> Cluster<T, E> {
     /// A cluster with nothing but defaults, on cleartext HTTP/1.1.
     #[must_use]
-    pub fn new(name: String, discovery: Discovery, endpoints: Vec<Endpoint>) -> Self {
+    pub fn new(name: String, discovery: Discovery, endpoints: E) -> Self {
         Self {
             name,
             discovery,
@@ -70,9 +72,36 @@ impl Cluster {
             metadata: Metadata::default(),
         }
     }
+
+    /// The same with other TLS and other endpoints.
+    ///
+    /// # Errors
+    /// What `tls` says.
+    pub fn try_map<T2, E2, P>(
+        self,
+        tls: impl FnOnce(Arc<T>) -> Result<Arc<T2>, P>,
+        endpoints: impl FnOnce(E) -> E2,
+    ) -> Result<Cluster<T2, E2>, P> {
+        Ok(Cluster {
+            name: self.name,
+            discovery: self.discovery,
+            endpoints: endpoints(self.endpoints),
+            lb_policy: self.lb_policy,
+            connect_timeout: self.connect_timeout,
+            protocol: self.protocol,
+            tls: self.tls.map(tls).transpose()?,
+            tcp: self.tcp,
+            per_connection_buffer_limit_bytes: self.per_connection_buffer_limit_bytes,
+            circuit_breakers: self.circuit_breakers,
+            health: self.health,
+            idle_timeout: self.idle_timeout,
+            max_requests_per_connection: self.max_requests_per_connection,
+            metadata: self.metadata,
+        })
+    }
 }
 
-impl Cluster {
+impl<T: PartialEq, E> Cluster<T, E> {
     /// Whether `other` has other endpoints at most.
     #[must_use]
     pub fn is_same_but_for_endpoints(&self, other: &Self) -> bool {

@@ -94,7 +94,7 @@ impl Serialize for FieldName {
 }
 
 /// `request_headers_to_add/remove` and `response_headers_to_add/remove` of one level.
-#[derive(Debug, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct HeaderMutations {
     /// Added to requests, in order.
     pub request_add: Vec<HeaderAddition>,
@@ -109,7 +109,7 @@ pub struct HeaderMutations {
 }
 
 /// One `HeaderValueOption` of a configuration.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HeaderAddition {
     /// Lower-case name.
     #[serde(serialize_with = "name")]

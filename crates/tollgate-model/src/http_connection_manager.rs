@@ -7,19 +7,21 @@ use serde::Serialize;
 use crate::{access_log::AccessLog, processor::HttpFilter, route::RouteConfiguration};
 
 /// How HTTP is spoken with clients, and what happens to their requests. Defaults are Envoy's (dialects 5.4).
-#[derive(Debug, PartialEq, Serialize)]
-pub struct HttpConnectionManager {
+///
+/// `R` is the route table and `F` a filter: compiled ones, or the name of a table and a filter as written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HttpConnectionManager<R = Arc<RouteConfiguration>, F = Arc<HttpFilter>> {
     /// Prefix of statistics: `http.<stat_prefix>.`.
     pub stat_prefix: String,
     /// Which protocol clients speak.
     pub codec_type: CodecType,
     /// Virtual hosts and routes.
-    pub route_config: Arc<RouteConfiguration>,
+    pub route_config: R,
     /// HTTP filters in request order, without the router, which always ends the chain.
-    pub http_filters: Vec<Arc<HttpFilter>>,
+    pub http_filters: Vec<F>,
     /// Filters between the router and the upstream, in request order: they run when cluster and endpoint are chosen and
     /// the router has changed headers and path, once for each attempt. They cannot change the route. Default none.
-    pub upstream_http_filters: Vec<Arc<HttpFilter>>,
+    pub upstream_http_filters: Vec<F>,
     /// `server` header of responses. Default `envoy`.
     pub server_name: String,
     /// What to do with the upstream's `server` header.
@@ -100,14 +102,10 @@ pub struct HttpConnectionManager {
     pub request_floods: RequestFloods,
 }
 
-impl HttpConnectionManager {
+impl<R, F> HttpConnectionManager<R, F> {
     /// A connection manager with nothing but defaults.
     #[must_use]
-    pub fn new(
-        stat_prefix: String,
-        route_config: Arc<RouteConfiguration>,
-        http_filters: Vec<Arc<HttpFilter>>,
-    ) -> Self {
+    pub fn new(stat_prefix: String, route_config: R, http_filters: Vec<F>) -> Self {
         Self {
             stat_prefix,
             codec_type: CodecType::Auto,
@@ -156,8 +154,63 @@ impl HttpConnectionManager {
 
     /// Every filter in request order, those behind the router last; [`Route::filters`](crate::route::Route::filters) is
     /// index by index with this.
-    pub fn filters(&self) -> impl Iterator<Item = &Arc<HttpFilter>> {
+    pub fn filters(&self) -> impl Iterator<Item = &F> {
         self.http_filters.iter().chain(&self.upstream_http_filters)
+    }
+
+    /// The same with another route table and other filters.
+    #[must_use]
+    pub fn with<R2, F2>(
+        self,
+        route_config: R2,
+        http_filters: Vec<F2>,
+        upstream_http_filters: Vec<F2>,
+    ) -> HttpConnectionManager<R2, F2> {
+        // Named one by one, so that none is forgotten.
+        HttpConnectionManager {
+            stat_prefix: self.stat_prefix,
+            codec_type: self.codec_type,
+            route_config,
+            http_filters,
+            upstream_http_filters,
+            server_name: self.server_name,
+            server_header_transformation: self.server_header_transformation,
+            use_remote_address: self.use_remote_address,
+            xff_num_trusted_hops: self.xff_num_trusted_hops,
+            skip_xff_append: self.skip_xff_append,
+            via: self.via,
+            generate_request_id: self.generate_request_id,
+            preserve_external_request_id: self.preserve_external_request_id,
+            always_set_request_id_in_response: self.always_set_request_id_in_response,
+            append_x_forwarded_port: self.append_x_forwarded_port,
+            max_headers_count: self.max_headers_count,
+            max_request_headers_kb: self.max_request_headers_kb,
+            idle_timeout: self.idle_timeout,
+            max_connection_duration: self.max_connection_duration,
+            max_stream_duration: self.max_stream_duration,
+            max_requests_per_connection: self.max_requests_per_connection,
+            headers_with_underscores_action: self.headers_with_underscores_action,
+            stream_idle_timeout: self.stream_idle_timeout,
+            request_timeout: self.request_timeout,
+            request_headers_timeout: self.request_headers_timeout,
+            drain_timeout: self.drain_timeout,
+            delayed_close_timeout: self.delayed_close_timeout,
+            normalize_path: self.normalize_path,
+            keep_dot_segment_parameters: self.keep_dot_segment_parameters,
+            merge_slashes: self.merge_slashes,
+            path_with_escaped_slashes_action: self.path_with_escaped_slashes_action,
+            strip_matching_host_port: self.strip_matching_host_port,
+            strip_any_host_port: self.strip_any_host_port,
+            http1: self.http1,
+            http2: self.http2,
+            upgrade_types: self.upgrade_types,
+            hold_generic_upgrades: self.hold_generic_upgrades,
+            proxy_100_continue: self.proxy_100_continue,
+            access_log: self.access_log,
+            suppress_envoy_headers: self.suppress_envoy_headers,
+            header_prefix: self.header_prefix,
+            request_floods: self.request_floods,
+        }
     }
 }
 

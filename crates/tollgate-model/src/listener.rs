@@ -11,17 +11,17 @@ use serde::Serialize;
 pub use self::misdirected::{MisdirectedRequests, ServedBy};
 use crate::{http_connection_manager::HttpConnectionManager, socket::TcpOptions, tls::DownstreamTls};
 
-/// One listener: where to accept connections and what to do with them.
-#[derive(Debug, PartialEq, Serialize)]
-pub struct Listener {
+/// One listener: where to accept connections and what to do with them. `C` is a filter chain, compiled or as written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Listener<C = FilterChain> {
     /// Unique name.
     pub name: String,
     /// Every address it is bound to (`address` and `additional_addresses`); never empty.
     pub addresses: Vec<BindAddress>,
     /// Candidate filter chains; the most specific match wins (dialects 5.3).
-    pub filter_chains: Vec<FilterChain>,
+    pub filter_chains: Vec<C>,
     /// Used when no filter chain matches; without it such connections are closed.
-    pub default_filter_chain: Option<FilterChain>,
+    pub default_filter_chain: Option<C>,
     /// `per_connection_buffer_limit_bytes`: the limit of buffered bodies, in bytes. Default 1 MiB.
     pub per_connection_buffer_limit_bytes: usize,
     /// How long the first bytes (TLS ClientHello) may take. Default 15 s; `None` means no limit was asked for (0).
@@ -76,19 +76,19 @@ pub enum BindAddress {
     },
 }
 
-/// What serves a connection: TLS (or not) and the HTTP connection manager.
-#[derive(Debug, PartialEq, Serialize)]
-pub struct FilterChain {
+/// What serves a connection: TLS (or not) and the HTTP connection manager, compiled or as written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FilterChain<T = DownstreamTls, H = HttpConnectionManager> {
     /// Optional name (attribute `xds.filter_chain_name`).
     pub name: String,
     /// When it applies.
     pub filter_chain_match: FilterChainMatch,
     /// TLS termination; `None` is cleartext.
-    pub tls: Option<Arc<DownstreamTls>>,
+    pub tls: Option<Arc<T>>,
     /// `transport_socket_connect_timeout`: how long the TLS handshake may take; `None` = no limit of its own.
     pub transport_socket_connect_timeout: Option<Duration>,
     /// The HTTP side.
-    pub http: Arc<HttpConnectionManager>,
+    pub http: Arc<H>,
     /// Requests on TLS connections that are not for this filter chain. Default none.
     pub misdirected_requests: MisdirectedRequests,
 }

@@ -9,7 +9,10 @@ use serde::{
 };
 
 /// Writes the namespaces of `filter_metadata` as JSON objects.
-pub(crate) fn serialize<S: Serializer>(metadata: &Metadata, serializer: S) -> Result<S::Ok, S::Error> {
+///
+/// # Errors
+/// Those of the serializer.
+pub fn serialize<S: Serializer>(metadata: &Metadata, serializer: S) -> Result<S::Ok, S::Error> {
     let namespaces: BTreeMap<&str, Fields<'_>> =
         metadata.filter_metadata.iter().map(|(name, fields)| (name.as_str(), Fields(fields))).collect();
     namespaces.serialize(serializer)

@@ -7,21 +7,21 @@ use serde::Serialize;
 pub use crate::filter::{FilterOverride, HttpFilter};
 use crate::{cluster::Cluster, format::Format};
 
-/// An external processing filter as it applies to a request.
-#[derive(Debug, PartialEq, Serialize)]
-pub struct ExtProc {
+/// An external processing filter as it applies to a request. `C` is a cluster, ready for connections or as written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ExtProc<C = Cluster> {
     /// Every rule of the exchange.
     #[serde(skip)]
     pub plan: Arc<extproc::Plan>,
     /// Who is spoken to.
-    pub grpc_service: GrpcService,
+    pub grpc_service: GrpcService<C>,
 }
 
 /// A gRPC service and how it is called.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct GrpcService {
+pub struct GrpcService<C = Cluster> {
     /// Where it is.
-    pub target: GrpcTarget,
+    pub target: GrpcTarget<C>,
     /// The target URI of `google_grpc`, as configured. None for `envoy_grpc`.
     pub target_uri: Option<String>,
     /// `:authority` of the calls.
@@ -36,7 +36,7 @@ pub struct GrpcService {
     pub retry_policy: Option<GrpcRetryPolicy>,
 }
 
-impl GrpcService {
+impl<T, E> GrpcService<Cluster<T, E>> {
     /// How access logs name it (G-2): by its cluster, or by the target URI of `google_grpc`.
     #[must_use]
     pub fn destination(&self) -> &str {
@@ -50,11 +50,11 @@ impl GrpcService {
 
 /// Where a processor is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub enum GrpcTarget {
+pub enum GrpcTarget<C = Cluster> {
     /// `envoy_grpc`: a cluster of the snapshot, by name. A name that does not exist fails each exchange (F-9).
     EnvoyGrpc(String),
     /// `google_grpc`: a target of its own.
-    GoogleGrpc(Arc<Cluster>),
+    GoogleGrpc(Arc<C>),
 }
 
 /// Reopening of failed streams (N-5): when any of the conditions holds.

@@ -94,7 +94,7 @@ pub struct Route {
 }
 
 /// When a route applies: every part must hold.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RouteMatch {
     /// Condition on the path without its query.
     pub path: PathMatch,
@@ -134,11 +134,11 @@ pub enum PathMatch {
     SafeRegex(FullRegex),
 }
 
-/// What a route does.
-#[derive(Debug, PartialEq, Serialize)]
-pub enum Action {
+/// What a route does. `F` is what is said about filters: everything folded, or as written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum Action<F = Vec<FilterOverride>> {
     /// Forward to a cluster.
-    Route(Box<RouteAction>),
+    Route(Box<RouteAction<F>>),
     /// Answer with a redirect.
     Redirect(Box<RedirectAction>),
     /// Answer directly.
@@ -148,10 +148,10 @@ pub enum Action {
 }
 
 /// Forward to a cluster.
-#[derive(Debug, PartialEq, Serialize)]
-pub struct RouteAction {
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RouteAction<F = Vec<FilterOverride>> {
     /// Where to.
-    pub cluster: ClusterSpecifier,
+    pub cluster: ClusterSpecifier<F>,
     /// Status when the named cluster does not exist. Default 503.
     #[serde(serialize_with = "status")]
     pub cluster_not_found_response_code: StatusCode,
@@ -177,10 +177,49 @@ pub struct RouteAction {
     pub session_persistence: Option<SessionPersistence>,
 }
 
-impl RouteAction {
+impl<F> Action<F> {
+    /// The same with something else said about the filters of weighted clusters.
+    ///
+    /// # Errors
+    /// What `filters` says.
+    pub fn try_map<G, P>(self, filters: impl FnMut(F) -> Result<G, P>) -> Result<Action<G>, P> {
+        Ok(match self {
+            Self::Route(action) => Action::Route(Box::new(action.try_map(filters)?)),
+            Self::Redirect(action) => Action::Redirect(action),
+            Self::DirectResponse(response) => Action::DirectResponse(response),
+            Self::NonForwarding => Action::NonForwarding,
+        })
+    }
+}
+
+impl<F> RouteAction<F> {
+    fn try_map<G, P>(self, mut filters: impl FnMut(F) -> Result<G, P>) -> Result<RouteAction<G>, P> {
+        let cluster = match self.cluster {
+            ClusterSpecifier::Cluster(name) => ClusterSpecifier::Cluster(name),
+            ClusterSpecifier::ClusterHeader(name) => ClusterSpecifier::ClusterHeader(name),
+            ClusterSpecifier::WeightedClusters(shares) => {
+                let shares = shares.into_iter().map(|share| share.try_map(&mut filters));
+                ClusterSpecifier::WeightedClusters(shares.collect::<Result<_, _>>()?)
+            }
+        };
+        Ok(RouteAction {
+            cluster,
+            cluster_not_found_response_code: self.cluster_not_found_response_code,
+            path_rewrite: self.path_rewrite,
+            host_rewrite: self.host_rewrite,
+            append_x_forwarded_host: self.append_x_forwarded_host,
+            timeout: self.timeout,
+            retry_policy: self.retry_policy,
+            request_mirror_policies: self.request_mirror_policies,
+            idle_timeout: self.idle_timeout,
+            upgrade_configs: self.upgrade_configs,
+            session_persistence: self.session_persistence,
+        })
+    }
+
     /// Forwards to clusters, with nothing but defaults.
     #[must_use]
-    pub fn new(cluster: ClusterSpecifier) -> Self {
+    pub fn new(cluster: ClusterSpecifier<F>) -> Self {
         Self {
             cluster,
             cluster_not_found_response_code: StatusCode::SERVICE_UNAVAILABLE,
@@ -198,19 +237,19 @@ impl RouteAction {
 }
 
 /// Where a request goes.
-#[derive(Debug, PartialEq, Serialize)]
-pub enum ClusterSpecifier {
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum ClusterSpecifier<F = Vec<FilterOverride>> {
     /// One cluster.
     Cluster(String),
     /// The cluster named by the first value of a request header.
     ClusterHeader(FieldName),
     /// A share each; never empty, total weight above zero.
-    WeightedClusters(Vec<WeightedCluster>),
+    WeightedClusters(Vec<WeightedCluster<F>>),
 }
 
 /// One share of the traffic.
-#[derive(Debug, PartialEq, Serialize)]
-pub struct WeightedCluster {
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WeightedCluster<F = Vec<FilterOverride>> {
     /// What becomes of it.
     pub action: WeightedAction,
     /// Relative weight.
@@ -218,17 +257,28 @@ pub struct WeightedCluster {
     /// Header changes of this level, the most specific one.
     pub headers: HeaderMutations,
     /// Replaces [`Route::filters`] when this share is chosen; folded one level further.
-    pub filters: Vec<FilterOverride>,
+    pub filters: F,
     /// Replaces the authority.
     pub host_rewrite_literal: Option<String>,
     /// Change of the path, instead of the route's.
     pub path_rewrite: Option<PathRewrite>,
 }
 
-impl WeightedCluster {
+impl<F> WeightedCluster<F> {
+    fn try_map<G, P>(self, filters: impl FnOnce(F) -> Result<G, P>) -> Result<WeightedCluster<G>, P> {
+        Ok(WeightedCluster {
+            action: self.action,
+            weight: self.weight,
+            headers: self.headers,
+            filters: filters(self.filters)?,
+            host_rewrite_literal: self.host_rewrite_literal,
+            path_rewrite: self.path_rewrite,
+        })
+    }
+
     /// A share with nothing of its own but its action.
     #[must_use]
-    pub fn new(action: WeightedAction, weight: u32, filters: Vec<FilterOverride>) -> Self {
+    pub fn new(action: WeightedAction, weight: u32, filters: F) -> Self {
         Self {
             action,
             weight,
@@ -241,7 +291,7 @@ impl WeightedCluster {
 }
 
 /// What becomes of a share of the traffic.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum WeightedAction {
     /// It goes to the cluster of that name.
     Cluster(String),
@@ -266,13 +316,16 @@ pub enum PathRewrite {
         /// Pattern.
         #[serde(serialize_with = "crate::matching::serialize_pattern")]
         pattern: regex::bytes::Regex,
+        /// The pattern as a configuration has it, in the syntax of RE2.
+        #[serde(skip)]
+        written: String,
         /// Replacement, in the regex crate's syntax.
         substitution: String,
     },
 }
 
 /// Change of the authority.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum HostRewrite {
     /// Fixed.
     Literal(String),
@@ -283,7 +336,7 @@ pub enum HostRewrite {
 }
 
 /// Answer with a redirect. Unset parts keep the request's.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RedirectAction {
     /// New scheme.
     pub scheme: Option<String>,
@@ -324,7 +377,7 @@ pub enum RedirectPath {
 }
 
 /// Answer directly.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DirectResponse {
     /// Status 200..=599.
     #[serde(serialize_with = "status")]

@@ -2,14 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use tollgate_model::{Snapshot, listener::BindAddress, snapshot::Node};
+use tollgate_ir::{Process, Resources, Sourced};
+use tollgate_model::{listener::BindAddress, snapshot::Node};
 
 use super::{
     Scope,
     address::read_bind_address,
     cluster::read_cluster,
     limits::Limits,
-    listener::{ChainOrigins, read_listener},
+    listener::{ChainOrigins, ChainTable, read_listener},
     overload::read_overload_manager,
     runtime::read_runtime,
     scope::ClusterFacts,
@@ -143,7 +144,7 @@ pub(super) static CLUSTER_MANAGER: Schema = Schema {
 pub(super) static SCHEMAS: [&Schema; 5] = [&BOOTSTRAP, &STATIC_RESOURCES, &ADMIN, &NODE, &CLUSTER_MANAGER];
 
 /// Reads a bootstrap, and where its routes come from.
-pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Snapshot, Explanations)> {
+pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanations)> {
     let bootstrap = value.message(&BOOTSTRAP)?;
     let mut limits = Limits::default();
     let mut scope = Scope {
@@ -151,45 +152,57 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Snapshot, Explanation
         runtime: read_runtime(&bootstrap, &mut limits),
         clusters: HashMap::new(),
     };
-    let mut snapshot = Snapshot {
-        admin_address: read_admin(&bootstrap),
-        node: read_node(&bootstrap),
-        ..Snapshot::default()
+    let mut found = Resources {
+        process: Process {
+            admin_address: read_admin(&bootstrap),
+            node: read_node(&bootstrap),
+            ..Process::default()
+        },
+        ..Resources::default()
     };
     bootstrap.message("cluster_manager", &CLUSTER_MANAGER);
     if let Some(value) = bootstrap.get("overload_manager") {
-        snapshot.overload = read_overload_manager(&value);
+        found.process.overload = read_overload_manager(&value);
     }
-    limits.apply_global(&mut snapshot.overload);
+    limits.apply_global(&mut found.process.overload);
     let Some(resources) = bootstrap.message("static_resources", &STATIC_RESOURCES) else {
-        return Some((snapshot, Explanations::default()));
+        return Some((found, Explanations::default()));
     };
     for value in resources.list("clusters") {
         let Some(cluster) = read_cluster(&value) else { continue };
-        scope.clusters.insert(cluster.name.clone(), ClusterFacts::of(&cluster));
-        if let Some(twin) = snapshot.clusters.insert(cluster.name.clone(), Arc::new(cluster)) {
-            value.error(format!("there are two clusters named \"{}\"", twin.name));
+        let facts = ClusterFacts::of(&cluster.protocol, &cluster.endpoints);
+        scope.clusters.insert(cluster.name.clone(), facts);
+        if found.clusters.contains_key(&cluster.name) {
+            value.error(format!("there are two clusters named \"{}\"", cluster.name));
         }
+        found.insert_cluster(cluster, Place::of(&value).origin(None));
     }
     let mut explanations = Explanations::default();
     for (index, value) in resources.list("listeners").into_iter().enumerate() {
-        let Some((mut listener, origins)) = read_listener(&value, index, &scope) else { continue };
+        let Some((mut listener, tables)) = read_listener(&value, index, &scope) else { continue };
         listener.limits.max_connections = limits.take(&listener.name);
-        if snapshot.listeners.iter().any(|other| other.name == listener.name) {
+        if found.listeners.iter().any(|other| other.name == listener.name) {
             value.error(format!("there are two listeners named \"{}\"", listener.name));
         }
-        let taken = snapshot.listeners.iter().find_map(|other| {
+        let taken = found.listeners.iter().find_map(|other| {
             let shared = listener.addresses.iter().find(|address| conflict(address, &other.addresses))?;
             Some((other.name.clone(), shared))
         });
         if let Some((name, _)) = taken {
             value.error(format!("it listens where the listener \"{name}\" does"));
         }
-        explain(&mut explanations, &listener.name, Place::of(&value), origins);
-        snapshot.listeners.push(Arc::new(listener));
+        let place = Place::of(&value);
+        let origin = place.origin(None);
+        let mut origins = Vec::new();
+        for ChainTable { chain, key, table, origins: of_table } in tables {
+            found.route_tables.insert(key, Arc::new(table));
+            origins.push((chain, of_table));
+        }
+        explain(&mut explanations, &listener.name, place, origins);
+        found.listeners.push(Arc::new(Sourced { value: listener, origin }));
     }
     limits.complain_about_the_rest();
-    Some((snapshot, explanations))
+    Some((found, explanations))
 }
 
 /// Remembers where a listener and its routes come from.

@@ -7,9 +7,10 @@ mod schema;
 
 use std::{sync::Arc, time::Duration};
 
+use tollgate_ir::Cluster;
 use tollgate_model::{
-    cluster::{CircuitBreakers, Cluster, HealthPolicy, LbPolicy, RetryBudget, UpstreamProtocol},
-    tls::UpstreamTls,
+    cluster::{CircuitBreakers, HealthPolicy, LbPolicy, RetryBudget, UpstreamProtocol},
+    tls::UpstreamTlsSettings,
 };
 
 pub(super) use self::schema::{SCHEMAS, TYPED_EXTENSION_CONFIG};
@@ -62,7 +63,7 @@ pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
         UpstreamProtocol::Http1 { .. } => "http/1.1",
         UpstreamProtocol::Http2(_) => "h2",
     };
-    let tls: Option<UpstreamTls> =
+    let tls: Option<UpstreamTlsSettings> =
         message.get("transport_socket").and_then(|socket| read_upstream_transport_socket(&socket, alpn));
     message.string("alt_stat_name");
     Some(Cluster {

@@ -8,20 +8,20 @@ mod sources;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use extproc::{Attributes, Plan, RouteCacheAction};
+use extproc::{Attributes, MetadataOptions, Plan, RouteCacheAction};
 use http::StatusCode;
-use tollgate_model::processor::{ExtProc, FilterOverride};
+use tollgate_ir::{ExtProc, MetadataOverrides};
 
+pub(super) use self::{
+    metadata::read_metadata_options,
+    modes::{PROCESSING_MODE, read_processing_mode},
+    modifier::read_modifier,
+    sources::{SERVICE_SOURCES, read_sources},
+};
 use self::{
     metadata::{METADATA_NAMESPACES, METADATA_OPTIONS},
     modes::check_full_duplex,
     rules::{FORWARDING_RULES, MUTATION_RULES, read_forward_rules, read_mutation_rules},
-};
-pub(super) use self::{
-    metadata::{MetadataOverrides, read_metadata_options},
-    modes::{PROCESSING_MODE, read_processing_mode},
-    modifier::read_modifier,
-    sources::{SERVICE_SOURCES, read_sources},
 };
 use super::{Scope, grpc_service::read_grpc_service, status::read_http_status};
 use crate::{
@@ -99,7 +99,7 @@ pub(super) static SCHEMAS: [&Schema; 8] = [
 /// An external processing filter of a chain, as it is configured there.
 pub(super) struct Filter {
     pub(super) name: String,
-    /// Where its counters are kept (Z-1).
+    /// Added to the names of its counters; empty = nothing.
     pub(super) stat_prefix: String,
     /// Off until a route turns it on.
     pub(super) disabled: bool,
@@ -110,17 +110,6 @@ pub(super) struct Filter {
     pub(super) sources: BTreeMap<&'static str, Place>,
     /// It stands behind the router.
     pub(super) upstream: bool,
-}
-
-impl Filter {
-    /// What applies where no route says otherwise.
-    pub(super) fn default_override(&self) -> FilterOverride {
-        if self.disabled {
-            FilterOverride::Disabled
-        } else {
-            FilterOverride::ExtProc(Arc::clone(&self.settings))
-        }
-    }
 }
 
 /// Whether this is the ext_proc type of that name, in its v3 or v3alpha form (EN-40).
@@ -142,21 +131,17 @@ pub(super) fn is_type(any: &Any<'_>, name: &str) -> bool {
 /// Longest `message_timeout`.
 const LONGEST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// Reads the filter of the given name; the names of its statistics begin with `statistics`.
+/// Reads the filter of the given name.
 pub(super) fn read_external_processor(
     value: &Value<'_>,
     name: String,
     disabled: bool,
-    statistics: &str,
     scope: &Scope,
 ) -> Option<Filter> {
     let message = value.message(&EXTERNAL_PROCESSOR)?;
     let (_, service) = message.required_one_of(&["grpc_service"]).unzip();
     let grpc_service = service.and_then(|service| read_grpc_service(&service, scope));
-    let stat_prefix = match message.string("stat_prefix") {
-        prefix if prefix.is_empty() => format!("{statistics}ext_proc."),
-        prefix => format!("{statistics}ext_proc.{prefix}."),
-    };
+    let stat_prefix = message.string("stat_prefix");
     let plan = read_plan(&message, &name, scope);
     let mut sources = read_sources(&message);
     sources.extend(scope.runtime.sources.clone());
@@ -218,7 +203,11 @@ fn read_plan(message: &Message<'_>, filter_name: &str, scope: &Scope) -> Plan {
         metadata_options: message
             .get("metadata_options")
             .and_then(|options| read_metadata_options(&options))
-            .map(MetadataOverrides::into_options)
+            .map(|written: MetadataOverrides| {
+                let mut options = MetadataOptions::default();
+                written.apply(&mut options);
+                options
+            })
             .unwrap_or_default(),
         request_attributes: read_attributes(&message.list("request_attributes")),
         response_attributes: read_attributes(&message.list("response_attributes")),

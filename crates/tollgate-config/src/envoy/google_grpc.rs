@@ -5,18 +5,17 @@ mod target;
 use std::{sync::Arc, time::Duration};
 
 use extproc::messages::Metadata;
+use tollgate_ir::{Cluster, GrpcService};
 use tollgate_model::{
     cluster::{
-        CircuitBreakers, Cluster, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, HealthPolicy,
-        LbPolicy, UpstreamProtocol,
+        CircuitBreakers, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, HealthPolicy, LbPolicy,
+        UpstreamProtocol,
     },
     format::Format,
     http_connection_manager::{Http2Keepalive, Http2Options},
-    processor::{GrpcService, GrpcTarget},
+    processor::GrpcTarget,
     socket::TcpOptions,
-    tls::{
-        ServerNameIndication, ServerValidation, TlsVersions, TrustAnchors, UpstreamTls, UpstreamTlsSettings,
-    },
+    tls::{ServerNameIndication, ServerValidation, TlsVersions, TrustAnchors, UpstreamTlsSettings},
 };
 
 use self::target::parse_target;
@@ -209,7 +208,7 @@ fn read_channel_args(value: &Value<'_>) -> Option<Http2Keepalive> {
     Some(Http2Keepalive { interval, timeout, interval_jitter: 0.0, connection_idle_interval: None })
 }
 
-fn read_ssl_credentials(value: &Value<'_>, host: &str) -> Option<UpstreamTls> {
+fn read_ssl_credentials(value: &Value<'_>, host: &str) -> Option<UpstreamTlsSettings> {
     let message = value.message(&SSL_CREDENTIALS)?;
     let trusted_ca = match message.get("root_certs") {
         None => system_roots(value),
@@ -229,21 +228,14 @@ fn read_ssl_credentials(value: &Value<'_>, host: &str) -> Option<UpstreamTls> {
             None
         }
     };
-    let settings = UpstreamTlsSettings {
+    Some(UpstreamTlsSettings {
         sni: ServerNameIndication::Fixed(host.to_owned()),
         validation: ServerValidation::ChainAndServerName { trusted_ca: trusted_ca? },
         certificate,
         alpn_protocols: vec!["h2".to_owned()],
         versions: TlsVersions::default(),
         max_session_keys: 1,
-    };
-    match UpstreamTls::new(settings) {
-        Ok(tls) => Some(tls),
-        Err(error) => {
-            value.error(error.to_string());
-            None
-        }
-    }
+    })
 }
 
 /// Tokens become metadata; without TLS the gRPC library would not send them.

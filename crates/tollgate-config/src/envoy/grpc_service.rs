@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tollgate_model::processor::{GrpcRetryPolicy, GrpcService, GrpcTarget};
+use tollgate_ir::GrpcService;
+use tollgate_model::processor::{GrpcRetryPolicy, GrpcTarget};
 
 use super::{Scope, format::read_header_values, google_grpc::read_google_grpc};
 use crate::{

@@ -1,10 +1,11 @@
 //! The HTTP connection manager (dialects 5.4).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
+use tollgate_ir::{HttpConnectionManager, RouteTable};
 use tollgate_model::http_connection_manager::{
-    CodecType, HeadersWithUnderscoresAction, Http1Options, HttpConnectionManager,
-    PathWithEscapedSlashesAction, ServerHeaderTransformation,
+    CodecType, HeadersWithUnderscoresAction, Http1Options, PathWithEscapedSlashesAction,
+    ServerHeaderTransformation,
 };
 
 use super::{
@@ -164,14 +165,15 @@ static HEADERS_WITH_UNDERSCORES_ACTION: Enumeration<HeadersWithUnderscoresAction
     ],
 };
 
-/// Reads the HTTP connection manager.
+/// Reads the HTTP connection manager; it calls its route table `table`.
 pub(super) fn read_http_connection_manager(
     value: &Value<'_>,
+    table: String,
     scope: &Scope,
-) -> Option<(HttpConnectionManager, TableOrigins)> {
+) -> Option<(HttpConnectionManager, RouteTable, TableOrigins)> {
     let message = value.message(&HTTP_CONNECTION_MANAGER)?;
     let stat_prefix = message.required_string("stat_prefix");
-    let filters = read_http_filters(&message, &stat_prefix, scope);
+    let filters = read_http_filters(&message, scope);
     let route_config = message
         .required("route_config")
         .and_then(|routes| read_route_configuration(&routes, &filters, scope));
@@ -183,8 +185,8 @@ pub(super) fn read_http_connection_manager(
         value.error("\"strip_matching_host_port\" and \"strip_any_host_port\" cannot be given together");
     }
     let suppress_envoy_headers = filters.suppress_envoy_headers;
-    let (http_filters, upstream_http_filters) = filters.into_model();
-    let (route_config, origins) = route_config?;
+    let (http_filters, upstream_http_filters) = filters.into_lists();
+    let (routes, origins) = route_config?;
     let manager = HttpConnectionManager {
         codec_type: message.enumeration("codec_type", &CODEC_TYPE, CodecType::Auto),
         server_name: Some(message.header_text("server_name"))
@@ -254,10 +256,10 @@ pub(super) fn read_http_connection_manager(
         request_floods: scope.runtime.request_floods,
         http_filters,
         upstream_http_filters,
-        route_config: Arc::new(route_config),
+        route_config: table,
         stat_prefix,
     };
-    Some((manager, origins))
+    Some((manager, routes, origins))
 }
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use tollgate_model::processor::HttpFilter;
+use tollgate_ir::{FilterConfig, HttpFilter};
 
 use super::{
     Scope,
@@ -63,8 +63,6 @@ struct Chain<'s> {
     end: &'static Schema,
     /// How messages call that.
     end_name: &'static str,
-    /// How the names of its statistics begin.
-    statistics: &'s str,
     scope: &'s Scope,
 }
 
@@ -84,13 +82,13 @@ pub(super) struct Filters {
 
 impl Filters {
     /// The filters before the router, and those behind it.
-    pub(super) fn into_model(self) -> (Vec<Arc<HttpFilter>>, Vec<Arc<HttpFilter>>) {
-        let filters = self.filters.iter().map(|filter| {
-            Arc::new(HttpFilter {
-                name: filter.name.clone(),
-                stat_prefix: filter.stat_prefix.clone(),
-                default: filter.default_override(),
-            })
+    pub(super) fn into_lists(self) -> (Vec<HttpFilter>, Vec<HttpFilter>) {
+        let filters = self.filters.iter().map(|filter| HttpFilter {
+            name: Arc::from(&*filter.name),
+            stat_prefix: filter.stat_prefix.clone(),
+            disabled: filter.disabled,
+            config: FilterConfig::ExtProc(Arc::clone(&filter.settings)),
+            origin: filter.place.origin(None),
         });
         let mut filters: Vec<_> = filters.collect();
         let upstream = filters.split_off(filters.len().saturating_sub(self.upstream));
@@ -98,8 +96,8 @@ impl Filters {
     }
 }
 
-/// Reads `http_filters` of the connection manager with this `stat_prefix`.
-pub(super) fn read_http_filters(manager: &Message<'_>, stat_prefix: &str, scope: &Scope) -> Filters {
+/// Reads `http_filters` of a connection manager.
+pub(super) fn read_http_filters(manager: &Message<'_>, scope: &Scope) -> Filters {
     let mut filters = Filters {
         filters: Vec::new(),
         upstream: 0,
@@ -108,15 +106,12 @@ pub(super) fn read_http_filters(manager: &Message<'_>, stat_prefix: &str, scope:
         suppress_envoy_headers: false,
     };
     let Some(list) = manager.required("http_filters") else { return filters };
-    let statistics = format!("http.{stat_prefix}.");
-    let chain = Chain { end: &ROUTER, end_name: "the router", statistics: &statistics, scope };
+    let chain = Chain { end: &ROUTER, end_name: "the router", scope };
     if let Some(router) = read_chain(&list, &chain, &mut filters) {
         filters.suppress_envoy_headers = router.boolean("suppress_envoy_headers", false);
         if let Some(list) = router.get("upstream_http_filters") {
             let before = filters.filters.len();
-            // As in Envoy: these count for all connection managers together.
-            let chain =
-                Chain { end: &UPSTREAM_CODEC, end_name: "the upstream codec", statistics: "", ..chain };
+            let chain = Chain { end: &UPSTREAM_CODEC, end_name: "the upstream codec", ..chain };
             read_chain(&list, &chain, &mut filters);
             filters.upstream = filters.filters.len() - before;
         }
@@ -154,7 +149,7 @@ fn read_http_filter<'a>(
     let disabled = message.boolean("disabled", false);
     let optional = message.boolean("is_optional", false);
     let any = message.required("typed_config").and_then(|config| config.any())?;
-    let Chain { end, end_name, statistics, scope } = chain;
+    let Chain { end, end_name, scope } = chain;
     let is_end = any.type_name == end.name;
     if is_last && !is_end {
         value.error(format!("the last HTTP filter has to be {end_name}"));
@@ -169,7 +164,7 @@ fn read_http_filter<'a>(
         return any.value.message(end);
     }
     if ext_proc::is_type(&any, "ExternalProcessor") {
-        let filter = read_external_processor(&any.value, name, disabled, statistics, scope);
+        let filter = read_external_processor(&any.value, name, disabled, scope);
         let upstream = end.name == UPSTREAM_CODEC.name;
         filters.filters.extend(filter.map(|filter| Rc::new(Filter { upstream, ..filter })));
     } else if optional && is_harmless(&any.type_name) {

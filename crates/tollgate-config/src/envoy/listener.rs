@@ -5,12 +5,9 @@ mod schema;
 
 use std::{sync::Arc, time::Duration};
 
+use tollgate_ir::{FilterChain, HttpConnectionManager, Listener, RouteTable};
 use tollgate_model::{
-    http_connection_manager::HttpConnectionManager,
-    listener::{
-        BindAddress, ConnectionLimits, FilterChain, FilterChainMatch, Listener, MisdirectedRequests,
-        TrafficDirection,
-    },
+    listener::{BindAddress, ConnectionLimits, FilterChainMatch, MisdirectedRequests, TrafficDirection},
     socket::TcpOptions,
 };
 
@@ -49,12 +46,22 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Where the routes of a filter chain come from; `None` is the default one.
 pub(super) type ChainOrigins = (Option<usize>, TableOrigins);
 
-/// Reads a listener, and where its routes come from; `index` names it when nothing else does.
+/// The route table of a filter chain, and where its routes come from.
+pub(super) struct ChainTable {
+    /// Index of the filter chain; `None` is the default one.
+    pub(super) chain: Option<usize>,
+    /// What the connection manager calls it.
+    pub(super) key: String,
+    pub(super) table: RouteTable,
+    pub(super) origins: TableOrigins,
+}
+
+/// Reads a listener, its route tables and where their routes come from; `index` names it when nothing else does.
 pub(super) fn read_listener(
     value: &Value<'_>,
     index: usize,
     scope: &Scope,
-) -> Option<(Listener, Vec<ChainOrigins>)> {
+) -> Option<(Listener, Vec<ChainTable>)> {
     let message = value.message(&LISTENER)?;
     let mut addresses: Vec<BindAddress> =
         message.required("address").map(|address| read_bind_addresses(&address)).unwrap_or_default();
@@ -83,14 +90,22 @@ pub(super) fn read_listener(
     if chains.is_empty() && default.is_none() {
         value.error("a listener needs a filter chain");
     }
-    let (filter_chains, tables): (Vec<FilterChain>, Vec<TableOrigins>) =
-        chains.iter().filter_map(|chain| read_filter_chain(chain, false, scope)).unzip();
+    let mut tables = Vec::new();
+    let mut filter_chains: Vec<FilterChain> = Vec::new();
+    for chain in &chains {
+        // The name of a table need not be unique, and it may have none.
+        let key = format!("{name}/{}", filter_chains.len());
+        let Some((chain, table, origins)) = read_filter_chain(chain, false, key.clone(), scope) else {
+            continue;
+        };
+        tables.push(ChainTable { chain: Some(filter_chains.len()), key, table, origins });
+        filter_chains.push(chain);
+    }
     check_overlap(&chains, &filter_chains);
-    let mut origins: Vec<ChainOrigins> =
-        tables.into_iter().enumerate().map(|(index, table)| (Some(index), table)).collect();
-    let default = default.and_then(|chain| read_filter_chain(&chain, true, scope));
-    let default_filter_chain = default.map(|(chain, table)| {
-        origins.push((None, table));
+    let key = format!("{name}/default");
+    let default = default.and_then(|chain| read_filter_chain(&chain, true, key.clone(), scope));
+    let default_filter_chain = default.map(|(chain, table, origins)| {
+        tables.push(ChainTable { chain: None, key, table, origins });
         chain
     });
     let mut tcp = TcpOptions::DOWNSTREAM;
@@ -120,7 +135,7 @@ pub(super) fn read_listener(
         ),
         metadata: read_metadata(&message),
     };
-    Some((listener, origins))
+    Some((listener, tables))
 }
 
 fn read_listener_filter(value: &Value<'_>) {
@@ -138,8 +153,9 @@ fn read_listener_filter(value: &Value<'_>) {
 fn read_filter_chain(
     value: &Value<'_>,
     is_default: bool,
+    table: String,
     scope: &Scope,
-) -> Option<(FilterChain, TableOrigins)> {
+) -> Option<(FilterChain, RouteTable, TableOrigins)> {
     let message = value.message(&FILTER_CHAIN)?;
     let filter_chain_match = match message.get("filter_chain_match") {
         Some(matching) if is_default => {
@@ -158,9 +174,9 @@ fn read_filter_chain(
     } else if filters.is_empty() {
         value.error("\"filters\" is missing: the HTTP connection manager");
     }
-    let http = filters.first().and_then(|filter| read_network_filter(filter, scope));
+    let http = filters.first().and_then(|filter| read_network_filter(filter, table, scope));
     let tls = message.get("transport_socket").and_then(|socket| read_downstream_transport_socket(&socket));
-    let (http, origins) = http?;
+    let (http, table, origins) = http?;
     let chain = FilterChain {
         name: message.string("name"),
         filter_chain_match,
@@ -170,10 +186,14 @@ fn read_filter_chain(
         http: Arc::new(http),
         misdirected_requests: MisdirectedRequests::default(),
     };
-    Some((chain, origins))
+    Some((chain, table, origins))
 }
 
-fn read_network_filter(value: &Value<'_>, scope: &Scope) -> Option<(HttpConnectionManager, TableOrigins)> {
+fn read_network_filter(
+    value: &Value<'_>,
+    table: String,
+    scope: &Scope,
+) -> Option<(HttpConnectionManager, RouteTable, TableOrigins)> {
     let message = value.message(&FILTER)?;
     message.required_string("name");
     let any = message.required("typed_config")?.any()?;
@@ -182,5 +202,5 @@ fn read_network_filter(value: &Value<'_>, scope: &Scope) -> Option<(HttpConnecti
         any.unsupported("network filter", &[name]);
         return None;
     }
-    read_http_connection_manager(&any.value, scope)
+    read_http_connection_manager(&any.value, table, scope)
 }

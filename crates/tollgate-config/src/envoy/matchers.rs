@@ -100,11 +100,14 @@ pub(super) fn read_string_matcher(value: &Value<'_>) -> Option<StringMatcher> {
 
 /// Reads a `RegexMatcher`.
 pub(super) fn read_regex(value: &Value<'_>) -> Option<FullRegex> {
-    compile(value, FullRegex::new)
+    compile(value, FullRegex::translated)
 }
 
 /// Reads a `RegexMatcher` and compiles its expression.
-pub(super) fn compile<T>(value: &Value<'_>, new: impl Fn(&str) -> Result<T, regex::Error>) -> Option<T> {
+pub(super) fn compile<T>(
+    value: &Value<'_>,
+    new: impl Fn(&str, &str) -> Result<T, regex::Error>,
+) -> Option<T> {
     let pattern = value.message(&REGEX_MATCHER)?.required("regex")?;
     compile_text(&pattern, new)
 }
@@ -112,10 +115,10 @@ pub(super) fn compile<T>(value: &Value<'_>, new: impl Fn(&str) -> Result<T, rege
 /// Longest regular expression, bytes.
 const LONGEST_EXPRESSION: usize = 64 * 1024;
 
-/// Compiles an expression in RE2's syntax.
+/// Compiles an expression in RE2's syntax: `new` gets it as it is written, and in the syntax of the library.
 pub(crate) fn compile_text<T>(
     pattern: &Value<'_>,
-    new: impl Fn(&str) -> Result<T, regex::Error>,
+    new: impl Fn(&str, &str) -> Result<T, regex::Error>,
 ) -> Option<T> {
     let text = pattern.string()?;
     match compile_plain(&text, new) {
@@ -133,7 +136,7 @@ pub(crate) fn compile_text<T>(
 /// What is wrong with it.
 pub(crate) fn compile_plain<T>(
     text: &str,
-    new: impl Fn(&str) -> Result<T, regex::Error>,
+    new: impl Fn(&str, &str) -> Result<T, regex::Error>,
 ) -> Result<T, String> {
     if text.is_empty() {
         return Err("must not be empty".to_owned());
@@ -142,7 +145,7 @@ pub(crate) fn compile_plain<T>(
         return Err(format!("longer than {LONGEST_EXPRESSION} bytes"));
     }
     let translated = re2::translate(text).map_err(|problem| problem.to_string());
-    let compiled = translated.and_then(|text| new(&text).map_err(|error| regex_problem(&error)));
+    let compiled = translated.and_then(|pattern| new(text, &pattern).map_err(|error| regex_problem(&error)));
     compiled.map_err(|problem| format!("not a regular expression: {problem}"))
 }
 

@@ -8,18 +8,14 @@ use std::{
     sync::Arc,
 };
 
-use extproc::{Attributes, Plan, ProcessingMode, attributes::MappedAttributeBuilder};
-use tollgate_model::{
-    format::Format,
-    processor::{ExtProc, GrpcService},
-};
+use extproc::Plan;
+use tollgate_ir::{ExtProc, ExtProcOverrides, Override};
 
 pub(super) use self::folded::Folded;
 use super::{
     Scope,
     ext_proc::{
-        self, MetadataOverrides, read_attributes, read_metadata_options, read_modifier, read_processing_mode,
-        read_sources,
+        self, read_attributes, read_metadata_options, read_modifier, read_processing_mode, read_sources,
     },
     format::read_header_values,
     grpc_service::read_grpc_service,
@@ -83,29 +79,16 @@ pub(super) static SCHEMAS: [&Schema; 3] = [&FILTER_CONFIG, &EXT_PROC_PER_ROUTE, 
 
 /// What one level says about one filter.
 #[derive(Clone)]
-enum Said {
-    /// `FilterConfig { disabled: true }`: the filter is not in the chain.
-    Off,
-    /// `FilterConfig { config: {} }`: it is, with nothing to add.
-    On,
-    /// `ExtProcPerRoute`.
-    Overrides(Rc<Overrides>),
+struct Said {
+    over: Override,
+    /// Which level says what and where, by the names in `ExternalProcessor`.
+    sources: Rc<BTreeMap<&'static str, Origin>>,
 }
 
-/// `ExtProcPerRoute`, of one level or of several folded.
-#[derive(Clone, Default)]
-struct Overrides {
-    disabled: bool,
-    processing_mode: Option<ProcessingMode>,
-    request_attributes: Option<Attributes>,
-    response_attributes: Option<Attributes>,
-    grpc_service: Option<GrpcService>,
-    metadata_options: MetadataOverrides,
-    grpc_initial_metadata: Vec<(String, Format)>,
-    failure_mode_allow: Option<bool>,
-    processing_request_modifier: Option<MappedAttributeBuilder>,
-    /// Which level says them and where, by their name in `ExternalProcessor`.
-    sources: BTreeMap<&'static str, Origin>,
+impl From<Override> for Said {
+    fn from(over: Override) -> Self {
+        Self { over, sources: Rc::default() }
+    }
 }
 
 /// What one level says, filter by filter.
@@ -146,11 +129,11 @@ fn read_said(value: &Value<'_>, level: &str, scope: &Scope) -> Option<Said> {
     let wrapper = any.value.message(&FILTER_CONFIG)?;
     let optional = wrapper.boolean("is_optional", false);
     if wrapper.boolean("disabled", false) {
-        return Some(Said::Off);
+        return Some(Override::Disabled.into());
     }
     let config = wrapper.required("config")?;
     if config.is_empty_message() {
-        return Some(Said::On);
+        return Some(Override::Enabled.into());
     }
     read_per_route(&config.any()?, optional, level, scope)
 }
@@ -170,13 +153,13 @@ fn read_per_route(any: &Any<'_>, optional: bool, level: &str, scope: &Scope) -> 
             if !value.boolean()? {
                 value.error_with_help("must be true", "overrides: {} turns the filter on");
             }
-            Some(Said::Overrides(Rc::new(Overrides { disabled: true, ..Overrides::default() })))
+            Some(Override::Idle.into())
         }
-        (_, value) => Some(Said::Overrides(Rc::new(read_overrides(&value, level, scope)?))),
+        (_, value) => read_overrides(&value, level, scope),
     }
 }
 
-fn read_overrides(value: &Value<'_>, level: &str, scope: &Scope) -> Option<Overrides> {
+fn read_overrides(value: &Value<'_>, level: &str, scope: &Scope) -> Option<Said> {
     let message = value.message(&EXT_PROC_OVERRIDES)?;
     let attributes = |name| message.get(name).map(|list| read_attributes(&list.list()));
     let metadata_options = message
@@ -185,8 +168,7 @@ fn read_overrides(value: &Value<'_>, level: &str, scope: &Scope) -> Option<Overr
         .unwrap_or_default();
     let sources = read_sources(&message).into_iter();
     let origin = |place| Origin { name: level.to_owned(), place };
-    Some(Overrides {
-        disabled: false,
+    let overrides = ExtProcOverrides {
         processing_mode: message.get("processing_mode").and_then(|mode| read_processing_mode(&mode)),
         request_attributes: attributes("request_attributes"),
         response_attributes: attributes("response_attributes"),
@@ -197,24 +179,24 @@ fn read_overrides(value: &Value<'_>, level: &str, scope: &Scope) -> Option<Overr
         processing_request_modifier: message
             .get("processing_request_modifier")
             .and_then(|modifier| read_modifier(&modifier)),
-        sources: sources.map(|(name, place)| (name, origin(place))).collect(),
+    };
+    Some(Said {
+        over: Override::ExtProc(Arc::new(overrides)),
+        sources: Rc::new(sources.map(|(name, place)| (name, origin(place))).collect()),
     })
 }
 
-/// Overrides that stand alone, without a filter that they belong to: HTNN's form of configuration (3.2).
-pub(crate) struct ExtProcOverrides(Overrides);
-
-impl ExtProcOverrides {
-    /// Reads overrides whose gRPC services may name these clusters.
-    pub(crate) fn read(value: &Value<'_>, clusters: HashMap<String, ClusterFacts>) -> Option<Self> {
-        let scope = Scope { header_prefix: "x-envoy".to_owned(), runtime: Runtime::default(), clusters };
-        read_overrides(value, "", &scope).map(Self)
-    }
-
-    /// What they make of a filter that has nothing but defaults; nothing when they name no gRPC service.
-    pub(crate) fn apply_to_defaults(self, filter_name: &str) -> Option<ExtProc> {
-        let plan = Plan::new(filter_name);
-        let grpc_service = self.0.grpc_service.clone()?;
-        Some(self.0.apply(&ExtProc { plan: Arc::new(plan), grpc_service }))
-    }
+/// Reads overrides that stand alone, without a filter that they belong to: HTNN's form of configuration (3.2). Their gRPC
+/// services may name these clusters. Gives what they make of a filter of this name that has nothing but defaults; nothing
+/// when they name no gRPC service.
+pub(crate) fn read_standalone_overrides(
+    value: &Value<'_>,
+    clusters: HashMap<String, ClusterFacts>,
+    filter_name: &str,
+) -> Option<ExtProc> {
+    let scope = Scope { header_prefix: "x-envoy".to_owned(), runtime: Runtime::default(), clusters };
+    let Override::ExtProc(overrides) = read_overrides(value, "", &scope)?.over else { return None };
+    let plan = Plan::new(filter_name);
+    let grpc_service = overrides.grpc_service.clone()?;
+    Some(Arc::unwrap_or_clone(overrides).apply(&ExtProc { plan: Arc::new(plan), grpc_service }))
 }

@@ -13,9 +13,8 @@ use std::{
     sync::Arc,
 };
 
-use tollgate_model::route::{
-    Action, PathParameters, RequestMirrorPolicy, RetryPolicy, Route, RouteConfiguration, VirtualHost,
-};
+use tollgate_ir::{Action, Route, RouteTable, VirtualHost};
+use tollgate_model::route::{PathParameters, RequestMirrorPolicy, RetryPolicy};
 
 pub(crate) use self::action::read_regex_rewrite;
 use self::{
@@ -94,7 +93,7 @@ pub(super) fn read_route_configuration(
     value: &Value<'_>,
     filters: &Filters,
     scope: &Scope,
-) -> Option<(RouteConfiguration, TableOrigins)> {
+) -> Option<(RouteTable, TableOrigins)> {
     let message = value.message(&ROUTE_CONFIGURATION)?;
     let mut table = Table {
         scope,
@@ -115,11 +114,10 @@ pub(super) fn read_route_configuration(
         .list("virtual_hosts")
         .iter()
         .filter_map(|value| read_virtual_host(value, &table, &folded, &mut names, &mut domains))
-        .map(|(virtual_host, origins)| (Arc::new(virtual_host), origins))
         .unzip::<_, _, Vec<_>, _>();
-    let configuration = RouteConfiguration {
+    let configuration = RouteTable {
         name: message.string("name"),
-        virtual_hosts: virtual_hosts.into_iter().collect(),
+        virtual_hosts,
         ignore_port_in_host_matching: message.boolean("ignore_port_in_host_matching", false),
         path_parameters: match message.boolean("ignore_path_parameters_in_path_matching", false) {
             false => PathParameters::Kept,
@@ -128,6 +126,7 @@ pub(super) fn read_route_configuration(
         },
         headers: read_header_mutations(&message),
         most_specific_header_mutations_wins: message.boolean("most_specific_header_mutations_wins", false),
+        per_filter: level.per_filter(),
     };
     // Filters behind the router have no part in them.
     let mut without_route = above.processors();
@@ -170,7 +169,7 @@ fn read_virtual_host(
         .list("routes")
         .iter()
         .filter_map(|route| read_route(route, table, &folded, &defaults, &place))
-        .map(|(route, origin)| (Arc::new(route), Arc::new(origin)))
+        .map(|(route, origin)| (route, Arc::new(origin)))
         .unzip();
     let virtual_host = VirtualHost {
         name,
@@ -180,6 +179,7 @@ fn read_virtual_host(
         metadata: read_metadata(&message),
         include_request_attempt_count: message.boolean("include_request_attempt_count", false),
         include_attempt_count_in_response: message.boolean("include_attempt_count_in_response", false),
+        per_filter: level.per_filter(),
     };
     Some((virtual_host, origins))
 }
@@ -243,9 +243,10 @@ fn read_route(
         route_match: route_match?,
         action: action?,
         headers,
-        filters: folded.overrides,
         request_body_buffer_limit: buffer_limit,
         metadata: read_metadata(&message),
+        per_filter: level.per_filter(),
+        origin: Place::of(value).origin(None),
     };
     Some((route, explanation))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tollgate_model::cluster::{Cluster, EndpointAddress, UpstreamProtocol};
+use tollgate_model::cluster::{Endpoint, EndpointAddress, UpstreamProtocol};
 
 use super::runtime::Runtime;
 
@@ -25,13 +25,13 @@ pub(crate) struct ClusterFacts {
 }
 
 impl ClusterFacts {
-    /// What others want to know about this one.
-    pub(crate) fn of(cluster: &Cluster) -> Self {
-        let first_endpoint = cluster.endpoints.iter().find_map(|endpoint| match &endpoint.address {
+    /// What others want to know about a cluster with this protocol and these endpoints.
+    pub(crate) fn of(protocol: &UpstreamProtocol, endpoints: &[Endpoint]) -> Self {
+        let first_endpoint = endpoints.iter().find_map(|endpoint| match &endpoint.address {
             EndpointAddress::Socket(socket) => Some(socket.to_string()),
             EndpointAddress::Dns { host, port } => Some(format!("{host}:{port}")),
             EndpointAddress::Pipe(_) => None,
         });
-        Self { http2: matches!(cluster.protocol, UpstreamProtocol::Http2(_)), first_endpoint }
+        Self { http2: matches!(protocol, UpstreamProtocol::Http2(_)), first_endpoint }
     }
 }

@@ -5,8 +5,8 @@ mod schema;
 mod validation;
 
 use tollgate_model::tls::{
-    ClientValidation, DownstreamTls, DownstreamTlsSettings, ServerNameIndication, ServerValidation,
-    TlsVersion, TlsVersions, UpstreamTls, UpstreamTlsSettings,
+    ClientValidation, DownstreamTlsSettings, ServerNameIndication, ServerValidation, TlsVersion, TlsVersions,
+    UpstreamTlsSettings,
 };
 
 use self::{
@@ -52,7 +52,7 @@ fn open<'a>(value: &Value<'a>, tls: &'static Schema) -> Option<(Any<'a>, Message
 }
 
 /// Reads the transport socket of a filter chain; `None` is cleartext.
-pub(super) fn read_downstream_transport_socket(value: &Value<'_>) -> Option<DownstreamTls> {
+pub(super) fn read_downstream_transport_socket(value: &Value<'_>) -> Option<DownstreamTlsSettings> {
     let (any, message) = open(value, &DOWNSTREAM_TLS_CONTEXT)?;
     let common = message.required("common_tls_context")?.message(&COMMON_TLS_CONTEXT)?;
     message.enumeration("ocsp_staple_policy", &OCSP_STAPLE_POLICY, ());
@@ -94,12 +94,22 @@ pub(super) fn read_downstream_transport_socket(value: &Value<'_>) -> Option<Down
         disable_stateless_session_resumption: message.boolean("disable_stateless_session_resumption", false),
         disable_stateful_session_resumption: message.boolean("disable_stateful_session_resumption", false),
     };
-    build(&any.value, settings.certificates.is_empty(), || DownstreamTls::new(settings))
+    if settings.certificates.is_empty() {
+        // The reason is reported where the certificate is.
+        return None;
+    }
+    match settings.check() {
+        Ok(()) => Some(settings),
+        Err(error) => {
+            any.value.error(error.to_string());
+            None
+        }
+    }
 }
 
 /// Reads the transport socket of a cluster; `None` is cleartext. `alpn` is what is offered when the context names
 /// no protocol: the one that the cluster speaks.
-pub(super) fn read_upstream_transport_socket(value: &Value<'_>, alpn: &str) -> Option<UpstreamTls> {
+pub(super) fn read_upstream_transport_socket(value: &Value<'_>, alpn: &str) -> Option<UpstreamTlsSettings> {
     let (any, message) = open(value, &UPSTREAM_TLS_CONTEXT)?;
     let common = message.get("common_tls_context").and_then(|common| common.message(&COMMON_TLS_CONTEXT));
     let common = common.as_ref();
@@ -132,7 +142,7 @@ pub(super) fn read_upstream_transport_socket(value: &Value<'_>, alpn: &str) -> O
     if sni.len() > 255 {
         any.value.error("\"sni\" has more than 255 bytes");
     }
-    let settings = UpstreamTlsSettings {
+    Some(UpstreamTlsSettings {
         sni: if auto_host_sni {
             ServerNameIndication::EndpointHostname { otherwise: sni }
         } else if sni.is_empty() {
@@ -151,31 +161,11 @@ pub(super) fn read_upstream_transport_socket(value: &Value<'_>, alpn: &str) -> O
             |common| read_versions(common, UPSTREAM_MAXIMUM),
         ),
         max_session_keys: message.u32("max_session_keys").unwrap_or(1) as usize,
-    };
-    build(&any.value, false, || UpstreamTls::new(settings))
+    })
 }
 
 /// Highest version towards servers when the context says nothing; Envoy's default.
 const UPSTREAM_MAXIMUM: TlsVersion = TlsVersion::Tls12;
-
-/// Builds a configuration out of settings that were read without problems.
-fn build<T>(
-    value: &Value<'_>,
-    incomplete: bool,
-    build: impl FnOnce() -> Result<T, tollgate_model::tls::TlsError>,
-) -> Option<T> {
-    if incomplete {
-        // The reason is reported where the certificate is.
-        return None;
-    }
-    match build() {
-        Ok(built) => Some(built),
-        Err(error) => {
-            value.error(error.to_string());
-            None
-        }
-    }
-}
 
 fn read_alpn(common: &Message<'_>) -> Vec<String> {
     common

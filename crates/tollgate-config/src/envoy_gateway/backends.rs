@@ -4,9 +4,10 @@ mod shares;
 
 use std::{fmt, rc::Rc, sync::Arc};
 
+use tollgate_ir::Cluster;
 use tollgate_model::{
-    cluster::{Cluster, Endpoint, EndpointAddress, UpstreamProtocol},
-    tls::{ServerNameIndication, UpstreamTls},
+    cluster::{Endpoint, EndpointAddress, UpstreamProtocol},
+    tls::{ServerNameIndication, UpstreamTlsSettings},
 };
 
 use self::shares::{Share, combine};
@@ -43,7 +44,7 @@ struct Resolved {
     share: Share,
     /// The endpoints are host names of a Backend.
     named: bool,
-    tls: Option<Arc<UpstreamTls>>,
+    tls: Option<Arc<UpstreamTlsSettings>>,
 }
 
 /// An object that a reference leads to.
@@ -188,7 +189,7 @@ impl Backends<'_> {
         object: &ObjectRef,
         section: Option<&str>,
         backend: Option<&Backend>,
-    ) -> Result<Option<Arc<UpstreamTls>>, String> {
+    ) -> Result<Option<Arc<UpstreamTlsSettings>>, String> {
         let section = section.filter(|section| !section.is_empty());
         let ancestor = ParentReference::to(&ObjectRef::new(GROUP, &self.policy.kind, &self.policy.key));
         let controller = &self.configuration.controller_name;
@@ -204,8 +205,7 @@ impl Backends<'_> {
         let mut settings = tls::settings(peer, of_backend, self.gateway, self.translator)?;
         // EG-66
         settings.alpn_protocols = vec!["h2".to_owned()];
-        let built = UpstreamTls::new(settings).map_err(|error| error.to_string())?;
-        Ok(Some(Arc::new(built)))
+        Ok(Some(Arc::new(settings)))
     }
 }
 

@@ -3,10 +3,8 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use http::StatusCode;
-use tollgate_model::{
-    cluster::Cluster,
-    tls::{ServerNameIndication, ServerValidation, UpstreamTlsSettings},
-};
+use tollgate_ir::Cluster;
+use tollgate_model::tls::{ServerNameIndication, ServerValidation, UpstreamTlsSettings};
 
 use super::{
     Configuration, GatewaySettings,

@@ -4,7 +4,8 @@ use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 use extproc::Plan;
 use http::StatusCode;
-use tollgate_model::processor::{ExtProc, GrpcService, GrpcTarget};
+use tollgate_ir::{ExtProc, GrpcService};
+use tollgate_model::processor::GrpcTarget;
 
 use super::{
     Configuration, ExtensionPolicy, GatewaySettings,
@@ -154,7 +155,11 @@ impl Scope<'_> {
             }
         })?;
         // Another gateway may reach the same processor otherwise.
-        let cluster_name = self.translator.add_variant(cluster, &self.gateway_name);
+        let cluster_name = self.translator.add_variant(
+            cluster,
+            &self.gateway_name,
+            entry.place.origin(Some(&giver.reference())),
+        );
         // EG-30
         let name = own("envoy.filters.http.ext_proc/envoyextensionpolicy", &policy.meta.key);
         let grpc_service = GrpcService {

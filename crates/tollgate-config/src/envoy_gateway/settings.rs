@@ -7,8 +7,9 @@ mod retry;
 
 use std::time::Duration;
 
+use tollgate_ir::Cluster;
 use tollgate_model::{
-    cluster::{CircuitBreakers, Cluster, Discovery, Dns, DnsLookupFamily, HealthPolicy, LbPolicy},
+    cluster::{CircuitBreakers, Discovery, Dns, DnsLookupFamily, HealthPolicy, LbPolicy},
     http_connection_manager::Http2Options,
     processor::GrpcRetryPolicy,
     socket::{TcpKeepalive, TcpOptions},

@@ -96,7 +96,7 @@ pub(super) fn every_request() -> Match {
 
 /// Compiles a regular expression. What is wrong with it is wrong with the rule.
 pub(super) fn compile(value: &Value<'_>, invalid: &mut Option<InvalidRule>) -> Option<FullRegex> {
-    match compile_plain(&value.string()?, FullRegex::new) {
+    match compile_plain(&value.string()?, FullRegex::translated) {
         Ok(regex) => Some(regex),
         Err(message) => {
             invalid.get_or_insert_with(|| InvalidRule { message, place: Place::of(value) });

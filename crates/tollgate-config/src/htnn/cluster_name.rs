@@ -2,10 +2,11 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use tollgate_ir::Cluster;
 use tollgate_model::{
-    cluster::{Cluster, Endpoint, EndpointAddress, UpstreamProtocol},
+    cluster::{Endpoint, EndpointAddress, UpstreamProtocol},
     http_connection_manager::Http2Options,
-    tls::UpstreamTls,
+    tls::UpstreamTlsSettings,
 };
 
 use crate::{
@@ -87,7 +88,7 @@ impl<'a> ClusterName<'a> {
         }
         if let Some(Reached { endpoints, tls }) = self.reach(policy, place, translator) {
             let name = own_name(name);
-            translator.add_cluster(&name, || {
+            translator.add_cluster(&name, place, policy, || {
                 let protocol = UpstreamProtocol::Http2(Http2Options::default());
                 let cluster = Cluster { tls, ..cluster(name.clone(), endpoints, protocol) };
                 with_defaults_of(Controller::Istio, cluster)
@@ -172,7 +173,7 @@ impl<'a> ClusterName<'a> {
 /// Where a processor is, and how it is reached.
 struct Reached {
     endpoints: Vec<Endpoint>,
-    tls: Option<Arc<UpstreamTls>>,
+    tls: Option<Arc<UpstreamTlsSettings>>,
 }
 
 /// The name of the cluster in the snapshot: routes have clusters of the same name, which may speak HTTP/1.1 (CF-33).

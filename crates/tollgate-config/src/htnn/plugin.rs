@@ -5,7 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use tollgate_model::processor::{ExtProc, GrpcTarget};
+use tollgate_ir::ExtProc;
+use tollgate_model::processor::GrpcTarget;
 
 use super::{
     cluster_name::{ClusterName, own_name},
@@ -14,7 +15,7 @@ use super::{
 use crate::{
     Severity,
     diagnostic::Report,
-    envoy::{ClusterFacts, ExtProcOverrides},
+    envoy::{ClusterFacts, read_standalone_overrides},
     kubernetes::{ObjectRef, Place},
     protobuf::{Context, Dialect, Value},
     translation::Translator,
@@ -95,7 +96,7 @@ pub(super) fn configure(
     let value = Value::embedded(context, &plugin.config, &plugin.place.path);
     let mut invalid = Vec::new();
     let clusters = known_clusters(&plugin.config, policy, &plugin.place, translator, &mut invalid);
-    let overrides = ExtProcOverrides::read(&value, clusters);
+    let settings = read_standalone_overrides(&value, clusters, name.filter_name());
     let unreadable = report.is_malformed();
     let said = report.finish();
     let errors: Vec<String> = said
@@ -117,7 +118,6 @@ pub(super) fn configure(
     if let Some(detail) = invalid.first() {
         return refuse(detail);
     }
-    let settings = overrides.and_then(|overrides| overrides.apply_to_defaults(name.filter_name()));
     let Some(mut settings) = settings else {
         // HT-47
         return refuse("grpcService is required");
@@ -162,8 +162,9 @@ fn known_clusters(
             clusters.insert(name.clone(), ClusterFacts { http2: true, first_endpoint: Some(authority) });
         }
         Ok(None) => {
-            if let Some(cluster) = translator.static_clusters.get(name) {
-                clusters.insert(name.clone(), ClusterFacts::of(cluster));
+            if let Some(cluster) = translator.native.clusters.get(name) {
+                let facts = ClusterFacts::of(&cluster.protocol, translator.native.endpoints_of(name));
+                clusters.insert(name.clone(), facts);
             }
         }
     }

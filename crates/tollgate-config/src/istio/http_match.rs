@@ -132,6 +132,6 @@ pub(super) fn read_string_match(value: &Value<'_>) -> Option<Option<StringMatche
     Some(Some(match kind {
         "exact" => StringMatcher::Exact(text.header_text()?),
         "prefix" => StringMatcher::Prefix(text.header_text()?, false),
-        _ => StringMatcher::SafeRegex(compile_text(&text, FullRegex::new)?),
+        _ => StringMatcher::SafeRegex(compile_text(&text, FullRegex::translated)?),
     }))
 }

@@ -3,9 +3,7 @@
 use std::{collections::HashSet, net::IpAddr, rc::Rc, sync::Arc};
 
 use http::StatusCode;
-use tollgate_model::tls::{
-    ClientValidation, DownstreamTls, DownstreamTlsSettings, TlsVersions, TrustAnchors,
-};
+use tollgate_model::tls::{ClientValidation, DownstreamTlsSettings, TlsVersions, TrustAnchors};
 
 use super::{
     Gateway as GatewaySpec,
@@ -122,7 +120,7 @@ fn downstream_tls(
     translator: &Translator<'_>,
     namespace: &str,
     tls: &ServerTls,
-) -> Result<DownstreamTls, String> {
+) -> Result<DownstreamTlsSettings, String> {
     let secrets = &translator.resources.core.secrets;
     let mut certificates = Vec::new();
     let mut authorities = Vec::new();
@@ -156,7 +154,8 @@ fn downstream_tls(
         disable_stateless_session_resumption: false,
         disable_stateful_session_resumption: false,
     };
-    DownstreamTls::new(settings).map_err(|error| error.to_string())
+    settings.check().map_err(|error| error.to_string())?;
+    Ok(settings)
 }
 
 /// The address and port of a server.

@@ -7,7 +7,7 @@ use std::{
 
 use extproc::{Plan, ProcessingMode};
 use http::StatusCode;
-use tollgate_model::processor::ExtProc;
+use tollgate_ir::ExtProc;
 
 use super::{
     GROUP,

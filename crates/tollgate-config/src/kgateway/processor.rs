@@ -3,10 +3,11 @@
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 use extproc::Plan;
+use tollgate_ir::{Cluster, ExtProc, GrpcService};
 use tollgate_model::{
-    cluster::{Cluster, Endpoint, EndpointAddress, UpstreamProtocol},
+    cluster::{Endpoint, EndpointAddress, UpstreamProtocol},
     http_connection_manager::Http2Options,
-    processor::{ExtProc, GrpcService, GrpcTarget},
+    processor::GrpcTarget,
 };
 
 use super::{GROUP, attachment::policy_weight, extension::Provider};
@@ -67,7 +68,7 @@ fn build(key: &ObjectKey, translator: &Translator<'_>) -> Result<Built, String> 
         translator.diagnostics.error(&provider.backend.place, error.clone(), None);
     })?;
     let cluster_name = format!("gatewayextension/{key}");
-    translator.add_cluster(&cluster_name, || {
+    translator.add_cluster(&cluster_name, &object.meta.place, &object.reference(), || {
         let protocol = UpstreamProtocol::Http2(Http2Options::default());
         Cluster { tls, ..cluster(cluster_name.clone(), place.endpoints, protocol) }
     });

@@ -4,6 +4,9 @@ use std::{fmt, sync::Arc};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
+use tollgate_ir::Origin;
+
+use super::ObjectRef;
 use crate::{protobuf::Value, yaml::Location};
 
 /// Where something was written: cheap to clone, and independent of the document it came from.
@@ -33,6 +36,16 @@ impl Place {
     #[must_use]
     pub fn column(&self) -> usize {
         self.location.column
+    }
+
+    /// The place for people who read resources, in an object or in a file without objects.
+    pub(crate) fn origin(&self, object: Option<&ObjectRef>) -> Arc<Origin> {
+        Arc::new(Origin {
+            object: object.map(|object| Arc::from(object.to_string())),
+            file: Arc::clone(&self.file),
+            line: self.location.line,
+            path: Arc::clone(&self.path),
+        })
     }
 
     /// The place of a value.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use tollgate_model::{Snapshot, listener::BindAddress};
+use tollgate_ir::Resources;
+use tollgate_model::listener::BindAddress;
 
 use crate::{
     Explanations,
@@ -14,16 +15,17 @@ use crate::{
 /// Adds what came of Kubernetes objects to what an Envoy configuration says, whose document is `native`. Of two listeners at
 /// one address that of the Envoy configuration is left out.
 pub(super) fn merge(
-    snapshot: &mut Snapshot,
+    resources: &mut Resources,
     translated: Translated,
     native: Option<&Document>,
     diagnostics: &Diagnostics,
 ) -> Merged {
     let mut conflict = false;
-    let Translated { listeners, clusters, explanations, concurrency, .. } = translated;
-    let mut index = 0;
-    snapshot.listeners.retain(|listener| {
-        let taken = listeners.iter().find(|other| {
+    let Translated { resources: translated, explanations, .. } = translated;
+    let before = std::mem::take(&mut resources.listeners);
+    let (mut kept, mut left_out) = (Vec::new(), Vec::new());
+    for (index, listener) in before.into_iter().enumerate() {
+        let taken = translated.listeners.iter().find(|other| {
             let pairs =
                 other.addresses.iter().flat_map(|one| listener.addresses.iter().map(move |two| (one, two)));
             pairs.into_iter().any(|(one, two)| overlap(one, two))
@@ -36,17 +38,19 @@ pub(super) fn merge(
             let help = "give it another port or address".to_owned();
             diagnostics.error(&listener_place(native, index), message, Some(help));
         }
-        index += 1;
-        taken.is_none()
-    });
-    snapshot.listeners.extend(listeners);
+        if taken.is_some() { &mut left_out } else { &mut kept }.push(listener);
+    }
+    for listener in &left_out {
+        for chain in listener.filter_chains.iter().chain(&listener.default_filter_chain) {
+            resources.route_tables.remove(&chain.http.route_config);
+        }
+    }
+    resources.listeners = kept;
     if let Some(native) = native {
-        let mut twins: Vec<&str> = clusters
-            .iter()
-            .filter(|(name, cluster)| snapshot.clusters.get(*name).is_some_and(|own| own != *cluster))
-            .map(|(name, _)| name.as_str())
-            .collect();
-        twins.sort_unstable();
+        let names = translated.clusters.keys().filter(|name| {
+            resources.clusters.contains_key(*name) && !resources.has_same_cluster(&translated, name)
+        });
+        let twins: Vec<&str> = names.map(String::as_str).collect();
         for name in &twins {
             let message = format!("the cluster \"{name}\" is called like one of the Kubernetes objects");
             let help = "give it another name".to_owned();
@@ -54,8 +58,11 @@ pub(super) fn merge(
         }
         conflict = !twins.is_empty();
     }
-    snapshot.clusters.extend(clusters);
-    snapshot.concurrency = concurrency;
+    resources.listeners.extend(translated.listeners);
+    resources.route_tables.extend(translated.route_tables);
+    resources.clusters.extend(translated.clusters);
+    resources.endpoints.extend(translated.endpoints);
+    resources.process.concurrency = translated.process.concurrency;
     Merged { explanations, conflict }
 }
 

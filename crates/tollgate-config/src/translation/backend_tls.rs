@@ -8,8 +8,7 @@ use std::{
 
 use thiserror::Error;
 use tollgate_model::tls::{
-    ServerNameIndication, ServerValidation, SubjectAltNameMatcher, TrustAnchors, UpstreamTls,
-    UpstreamTlsSettings,
+    ServerNameIndication, ServerValidation, SubjectAltNameMatcher, TrustAnchors, UpstreamTlsSettings,
 };
 
 use super::{CertificateError, Translator, plain_tls};
@@ -88,18 +87,17 @@ impl Translator<'_> {
         section: Option<&str>,
         user: &ObjectRef,
         controller: &str,
-    ) -> Result<Option<Arc<UpstreamTls>>, String> {
+    ) -> Result<Option<Arc<UpstreamTlsSettings>>, String> {
         let Some(policy) = self.backend_tls(target, section, &ParentReference::to(user), controller) else {
             return Ok(None);
         };
         let policy = policy.map_err(|error| format!("{}: {}", error.policy, error.message))?;
-        let settings = UpstreamTlsSettings {
+        Ok(Some(Arc::new(UpstreamTlsSettings {
             sni: ServerNameIndication::Fixed(policy.sni),
             validation: policy.validation,
             alpn_protocols: vec!["h2".to_owned()],
             ..plain_tls()
-        };
-        UpstreamTls::new(settings).map(|tls| Some(Arc::new(tls))).map_err(|error| error.to_string())
+        })))
     }
 
     /// TLS towards a backend; `None` = nobody asks for it. `section` is the name of a service's port, or the number of a

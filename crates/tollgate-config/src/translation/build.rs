@@ -3,6 +3,7 @@
 mod action;
 mod chain;
 mod defaults;
+mod filters;
 mod rules;
 
 use std::{
@@ -11,10 +12,10 @@ use std::{
     sync::Arc,
 };
 
+use tollgate_ir::{FilterChain, Listener, Resources, Sourced};
 use tollgate_model::{
     listener::{
-        BindAddress, ConnectionLimits, FilterChain, FilterChainMatch, Listener, MisdirectedRequests,
-        ServedBy, TrafficDirection,
+        BindAddress, ConnectionLimits, FilterChainMatch, MisdirectedRequests, ServedBy, TrafficDirection,
     },
     socket::TcpOptions,
 };
@@ -32,7 +33,8 @@ use crate::{
 /// What building gave.
 #[derive(Default)]
 pub(super) struct Built {
-    pub(super) listeners: Vec<Arc<Listener>>,
+    /// All but the clusters.
+    pub(super) resources: Resources,
     pub(super) explanations: Explanations,
     pub(super) outcomes: Outcomes,
 }
@@ -123,7 +125,10 @@ impl Builder<'_, '_> {
         let mut filter_chains = Vec::new();
         for (index, group) in groups.iter().enumerate() {
             let chain = Chain { gateway, members: group, all: members, port: bound };
-            let (http, explained) = self.chain(&chain);
+            // The name of a table need not be unique.
+            let table_name = format!("{name}/{index}");
+            let (http, table, explained) = self.chain(&chain, table_name.clone());
+            self.built.resources.route_tables.insert(table_name, Arc::new(table));
             for ((virtual_host, route), explanation) in explained {
                 let key = RouteKey { listener: name.clone(), filter_chain: Some(index), virtual_host, route };
                 self.built.explanations.insert(key, explanation);
@@ -150,7 +155,7 @@ impl Builder<'_, '_> {
             addresses => addresses.to_vec(),
         };
         let bind = addresses.iter().map(|address| BindAddress::Socket(SocketAddr::new(*address, bound)));
-        self.built.listeners.push(Arc::new(Listener {
+        let listener = Listener {
             name,
             addresses: bind.collect(),
             filter_chains,
@@ -161,7 +166,9 @@ impl Builder<'_, '_> {
             limits: ConnectionLimits::default(),
             traffic_direction: TrafficDirection::Unspecified,
             metadata: extproc::messages::Metadata::default(),
-        }));
+        };
+        let origin = first.owner_meta.place.origin(Some(&first.owner));
+        self.built.resources.listeners.push(Arc::new(Sourced { value: listener, origin }));
     }
 
     /// The greatest limit of what is served at the port.
@@ -195,7 +202,7 @@ impl Builder<'_, '_> {
 
     /// A ListenerSet may be called like its Gateway.
     fn unique_name(&self, name: String, port: u16) -> String {
-        if self.built.listeners.iter().any(|listener| listener.name == name) {
+        if self.built.resources.listeners.iter().any(|listener| listener.name == name) {
             format!("{name}-{port}")
         } else {
             name

@@ -1,7 +1,8 @@
 //! Clusters, as translation makes them.
 
+use tollgate_ir::Cluster;
 use tollgate_model::{
-    cluster::{Cluster, Discovery, Endpoint, UpstreamProtocol},
+    cluster::{Discovery, Endpoint, UpstreamProtocol},
     socket::TcpOptions,
 };
 

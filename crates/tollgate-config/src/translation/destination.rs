@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use thiserror::Error;
+use tollgate_ir::Cluster;
 use tollgate_model::{
-    cluster::{CircuitBreakers, Cluster, Endpoint, LbPolicy, UpstreamProtocol},
+    cluster::{CircuitBreakers, Endpoint, LbPolicy, UpstreamProtocol},
     http_connection_manager::Http2Options,
-    tls::{ServerNameIndication, TlsVersions, UpstreamTls, UpstreamTlsSettings},
+    tls::{ServerNameIndication, TlsVersions, UpstreamTlsSettings},
 };
 
 use super::{BackendReference, Controller, Dialect, Gateway, Route, ServiceError, Translator, cluster};
@@ -117,8 +118,9 @@ impl Translator<'_> {
         for dialect in dialects {
             dialect.adapt(site.gateway, &mut built);
         }
+        let origin = reference.place.origin(Some(&site.route.object));
         // Another Gateway may reach the same backend otherwise.
-        let cluster = self.add_variant(built, &site.gateway.object.key().to_string());
+        let cluster = self.add_variant(built, &site.gateway.object.key().to_string(), origin);
         Ok(RouteBackend { cluster, websocket })
     }
 
@@ -158,7 +160,7 @@ impl Translator<'_> {
         site: Referring<'_>,
         dialects: &[Box<dyn Dialect + '_>],
         http2: bool,
-    ) -> Result<Option<Arc<UpstreamTls>>, BackendError> {
+    ) -> Result<Option<Arc<UpstreamTlsSettings>>, BackendError> {
         let ancestor = match site.gateway.controller {
             Controller::EnvoyGateway => site.parent.clone(),
             _ => ParentReference::to(&site.gateway.object),
@@ -196,8 +198,7 @@ impl Translator<'_> {
             let identity = self.identity(secret).map_err(|error| BackendError::Tls(error.to_string()))?;
             settings.certificate = Some(identity);
         }
-        let tls = UpstreamTls::new(settings).map_err(|error| BackendError::Tls(error.to_string()))?;
-        Ok(Some(Arc::new(tls)))
+        Ok(Some(Arc::new(settings)))
     }
 
     fn destination(

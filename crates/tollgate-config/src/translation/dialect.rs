@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use http::StatusCode;
-use tollgate_model::{cluster::Cluster, tls::UpstreamTlsSettings};
+use tollgate_ir::Cluster;
+use tollgate_model::tls::UpstreamTlsSettings;
 
 use super::{
     Applied, AttachedRoute, BackendError, BackendReference, Destination, ExtensionRef, Gateway, Listener,

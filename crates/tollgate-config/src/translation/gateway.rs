@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, rc::Rc, sync::Arc};
 
-use tollgate_model::tls::DownstreamTls;
+use tollgate_model::tls::DownstreamTlsSettings;
 
 use super::{Rule, hostnames::intersect};
 use crate::kubernetes::{Metadata, ObjectKey, ObjectRef, Place, status::ParentReference};
@@ -65,7 +65,7 @@ pub(crate) struct Listener {
     /// Host names it accepts: exact or `*.suffix`; `None` = every one.
     pub(crate) hostname: Option<String>,
     /// `None` = cleartext.
-    pub(crate) tls: Option<Arc<DownstreamTls>>,
+    pub(crate) tls: Option<Arc<DownstreamTlsSettings>>,
     pub(crate) routes: Vec<AttachedRoute>,
 }
 

@@ -1,8 +1,6 @@
 //! The whole translation.
 
-use std::{collections::HashMap, num::NonZeroUsize, sync::Arc};
-
-use tollgate_model::{cluster::Cluster, listener::Listener};
+use tollgate_ir::Resources;
 
 use super::{
     Dialect, Translator,
@@ -23,18 +21,18 @@ use crate::{
 /// What becomes of Kubernetes objects.
 #[derive(Debug, Default)]
 pub(crate) struct Translated {
-    pub(crate) listeners: Vec<Arc<Listener>>,
-    pub(crate) clusters: HashMap<String, Arc<Cluster>>,
+    pub(crate) resources: Resources,
     pub(crate) statuses: Vec<ObjectStatus>,
     pub(crate) explanations: Explanations,
-    /// The greatest number of threads that a gateway asks for.
-    pub(crate) concurrency: Option<NonZeroUsize>,
 }
 
 /// Translates all resources.
 pub(crate) fn translate(translator: Translator<'_>) -> Translated {
-    let translated = everything_but_clusters(&translator);
-    Translated { clusters: translator.into_clusters(), ..translated }
+    let mut translated = everything_but_clusters(&translator);
+    for (cluster, origin) in translator.into_clusters().into_values() {
+        translated.resources.insert_cluster(cluster, origin);
+    }
+    translated
 }
 
 fn everything_but_clusters(translator: &Translator<'_>) -> Translated {
@@ -56,7 +54,8 @@ fn everything_but_clusters(translator: &Translator<'_>) -> Translated {
     let of_dialects: Vec<ObjectStatus> = dialects.into_iter().flat_map(Dialect::statuses).collect();
     let mut all = statuses(translator, &attachment, &built.outcomes);
     all.extend(of_dialects);
-    let Built { listeners, explanations, .. } = built;
-    let concurrency = settings.values().filter_map(|settings| settings.concurrency).max();
-    Translated { listeners, clusters: HashMap::new(), statuses: all, explanations, concurrency }
+    let Built { mut resources, explanations, .. } = built;
+    // The greatest number of threads that a gateway asks for.
+    resources.process.concurrency = settings.values().filter_map(|settings| settings.concurrency).max();
+    Translated { resources, statuses: all, explanations }
 }

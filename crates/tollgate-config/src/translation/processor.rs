@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, rc::Rc, sync::Arc};
 
-use tollgate_model::processor::ExtProc;
+use tollgate_ir::ExtProc;
 
 use crate::kubernetes::{ObjectRef, Place};
 

@@ -6,12 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use tollgate_model::{Snapshot, cluster::Cluster};
+use tollgate_ir::{Cluster, Origin, Resources as Ir};
 
 use super::backend_tls::TlsPolicies;
 use crate::{
     Files, Options,
-    kubernetes::{Diagnostics, Grants, ObjectKey, Resources, core::EndpointSlice},
+    kubernetes::{Diagnostics, Grants, ObjectKey, ObjectRef, Place, Resources, core::EndpointSlice},
 };
 
 /// What every part of the translation needs.
@@ -21,18 +21,18 @@ pub(crate) struct Translator<'a> {
     pub(crate) options: &'a Options,
     pub(crate) diagnostics: &'a Diagnostics,
     pub(crate) grants: Grants<'a>,
-    /// Clusters of an Envoy configuration in the same input, which names may refer to (HT-43).
-    pub(crate) static_clusters: &'a HashMap<String, Arc<Cluster>>,
+    /// An Envoy configuration in the same input; names may refer to its clusters (HT-43).
+    pub(crate) native: &'a Ir,
     pub(super) tls_policies: TlsPolicies,
     /// By the service they belong to.
     pub(super) endpoint_slices: HashMap<ObjectKey, Vec<&'a EndpointSlice>>,
-    clusters: RefCell<HashMap<String, Arc<Cluster>>>,
+    clusters: RefCell<BTreeMap<String, (Cluster, Arc<Origin>)>>,
 }
 
 impl<'a> Translator<'a> {
     pub(crate) fn new(
         resources: &'a Resources,
-        native: &'a Snapshot,
+        native: &'a Ir,
         files: &'a dyn Files,
         options: &'a Options,
         diagnostics: &'a Diagnostics,
@@ -44,7 +44,7 @@ impl<'a> Translator<'a> {
             options,
             diagnostics,
             grants,
-            static_clusters: &native.clusters,
+            native,
             endpoint_slices: endpoint_slices(resources),
             tls_policies: TlsPolicies::new(resources),
             clusters: RefCell::default(),
@@ -59,28 +59,34 @@ impl<'a> Translator<'a> {
         labels
     }
 
-    /// Makes a cluster part of the snapshot, unless there is one of that name.
-    pub(crate) fn add_cluster(&self, name: &str, cluster: impl FnOnce() -> Cluster) {
+    /// Makes a cluster part of the resources, unless there is one of that name. It is of an object, and of a place in it.
+    pub(crate) fn add_cluster(
+        &self,
+        name: &str,
+        place: &Place,
+        object: &ObjectRef,
+        cluster: impl FnOnce() -> Cluster,
+    ) {
         let mut clusters = self.clusters.borrow_mut();
         if !clusters.contains_key(name) {
-            clusters.insert(name.to_owned(), Arc::new(cluster()));
+            clusters.insert(name.to_owned(), (cluster(), place.origin(Some(object))));
         }
     }
 
-    /// Makes a cluster part of the snapshot and says under which name: its own, or one with an end where another cluster
+    /// Makes a cluster part of the resources and says under which name: its own, or one with an end where another cluster
     /// has that.
-    pub(crate) fn add_variant(&self, mut cluster: Cluster, end: &str) -> String {
+    pub(crate) fn add_variant(&self, mut cluster: Cluster, end: &str, origin: Arc<Origin>) -> String {
         let mut clusters = self.clusters.borrow_mut();
-        if clusters.get(&cluster.name).is_some_and(|other| **other != cluster) {
+        if clusters.get(&cluster.name).is_some_and(|(other, _)| *other != cluster) {
             cluster.name = format!("{}/{end}", cluster.name);
         }
         let name = cluster.name.clone();
-        clusters.entry(name.clone()).or_insert_with(|| Arc::new(cluster));
+        clusters.entry(name.clone()).or_insert((cluster, origin));
         name
     }
 
     /// All clusters that were added.
-    pub(crate) fn into_clusters(self) -> HashMap<String, Arc<Cluster>> {
+    pub(crate) fn into_clusters(self) -> BTreeMap<String, (Cluster, Arc<Origin>)> {
         self.clusters.into_inner()
     }
 }

@@ -97,7 +97,8 @@ fn snapshot(outcome: &Outcome, whole: bool, out: &mut String) {
     for cluster in clusters {
         if whole {
             writeln!(out, "cluster {} {}", cluster.name, short(&cluster.endpoints)).expect("text");
-            let usual = Cluster::new(cluster.name.clone(), Discovery::Static, cluster.endpoints.clone());
+            let usual: Cluster =
+                Cluster::new(cluster.name.clone(), Discovery::Static, cluster.endpoints.clone());
             differences(&**cluster, &usual, "  ", out);
             continue;
         }

@@ -13,8 +13,8 @@ impl PartialEq for PathRewrite {
             | (Self::PathElements(one), Self::PathElements(other))
             | (Self::Full(one), Self::Full(other)) => one == other,
             (
-                Self::Regex { pattern, substitution },
-                Self::Regex { pattern: other_pattern, substitution: other_substitution },
+                Self::Regex { pattern, substitution, .. },
+                Self::Regex { pattern: other_pattern, substitution: other_substitution, .. },
             ) => pattern.as_str() == other_pattern.as_str() && substitution == other_substitution,
             (Self::Prefix(_) | Self::PathElements(_) | Self::Full(_) | Self::Regex { .. }, _) => false,
         }
@@ -41,7 +41,7 @@ impl PathRewrite {
                 let query = &whole[before_query.len()..];
                 HeaderValue::from_bytes(&[replacement.as_bytes(), query].concat()).ok()
             }
-            Self::Regex { pattern, substitution } => {
+            Self::Regex { pattern, substitution, .. } => {
                 let rewritten = pattern.replace_all(before_query, substitution.as_bytes());
                 HeaderValue::from_bytes(&[&*rewritten, &whole[before_query.len()..]].concat()).ok()
             }

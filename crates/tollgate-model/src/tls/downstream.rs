@@ -15,7 +15,7 @@ use super::{
 };
 
 /// TLS towards clients.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct DownstreamTls {
     /// Ready configuration: certificates by SNI, client verification, ALPN.
     #[serde(skip)]
@@ -64,6 +64,26 @@ pub struct ClientValidation {
     pub subject_alt_names: Vec<SubjectAltNameMatcher>,
 }
 
+impl DownstreamTlsSettings {
+    /// Whether a configuration can be built of them.
+    ///
+    /// # Errors
+    /// When there is no certificate, or names of clients are to be checked without `trusted_ca`.
+    pub fn check(&self) -> Result<(), TlsError> {
+        if self.certificates.is_empty() {
+            return Err(TlsError::NoCertificate);
+        }
+        match &self.client_validation {
+            Some(validation)
+                if validation.trusted_ca.is_none() && !validation.subject_alt_names.is_empty() =>
+            {
+                Err(TlsError::NamesWithoutTrust)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl PartialEq for DownstreamTls {
     /// Built from the same settings.
     fn eq(&self, other: &Self) -> bool {
@@ -72,6 +92,12 @@ impl PartialEq for DownstreamTls {
 }
 
 impl DownstreamTls {
+    /// What it was built from.
+    #[must_use]
+    pub fn settings(&self) -> &DownstreamTlsSettings {
+        &self.settings
+    }
+
     /// Builds the configuration.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// TLS towards upstreams and processors.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct UpstreamTls {
     /// Ready configuration: roots, client certificate, ALPN.
     #[serde(skip)]
@@ -86,6 +86,12 @@ impl PartialEq for UpstreamTls {
 }
 
 impl UpstreamTls {
+    /// What it was built from.
+    #[must_use]
+    pub fn settings(&self) -> &UpstreamTlsSettings {
+        &self.settings
+    }
+
     /// Builds the configuration.
     ///
     /// # Errors

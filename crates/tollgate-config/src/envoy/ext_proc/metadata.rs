@@ -1,6 +1,7 @@
 //! Dynamic metadata that travels with an exchange (section 14).
 
-use extproc::{MetadataNamespaces, MetadataOptions};
+use extproc::MetadataNamespaces;
+use tollgate_ir::MetadataOverrides;
 
 use crate::protobuf::{Schema, Value, read};
 
@@ -28,43 +29,6 @@ pub(super) static METADATA_NAMESPACES: Schema = Schema {
     ],
     unsupported: &[],
 };
-
-/// `MetadataOptions` as written: what is absent keeps what a less specific level says.
-#[derive(Clone, Default)]
-pub(in crate::envoy) struct MetadataOverrides {
-    forwarding: Option<MetadataNamespaces>,
-    receiving: Option<MetadataNamespaces>,
-    cluster_forwarding: Option<MetadataNamespaces>,
-}
-
-impl MetadataOverrides {
-    pub(super) fn into_options(self) -> MetadataOptions {
-        let mut options = MetadataOptions::default();
-        self.apply(&mut options);
-        options
-    }
-
-    /// What two levels say together, `more` being the more specific one.
-    pub(in crate::envoy) fn fold(self, more: Self) -> Self {
-        Self {
-            forwarding: more.forwarding.or(self.forwarding),
-            receiving: more.receiving.or(self.receiving),
-            cluster_forwarding: more.cluster_forwarding.or(self.cluster_forwarding),
-        }
-    }
-
-    /// Replaces the lists that are given.
-    pub(in crate::envoy) fn apply(self, options: &mut MetadataOptions) {
-        let replace = |list: &mut MetadataNamespaces, with| {
-            if let Some(with) = with {
-                *list = with;
-            }
-        };
-        replace(&mut options.forwarding_namespaces, self.forwarding);
-        replace(&mut options.receiving_namespaces, self.receiving);
-        replace(&mut options.cluster_metadata_forwarding_namespaces, self.cluster_forwarding);
-    }
-}
 
 /// Reads `MetadataOptions`.
 pub(in crate::envoy) fn read_metadata_options(value: &Value<'_>) -> Option<MetadataOverrides> {

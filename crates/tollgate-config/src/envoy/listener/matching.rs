@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use ipnet::IpNet;
-use tollgate_model::listener::{FilterChain, FilterChainMatch, TransportProtocol};
+use tollgate_ir::FilterChain;
+use tollgate_model::listener::{FilterChainMatch, TransportProtocol};
 
 use super::schema::{CIDR_RANGE, FILTER_CHAIN_MATCH};
 use crate::{

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use regex::bytes;
-use tollgate_model::route::{ClusterSpecifier, HostRewrite, PathRewrite, RouteAction};
+use tollgate_ir::{ClusterSpecifier, RouteAction};
+use tollgate_model::route::{HostRewrite, PathRewrite};
 
 use super::{
     Defaults, ShareOrigins, Table,
@@ -93,8 +94,12 @@ fn read_path_rewrite(message: &Message<'_>) -> Option<PathRewrite> {
     read_substitution(pattern, rewrite.get("substitution"))
 }
 
-fn new_pattern(pattern: &str) -> Result<bytes::Regex, regex::Error> {
-    bytes::RegexBuilder::new(pattern).unicode(false).size_limit(1 << 20).build()
+/// A pattern that is searched for, and how it is written.
+type Pattern = (bytes::Regex, String);
+
+fn new_pattern(written: &str, pattern: &str) -> Result<Pattern, regex::Error> {
+    let regex = bytes::RegexBuilder::new(pattern).unicode(false).size_limit(1 << 20).build()?;
+    Ok((regex, written.to_owned()))
 }
 
 /// Reads an expression and what is written instead of what it matches, both in RE2's syntax.
@@ -105,22 +110,22 @@ pub(crate) fn read_regex_rewrite(
     read_substitution(crate::envoy::compile_text(pattern, new_pattern), substitution)
 }
 
-fn read_substitution(pattern: Option<bytes::Regex>, substitution: Option<Value<'_>>) -> Option<PathRewrite> {
+fn read_substitution(pattern: Option<Pattern>, substitution: Option<Value<'_>>) -> Option<PathRewrite> {
     let substitution = match substitution {
         None => String::new(),
         Some(value) => {
             let text = value.header_text()?;
-            translate_substitution(&text, pattern.as_ref().map_or(9, bytes::Regex::captures_len)).or_else(
-                || {
+            translate_substitution(&text, pattern.as_ref().map_or(9, |(regex, _)| regex.captures_len()))
+                .or_else(|| {
                     value.error(
                         "a backslash stands before a group that exists (\\0 to \\9) or another backslash",
                     );
                     None
-                },
-            )?
+                })?
         }
     };
-    Some(PathRewrite::Regex { pattern: pattern?, substitution })
+    let (pattern, written) = pattern?;
+    Some(PathRewrite::Regex { pattern, written, substitution })
 }
 
 /// From RE2's notation of groups (`\1`) to the library's (`${1}`).

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use tollgate_model::route::{WeightedAction, WeightedCluster};
+use tollgate_ir::WeightedCluster;
+use tollgate_model::route::WeightedAction;
 
 use super::{
     ShareOrigins, Table,
@@ -60,7 +61,7 @@ fn read_weighted_cluster(
         action: WeightedAction::Cluster(text),
         weight: message.u32("weight").unwrap_or(0),
         headers: read_header_mutations(&message),
-        filters: folded.overrides,
+        filters: level.per_filter(),
         host_rewrite_literal: Some(message.header_text("host_rewrite_literal"))
             .filter(|host| !host.is_empty()),
         path_rewrite: None,

@@ -53,7 +53,9 @@ impl Levels<'_> {
         let route = &table.virtual_hosts.iter().next().unwrap().routes[0];
         let Action::Route(action) = &route.action else { panic!() };
         let ClusterSpecifier::WeightedClusters(clusters) = &action.cluster else { panic!() };
-        [route.filters[0].clone(), clusters[0].filters[0].clone()]
+        // Filters at the end that are off by default and still off are left out.
+        let first = |filters: &[FilterOverride]| filters.first().cloned().unwrap_or(FilterOverride::Disabled);
+        [first(&route.filters), first(&clusters[0].filters)]
     }
 
     fn is_on(&self) -> [bool; 2] {

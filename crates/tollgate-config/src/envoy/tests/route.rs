@@ -110,7 +110,7 @@ fn rewrites_are_read() {
     else {
         panic!()
     };
-    let Some(PathRewrite::Regex { pattern, substitution }) = &action.path_rewrite else { panic!() };
+    let Some(PathRewrite::Regex { pattern, substitution, .. }) = &action.path_rewrite else { panic!() };
     assert_eq!(&*pattern.replace_all(b"/12/x", substitution.as_bytes()), b"/n12$/x");
     let header = route(&Gateway {
         routes: "{match: {prefix: /}, route: {cluster: app, host_rewrite_header: X-Host}}".into(),

@@ -4,7 +4,7 @@ mod merge;
 
 use std::{collections::HashMap, net::IpAddr, rc::Rc, sync::Arc};
 
-use tollgate_model::tls::DownstreamTls;
+use tollgate_model::tls::DownstreamTlsSettings;
 
 use self::merge::{Merge, PortUses, Ports};
 use super::{
@@ -33,7 +33,7 @@ pub(in crate::translation) struct ListenerReport<'a> {
     /// Its certificates are those of another listener's hosts, too: requests on the wrong connection get 421.
     pub(in crate::translation) overlapping: Option<Problem>,
     /// Its certificates, until it is served.
-    tls: Option<Arc<DownstreamTls>>,
+    tls: Option<Arc<DownstreamTlsSettings>>,
     /// Its index among the listeners that are served.
     pub(in crate::translation) served: Option<usize>,
 }

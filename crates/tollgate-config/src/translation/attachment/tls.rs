@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use tollgate_model::tls::{
-    ClientValidation, DownstreamTls, DownstreamTlsSettings, Identity, TlsVersions, TrustAnchors,
-};
+use tollgate_model::tls::{ClientValidation, DownstreamTlsSettings, Identity, TlsVersions, TrustAnchors};
 
 use super::Problem;
 use crate::{
@@ -20,7 +18,7 @@ const TLS_SECRET: &str = "kubernetes.io/tls";
 #[derive(Default)]
 pub(super) struct ListenerTls {
     /// `None` = it cannot be served.
-    pub(super) tls: Option<Arc<DownstreamTls>>,
+    pub(super) tls: Option<Arc<DownstreamTlsSettings>>,
     /// Why references are not resolved.
     pub(super) unresolved: Option<Problem>,
     /// Why it is not accepted.
@@ -82,8 +80,8 @@ pub(super) fn listener_tls(
         disable_stateless_session_resumption: false,
         disable_stateful_session_resumption: false,
     };
-    match DownstreamTls::new(settings) {
-        Ok(tls) => found.tls = Some(Arc::new(tls)),
+    match settings.check() {
+        Ok(()) => found.tls = Some(Arc::new(settings)),
         Err(error) => found.unresolved = Some(Problem::new("InvalidCertificateRef", error.to_string())),
     }
     found

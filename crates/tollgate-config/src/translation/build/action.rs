@@ -4,21 +4,21 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
+use tollgate_ir::{Action, ClusterSpecifier, PerFilter, RouteAction, WeightedCluster};
 use tollgate_model::{
     format::Format,
     header::{AppendAction, HeaderAddition, HeaderMutations},
-    processor::FilterOverride,
     route::{
-        Action, ClusterSpecifier, DirectResponse, HostRewrite, PathRewrite, RedirectAction, RedirectPort,
-        RequestMirrorPolicy, RetryBackOff, RetryPolicy, RouteAction, RouteMatch, SessionPersistence,
-        WeightedAction, WeightedCluster,
+        DirectResponse, HostRewrite, PathRewrite, RedirectAction, RedirectPort, RequestMirrorPolicy,
+        RetryBackOff, RetryPolicy, RouteMatch, SessionPersistence, WeightedAction,
     },
 };
 
 use super::{
     Builder,
-    chain::{Chain, Filters as ChainFilters},
+    chain::Chain,
     defaults,
+    filters::Filters as ChainFilters,
     rules::{RuleSite, not_supported},
 };
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
 
 /// Everything that the routes of a rule have in common.
 pub(super) struct Prepared {
-    pub(super) filters: Vec<FilterOverride>,
+    pub(super) filters: PerFilter,
     does: Does,
     changes: Changes,
 }
@@ -69,7 +69,8 @@ struct Share {
     redirect: Option<(Redirect, u16)>,
     path: Option<PathRewrite>,
     host: Option<String>,
-    filters: Vec<FilterOverride>,
+    /// What is different from the route's.
+    filters: PerFilter,
     /// WebSockets are spoken with it.
     websocket: bool,
     /// It has something of its own.
@@ -101,7 +102,7 @@ impl Builder<'_, '_> {
         self.note(site, unresolved);
         if let Some(Replacement { status, body, .. }) = &site.replaced {
             return Prepared {
-                filters: filters.overrides(None, &[]),
+                filters: PerFilter::default(),
                 does: Does::Answer { status: *status, body: Bytes::from_static(body.as_bytes()) },
                 changes: Changes::default(),
             };
@@ -174,8 +175,9 @@ impl Builder<'_, '_> {
                 redirect: own.redirect.clone().map(|redirect| (redirect, chain.port)),
                 path: own.rewrite_path.clone(),
                 host: own.rewrite_host.clone(),
-                filters: filters
-                    .overrides(rule.filters.cors.as_ref(), processors.unwrap_or(&site.processors)),
+                filters: processors
+                    .map(|processors| filters.instead(processors, &site.processors))
+                    .unwrap_or_default(),
                 special,
             });
         }

@@ -3,27 +3,17 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
-    rc::Rc,
     sync::Arc,
 };
 
-use tollgate_model::{
-    header::HeaderMutations,
-    http_connection_manager::HttpConnectionManager,
-    processor::{FilterOverride, HttpFilter},
-    route::{PathParameters, Route, RouteConfiguration, VirtualHost, VirtualHosts},
-};
+use tollgate_ir::{HttpConnectionManager, PerFilter, Route, RouteTable, VirtualHost};
+use tollgate_model::{header::HeaderMutations, route::PathParameters};
 
-use super::{
-    Builder, Member,
-    action::Prepared,
-    defaults,
-    rules::{RuleSite, key},
-};
+use super::{Builder, Member, action::Prepared, defaults, filters::Filters, rules::RuleSite};
 use crate::{
     Explanation, istio,
     translation::{
-        Applied, Controller, Gateway, Listener, Processor, Rule,
+        Controller, Gateway, Listener, Rule,
         access_log::default_logs,
         hostnames::covers,
         rule::{Match, Rank},
@@ -45,14 +35,6 @@ pub(super) struct Chain<'g> {
 /// Explanations by the places of virtual host and route.
 pub(super) type Explained = Vec<((usize, usize), Arc<Explanation>)>;
 
-/// The filters of a chain.
-pub(super) struct Filters {
-    cors: bool,
-    /// Those of processors in their order, with the ones behind the router last.
-    processors: Vec<Rc<Processor>>,
-    by_name: HashMap<String, usize>,
-}
-
 /// A route that is about to be built: the order of these is that of routes.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
@@ -69,10 +51,13 @@ struct Candidate {
     site: usize,
 }
 
-const CORS_FILTER: &str = "envoy.filters.http.cors";
-
 impl Builder<'_, '_> {
-    pub(super) fn chain(&mut self, chain: &Chain<'_>) -> (HttpConnectionManager, Explained) {
+    /// The connection manager of a chain, and its route table, which it knows by `table_name`.
+    pub(super) fn chain(
+        &mut self,
+        chain: &Chain<'_>,
+        table_name: String,
+    ) -> (HttpConnectionManager, RouteTable, Explained) {
         let controller = chain.gateway.controller;
         // Of Istio's routes the first that matches counts.
         let keep_order = chain.gateway.object.group == istio::GROUP
@@ -131,9 +116,9 @@ impl Builder<'_, '_> {
                 let one = &rule.matches[candidate.match_index];
                 let preflight = candidate.preflight.then(|| preflight_of(rule, one, controller)).flatten();
                 let one = preflight.as_ref().unwrap_or(one);
-                Arc::new(route_of(chain, site, &prepared[candidate.site], one, candidate, domain))
+                route_of(chain, site, &prepared[candidate.site], one, candidate, domain)
             });
-            virtual_hosts.push(Arc::new(VirtualHost {
+            virtual_hosts.push(VirtualHost {
                 name: virtual_host_name(chain, domain),
                 domains: vec![domain.to_owned()],
                 routes: routes.collect(),
@@ -141,25 +126,27 @@ impl Builder<'_, '_> {
                 include_request_attempt_count: false,
                 include_attempt_count_in_response: false,
                 metadata: extproc::messages::Metadata::default(),
-            }));
+                per_filter: PerFilter::default(),
+            });
         }
-        let routes = RouteConfiguration {
+        let table = RouteTable {
             name: chain.name(),
-            virtual_hosts: VirtualHosts::from_iter(virtual_hosts),
+            virtual_hosts,
             ignore_port_in_host_matching: true,
             path_parameters: PathParameters::Kept,
             headers: HeaderMutations::default(),
             most_specific_header_mutations_wins: false,
+            per_filter: PerFilter::default(),
         };
         let first = chain.members[0].listener;
         let scheme = if first.tls.is_some() { "https" } else { "http" };
         let stat_prefix = format!("{scheme}-{}", first.port);
-        let (downstream, upstream) = filters.build(&stat_prefix);
-        let mut http = defaults::connection_manager(controller, stat_prefix, Arc::new(routes), downstream);
+        let (downstream, upstream) = filters.build();
+        let mut http = defaults::connection_manager(controller, stat_prefix, table_name, downstream);
         http.upstream_http_filters = upstream;
         let own = self.settings.get(&chain.gateway.object).and_then(|settings| settings.access_logs.clone());
         http.access_log = own.unwrap_or_else(|| default_logs(self.translator.options.access_log));
-        (http, explained)
+        (http, table, explained)
     }
 }
 
@@ -225,78 +212,9 @@ fn route_of(
         route_match: one.to_model(),
         action: prepared.action(),
         headers: prepared.headers(),
-        filters: prepared.filters.clone(),
         request_body_buffer_limit: None,
         metadata: extproc::messages::Metadata::default(),
-    }
-}
-
-impl Filters {
-    fn of(sites: &[RuleSite<'_>]) -> Self {
-        let mut cors = false;
-        let mut processors: HashMap<&str, &Rc<Processor>> = HashMap::new();
-        for site in sites {
-            cors |= site.attached.route.rules[site.rule_index].filters.cors.is_some();
-            for applied in site.processors.iter().chain(site.backends.values().flatten()) {
-                processors.entry(&applied.processor.name).or_insert(&applied.processor);
-            }
-        }
-        let mut processors: Vec<Rc<Processor>> = processors.into_values().cloned().collect();
-        processors.sort_by(|left, right| key(left).cmp(&key(right)));
-        let (upstream, downstream): (Vec<_>, Vec<_>) =
-            processors.into_iter().partition(|processor| processor.position.is_upstream());
-        let processors: Vec<_> = downstream.into_iter().chain(upstream).collect();
-        let offset = usize::from(cors);
-        let by_name = processors.iter().enumerate();
-        let by_name = by_name.map(|(index, processor)| (processor.name.clone(), index + offset)).collect();
-        Self { cors, processors, by_name }
-    }
-
-    /// Filters that do nothing unless a route says so, and those behind the router.
-    fn build(&self, manager: &str) -> (Vec<Arc<HttpFilter>>, Vec<Arc<HttpFilter>>) {
-        let filter = |name: &str, stat_prefix: String| {
-            Arc::new(HttpFilter { name: name.to_owned(), stat_prefix, default: FilterOverride::Disabled })
-        };
-        let mut downstream = Vec::new();
-        let mut upstream = Vec::new();
-        if self.cors {
-            downstream.push(filter(CORS_FILTER, String::new()));
-        }
-        for processor in &self.processors {
-            // As Envoy names them: filters behind the router count for all connection managers together.
-            let (list, scope) = if processor.position.is_upstream() {
-                (&mut upstream, String::new())
-            } else {
-                (&mut downstream, format!("http.{manager}."))
-            };
-            let stat_prefix = match processor.stat_prefix.as_str() {
-                "" => format!("{scope}ext_proc."),
-                prefix => format!("{scope}ext_proc.{prefix}."),
-            };
-            list.push(filter(&processor.name, stat_prefix));
-        }
-        (downstream, upstream)
-    }
-
-    /// What the filters do on a route.
-    pub(super) fn overrides(
-        &self,
-        cors: Option<&Arc<tollgate_model::cors::CorsPolicy>>,
-        processors: &[Applied],
-    ) -> Vec<FilterOverride> {
-        let mut overrides = vec![FilterOverride::Disabled; usize::from(self.cors) + self.processors.len()];
-        if let (true, Some(policy)) = (self.cors, cors) {
-            overrides[0] = FilterOverride::Cors(Arc::clone(policy));
-        }
-        for applied in processors {
-            if let Some(index) = self.by_name.get(&applied.processor.name) {
-                overrides[*index] = FilterOverride::ExtProc(Arc::clone(&applied.settings));
-            }
-        }
-        // Filters that a route does not mention are off: with many processors most routes would say nothing else.
-        let used = overrides.iter().rposition(|does| !matches!(does, FilterOverride::Disabled));
-        overrides.truncate(used.map_or(0, |last| last + 1));
-        overrides.shrink_to_fit();
-        overrides
+        per_filter: prepared.filters.clone(),
+        origin: Arc::clone(&site.origin),
     }
 }

@@ -1,15 +1,14 @@
 //! Defaults that the original systems have instead of Envoy's (2.2, EG-37, 4.9).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::StatusCode;
+use tollgate_ir::{HttpConnectionManager, HttpFilter};
 use tollgate_model::{
     http_connection_manager::{
-        HeadersWithUnderscoresAction, Http2Options, HttpConnectionManager, PathWithEscapedSlashesAction,
-        ServerHeaderTransformation,
+        HeadersWithUnderscoresAction, Http2Options, PathWithEscapedSlashesAction, ServerHeaderTransformation,
     },
-    processor::HttpFilter,
-    route::{RetryOn, RetryPolicy, RouteConfiguration},
+    route::{RetryOn, RetryPolicy},
 };
 
 use crate::translation::Controller;
@@ -70,12 +69,12 @@ pub(crate) fn retries_of_istio() -> RetryPolicy {
 const UNSEEN_OR_REFUSED: RetryOn =
     RetryOn::CONNECT_FAILURE.or(RetryOn::REFUSED_STREAM).or(RetryOn::UNAVAILABLE).or(RetryOn::CANCELLED);
 
-/// The connection manager of a listener.
+/// The connection manager of a listener, with the route table of this name.
 pub(super) fn connection_manager(
     controller: Controller,
     stat_prefix: String,
-    routes: Arc<RouteConfiguration>,
-    filters: Vec<Arc<HttpFilter>>,
+    routes: String,
+    filters: Vec<HttpFilter>,
 ) -> HttpConnectionManager {
     let plain = HttpConnectionManager {
         upgrade_types: vec![WEBSOCKET.to_owned()],

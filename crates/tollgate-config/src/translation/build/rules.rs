@@ -24,6 +24,8 @@ pub(super) struct RuleSite<'g> {
     pub(super) listener: &'g Listener,
     pub(super) attached: &'g AttachedRoute,
     pub(super) rule_index: usize,
+    /// Where the rule is written.
+    pub(super) origin: Arc<tollgate_ir::Origin>,
     /// In the order of requests.
     pub(super) processors: Vec<Applied>,
     /// Of requests to a backend, instead of the others.
@@ -48,6 +50,7 @@ impl Builder<'_, '_> {
             listener,
             attached,
             rule_index,
+            origin: site.rule().place.origin(Some(&attached.route.object)),
             processors: Vec::new(),
             backends: BTreeMap::new(),
             replaced: None,

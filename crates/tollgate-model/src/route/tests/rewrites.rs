@@ -82,6 +82,7 @@ fn regular_expressions() {
     ] {
         let rewrite = PathRewrite::Regex {
             pattern: ::regex::bytes::Regex::new(pattern).unwrap(),
+            written: pattern.to_owned(),
             substitution: substitution.into(),
         };
         assert_eq!(rewritten(&prefix("/"), &rewrite, path).as_deref(), Some(expected), "{path}");

@@ -1,0 +1,148 @@
+//! How settings of filters and what levels say about them fold (section 19 of the protocol rules).
+
+use std::{collections::HashMap, sync::Arc};
+
+use tollgate_model::processor::{FilterOverride, HttpFilter};
+
+use super::{CompileError, settings::Settings};
+use crate::{ExtProcOverrides, FilterConfig, HttpConnectionManager, Origin, Override, PerFilter};
+
+/// The filters of a connection manager, those behind the router last.
+pub(super) struct Filters<'s> {
+    filters: Vec<crate::HttpFilter>,
+    compiled: Vec<Arc<HttpFilter>>,
+    by_name: HashMap<Arc<str>, Vec<usize>>,
+    settings: &'s mut Settings,
+    origin: &'s Arc<Origin>,
+}
+
+/// What applies below some levels.
+#[derive(Clone, Default)]
+pub(super) struct Folded {
+    levels: Vec<PerFilter>,
+    /// Index by index with the filters. Filters at the end that are off by default and are still off are left out: with many
+    /// processors most routes would say nothing else.
+    pub(super) overrides: Vec<FilterOverride>,
+}
+
+impl<'s> Filters<'s> {
+    pub(super) fn new(
+        http: &HttpConnectionManager,
+        origin: &'s Arc<Origin>,
+        settings: &'s mut Settings,
+    ) -> Result<Self, CompileError> {
+        let filters: Vec<_> = http.filters().cloned().collect();
+        let mut by_name: HashMap<Arc<str>, Vec<usize>> = HashMap::with_capacity(filters.len());
+        for (index, filter) in filters.iter().enumerate() {
+            by_name.entry(Arc::clone(&filter.name)).or_default().push(index);
+        }
+        let mut all = Self { filters, compiled: Vec::new(), by_name, settings, origin };
+        for index in 0..all.filters.len() {
+            let is_upstream = index >= http.http_filters.len();
+            let default = all.fold(index, &[])?;
+            let filter = &all.filters[index];
+            let stat_prefix = match filter.config {
+                FilterConfig::ExtProc(_) => statistics(filter, &http.stat_prefix, is_upstream),
+                FilterConfig::Cors => String::new(),
+            };
+            let name = filter.name.to_string();
+            all.compiled.push(Arc::new(HttpFilter { name, stat_prefix, default }));
+        }
+        Ok(all)
+    }
+
+    /// What applies where no level says anything.
+    pub(super) fn defaults(&self) -> Folded {
+        let overrides = self.compiled.iter().map(|filter| filter.default.clone()).collect();
+        self.trimmed(Folded { levels: Vec::new(), overrides })
+    }
+
+    /// What applies below one more level, the most specific one.
+    pub(super) fn below(&mut self, above: &Folded, level: &PerFilter) -> Result<Folded, CompileError> {
+        let mut folded = above.clone();
+        if level.is_empty() {
+            return Ok(folded);
+        }
+        folded.levels.push(level.clone());
+        for (name, _) in level.iter() {
+            for index in self.by_name.get(name).cloned().unwrap_or_default() {
+                while folded.overrides.len() <= index {
+                    folded.overrides.push(FilterOverride::Disabled);
+                }
+                folded.overrides[index] = self.fold(index, &folded.levels)?;
+            }
+        }
+        Ok(self.trimmed(folded))
+    }
+
+    /// The filters for the snapshot.
+    pub(super) fn into_compiled(self) -> Vec<Arc<HttpFilter>> {
+        self.compiled
+    }
+
+    fn trimmed(&self, mut folded: Folded) -> Folded {
+        let is_off = |does: &FilterOverride| matches!(does, FilterOverride::Disabled);
+        let mut pairs = folded.overrides.iter().zip(&self.compiled);
+        let used = pairs.rposition(|(own, filter)| !is_off(own) || !is_off(&filter.default));
+        folded.overrides.truncate(used.map_or(0, |last| last + 1));
+        folded.overrides.shrink_to_fit();
+        folded
+    }
+
+    /// What a filter does where these levels meet, the least specific one first.
+    fn fold(&mut self, index: usize, levels: &[PerFilter]) -> Result<FilterOverride, CompileError> {
+        let filter = &self.filters[index];
+        let said: Vec<&Override> = levels.iter().filter_map(|level| level.get(&filter.name)).collect();
+        // The most specific level that names the filter says whether it is in the chain at all.
+        let off = said.last().map_or(filter.disabled, |last| matches!(last, Override::Disabled));
+        if off {
+            return Ok(FilterOverride::Disabled);
+        }
+        let mut settings = match &filter.config {
+            FilterConfig::ExtProc(settings) => settings,
+            FilterConfig::Cors => {
+                let policy = said.iter().rev().find_map(|said| match said {
+                    Override::Cors(policy) => Some(FilterOverride::Cors(Arc::clone(policy))),
+                    _ => None,
+                });
+                // Without a policy it does nothing.
+                return Ok(policy.unwrap_or(FilterOverride::Disabled));
+            }
+        };
+        let mut overrides: Vec<Arc<ExtProcOverrides>> = Vec::new();
+        let (mut idle, mut hides_mode) = (false, 0);
+        for said in said {
+            match said {
+                Override::Idle => (idle, hides_mode) = (true, overrides.len()),
+                Override::ExtProc(more) => {
+                    idle = false;
+                    overrides.push(Arc::clone(more));
+                }
+                Override::Instead(other) => {
+                    (settings, idle, hides_mode) = (other, false, 0);
+                    overrides.clear();
+                }
+                Override::Disabled | Override::Enabled | Override::Cors(_) => {}
+            }
+        }
+        if idle {
+            return Ok(FilterOverride::Idle);
+        }
+        let settings = Arc::clone(settings);
+        let compiled = match overrides.is_empty() {
+            true => self.settings.compile(&settings, self.origin)?,
+            false => self.settings.fold(&settings, &overrides, hides_mode, self.origin)?,
+        };
+        Ok(FilterOverride::ExtProc(compiled))
+    }
+}
+
+/// Where the counters of a filter are kept (Z-1). As in Envoy those behind the router count for all connection managers
+/// together.
+fn statistics(filter: &crate::HttpFilter, manager: &str, is_upstream: bool) -> String {
+    let scope = if is_upstream { String::new() } else { format!("http.{manager}.") };
+    match filter.stat_prefix.as_str() {
+        "" => format!("{scope}ext_proc."),
+        prefix => format!("{scope}ext_proc.{prefix}."),
+    }
+}

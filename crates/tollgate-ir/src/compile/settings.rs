@@ -1,0 +1,112 @@
+//! Settings of external processing filters, compiled once however many routes share them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tollgate_model::{
+    cluster::Cluster,
+    processor::{ExtProc, GrpcService, GrpcTarget},
+};
+
+use super::{CompileError, upstream_tls};
+use crate::{ExtProcOverrides, Origin};
+
+/// What was compiled so far, by the objects that it was made of. These are kept, so that no other one can be at the same
+/// address.
+#[derive(Default)]
+pub(super) struct Settings {
+    compiled: HashMap<*const crate::ExtProc, (Arc<crate::ExtProc>, Arc<ExtProc>)>,
+    folded: HashMap<Key, Folded>,
+    targets: HashMap<*const crate::Cluster, (Arc<crate::Cluster>, Arc<Cluster>)>,
+}
+
+/// Settings of a filter and the overrides of the levels, the least specific one first.
+type Key = (*const crate::ExtProc, Vec<*const ExtProcOverrides>);
+
+struct Folded {
+    /// Where the keys point to.
+    _kept: (Arc<crate::ExtProc>, Vec<Arc<ExtProcOverrides>>),
+    compiled: Arc<ExtProc>,
+}
+
+impl Settings {
+    /// Settings as they are written.
+    pub(super) fn compile(
+        &mut self,
+        settings: &Arc<crate::ExtProc>,
+        origin: &Arc<Origin>,
+    ) -> Result<Arc<ExtProc>, CompileError> {
+        if let Some((_, compiled)) = self.compiled.get(&Arc::as_ptr(settings)) {
+            return Ok(Arc::clone(compiled));
+        }
+        let compiled = Arc::new(self.convert(crate::ExtProc::clone(settings), origin)?);
+        let entry = (Arc::clone(settings), Arc::clone(&compiled));
+        self.compiled.insert(Arc::as_ptr(settings), entry);
+        Ok(compiled)
+    }
+
+    /// Settings with what levels say about them. `hides_mode` is the number of the levels whose modes do not count, since
+    /// behind them one turned the filter off.
+    pub(super) fn fold(
+        &mut self,
+        settings: &Arc<crate::ExtProc>,
+        levels: &[Arc<ExtProcOverrides>],
+        hides_mode: usize,
+        origin: &Arc<Origin>,
+    ) -> Result<Arc<ExtProc>, CompileError> {
+        let fold = || {
+            let levels = levels.iter().enumerate().map(|(index, level)| {
+                let mut level = ExtProcOverrides::clone(level);
+                if index < hides_mode {
+                    level.processing_mode = None;
+                }
+                level
+            });
+            levels.reduce(ExtProcOverrides::fold).unwrap_or_default().apply(settings)
+        };
+        if hides_mode > 0 {
+            // Rare: two levels contradict each other.
+            return Ok(Arc::new(self.convert(fold(), origin)?));
+        }
+        let key = (Arc::as_ptr(settings), levels.iter().map(Arc::as_ptr).collect());
+        if let Some(known) = self.folded.get(&key) {
+            return Ok(Arc::clone(&known.compiled));
+        }
+        let compiled = Arc::new(self.convert(fold(), origin)?);
+        let kept = (Arc::clone(settings), levels.to_vec());
+        self.folded.insert(key, Folded { _kept: kept, compiled: Arc::clone(&compiled) });
+        Ok(compiled)
+    }
+
+    fn convert(&mut self, settings: crate::ExtProc, origin: &Arc<Origin>) -> Result<ExtProc, CompileError> {
+        let crate::ExtProc { plan, grpc_service } = settings;
+        let target = match grpc_service.target {
+            GrpcTarget::EnvoyGrpc(name) => GrpcTarget::EnvoyGrpc(name),
+            GrpcTarget::GoogleGrpc(cluster) => GrpcTarget::GoogleGrpc(self.target(&cluster, origin)?),
+        };
+        let grpc_service = GrpcService {
+            target,
+            target_uri: grpc_service.target_uri,
+            authority: grpc_service.authority,
+            initial_metadata: grpc_service.initial_metadata,
+            max_receive_message_length: grpc_service.max_receive_message_length,
+            skip_envoy_headers: grpc_service.skip_envoy_headers,
+            retry_policy: grpc_service.retry_policy,
+        };
+        Ok(ExtProc { plan, grpc_service })
+    }
+
+    fn target(
+        &mut self,
+        cluster: &Arc<crate::Cluster>,
+        origin: &Arc<Origin>,
+    ) -> Result<Arc<Cluster>, CompileError> {
+        if let Some((_, compiled)) = self.targets.get(&Arc::as_ptr(cluster)) {
+            return Ok(Arc::clone(compiled));
+        }
+        let plain = crate::Cluster::clone(cluster);
+        let compiled = Arc::new(plain.try_map(|tls| upstream_tls(tls, origin), |endpoints| endpoints)?);
+        let entry = (Arc::clone(cluster), Arc::clone(&compiled));
+        self.targets.insert(Arc::as_ptr(cluster), entry);
+        Ok(compiled)
+    }
+}

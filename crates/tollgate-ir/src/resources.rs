@@ -1,0 +1,81 @@
+//! All resources of a configuration.
+
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, sync::Arc};
+
+use serde::Serialize;
+use tollgate_model::{
+    cluster::Endpoint,
+    overload::OverloadManager,
+    snapshot::Node,
+    tls::{DownstreamTlsSettings, UpstreamTlsSettings},
+};
+
+use crate::{HttpFilter, Origin, RouteTable, Sourced};
+
+/// A listener as written.
+pub type Listener = tollgate_model::listener::Listener<FilterChain>;
+/// A filter chain as written.
+pub type FilterChain = tollgate_model::listener::FilterChain<DownstreamTlsSettings, HttpConnectionManager>;
+/// A connection manager as written: its route table is one of [`Resources::route_tables`], by name.
+pub type HttpConnectionManager =
+    tollgate_model::http_connection_manager::HttpConnectionManager<String, HttpFilter>;
+/// A cluster as written, without its endpoints: they are in [`Resources::endpoints`] under its name.
+pub type BareCluster = tollgate_model::cluster::Cluster<UpstreamTlsSettings, ()>;
+/// A cluster as written, and its endpoints.
+pub type Cluster = tollgate_model::cluster::Cluster<UpstreamTlsSettings>;
+/// The settings of an external processing filter as written.
+pub type ExtProc = tollgate_model::processor::ExtProc<Cluster>;
+/// A gRPC service as written.
+pub type GrpcService = tollgate_model::processor::GrpcService<Cluster>;
+
+/// All resources of a configuration.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Resources {
+    /// Listeners in the order of the configuration; their names are unique.
+    pub listeners: Vec<Arc<Sourced<Listener>>>,
+    /// Route tables by the name that connection managers call them.
+    pub route_tables: BTreeMap<String, Arc<RouteTable>>,
+    /// Clusters by name.
+    pub clusters: BTreeMap<String, Arc<Sourced<BareCluster>>>,
+    /// Endpoints by the name of their cluster. A cluster without an entry has none.
+    pub endpoints: BTreeMap<String, Arc<[Endpoint]>>,
+    /// What the process is told.
+    pub process: Process,
+}
+
+/// What the process is told.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Process {
+    /// Who the gateway is.
+    pub node: Node,
+    /// Where the admin server listens. `None` = as the command line says.
+    pub admin_address: Option<SocketAddr>,
+    /// Limits of the whole process, and what happens when a resource runs short. Default: no limits.
+    pub overload: OverloadManager,
+    /// Threads that serve requests. `None` = as many as there are processors.
+    pub concurrency: Option<NonZeroUsize>,
+}
+
+impl Resources {
+    /// Adds a cluster with its endpoints; of two with one name the last stays.
+    pub fn insert_cluster(&mut self, cluster: Cluster, origin: Arc<Origin>) {
+        let name = cluster.name.clone();
+        let mut endpoints = Vec::new();
+        let Ok(value) = cluster.try_map(Ok::<_, std::convert::Infallible>, |own| endpoints = own);
+        self.endpoints.insert(name.clone(), endpoints.into());
+        self.clusters.insert(name, Arc::new(Sourced { value, origin }));
+    }
+
+    /// The endpoints of a cluster.
+    #[must_use]
+    pub fn endpoints_of(&self, cluster: &str) -> &[Endpoint] {
+        self.endpoints.get(cluster).map(|endpoints| &**endpoints).unwrap_or_default()
+    }
+
+    /// Whether both say the same about the cluster of that name.
+    #[must_use]
+    pub fn has_same_cluster(&self, other: &Self, name: &str) -> bool {
+        self.clusters.get(name) == other.clusters.get(name)
+            && self.endpoints_of(name) == other.endpoints_of(name)
+    }
+}
