@@ -18,7 +18,7 @@ use extproc::{
     messages::{Metadata, Struct, Value},
 };
 use http::{HeaderMap, header};
-use tollgate_model::{Snapshot, route::Route};
+use tollgate_model::Snapshot;
 
 use crate::{
     certificate,
@@ -145,17 +145,19 @@ impl RequestAttributes<'_> {
                 Some(AttributeValue::Int(info.chain.listener.traffic_direction as i64))
             }
             XdsAttribute::ListenerMetadata => Some(static_metadata(&info.chain.listener.metadata)),
-            XdsAttribute::RouteName => info.route.as_deref().map(|Route { name, .. }| text(name)),
+            XdsAttribute::RouteName => info.route.as_deref().map(|route| text(&route.route.name)),
             XdsAttribute::RouteMetadata => {
-                info.route.as_deref().map(|route| static_metadata(&route.metadata))
+                info.route.as_deref().map(|route| static_metadata(&route.route.metadata))
             }
-            XdsAttribute::VirtualHostName => info.virtual_host.as_deref().map(|host| text(&host.name)),
+            XdsAttribute::VirtualHostName => {
+                info.route.as_deref().map(|route| text(&route.virtual_host.name))
+            }
             XdsAttribute::VirtualHostMetadata => {
-                info.virtual_host.as_deref().map(|host| static_metadata(&host.metadata))
+                info.route.as_deref().map(|route| static_metadata(&route.virtual_host.metadata))
             }
             XdsAttribute::UpstreamHostMetadata => {
                 info.upstream.address.as_ref()?;
-                let endpoint = info.upstream.endpoint.as_ref().and_then(ConfiguredEndpoint::get);
+                let endpoint = info.upstream.endpoint.as_deref().and_then(ConfiguredEndpoint::get);
                 let configured = endpoint.filter(|endpoint| !endpoint.metadata.filter_metadata.is_empty());
                 // Envoy's text for an endpoint without metadata.
                 Some(configured.map_or_else(|| text("NULL"), |endpoint| static_metadata(&endpoint.metadata)))

@@ -31,7 +31,7 @@ pub(crate) use self::{
         OverloadActionMetric, OverloadResourceMetric, ProcessorMetric, ResponseClasses, RouteMetric,
         ServerMetric,
     },
-    snapshot::ConnectionStats,
+    snapshot::{ConnectionStats, route_name},
 };
 use crate::incident::{Incident, Incidents};
 
@@ -107,6 +107,11 @@ impl WorkerStats {
     /// The statistics of worker number `worker`.
     pub(crate) fn new(stats: Arc<Stats>, worker: usize) -> Self {
         Self { stats, worker }
+    }
+
+    /// The number of the worker.
+    pub(crate) fn worker(&self) -> usize {
+        self.worker
     }
 
     /// Of the process: `server.`

@@ -14,9 +14,9 @@ use http::StatusCode;
 use tollgate_model::{
     cluster::{Cluster, Endpoint},
     listener::{FilterChain, Listener},
-    route::{Route, VirtualHost},
 };
 
+use crate::configuration::WorkerRoute;
 pub(crate) use crate::{response_flags::ResponseFlags, tls_info::TlsInfo};
 
 /// The response code details of a response of the upstream.
@@ -118,9 +118,7 @@ pub(crate) struct StreamInfo {
     /// Response flags (`UF`, `NR`, ...).
     pub(crate) response_flags: ResponseFlags,
     /// The route in force.
-    pub(crate) route: Option<Arc<Route>>,
-    /// The virtual host it belongs to.
-    pub(crate) virtual_host: Option<Arc<VirtualHost>>,
+    pub(crate) route: Option<Rc<WorkerRoute>>,
     /// Upstream side, once an endpoint was chosen.
     pub(crate) upstream: UpstreamInfo,
     /// Dynamic metadata.
@@ -156,7 +154,6 @@ impl StreamInfo {
             response_code_details: None,
             response_flags: ResponseFlags::default(),
             route: None,
-            virtual_host: None,
             upstream: UpstreamInfo::default(),
             metadata: DynamicMetadata::default(),
         }
@@ -164,7 +161,7 @@ impl StreamInfo {
 }
 
 /// An endpoint of a cluster's configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct ConfiguredEndpoint {
     /// The cluster.
     pub(crate) cluster: Arc<Cluster>,
@@ -183,9 +180,9 @@ impl ConfiguredEndpoint {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UpstreamInfo {
     /// Cluster name.
-    pub(crate) cluster: Option<Arc<str>>,
+    pub(crate) cluster: Option<Rc<str>>,
     /// Endpoint: `ip:port` or socket path.
-    pub(crate) address: Option<Arc<str>>,
+    pub(crate) address: Option<Rc<str>>,
     /// Our side of the upstream connection.
     pub(crate) local_address: Option<SocketAddr>,
     /// Tries so far.
@@ -193,13 +190,13 @@ pub(crate) struct UpstreamInfo {
     /// Version the upstream speaks, once a connection is there.
     pub(crate) protocol: Option<Protocol>,
     /// TLS facts of the connection, if any.
-    pub(crate) tls: Option<Arc<TlsInfo>>,
+    pub(crate) tls: Option<Rc<TlsInfo>>,
     /// How long a connection was waited for, until it was there or failed.
     pub(crate) pool_ready_duration: Option<Duration>,
     /// The endpoint's host name, where the configuration gives one.
-    pub(crate) host_name: Option<Arc<str>>,
+    pub(crate) host_name: Option<Rc<str>>,
     /// What was configured for the endpoint.
-    pub(crate) endpoint: Option<ConfiguredEndpoint>,
+    pub(crate) endpoint: Option<Rc<ConfiguredEndpoint>>,
     /// Number of the connection; 0 without one.
     pub(crate) connection_id: u64,
     /// `%UPSTREAM_TRANSPORT_FAILURE_REASON%`.

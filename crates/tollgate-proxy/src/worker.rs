@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
     net::{IpAddr, Ipv4Addr, UdpSocket},
     rc::Rc,
     sync::Arc,
@@ -19,10 +18,7 @@ use crate::{
     incident::Incident,
     memory::{Memory, SharedMemory},
     overload::{Admission, Overload, Refused},
-    stats::{
-        ClusterMetric, Http2Metric, ListenerMetric, Metrics, ProcessorMetric, ServerMetric, Stats,
-        WorkerStats,
-    },
+    stats::{Http2Metric, ListenerMetric, Metrics, ServerMetric, Stats, WorkerStats},
 };
 
 /// What the tasks of one worker share. Nothing in it is shared with other threads on the request path.
@@ -36,8 +32,6 @@ pub(crate) struct Worker {
     server_metrics: Metrics<ServerMetric>,
     /// HTTP/2 with clients.
     pub(crate) http2_metrics: Metrics<Http2Metric>,
-    clusters_metrics: RefCell<HashMap<Arc<str>, Metrics<ClusterMetric>>>,
-    processors_metrics: RefCell<HashMap<Arc<str>, Metrics<ProcessorMetric>>>,
     /// What protects the process when resources run short.
     pub(crate) overload: Arc<Overload>,
     /// Where access log lines go.
@@ -71,8 +65,6 @@ impl Worker {
             server_metrics: stats.server(),
             http2_metrics: stats.http2(),
             stats,
-            clusters_metrics: RefCell::default(),
-            processors_metrics: RefCell::default(),
             overload: adoption.overload.clone(),
             access_log,
             index,
@@ -87,11 +79,8 @@ impl Worker {
 
     /// Serves requests that begin from now on by another configuration.
     pub(crate) fn adopt(&self, adoption: &Adoption) {
-        let mut served = self.served.borrow_mut();
-        served.adopt(adoption, &self.stats);
+        self.served.borrow_mut().adopt(adoption, &self.stats);
         self.access_log.keep_only(&adoption.sinks);
-        self.clusters_metrics.borrow_mut().retain(|name, _| served.clusters().has(name));
-        self.processors_metrics.borrow_mut().retain(|name, _| served.clusters().has(name));
     }
 
     /// Lets a connection of a listener in. `None`: there are too many, and this one is to be closed.
@@ -152,39 +141,6 @@ impl Worker {
         if dropped > 0 {
             self.server_metrics.add(ServerMetric::AccessLogDropped, dropped);
         }
-    }
-
-    /// Counts on the metrics of a cluster.
-    pub(crate) fn with_cluster_metrics(&self, name: &Arc<str>, count: impl FnOnce(&Metrics<ClusterMetric>)) {
-        let mut known = self.clusters_metrics.borrow_mut();
-        match known.get(name) {
-            Some(metrics) => count(metrics),
-            None => count(known.entry(name.clone()).or_insert_with(|| self.stats.cluster(name))),
-        }
-    }
-
-    /// The metrics of a cluster.
-    fn cluster_metrics(&self, name: &Arc<str>) -> Metrics<ClusterMetric> {
-        let mut known = self.clusters_metrics.borrow_mut();
-        known.entry(name.clone()).or_insert_with(|| self.stats.cluster(name)).clone()
-    }
-
-    /// The metrics of a processor and of its cluster, with its name.
-    pub(crate) fn processor_metrics(
-        &self,
-        name: &str,
-    ) -> (Arc<str>, Metrics<ProcessorMetric>, Metrics<ClusterMetric>) {
-        let mut known = self.processors_metrics.borrow_mut();
-        let (name, processor) = match known.get_key_value(name) {
-            Some((name, metrics)) => (name.clone(), metrics.clone()),
-            None => {
-                let (name, metrics) = (Arc::<str>::from(name), self.stats.processor(name));
-                known.insert(name.clone(), metrics.clone());
-                (name, metrics)
-            }
-        };
-        let cluster = self.cluster_metrics(&name);
-        (name, processor, cluster)
     }
 
     /// A connection number that no other connection of the process has.

@@ -5,12 +5,14 @@
 //! one configuration and which the request keeps to its end. There is nothing to lock and nothing to compare on the way
 //! of a request.
 
+mod routes;
 mod served;
 
 use std::{collections::HashSet, rc::Rc, sync::Arc};
 
 use tollgate_model::{Snapshot, access_log::LogSink, http_connection_manager::HttpConnectionManager};
 
+pub(crate) use routes::{WorkerRoute, WorkerRoutes};
 pub(crate) use served::{Served, ServedChain, ServedListener};
 
 use crate::{
@@ -29,6 +31,8 @@ pub(crate) struct ChainConfiguration {
     pub(crate) clusters: Rc<ClusterManager>,
     /// Listener and filter chain.
     pub(crate) chain: Rc<FilterChainInfo>,
+    /// Its routes.
+    pub(crate) routes: Rc<WorkerRoutes>,
     /// Where requests are counted.
     pub(crate) stats: Rc<ConnectionStats>,
 }

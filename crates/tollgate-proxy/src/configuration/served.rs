@@ -14,7 +14,7 @@ use tollgate_model::{
     tls::DownstreamTls,
 };
 
-use super::{AddressId, Adoption, ChainConfiguration};
+use super::{AddressId, Adoption, ChainConfiguration, WorkerRoutes};
 use crate::{
     drain::{Drain, Haste},
     overload::ConnectionCount,
@@ -187,11 +187,6 @@ impl Served {
         }
     }
 
-    /// The clusters of the present configuration.
-    pub(crate) fn clusters(&self) -> &ClusterManager {
-        &self.clusters
-    }
-
     /// The listener of an address.
     pub(crate) fn at(&self, address: AddressId) -> Option<Rc<ServedListener>> {
         self.addresses.get(&address).cloned()
@@ -286,18 +281,21 @@ impl Renewal<'_> {
 
     fn renew(&self, known: Option<Rc<ServedChain>>, chain: FilterChainInfo) -> Rc<ServedChain> {
         let same = |known: &Rc<ChainConfiguration>| Arc::ptr_eq(&known.chain.listener, &chain.listener);
-        let (chain, stats) = match known.as_ref().map(|known| known.current()).filter(same) {
-            Some(known) => (known.chain.clone(), known.stats.clone()),
+        let (chain, routes, stats) = match known.as_ref().map(|known| known.current()).filter(same) {
+            Some(known) => (known.chain.clone(), known.routes.clone(), known.stats.clone()),
             None => {
                 let listener = self.stats.listener(&chain.listener.name);
-                let stats = ConnectionStats::new(self.stats, &listener, &chain.filter_chain().http);
-                (Rc::new(chain), Rc::new(stats))
+                let http = &chain.filter_chain().http;
+                let routes = WorkerRoutes::new(&http.route_config, self.stats);
+                let stats = ConnectionStats::new(self.stats, &listener, http);
+                (Rc::new(chain), Rc::new(routes), Rc::new(stats))
             }
         };
         let configuration = ChainConfiguration {
             snapshot: self.adoption.snapshot.clone(),
             clusters: self.clusters.clone(),
             chain,
+            routes,
             stats,
         };
         match known {

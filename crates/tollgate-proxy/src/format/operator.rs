@@ -139,7 +139,7 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
         Operator::RouteName => info
             .route
             .as_ref()
-            .map(|route| route.name.as_str())
+            .map(|route| route.route.name.as_str())
             .filter(|name| !name.is_empty())
             .map(Value::text),
         Operator::FilterChainName => {
@@ -175,8 +175,8 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
             let endpoint = upstream.endpoint.as_ref();
             let owned = match owner {
                 MetadataOwner::Cluster => &endpoint?.cluster.metadata,
-                MetadataOwner::Route => &info.route.as_ref()?.metadata,
-                MetadataOwner::VirtualHost => &info.virtual_host.as_ref()?.metadata,
+                MetadataOwner::Route => &info.route.as_ref()?.route.metadata,
+                MetadataOwner::VirtualHost => &info.route.as_ref()?.virtual_host.metadata,
                 MetadataOwner::UpstreamHost => &endpoint?.get()?.metadata,
             };
             metadata(owned.filter_metadata.get(namespace)?, path, *max_length)

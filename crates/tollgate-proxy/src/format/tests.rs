@@ -3,7 +3,6 @@
 use std::{
     net::SocketAddr,
     rc::Rc,
-    sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -226,7 +225,7 @@ fn addresses() {
     let mut case = Case::new("/", &[]);
     let info = &mut case.info;
     info.remote_address = Some("10.1.2.3:0".parse().unwrap());
-    info.upstream.address = Some(Arc::from("127.0.0.1:34497"));
+    info.upstream.address = Some(Rc::from("127.0.0.1:34497"));
     info.upstream.local_address = Some("127.0.0.1:49352".parse().unwrap());
     for (operator, text) in [
         ("DOWNSTREAM_REMOTE_ADDRESS", "10.1.2.3:0"),
@@ -248,8 +247,8 @@ fn addresses() {
     check(&case, "DOWNSTREAM_REMOTE_PORT", "0", "0");
     check(&case, "UPSTREAM_REMOTE_PORT", "34497", "34497");
     case.info.remote_address = Some("[2001:db8:1:2::5]:0".parse::<SocketAddr>().unwrap());
-    case.info.upstream.host_name = Some(Arc::from("ep.host"));
-    case.info.upstream.address = Some(Arc::from("/run/up.sock"));
+    case.info.upstream.host_name = Some(Rc::from("ep.host"));
+    case.info.upstream.address = Some(Rc::from("/run/up.sock"));
     assert_eq!(
         case.text("%DOWNSTREAM_REMOTE_ADDRESS%|%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(24)%"),
         "[2001:db8:1:2::5]:0|2001:d00::/24"
@@ -276,7 +275,7 @@ fn addresses() {
 fn facts() {
     let mut case = Case::new("/", &[("x-request-id", "id-1")]);
     case.info.response_code_details = Some("two words".into());
-    case.info.upstream.cluster = Some(Arc::from("up"));
+    case.info.upstream.cluster = Some(Rc::from("up"));
     case.info.upstream.protocol = Some(Protocol::Http2);
     case.info.upstream.transport_failure_reason = Some("delayed connect error: Connection refused".into());
     for (operator, text) in [

@@ -1,14 +1,10 @@
 //! The metrics of what a snapshot names.
 
-use std::{cell::OnceCell, collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
-use tollgate_model::{
-    Snapshot,
-    http_connection_manager::HttpConnectionManager,
-    route::{Route, RouteConfiguration},
-};
+use tollgate_model::{Snapshot, http_connection_manager::HttpConnectionManager, route::Route};
 
-use super::{ExtProcMetric, HttpMetric, ListenerMetric, Metrics, RouteMetric, WorkerStats, scope::Scope};
+use super::{ExtProcMetric, HttpMetric, ListenerMetric, Metrics, WorkerStats, scope::Scope};
 use crate::upstream::for_each_target;
 
 /// Metrics that a snapshot names and that nobody may count on at the moment, because they are looked for when they are
@@ -35,12 +31,9 @@ pub(super) fn named(snapshot: &Snapshot) -> HashSet<Scope> {
 }
 
 /// Routes without a name are named by their place.
-fn route_name(route: &Route, index: usize) -> String {
+pub(crate) fn route_name(route: &Route, index: usize) -> String {
     if route.name.is_empty() { index.to_string() } else { route.name.clone() }
 }
-
-/// One place for each route of a virtual host.
-type RouteCells = Box<[OnceCell<Metrics<RouteMetric>>]>;
 
 /// The metrics of the requests of a filter chain.
 #[derive(Debug)]
@@ -51,10 +44,6 @@ pub(crate) struct ConnectionStats {
     pub(crate) http: Metrics<HttpMetric>,
     /// Of its filters, in their order, those behind the router last.
     pub(crate) filters: Vec<Metrics<ExtProcMetric>>,
-    /// By virtual host and route; looked for when the first request comes.
-    routes: Box<[OnceCell<RouteCells>]>,
-    route_config: Arc<RouteConfiguration>,
-    worker: WorkerStats,
 }
 
 impl ConnectionStats {
@@ -71,19 +60,6 @@ impl ConnectionStats {
                 .filters()
                 .map(|filter| worker.ext_proc(&http.stat_prefix, &filter.stat_prefix))
                 .collect(),
-            routes: http.route_config.virtual_hosts.iter().map(|_| OnceCell::new()).collect(),
-            route_config: http.route_config.clone(),
-            worker: worker.clone(),
         }
-    }
-
-    /// Of the route at these places of the route table.
-    pub(crate) fn route(&self, virtual_host: usize, route: usize) -> Option<&Metrics<RouteMetric>> {
-        let host = self.route_config.virtual_hosts.get(virtual_host)?;
-        let cells = self.routes.get(virtual_host)?;
-        let cells = cells.get_or_init(|| host.routes.iter().map(|_| OnceCell::new()).collect());
-        let configured = host.routes.get(route)?;
-        let cell = cells.get(route)?;
-        Some(cell.get_or_init(|| self.worker.route(&host.name, &route_name(configured, route))))
     }
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::stream::Downstream;
 
-/// A part of a message on its way through the chain. Heads and trailers are in [`Core`](super::host::Core).
+/// A part of a message on its way through the chain. Heads and trailers are in [`Core`](super::core::Core).
 #[derive(Debug)]
 pub(super) enum Part {
     Headers { end_stream: bool },

@@ -9,14 +9,10 @@ use tollgate_model::{
     route::{Action, DirectResponse, HostRewrite, RedirectAction, Route, RouteAction, WeightedAction},
 };
 
-use super::{
-    host::{Core, SelectedRoute},
-    mirror::Mirrors,
-    tries::Tries,
-    upgrade::Upgrade,
-};
+use super::{core::Core, mirror::Mirrors, tries::Tries, upgrade::Upgrade};
 use crate::{
     arrival::arrive,
+    configuration::WorkerRoute,
     connection_manager::{
         EnvoyHeaders, finish_response, replace_host, replace_path, router_request, router_response,
         tell_attempt, tell_timeout,
@@ -26,7 +22,7 @@ use crate::{
     route_headers::HeaderLevels,
     session::Session,
     stats::HttpMetric,
-    stream_info::{Protocol, ResponseFlags, UpstreamInfo, VIA_UPSTREAM},
+    stream_info::{Protocol, ResponseFlags, VIA_UPSTREAM},
     upstream::{UpstreamFailure, UpstreamRequest},
 };
 
@@ -40,13 +36,13 @@ pub(super) struct Forward {
 impl Core {
     /// What happens on arrival of a request, before any filter sees it.
     pub(super) fn prepare(&mut self) -> Result<(), LocalReply> {
-        let configuration = self.configuration.clone();
-        let connection = self.info.connection.clone();
+        let Self { worker, configuration, messages, info, .. } = self;
         let chain = configuration.chain.filter_chain();
-        let arrived = arrive(&mut self.messages.request, chain, &connection, self.worker.own_address);
-        self.route = arrived.route.as_ref().map(SelectedRoute::new);
-        self.note_route();
-        let prepared = arrived.prepared.map_err(|refused| *refused)?;
+        let arrived = arrive(&mut messages.request, chain, &info.connection, worker.own_address);
+        let route = arrived.route.map(|found| configuration.routes.get(&found));
+        let prepared = arrived.prepared;
+        self.take_route(route);
+        let prepared = prepared.map_err(|refused| *refused)?;
         self.upgrade = if prepared.upgrade { Upgrade::Asked } else { Upgrade::None };
         if prepared.upgrade {
             self.count_http(HttpMetric::DownstreamCxUpgradesTotal);
@@ -57,7 +53,7 @@ impl Core {
 
     /// The request has passed the chain: an upstream request is begun, or the answer is known.
     pub(super) fn decide_route(&mut self, end_stream: bool, now: Instant) -> Result<Forward, LocalReply> {
-        let Some(selected) = self.route.clone() else {
+        let Some(selected) = self.info.route.clone() else {
             self.report_no_route();
             return Err(LocalReply::route_not_found());
         };
@@ -66,7 +62,7 @@ impl Core {
             return Err(LocalReply::not_a_tunnel());
         }
         match &selected.route.action {
-            Action::Route(action) => match action.cluster.share(self.random).map(|share| &share.action) {
+            Action::Route(action) => match self.decision.share(&selected.route).map(|share| &share.action) {
                 Some(WeightedAction::Redirect(redirect)) => Err(self.redirect(redirect, &selected.route)),
                 Some(WeightedAction::DirectResponse(direct)) => Err(self.direct(direct)),
                 Some(WeightedAction::Cluster(_)) | None => self.forward(action, &selected, end_stream, now),
@@ -99,18 +95,19 @@ impl Core {
     fn forward(
         &mut self,
         action: &RouteAction,
-        selected: &SelectedRoute,
+        selected: &WorkerRoute,
         end_stream: bool,
         now: Instant,
     ) -> Result<Forward, LocalReply> {
         let not_found = || LocalReply::cluster_not_found(action.cluster_not_found_response_code);
         let cluster = self
-            .cluster_name(action)
+            .decision
+            .cluster_name(action, &self.messages.request)
             .and_then(|name| self.configuration.clusters.get(name))
             .ok_or_else(not_found)?;
         // Headers and logs may ask for it before there is an endpoint.
         self.info.upstream.attempt_count = 1;
-        let wanted = self.session.as_ref().and_then(Session::wanted);
+        let wanted = self.decision.session.as_ref().and_then(Session::wanted);
         let upstream = UpstreamRequest::start(&cluster, wanted, now).map_err(|failure| {
             let reply = self.upstream_failure_reply(&failure);
             self.charge_upstream(reply.status);
@@ -119,12 +116,12 @@ impl Core {
         let configuration = self.configuration.clone();
         let http = configuration.http();
         let limits = router_request(&mut self.messages.request, http, action);
-        self.timeout = limits.timeout;
+        self.decision.timeout = limits.timeout;
         if selected.virtual_host.include_request_attempt_count {
             tell_attempt(&mut self.messages.request, http, 1);
         }
         self.change_headers(Direction::Request);
-        self.note_upstream(upstream.info());
+        self.note_upstream(&upstream);
         self.rewrite(action, &upstream, http);
         let tries = limits.retry_policy.map(|policy| {
             let limit = self.body_buffer_limit();
@@ -145,8 +142,8 @@ impl Core {
         let http = configuration.http();
         let elapsed = self.info.last_upstream_tx.map(|end| now.saturating_duration_since(end));
         let request = &mut self.messages.request;
-        tell_timeout(request, http, self.timeout, per_try_timeout, elapsed.unwrap_or_default());
-        let Some(selected) = &self.route else { return };
+        tell_timeout(request, http, self.decision.timeout, per_try_timeout, elapsed.unwrap_or_default());
+        let Some(selected) = &self.info.route else { return };
         if selected.virtual_host.include_request_attempt_count {
             tell_attempt(request, http, upstream.info().attempt_count);
         }
@@ -160,12 +157,10 @@ impl Core {
 
     /// Makes the header changes the route in force asks for.
     fn change_headers(&mut self, direction: Direction) {
-        let Some(selected) = self.route.clone() else {
-            return;
-        };
-        let configuration = self.configuration.clone();
+        let Self { configuration, messages, info, decision, .. } = self;
+        let Some(selected) = &info.route else { return };
         let http = configuration.http();
-        let weighted = self.weighted_cluster(&selected.route);
+        let weighted = decision.share(&selected.route);
         let levels = HeaderLevels::new(
             &http.route_config,
             &selected.virtual_host,
@@ -174,16 +169,14 @@ impl Core {
             &http.header_prefix,
         );
         match direction {
-            Direction::Request => levels.change_request(&mut self.messages, &self.info),
-            Direction::Response => levels.change_response(&mut self.messages, &self.info),
+            Direction::Request => levels.change_request(messages, info),
+            Direction::Response => levels.change_response(messages, info),
         }
     }
 
     fn rewrite(&mut self, action: &RouteAction, upstream: &UpstreamRequest, http: &HttpConnectionManager) {
-        let Some(selected) = self.route.clone() else {
-            return;
-        };
-        let share = self.weighted_cluster(&selected.route);
+        let Some(selected) = &self.info.route else { return };
+        let share = self.decision.share(&selected.route);
         let share_host = share.and_then(|share| share.host_rewrite_literal.as_deref());
         if let Some(host) = share_host.and_then(|host| HeaderValue::from_str(host).ok()) {
             // No trace of the old host is left, as in Envoy.
@@ -208,15 +201,12 @@ impl Core {
 
     /// The route's timeout, unless the request asks for another one.
     pub(super) fn route_timeout(&self) -> Option<Duration> {
-        self.timeout
+        self.decision.timeout
     }
 
     /// `Some` if the route has an idle timeout of its own.
     pub(super) fn route_idle_timeout(&self) -> Option<Option<Duration>> {
-        match &self.route.as_ref()?.route.action {
-            Action::Route(action) => action.idle_timeout,
-            _ => None,
-        }
+        self.route_action()?.idle_timeout
     }
 
     /// The upstream's response head arrived at the router.
@@ -237,24 +227,23 @@ impl Core {
 
     /// The response head is about to leave for the client.
     pub(super) fn finish_response(&mut self) {
-        if self.session.is_some() {
+        if self.decision.session.is_some() {
             self.tell_session();
         }
-        let configuration = self.configuration.clone();
         let date = self.worker.date.value(SystemTime::now());
         if let Some(head) = &mut self.messages.response {
-            finish_response(head, &self.messages.request, configuration.http(), date);
+            finish_response(head, &self.messages.request, self.configuration.http(), date);
         }
     }
 
     /// The client is told the endpoint that was chosen for its session, even if that gave no answer, as Envoy does.
     fn tell_session(&mut self) {
-        let Some(SelectedRoute { route, .. }) = &self.route else { return };
-        let Action::Route(action) = &route.action else { return };
-        if let Some(session) = &self.session
+        let Self { messages, info, decision, .. } = self;
+        if let Some(session) = &decision.session
+            && let Some(Action::Route(action)) = info.route.as_ref().map(|selected| &selected.route.action)
             && let Some(persistence) = &action.session_persistence
-            && let Some(address) = &self.info.upstream.address
-            && let Some(head) = &mut self.messages.response
+            && let Some(address) = &info.upstream.address
+            && let Some(head) = &mut messages.response
         {
             session.tell(persistence, address, &mut head.fields, SystemTime::now());
         }
@@ -267,10 +256,6 @@ impl Core {
         self.change_headers(Direction::Response);
         let head = std::mem::replace(&mut self.messages.response, replaced).unwrap_or(head);
         (head, body)
-    }
-
-    pub(super) fn note_upstream(&mut self, info: &UpstreamInfo) {
-        self.info.upstream = info.clone();
     }
 
     pub(super) fn note_upstream_failure(&mut self, failure: &UpstreamFailure, started: bool) {
@@ -294,7 +279,7 @@ impl Core {
 
     /// Tells the client how many tries there were, where the virtual host says so.
     fn count_attempts_for_client(&self, fields: &mut HeaderMap) {
-        let virtual_host = self.route.as_ref().map(|selected| &selected.virtual_host);
+        let virtual_host = self.info.route.as_ref().map(|selected| &selected.virtual_host);
         if virtual_host.is_some_and(|virtual_host| virtual_host.include_attempt_count_in_response) {
             let names = EnvoyHeaders::of(&self.http().header_prefix);
             fields.insert(

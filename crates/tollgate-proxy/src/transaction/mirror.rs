@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use tokio::time::Sleep;
 use tollgate_model::route::{RequestMirrorPolicy, host_without_port};
 
-use super::{host::Core, router::Waiting, upgrade::Upgrade};
+use super::{core::Core, router::Waiting, upgrade::Upgrade};
 use crate::{
     connection_manager::tell_internal,
     stream::{BodyEvent, ResponseEvent},

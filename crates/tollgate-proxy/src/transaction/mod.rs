@@ -16,11 +16,12 @@
 
 mod chain;
 mod client;
+mod core;
 mod deadline;
 mod decide;
+mod decision;
 mod filter;
 mod handler;
-mod host;
 mod mirror;
 mod record;
 mod reply;
@@ -41,9 +42,9 @@ pub(crate) use self::handler::Transactions;
 use self::{
     chain::{Onion, Part, Place, Queue},
     client::Client,
+    core::Core,
     deadline::Deadlines,
     filter::{Context as FilterContext, Filter, Room, Slot},
-    host::Core,
     mirror::Mirrors,
     router::Router,
     tries::Tries,
@@ -118,7 +119,7 @@ async fn answer_rejected<D: Downstream>(origin: Origin<'_>, rejection: Rejection
 /// What is known of a request that was refused before it became one.
 fn rejected(origin: Origin<'_>, rejection: Rejection, now: Instant) -> Core {
     let malformed = rejection.request.is_none();
-    let request = rejection.request.unwrap_or_else(host::no_request);
+    let request = rejection.request.unwrap_or_else(core::no_request);
     let mut core = Core::new(origin, request, now);
     core.info.malformed = malformed;
     core.count_begin();

@@ -7,8 +7,8 @@ use http::StatusCode;
 use tollgate_model::filter::FilterOverride;
 
 use super::{
+    core::Core,
     filter::{Filter, Slot},
-    host::Core,
 };
 use crate::{
     format::{FilterLog, FormatContext},
@@ -68,11 +68,9 @@ impl Core {
 
     /// The router has an answer of the upstream, or one that stands for it. What filters answer is not the upstream's.
     pub(super) fn charge_upstream(&self, status: StatusCode) {
-        if let Some(cluster) = &self.info.upstream.cluster {
-            self.worker.with_cluster_metrics(cluster, |cluster| {
-                cluster.increment(ClusterMetric::UpstreamRqCompleted);
-                cluster.count_response(status);
-            });
+        if let Some(cluster) = &self.decision.cluster {
+            cluster.metrics.increment(ClusterMetric::UpstreamRqCompleted);
+            cluster.metrics.count_response(status);
         }
         if let Some(route) = self.route_metrics() {
             route.increment(RouteMetric::UpstreamRqTotal);
@@ -85,8 +83,8 @@ impl Core {
     pub(super) fn time_upstream(&self, now: Instant) {
         let Some(sent) = self.info.last_upstream_tx else { return };
         let took = now.saturating_duration_since(sent);
-        if let Some(cluster) = &self.info.upstream.cluster {
-            self.worker.with_cluster_metrics(cluster, |cluster| cluster.record(took));
+        if let Some(cluster) = &self.decision.cluster {
+            cluster.metrics.record(took);
         }
         if let Some(route) = self.route_metrics() {
             route.record(took);
@@ -94,14 +92,13 @@ impl Core {
     }
 
     fn route_metrics(&self) -> Option<&Metrics<RouteMetric>> {
-        let route = self.route.as_ref()?;
-        self.configuration.stats.route(route.virtual_host_index, route.route_index)
+        self.info.route.as_ref().map(|route| route.metrics())
     }
 
     /// Counts something that happened to a request of its cluster.
     pub(super) fn count_cluster(&self, metric: ClusterMetric) {
-        if let Some(cluster) = &self.info.upstream.cluster {
-            self.worker.with_cluster_metrics(cluster, |cluster| cluster.increment(metric));
+        if let Some(cluster) = &self.decision.cluster {
+            cluster.metrics.increment(metric);
         }
     }
 

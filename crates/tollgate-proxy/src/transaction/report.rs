@@ -2,7 +2,7 @@
 
 use extproc::Direction;
 
-use super::host::Core;
+use super::core::Core;
 use crate::incident::Incident;
 
 impl Core {

@@ -236,12 +236,12 @@ impl<D: Downstream> Transaction<'_, D> {
         match upstream.poll_connect(cx, &self.core.messages.request, *end_stream) {
             Poll::Pending => false,
             Poll::Ready(Err(failure)) => {
-                self.core.note_upstream(upstream.info());
+                self.core.note_upstream(upstream);
                 self.upstream_failed(&failure, now);
                 true
             }
             Poll::Ready(Ok(())) => {
-                self.core.note_upstream(upstream.info());
+                self.core.note_upstream(upstream);
                 self.core.info.first_upstream_tx = Some(now);
                 if let Some(tries) = &mut self.tries {
                     tries.connected(now);

@@ -270,7 +270,7 @@ impl<D: Downstream> Transaction<'_, D> {
         let parts = tries.parts();
         let end_stream = tries.ended && parts.is_empty();
         self.core.prepare_retry(&upstream, tries.per_try_timeout, now);
-        self.core.note_upstream(upstream.info());
+        self.core.note_upstream(&upstream);
         for part in parts.into_iter().rev() {
             self.pass_on(Place::Router, Direction::Request, part.into());
         }

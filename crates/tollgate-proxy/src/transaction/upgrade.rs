@@ -8,7 +8,7 @@ use http::{
     header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE},
 };
 
-use super::{Transaction, host::Core};
+use super::{Transaction, core::Core};
 use crate::{
     stream::{Downstream, ResponseEvent},
     stream_info::Protocol,

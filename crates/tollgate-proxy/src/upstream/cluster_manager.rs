@@ -12,15 +12,15 @@ use extproc_client::{Endpoint, PickError};
 use tokio::task::spawn_local;
 use tollgate_model::{
     cluster::Cluster,
-    processor::{GrpcService, GrpcTarget},
+    processor::{ExtProc, GrpcService, GrpcTarget},
 };
 
 use super::{
-    circuit_breaker::Permit,
+    circuit_breaker::{Permit, WorkerCounter},
     failure::UpstreamFailure,
     host::{Host, Pool},
     host_set::HostSet,
-    processor::{self, ProcessorClient},
+    processor::{self, Processor, ProcessorClient},
     shared::SharedClusters,
     shared_cluster::SharedCluster,
 };
@@ -39,8 +39,8 @@ pub(crate) struct ClusterManager {
     clusters: HashMap<Arc<str>, Rc<WorkerCluster>>,
     /// Clusters of processor targets of their own, by the place in memory of what is shared.
     targets: RefCell<HashMap<usize, Rc<WorkerCluster>>>,
-    /// Clients of filters, by the place in memory of their service.
-    clients: RefCell<HashMap<usize, ProcessorClient>>,
+    /// What filters use, by the place in memory of their settings, which each of them keeps there.
+    processors: RefCell<HashMap<usize, Rc<Processor>>>,
     stats: WorkerStats,
     /// The one in use, for the task that looks at idle connections.
     latest: Rc<RefCell<Weak<Self>>>,
@@ -76,7 +76,7 @@ impl ClusterManager {
         let clusters = shared.by_name().iter().map(|(name, cluster)| {
             let worker_cluster = match before.and_then(|before| before.clusters.get(&**name)) {
                 Some(known) if Arc::ptr_eq(&known.shared, cluster) => known.clone(),
-                Some(known) => WorkerCluster::succeeding(known, cluster),
+                Some(known) => WorkerCluster::succeeding(known, cluster, stats),
                 None => WorkerCluster::new(cluster, stats),
             };
             (cluster.name.clone(), worker_cluster)
@@ -95,7 +95,7 @@ impl ClusterManager {
             shared: shared.clone(),
             clusters: clusters.collect(),
             targets: RefCell::new(targets),
-            clients: RefCell::default(),
+            processors: RefCell::default(),
             stats: stats.clone(),
             latest: before.map(|before| before.latest.clone()).unwrap_or_default(),
         });
@@ -106,30 +106,30 @@ impl ClusterManager {
         manager
     }
 
-    /// Whether a cluster of the snapshot, or a processor target of its own, has that name.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.clusters.contains_key(name) || self.shared.has_target(name)
-    }
-
     /// The cluster of that name.
     pub(crate) fn get(&self, name: &str) -> Option<Rc<WorkerCluster>> {
         self.clusters.get(name).cloned()
     }
 
-    /// The client of a filter's processor; the same one for every call with the same service, which must belong to
-    /// the snapshot. `None`: the named cluster does not exist (F-9 `Cluster not available`).
-    pub(crate) fn processor(&self, service: &GrpcService) -> Option<ProcessorClient> {
-        let place = std::ptr::from_ref(service).addr();
-        if let Some(client) = self.clients.borrow().get(&place) {
-            return Some(client.clone());
+    /// The processor of a filter with these settings, the same for all its requests.
+    pub(crate) fn processor(&self, settings: &Arc<ExtProc>) -> Rc<Processor> {
+        let place = Arc::as_ptr(settings).addr();
+        if let Some(known) = self.processors.borrow().get(&place) {
+            return known.clone();
         }
+        let client = self.client(&settings.grpc_service);
+        let processor = Rc::new(Processor::new(settings, client, &self.stats));
+        self.processors.borrow_mut().insert(place, processor.clone());
+        processor
+    }
+
+    /// A client for a service of the snapshot. `None`: the named cluster does not exist (F-9 `Cluster not available`).
+    pub(super) fn client(&self, service: &GrpcService) -> Option<ProcessorClient> {
         let cluster = match &service.target {
             GrpcTarget::EnvoyGrpc(name) => self.clusters.get(&**name)?.clone(),
             GrpcTarget::GoogleGrpc(cluster) => self.target(cluster)?,
         };
-        let client = processor::client(&cluster, service);
-        self.clients.borrow_mut().insert(place, client.clone());
-        Some(client)
+        Some(processor::client(&cluster, service))
     }
 
     fn target(&self, cluster: &Arc<Cluster>) -> Option<Rc<WorkerCluster>> {
@@ -166,35 +166,50 @@ async fn close_expired_connections(latest: Rc<RefCell<Weak<ClusterManager>>>) {
 pub(crate) struct WorkerCluster {
     shared: Arc<SharedCluster>,
     hosts: RefCell<HostSet>,
-    metrics: Metrics<ClusterMetric>,
+    counts: Rc<ClusterCounts>,
+}
+
+/// What one worker counts of a cluster. Requests may have it for longer than there is the cluster.
+#[derive(Debug)]
+pub(crate) struct ClusterCounts {
+    /// The name of the cluster.
+    pub(crate) name: Rc<str>,
+    /// What reports show of it.
+    pub(crate) metrics: Metrics<ClusterMetric>,
+    /// Requests, for the circuit breaker.
+    pub(super) requests: Rc<WorkerCounter>,
 }
 
 impl WorkerCluster {
     /// The cluster with its hosts as far as they are known.
     pub(super) fn new(shared: &Arc<SharedCluster>, stats: &WorkerStats) -> Rc<Self> {
-        let metrics = stats.cluster(&shared.name);
-        let hosts = RefCell::new(HostSet::new(shared, &metrics));
-        Rc::new(Self { shared: shared.clone(), hosts, metrics })
+        let counts = Rc::new(ClusterCounts {
+            name: Rc::from(&*shared.name),
+            metrics: stats.cluster(&shared.name),
+            requests: WorkerCounter::new(&shared.counts.requests, stats.worker()),
+        });
+        let hosts = RefCell::new(HostSet::new(shared, &counts));
+        Rc::new(Self { shared: shared.clone(), hosts, counts })
     }
 
     /// The cluster that comes in the place of `before`: hosts that did not change are the same.
-    fn succeeding(before: &Self, shared: &Arc<SharedCluster>) -> Rc<Self> {
-        let metrics = before.metrics.clone();
-        let hosts = HostSet::succeeding(&before.hosts.borrow(), shared, &metrics);
-        Rc::new(Self { shared: shared.clone(), hosts: RefCell::new(hosts), metrics })
-    }
-
-    /// The cluster's name.
-    pub(crate) fn name(&self) -> &Arc<str> {
-        &self.shared.name
+    fn succeeding(before: &Self, shared: &Arc<SharedCluster>, stats: &WorkerStats) -> Rc<Self> {
+        let counts = Rc::new(ClusterCounts {
+            name: before.counts.name.clone(),
+            metrics: before.counts.metrics.clone(),
+            requests: WorkerCounter::new(&shared.counts.requests, stats.worker()),
+        });
+        let hosts = RefCell::new(HostSet::succeeding(&before.hosts.borrow(), shared, &counts));
+        Rc::new(Self { shared: shared.clone(), hosts, counts })
     }
 
     /// What is counted of it.
-    pub(super) fn metrics(&self) -> &Metrics<ClusterMetric> {
-        &self.metrics
+    pub(crate) fn counts(&self) -> &Rc<ClusterCounts> {
+        &self.counts
     }
 
     /// What it has in common with the other workers'.
+    #[cfg(test)]
     pub(super) fn shared(&self) -> &Arc<SharedCluster> {
         &self.shared
     }
@@ -221,8 +236,8 @@ impl WorkerCluster {
 
     /// Counts a request without a host and tells of it.
     fn has_no_host(&self) {
-        self.metrics.increment(ClusterMetric::UpstreamCxNoneHealthy);
-        if let Some(suppressed) = self.metrics.admit(Incident::NoHost) {
+        self.counts.metrics.increment(ClusterMetric::UpstreamCxNoneHealthy);
+        if let Some(suppressed) = self.counts.metrics.admit(Incident::NoHost) {
             let cluster = &*self.shared.name;
             let endpoints = self.shared.endpoint_names();
             tracing::warn!(

@@ -5,6 +5,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::{Pin, pin},
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -77,9 +78,9 @@ pub(super) struct ConnectionFacts {
     /// Our side; `None` on a Unix socket.
     pub(super) local_address: Option<SocketAddr>,
     /// The host's side, for logs.
-    pub(super) address: Arc<str>,
+    pub(super) address: Rc<str>,
     /// What the TLS handshake told.
-    pub(super) tls: Option<Arc<TlsInfo>>,
+    pub(super) tls: Option<Rc<TlsInfo>>,
 }
 
 impl ConnectionFacts {
@@ -89,7 +90,7 @@ impl ConnectionFacts {
             id: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
             local_address: transport.local_address(),
             address: address.to_string().into(),
-            tls: tls.map(Arc::new),
+            tls: tls.map(Rc::new),
         }
     }
 }

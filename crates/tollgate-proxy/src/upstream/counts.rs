@@ -38,38 +38,6 @@ impl Drop for OpenConnection {
     }
 }
 
-/// Something that is counted while it lasts.
-#[derive(Debug)]
-pub(crate) struct Active {
-    metrics: Metrics<ClusterMetric>,
-    gauge: ClusterMetric,
-}
-
-impl Active {
-    /// A request that waits for a connection.
-    pub(crate) fn pending(metrics: &Metrics<ClusterMetric>) -> Self {
-        metrics.increment(ClusterMetric::UpstreamRqPendingTotal);
-        Self::new(metrics, ClusterMetric::UpstreamRqPendingActive)
-    }
-
-    /// A request on a connection.
-    pub(crate) fn request(metrics: &Metrics<ClusterMetric>) -> Self {
-        metrics.increment(ClusterMetric::UpstreamRqTotal);
-        Self::new(metrics, ClusterMetric::UpstreamRqActive)
-    }
-
-    fn new(metrics: &Metrics<ClusterMetric>, gauge: ClusterMetric) -> Self {
-        metrics.increment(gauge);
-        Self { metrics: metrics.clone(), gauge }
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.metrics.decrement(self.gauge);
-    }
-}
-
 /// A stream whose connection is counted.
 #[derive(Debug)]
 pub(super) struct Counted {

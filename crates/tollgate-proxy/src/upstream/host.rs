@@ -10,6 +10,7 @@ use tollgate_model::cluster::UpstreamProtocol;
 
 use super::{
     address::Address,
+    cluster_manager::ClusterCounts,
     connect::{DialTarget, Dialer},
     dns::Addresses,
     http1_pool::Http1Pool,
@@ -18,10 +19,7 @@ use super::{
     processor,
     shared_cluster::SharedCluster,
 };
-use crate::{
-    stats::{ClusterMetric, Metrics},
-    stream_info::ConfiguredEndpoint,
-};
+use crate::stream_info::ConfiguredEndpoint;
 
 /// One host of a cluster as one worker uses it.
 #[derive(Debug)]
@@ -33,15 +31,17 @@ pub(super) struct Host {
     /// How connections are made.
     pub(super) dialer: Dialer,
     /// Host name, for `auto_host_rewrite`.
-    pub(super) hostname: Option<Arc<str>>,
+    pub(super) hostname: Option<Rc<str>>,
     /// Address for logs, if it is always the same.
-    address: Option<Arc<str>>,
+    address: Option<Rc<str>>,
     /// Its connections.
     pub(super) pool: Pool,
     /// What its cluster counts.
-    pub(super) metrics: Metrics<ClusterMetric>,
+    pub(super) counts: Rc<ClusterCounts>,
     place: Place,
     endpoint: usize,
+    /// What was configured.
+    pub(super) configured: Option<Rc<ConfiguredEndpoint>>,
     weight: u32,
     active_requests: Cell<usize>,
     /// Connections for processors, which are always HTTP/2.
@@ -82,29 +82,32 @@ impl Host {
         cluster: &Arc<SharedCluster>,
         endpoint: usize,
         place: Place,
-        metrics: &Metrics<ClusterMetric>,
+        counts: &Rc<ClusterCounts>,
     ) -> Rc<Self> {
-        let configured = &cluster.endpoints[endpoint];
+        let shared = &cluster.endpoints[endpoint];
         let (target, address) = match &place {
             Place::Address(address) => (DialTarget::Fixed(address.clone()), Some(address.to_string().into())),
             Place::Name(addresses) => (DialTarget::Name(addresses.clone()), None),
         };
-        let dialer = cluster.dialer(target, configured.hostname.as_deref(), false, metrics);
+        let dialer = cluster.dialer(target, shared.hostname.as_deref(), false, &counts.metrics);
         let pool = match &cluster.cluster.protocol {
             UpstreamProtocol::Http1 { .. } => Pool::Http1(Http1Pool::new(cluster, &dialer)),
             UpstreamProtocol::Http2(options) => Pool::Http2(Http2Pool::new(cluster, &dialer, options)),
         };
+        let configured = (endpoint < cluster.cluster.endpoints.len())
+            .then(|| Rc::new(ConfiguredEndpoint { cluster: cluster.cluster.clone(), index: endpoint }));
         Rc::new(Self {
             cluster: cluster.clone(),
             serves: Cell::new(Arc::as_ptr(cluster).addr()),
             dialer,
-            hostname: configured.hostname.clone(),
+            hostname: shared.hostname.as_deref().map(Rc::from),
             address,
             pool,
-            metrics: metrics.clone(),
+            counts: counts.clone(),
             place,
             endpoint,
-            weight: configured.weight,
+            configured,
+            weight: shared.weight,
             active_requests: Cell::new(0),
             processor: OnceCell::new(),
         })
@@ -115,15 +118,8 @@ impl Host {
         self.endpoint == endpoint && self.place.is_same(place)
     }
 
-    /// What was configured.
-    pub(super) fn endpoint(&self) -> Option<ConfiguredEndpoint> {
-        let cluster = self.cluster.cluster.clone();
-        (self.endpoint < cluster.endpoints.len())
-            .then_some(ConfiguredEndpoint { cluster, index: self.endpoint })
-    }
-
     /// Where a connection would be made to now, for logs.
-    pub(super) fn address(&self) -> Option<Arc<str>> {
+    pub(super) fn address(&self) -> Option<Rc<str>> {
         match (&self.address, &self.place) {
             (Some(address), _) => Some(address.clone()),
             (None, Place::Name(addresses)) => addresses.first().map(|address| address.to_string().into()),
@@ -135,8 +131,8 @@ impl Host {
     pub(super) fn processor(&self) -> &Rc<extproc_client::Endpoint> {
         self.processor.get_or_init(|| {
             let target = self.dialer.target.clone();
-            let dialer = self.cluster.dialer(target, self.hostname.as_deref(), true, &self.metrics);
-            processor::endpoint(&self.cluster.cluster, dialer, self.address())
+            let dialer = self.cluster.dialer(target, self.hostname.as_deref(), true, &self.counts.metrics);
+            processor::endpoint(&self.cluster.cluster, dialer, self.address().as_deref())
         })
     }
 

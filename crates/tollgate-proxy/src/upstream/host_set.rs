@@ -3,11 +3,11 @@
 use std::{rc::Rc, sync::Arc};
 
 use super::{
+    cluster_manager::ClusterCounts,
     host::{Host, Place},
     load_balancer::LoadBalancer,
     shared_cluster::{SharedCluster, Source},
 };
-use crate::stats::{ClusterMetric, Metrics};
 
 /// The hosts of a cluster in one worker.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct HostSet {
     cluster: Arc<SharedCluster>,
     /// This worker's view of where endpoints are, by endpoint.
     sources: Vec<Source>,
-    metrics: Metrics<ClusterMetric>,
+    counts: Rc<ClusterCounts>,
     is_static: bool,
     /// By priority.
     hosts: Vec<Rc<Host>>,
@@ -26,27 +26,27 @@ pub(super) struct HostSet {
 
 impl HostSet {
     /// The hosts as far as they are known.
-    pub(super) fn new(cluster: &Arc<SharedCluster>, metrics: &Metrics<ClusterMetric>) -> Self {
-        Self::build(cluster, Vec::new(), metrics)
+    pub(super) fn new(cluster: &Arc<SharedCluster>, counts: &Rc<ClusterCounts>) -> Self {
+        Self::build(cluster, Vec::new(), counts)
     }
 
     /// The hosts of a cluster that comes in the place of another one; those that did not change are the same.
     pub(super) fn succeeding(
         before: &Self,
         cluster: &Arc<SharedCluster>,
-        metrics: &Metrics<ClusterMetric>,
+        counts: &Rc<ClusterCounts>,
     ) -> Self {
         let keeps = cluster.can_keep_hosts_of(&before.cluster);
-        Self::build(cluster, if keeps { before.hosts.clone() } else { Vec::new() }, metrics)
+        Self::build(cluster, if keeps { before.hosts.clone() } else { Vec::new() }, counts)
     }
 
-    fn build(cluster: &Arc<SharedCluster>, before: Vec<Rc<Host>>, metrics: &Metrics<ClusterMetric>) -> Self {
+    fn build(cluster: &Arc<SharedCluster>, before: Vec<Rc<Host>>, counts: &Rc<ClusterCounts>) -> Self {
         let sources: Vec<_> = cluster.endpoints.iter().map(|endpoint| endpoint.source.clone()).collect();
         let mut set = Self {
             cluster: cluster.clone(),
             is_static: sources.iter().all(|source| matches!(source, Source::Fixed(_))),
             sources,
-            metrics: metrics.clone(),
+            counts: counts.clone(),
             hosts: Vec::new(),
             used: 0,
             balancer: LoadBalancer::new::<Rc<Host>>(cluster.cluster.lb_policy, &[]),
@@ -134,7 +134,7 @@ impl HostSet {
                 None => {
                     match before.iter().position(|host| host.can_serve(&self.cluster, endpoint, &place)) {
                         Some(index) => before.swap_remove(index).taken_over_by(&self.cluster),
-                        None => Host::new(&self.cluster, endpoint, place, &self.metrics),
+                        None => Host::new(&self.cluster, endpoint, place, &self.counts),
                     }
                 }
             });

@@ -33,11 +33,10 @@ mod transport;
 mod wait_queue;
 
 pub(crate) use circuit_breaker::Permit as RetryPermit;
-pub(crate) use cluster_manager::{ClusterManager, WorkerCluster};
-pub(crate) use counts::Active;
+pub(crate) use cluster_manager::{ClusterCounts, ClusterManager, WorkerCluster};
 pub use dns::{NameLookup, NameLookups};
 pub(crate) use failure::UpstreamFailure;
-pub(crate) use processor::ProcessorCall;
+pub(crate) use processor::{Processor, ProcessorCall};
 pub(crate) use request::{HostsTried, UpstreamRequest};
 pub(crate) use shared::SharedClusters;
 pub(crate) use targets::for_each_target;

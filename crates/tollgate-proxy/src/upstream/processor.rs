@@ -12,18 +12,23 @@ use extproc_client::{
 };
 use tollgate_model::{
     cluster::{Cluster, UpstreamProtocol},
-    processor::GrpcService,
+    processor::{ExtProc, GrpcService, GrpcTarget},
 };
 
 use super::{
-    circuit_breaker::Permit,
+    circuit_breaker::RequestPermit,
     cluster_manager::WorkerCluster,
     connect::{DialTarget, Dialer},
     counts::{Counted, OpenConnection},
     failure::UpstreamFailure,
     http2_connection::unanswered_ping,
 };
-use crate::{http2_body::frame_limits, keepalive, stats::ClusterMetric, stream_info::Protocol};
+use crate::{
+    http2_body::frame_limits,
+    keepalive,
+    stats::{ClusterMetric, Metrics, ProcessorMetric, WorkerStats},
+    stream_info::Protocol,
+};
 
 /// A client for a filter's processor on a cluster.
 pub(super) fn client(cluster: &Rc<WorkerCluster>, service: &GrpcService) -> ProcessorClient {
@@ -47,12 +52,12 @@ pub(super) fn client(cluster: &Rc<WorkerCluster>, service: &GrpcService) -> Proc
 }
 
 /// The connections for processors to one host.
-pub(super) fn endpoint(cluster: &Cluster, dialer: Dialer, address: Option<Arc<str>>) -> Rc<Endpoint> {
+pub(super) fn endpoint(cluster: &Cluster, dialer: Dialer, address: Option<&str>) -> Rc<Endpoint> {
     let limits = &cluster.circuit_breakers;
     let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
     let defaults = EndpointSettings::default();
     let settings = EndpointSettings {
-        address: address.unwrap_or_else(|| "".into()),
+        address: address.unwrap_or_default().into(),
         connect_timeout: cluster.connect_timeout,
         idle_timeout: cluster.idle_timeout,
         keepalive: Some(keepalive::processor(match &cluster.protocol {
@@ -75,6 +80,37 @@ pub(super) fn endpoint(cluster: &Cluster, dialer: Dialer, address: Option<Arc<st
     Endpoint::new(Rc::new(HostConnector(dialer)), settings)
 }
 
+/// The processor of filters with the same settings, as one worker has it.
+#[derive(Debug)]
+pub(crate) struct Processor {
+    /// The settings.
+    pub(crate) settings: Arc<ExtProc>,
+    /// `None`: the cluster does not exist.
+    pub(crate) client: Option<ProcessorClient>,
+    /// Its name in logs: that of its cluster, which is its target where it has none in the configuration.
+    pub(crate) name: Box<str>,
+    /// What is counted of it.
+    pub(crate) metrics: Metrics<ProcessorMetric>,
+    /// What is counted of its cluster.
+    pub(crate) cluster_metrics: Metrics<ClusterMetric>,
+}
+
+impl Processor {
+    pub(super) fn new(settings: &Arc<ExtProc>, client: Option<ProcessorClient>, stats: &WorkerStats) -> Self {
+        let name = match &settings.grpc_service.target {
+            GrpcTarget::EnvoyGrpc(name) => name,
+            GrpcTarget::GoogleGrpc(cluster) => &cluster.name,
+        };
+        Self {
+            settings: settings.clone(),
+            client,
+            name: name.as_str().into(),
+            metrics: stats.processor(name),
+            cluster_metrics: stats.cluster(name),
+        }
+    }
+}
+
 /// Begins calls to a filter's processor.
 #[derive(Debug, Clone)]
 pub(crate) struct ProcessorClient {
@@ -89,8 +125,8 @@ impl ProcessorClient {
     ///
     /// As there, and when the cluster has as many requests as it may have, those of all workers together.
     pub(crate) fn open(&self, head: http::Request<()>) -> Result<ProcessorCall, GrpcStatus> {
-        let Some(permit) = self.cluster.shared().counts.requests.try_acquire() else {
-            self.cluster.metrics().increment(ClusterMetric::UpstreamRqPendingOverflow);
+        let Some(permit) = self.cluster.counts().requests.try_acquire() else {
+            self.cluster.counts().metrics.increment(ClusterMetric::UpstreamRqPendingOverflow);
             return Err(PickError::Overflow.into());
         };
         Ok(ProcessorCall { call: self.client.open(head)?, _permit: permit })
@@ -101,7 +137,7 @@ impl ProcessorClient {
 #[derive(Debug)]
 pub(crate) struct ProcessorCall {
     call: Call,
-    _permit: Permit,
+    _permit: RequestPermit,
 }
 
 impl ProcessorCall {

@@ -11,8 +11,8 @@ use http::HeaderMap;
 use tollgate_model::cluster::UpstreamProtocol;
 
 use super::{
-    circuit_breaker::Permit,
-    cluster_manager::WorkerCluster,
+    circuit_breaker::RequestPermit,
+    cluster_manager::{ClusterCounts, WorkerCluster},
     connect::ConnectionFacts,
     failure::UpstreamFailure,
     host::{ActiveRequest, Host, Pool},
@@ -47,7 +47,7 @@ pub(crate) struct UpstreamRequest {
     info: UpstreamInfo,
     state: State,
     /// Counts as a request of the cluster, once it is on a connection.
-    permit: Option<Permit>,
+    permit: Option<RequestPermit>,
     stale_connections: u32,
     /// Upgrades other than `websocket` wait for the host's answer, too.
     hold_generic_upgrades: bool,
@@ -106,7 +106,7 @@ impl UpstreamRequest {
         wanted: Option<&str>,
         now: Instant,
     ) -> Result<Self, UpstreamFailure> {
-        Ok(Self::on_host(&cluster.choose(wanted)?, cluster, 1, now))
+        Ok(Self::on_host(&cluster.choose(wanted)?, 1, now))
     }
 
     /// Another try of a request, wherever the session wanted to go. Up to `most` times a host that was tried before is passed over.
@@ -128,19 +128,19 @@ impl UpstreamRequest {
             }
             host = cluster.choose(None)?;
         }
-        Ok(Self::on_host(&host, cluster, attempt_count, now))
+        Ok(Self::on_host(&host, attempt_count, now))
     }
 
-    fn on_host(host: &Rc<Host>, cluster: &WorkerCluster, attempt_count: u32, now: Instant) -> Self {
+    fn on_host(host: &Rc<Host>, attempt_count: u32, now: Instant) -> Self {
         let state = match &host.pool {
             Pool::Http1(pool) => State::Http1Checkout(pool.check_out(now)),
             Pool::Http2(pool) => State::Http2Checkout(pool.check_out()),
         };
         let info = UpstreamInfo {
-            cluster: Some(cluster.shared().name.clone()),
+            cluster: Some(host.counts.name.clone()),
             address: host.address(),
             host_name: host.hostname.clone(),
-            endpoint: host.endpoint(),
+            endpoint: host.configured.clone(),
             attempt_count,
             ..UpstreamInfo::default()
         };
@@ -160,6 +160,11 @@ impl UpstreamRequest {
     /// What is sent behind an upgrade other than `websocket` goes to the host before it has agreed.
     pub(crate) fn trust_generic_upgrades(&mut self) {
         self.hold_generic_upgrades = false;
+    }
+
+    /// What its cluster counts.
+    pub(crate) fn counts(&self) -> &Rc<ClusterCounts> {
+        &self.active.host().counts
     }
 
     /// What is known about the upstream side so far.
@@ -198,7 +203,7 @@ impl UpstreamRequest {
             Ok(()) => self.enter(Phase::OnConnection),
             Err(UpstreamFailure::Overflow) => self.overflow(),
             Err(_) => {
-                self.active.host().metrics.increment(ClusterMetric::UpstreamRqPendingFailureEject);
+                self.active.host().counts.metrics.increment(ClusterMetric::UpstreamRqPendingFailureEject);
             }
         }
         self.info.pool_ready_duration = Some(Instant::now().saturating_duration_since(self.started));
@@ -222,7 +227,7 @@ impl UpstreamRequest {
                     let connection = ready!(checkout.poll(cx)).inspect_err(|failure| {
                         forget_address(failure, &mut self.info);
                     })?;
-                    self.permit = host.cluster.counts.requests.try_acquire();
+                    self.permit = host.counts.requests.try_acquire();
                     if self.permit.is_none() {
                         // The connection is as good as before.
                         pool.give_back_unused(connection);
@@ -243,8 +248,7 @@ impl UpstreamRequest {
                     let slot = ready!(checkout.poll(cx)).inspect_err(|failure| {
                         forget_address(failure, &mut self.info);
                     })?;
-                    self.permit =
-                        Some(host.cluster.counts.requests.try_acquire().ok_or(UpstreamFailure::Overflow)?);
+                    self.permit = Some(host.counts.requests.try_acquire().ok_or(UpstreamFailure::Overflow)?);
                     note_connection(&mut self.info, &slot.connection().facts, Protocol::Http2);
                     let hold = self.hold_generic_upgrades;
                     match Http2Exchange::begin(slot, head, end_stream, watermark, hold) {
@@ -339,7 +343,7 @@ impl UpstreamRequest {
         if before == phase {
             return;
         }
-        let metrics = &self.active.host().metrics;
+        let metrics = &self.active.host().counts.metrics;
         match before {
             Phase::Pending => metrics.decrement(ClusterMetric::UpstreamRqPendingActive),
             Phase::OnConnection => metrics.decrement(ClusterMetric::UpstreamRqActive),
@@ -360,7 +364,7 @@ impl UpstreamRequest {
 
     /// Counts a response that failed, and tells of it.
     fn count_failure(&self, failure: &UpstreamFailure) {
-        let metrics = &self.active.host().metrics;
+        let metrics = &self.active.host().counts.metrics;
         match failure {
             UpstreamFailure::RemoteReset | UpstreamFailure::RemoteRefused => {
                 metrics.increment(ClusterMetric::UpstreamRqRxReset);
@@ -381,8 +385,8 @@ impl UpstreamRequest {
     /// Counts a request for which a circuit breaker had no room, and tells of it.
     fn overflow(&self) {
         let host = self.active.host();
-        host.metrics.increment(ClusterMetric::UpstreamRqPendingOverflow);
-        if let Some(suppressed) = host.metrics.admit(Incident::Overflow) {
+        host.counts.metrics.increment(ClusterMetric::UpstreamRqPendingOverflow);
+        if let Some(suppressed) = host.counts.metrics.admit(Incident::Overflow) {
             let cluster = &*host.cluster.name;
             tracing::warn!(cluster, suppressed, "a circuit breaker of the cluster refused a request");
         }
@@ -430,7 +434,7 @@ impl UpstreamRequest {
 
 impl Drop for UpstreamRequest {
     fn drop(&mut self) {
-        let metrics = &self.active.host().metrics;
+        let metrics = &self.active.host().counts.metrics;
         match self.phase {
             Phase::Pending => metrics.increment(ClusterMetric::UpstreamRqCancelled),
             // Its response was not complete.

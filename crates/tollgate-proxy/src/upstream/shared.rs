@@ -1,9 +1,6 @@
 //! What the workers' clusters have in common.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::runtime::Handle;
 use tollgate_model::{Snapshot, cluster::Cluster};
@@ -23,19 +20,19 @@ pub(crate) struct SharedClusters {
     by_name: HashMap<String, Arc<SharedCluster>>,
     /// Processor targets of their own (`google_grpc`), by their place in memory. Equal ones are one cluster.
     targets: HashMap<usize, Arc<SharedCluster>>,
-    /// Names of these.
-    target_names: HashSet<Arc<str>>,
+    /// How many workers share them.
+    workers: usize,
 }
 
 impl SharedClusters {
-    /// Starts to resolve names on the given runtime, which is not a worker's.
-    pub(crate) fn new(snapshot: Arc<Snapshot>, control: &Handle) -> Arc<Self> {
-        Self::build(snapshot, Arc::default(), None, control)
+    /// Starts to resolve names on the given runtime, which is not a worker's. They are for so many workers.
+    pub(crate) fn new(snapshot: Arc<Snapshot>, control: &Handle, workers: usize) -> Arc<Self> {
+        Self::build(snapshot, Arc::default(), None, control, workers)
     }
 
     /// The clusters of the snapshot that comes next: those that did not change are the same.
     pub(crate) fn succeeded_by(&self, snapshot: Arc<Snapshot>, control: &Handle) -> Arc<Self> {
-        Self::build(snapshot, self.resolver.clone(), Some(self), control)
+        Self::build(snapshot, self.resolver.clone(), Some(self), control, self.workers)
     }
 
     fn build(
@@ -43,12 +40,13 @@ impl SharedClusters {
         resolver: Arc<Resolver>,
         before: Option<&Self>,
         control: &Handle,
+        workers: usize,
     ) -> Arc<Self> {
         let by_name = snapshot.clusters.iter().map(|(name, cluster)| {
             let shared = match before.and_then(|before| before.by_name.get(name)) {
                 Some(known) if known.is(cluster) => known.clone(),
-                Some(known) => SharedCluster::succeeding(known, cluster, &resolver, control),
-                None => SharedCluster::new(cluster, &resolver, control),
+                Some(known) => SharedCluster::succeeding(known, cluster, &resolver, control, workers),
+                None => SharedCluster::new(cluster, &resolver, control, workers),
             };
             (name.clone(), shared)
         });
@@ -70,13 +68,12 @@ impl SharedClusters {
                 if let Some(known) = new.iter().find(same) {
                     return known.clone();
                 }
-                let target = SharedCluster::new(cluster, &resolver, control);
+                let target = SharedCluster::new(cluster, &resolver, control, workers);
                 new.push(target.clone());
                 target
             });
         });
-        let target_names = targets.values().map(|target| target.name.clone()).collect();
-        Arc::new(Self { _snapshot: snapshot, resolver, by_name, targets, target_names })
+        Arc::new(Self { _snapshot: snapshot, resolver, by_name, targets, workers })
     }
 
     /// What names resolve to, of this snapshot and those that come after it.
@@ -94,11 +91,6 @@ impl SharedClusters {
 
     pub(super) fn by_name(&self) -> &HashMap<String, Arc<SharedCluster>> {
         &self.by_name
-    }
-
-    /// Whether a processor target of its own has that name.
-    pub(super) fn has_target(&self, name: &str) -> bool {
-        self.target_names.contains(name)
     }
 
     /// The clusters of all processor targets of their own, some more than once.

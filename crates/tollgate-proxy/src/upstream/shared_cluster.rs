@@ -69,7 +69,12 @@ struct TlsConfigs {
 
 impl SharedCluster {
     /// Starts to resolve its names on the given runtime.
-    pub(super) fn new(cluster: &Arc<Cluster>, resolver: &Arc<Resolver>, control: &Handle) -> Arc<Self> {
+    pub(super) fn new(
+        cluster: &Arc<Cluster>,
+        resolver: &Arc<Resolver>,
+        control: &Handle,
+        workers: usize,
+    ) -> Arc<Self> {
         let endpoints = cluster.endpoints.iter().map(|endpoint| SharedEndpoint {
             source: source(&cluster.discovery, &endpoint.address, resolver, control),
             hostname: hostname(endpoint),
@@ -85,7 +90,7 @@ impl SharedCluster {
         });
         Arc::new(Self {
             name: cluster.name.as_str().into(),
-            counts: CircuitBreakerCounts::new(&cluster.circuit_breakers),
+            counts: CircuitBreakerCounts::new(&cluster.circuit_breakers, workers),
             endpoints: endpoints.collect(),
             tls,
             cluster: cluster.clone(),
@@ -98,8 +103,9 @@ impl SharedCluster {
         cluster: &Arc<Cluster>,
         resolver: &Arc<Resolver>,
         control: &Handle,
+        workers: usize,
     ) -> Arc<Self> {
-        let mut new = Self::new(cluster, resolver, control);
+        let mut new = Self::new(cluster, resolver, control, workers);
         if let Some(new) = Arc::get_mut(&mut new)
             && before.cluster.is_same_but_for_endpoints(cluster)
         {

@@ -16,7 +16,7 @@ use tollgate_model::cors::{AllowList, CorsPolicy};
 use super::{Action, Context, Filter, FilterPlace};
 use crate::{
     local_reply::LocalReply,
-    transaction::{chain::Part, host::Core},
+    transaction::{chain::Part, core::Core},
 };
 
 /// What the filter does for one request.

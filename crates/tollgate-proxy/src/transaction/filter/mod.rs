@@ -31,7 +31,7 @@ use std::{
 use extproc::{Direction, ResponseHeaders, Slices};
 
 pub(super) use self::registry::AnyFilter;
-use super::{chain::Part, host::Core};
+use super::{chain::Part, core::Core};
 use crate::{format::FilterLog, local_reply::LocalReply};
 
 /// A filter at work on one request and its response.

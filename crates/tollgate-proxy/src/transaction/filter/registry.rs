@@ -9,7 +9,7 @@ use extproc::{Direction, Slices};
 use tollgate_model::filter::FilterOverride;
 
 use super::{Action, Context, Filter, FilterPlace, Room, Slot, cors::Cors, ext_proc::ExtProc};
-use crate::{format::FilterLog, transaction::host::Core};
+use crate::{format::FilterLog, transaction::core::Core};
 
 /// Makes [`AnyFilter`], which hands every call to the filter that it is, and [`begin`].
 macro_rules! registry {

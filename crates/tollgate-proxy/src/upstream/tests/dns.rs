@@ -181,7 +181,7 @@ fn hosts_come_and_go() {
         let place = |port| Some(Arc::from([Address::Socket(SocketAddr::from(([127, 0, 0, 1], port)))]));
         let (sender, _) = tokio::sync::watch::channel(place(old.local_addr().unwrap().port()));
         let settings = named("127.0.0.1", 80, Discovery::StrictDns(settings(DnsLookupFamily::Auto)));
-        let mut shared = SharedCluster::new(&Arc::new(settings), &Arc::default(), &Handle::current());
+        let mut shared = SharedCluster::new(&Arc::new(settings), &Arc::default(), &Handle::current(), 1);
         Arc::get_mut(&mut shared).unwrap().endpoints[0].source = Source::EachOf(Addresses::set_by(&sender));
         let cluster = WorkerCluster::new(&shared, &WorkerStats::new(Stats::new(), 0));
         let begin = async || {

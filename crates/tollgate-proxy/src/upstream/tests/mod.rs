@@ -79,7 +79,7 @@ impl Worker {
     fn new(cluster: Cluster) -> Self {
         let clusters = HashMap::from([(cluster.name.clone(), Arc::new(cluster))]);
         let snapshot = Arc::new(Snapshot { clusters, ..Snapshot::default() });
-        let shared = SharedClusters::new(snapshot, &Handle::current());
+        let shared = SharedClusters::new(snapshot, &Handle::current(), 1);
         let stats = WorkerStats::new(Stats::new(), 0);
         Self { manager: ClusterManager::new(&shared, &stats), shared, stats }
     }

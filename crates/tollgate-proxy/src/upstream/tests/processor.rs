@@ -79,7 +79,7 @@ fn a_cluster_by_name() {
         });
         let (one, other) = (envoy_grpc("upstream"), envoy_grpc("upstream"));
         for service in [&one, &one, &other] {
-            exchange(&worker.manager.processor(service).unwrap()).await.unwrap();
+            exchange(&worker.manager.client(service).unwrap()).await.unwrap();
         }
         // Filters with the same cluster share its connections.
         assert_eq!(connections.get(), 1);
@@ -91,7 +91,7 @@ fn a_cluster_by_name() {
 fn a_cluster_that_does_not_exist() {
     run(async {
         let worker = Worker::new(cluster(Vec::new()));
-        assert!(worker.manager.processor(&envoy_grpc("unknown")).is_none());
+        assert!(worker.manager.client(&envoy_grpc("unknown")).is_none());
     });
 }
 
@@ -99,7 +99,7 @@ fn a_cluster_that_does_not_exist() {
 fn a_cluster_without_endpoints() {
     run(async {
         let worker = Worker::new(cluster(Vec::new()));
-        let client = worker.manager.processor(&envoy_grpc("upstream")).unwrap();
+        let client = worker.manager.client(&envoy_grpc("upstream")).unwrap();
         assert_eq!(
             exchange(&client).await.unwrap_err(),
             "ext_proc_error_gRPC_error_14{no_healthy_upstream{no_healthy_upstream}}"
@@ -115,7 +115,7 @@ fn a_processor_that_is_down() {
         let address = listener.local_addr().unwrap();
         drop(listener);
         let worker = Worker::at(address);
-        let client = worker.manager.processor(&envoy_grpc("upstream")).unwrap();
+        let client = worker.manager.client(&envoy_grpc("upstream")).unwrap();
         assert_eq!(
             exchange(&client).await.unwrap_err(),
             "ext_proc_error_gRPC_error_14{upstream_connect_error_or_disconnect/reset_before_headers._reset_reason:_\
@@ -134,7 +134,7 @@ fn a_unix_socket() {
         let listener = UnixListener::bind(&path).unwrap();
         let worker = Worker::new(cluster(vec![EndpointAddress::Pipe(path)]));
         spawn_local(async move { serve(listener.accept().await.unwrap().0).await });
-        exchange(&worker.manager.processor(&envoy_grpc("upstream")).unwrap()).await.unwrap();
+        exchange(&worker.manager.client(&envoy_grpc("upstream")).unwrap()).await.unwrap();
         std::fs::remove_dir_all(directory).unwrap();
     });
 }
@@ -146,7 +146,7 @@ fn too_many_exchanges_overflow() {
         let mut settings = cluster(vec![EndpointAddress::Socket(listener.local_addr().unwrap())]);
         settings.circuit_breakers.max_requests = 1;
         let worker = Worker::new(settings);
-        let client = worker.manager.processor(&envoy_grpc("upstream")).unwrap();
+        let client = worker.manager.client(&envoy_grpc("upstream")).unwrap();
         let mut first = client.open(call()).unwrap();
         poll_fn(|cx| {
             assert!(first.poll(cx).is_pending());
@@ -159,7 +159,7 @@ fn too_many_exchanges_overflow() {
         );
         // The limit is the gateway's, not the worker's.
         let other = ClusterManager::new(&worker.shared, &worker.stats);
-        let other = other.processor(&envoy_grpc("upstream")).unwrap();
+        let other = other.client(&envoy_grpc("upstream")).unwrap();
         assert!(other.open(call()).is_err());
         drop(first);
         assert!(other.open(call()).is_ok());

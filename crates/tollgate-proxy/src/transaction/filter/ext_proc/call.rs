@@ -7,16 +7,16 @@ use tollgate_model::processor::{GrpcService, GrpcTarget};
 use crate::{
     base64,
     format::{FormatContext, evaluate_header},
-    transaction::host::Core,
-    upstream::ProcessorCall,
+    transaction::core::Core,
+    upstream::{Processor, ProcessorCall},
 };
 
 /// Begins a call to a processor.
-pub(super) fn open(core: &Core, service: &GrpcService) -> Result<ProcessorCall, GrpcStatus> {
-    let Some(client) = core.configuration.clusters.processor(service) else {
+pub(super) fn open(core: &Core, processor: &Processor) -> Result<ProcessorCall, GrpcStatus> {
+    let Some(client) = &processor.client else {
         return Err(extproc_client::PickError::ClusterNotAvailable.into());
     };
-    client.open(head(core, service))
+    client.open(head(core, &processor.settings.grpc_service))
 }
 
 /// The head of the side stream (N-2, N-3).

@@ -1,67 +1,68 @@
 //! What is counted of exchanges and their processors.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use extproc::exchange::Counters;
-use tollgate_model::processor::{ExtProc, GrpcTarget};
 
 use crate::{
-    stats::{ClusterMetric, ExtProcMetric, Metrics, ProcessorMetric},
+    stats::{ClusterMetric, ExtProcMetric, ProcessorMetric},
     transaction::filter::Context,
-    upstream::Active,
-    worker::Worker,
+    upstream::Processor,
 };
 
-/// The metrics of a filter's processor and of its cluster.
+/// What is counted of the stream of one exchange.
 #[derive(Debug)]
-pub(super) struct ProcessorCounts {
-    pub(super) processor: Metrics<ProcessorMetric>,
-    cluster: Metrics<ClusterMetric>,
-    pub(super) name: Arc<str>,
+pub(super) struct StreamCounts {
+    pub(super) processor: Rc<Processor>,
     /// A stream was asked for and is not over.
     in_use: bool,
-    /// Counts the stream while it waits for a connection.
-    pending: Option<Active>,
-    /// Counts it while it is open.
-    active: Option<Active>,
+    /// The gauge of the cluster that the stream is counted by at present.
+    gauge: Option<ClusterMetric>,
     answered: bool,
 }
 
-impl ProcessorCounts {
-    /// Of the processor of a filter.
-    pub(super) fn of(worker: &Worker, config: &ExtProc) -> Self {
-        // A processor is named by its cluster, which is its target where it has none in the configuration.
-        let name = match &config.grpc_service.target {
-            GrpcTarget::EnvoyGrpc(name) => name,
-            GrpcTarget::GoogleGrpc(cluster) => &cluster.name,
-        };
-        let (name, processor, cluster) = worker.processor_metrics(name);
-        Self { processor, cluster, name, in_use: false, pending: None, active: None, answered: false }
+impl StreamCounts {
+    pub(super) fn new(processor: Rc<Processor>) -> Self {
+        Self { processor, in_use: false, gauge: None, answered: false }
     }
 
     /// A stream is asked for.
     pub(super) fn opened(&mut self) {
-        self.processor.increment(ProcessorMetric::StreamsActive);
+        self.processor.metrics.increment(ProcessorMetric::StreamsActive);
         self.in_use = true;
         self.answered = false;
     }
 
     /// It waits for a connection.
     pub(super) fn waits(&mut self) {
-        self.pending.get_or_insert_with(|| Active::pending(&self.cluster));
+        if self.gauge.is_none() {
+            self.processor.cluster_metrics.increment(ClusterMetric::UpstreamRqPendingTotal);
+            self.move_to(Some(ClusterMetric::UpstreamRqPendingActive));
+        }
     }
 
     /// It has a connection.
     pub(super) fn began(&mut self) {
-        self.pending = None;
-        self.active = Some(Active::request(&self.cluster));
+        self.processor.cluster_metrics.increment(ClusterMetric::UpstreamRqTotal);
+        self.move_to(Some(ClusterMetric::UpstreamRqActive));
+    }
+
+    fn move_to(&mut self, gauge: Option<ClusterMetric>) {
+        let metrics = &self.processor.cluster_metrics;
+        if let Some(before) = std::mem::replace(&mut self.gauge, gauge) {
+            metrics.decrement(before);
+        }
+        if let Some(gauge) = gauge {
+            metrics.increment(gauge);
+        }
     }
 
     /// A message came: to the cluster, that is a response.
     pub(super) fn answered(&mut self) {
         if !std::mem::replace(&mut self.answered, true) {
-            self.cluster.increment(ClusterMetric::UpstreamRqCompleted);
-            self.cluster.increment(ClusterMetric::UpstreamRq2xx);
+            let metrics = &self.processor.cluster_metrics;
+            metrics.increment(ClusterMetric::UpstreamRqCompleted);
+            metrics.increment(ClusterMetric::UpstreamRq2xx);
         }
     }
 
@@ -70,19 +71,22 @@ impl ProcessorCounts {
         if !std::mem::take(&mut self.in_use) {
             return;
         }
-        self.active = None;
-        if self.pending.take().is_some() {
-            self.cluster.increment(match failed {
+        let waited = self.gauge == Some(ClusterMetric::UpstreamRqPendingActive);
+        self.move_to(None);
+        let metrics = &self.processor.cluster_metrics;
+        if waited {
+            metrics.increment(match failed {
                 true => ClusterMetric::UpstreamRqPendingFailureEject,
                 false => ClusterMetric::UpstreamRqCancelled,
             });
         }
-        self.processor.decrement(ProcessorMetric::StreamsActive);
+        self.processor.metrics.decrement(ProcessorMetric::StreamsActive);
         if failed && !std::mem::replace(&mut self.answered, true) {
-            self.cluster.increment(ClusterMetric::UpstreamRqCompleted);
-            self.cluster.increment(ClusterMetric::UpstreamRq5xx);
+            metrics.increment(ClusterMetric::UpstreamRqCompleted);
+            metrics.increment(ClusterMetric::UpstreamRq5xx);
         }
     }
+
     /// Adds what the exchange has counted to the metrics of its filter and its processor.
     pub(super) fn exchange(&self, cx: &Context<'_>, counters: Counters) {
         if counters.is_zero() {
@@ -95,7 +99,7 @@ impl ProcessorCounts {
                 }
             }
         }
-        let processor = &self.processor;
+        let processor = &self.processor.metrics;
         for (metric, count) in [
             (ProcessorMetric::StreamsTotal, counters.streams_started),
             (ProcessorMetric::StreamsFailed, counters.streams_failed),
@@ -111,7 +115,7 @@ impl ProcessorCounts {
     }
 }
 
-impl Drop for ProcessorCounts {
+impl Drop for StreamCounts {
     fn drop(&mut self) {
         self.closed(false);
     }

@@ -16,9 +16,9 @@ use extproc::{
     log::{LoggingInfo, Note},
 };
 use extproc_client::{Event, GrpcStatus};
-use tollgate_model::processor::{ExtProc as Settings, GrpcTarget};
+use tollgate_model::processor::{ExtProc as Settings, GrpcService, GrpcTarget};
 
-use self::counts::ProcessorCounts;
+use self::counts::StreamCounts;
 use super::{Action, Context, Filter, FilterPlace, Room};
 use crate::{
     format::FilterLog,
@@ -26,7 +26,7 @@ use crate::{
     memory::PRESSED_WATERMARK,
     stats::ProcessorMetric,
     stream_info::ResponseFlags,
-    transaction::{chain::Part, host::Core},
+    transaction::{chain::Part, core::Core},
     upstream::ProcessorCall,
 };
 
@@ -40,11 +40,10 @@ const MOST_LENT: usize = 16 * 1024 * 1024;
 /// The filter.
 #[derive(Debug)]
 pub(in crate::transaction) struct ExtProc {
-    settings: Arc<Settings>,
     exchange: Exchange,
     /// What access logs show of it (section 21).
     log: LoggingInfo,
-    counts: ProcessorCounts,
+    counts: StreamCounts,
     /// When a stream was asked for, until there is one.
     asked: Option<Instant>,
     /// Where the processor was, when the call is over.
@@ -62,12 +61,12 @@ pub(in crate::transaction) struct ExtProc {
 
 impl ExtProc {
     pub(super) fn begin(settings: &Arc<Settings>, place: FilterPlace, core: &Core) -> Self {
-        let plan = settings.plan.clone();
+        let processor = core.configuration.clusters.processor(settings);
+        let plan = processor.settings.plan.clone();
         Self {
             exchange: if place.upstream { Exchange::upstream(plan) } else { Exchange::new(plan) },
-            settings: settings.clone(),
             log: LoggingInfo::default(),
-            counts: ProcessorCounts::of(&core.worker, settings),
+            counts: StreamCounts::new(processor),
             asked: None,
             address: String::new(),
             contacted: false,
@@ -78,8 +77,12 @@ impl ExtProc {
         }
     }
 
+    fn service(&self) -> &GrpcService {
+        &self.counts.processor.settings.grpc_service
+    }
+
     fn open(&mut self, cx: &Context<'_>) {
-        match call::open(cx.core, &self.settings.grpc_service) {
+        match call::open(cx.core, &self.counts.processor) {
             Ok(call) => {
                 self.call = Some(call);
                 self.asked = Some(cx.now);
@@ -115,7 +118,7 @@ impl ExtProc {
         let end = match result {
             Ok(()) => StreamEnd::Ok,
             Err(status) => {
-                let status = match self.settings.grpc_service.target {
+                let status = match self.service().target {
                     GrpcTarget::GoogleGrpc(_) => as_of_google_grpc(status),
                     GrpcTarget::EnvoyGrpc(_) => status,
                 };
@@ -130,11 +133,11 @@ impl ExtProc {
         match note {
             Note::Bytes => self.meter(),
             Note::Call { direction, step, latency, .. } => {
-                self.counts.processor.record_step(direction, step, latency);
+                self.counts.processor.metrics.record_step(direction, step, latency);
                 self.log.note(note);
             }
             Note::ImmediateResponse => {
-                self.counts.processor.increment(ProcessorMetric::ImmediateResponses);
+                self.counts.processor.metrics.increment(ProcessorMetric::ImmediateResponses);
                 self.log.note(note);
             }
             note => self.log.note(note),
@@ -148,12 +151,12 @@ impl ExtProc {
 
     /// How access logs name the processor; empty if nothing was noted about it.
     fn destination(&self) -> &str {
-        if self.contacted { self.settings.grpc_service.destination() } else { "" }
+        if self.contacted { self.service().destination() } else { "" }
     }
 
     /// Notes the bytes of the stream so far. Streams to google_grpc targets are not metered (G-7).
     fn meter(&mut self) {
-        if let (Some(call), GrpcTarget::EnvoyGrpc(_)) = (&self.call, &self.settings.grpc_service.target) {
+        if let (Some(call), GrpcTarget::EnvoyGrpc(_)) = (&self.call, &self.service().target) {
             self.log.bytes_sent = call.bytes_sent();
             self.log.bytes_received = call.bytes_received();
         }
@@ -205,11 +208,11 @@ impl Filter for ExtProc {
                     continue;
                 }
                 exchange::Action::Failed(failed) => {
-                    report::failure(cx, &self.counts, self.address(), &failed);
+                    report::failure(cx, &self.counts.processor, self.address(), &failed);
                     continue;
                 }
                 exchange::Action::Ignored(ignored) => {
-                    report::ignored(cx, &self.counts, &ignored);
+                    report::ignored(cx, &self.counts.processor, &ignored);
                     continue;
                 }
                 exchange::Action::ForwardHeaders { direction, end_stream } => {
@@ -257,7 +260,8 @@ impl Filter for ExtProc {
                 self.asked = None;
                 self.counts.began();
                 // Measured here and not at the beginning of the turn: connecting is part of the turn.
-                self.counts.processor.record_stream_wait(Instant::now().saturating_duration_since(asked));
+                let waited = Instant::now().saturating_duration_since(asked);
+                self.counts.processor.metrics.record_stream_wait(waited);
             }
         }
         polled.map(|event| match event {

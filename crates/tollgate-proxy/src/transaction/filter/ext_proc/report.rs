@@ -8,11 +8,10 @@ use extproc::{
     log::Step,
 };
 
-use super::counts::ProcessorCounts;
-use crate::{incident::Incident, stats::ProcessorMetric, transaction::filter::Context};
+use crate::{incident::Incident, stats::ProcessorMetric, transaction::filter::Context, upstream::Processor};
 
 /// Counts a failed exchange and, once in a while, tells of it.
-pub(super) fn failure(cx: &Context<'_>, counts: &ProcessorCounts, address: &str, failed: &Failed) {
+pub(super) fn failure(cx: &Context<'_>, processor: &Processor, address: &str, failed: &Failed) {
     let (metric, incident) = match failed.reason {
         FailedReason::Timeout => (ProcessorMetric::FailedTimeout, Incident::ProcessorTimeout),
         FailedReason::UnexpectedMessage => {
@@ -30,15 +29,15 @@ pub(super) fn failure(cx: &Context<'_>, counts: &ProcessorCounts, address: &str,
             (ProcessorMetric::FailedUnexpectedMessage, Incident::ProcessorMessage)
         }
     };
-    counts.processor.increment(metric);
+    processor.metrics.increment(metric);
     let outcome = match failed.outcome {
         Outcome::FailedOpen => {
-            counts.processor.increment(ProcessorMetric::FailedOpen);
+            processor.metrics.increment(ProcessorMetric::FailedOpen);
             "failed open: the request goes on without the processor".to_owned()
         }
         Outcome::Status(status) => format!("status {}", status.as_u16()),
     };
-    let Some(suppressed) = counts.processor.admit(incident) else { return };
+    let Some(suppressed) = processor.metrics.admit(incident) else { return };
     let what = match failed.reason {
         FailedReason::Timeout => "a processor did not answer in time",
         FailedReason::UnexpectedMessage => "a processor sent a message that does not fit",
@@ -56,7 +55,7 @@ pub(super) fn failure(cx: &Context<'_>, counts: &ProcessorCounts, address: &str,
     };
     let waited_for = failed.awaited.map(Waited);
     tracing::warn!(
-        processor = &*counts.name,
+        processor = &*processor.name,
         address,
         filter = cx.core.filter_name(cx.place.index),
         step = waited_for.map(tracing::field::display),
@@ -73,10 +72,10 @@ pub(super) fn failure(cx: &Context<'_>, counts: &ProcessorCounts, address: &str,
 }
 
 /// Counts operations of a header mutation that were ignored and, once in a while, tells of them.
-pub(super) fn ignored(cx: &Context<'_>, counts: &ProcessorCounts, ignored: &IgnoredMutation) {
-    let Some(suppressed) = counts.processor.admit(Incident::ProcessorIgnored) else { return };
+pub(super) fn ignored(cx: &Context<'_>, processor: &Processor, ignored: &IgnoredMutation) {
+    let Some(suppressed) = processor.metrics.admit(Incident::ProcessorIgnored) else { return };
     tracing::warn!(
-        processor = &*counts.name,
+        processor = &*processor.name,
         filter = cx.core.filter_name(cx.place.index),
         step = %Waited((ignored.direction, ignored.step)),
         header = ignored.header.as_deref(),

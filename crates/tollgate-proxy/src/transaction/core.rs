@@ -1,0 +1,185 @@
+//! What a transaction knows, and what exchanges need of that.
+//!
+//! Facts are the messages and the [`StreamInfo`], with the route in force. The [`Decision`] is where the request goes by
+//! that route. What the route says is done is in [`decide`](super::decide).
+
+use std::{
+    rc::Rc,
+    time::{Instant, SystemTime},
+};
+
+use extproc::{
+    Attributes, Direction, Messages, RequestHeaders,
+    exchange::{HeaderLimits, Host},
+    messages::{Metadata, Struct},
+    metadata::DynamicMetadata,
+};
+use http::{HeaderMap, HeaderValue};
+use tollgate_model::{
+    filter::FilterOverride,
+    http_connection_manager::HttpConnectionManager,
+    route::{Action, Route, RouteAction},
+};
+
+use super::{decision::Decision, upgrade::Upgrade};
+use crate::{
+    arrival::body_buffer_limit,
+    attributes::RequestAttributes,
+    configuration::{ChainConfiguration, WorkerRoute},
+    handler::Origin,
+    stream_info::{Protocol, StreamInfo},
+    upstream::UpstreamRequest,
+    worker::Worker,
+};
+
+/// What a transaction knows, apart from where its parts are.
+///
+/// Everything here belongs to this worker alone: handles of routes, clusters and hosts are counted by it and nobody else.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) worker: Rc<Worker>,
+    pub(super) configuration: Rc<ChainConfiguration>,
+    pub(super) messages: Messages,
+    pub(super) info: StreamInfo,
+    pub(super) decision: Decision,
+    /// The upgrade that the request asks for, if that is allowed.
+    pub(super) upgrade: Upgrade,
+}
+
+impl Core {
+    pub(super) fn new(origin: Origin<'_>, request: RequestHeaders, now: Instant) -> Self {
+        let Origin { worker, connection, protocol, configuration } = origin;
+        Self {
+            configuration: configuration.clone(),
+            worker: worker.clone(),
+            messages: Messages { request, request_trailers: None, response: None, response_trailers: None },
+            info: StreamInfo::new(connection.clone(), configuration.chain.clone(), protocol, now),
+            decision: Decision::new(fastrand::u64(..)),
+            upgrade: Upgrade::None,
+        }
+    }
+
+    pub(super) fn http(&self) -> &HttpConnectionManager {
+        self.configuration.http()
+    }
+
+    /// Chooses the route by the request as it is now (K-5).
+    pub(super) fn refresh_route(&mut self) {
+        let found = self.configuration.http().route_config.find(&self.messages.request);
+        let route = found.map(|found| self.configuration.routes.get(&found));
+        self.take_route(route);
+    }
+
+    /// This route is in force.
+    pub(super) fn take_route(&mut self, route: Option<Rc<WorkerRoute>>) {
+        let clusters = &self.configuration.clusters;
+        self.decision.begin(route.as_deref(), clusters, &self.messages.request, SystemTime::now);
+        self.info.upstream.cluster = self.decision.cluster.as_ref().map(|cluster| cluster.name.clone());
+        self.info.route = route;
+    }
+
+    /// What the route in force does.
+    pub(super) fn route_action(&self) -> Option<&RouteAction> {
+        match &self.info.route.as_ref()?.route.action {
+            Action::Route(action) => Some(action),
+            _ => None,
+        }
+    }
+
+    /// What a filter does on the route in force; those behind the router come after the others.
+    pub(super) fn filter_override(&self, index: usize) -> &FilterOverride {
+        let http = self.http();
+        let default = match index.checked_sub(http.http_filters.len()) {
+            None => &http.http_filters[index].default,
+            Some(index) => &http.upstream_http_filters[index].default,
+        };
+        let Some(selected) = &self.info.route else {
+            return default;
+        };
+        let filters = match self.decision.share(&selected.route) {
+            Some(share) => &share.filters,
+            None => &selected.route.filters,
+        };
+        filters.get(index).unwrap_or(default)
+    }
+
+    /// Notes what is known of a try.
+    pub(super) fn note_upstream(&mut self, upstream: &UpstreamRequest) {
+        self.info.upstream = upstream.info().clone();
+        self.decision.cluster = Some(upstream.counts().clone());
+    }
+
+    /// Most bytes of a body to hold (section 7), in either direction. A route raises it; it never lowers it.
+    pub(super) fn body_buffer_limit(&self) -> usize {
+        let route: Option<&Route> = self.info.route.as_ref().map(|selected| &*selected.route);
+        body_buffer_limit(
+            &self.info.chain.listener,
+            self.http(),
+            route,
+            self.info.protocol == Protocol::Http2,
+        )
+    }
+}
+
+/// Stands for the request of a client that sent none worth the name.
+pub(super) fn no_request() -> RequestHeaders {
+    RequestHeaders {
+        method: http::Method::GET,
+        scheme: HeaderValue::from_static("http"),
+        authority: HeaderValue::from_static(""),
+        path: HeaderValue::from_static(""),
+        fields: HeaderMap::new(),
+    }
+}
+
+impl Host for Core {
+    fn messages(&mut self) -> &mut Messages {
+        &mut self.messages
+    }
+
+    fn metadata(&mut self) -> &mut DynamicMetadata {
+        &mut self.info.metadata
+    }
+
+    fn cluster_metadata(&self) -> Option<&Metadata> {
+        let name = self.decision.cluster_name(self.route_action()?, &self.messages.request)?;
+        Some(&self.configuration.snapshot.clusters.get(name)?.metadata)
+    }
+
+    fn attributes(&self, wanted: &Attributes, response_headers_shown: bool) -> Struct {
+        wanted.evaluate(&RequestAttributes {
+            info: &self.info,
+            messages: &self.messages,
+            response_headers_shown,
+            snapshot: &self.configuration.snapshot,
+        })
+    }
+
+    fn buffer_limit(&self, _direction: Direction) -> usize {
+        self.body_buffer_limit()
+    }
+
+    fn header_limits(&self, direction: Direction) -> HeaderLimits {
+        match direction {
+            Direction::Request => {
+                let http = self.http();
+                HeaderLimits {
+                    max_count: http.max_headers_count,
+                    max_bytes: http.max_request_headers_kb * 1024,
+                }
+            }
+            Direction::Response => match self.info.upstream.protocol {
+                Some(Protocol::Http2) => HeaderLimits::HTTP2_RESPONSE,
+                _ => HeaderLimits::HTTP1_RESPONSE,
+            },
+        }
+    }
+
+    fn is_upgrade(&self) -> bool {
+        self.upgrade != Upgrade::None
+    }
+
+    fn is_http2(&self) -> bool {
+        self.info.protocol == Protocol::Http2
+    }
+}
