@@ -8,6 +8,13 @@ pub fn remove_fields(fields: &mut HeaderMap, names: &[HeaderName]) {
     if !names.iter().any(|name| fields.contains_key(name)) {
         return;
     }
+    if let [name] = names
+        && fields.keys().last() == Some(name)
+    {
+        // Nothing moves into the gap of the last one.
+        fields.remove(name);
+        return;
+    }
     let mut kept = HeaderMap::with_capacity(fields.keys_len());
     let mut last = None;
     for (name, value) in fields.drain() {
@@ -38,5 +45,8 @@ mod tests {
         let kept: Vec<_> =
             fields.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         assert_eq!(kept, [("a", "1"), ("b", "3"), ("b", "5"), ("c", "6")]);
+        remove_fields(&mut fields, &[HeaderName::from_static("c")]);
+        let kept: Vec<_> = fields.keys().map(HeaderName::as_str).collect();
+        assert_eq!(kept, ["a", "b"]);
     }
 }

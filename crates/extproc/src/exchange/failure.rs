@@ -5,10 +5,14 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::{Action, Exchange, LocalReply, Outcome, Stream, StreamedReply, close::CloseKind, side::Awaiting};
-use crate::{http_message::Direction, log::Note, mutation::Refused};
+use super::{
+    Action, Exchange, LocalReply, Outcome, State,
+    body::Duplex,
+    link::{CloseKind, Stream},
+};
+use crate::{log::Note, mutation::Refused};
 
-/// How the stream to the processor ended, as its transport tells.
+/// How the stream to the processor ended, as its transport reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamEnd {
     /// With status OK (L-8).
@@ -48,6 +52,9 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// A reply that is not awaited.
+    pub(super) const SPURIOUS: Self = Self::Spurious("spurious_message");
+
     pub(super) fn details(&self) -> String {
         match self {
             Self::MessageTimeout => "ext_proc_error_per-message_timeout_exceeded".to_owned(),
@@ -81,33 +88,33 @@ impl Failure {
 impl Exchange {
     /// The processor ended the stream, or it broke.
     pub fn handle_stream_end(&mut self, end: StreamEnd, now: Instant) {
-        if self.stream != Stream::Open {
+        let link = &mut self.link;
+        if link.stream != Stream::Open {
             return;
         }
-        self.stream = Stream::Closed;
-        self.counters.server_half_closed += 1;
+        link.stream = Stream::Closed;
+        link.counters.server_half_closed += 1;
         match end {
             StreamEnd::Ok => {
-                self.counters.streams_closed += 1;
+                link.counters.streams_closed += 1;
                 self.closed_by_processor(now);
             }
             StreamEnd::Error { code, details, started } => {
-                self.counters.streams_failed += 1;
+                link.counters.streams_failed += 1;
                 if !started {
                     // F-9: nothing was opened, so nothing was sent.
-                    self.counters.streams_started = self.counters.streams_started.saturating_sub(1);
-                    self.counters.stream_msgs_sent = self.counters.stream_msgs_sent.saturating_sub(1);
-                    self.request.sent_at = None;
-                    self.response.sent_at = None;
-                    if self.plan.observability_mode && !self.plan.failure_mode_allow {
-                        // The answer stands for what would have been passed on behind the copy.
-                        self.actions.clear();
+                    link.counters.streams_started = link.counters.streams_started.saturating_sub(1);
+                    link.counters.stream_msgs_sent = link.counters.stream_msgs_sent.saturating_sub(1);
+                    self.request.line.timer.unsend();
+                    self.response.line.timer.unsend();
+                    if link.plan.observability_mode && !link.plan.failure_mode_allow {
+                        // The error reply replaces the parts that were queued behind the copy.
+                        link.actions.clear();
                     }
                 }
-                if self.complete && self.streamed_reply != StreamedReply::Started {
-                    return;
+                if !self.is_complete() {
+                    self.fail(&Failure::Stream { code, details }, now);
                 }
-                self.fail(&Failure::Stream { code, details }, now);
             }
         }
     }
@@ -115,37 +122,32 @@ impl Exchange {
     /// L-8: an orderly end is not a failure, unless the processor still has data of ours (decision 4) or was giving the
     /// response.
     fn closed_by_processor(&mut self, now: Instant) {
-        if self.streamed_reply == StreamedReply::Started {
+        match self.state {
             // S-8: nobody is left to end the response.
-            self.fail(&Failure::ClosedMidBody, now);
-            return;
-        }
-        if self.complete {
-            return;
-        }
-        if self.plan.observability_mode {
-            self.note(Note::StatusBeforeFirstCall(10));
-            return;
-        }
-        for direction in [Direction::Request, Direction::Response] {
-            if self.side(direction).duplex_owed {
-                self.fail(&Failure::ClosedMidBody, now);
-                return;
+            State::Replying => self.fail(&Failure::ClosedMidBody, now),
+            State::Replied | State::Over => {}
+            State::Processing if self.link.plan.observability_mode => {
+                self.link.note(Note::StatusBeforeFirstCall(10));
+            }
+            State::Processing => {
+                let owes = |side: &&super::side::Side| side.phase.duplex().is_some_and(Duplex::is_owed);
+                if self.sides().iter().any(owes) {
+                    self.fail(&Failure::ClosedMidBody, now);
+                    return;
+                }
+                self.record_outstanding(10, now);
+                self.state = State::Over;
+                self.release_all();
             }
         }
-        self.record_outstanding(10, now);
-        self.complete = true;
-        self.release_unanswered();
-    }
-
-    /// A message that does not fit (F-13).
-    pub(super) fn spurious(&mut self, details: &'static str, now: Instant) {
-        self.counters.spurious_msgs_received += 1;
-        self.fail(&Failure::Spurious(details), now);
     }
 
     /// Ends the exchange by the failure policy: everything goes on unmodified, or the client gets an error.
     pub(super) fn fail(&mut self, failure: &Failure, now: Instant) {
+        if matches!(failure, Failure::Spurious(_)) {
+            // F-13
+            self.link.counters.spurious_msgs_received += 1;
+        }
         if self.may_fail_open(failure) {
             self.report(failure, Outcome::FailedOpen, now);
             self.fail_open(failure, now);
@@ -153,12 +155,12 @@ impl Exchange {
         }
         let status = match failure {
             Failure::MessageTimeout => StatusCode::GATEWAY_TIMEOUT,
-            _ => self.plan.status_on_error,
+            _ => self.link.plan.status_on_error,
         };
         self.report(failure, Outcome::Status(status), now);
         self.record_outstanding(failure.call_status(), now);
-        self.finish_stream(CloseKind::Failed);
-        self.reply(LocalReply {
+        self.link.close(CloseKind::Failed);
+        self.answer_as_filter(LocalReply {
             status,
             fields: HeaderMap::new(),
             body: Bytes::new(),
@@ -167,57 +169,51 @@ impl Exchange {
         });
     }
 
-    /// Goes on as if there were no processor. What the log gets to know depends on the order of things: bytes are noted
-    /// while the stream is open, and nothing is once the response has been passed on.
+    /// Goes on as if there were no processor. The order matters to the access log: bytes are noted while the stream is open,
+    /// and nothing is once the response has been passed on.
     fn fail_open(&mut self, failure: &Failure, now: Instant) {
-        self.counters.failure_mode_allowed += 1;
-        self.complete = true;
+        self.link.counters.failure_mode_allowed += 1;
+        self.state = State::Over;
+        let status = failure.call_status();
         match failure {
             Failure::Stream { .. } => {
                 // F-10
-                self.counters.streams_closed += 1;
-                self.record_outstanding(failure.call_status(), now);
-                self.release_unanswered();
-                self.note(Note::FailedOpen);
+                self.link.counters.streams_closed += 1;
+                self.record_outstanding(status, now);
+                self.release_all();
+                self.link.note(Note::FailedOpen);
             }
             Failure::Spurious(_) => {
-                self.finish_stream(CloseKind::Failed);
-                self.note(Note::FailedOpen);
-                self.record_outstanding(failure.call_status(), now);
-                self.release_unanswered();
+                self.link.close(CloseKind::Failed);
+                self.link.note(Note::FailedOpen);
+                self.record_outstanding(status, now);
+                self.release_all();
             }
             _ => {
-                self.record_outstanding(failure.call_status(), now);
-                self.finish_stream(CloseKind::Failed);
-                self.note(Note::FailedOpen);
-                self.release_unanswered();
+                self.record_outstanding(status, now);
+                self.link.close(CloseKind::Failed);
+                self.link.note(Note::FailedOpen);
+                self.release_all();
             }
         }
     }
 
     /// Answers the client and is done.
-    pub(super) fn reply(&mut self, reply: LocalReply) {
-        self.counters.immediate_responses_sent += 1;
+    pub(super) fn answer_as_filter(&mut self, reply: LocalReply) {
+        self.link.counters.immediate_responses_sent += 1;
         self.answer(reply);
     }
 
-    /// As [`reply`](Self::reply), for an answer that is not the filter's own.
+    /// As [`answer_as_filter`](Self::answer_as_filter), for an answer that is not the filter's own.
     pub(super) fn answer(&mut self, reply: LocalReply) {
-        self.complete = true;
-        if self.streamed_reply == StreamedReply::Started {
-            self.streamed_reply = StreamedReply::Ended;
-        }
-        for side in [&mut self.request, &mut self.response] {
-            side.stop_timer();
-            side.awaiting = Awaiting::Idle;
-            side.held.take();
-            side.take_chunks();
-            side.paused = false;
-        }
-        self.actions.push_back(Action::Reply(Box::new(reply)));
+        self.state = self.state.ended();
+        self.request.give_up();
+        self.response.give_up();
+        self.link.push(Action::Reply(Box::new(reply)));
     }
 
     fn may_fail_open(&self, failure: &Failure) -> bool {
+        let plan = &self.link.plan;
         let allowed = match failure {
             // M-9; decision 4
             Failure::RefusedMutation(_)
@@ -227,32 +223,23 @@ impl Exchange {
             | Failure::TooMuchMetadata
             | Failure::EmptyStreamedReply => false,
             // F-14
-            Failure::Spurious(_) => self.plan.failure_mode_allow || !self.plan.fail_close_spurious_response,
-            Failure::MessageTimeout | Failure::Stream { .. } => self.plan.failure_mode_allow,
+            Failure::Spurious(_) => plan.failure_mode_allow || !plan.fail_close_spurious_response,
+            Failure::MessageTimeout | Failure::Stream { .. } => plan.failure_mode_allow,
         };
         // F-6
-        let data_is_gone =
-            [&self.request, &self.response].iter().any(|side| side.is_duplex() && side.duplex_received);
-        allowed && !data_is_gone && self.streamed_reply == StreamedReply::None
+        let data_is_gone = self.sides().iter().any(|side| side.phase.duplex().is_some_and(Duplex::was_given));
+        allowed && !data_is_gone && self.state == State::Processing
     }
 
     /// Notes how all that is outstanding ended, and the status alone if nothing ever was (G-5).
     pub(super) fn record_outstanding(&mut self, status: i32, now: Instant) {
-        if self.request.sent_at.is_none() && self.response.sent_at.is_none() {
-            self.note(Note::StatusBeforeFirstCall(status));
+        let link = &mut self.link;
+        if self.request.line.timer.sent_at().is_none() && self.response.line.timer.sent_at().is_none() {
+            link.note(Note::StatusBeforeFirstCall(status));
         }
-        self.note(Note::Bytes);
-        for direction in [Direction::Request, Direction::Response] {
-            self.record_step(direction, status, now);
-        }
-    }
-
-    /// Notes how the awaited step ended (G-5, G-6).
-    pub(super) fn record_step(&mut self, direction: Direction, status: i32, now: Instant) {
-        let side = self.side(direction);
-        if let (Some(step), Some(sent_at)) = (side.awaiting.step(), side.sent_at) {
-            let latency = now.saturating_duration_since(sent_at);
-            self.note(Note::Call { direction, step, latency, status });
+        link.note(Note::Bytes);
+        for side in [&self.request, &self.response] {
+            side.line.record(link, side.phase.awaited(), status, now);
         }
     }
 }

@@ -6,16 +6,21 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::{
-    Action, Exchange, FailedReason, Host, LocalReply, Outcome, StreamedReply, close::CloseKind,
-    failure::Failure, side::Awaiting,
+    Action, Exchange, FailedReason, Host, LocalReply, Outcome, State,
+    body::Duplex,
+    failure::Failure,
+    link::CloseKind,
+    side::{Early, Phase},
 };
 use crate::{
     http_message::{Direction, ResponseHeaders},
     log::{Note, Step},
-    messages::{ImmediateResponse, StreamedImmediateResponse, streamed_immediate_response::Response},
+    messages::{
+        self, HttpHeaders, ImmediateResponse, StreamedBodyResponse, StreamedImmediateResponse,
+        streamed_immediate_response::Response,
+    },
     mode::BodySendMode,
-    mutation::{self, Policy, StreamedHeadersError},
-    slices::Slices,
+    mutation::{self, Policy, Refused, StreamedHeadersError},
 };
 
 /// S-4.
@@ -26,14 +31,17 @@ const STREAMED_REPLY_NEEDS_MODE: &str =
 const MISSING_STATUS: &str = "filter_removed_required_response_headers{missing_required_header:_:status}";
 
 impl Exchange {
-    pub(super) fn immediate_response(&mut self, response: ImmediateResponse, now: Instant) {
-        self.note(Note::ImmediateResponse);
-        if self.plan.disable_immediate_response {
+    pub(super) fn immediate_response(
+        &mut self,
+        response: ImmediateResponse,
+        now: Instant,
+    ) -> Result<(), Failure> {
+        self.link.note(Note::ImmediateResponse);
+        if self.link.plan.disable_immediate_response {
             // I-13
-            self.spurious("unhandled_immediate_response_due_to_config_disabled_it", now);
-            return;
+            return Err(Failure::Spurious("unhandled_immediate_response_due_to_config_disabled_it"));
         }
-        self.counters.stream_msgs_received += 1;
+        self.link.counters.stream_msgs_received += 1;
         self.record_outstanding(0, now);
         // I-2
         let status = response
@@ -44,7 +52,7 @@ impl Exchange {
             .unwrap_or(StatusCode::OK);
         let mut head = ResponseHeaders { status, fields: HeaderMap::new() };
         if let Some(wanted) = &response.headers {
-            let plan = &self.plan;
+            let plan = &self.link.plan;
             // I-4: a refusal stops the mutation, not the reply.
             let (count, header) = match mutation::apply_to_local_reply(
                 wanted,
@@ -55,16 +63,17 @@ impl Exchange {
                 Ok(applied) => (applied.ignored, applied.header),
                 Err(refused) => (refused.ignored_before + 1, refused.header),
             };
-            self.ignored(Direction::Response, Step::Headers, count, header);
+            self.link.ignored(Direction::Response, Step::Headers, count, header);
         }
-        self.finish_stream(CloseKind::Orderly);
-        self.reply(LocalReply {
+        self.link.close(CloseKind::Orderly);
+        self.answer_as_filter(LocalReply {
             status,
             fields: head.fields,
             body: response.body,
             grpc_status: response.grpc_status.map(|grpc| grpc.status),
             details: underscored(&response.details),
         });
+        Ok(())
     }
 
     pub(super) fn streamed_immediate_response(
@@ -72,137 +81,128 @@ impl Exchange {
         response: StreamedImmediateResponse,
         now: Instant,
         host: &mut dyn Host,
-    ) {
+    ) -> Result<(), Failure> {
         match response.response {
             None => {
                 // S-6
-                self.counters.stream_msgs_received += 1;
-                self.fail(&Failure::EmptyStreamedReply, now);
+                self.link.counters.stream_msgs_received += 1;
+                Err(Failure::EmptyStreamedReply)
             }
-            Some(Response::HeadersResponse(head)) => {
-                let end_stream = head.end_of_stream;
-                if self.request.awaiting != Awaiting::Headers || self.streamed_reply != StreamedReply::None {
-                    self.spurious("spurious_message", now);
-                    return;
-                }
-                let streams =
-                    matches!(self.request.body_mode, BodySendMode::None | BodySendMode::FullDuplexStreamed);
-                if !end_stream && !streams {
-                    self.spurious(STREAMED_REPLY_NEEDS_MODE, now);
-                    return;
-                }
-                self.start_streamed_reply(&head.headers.unwrap_or_default(), end_stream, now, host);
-            }
-            Some(Response::BodyResponse(piece)) => {
-                if self.streamed_reply != StreamedReply::Started {
-                    self.spurious("local_response_body_received_before_headers", now);
-                    return;
-                }
-                self.counters.stream_msgs_received += 1;
-                self.actions.push_back(Action::ReplyData {
-                    data: piece.body.into(),
-                    end_stream: piece.end_of_stream,
-                });
-                if piece.end_of_stream {
-                    self.end_streamed_reply();
-                }
-            }
-            Some(Response::TrailersResponse(trailers)) => {
-                if self.streamed_reply != StreamedReply::Started {
-                    self.spurious("local_response_trailers_received_before_headers", now);
-                    return;
-                }
-                let policy = self.policy(Direction::Response, host);
-                match mutation::streamed_trailers(&trailers, &policy) {
-                    Ok((trailers, applied)) => {
-                        self.ignored(Direction::Response, Step::Trailers, applied.ignored, applied.header);
-                        self.counters.stream_msgs_received += 1;
-                        self.actions.push_back(Action::ReplyTrailers(Box::new(trailers)));
-                        self.end_streamed_reply();
-                    }
-                    Err(refused) => {
-                        self.counters.stream_msgs_received += 1;
-                        self.counters.rejected_header_mutations += refused.ignored_before + 1;
-                        self.fail(&Failure::RefusedMutation(refused), now);
-                    }
-                }
-            }
+            Some(Response::HeadersResponse(head)) => self.begin_streamed_reply(head, now, host),
+            Some(Response::BodyResponse(piece)) => self.streamed_reply_piece(piece),
+            Some(Response::TrailersResponse(trailers)) => self.streamed_reply_trailers(&trailers, host),
         }
     }
 
-    fn start_streamed_reply(
+    fn begin_streamed_reply(
         &mut self,
-        headers: &crate::messages::HeaderMap,
-        end_stream: bool,
+        head: HttpHeaders,
         now: Instant,
         host: &mut dyn Host,
-    ) {
-        let policy = self.policy(Direction::Response, host);
-        let (head, applied) = match mutation::streamed_headers(headers, &policy) {
+    ) -> Result<(), Failure> {
+        let end_stream = head.end_of_stream;
+        let awaits_headers = matches!(self.request.phase, Phase::Headers(_));
+        if !awaits_headers || self.state != State::Processing {
+            return Err(Failure::SPURIOUS);
+        }
+        let body = self.request.line.mode.body;
+        if !end_stream && !matches!(body, BodySendMode::None | BodySendMode::FullDuplexStreamed) {
+            return Err(Failure::Spurious(STREAMED_REPLY_NEEDS_MODE));
+        }
+        let policy = self.policy(host);
+        let headers = head.headers.unwrap_or_default();
+        let (head, applied) = match mutation::streamed_headers(&headers, &policy) {
             Ok(built) => built,
             Err(StreamedHeadersError::MissingStatus { ignored }) => {
-                // S-3
-                self.counters.stream_msgs_received += 1;
-                self.counters.rejected_header_mutations += ignored;
-                let (status, details) = (StatusCode::BAD_GATEWAY, MISSING_STATUS.to_owned());
-                let (reason, outcome) = (FailedReason::UnusableResponse, Outcome::Status(status));
-                self.report_as(reason, Some(":status".into()), details.clone(), outcome, now);
-                self.record_outstanding(0, now);
-                self.finish_stream(CloseKind::Orderly);
-                self.answer(LocalReply {
-                    status,
-                    fields: HeaderMap::new(),
-                    body: Bytes::from_static(StreamedHeadersError::MISSING_STATUS_BODY.as_bytes()),
-                    grpc_status: None,
-                    details,
-                });
-                return;
+                self.answer_without_status(ignored, now);
+                return Ok(());
             }
-            Err(StreamedHeadersError::Refused(refused)) => {
-                self.counters.stream_msgs_received += 1;
-                self.counters.rejected_header_mutations += refused.ignored_before + 1;
-                self.fail(&Failure::RefusedMutation(refused), now);
-                return;
-            }
+            Err(StreamedHeadersError::Refused(refused)) => return Err(self.refused(refused)),
         };
-        self.ignored(Direction::Response, Step::Headers, applied.ignored, applied.header);
-        self.accept(Direction::Request, now);
-        // S-2: the request goes no further and the response is nobody's but the processor's.
-        self.complete = true;
-        self.streamed_reply = StreamedReply::Started;
-        self.request.stop_timer();
-        self.request.paused = false;
-        self.request.held.take();
-        self.actions.push_back(Action::ReplyHeaders { head: Box::new(head), end_stream });
+        self.link.ignored(Direction::Response, Step::Headers, applied.ignored, applied.header);
+        let (request, mut cx) = self.at(Direction::Request, now, host);
+        request.line.accept(&mut cx, Some(Step::Headers));
+        // S-2: the request goes no further. Only in FULL_DUPLEX_STREAMED the processor still gets it.
+        request.phase = match std::mem::take(&mut request.phase) {
+            Phase::Headers(Early::Duplex(duplex)) => Phase::Duplex(duplex),
+            _ if request.line.mode.is_duplex() => Phase::Duplex(Duplex::default()),
+            _ => Phase::Discarding,
+        };
+        self.state = State::Replying;
+        self.link.push(Action::ReplyHeaders { head: Box::new(head), end_stream });
         if end_stream {
             self.end_streamed_reply();
         }
+        Ok(())
+    }
+
+    /// S-3: a response without a status is not sent.
+    fn answer_without_status(&mut self, ignored: u32, now: Instant) {
+        self.link.counters.stream_msgs_received += 1;
+        self.link.counters.rejected_header_mutations += ignored;
+        let (status, details) = (StatusCode::BAD_GATEWAY, MISSING_STATUS.to_owned());
+        let (reason, outcome) = (FailedReason::UnusableResponse, Outcome::Status(status));
+        self.report_as(reason, Some(":status".into()), details.clone(), outcome, now);
+        self.record_outstanding(0, now);
+        self.link.close(CloseKind::Orderly);
+        self.answer(LocalReply {
+            status,
+            fields: HeaderMap::new(),
+            body: Bytes::from_static(StreamedHeadersError::MISSING_STATUS_BODY.as_bytes()),
+            grpc_status: None,
+            details,
+        });
+    }
+
+    fn streamed_reply_piece(&mut self, piece: StreamedBodyResponse) -> Result<(), Failure> {
+        if self.state != State::Replying {
+            return Err(Failure::Spurious("local_response_body_received_before_headers"));
+        }
+        let end_stream = piece.end_of_stream;
+        self.link.counters.stream_msgs_received += 1;
+        self.link.push(Action::ReplyData { data: piece.body.into(), end_stream });
+        if end_stream {
+            self.end_streamed_reply();
+        }
+        Ok(())
+    }
+
+    fn streamed_reply_trailers(
+        &mut self,
+        trailers: &messages::HeaderMap,
+        host: &mut dyn Host,
+    ) -> Result<(), Failure> {
+        if self.state != State::Replying {
+            return Err(Failure::Spurious("local_response_trailers_received_before_headers"));
+        }
+        let policy = self.policy(host);
+        let (trailers, applied) = match mutation::streamed_trailers(trailers, &policy) {
+            Ok(built) => built,
+            Err(refused) => return Err(self.refused(refused)),
+        };
+        self.link.ignored(Direction::Response, Step::Trailers, applied.ignored, applied.header);
+        self.link.counters.stream_msgs_received += 1;
+        self.link.push(Action::ReplyTrailers(Box::new(trailers)));
+        self.end_streamed_reply();
+        Ok(())
     }
 
     fn end_streamed_reply(&mut self) {
-        self.streamed_reply = StreamedReply::Ended;
-        self.finish_stream(CloseKind::Orderly);
+        self.state = State::Replied;
+        self.link.close(CloseKind::Orderly);
     }
 
-    /// Request data behind the start of a streamed reply: for the processor in FULL_DUPLEX_STREAMED, else for nobody
-    /// (S-7).
-    pub(super) fn data_behind_streamed_reply(
-        &mut self,
-        data: Slices,
-        end_stream: bool,
-        now: Instant,
-        host: &mut dyn Host,
-    ) {
-        if self.streamed_reply == StreamedReply::Started && self.request.is_duplex() {
-            self.send_duplex(Direction::Request, data, end_stream, now, host);
-        }
+    fn refused(&mut self, refused: Refused) -> Failure {
+        self.link.counters.stream_msgs_received += 1;
+        self.link.counters.rejected_header_mutations += refused.ignored_before + 1;
+        Failure::RefusedMutation(refused)
     }
 
-    fn policy(&self, direction: Direction, host: &mut dyn Host) -> Policy<'_> {
-        let limits = host.header_limits(direction);
+    fn policy(&self, host: &mut dyn Host) -> Policy<'_> {
+        let limits = host.header_limits(Direction::Response);
         Policy {
-            rules: &self.plan.mutation_rules,
-            header_prefix: &self.plan.header_prefix,
+            rules: &self.link.plan.mutation_rules,
+            header_prefix: &self.link.plan.header_prefix,
             replace_message: false,
             content_length_removed: false,
             max_count: limits.max_count,

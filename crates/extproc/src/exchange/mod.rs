@@ -5,40 +5,44 @@
 //! [`handle_timeout`](Exchange::handle_timeout) when [`poll_timeout`](Exchange::poll_timeout) is due. Heads and
 //! trailers stay with the driver, in the [`Host`]; body pieces travel through the exchange.
 //!
+//! Each direction is a `Side`: a line, which is what is known in every phase (what arrived, what was passed on,
+//! when a reply is late), and a `Phase`, which owns what it holds:
+//!
 //! ```text
-//!                 +------- one direction -------+
-//!  head, data --> | Headers -> Buffered/Partial | --> ForwardHeaders, ForwardData, ForwardTrailers
-//!  trailers       |         -> Streamed         |
-//!                 |         -> Trailers -> Idle | --> Send ... and Reply, Close when it fails or is done
-//!  reply -------> +-----------------------------+
+//!  Expected --> Headers --> Passing                        NONE, or no more of the body is for the processor
+//!                       --> Buffered --> Whole             BUFFERED: collected, then with the processor
+//!                       --> Partial                        BUFFERED_PARTIAL: the first part, collected or sent
+//!                       --> Streamed                       STREAMED: pieces that were sent and not answered
+//!                       --> Duplex                         FULL_DUPLEX_STREAMED: what the processor owes
+//!                       --> Trailers                       the trailers are with the processor
+//!                       --> Discarding, TooLarge           replaced, or answered with 413
 //! ```
+//!
+//! A mode override chooses the next phase; leaving a phase takes along what it holds or passes it on. A step that fails
+//! returns a failure and leaves the phase as it is, so that the failure policy can still let everything go on.
 //!
 //! The names of rules in the comments (`M-4.3`) are those of `docs/protocol.md`.
 
 mod action;
 mod arrive;
-mod close;
+mod body;
 mod counters;
+mod cx;
 mod failure;
-mod forward;
-mod held;
 mod host;
 mod immediate;
+mod link;
+mod message;
 mod mode_override;
 mod observe;
-mod reply;
-mod reply_body;
-mod reply_headers;
 mod report;
-mod send;
 mod side;
 #[cfg(test)]
 mod tests;
 mod timer;
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
-use self::side::{Awaiting, Side};
 pub use self::{
     action::{Action, Close, LocalReply},
     counters::Counters,
@@ -46,138 +50,118 @@ pub use self::{
     host::{HeaderLimits, Host},
     report::{Failed, FailedReason, IgnoredMutation, Outcome},
 };
-use crate::{http_message::Direction, log::Note, plan::Plan};
+use self::{cx::Cx, link::Link, side::Side};
+use crate::{http_message::Direction, plan::Plan};
 
 /// One HTTP request with one processor.
 #[derive(Debug)]
 pub struct Exchange {
-    plan: Arc<Plan>,
-    /// The filter stands behind the router, which has made its choice (K-2).
-    upstream: bool,
-    stream: Stream,
-    /// "Processing complete" (L-7): nothing is sent any more, replies are ignored, parts pass through.
-    complete: bool,
-    streamed_reply: StreamedReply,
-    /// The first message of the stream, which carries the protocol configuration, was sent (L-3).
-    first_sent: bool,
-    /// The kind of the last message of the processor.
-    received: Option<&'static str>,
+    link: Link,
+    state: State,
     request: Side,
     response: Side,
-    actions: VecDeque<Action>,
-    counters: Counters,
 }
 
-/// The stream to the processor as the exchange knows it.
+/// Who decides about the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Stream {
-    Unopened,
-    Open,
-    Closed,
+enum State {
+    /// The processor.
+    Processing,
+    /// The processor, which gives the response itself, piece by piece (13.3).
+    Replying,
+    /// Nobody any more: the processor has given the response. The request goes nowhere.
+    Replied,
+    /// Nobody any more ("processing complete", L-7): nothing is sent, replies are ignored, parts pass through.
+    Over,
 }
 
-/// A response made by the processor piece by piece (13.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum StreamedReply {
-    None,
-    Started,
-    Ended,
+impl State {
+    /// When the processor decides no longer.
+    const fn ended(self) -> Self {
+        match self {
+            Self::Processing | Self::Over => Self::Over,
+            Self::Replying | Self::Replied => Self::Replied,
+        }
+    }
 }
 
 impl Exchange {
     /// A new exchange under `plan`. Opens nothing before something must be sent (L-1).
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
-        Self {
-            request: Side::new(Direction::Request, &plan.processing_mode),
-            response: Side::new(Direction::Response, &plan.processing_mode),
-            plan,
-            upstream: false,
-            stream: Stream::Unopened,
-            complete: false,
-            streamed_reply: StreamedReply::None,
-            first_sent: false,
-            received: None,
-            actions: VecDeque::new(),
-            counters: Counters::default(),
-        }
+        Self::of(plan, false)
     }
 
     /// A new exchange of a filter behind the router: the route is chosen and stays as it is (K-2).
     #[must_use]
     pub fn upstream(plan: Arc<Plan>) -> Self {
-        Self { upstream: true, ..Self::new(plan) }
+        Self::of(plan, true)
+    }
+
+    fn of(plan: Arc<Plan>, upstream: bool) -> Self {
+        Self {
+            request: Side::new(Direction::Request, &plan.processing_mode),
+            response: Side::new(Direction::Response, &plan.processing_mode),
+            link: Link::new(plan, upstream),
+            state: State::Processing,
+        }
     }
 
     /// The next thing to do, in order. `None` means everything was given out.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
-    }
-
-    /// When [`handle_timeout`](Self::handle_timeout) must be called, if nothing happens before.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        match (self.request.deadline, self.response.deadline) {
-            (Some(request), Some(response)) => Some(request.min(response)),
-            (request, response) => request.or(response),
-        }
+        self.link.actions.pop_front()
     }
 
     /// Whether more of the body of `direction` may be handed in. False while too much of it is held; the driver then
     /// stops reading its source.
     #[must_use]
     pub fn wants(&self, direction: Direction) -> bool {
-        !self.side(direction).paused
+        !self.side(direction).phase.is_full()
     }
 
     /// Bytes of the body of `direction` that it holds until a reply comes which is due.
     #[must_use]
     pub fn unanswered_bytes(&self, direction: Direction) -> usize {
-        let side = self.side(direction);
-        let behind_headers = if side.awaiting == Awaiting::Headers { side.held.len() } else { 0 };
-        side.chunk_bytes + behind_headers
+        self.side(direction).phase.unanswered()
     }
 
     /// Bytes of bodies that it holds, with what their pieces cost beside them.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.request.memory() + self.response.memory()
+        self.request.phase.memory() + self.response.phase.memory()
     }
 
     /// Whether the exchange is over: everything else passes by untouched.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.complete && self.streamed_reply != StreamedReply::Started
+        matches!(self.state, State::Replied | State::Over)
     }
 
     /// Whether the processor is giving the response itself, piece by piece (13.3).
     #[must_use]
     pub fn is_replying(&self) -> bool {
-        self.streamed_reply == StreamedReply::Started
+        self.state == State::Replying
     }
 
     /// Whether a reply of the processor is outstanding.
     #[must_use]
     pub fn awaits_processor(&self) -> bool {
-        !self.complete
-            && [&self.request, &self.response].iter().any(|side| {
-                side.awaiting == Awaiting::Headers || side.has_outstanding() || side.awaits_duplex_trailers()
-            })
+        self.state == State::Processing && self.sides().iter().any(|side| side.awaits_reply())
     }
 
     /// The plan it follows.
     #[must_use]
     pub fn plan(&self) -> &Arc<Plan> {
-        &self.plan
+        &self.link.plan
     }
 
     /// What it counted since the last call.
     pub fn take_counters(&mut self) -> Counters {
-        std::mem::take(&mut self.counters)
+        std::mem::take(&mut self.link.counters)
     }
 
-    fn note(&mut self, note: Note) {
-        self.actions.push_back(Action::Note(note));
+    fn sides(&self) -> [&Side; 2] {
+        [&self.request, &self.response]
     }
 
     fn side(&self, direction: Direction) -> &Side {
@@ -187,10 +171,17 @@ impl Exchange {
         }
     }
 
-    fn side_mut(&mut self, direction: Direction) -> &mut Side {
-        match direction {
+    /// A direction, and what a step of it works with.
+    fn at<'a>(
+        &'a mut self,
+        direction: Direction,
+        now: Instant,
+        host: &'a mut dyn Host,
+    ) -> (&'a mut Side, Cx<'a>) {
+        let side = match direction {
             Direction::Request => &mut self.request,
             Direction::Response => &mut self.response,
-        }
+        };
+        (side, Cx { now, host, link: &mut self.link })
     }
 }

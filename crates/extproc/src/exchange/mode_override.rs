@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::{
     Exchange, Host,
-    side::{Awaiting, End},
+    failure::Failure,
+    side::{Phase, SideMode},
 };
 use crate::{
     http_message::Direction,
@@ -19,60 +20,51 @@ impl Exchange {
         wire: &messages::ProcessingMode,
         now: Instant,
         host: &mut dyn Host,
-    ) {
-        let Some(mode) = self.permitted_override(wire) else { return };
-        self.adopt_mode(&mode);
-        // A direction that waits for nothing may hold a part of its body that the new mode has another use for. Where the
-        // headers are awaited, their reply takes care of it.
-        for direction in [Direction::Request, Direction::Response] {
-            let side = self.side(direction);
-            if side.awaiting == Awaiting::Idle && !side.held.is_empty() && !side.has_outstanding() {
-                self.continue_message(direction, now, host);
-            }
-        }
+    ) -> Result<(), Failure> {
+        let Some(mode) = self.permitted_override(wire) else { return Ok(()) };
+        self.adopt(&mode, now, host)
     }
 
     /// A `mode_override` in a message of its own (O-10): between the request headers and their reply, the request body may be
-    /// switched from NONE or STREAMED to FULL_DUPLEX_STREAMED. False if the message is spurious.
+    /// switched from NONE or STREAMED to FULL_DUPLEX_STREAMED.
     pub(super) fn override_mode_alone(
         &mut self,
         wire: &messages::ProcessingMode,
         now: Instant,
         host: &mut dyn Host,
-    ) -> bool {
-        let Some(mode) = self.permitted_override(wire) else {
-            return false;
-        };
-        let to_duplex = mode.request_body_mode == BodySendMode::FullDuplexStreamed
-            && mode.request_trailer_mode == HeaderSendMode::Send;
-        let switchable = matches!(self.request.body_mode, BodySendMode::None | BodySendMode::Streamed);
-        if self.request.awaiting != Awaiting::Headers || !switchable || !to_duplex {
-            return false;
+    ) -> Result<(), Failure> {
+        const UNHANDLED: Failure = Failure::Spurious("unhandled_message");
+        let mode = self.permitted_override(wire).ok_or(UNHANDLED)?;
+        let wanted = SideMode::of(Direction::Request, &mode);
+        let body = self.request.line.mode.body;
+        let switchable = matches!(self.request.phase, Phase::Headers(_))
+            && matches!(body, BodySendMode::None | BodySendMode::Streamed);
+        if !switchable || !wanted.is_duplex() || !wanted.trailers {
+            return Err(UNHANDLED);
         }
-        self.adopt_mode(&mode);
-        self.send_held_duplex(Direction::Request, now, host);
-        true
+        self.adopt(&mode, now, host)?;
+        let (side, mut cx) = self.at(Direction::Request, now, host);
+        side.begin_duplex(&mut cx);
+        Ok(())
     }
 
-    /// A mode that an override asked for takes effect, now that nothing is outstanding any more.
-    pub(super) fn adopt_next_mode(&mut self, direction: Direction, now: Instant, host: &mut dyn Host) {
-        if self.complete || self.side(direction).has_outstanding() {
-            return;
+    fn adopt(&mut self, mode: &ProcessingMode, now: Instant, host: &mut dyn Host) -> Result<(), Failure> {
+        for direction in [Direction::Request, Direction::Response] {
+            let (side, cx) = self.at(direction, now, host);
+            side.adopt(&cx, mode);
         }
-        let side = self.side_mut(direction);
-        let Some(mode) = side.next_mode.take() else { return };
-        side.adopt(&mode);
-        if side.awaiting == Awaiting::Idle && !side.end_forwarded {
-            self.continue_message(direction, now, host);
+        for direction in [Direction::Request, Direction::Response] {
+            let (side, mut cx) = self.at(direction, now, host);
+            side.reconsider(&mut cx)?;
         }
+        Ok(())
     }
 
     fn permitted_override(&self, wire: &messages::ProcessingMode) -> Option<ProcessingMode> {
-        let plan = &self.plan;
+        let plan = &self.link.plan;
         let configured = &plan.filter_processing_mode;
         let duplex = BodySendMode::FullDuplexStreamed;
-        let awaits_headers =
-            self.request.awaiting == Awaiting::Headers || self.response.awaiting == Awaiting::Headers;
+        let awaits_headers = self.sides().iter().any(|side| matches!(side.phase, Phase::Headers(_)));
         if !plan.allow_mode_override
             || plan.send_body_without_waiting_for_header_response
             || configured.request_body_mode == duplex
@@ -88,29 +80,6 @@ impl Exchange {
                 ProcessingMode { request_header_mode: mode.request_header_mode, ..*allowed } == mode
             });
         listed.then_some(mode)
-    }
-
-    fn adopt_mode(&mut self, mode: &ProcessingMode) {
-        self.request.adopt(mode);
-        self.response.adopt(mode);
-    }
-
-    pub(super) fn send_held_duplex(&mut self, direction: Direction, now: Instant, host: &mut dyn Host) {
-        let side = self.side_mut(direction);
-        let end = side.end;
-        side.paused = false;
-        side.stop_timer();
-        let data = side.held.take();
-        if !data.is_empty() || end == End::Data {
-            self.send_duplex(direction, data, end == End::Data, now, host);
-        }
-        if end == End::Trailers {
-            if self.side(direction).send_trailers {
-                self.send_trailers(direction, now, host);
-            } else if self.side(direction).awaiting != Awaiting::Headers {
-                self.end_by_unwanted_trailers(direction);
-            }
-        }
     }
 }
 

@@ -1,37 +1,38 @@
 //! Observability mode: copies are sent, nothing waits (section 16).
 
-use super::{Exchange, Host};
-use crate::{http_message::Direction, mode::BodySendMode, slices::Slices};
+use super::{
+    cx::{Cx, Part},
+    side::{Phase, Side},
+};
+use crate::{mode::BodySendMode, slices::Slices};
 
-impl Exchange {
-    pub(super) fn observe_headers(&mut self, direction: Direction, end_stream: bool, host: &mut dyn Host) {
-        if self.side(direction).wants_headers() {
-            self.send_observed_headers(direction, end_stream, host);
+impl Side {
+    pub(super) fn observe_headers(&mut self, cx: &mut Cx<'_>, end_stream: bool) {
+        let line = &mut self.line;
+        line.begin(end_stream);
+        self.phase = Phase::Passing;
+        if line.mode.headers {
+            cx.send(line.direction, Part::Headers { end_of_stream: end_stream });
         } else {
             // V-3: only with the headers that are sent it stays, as in Envoy.
-            self.remove_content_length(direction, host);
+            cx.remove_content_length(line);
         }
-        self.forward_head(direction, end_stream);
+        line.forward_head(cx.link, end_stream);
     }
 
     /// Only STREAMED bodies are copied (V-2).
-    pub(super) fn observe_data(
-        &mut self,
-        direction: Direction,
-        data: Slices,
-        end_stream: bool,
-        host: &mut dyn Host,
-    ) {
-        if self.side(direction).body_mode == BodySendMode::Streamed {
-            self.send_observed_body(direction, data.clone(), end_stream, host);
+    pub(super) fn observe_data(&mut self, cx: &mut Cx<'_>, data: Slices, end_stream: bool) {
+        let line = &mut self.line;
+        if line.mode.body == BodySendMode::Streamed {
+            cx.send(line.direction, Part::Body { data: data.clone(), end_of_stream: end_stream });
         }
-        self.forward_data(direction, data, end_stream);
+        line.forward_data(cx.link, data, end_stream);
     }
 
-    pub(super) fn observe_trailers(&mut self, direction: Direction, host: &mut dyn Host) {
-        if self.side(direction).send_trailers {
-            self.send_observed_trailers(direction, host);
+    pub(super) fn observe_trailers(&mut self, cx: &mut Cx<'_>) {
+        if self.line.mode.trailers {
+            cx.send(self.line.direction, Part::Trailers);
         }
-        self.forward_trailers(direction);
+        self.line.forward_trailers(cx.link);
     }
 }

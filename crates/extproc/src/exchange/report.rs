@@ -1,10 +1,10 @@
-//! What an exchange tells people: why it failed, and what of a reply had no effect.
+//! What an exchange reports to people: why it failed, and what of a reply had no effect.
 
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
 
-use super::{Action, Exchange, failure::Failure, side::Side};
+use super::{Action, Exchange, failure::Failure, timer::Timer};
 use crate::{
     http_message::Direction,
     log::Step,
@@ -110,7 +110,7 @@ pub(super) fn kind_of(message: &ProcessingResponse) -> &'static str {
 }
 
 impl Exchange {
-    /// Tells of a failure, before its consequences.
+    /// Reports a failure, before its consequences.
     pub(super) fn report(&mut self, failure: &Failure, outcome: Outcome, now: Instant) {
         let reason = match failure {
             Failure::MessageTimeout => FailedReason::Timeout,
@@ -138,22 +138,25 @@ impl Exchange {
         outcome: Outcome,
         now: Instant,
     ) {
-        let waits = |side: &&Side| side.awaiting.step().is_some() && side.sent_at.is_some();
-        let mut waiting: Vec<&Side> = [&self.request, &self.response].into_iter().filter(waits).collect();
         // A timeout is about the reply that is due.
-        waiting.sort_by_key(|side| (side.deadline.is_none(), side.deadline, side.sent_at));
-        let side = waiting.first();
-        let sent_at = side.and_then(|side| side.sent_at);
+        let awaited = self
+            .sides()
+            .into_iter()
+            .filter_map(|side| Some((side.line.direction, side.phase.awaited()?, &side.line.timer)))
+            .filter(|(_, _, timer)| timer.sent_at().is_some())
+            .min_by_key(|(_, _, timer)| (timer.deadline().is_none(), timer.deadline(), timer.sent_at()));
+        let timer = awaited.map(|(_, _, timer)| timer);
+        let sent_at = timer.and_then(Timer::sent_at);
         let received = match reason {
             FailedReason::Timeout | FailedReason::Stream => None,
-            _ => self.received,
+            _ => self.link.received,
         };
         let failed = Failed {
             reason,
-            awaited: side.and_then(|side| Some((side.direction, side.awaiting.step()?))),
+            awaited: awaited.map(|(direction, step, _)| (direction, step)),
             elapsed: sent_at.map(|sent_at| now.saturating_duration_since(sent_at)),
-            limit: side
-                .and_then(|side| side.deadline)
+            limit: timer
+                .and_then(Timer::deadline)
                 .zip(sent_at)
                 .map(|(deadline, sent_at)| deadline.saturating_duration_since(sent_at)),
             received,
@@ -161,15 +164,6 @@ impl Exchange {
             details,
             outcome,
         };
-        self.actions.push_back(Action::Failed(Box::new(failed)));
-    }
-
-    /// Counts operations that were ignored, and tells of them.
-    pub(super) fn ignored(&mut self, direction: Direction, step: Step, count: u32, header: Option<Box<str>>) {
-        self.counters.rejected_header_mutations += count;
-        if count > 0 {
-            let ignored = IgnoredMutation { direction, step, count, header };
-            self.actions.push_back(Action::Ignored(Box::new(ignored)));
-        }
+        self.link.push(Action::Failed(Box::new(failed)));
     }
 }

@@ -6,4 +6,3 @@ mod headers;
 mod legal;
 mod overrides;
 mod properties;
-mod world;

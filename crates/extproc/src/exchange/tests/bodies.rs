@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderValue;
 
-use super::world::{
+use crate::sim::{
     Out, World, bodies, body_reply, continue_headers, duplex_reply, headers_reply, mode, plan, trailers_reply,
 };
 use crate::{

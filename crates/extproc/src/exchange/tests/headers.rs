@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::world::{Out, World, continue_headers, headers_reply, mode, plan, trailers_reply};
+use crate::sim::{Out, World, continue_headers, headers_reply, mode, plan, trailers_reply};
 use crate::{
     BodySendMode,
     Direction::{Request, Response},

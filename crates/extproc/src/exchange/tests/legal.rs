@@ -6,14 +6,14 @@ use std::{collections::VecDeque, time::Duration};
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::world::{
+use crate::sim::{
     Out, World, body_reply, continue_headers, duplex_reply, headers_reply, plan, trailers_reply,
 };
 use crate::{
     BodySendMode, Direction, HeaderSendMode, Plan, ProcessingMode,
     exchange::{
         StreamEnd,
-        side::{Awaiting, End},
+        side::{End, Out as Passed, Phase},
     },
     messages::{
         self, BodyMutation, CommonResponse, HeaderMutation, HeaderValueOption, HttpHeaders,
@@ -267,7 +267,7 @@ impl Game {
 
     /// Whether the processor may give the response itself, piece by piece (S-4), before the upstream does.
     fn may_reply(&self) -> bool {
-        let mode = self.world.exchange.side(Direction::Request).body_mode;
+        let mode = self.world.exchange.side(Direction::Request).line.mode.body;
         matches!(mode, BodySendMode::None | BodySendMode::FullDuplexStreamed) && !self.answered_locally
     }
 
@@ -283,8 +283,8 @@ impl Game {
 
     fn answer_body(&mut self, direction: Direction, data: &Bytes, end: bool, choice: u16) -> bool {
         let side = self.world.exchange.side(direction);
-        if side.is_duplex() {
-            if side.discard {
+        if side.line.mode.is_duplex() {
+            if side.phase.drops_rest() {
                 // What comes behind an end of its own is not answered.
                 return true;
             }
@@ -338,21 +338,29 @@ impl Game {
         let exchange = &self.world.exchange;
         for direction in DIRECTIONS {
             let side = exchange.side(direction);
-            let awaited =
-                side.awaiting != Awaiting::Idle || side.has_outstanding() || side.awaits_duplex_trailers();
+            let awaited = side.awaits_reply();
             if !exchange.wants(direction) {
                 assert!(awaited, "{direction:?} is paused and waits for nothing: {side:?}");
             }
-            if !exchange.is_complete() && !self.replying && awaited && !side.is_duplex() {
-                assert!(side.deadline.is_some(), "{direction:?} waits without a deadline: {side:?}");
+            if !exchange.is_complete() && !self.replying && awaited && !side.line.mode.is_duplex() {
+                assert!(
+                    side.line.timer.deadline().is_some(),
+                    "{direction:?} waits without a deadline: {side:?}"
+                );
             }
             assert!(
-                exchange.is_complete() || side.next_mode.is_none() || side.has_outstanding(),
+                exchange.is_complete() || side.phase.put_off().is_none() || side.phase.has_outstanding(),
                 "{direction:?} puts off a mode for nothing: {side:?}"
             );
             // What has arrived as a whole, and is with nobody, has gone on.
-            let arrived = side.end != End::Open && !awaited && !side.too_large && !self.replying;
-            assert!(!arrived || side.end_forwarded, "{direction:?} holds a whole message back: {side:?}");
+            let arrived = side.line.end != End::Open
+                && !awaited
+                && !matches!(side.phase, Phase::TooLarge)
+                && !self.replying;
+            assert!(
+                !arrived || side.line.out == Passed::All,
+                "{direction:?} holds a whole message back: {side:?}"
+            );
         }
     }
 
@@ -513,8 +521,8 @@ proptest! {
             if !game.over() && !game.replying {
                 for direction in DIRECTIONS {
                     let side = game.world.exchange.side(direction);
-                    let waits = side.awaiting != Awaiting::Idle || side.has_outstanding();
-                    prop_assert!(!waits || side.is_duplex(), "{:?} still waits: {:?}", direction, side);
+                    let waits = side.phase.awaited().is_some() || side.phase.has_outstanding();
+                    prop_assert!(!waits || side.line.mode.is_duplex(), "{:?} still waits: {:?}", direction, side);
                 }
             }
         } else {
@@ -522,7 +530,7 @@ proptest! {
             let spoiled = game.over() || game.replying || game.world.closed.is_some() || game.illegal;
             for direction in DIRECTIONS {
                 let side = game.world.exchange.side(direction);
-                if !spoiled && side.end != End::Open && !side.too_large {
+                if !spoiled && side.line.end != End::Open && !matches!(side.phase, Phase::TooLarge) {
                     prop_assert!(game.ended(direction), "{:?} has not ended: {:?}", direction, side);
                 }
             }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::world::{Out, World, body_reply, continue_headers, duplex_reply, mode, plan, trailers_reply};
+use crate::sim::{Out, World, body_reply, continue_headers, duplex_reply, mode, plan, trailers_reply};
 use crate::{
     BodySendMode,
     Direction::{Request, Response},

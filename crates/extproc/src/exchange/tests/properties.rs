@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::world::{
+use crate::sim::{
     Out, World, body_reply, continue_headers, duplex_reply, headers_reply, plan, trailers_reply,
 };
 use crate::{

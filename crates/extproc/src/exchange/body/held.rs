@@ -9,7 +9,7 @@ use crate::slices::{Gather, Slices};
 /// Body pieces in their order. Small ones are copied together: a piece keeps the buffer alive that it was read into, so a
 /// body of one-byte pieces would hold many times its size.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(in crate::exchange) struct Held {
     /// A piece that is alone stays where it is.
     first: Option<Bytes>,
     rest: Gather,
@@ -19,21 +19,21 @@ pub(super) struct Held {
 
 impl Held {
     /// The number of bytes.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::exchange) fn len(&self) -> usize {
         self.first.as_ref().map_or(0, Bytes::len) + self.rest.len()
     }
 
     /// Whether there is nothing to pass on, not even a cleared body.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::exchange) fn is_empty(&self) -> bool {
         self.len() == 0 && !self.cleared
     }
 
     /// Whether there is anything of a body; a cleared one has nothing.
-    pub(super) fn has_bytes(&self) -> bool {
+    pub(in crate::exchange) fn has_bytes(&self) -> bool {
         self.first.as_ref().is_some_and(|first| !first.is_empty()) || self.rest.len() != 0
     }
 
-    pub(super) fn push(&mut self, data: Slices) {
+    pub(in crate::exchange) fn push(&mut self, data: Slices) {
         for piece in data {
             if self.first.is_none() && self.rest.len() == 0 {
                 self.first = Some(piece);
@@ -47,19 +47,19 @@ impl Held {
     }
 
     /// As [`push`](Self::push), before what is here already.
-    pub(super) fn push_first(&mut self, data: Slices) {
+    pub(in crate::exchange) fn push_first(&mut self, data: Slices) {
         let behind = self.take();
         self.push(data);
         self.push(behind);
     }
 
     /// What is left of a body that was cleared.
-    pub(super) fn push_cleared(&mut self) {
+    pub(in crate::exchange) fn push_cleared(&mut self) {
         self.cleared = true;
     }
 
     /// Everything, as one piece.
-    pub(super) fn take(&mut self) -> Slices {
+    pub(in crate::exchange) fn take(&mut self) -> Slices {
         self.cleared = false;
         match self.first.take() {
             Some(first) => first.into(),
