@@ -6,6 +6,7 @@
 //! spawns nothing, and knows no HTTP or gRPC library; `extproc-client` and `extproc-server` carry its messages.
 //!
 //! * [`exchange`]: the gateway's side of one HTTP request; begin here.
+//! * [`session`]: the processor's side, its mirror.
 //! * [`messages`], [`codec`]: what travels, and its encoding, which copies no bodies.
 //! * [`mutation`], [`attributes`], [`metadata`]: what a reply may change, and what a processor is told.
 //! * [`Plan`]: the settings of a filter, with Envoy's defaults.
@@ -76,6 +77,7 @@ pub mod metadata;
 mod mode;
 pub mod mutation;
 mod plan;
+pub mod session;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 mod slices;
