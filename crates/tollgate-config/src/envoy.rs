@@ -30,6 +30,7 @@ mod scope;
 mod socket_options;
 mod status;
 mod tls;
+mod watchdog;
 
 use std::sync::Arc;
 

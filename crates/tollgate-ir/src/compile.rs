@@ -47,6 +47,7 @@ pub fn compile(resources: Resources, previous: Option<&Snapshot>) -> Result<Snap
         admin_address: process.admin_address,
         node: process.node,
         overload: process.overload,
+        watchdog: process.watchdog,
         concurrency: process.concurrency,
     };
     for (name, cluster) in clusters {

@@ -8,6 +8,7 @@ use tollgate_model::{
     overload::OverloadManager,
     snapshot::Node,
     tls::{DownstreamTlsSettings, UpstreamTlsSettings},
+    watchdog::Watchdog,
 };
 
 use crate::{HttpFilter, Origin, RouteTable, Sourced};
@@ -52,6 +53,8 @@ pub struct Process {
     pub admin_address: Option<SocketAddr>,
     /// Limits of the whole process, and what happens when a resource runs short. Default: no limits.
     pub overload: OverloadManager,
+    /// What is done about a worker that hangs.
+    pub watchdog: Watchdog,
     /// Threads that serve requests. `None` = as many as there are processors.
     pub concurrency: Option<NonZeroUsize>,
 }

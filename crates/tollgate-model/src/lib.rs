@@ -21,5 +21,6 @@ pub mod snapshot;
 pub mod socket;
 pub mod tls;
 pub mod update;
+pub mod watchdog;
 
 pub use snapshot::Snapshot;

@@ -16,6 +16,8 @@ pub struct OverloadManager {
     pub resources: Vec<Resource>,
     /// What is done.
     pub actions: Vec<OverloadAction>,
+    /// What [`OverloadActionKind::ReduceTimeouts`] reduces; each timeout once at most.
+    pub reduced_timeouts: Vec<ReducedTimeout>,
 }
 
 impl Default for OverloadManager {
@@ -25,6 +27,7 @@ impl Default for OverloadManager {
             max_downstream_connections: None,
             resources: Vec::new(),
             actions: Vec::new(),
+            reduced_timeouts: Vec::new(),
         }
     }
 }
@@ -54,6 +57,11 @@ pub enum ResourceMonitor {
     },
     /// Connections of clients, as far as `max_downstream_connections` counts them.
     DownstreamConnections,
+    /// Processor time, smoothed over about twenty looks.
+    CpuUtilization {
+        /// Of the control group that the process runs in, as a share of what it may use; else of the whole machine.
+        container: bool,
+    },
     /// A file with a number from 0 to 1.
     Injected {
         /// The file.
@@ -86,6 +94,119 @@ pub enum OverloadActionKind {
     ShrinkHeap,
     /// Requests that hold much memory are ended.
     ResetHighMemoryStream,
+    /// Clients are waited for less long; [`OverloadManager::reduced_timeouts`] says where.
+    ReduceTimeouts,
+    /// Load shed point: connections are closed as soon as they are accepted.
+    TcpListenerAccept,
+    /// Load shed point: requests are answered with 503 before any filter sees them.
+    HttpConnectionManagerDecodeHeaders,
+    /// Load shed point: what arrives on an HTTP/1 connection is answered with 500, and the connection ends.
+    Http1ServerAbortDispatch,
+    /// Load shed point: connections on which something arrives take no further requests.
+    Http2ServerGoAwayOnDispatch,
+    /// Load shed point: connections on which something arrives are closed.
+    Http2ServerGoAwayAndCloseOnDispatch,
+    /// Load shed point: connections are closed when the first bytes of HTTP arrive.
+    HcmOnDataCreatingCodec,
+    /// Load shed point: requests that have come through the filters are answered with 503.
+    HttpDownstreamFilterCheck,
+}
+
+impl OverloadActionKind {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::StopAcceptingRequests,
+        Self::StopAcceptingConnections,
+        Self::RejectIncomingConnections,
+        Self::DisableHttpKeepalive,
+        Self::ShrinkHeap,
+        Self::ResetHighMemoryStream,
+        Self::ReduceTimeouts,
+        Self::TcpListenerAccept,
+        Self::HttpConnectionManagerDecodeHeaders,
+        Self::Http1ServerAbortDispatch,
+        Self::Http2ServerGoAwayOnDispatch,
+        Self::Http2ServerGoAwayAndCloseOnDispatch,
+        Self::HcmOnDataCreatingCodec,
+        Self::HttpDownstreamFilterCheck,
+    ];
+
+    /// Its name in Envoy, of an action or of a load shed point.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StopAcceptingRequests => "envoy.overload_actions.stop_accepting_requests",
+            Self::StopAcceptingConnections => "envoy.overload_actions.stop_accepting_connections",
+            Self::RejectIncomingConnections => "envoy.overload_actions.reject_incoming_connections",
+            Self::DisableHttpKeepalive => "envoy.overload_actions.disable_http_keepalive",
+            Self::ShrinkHeap => "envoy.overload_actions.shrink_heap",
+            Self::ResetHighMemoryStream => "envoy.overload_actions.reset_high_memory_stream",
+            Self::ReduceTimeouts => "envoy.overload_actions.reduce_timeouts",
+            Self::TcpListenerAccept => "envoy.load_shed_points.tcp_listener_accept",
+            Self::HttpConnectionManagerDecodeHeaders => {
+                "envoy.load_shed_points.http_connection_manager_decode_headers"
+            }
+            Self::Http1ServerAbortDispatch => "envoy.load_shed_points.http1_server_abort_dispatch",
+            Self::Http2ServerGoAwayOnDispatch => "envoy.load_shed_points.http2_server_go_away_on_dispatch",
+            Self::Http2ServerGoAwayAndCloseOnDispatch => {
+                "envoy.load_shed_points.http2_server_go_away_and_close_on_dispatch"
+            }
+            Self::HcmOnDataCreatingCodec => "envoy.load_shed_points.hcm_ondata_creating_codec",
+            Self::HttpDownstreamFilterCheck => "envoy.load_shed_points.http_downstream_filter_check",
+        }
+    }
+
+    /// Whether it is a load shed point, not an action.
+    #[must_use]
+    pub fn is_load_shed_point(self) -> bool {
+        self.name().starts_with("envoy.load_shed_points.")
+    }
+}
+
+/// How much less long clients are waited for somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ReducedTimeout {
+    /// Where.
+    pub timeout: ClientTimeout,
+    /// What is left of it when the action is fully asked for.
+    pub minimum: TimeoutMinimum,
+}
+
+/// A time for which clients are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientTimeout {
+    /// `idle_timeout` of connections.
+    ConnectionIdle,
+    /// `stream_idle_timeout`, and `idle_timeout` of routes.
+    StreamIdle,
+    /// `transport_socket_connect_timeout`: the TLS handshake.
+    TransportSocketConnect,
+    /// `max_connection_duration`.
+    ConnectionMax,
+    /// How long a client may take to accept the end of a response.
+    StreamFlush,
+}
+
+impl ClientTimeout {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::ConnectionIdle,
+        Self::StreamIdle,
+        Self::TransportSocketConnect,
+        Self::ConnectionMax,
+        Self::StreamFlush,
+    ];
+}
+
+/// What is left of a timeout at full pressure.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeoutMinimum {
+    /// So long, if the timeout is longer.
+    Absolute(Duration),
+    /// This share of the timeout, 0 to 1.
+    Share(f32),
 }
 
 /// When something is done.

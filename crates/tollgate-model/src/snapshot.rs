@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use serde::Serialize;
 
-use crate::{cluster::Cluster, listener::Listener, overload::OverloadManager};
+use crate::{cluster::Cluster, listener::Listener, overload::OverloadManager, watchdog::Watchdog};
 
 /// A complete, immutable configuration.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub node: Node,
     /// Limits of the whole process, and what happens when a resource runs short. Default: no limits.
     pub overload: OverloadManager,
+    /// What is done about a worker that hangs.
+    pub watchdog: Watchdog,
     /// Threads that serve requests, when the configuration says so; it counts when a gateway starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<NonZeroUsize>,

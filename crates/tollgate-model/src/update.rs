@@ -61,7 +61,7 @@ pub struct Difference {
     pub clusters: Changes,
     /// Who the gateway is, or where its admin server listens.
     pub identity: bool,
-    /// Limits of the process and overload actions.
+    /// Limits of the process, overload actions and the watch over the workers.
     pub overload: bool,
 }
 
@@ -87,7 +87,7 @@ impl Difference {
             }),
             clusters: Changes::between(&clusters(old), &clusters(new), same),
             identity: old.node != new.node || old.admin_address != new.admin_address,
-            overload: old.overload != new.overload,
+            overload: old.overload != new.overload || old.watchdog != new.watchdog,
         }
     }
 

@@ -3,6 +3,7 @@
 mod addresses;
 mod failures;
 mod publisher;
+mod watchdog;
 mod worker_thread;
 
 use std::{
@@ -24,6 +25,7 @@ use self::{
     addresses::{Addresses, Plan},
     failures::Failures,
     publisher::Publisher,
+    watchdog::{Pulses, Watchdog},
     worker_thread::{Command, WorkerStart, WorkerThread},
 };
 pub use addresses::BindError;
@@ -101,6 +103,7 @@ pub enum UpdateError {
 
 /// A running data plane: worker threads that serve the listeners of a snapshot. Dropping it stops everything at once.
 pub struct Gateway {
+    watchdog: Option<Watchdog>,
     workers: Vec<WorkerThread>,
     control: Option<Runtime>,
     updater: Updater,
@@ -171,6 +174,9 @@ impl Gateway {
         let (access_log, access_logger) = AccessLogWriter::start().map_err(StartError::Thread)?;
         let failures = Failures::new(&WorkerStats::new(stats.clone(), count), control.handle());
         let memory = SharedMemory::new(options.buffer_limit, count);
+        let pulses = Pulses::new(count, &snapshot.watchdog);
+        let watchdog = Watchdog::start(pulses.clone(), WorkerStats::new(stats.clone(), count).workers())
+            .map_err(StartError::Thread)?;
         let mut workers = Vec::with_capacity(count);
         for (index, (sockets, inbox)) in sockets.into_iter().zip(inboxes).enumerate() {
             let (commands, receiver) = mpsc::channel(4);
@@ -183,6 +189,7 @@ impl Gateway {
                 stats: stats.clone(),
                 access_log: access_logger.clone(),
                 memory: memory.clone(),
+                pulse: pulses.of(index),
                 sockets,
                 balance: balance.clone(),
                 inbox,
@@ -207,9 +214,19 @@ impl Gateway {
         }
         let commands = workers.iter().map(|worker| worker.commands.clone()).collect();
         let publisher =
-            Publisher::new(commands, stats.clone(), addresses, adoption, control.handle().clone());
+            Publisher::new(commands, stats.clone(), pulses, addresses, adoption, control.handle().clone());
         let updater = Updater { publisher: Arc::new(publisher), control: control.handle().clone() };
-        Ok(Self { workers, updater, control: Some(control), stats, failures, access_log, name_lookups })
+        let watchdog = Some(watchdog);
+        Ok(Self {
+            watchdog,
+            workers,
+            updater,
+            control: Some(control),
+            stats,
+            failures,
+            access_log,
+            name_lookups,
+        })
     }
 
     /// What puts other configurations in force, for another thread. It keeps nothing alive.
@@ -284,6 +301,14 @@ impl Gateway {
     /// Ends every connection and waits until the threads have ended.
     pub fn shutdown(self) {}
 
+    /// Has a worker hang until the sender is dropped.
+    #[cfg(test)]
+    pub(crate) fn hang_worker(&self, index: usize) -> std_mpsc::Sender<()> {
+        let (release, released) = std_mpsc::channel();
+        self.workers[index].commands.try_send(Command::Hang(released)).expect("it takes commands");
+        release
+    }
+
     /// Has a worker die.
     #[cfg(test)]
     pub(crate) fn kill_worker(&self, index: usize) {
@@ -334,6 +359,8 @@ impl Updater {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
+        // What takes long to end does not hang.
+        self.watchdog = None;
         self.workers.iter_mut().for_each(WorkerThread::stop);
         self.workers.iter_mut().for_each(WorkerThread::join);
         if let Some(control) = self.control.take() {

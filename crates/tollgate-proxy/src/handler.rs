@@ -8,6 +8,7 @@ use http::StatusCode;
 use crate::{
     configuration::ChainConfiguration,
     http1::CodecError,
+    overload::Overload,
     stream::Downstream,
     stream_info::{ConnectionInfo, Protocol},
     worker::Worker,
@@ -24,6 +25,13 @@ pub(crate) struct Origin<'a> {
     pub(crate) protocol: Protocol,
     /// The configuration in force when the request began.
     pub(crate) configuration: &'a Rc<ChainConfiguration>,
+}
+
+impl<'a> Origin<'a> {
+    /// The overload actions, if they concern the listener.
+    pub(crate) fn overload(&self) -> Option<&'a Overload> {
+        (!self.configuration.chain.listener.limits.bypass_overload_manager).then(|| &*self.worker.overload)
+    }
 }
 
 /// Answers requests. Connections know nothing else of what happens behind them.
@@ -82,6 +90,18 @@ impl Rejection {
             details: "overload",
             protocol_error: false,
             request: Some(request),
+        }
+    }
+
+    /// Whatever arrives on an HTTP/1 connection while a load shed point turns it away (500).
+    pub(crate) fn abort_dispatch() -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            body: "Internal Server Error",
+            details: "overload",
+            // Envoy logs it as such.
+            protocol_error: true,
+            request: None,
         }
     }
 

@@ -73,6 +73,11 @@ impl LocalReply {
         Self::new(status, "", details, ResponseFlags::default())
     }
 
+    /// A load shed point turns requests away that are about to be sent.
+    pub(crate) fn overloaded() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "envoy overloaded", "overload", ResponseFlags::default())
+    }
+
     /// No route applies.
     pub(crate) fn route_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "", "route_not_found", ResponseFlags::NO_ROUTE_FOUND)

@@ -27,9 +27,9 @@ use self::{
 };
 pub(crate) use self::{
     metrics::{
-        ClusterMetric, ExtProcMetric, Http2Metric, HttpMetric, ListenerMetric, MetricSet,
-        OverloadActionMetric, OverloadResourceMetric, ProcessorMetric, ResponseClasses, RouteMetric,
-        ServerMetric,
+        ClusterMetric, ExtProcMetric, Http2Metric, HttpMetric, ListenerMetric, LoadShedPointMetric,
+        MetricSet, OverloadActionMetric, OverloadResourceMetric, ProcessorMetric, ResponseClasses,
+        RouteMetric, ServerMetric, WorkersMetric,
     },
     snapshot::{ConnectionStats, route_name},
 };
@@ -119,6 +119,11 @@ impl WorkerStats {
         self.metrics(Scope::Server)
     }
 
+    /// Of the watch over the workers: `workers.`
+    pub(crate) fn workers(&self) -> Metrics<WorkersMetric> {
+        self.metrics(Scope::Workers)
+    }
+
     /// Of HTTP/2 with clients: `http2.`
     pub(crate) fn http2(&self) -> Metrics<Http2Metric> {
         self.metrics(Scope::Http2)
@@ -157,6 +162,11 @@ impl WorkerStats {
     /// Of an overload action: `overload.<name>.`
     pub(crate) fn overload_action(&self, name: &str) -> Metrics<OverloadActionMetric> {
         self.metrics(Scope::OverloadAction { name: name.to_owned() })
+    }
+
+    /// Of a load shed point: `overload.<name>.`
+    pub(crate) fn load_shed_point(&self, name: &str) -> Metrics<LoadShedPointMetric> {
+        self.metrics(Scope::LoadShedPoint { name: name.to_owned() })
     }
 
     /// Of the ext_proc filters with this prefix (Z-1): `http.<connection manager>.ext_proc.[<filter>.]`, behind the router

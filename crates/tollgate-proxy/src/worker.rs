@@ -89,8 +89,11 @@ impl Worker {
         let admitted = self.overload.connections.admit(&listener.connections, limits);
         let (metric, reason) = match admitted {
             Ok(admission) => {
-                let rejects = OverloadActionKind::RejectIncomingConnections;
-                if limits.bypass_overload_manager || !self.overload.applies(rejects) {
+                let refused = || {
+                    self.overload.applies(OverloadActionKind::RejectIncomingConnections)
+                        || self.overload.sheds(OverloadActionKind::TcpListenerAccept)
+                };
+                if limits.bypass_overload_manager || !refused() {
                     return Some(admission);
                 }
                 (ListenerMetric::DownstreamCxOverloadReject, "an overload action asks for it")

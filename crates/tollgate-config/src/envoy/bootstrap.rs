@@ -14,6 +14,7 @@ use super::{
     overload::read_overload_manager,
     runtime::read_runtime,
     scope::ClusterFacts,
+    watchdog::read_watchdog,
 };
 use crate::{
     Explanations, RouteKey,
@@ -40,8 +41,8 @@ pub(super) static BOOTSTRAP: Schema = Schema {
         no_effect("deferred_stat_options", NO_STATS),
         no_effect("enable_dispatcher_stats", NO_STATS),
         read("cluster_manager", "{}", "Settings of all clusters."),
-        no_effect("watchdog", "workers are not watched"),
-        no_effect("watchdogs", "workers are not watched"),
+        read("watchdogs", "{}", "What is done about a worker that hangs."),
+        read("watchdog", "", "Old form of watchdogs.worker_watchdog."),
         read(
             "overload_manager",
             "{}",
@@ -164,6 +165,7 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
     if let Some(value) = bootstrap.get("overload_manager") {
         found.process.overload = read_overload_manager(&value);
     }
+    found.process.watchdog = read_watchdog(&bootstrap);
     limits.apply_global(&mut found.process.overload);
     let Some(resources) = bootstrap.message("static_resources", &STATIC_RESOURCES) else {
         return Some((found, Explanations::default()));

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use tollgate_model::overload::{
-    OverloadAction, OverloadActionKind, OverloadManager, OverloadThreshold, OverloadTrigger, Resource,
-    ResourceMonitor,
+    ClientTimeout, OverloadAction, OverloadActionKind, OverloadManager, OverloadThreshold, OverloadTrigger,
+    ReducedTimeout, Resource, ResourceMonitor, TimeoutMinimum,
 };
 
-use crate::protobuf::{Message, Schema, Value, no_effect, read, refused};
+use super::protocol_options::PERCENT;
+use crate::protobuf::{Enumeration, Message, Schema, Value, no_effect, read};
 
 pub(super) static OVERLOAD_MANAGER: Schema = Schema {
     name: "envoy.config.overload.v3.OverloadManager",
@@ -30,7 +31,7 @@ pub(super) static RESOURCE_MONITOR: Schema = Schema {
             "name",
             "",
             "Unique name: `envoy.resource_monitors.` and `fixed_heap`, `cgroup_memory`, \
-             `global_downstream_max_connections` or `injected_resource`. Required.",
+             `global_downstream_max_connections`, `cpu_utilization` or `injected_resource`. Required.",
         ),
         read("typed_config", "", "Its settings. Required."),
     ],
@@ -70,6 +71,17 @@ pub(super) static DOWNSTREAM_CONNECTIONS: Schema = Schema {
     unsupported: &[],
 };
 
+pub(super) static CPU_UTILIZATION: Schema = Schema {
+    name: "envoy.extensions.resource_monitors.cpu_utilization.v3.CpuUtilizationConfig",
+    title: "",
+    fields: &[read(
+        "mode",
+        "HOST",
+        "Processor time of the machine (`HOST`), or of the control group as a share of what it may use (`CONTAINER`).",
+    )],
+    unsupported: &[],
+};
+
 pub(super) static INJECTED_RESOURCE: Schema = Schema {
     name: "envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig",
     title: "",
@@ -85,10 +97,11 @@ pub(super) static OVERLOAD_ACTION: Schema = Schema {
             "name",
             "",
             "`envoy.overload_actions.` and `stop_accepting_requests`, `stop_accepting_connections`, \
-             `reject_incoming_connections`, `disable_http_keepalive`, `reset_high_memory_stream` or `shrink_heap`. Required.",
+             `reject_incoming_connections`, `disable_http_keepalive`, `reset_high_memory_stream`, `reduce_timeouts` or \
+             `shrink_heap`; `close_idle_http_connections` has no effect. Each once. Required.",
         ),
         read("triggers", "", "When; the one that asks for most decides. Required."),
-        refused("typed_config", "only for the action reduce_timeouts, which is not supported"),
+        read("typed_config", "", "Required for `reduce_timeouts`; without effect for `shrink_heap`."),
     ],
     unsupported: &[],
 };
@@ -100,12 +113,50 @@ pub(super) static LOAD_SHED_POINT: Schema = Schema {
         read(
             "name",
             "",
-            "`envoy.load_shed_points.` and `tcp_listener_accept` or `http_connection_manager_decode_headers`. Required.",
+            "`envoy.load_shed_points.` and `tcp_listener_accept`, `hcm_ondata_creating_codec`, \
+             `http1_server_abort_dispatch`, `http2_server_go_away_on_dispatch`, \
+             `http2_server_go_away_and_close_on_dispatch`, `http_connection_manager_decode_headers` or \
+             `http_downstream_filter_check`; those of HTTP/3 and of the TCP proxy have no effect. Each once. Required.",
         ),
         read("triggers", "", "When; the one that asks for most decides. Required."),
     ],
     unsupported: &[],
 };
+
+pub(super) static SCALE_TIMERS: Schema = Schema {
+    name: "envoy.config.overload.v3.ScaleTimersOverloadActionConfig",
+    title: "",
+    fields: &[read("timer_scale_factors", "", "Which timeouts become shorter. Required.")],
+    unsupported: &[],
+};
+
+pub(super) static SCALE_TIMER: Schema = Schema {
+    name: "envoy.config.overload.v3.ScaleTimersOverloadActionConfig.ScaleTimer",
+    title: "",
+    fields: &[
+        read(
+            "timer",
+            "",
+            "`HTTP_DOWNSTREAM_CONNECTION_IDLE`, `HTTP_DOWNSTREAM_STREAM_IDLE`, `TRANSPORT_SOCKET_CONNECT`, \
+             `HTTP_DOWNSTREAM_CONNECTION_MAX` or `HTTP_DOWNSTREAM_STREAM_FLUSH`; each once. Required.",
+        ),
+        read("min_timeout", "", "What is left of it under full pressure. One of the two is required."),
+        read("min_scale", "", "The same as a percentage."),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static SHRINK_HEAP: Schema = Schema {
+    name: "envoy.config.overload.v3.ShrinkHeapConfig",
+    title: "",
+    fields: &[
+        no_effect("timer_interval", FREED_AT_ONCE),
+        no_effect("max_unfreed_memory_bytes", FREED_AT_ONCE),
+    ],
+    unsupported: &[],
+};
+
+const FREED_AT_ONCE: &str = "freed memory goes back to the system at once in any case";
 
 pub(super) static TRIGGER: Schema = Schema {
     name: "envoy.config.overload.v3.Trigger",
@@ -136,14 +187,18 @@ pub(super) static SCALED_TRIGGER: Schema = Schema {
 };
 
 /// The schemas of this module.
-pub(super) static SCHEMAS: [&Schema; 11] = [
+pub(super) static SCHEMAS: [&Schema; 15] = [
     &OVERLOAD_MANAGER,
     &RESOURCE_MONITOR,
     &FIXED_HEAP,
     &CGROUP_MEMORY,
     &DOWNSTREAM_CONNECTIONS,
+    &CPU_UTILIZATION,
     &INJECTED_RESOURCE,
     &OVERLOAD_ACTION,
+    &SCALE_TIMERS,
+    &SCALE_TIMER,
+    &SHRINK_HEAP,
     &LOAD_SHED_POINT,
     &TRIGGER,
     &THRESHOLD_TRIGGER,
@@ -153,21 +208,31 @@ pub(super) static SCHEMAS: [&Schema; 11] = [
 const ACTION_PREFIX: &str = "envoy.overload_actions.";
 const POINT_PREFIX: &str = "envoy.load_shed_points.";
 
-/// Actions by what follows the prefix of their names.
-const ACTIONS: [(&str, OverloadActionKind); 6] = [
-    ("stop_accepting_requests", OverloadActionKind::StopAcceptingRequests),
-    ("stop_accepting_connections", OverloadActionKind::StopAcceptingConnections),
-    ("reject_incoming_connections", OverloadActionKind::RejectIncomingConnections),
-    ("disable_http_keepalive", OverloadActionKind::DisableHttpKeepalive),
-    ("shrink_heap", OverloadActionKind::ShrinkHeap),
-    ("reset_high_memory_stream", OverloadActionKind::ResetHighMemoryStream),
+/// Actions and points that Envoy has for what is not served here.
+const WITHOUT_EFFECT: [(&str, &str); 5] = [
+    ("envoy.overload_actions.close_idle_http_connections", NO_HTTP3),
+    ("envoy.load_shed_points.http3_server_go_away_on_dispatch", NO_HTTP3),
+    ("envoy.load_shed_points.http3_server_go_away_and_close_on_dispatch", NO_HTTP3),
+    ("envoy.load_shed_points.tcp_proxy_on_data", NO_TCP_PROXY),
+    ("envoy.load_shed_points.tcp_proxy_upstream_connect", NO_TCP_PROXY),
 ];
+const NO_HTTP3: &str = "there are no connections of HTTP/3";
+const NO_TCP_PROXY: &str = "there is no TCP proxy";
 
-/// Load shed points, and the actions that do the same.
-const POINTS: [(&str, OverloadActionKind); 2] = [
-    ("tcp_listener_accept", OverloadActionKind::RejectIncomingConnections),
-    ("http_connection_manager_decode_headers", OverloadActionKind::StopAcceptingRequests),
-];
+static TIMER: Enumeration<ClientTimeout> = Enumeration {
+    values: &[
+        ("UNSPECIFIED", 0, None),
+        ("HTTP_DOWNSTREAM_CONNECTION_IDLE", 1, Some(ClientTimeout::ConnectionIdle)),
+        ("HTTP_DOWNSTREAM_STREAM_IDLE", 2, Some(ClientTimeout::StreamIdle)),
+        ("TRANSPORT_SOCKET_CONNECT", 3, Some(ClientTimeout::TransportSocketConnect)),
+        ("HTTP_DOWNSTREAM_CONNECTION_MAX", 4, Some(ClientTimeout::ConnectionMax)),
+        ("HTTP_DOWNSTREAM_STREAM_FLUSH", 5, Some(ClientTimeout::StreamFlush)),
+    ],
+};
+
+/// Whether processor time is that of the control group.
+static CPU_MODE: Enumeration<bool> =
+    Enumeration { values: &[("HOST", 0, Some(false)), ("CONTAINER", 1, Some(true))] };
 
 /// Reads the overload manager.
 pub(super) fn read_overload_manager(value: &Value<'_>) -> OverloadManager {
@@ -186,11 +251,12 @@ pub(super) fn read_overload_manager(value: &Value<'_>) -> OverloadManager {
     }
     for action in message.list("actions") {
         let Some(action) = action.message(&OVERLOAD_ACTION) else { continue };
-        read_action(&action, "overload action", ACTION_PREFIX, &ACTIONS, &mut manager);
+        let kind = read_action(&action, "overload action", ACTION_PREFIX, &mut manager);
+        read_action_config(&action, kind, &mut manager);
     }
     for point in message.list("loadshed_points") {
         let Some(point) = point.message(&LOAD_SHED_POINT) else { continue };
-        read_action(&point, "load shed point", POINT_PREFIX, &POINTS, &mut manager);
+        read_action(&point, "load shed point", POINT_PREFIX, &mut manager);
     }
     manager
 }
@@ -202,8 +268,13 @@ fn read_monitor(value: &Value<'_>, manager: &mut OverloadManager) {
         value.error(format!("there are two resource monitors named \"{name}\""));
     }
     let Some(any) = message.required("typed_config").and_then(|config| config.any()) else { return };
-    let supported =
-        [FIXED_HEAP.name, CGROUP_MEMORY.name, DOWNSTREAM_CONNECTIONS.name, INJECTED_RESOURCE.name];
+    let supported = [
+        FIXED_HEAP.name,
+        CGROUP_MEMORY.name,
+        DOWNSTREAM_CONNECTIONS.name,
+        CPU_UTILIZATION.name,
+        INJECTED_RESOURCE.name,
+    ];
     let bytes = |message: &Message<'_>, name| {
         let number = message.get(name)?.integer(0..=i64::MAX)?;
         u64::try_from(number).ok().filter(|number| *number > 0)
@@ -232,6 +303,9 @@ fn read_monitor(value: &Value<'_>, manager: &mut OverloadManager) {
             manager.max_downstream_connections = most;
             most.map(|_| ResourceMonitor::DownstreamConnections)
         }
+        found if found == CPU_UTILIZATION.name => any.value.message(&CPU_UTILIZATION).map(|message| {
+            ResourceMonitor::CpuUtilization { container: message.enumeration("mode", &CPU_MODE, false) }
+        }),
         found if found == INJECTED_RESOURCE.name => any.value.message(&INJECTED_RESOURCE).map(|message| {
             ResourceMonitor::Injected { filename: message.required_string("filename").into() }
         }),
@@ -249,29 +323,98 @@ fn read_action(
     message: &Message<'_>,
     what: &str,
     prefix: &str,
-    known: &[(&str, OverloadActionKind)],
     manager: &mut OverloadManager,
-) {
+) -> Option<OverloadActionKind> {
     let name = message.required_string("name");
-    let kind = name
-        .strip_prefix(prefix)
-        .and_then(|name| known.iter().find(|(known, _)| *known == name))
-        .map(|(_, kind)| *kind);
-    if kind.is_none() && !name.is_empty() {
-        let known: Vec<String> = known.iter().map(|(name, _)| format!("{prefix}{name}")).collect();
-        message.value().error_with_help(
-            format!("the {what} \"{name}\" is not supported"),
-            format!("supported: {}", known.join(", ")),
-        );
-    }
     let triggers = message.list("triggers");
     if triggers.is_empty() {
         message.value().error("\"triggers\" is missing");
     }
     let triggers = triggers.iter().filter_map(|trigger| read_trigger(trigger, manager)).collect();
-    if let Some(kind) = kind {
-        manager.actions.push(OverloadAction { kind, triggers });
+    if let Some((_, why)) =
+        WITHOUT_EFFECT.iter().find(|(known, _)| *known == name && name.starts_with(prefix))
+    {
+        message.value().no_effect(format!("the {what} \"{name}\""), *why);
+        return None;
     }
+    let mut known = OverloadActionKind::ALL.into_iter().filter(|kind| kind.name().starts_with(prefix));
+    let Some(kind) = known.clone().find(|kind| kind.name() == name) else {
+        if !name.is_empty() {
+            let known: Vec<_> = known.by_ref().map(OverloadActionKind::name).collect();
+            message.value().error_with_help(
+                format!("the {what} \"{name}\" is not supported"),
+                format!("supported: {}", known.join(", ")),
+            );
+        }
+        return None;
+    };
+    if manager.actions.iter().any(|action| action.kind == kind) {
+        message.value().error(format!("the {what} \"{name}\" is there twice"));
+    }
+    manager.actions.push(OverloadAction { kind, triggers });
+    Some(kind)
+}
+
+/// What is said about an action beyond when it is done.
+fn read_action_config(
+    message: &Message<'_>,
+    kind: Option<OverloadActionKind>,
+    manager: &mut OverloadManager,
+) {
+    let config = message.get("typed_config");
+    match (kind, config) {
+        (Some(OverloadActionKind::ReduceTimeouts), None) => {
+            message.value().error("\"typed_config\" is missing: which timeouts are reduced");
+        }
+        (Some(OverloadActionKind::ReduceTimeouts), Some(config)) => {
+            let Some(any) = config.any() else { return };
+            if any.type_name != SCALE_TIMERS.name {
+                any.unsupported("configuration of reduce_timeouts", &[SCALE_TIMERS.name]);
+                return;
+            }
+            let Some(message) = any.value.message(&SCALE_TIMERS) else { return };
+            let factors = message.list("timer_scale_factors");
+            if factors.is_empty() {
+                message.value().error("\"timer_scale_factors\" is missing");
+            }
+            for factor in factors {
+                read_reduced_timeout(&factor, manager);
+            }
+        }
+        (Some(OverloadActionKind::ShrinkHeap), Some(config)) => {
+            let Some(any) = config.any() else { return };
+            if any.type_name == SHRINK_HEAP.name {
+                let _ = any.value.message(&SHRINK_HEAP);
+            } else {
+                any.unsupported("configuration of shrink_heap", &[SHRINK_HEAP.name]);
+            }
+        }
+        (Some(kind), Some(config)) => {
+            config.error(format!("\"{}\" has no configuration of its own", kind.name()));
+        }
+        (None, _) | (_, None) => {}
+    }
+}
+
+fn read_reduced_timeout(value: &Value<'_>, manager: &mut OverloadManager) {
+    let Some(message) = value.message(&SCALE_TIMER) else { return };
+    let timeout = message.required("timer").and_then(|timer| timer.enumeration(&TIMER));
+    let minimum = match message.required_one_of(&["min_timeout", "min_scale"]) {
+        Some(("min_timeout", value)) => value.duration().map(TimeoutMinimum::Absolute),
+        Some((_, value)) => value.message(&PERCENT).and_then(|percent| {
+            let share = percent.get("value").map_or(Some(0.0), |value| value.number(0.0..=100.0))? / 100.0;
+            // A percentage loses nothing that matters.
+            Some(TimeoutMinimum::Share(share as f32))
+        }),
+        None => None,
+    };
+    let (Some(timeout), Some(minimum)) = (timeout, minimum) else { return };
+    if manager.reduced_timeouts.iter().any(|reduced| reduced.timeout == timeout) {
+        let name =
+            TIMER.values.iter().find(|(.., known)| *known == Some(timeout)).map_or("", |(name, ..)| name);
+        value.error(format!("the timeout \"{name}\" is there twice"));
+    }
+    manager.reduced_timeouts.push(ReducedTimeout { timeout, minimum });
 }
 
 fn read_trigger(value: &Value<'_>, manager: &OverloadManager) -> Option<OverloadTrigger> {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     access_log, access_log_filter, address, bootstrap, cluster, data_source, ext_proc, format, google_grpc,
     grpc_service, header, http_connection_manager, http_filters, listener, matchers, metadata, overload,
-    per_route, protocol_options, route, runtime, socket_options, status, tls,
+    per_route, protocol_options, route, runtime, socket_options, status, tls, watchdog,
 };
 use crate::protobuf::{Field, Schema, Support};
 
@@ -24,6 +24,7 @@ fn sections() -> Vec<Section> {
                 &bootstrap::SCHEMAS[..],
                 &runtime::SCHEMAS[..],
                 &overload::SCHEMAS[..],
+                &watchdog::SCHEMAS[..],
                 &address::SCHEMAS[..],
                 &socket_options::SCHEMAS[..],
             ]

@@ -5,12 +5,14 @@ use std::{
     io,
     net::SocketAddr,
     rc::Rc,
+    task::Poll,
     time::Duration,
 };
 
 use rustls::sign::CertifiedKey;
+use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
-use tollgate_model::http_connection_manager::CodecType;
+use tollgate_model::{http_connection_manager::CodecType, overload::ClientTimeout};
 
 use super::{
     PREFACE_LIMIT,
@@ -18,12 +20,14 @@ use super::{
     filter_chain::{self, ConnectionFacts},
 };
 use crate::{
-    configuration::{ServedChain, ServedListener},
+    configuration::{ChainConfiguration, ServedChain, ServedListener},
     incident::Incident,
     listener::Socket,
+    overload,
     read_buffer::ReadBuffer,
     stats::ListenerMetric,
     stream_info::{ConnectionInfo, TlsInfo},
+    timer::LazyTimer,
     worker::Worker,
 };
 
@@ -173,6 +177,9 @@ async fn try_establish(
     let config = tls.config_for(&start.client_hello()).clone();
     let own = config.cert_resolver.resolve(start.client_hello());
     let handshake = start.into_stream(config);
+    let limits = served.current().listener.limits;
+    let overload = (!limits.bypass_overload_manager).then(|| &*worker.overload);
+    let limit = limit.map(|limit| overload::limit(overload, ClientTimeout::TransportSocketConnect, limit));
     let handshake = within(limit, EstablishError::HandshakeTimeout, handshake);
     let stream = until_drain(worker, handshake).await?.map_err(EstablishError::Tls)?;
     served.metrics.increment(ListenerMetric::SslHandshake);
@@ -202,11 +209,7 @@ async fn finish(
     alpn: Option<Vec<u8>>,
 ) -> Result<Established, EstablishError> {
     // A connection that waits keeps no configuration alive.
-    let (codec_type, limit) = chain.with(|configuration| {
-        let http = configuration.http();
-        let life = http.max_connection_duration.map(|longest| longest + http.drain_timeout);
-        (http.codec_type, [http.idle_timeout, life].into_iter().flatten().min())
-    });
+    let codec_type = chain.with(|configuration| configuration.http().codec_type);
     let version = match (codec_type, alpn.as_deref()) {
         (CodecType::Http1, _) => HttpVersion::Http1,
         (CodecType::Http2, _) | (CodecType::Auto, Some(b"h2")) => HttpVersion::Http2,
@@ -214,8 +217,15 @@ async fn finish(
         (CodecType::Auto, None) => {
             // A connection may be made ahead of need, but not stop in the middle of a preface.
             if first.bytes.is_empty() {
-                let filled = poll_fn(|cx| first.poll_fill(&mut stream, cx));
-                let filled = within(limit, EstablishError::Closed, filled);
+                let (since, mut timer) = (Instant::now(), LazyTimer::default());
+                let filled = poll_fn(|cx| match first.poll_fill(&mut stream, cx) {
+                    Poll::Ready(filled) => Poll::Ready(Ok(filled)),
+                    Poll::Pending => {
+                        let deadline =
+                            chain.with(|configuration| first_byte_deadline(worker, configuration, since));
+                        timer.poll(deadline, cx).map(|()| Err(EstablishError::Closed))
+                    }
+                });
                 if until_drain(worker, filled).await?.map_err(EstablishError::Io)? == 0 {
                     return Err(EstablishError::Closed);
                 }
@@ -226,6 +236,22 @@ async fn finish(
         }
     };
     Ok(Established { stream, first, connection: Rc::new(connection), chain, version })
+}
+
+/// When a connection closes on which nothing has arrived, as things are at the moment.
+fn first_byte_deadline(
+    worker: &Worker,
+    configuration: &ChainConfiguration,
+    since: Instant,
+) -> Option<Instant> {
+    let http = configuration.http();
+    let bypassed = configuration.chain.listener.limits.bypass_overload_manager;
+    let overload = (!bypassed).then(|| &*worker.overload);
+    let idle = overload::deadline(overload, ClientTimeout::ConnectionIdle, since, http.idle_timeout);
+    let longest = http.max_connection_duration;
+    let life =
+        overload::deadline(overload, ClientTimeout::ConnectionMax, since + http.drain_timeout, longest);
+    [idle, life].into_iter().flatten().min()
 }
 
 /// Reads until the bytes are, or cannot become, the start of HTTP/2's preface.

@@ -19,6 +19,7 @@ use crate::{
     handler::{Handler, Origin},
     listener::Socket,
     memory::ConnectionMemory,
+    overload::Overload,
     stats::HttpMetric,
     stream_info::{ConnectionInfo, Protocol},
     worker::Worker,
@@ -41,12 +42,25 @@ struct Client<H> {
 impl<H> Client<H> {
     /// Whether an overload action asks for this connection to end; it is counted then.
     fn overload_ends_connections(&self, configuration: &ChainConfiguration) -> bool {
-        let asked = self.worker.overload.applies(OverloadActionKind::DisableHttpKeepalive)
-            && !configuration.chain.listener.limits.bypass_overload_manager;
+        let asked = self
+            .overload(configuration)
+            .is_some_and(|overload| overload.applies(OverloadActionKind::DisableHttpKeepalive));
         if asked {
             configuration.stats.http.increment(HttpMetric::DownstreamCxOverloadDisableKeepalive);
         }
         asked
+    }
+
+    /// The overload actions, if they concern the listener.
+    fn overload(&self, configuration: &ChainConfiguration) -> Option<&Overload> {
+        let bypassed = configuration.chain.listener.limits.bypass_overload_manager;
+        (!bypassed).then(|| &*self.worker.overload)
+    }
+
+    /// Whether a load shed point turns the connection away.
+    fn sheds(&self, point: OverloadActionKind) -> bool {
+        self.chain
+            .with(|configuration| self.overload(configuration).is_some_and(|overload| overload.sheds(point)))
     }
 
     fn origin<'a>(&'a self, protocol: Protocol, configuration: &'a Rc<ChainConfiguration>) -> Origin<'a> {

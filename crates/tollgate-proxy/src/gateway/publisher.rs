@@ -19,6 +19,7 @@ use tollgate_model::{Snapshot, listener::BindAddress, update::Difference};
 use super::{
     Update,
     addresses::Addresses,
+    watchdog::Pulses,
     worker_thread::{Command, Done},
 };
 use crate::{
@@ -34,6 +35,7 @@ const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 pub(super) struct Publisher {
     workers: Vec<mpsc::Sender<Command>>,
     stats: Arc<Stats>,
+    pulses: Arc<Pulses>,
     control: Handle,
     /// Held for as long as an update takes.
     addresses: tokio::sync::Mutex<Addresses>,
@@ -52,6 +54,7 @@ impl Publisher {
     pub(super) fn new(
         workers: Vec<mpsc::Sender<Command>>,
         stats: Arc<Stats>,
+        pulses: Arc<Pulses>,
         addresses: Addresses,
         adoption: Arc<Adoption>,
         control: Handle,
@@ -60,6 +63,7 @@ impl Publisher {
         Self {
             workers,
             stats,
+            pulses,
             control,
             addresses: tokio::sync::Mutex::new(addresses),
             in_force: Mutex::new(in_force),
@@ -100,6 +104,7 @@ impl Publisher {
         addresses.assign(&snapshot);
         let (with_listeners, overload) = (addresses.with_listeners(), before.overload.clone());
         overload.configure(snapshot.clone());
+        self.pulses.configure(&snapshot.watchdog);
         let adoption = Arc::new(Adoption::new(snapshot, shared, with_listeners, overload));
         let kept = adoption.clone();
         self.tell_all(|done| Command::Adopt { adoption: kept.clone(), done }).await;

@@ -19,6 +19,7 @@ use tokio::{
 
 use tollgate_model::overload::OverloadActionKind;
 
+use super::watchdog::Pulse;
 use crate::{
     access_log::AccessLogger,
     configuration::{AddressId, Adoption},
@@ -49,6 +50,9 @@ pub(super) enum Command {
     Forget { addresses: Vec<AddressId>, done: Done },
     /// Stop accepting and ask clients to go; tell how many have not by the deadline.
     Drain { deadline: Instant, remaining: oneshot::Sender<usize> },
+    /// Do nothing until the sender is dropped.
+    #[cfg(test)]
+    Hang(std_mpsc::Receiver<()>),
     /// Die.
     #[cfg(test)]
     Panic,
@@ -104,6 +108,8 @@ pub(super) struct WorkerStart {
     pub(super) access_log: AccessLogger,
     /// The bound of what all workers hold in buffers.
     pub(super) memory: Arc<SharedMemory>,
+    /// What the worker shows that it lives with.
+    pub(super) pulse: Pulse,
     pub(super) sockets: Vec<(AddressId, socket2::Socket)>,
     pub(super) balance: Arc<Balance>,
     pub(super) inbox: mpsc::Receiver<Accepted>,
@@ -131,6 +137,7 @@ impl WorkerStart {
         let worker = Worker::new(index, count, &adoption, stats, access_log, memory);
         spawn_local(worker.memory.clone().watch());
         spawn_local(relieve(worker.clone()));
+        spawn_local(self.pulse.beat());
         drop(adoption);
         let mut overdue = interval(OVERDUE_INTERVAL.min(drain_time.max(Duration::from_millis(1))));
         overdue.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -277,6 +284,10 @@ impl<H: Handler> Acceptors<H> {
             Command::Forget { addresses, done } => {
                 worker.forget(&addresses);
                 let _ = done.send(());
+            }
+            #[cfg(test)]
+            Command::Hang(released) => {
+                let _ = released.recv();
             }
             #[cfg(test)]
             Command::Panic => panic!("as the test wants it"),

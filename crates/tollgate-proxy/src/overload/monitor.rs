@@ -1,39 +1,36 @@
 //! Looking at resources.
 
-use std::path::Path;
+use std::{path::Path, time::Instant};
 
 use tollgate_model::overload::{OverloadActionKind, OverloadManager, Resource, ResourceMonitor};
 
-use super::{connections::Connections, memory};
-use crate::stats::{Metrics, OverloadActionMetric, OverloadResourceMetric, WorkerStats};
+use super::{connections::Connections, cpu::Cpu, memory};
+use crate::stats::{LoadShedPointMetric, Metrics, OverloadActionMetric, OverloadResourceMetric, WorkerStats};
 
 /// Where the files of the control group are.
 const CGROUP: &str = "/sys/fs/cgroup";
-
-/// The name of an action in Envoy.
-pub(super) fn action_name(action: OverloadActionKind) -> &'static str {
-    match action {
-        OverloadActionKind::StopAcceptingRequests => "envoy.overload_actions.stop_accepting_requests",
-        OverloadActionKind::StopAcceptingConnections => "envoy.overload_actions.stop_accepting_connections",
-        OverloadActionKind::RejectIncomingConnections => "envoy.overload_actions.reject_incoming_connections",
-        OverloadActionKind::DisableHttpKeepalive => "envoy.overload_actions.disable_http_keepalive",
-        OverloadActionKind::ShrinkHeap => "envoy.overload_actions.shrink_heap",
-        OverloadActionKind::ResetHighMemoryStream => "envoy.overload_actions.reset_high_memory_stream",
-    }
-}
 
 /// What was seen last of each resource.
 #[derive(Debug)]
 pub(super) struct Monitors {
     stats: WorkerStats,
     seen: Vec<Seen>,
-    actions: Vec<(OverloadActionKind, Metrics<OverloadActionMetric>)>,
+    actions: Vec<(OverloadActionKind, Shown)>,
+    began: Instant,
+}
+
+/// Where the state of an action is shown.
+#[derive(Debug)]
+enum Shown {
+    Action(Metrics<OverloadActionMetric>),
+    Point(Metrics<LoadShedPointMetric>),
 }
 
 #[derive(Debug)]
 struct Seen {
     resource: Resource,
     pressure: f64,
+    cpu: Cpu,
     metrics: Metrics<OverloadResourceMetric>,
     /// It was said that it cannot be looked at.
     complained: bool,
@@ -41,7 +38,7 @@ struct Seen {
 
 impl Monitors {
     pub(super) fn new(stats: WorkerStats) -> Self {
-        Self { stats, seen: Vec::new(), actions: Vec::new() }
+        Self { stats, seen: Vec::new(), actions: Vec::new(), began: Instant::now() }
     }
 
     /// The pressure of each resource, in their order. One that cannot be looked at is as it was.
@@ -52,10 +49,11 @@ impl Monitors {
             let mut seen = place.map(|place| before.swap_remove(place)).unwrap_or_else(|| Seen {
                 resource: resource.clone(),
                 pressure: 0.0,
+                cpu: Cpu::default(),
                 metrics: self.stats.overload_resource(&resource.name),
                 complained: false,
             });
-            match pressure(&resource.monitor, connections) {
+            match pressure(&resource.monitor, connections, &mut seen.cpu, self.began) {
                 Some(pressure) => seen.pressure = pressure,
                 None if !seen.complained => {
                     seen.complained = true;
@@ -70,31 +68,52 @@ impl Monitors {
         self.seen.iter().map(|seen| seen.pressure).collect()
     }
 
-    /// Shows how much of an action is asked for, if it is configured.
-    pub(super) fn report(&mut self, action: OverloadActionKind, configured: bool, value: f32) {
+    /// Shows how much of an action is asked for, and how often a point has turned something away, if it is configured.
+    pub(super) fn report(&mut self, action: OverloadActionKind, configured: bool, value: f32, shed: u64) {
         if !configured {
             self.actions.retain(|(known, _)| *known != action);
             return;
         }
         let place = self.actions.iter().position(|(known, _)| *known == action);
         let place = place.unwrap_or_else(|| {
-            self.actions.push((action, self.stats.overload_action(action_name(action))));
+            let shown = if action.is_load_shed_point() {
+                Shown::Point(self.stats.load_shed_point(action.name()))
+            } else {
+                Shown::Action(self.stats.overload_action(action.name()))
+            };
+            self.actions.push((action, shown));
             self.actions.len() - 1
         });
-        if let Some((_, metrics)) = self.actions.get(place) {
-            metrics.set(OverloadActionMetric::Active, u64::from(value >= 1.0));
-            metrics.set(OverloadActionMetric::ScalePercent, (value * 100.0) as u64);
+        let percent = (value * 100.0) as u64;
+        match self.actions.get(place) {
+            Some((_, Shown::Action(metrics))) => {
+                metrics.set(OverloadActionMetric::Active, u64::from(value >= 1.0));
+                metrics.set(OverloadActionMetric::ScalePercent, percent);
+            }
+            Some((_, Shown::Point(metrics))) => {
+                metrics.set(LoadShedPointMetric::ScalePercent, percent);
+                metrics.set(LoadShedPointMetric::ShedLoadCount, shed);
+            }
+            None => {}
         }
     }
 }
 
-fn pressure(monitor: &ResourceMonitor, connections: &Connections) -> Option<f64> {
+fn pressure(
+    monitor: &ResourceMonitor,
+    connections: &Connections,
+    cpu: &mut Cpu,
+    began: Instant,
+) -> Option<f64> {
     match monitor {
         ResourceMonitor::FixedHeap { max_heap_size_bytes } => {
             Some(memory::resident()? as f64 / *max_heap_size_bytes as f64)
         }
         ResourceMonitor::CgroupMemory { max_memory_bytes } => {
             memory::cgroup_pressure(Path::new(CGROUP), *max_memory_bytes)
+        }
+        ResourceMonitor::CpuUtilization { container } => {
+            cpu.pressure(Path::new("/proc"), container.then(|| Path::new(CGROUP)), began)
         }
         ResourceMonitor::DownstreamConnections => Some(connections.pressure()),
         ResourceMonitor::Injected { filename } => {

@@ -132,6 +132,17 @@ metrics! {
 }
 
 metrics! {
+    /// Of the watch over the workers.
+    WorkersMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// Times that a worker made no progress for `miss_timeout`.
+        WatchdogMiss: Counter = "watchdog_miss",
+        /// Times that a worker made no progress for `megamiss_timeout`.
+        WatchdogMegaMiss: Counter = "watchdog_mega_miss",
+    }
+}
+
+metrics! {
     /// Of a resource that the overload manager looks at.
     OverloadResourceMetric, histograms: [], bounds: REQUEST_BOUNDS,
     quiet: false {
@@ -148,6 +159,17 @@ metrics! {
         Active: Gauge = "active",
         /// How much of it is asked for, percent.
         ScalePercent: Gauge = "scale_percent",
+    }
+}
+
+metrics! {
+    /// Of a load shed point.
+    LoadShedPointMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// How much of what comes is turned away, percent.
+        ScalePercent: Gauge = "scale_percent",
+        /// How often something was turned away. As of the last look at the resources.
+        ShedLoadCount: Counter = "shed_load_count",
     }
 }
 

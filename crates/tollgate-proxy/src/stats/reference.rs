@@ -65,6 +65,7 @@ fn sections() -> Vec<(&'static str, Scope, &'static Description)> {
             RouteMetric::DESCRIPTION,
         ),
         ("Process", Scope::Server, ServerMetric::DESCRIPTION),
+        ("Watch over the workers", Scope::Workers, WorkersMetric::DESCRIPTION),
         ("HTTP/2", Scope::Http2, Http2Metric::DESCRIPTION),
         (
             "Resources of the overload manager",
@@ -72,6 +73,7 @@ fn sections() -> Vec<(&'static str, Scope, &'static Description)> {
             OverloadResourceMetric::DESCRIPTION,
         ),
         ("Overload actions", Scope::OverloadAction { name: name("NAME") }, OverloadActionMetric::DESCRIPTION),
+        ("Load shed points", Scope::LoadShedPoint { name: name("NAME") }, LoadShedPointMetric::DESCRIPTION),
     ]
 }
 

@@ -28,6 +28,10 @@ pub(super) enum Scope {
     OverloadAction {
         name: String,
     },
+    LoadShedPoint {
+        name: String,
+    },
+    Workers,
     /// Filters behind the router count for all connection managers together: their `http_stat_prefix` is empty (Z-1).
     ExtProc {
         http_stat_prefix: String,
@@ -59,10 +63,15 @@ impl Scope {
             Self::Listener { name } => format!("listener.{}.", name.replace(':', "_")),
             Self::Http { stat_prefix } => format!("http.{stat_prefix}."),
             Self::Http2 => "http2.".to_owned(),
+            Self::Workers => "workers.".to_owned(),
             Self::Route { virtual_host, route } => format!("vhost.{virtual_host}.route.{route}."),
             Self::Cluster { name } => format!("cluster.{}.", name.replace(':', "_")),
             Self::Processor { name } => format!("processor.{}.", name.replace(':', "_")),
-            Self::OverloadResource { name } | Self::OverloadAction { name } => format!("overload.{name}."),
+            Self::OverloadResource { name }
+            | Self::OverloadAction { name }
+            | Self::LoadShedPoint { name } => {
+                format!("overload.{name}.")
+            }
             Self::ExtProc { http_stat_prefix, filter_stat_prefix } => {
                 let manager = match http_stat_prefix.as_str() {
                     "" => String::new(),
@@ -83,11 +92,13 @@ impl Scope {
             Self::Listener { .. } => "tollgate_listener_",
             Self::Http { .. } => "tollgate_http_",
             Self::Http2 => "tollgate_http2_",
+            Self::Workers => "tollgate_workers_",
             Self::Route { .. } => "tollgate_vhost_route_",
             Self::Cluster { .. } => "tollgate_cluster_",
             Self::Processor { .. } => "tollgate_processor_",
             Self::OverloadResource { .. } => "tollgate_overload_resource_",
             Self::OverloadAction { .. } => "tollgate_overload_action_",
+            Self::LoadShedPoint { .. } => "tollgate_load_shed_point_",
             Self::ExtProc { .. } => "tollgate_http_ext_proc_",
         }
     }
@@ -95,7 +106,7 @@ impl Scope {
     /// The labels of its metrics in the Prometheus form.
     pub(super) fn labels(&self) -> Vec<(&'static str, &str)> {
         match self {
-            Self::Server | Self::Http2 => Vec::new(),
+            Self::Server | Self::Http2 | Self::Workers => Vec::new(),
             Self::Listener { name } => vec![("listener_name", name)],
             Self::Http { stat_prefix } => vec![("http_conn_manager_prefix", stat_prefix)],
             Self::Route { virtual_host, route } => vec![("virtual_host", virtual_host), ("route", route)],
@@ -103,6 +114,7 @@ impl Scope {
             Self::Processor { name } => vec![("processor", name)],
             Self::OverloadResource { name } => vec![("resource", name)],
             Self::OverloadAction { name } => vec![("action", name)],
+            Self::LoadShedPoint { name } => vec![("point", name)],
             Self::ExtProc { http_stat_prefix, filter_stat_prefix } => {
                 vec![("http_conn_manager_prefix", http_stat_prefix), ("ext_proc_prefix", filter_stat_prefix)]
             }

@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderValue};
 use tollgate_model::{
     filter::FilterOverride,
     http_connection_manager::HttpConnectionManager,
+    overload::OverloadActionKind,
     route::{Action, Route, RouteAction},
 };
 
@@ -27,6 +28,7 @@ use crate::{
     attributes::RequestAttributes,
     configuration::{ChainConfiguration, WorkerRoute},
     handler::Origin,
+    overload::Overload,
     stream_info::{Protocol, StreamInfo},
     upstream::UpstreamRequest,
     worker::Worker,
@@ -61,6 +63,18 @@ impl Core {
 
     pub(super) fn http(&self) -> &HttpConnectionManager {
         self.configuration.http()
+    }
+
+    /// The overload actions, if they concern the listener.
+    pub(super) fn overload(&self) -> Option<&Overload> {
+        let bypassed = self.configuration.chain.listener.limits.bypass_overload_manager;
+        (!bypassed).then(|| &*self.worker.overload)
+    }
+
+    /// Whether a load shed point turns the request away at the end of the filter chain.
+    pub(super) fn sheds_before_upstream(&self) -> bool {
+        let point = OverloadActionKind::HttpDownstreamFilterCheck;
+        self.overload().is_some_and(|overload| overload.sheds(point))
     }
 
     /// Chooses the route by the request as it is now (K-5).

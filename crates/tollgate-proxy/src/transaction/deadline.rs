@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tollgate_model::http_connection_manager::HttpConnectionManager;
+use tollgate_model::{http_connection_manager::HttpConnectionManager, overload::ClientTimeout};
 
 use super::{
     Transaction,
@@ -62,10 +62,6 @@ impl Deadlines {
     pub(super) fn set_idle_timeout(&mut self, timeout: Option<Duration>) {
         self.idle_timeout = timeout;
     }
-
-    fn idle(&self) -> Option<Instant> {
-        self.last_activity.checked_add(self.idle_timeout?)
-    }
 }
 
 impl<D: Downstream> Transaction<'_, D> {
@@ -87,7 +83,7 @@ impl<D: Downstream> Transaction<'_, D> {
         [
             (filters, Due::Filters),
             (self.deadlines.response, Due::Response),
-            (self.deadlines.idle(), Due::Idle),
+            (self.idle_deadline(), Due::Idle),
             (request, Due::Request),
             (self.deadlines.stream, Due::Stream),
         ]
@@ -95,6 +91,17 @@ impl<D: Downstream> Transaction<'_, D> {
         .filter_map(|(deadline, due)| Some((deadline?, due)))
         .chain(self.deadline_of_tries())
         .min_by_key(|(deadline, _)| *deadline)
+    }
+
+    /// When nothing has moved for too long. It may become shorter while resources run short.
+    fn idle_deadline(&self) -> Option<Instant> {
+        let (since, limit) = (self.deadlines.last_activity, self.deadlines.idle_timeout?);
+        match self.core.overload() {
+            Some(overload) => {
+                overload.deadline(ClientTimeout::StreamIdle, since.into(), limit).map(Into::into)
+            }
+            None => since.checked_add(limit),
+        }
     }
 
     fn deadline_of_tries(&self) -> Option<(Instant, Due)> {

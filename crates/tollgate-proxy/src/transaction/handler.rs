@@ -43,6 +43,8 @@ impl Handler for Transactions {
 
 /// Whether an overload action asks for this request to be turned away.
 fn is_turned_away(origin: &Origin<'_>) -> bool {
-    origin.worker.overload.applies(OverloadActionKind::StopAcceptingRequests)
-        && !origin.configuration.chain.listener.limits.bypass_overload_manager
+    origin.overload().is_some_and(|overload| {
+        overload.applies(OverloadActionKind::StopAcceptingRequests)
+            || overload.sheds(OverloadActionKind::HttpConnectionManagerDecodeHeaders)
+    })
 }

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     http1::is_upgrade,
+    local_reply::LocalReply,
     memory::SLICE,
     stats::HttpMetric,
     stream::{BodyEvent, Downstream, ResponseEvent},
@@ -167,6 +168,7 @@ impl<D: Downstream> Transaction<'_, D> {
         }
         self.core.count_http(HttpMetric::RqTotal);
         match self.core.decide_route(end_stream, now) {
+            Ok(_) if self.core.sheds_before_upstream() => self.local_reply(LocalReply::overloaded(), now),
             Ok(Forward { mut upstream, tries, mirrors }) => {
                 if !self.core.http().hold_generic_upgrades {
                     upstream.trust_generic_upgrades();

@@ -38,6 +38,7 @@ const ELSEWHERE: &[&str] = &[
     "http.downstream_cx_overload_disable_keepalive",
     "http.downstream_rq_overload_close",
     "overload.",
+    "workers.", // downstream::tests::failure::a_worker_that_hangs_is_noticed
     // Floods, and the bound of memory, have tests of their own.
     "http2.",
     "server.buffered_bytes",

@@ -14,7 +14,10 @@ use std::{
 use extproc::remove_fields;
 use http::{HeaderValue, header::EXPECT};
 use tokio::{io::AsyncWrite, time::Instant};
-use tollgate_model::http_connection_manager::HttpConnectionManager;
+use tollgate_model::{
+    http_connection_manager::HttpConnectionManager,
+    overload::{ClientTimeout, OverloadActionKind},
+};
 
 use super::{Client, client_stream::ClientStream};
 use crate::{
@@ -23,6 +26,7 @@ use crate::{
     handler::{Handler, Rejection},
     http1::{CodecError, HeadLimits, RequestHead, RequestReader, WriteQueue},
     memory::Account,
+    overload::{self, Overload},
     read_buffer::{ReadBuffer, read_limit},
     stats::HttpMetric,
     stream_info::Protocol,
@@ -54,11 +58,14 @@ enum Next {
     Close,
     /// The connection was idle for too long.
     Idle,
+    /// A load shed point closes the connection.
+    Shed,
 }
 
 /// Serves a connection to its end.
 pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, first: ReadBuffer) {
     let mut life = Life::new();
+    let mut arrived = !first.bytes.is_empty();
     let account = client.memory.account();
     let mut wire =
         Wire { stream, input: first, output: WriteQueue::default(), ended: false, limit: 0, account };
@@ -69,13 +76,15 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
     loop {
         let next = {
             let mut wait = WaitForRequest::new(&mut wire, &mut reader, &life);
+            wait.arrived = std::mem::take(&mut arrived);
             poll_fn(|cx| {
                 while drained.as_mut().poll(cx).is_ready() {
                     drained.set(drain.started());
                 }
-                client
-                    .chain
-                    .with(|configuration| wait.poll(configuration.http(), drain.haste(), &mut timer, cx))
+                client.chain.with(|configuration| {
+                    let overload = client.overload(configuration);
+                    wait.poll(configuration.http(), overload, drain.haste(), &mut timer, cx)
+                })
             })
             .await
         };
@@ -87,13 +96,21 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
                 });
                 return;
             }
+            Next::Shed => {
+                let limit = client.chain.with(|configuration| configuration.http().delayed_close_timeout);
+                linger(&mut wire, &mut timer, limit).await;
+                return;
+            }
             Next::Request(_) | Next::Reject(_) => client.chain.current(),
         };
         let is_kept = match next {
             Next::Request(head) => {
                 life.requests += 1;
-                let is_last =
-                    life.is_over(configuration.http()) || client.overload_ends_connections(&configuration);
+                let overload = client.overload(&configuration);
+                let going_away = OverloadActionKind::Http2ServerGoAwayOnDispatch;
+                let is_last = life.is_over(configuration.http(), overload)
+                    || client.overload_ends_connections(&configuration)
+                    || overload.is_some_and(|overload| overload.sheds(going_away));
                 request(&client, &configuration, &mut wire, *head, is_last).await
             }
             Next::Reject(rejection) => {
@@ -104,10 +121,12 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
                 client.handler.reject(origin, *rejection, &mut stream).await;
                 stream.finish()
             }
-            Next::Close | Next::Idle => return,
+            Next::Close | Next::Idle | Next::Shed => return,
         };
         let http = configuration.http();
-        let flush_limit = Instant::now() + http.stream_idle_timeout.unwrap_or(FLUSH_LIMIT);
+        let flush_limit = http.stream_idle_timeout.unwrap_or(FLUSH_LIMIT);
+        let overload = client.overload(&configuration);
+        let flush_limit = Instant::now() + overload::limit(overload, ClientTimeout::StreamFlush, flush_limit);
         let linger_limit = http.delayed_close_timeout;
         // A connection that waits keeps no configuration alive.
         drop(configuration);
@@ -186,15 +205,21 @@ impl Life {
     }
 
     /// The request just counted is the last one that the connection serves.
-    fn is_over(&self, http: &HttpConnectionManager) -> bool {
+    fn is_over(&self, http: &HttpConnectionManager, overload: Option<&Overload>) -> bool {
+        let longest = http.max_connection_duration;
         http.max_requests_per_connection.is_some_and(|most| self.requests >= most)
-            || http.max_connection_duration.is_some_and(|longest| Instant::now() >= self.opened + longest)
+            || longest
+                .map(|longest| overload::limit(overload, ClientTimeout::ConnectionMax, longest))
+                .is_some_and(|longest| Instant::now() >= self.opened + longest)
     }
 
     /// When an idle connection is closed.
-    fn idle_deadline(&self, http: &HttpConnectionManager) -> Option<Instant> {
-        let idle = http.idle_timeout.map(|limit| self.idle_since + limit);
-        let life = http.max_connection_duration.map(|longest| self.opened + longest + http.drain_timeout);
+    fn idle_deadline(&self, http: &HttpConnectionManager, overload: Option<&Overload>) -> Option<Instant> {
+        let deadline =
+            |timeout, since, limit: Option<Duration>| overload::deadline(overload, timeout, since, limit);
+        let idle = deadline(ClientTimeout::ConnectionIdle, self.idle_since, http.idle_timeout);
+        let opened = self.opened + http.drain_timeout;
+        let life = deadline(ClientTimeout::ConnectionMax, opened, http.max_connection_duration);
         match (idle, life) {
             (Some(idle), Some(life)) => Some(idle.min(life)),
             (idle, life) => idle.or(life),
@@ -211,23 +236,32 @@ struct WaitForRequest<'c> {
     last_chance: Option<Instant>,
     /// When the first byte of the head was seen.
     head_since: Option<Instant>,
+    /// Something has arrived that no load shed point has looked at.
+    arrived: bool,
 }
 
 impl<'c> WaitForRequest<'c> {
     fn new(wire: &'c mut Wire, reader: &'c mut RequestReader, life: &'c Life) -> Self {
-        Self { wire, reader, life, last_chance: None, head_since: None }
+        Self { wire, reader, life, last_chance: None, head_since: None, arrived: false }
     }
 
     /// `http` is what is configured at the moment: nothing of an earlier configuration is remembered.
     fn poll(
         &mut self,
         http: &HttpConnectionManager,
+        overload: Option<&Overload>,
         drain: Option<Haste>,
         timer: &mut LazyTimer,
         cx: &mut Context<'_>,
     ) -> Poll<Next> {
         let limits = limits(http);
         loop {
+            if std::mem::take(&mut self.arrived)
+                && let Some(overload) = overload
+                && let Some(shed) = self.shed(overload)
+            {
+                return Poll::Ready(shed);
+            }
             match self.reader.read(&mut self.wire.input.bytes, &limits, http.http1.accept_http_10) {
                 Ok(Some(head)) if http.http1.refuse_query && head.headers.method.as_str() == "QUERY" => {
                     return Poll::Ready(Next::Reject(Box::new(CodecError::Malformed.into())));
@@ -237,7 +271,7 @@ impl<'c> WaitForRequest<'c> {
                 Err(error) => return Poll::Ready(Next::Reject(Box::new(error.into()))),
             }
             match self.wire.poll_fill(cx) {
-                Poll::Ready(true) => {}
+                Poll::Ready(true) => self.arrived = true,
                 Poll::Ready(false) => return Poll::Ready(Next::Close),
                 Poll::Pending => break,
             }
@@ -247,10 +281,10 @@ impl<'c> WaitForRequest<'c> {
         }
         if self.wire.input.bytes.is_empty() {
             let deadline = match drain {
-                None => self.life.idle_deadline(http),
+                None => self.life.idle_deadline(http, overload),
                 Some(Haste::AfterNextRequest) => {
                     let last = *self.last_chance.get_or_insert_with(|| Instant::now() + http.drain_timeout);
-                    Some(self.life.idle_deadline(http).map_or(last, |idle| idle.min(last)))
+                    Some(self.life.idle_deadline(http, overload).map_or(last, |idle| idle.min(last)))
                 }
                 Some(Haste::WhenIdle) => return Poll::Ready(Next::Close),
             };
@@ -266,6 +300,20 @@ impl<'c> WaitForRequest<'c> {
         let Some((limit, rejection)) = first.min_by_key(|(limit, _)| *limit) else { return Poll::Pending };
         ready!(timer.poll(Some(since + limit), cx));
         Poll::Ready(Next::Reject(Box::new(rejection())))
+    }
+}
+
+impl WaitForRequest<'_> {
+    /// What becomes of a connection on which something has arrived, where a load shed point turns it away.
+    fn shed(&self, overload: &Overload) -> Option<Next> {
+        let is_first = self.life.requests == 0 && self.head_since.is_none();
+        if (is_first && overload.sheds(OverloadActionKind::HcmOnDataCreatingCodec))
+            || overload.sheds(OverloadActionKind::Http2ServerGoAwayAndCloseOnDispatch)
+        {
+            return Some(Next::Shed);
+        }
+        let aborts = overload.sheds(OverloadActionKind::Http1ServerAbortDispatch);
+        aborts.then(|| Next::Reject(Box::new(Rejection::abort_dispatch())))
     }
 }
 

@@ -24,7 +24,10 @@ use h2::{
 };
 use http::{Request, header::EXPECT};
 use tokio::time::Instant;
-use tollgate_model::http_connection_manager::{HttpConnectionManager, RequestFloods};
+use tollgate_model::{
+    http_connection_manager::{HttpConnectionManager, RequestFloods},
+    overload::{ClientTimeout, OverloadActionKind},
+};
 
 use super::{
     Client, PREFACE_LIMIT,
@@ -35,7 +38,7 @@ use crate::{
     handler::Handler,
     http2_body::{DATA_FRAME_BUDGET, frame_limits, is_flood},
     incident::Incident,
-    keepalive,
+    keepalive, overload,
     read_buffer::ReadBuffer,
     stats::HttpMetric,
     stream_info::Protocol,
@@ -51,6 +54,8 @@ const SEND_BUFFER: usize = 128 * 1024;
 
 /// How long a connection that does not speak HTTP/2 is read on, so that its client sees how it ends.
 const LINGER_LIMIT: Duration = Duration::from_secs(1);
+/// How long a client may take to accept the end of a response when no stream idle timeout is set.
+const FLUSH_LIMIT: Duration = Duration::from_secs(300);
 /// Requests taken at a time, before others on the same thread have their turn.
 const REQUESTS_PER_TURN: u32 = 100;
 /// Requests that were reset before they were taken, at most. Envoy ends a connection after so many premature resets.
@@ -60,6 +65,9 @@ type Io = Coalesced<Rewind<ClientStream>>;
 
 /// Serves a connection to its end.
 pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, first: ReadBuffer) {
+    if client.sheds(OverloadActionKind::HcmOnDataCreatingCodec) {
+        return;
+    }
     let Some((mut h2, flusher)) = shake_hands(&client, stream, first).await else { return };
     let chain = client.chain.clone();
     let pings =
@@ -80,6 +88,7 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
         requests: 0,
         requests_per_turn,
         going_away: GoingAway::No,
+        looked_at: 0,
         drained: pin!(chain.drain.started()),
     }
     .await;
@@ -223,6 +232,8 @@ struct Driver<'d, H, D> {
     requests: u32,
     requests_per_turn: u32,
     going_away: GoingAway,
+    /// Received bytes that load shed points have looked at.
+    looked_at: u64,
     drained: Pin<&'d mut D>,
 }
 
@@ -237,6 +248,7 @@ impl<H: Handler, D: Future<Output = ()>> Future for Driver<'_, H, D> {
         if draining {
             this.go_away();
         }
+        this.shed();
         let mut room = this.requests_per_turn;
         let ended = this.pings_are_unanswered(cx)
             || loop {
@@ -269,6 +281,22 @@ impl<H: Handler, D: Future<Output = ()>> Future for Driver<'_, H, D> {
 }
 
 impl<H: Handler, D> Driver<'_, H, D> {
+    /// Whether the connection goes away because something has arrived while a load shed point turns it away.
+    fn shed(&mut self) {
+        let received = self.flusher.received();
+        if std::mem::replace(&mut self.looked_at, received) == received {
+            return;
+        }
+        if self.client.sheds(OverloadActionKind::Http2ServerGoAwayAndCloseOnDispatch) {
+            self.going_away = GoingAway::Closed;
+            self.h2.abrupt_shutdown(Reason::NO_ERROR);
+        } else if self.going_away == GoingAway::No
+            && self.client.sheds(OverloadActionKind::Http2ServerGoAwayOnDispatch)
+        {
+            self.go_away();
+        }
+    }
+
     fn accept(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
         self.requests += 1;
         let configuration = self.client.chain.current();
@@ -341,15 +369,15 @@ impl<H: Handler, D> Driver<'_, H, D> {
     }
 
     fn poll_timers(&mut self, cx: &mut Context<'_>) {
-        let (longest, idle, drain_timeout) = self.client.chain.with(|configuration| {
-            let http = configuration.http();
-            (http.max_connection_duration, http.idle_timeout, http.drain_timeout)
+        let (life, idle, drain_timeout) = self.client.chain.with(|configuration| {
+            let (http, overload) = (configuration.http(), self.client.overload(configuration));
+            let life = http.max_connection_duration;
+            let life = overload::deadline(overload, ClientTimeout::ConnectionMax, self.opened, life);
+            let since = self.streams.idle_since.get().unwrap_or(self.opened);
+            let idle = http.idle_timeout.filter(|_| self.streams.open.get() == 0);
+            let idle = overload::deadline(overload, ClientTimeout::ConnectionIdle, since, idle);
+            (life, idle, http.drain_timeout)
         });
-        let life = longest.map(|longest| self.opened + longest);
-        let idle = match (self.streams.open.get(), idle) {
-            (0, Some(limit)) => Some(self.streams.idle_since.get().unwrap_or(self.opened) + limit),
-            _ => None,
-        };
         if self.streams.open.get() > 0 {
             *self.streams.driver.borrow_mut() = Some(cx.waker().clone());
         }
@@ -430,5 +458,7 @@ async fn run<H: Handler>(
         }
         Err(request::Refusal::Reset(reason)) => stream.refuse(reason),
     }
-    stream.finish(http.stream_idle_timeout).await;
+    let limit = http.stream_idle_timeout.unwrap_or(FLUSH_LIMIT);
+    let limit = overload::limit(origin.overload(), ClientTimeout::StreamFlush, limit);
+    stream.finish(limit).await;
 }

@@ -29,8 +29,6 @@ use crate::{
 const WRITE_WATERMARK: usize = 64 * 1024;
 /// A head of this size counts among what a stream holds.
 const LARGE_HEAD: usize = 8 * 1024;
-/// How long a client may take to accept the end of a response when no stream idle timeout is set.
-const FLUSH_LIMIT: Duration = Duration::from_secs(300);
 
 /// One HTTP/2 stream.
 pub(super) struct Http2Stream {
@@ -127,7 +125,7 @@ impl Http2Stream {
 
     /// Passes on what is queued as the client's window allows, within a time. A response that its transaction left
     /// incomplete is reset.
-    pub(super) async fn finish(mut self, limit: Option<Duration>) {
+    pub(super) async fn finish(mut self, limit: Duration) {
         if self.is_reset || matches!(self.send, SendHalf::Respond(_)) || matches!(self.end, End::Open) {
             // A reset discards frames that are not written yet. The connection's task was woken by them and has its
             // turn before this one.
@@ -135,7 +133,7 @@ impl Http2Stream {
             self.refuse(Reason::INTERNAL_ERROR);
             return;
         }
-        let deadline = Some(Instant::now() + limit.unwrap_or(FLUSH_LIMIT));
+        let deadline = Some(Instant::now() + limit);
         let mut timer = LazyTimer::default();
         let is_flushed = poll_fn(|cx| {
             if !self.is_request_complete {

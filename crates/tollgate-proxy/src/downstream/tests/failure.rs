@@ -1,4 +1,4 @@
-//! Workers that die.
+//! Workers that die or hang.
 
 use super::*;
 
@@ -29,4 +29,27 @@ fn a_worker_that_dies_is_noticed_and_the_others_serve_on() {
     // Updates and the drain do not wait for it.
     running.update(vec![listener(vec![chain(manager())])]);
     assert_eq!(runtime.block_on(running.gateway.drain(PATIENCE)), 0);
+}
+
+#[test]
+fn a_worker_that_hangs_is_noticed() {
+    let running = Running::start(listener(vec![chain(manager())]), 2);
+    let counted = |line: &str| running.gateway.stats().envoy_text(None).contains(line);
+    let until = |line: &str| {
+        let start = Instant::now();
+        while !counted(line) {
+            assert!(Instant::now().saturating_duration_since(start) < PATIENCE, "{line}");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    };
+    until("workers.watchdog_mega_miss: 0\n");
+    let release = running.gateway.hang_worker(1);
+    until("workers.watchdog_mega_miss: 1\n");
+    assert!(!counted("workers.watchdog_miss: 0\n"));
+    drop(release);
+    // It serves again, and so does the watchdog.
+    running.update(vec![listener(vec![chain(manager())])]);
+    let release = running.gateway.hang_worker(0);
+    until("workers.watchdog_mega_miss: 2\n");
+    drop(release);
 }
