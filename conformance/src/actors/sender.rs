@@ -156,12 +156,17 @@ pub(crate) async fn play(
     Ok(Sent::Open)
 }
 
-/// Writes what is pending; `false` if the other side is gone, which the scenario judges by what was seen.
+/// Writes what is pending; `false` if the other side is gone or takes no more within the deadline of a step, which the
+/// scenario judges by what was seen.
 async fn flush(board: &Board, who: &str, io: &mut OwnedWriteHalf, pending: &mut Vec<u8>) -> bool {
     if pending.is_empty() {
         return true;
     }
-    let written = io.write_all(pending).await;
+    let limit = board.deadline();
+    let written = match tokio::time::timeout(limit, io.write_all(pending)).await {
+        Ok(written) => written.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("the other side takes no more within {limit:?}")),
+    };
     pending.clear();
     if let Err(error) = &written {
         board.note(who, &format!("cannot send: {error}"), |_| ());

@@ -110,3 +110,24 @@ async fn a_wait_that_never_ends_is_a_failure() {
         "{differences:?}"
     );
 }
+
+/// Nobody reads what is sent: the client ends with its patience, not with the gateway's.
+#[tokio::test]
+async fn a_write_that_nobody_reads_is_given_up() {
+    let scenario = json!({
+        "name": "unread",
+        "request": {"patience": "50ms", "body": {"repeat": "x", "count": 64_000_000}},
+        "expect": {"client": {"end": "hangs"}},
+    });
+    let scenario: Scenario = read(Path::new("test"), "test", scenario).expect("scenario");
+    let board = Board::new(0, Duration::from_millis(100));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
+    let port = listener.local_addr().expect("address").port();
+    let (playing, unread) = tokio::join!(
+        tokio::time::timeout(Duration::from_secs(20), client::run(&board, &scenario, port)),
+        listener.accept(),
+    );
+    playing.expect("the client gives up");
+    assert!(board.transcript().iter().any(|line| line.contains("takes no more within 100ms")));
+    drop(unread);
+}
