@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
 };
 
-use crate::io::Io;
+use crate::io::{Flood, Io};
 
 /// A connection attempt under way. Dropping it gives the attempt up.
 pub type Connecting = Pin<Box<dyn Future<Output = Result<Box<dyn Io>, ConnectError>>>>;
@@ -21,6 +21,11 @@ pub trait Connector: 'static {
 
     /// A connection was closed because the peer did not answer a PING. Does nothing by default.
     fn ping_unanswered(&self) {}
+
+    /// A connection was closed because the peer sent too much of what moves nothing. Does nothing by default.
+    fn flooded(&self, flood: Flood) {
+        let _ = flood;
+    }
 }
 
 /// Why a connection could not be established, in the words that end up in response code details (F-8).

@@ -104,6 +104,12 @@ pub(crate) struct WorkerStats {
 }
 
 impl WorkerStats {
+    /// Those of all workers.
+    #[cfg(test)]
+    pub(crate) fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
     /// The statistics of worker number `worker`.
     pub(crate) fn new(stats: Arc<Stats>, worker: usize) -> Self {
         Self { stats, worker }

@@ -79,6 +79,11 @@ impl Driver {
                 return Poll::Ready(());
             }
             if Pin::new(&mut self.h2).poll(cx).is_ready() {
+                if let (Some(flood), Some(endpoint)) =
+                    (self.flusher.flood(), self.connection.endpoint.upgrade())
+                {
+                    endpoint.flooded(flood);
+                }
                 return Poll::Ready(());
             }
             self.connection.received.set(self.flusher.received());

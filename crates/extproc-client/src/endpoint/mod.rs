@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::{
     connect::Connector,
     connection::{self, Connection, Slot},
-    io::FrameLimits,
+    io::{Flood, FrameLimits},
     keepalive::KeepAlive,
     reset::ResetReason,
     status::GrpcStatus,
@@ -254,6 +254,11 @@ impl Endpoint {
     /// A connection's peer did not answer a PING.
     pub(crate) fn ping_unanswered(&self) {
         self.connector.ping_unanswered();
+    }
+
+    /// A connection's peer sent too much of what moves nothing.
+    pub(crate) fn flooded(&self, flood: Flood) {
+        self.connector.flooded(flood);
     }
 
     /// A connection takes no more exchanges. If it was in use, another is made ahead of need.

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::AsyncWrite;
 
-use super::Flusher;
+use super::{Flood, Flusher};
 
 /// Polls the future that drives a connection (of h2 or hyper) on a [`Coalesced`](super::Coalesced) stream and flushes
 /// that stream once after each poll.
@@ -30,6 +30,12 @@ impl<F: Future, S: AsyncWrite + Unpin> Driven<F, S> {
     #[must_use]
     pub fn received(&self) -> u64 {
         self.flusher.received()
+    }
+
+    /// What the peer sent too much of, if that ended the connection.
+    #[must_use]
+    pub fn flood(&self) -> Option<Flood> {
+        self.flusher.flood()
     }
 
     /// The driving future, e.g. to start a graceful shutdown.

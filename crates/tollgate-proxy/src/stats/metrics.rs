@@ -335,6 +335,21 @@ impl Metrics<Http2Metric> {
     }
 }
 
+impl Metrics<ClusterMetric> {
+    /// A connection to a host was closed because of a flood.
+    pub(crate) fn count_flood(&self, flood: Flood) {
+        self.increment(match flood {
+            Flood::Outbound => ClusterMetric::Http2Outbound,
+            Flood::OutboundControl => ClusterMetric::Http2OutboundControl,
+            Flood::EmptyFrames => ClusterMetric::Http2InboundEmptyFrames,
+            Flood::Priority => ClusterMetric::Http2InboundPriorityFrames,
+            Flood::WindowUpdate => ClusterMetric::Http2InboundWindowUpdateFrames,
+            Flood::Resets => ClusterMetric::Http2InboundResetFrames,
+            Flood::Heads => ClusterMetric::Http2InboundHeadersFrames,
+        });
+    }
+}
+
 metrics! {
     /// Of a route.
     RouteMetric, histograms: ["upstream_rq_time": " Time from the head of a request to the end of its response."],
@@ -387,6 +402,20 @@ metrics! {
         UpstreamCxIdleTimeout: Counter = "upstream_cx_idle_timeout",
         /// HTTP/2 connections closed because the host did not answer a PING.
         Http2KeepaliveTimeout: Counter = "http2.keepalive_timeout",
+        /// HTTP/2 connections closed because too many frames waited for the host.
+        Http2Outbound: Counter = "http2.outbound_flood",
+        /// The same of control frames.
+        Http2OutboundControl: Counter = "http2.outbound_control_flood",
+        /// HTTP/2 connections closed because of frames without a payload.
+        Http2InboundEmptyFrames: Counter = "http2.inbound_empty_frames_flood",
+        /// HTTP/2 connections closed because of PRIORITY frames.
+        Http2InboundPriorityFrames: Counter = "http2.inbound_priority_frames_flood",
+        /// HTTP/2 connections closed because of WINDOW_UPDATE frames.
+        Http2InboundWindowUpdateFrames: Counter = "http2.inbound_window_update_frames_flood",
+        /// HTTP/2 connections closed because of RST_STREAM frames.
+        Http2InboundResetFrames: Counter = "http2.inbound_reset_frames_flood",
+        /// HTTP/2 connections closed because of HEADERS frames.
+        Http2InboundHeadersFrames: Counter = "http2.inbound_headers_frames_flood",
         /// Requests without a usable endpoint.
         UpstreamCxNoneHealthy: Counter = "upstream_cx_none_healthy",
         /// Requests.

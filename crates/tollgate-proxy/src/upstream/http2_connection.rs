@@ -314,6 +314,9 @@ async fn drive(
         }
         if let Poll::Ready(outcome) = pin!(&mut driven).poll(cx) {
             if let (Err(error), Some(pool)) = (&outcome, pool.upgrade()) {
+                if let Some(flood) = driven.flood() {
+                    pool.metrics.count_flood(flood);
+                }
                 broken(error, &pool, connection);
             }
             connection.ended_after_notice.set(notice);

@@ -8,7 +8,7 @@ use std::{
 
 use extproc_client::{
     Call, Client, ClientSettings, Close, ConnectError, Connecting, Connector, Endpoint, EndpointSettings,
-    Endpoints, GrpcStatus, PickError, RetryPolicy,
+    Endpoints, GrpcStatus, PickError, RetryPolicy, io::Flood,
 };
 use tollgate_model::{
     cluster::{Cluster, UpstreamProtocol},
@@ -185,6 +185,10 @@ impl Connector for HostConnector {
                 Err(other) => Err(ConnectError::Remote(other.to_string())),
             }
         })
+    }
+
+    fn flooded(&self, flood: Flood) {
+        self.0.metrics.count_flood(flood);
     }
 
     fn ping_unanswered(&self) {

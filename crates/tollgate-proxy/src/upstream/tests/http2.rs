@@ -607,3 +607,29 @@ fn a_host_that_answers_pings_is_waited_for() {
         assert_eq!(server.connections.get(), 1);
     });
 }
+
+/// A host that sends frames without need loses its connection, and it is counted by their kind.
+#[test]
+fn floods_of_hosts_are_counted() {
+    run(async {
+        let (listener, address) = bind().await;
+        spawn_local(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            // SETTINGS without an entry, then PRIORITY for a stream that nobody has opened.
+            let mut bytes = vec![0, 0, 0, 4, 0, 0, 0, 0, 0];
+            for _ in 0..20_000 {
+                bytes.extend([0, 0, 5, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 16]);
+            }
+            // The client may have closed the connection by then.
+            let _ = socket.write_all(&bytes).await;
+            let _ = socket.read_to_end(&mut Vec::new()).await;
+        });
+        let worker = Worker::new(http2(address));
+        assert!(worker.get().await.is_err());
+        let counted = || {
+            let text = worker.stats.stats().envoy_text(None);
+            text.contains("cluster.upstream.http2.inbound_priority_frames_flood: 1\n")
+        };
+        eventually(counted).await;
+    });
+}
