@@ -23,12 +23,9 @@ pub trait Files {
     /// The certificates that the operating system trusts; empty when there are none.
     fn system_roots(&self) -> Vec<CertificateDer<'static>>;
 
-    /// Whether this machine can listen on an address. By default every address will do: an implementation that wraps another
-    /// one has to ask it.
-    fn has_address(&self, address: IpAddr) -> bool {
-        let _ = address;
-        true
-    }
+    /// Whether this machine can listen on an address. One that stands for another system says true to all that it could
+    /// have.
+    fn has_address(&self, address: IpAddr) -> bool;
 }
 
 /// The real file system, environment and system certificates.

@@ -52,6 +52,10 @@ impl Files for TestFiles {
     fn system_roots(&self) -> Vec<CertificateDer<'static>> {
         vec![certificate().cert.der().clone()]
     }
+
+    fn has_address(&self, _: std::net::IpAddr) -> bool {
+        true
+    }
 }
 
 fn source(text: &str) -> Vec<Source> {

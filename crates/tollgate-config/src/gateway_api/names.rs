@@ -133,6 +133,10 @@ pub(super) mod tests {
         fn system_roots(&self) -> Vec<rustls::pki_types::CertificateDer<'static>> {
             Vec::new()
         }
+
+        fn has_address(&self, _: std::net::IpAddr) -> bool {
+            true
+        }
     }
 
     /// Reads a text as a value of a Kubernetes object, and what is said about it.
