@@ -114,6 +114,7 @@ impl Gateway {
             workers,
             drain_time,
             max_connections: descriptors::most_connections(),
+            buffer_limit: lifecycle.buffer_limit,
             // One Gateway must not keep the others from being served.
             leave_out_unavailable_addresses: !objects.is_empty(),
             ..Default::default()
