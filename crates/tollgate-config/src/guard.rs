@@ -14,7 +14,7 @@ use http::StatusCode;
 
 use self::{
     nodes::{changes_http_filters, member, text},
-    targets::{Target, World, are_misplaced, has_selectors, targets},
+    targets::{Target, World, are_misplaced, has_selectors, sub_sections, targets},
 };
 use crate::{
     envoy_gateway, gateway_api, htnn, kgateway,
@@ -49,6 +49,11 @@ pub(crate) struct Guard {
     of_istio: istio::Policies,
 }
 
+/// A place in the file of a policy.
+fn place_of(meta: &Metadata, at: &nodes::At) -> Place {
+    Place { file: meta.place.file.clone(), location: at.location, path: at.path.as_str().into() }
+}
+
 /// Why an object is not served.
 #[derive(Debug, Clone)]
 struct Guarded {
@@ -78,6 +83,7 @@ impl Guard {
             }
             for target in found {
                 guard.check(&policy, meta, &target, &world, translator);
+                guard.check_sub_sections(&policy, meta, node, &target, &world);
                 if are_misplaced(node) {
                     let reason = format!("{policy} is invalid: its targets cannot be read");
                     guard.add(target.object, None, reason, &meta.place);
@@ -105,11 +111,7 @@ impl Guard {
         world: &World<'_>,
         translator: &Translator<'_>,
     ) {
-        let place = |at: &nodes::At| Place {
-            file: meta.place.file.clone(),
-            location: at.location,
-            path: at.path.as_str().into(),
-        };
+        let place = |at: &nodes::At| place_of(meta, at);
         let object = &target.object;
         let Some(node) = world.get(object) else {
             let meant = world.similar(object, translator.diagnostics);
@@ -139,6 +141,25 @@ impl Guard {
         translator.diagnostics.exposing(&place(at), message, Some(help));
         let reason = format!("{policy} names its section \"{section}\", which does not exist");
         self.add(object.clone(), None, reason, &place(at));
+    }
+
+    /// Closes a VirtualService of which a policy means routes that it does not have; HTNN's reader says so.
+    fn check_sub_sections(
+        &mut self,
+        policy: &ObjectRef,
+        meta: &Metadata,
+        node: &Node,
+        target: &Target,
+        world: &World<'_>,
+    ) {
+        let Some(object) = world.get(&target.object).filter(|_| meta.group == htnn::GROUP) else { return };
+        let known = nodes::sections(&target.object.kind, object);
+        for (section, at) in sub_sections(node) {
+            if !known.contains(&section.as_str()) {
+                let reason = format!("{policy} names its section \"{section}\", which does not exist");
+                self.add(target.object.clone(), None, reason, &place_of(meta, &at));
+            }
+        }
     }
 
     /// A patch that changes HTTP filters may put a processor in front of everything.

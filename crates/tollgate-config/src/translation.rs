@@ -14,6 +14,7 @@ mod backend;
 mod backend_tls;
 mod build;
 mod certificates;
+mod client_settings;
 mod cluster;
 mod destination;
 mod dialect;
@@ -33,6 +34,7 @@ pub(crate) use self::{
     backend::{ServiceError, endpoint},
     build::retries_of_istio,
     certificates::{CertificateError, CertificateRef},
+    client_settings::{ClientSettings, HttpClientSettings, Limit},
     cluster::cluster,
     destination::{BackendError, Destination, is_http2_in_istio, plain_tls, with_defaults_of},
     dialect::{Dialect, Replacement, RuleExtensions, Site},

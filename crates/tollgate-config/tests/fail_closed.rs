@@ -210,7 +210,7 @@ fn what_would_protect_a_route_is_not_left_out() {
     let cases = [
         ("eg", eg("SecurityPolicy", "basicAuth: {}")),
         ("eg", eg("ClientTrafficPolicy", "tls: {clientValidation: {caCertificateRefs: [{name: ca}]}}")),
-        ("eg", eg("ClientTrafficPolicy", "connection: {connectionLimit: {value: 10}}")),
+        ("eg", eg("ClientTrafficPolicy", "headers: {earlyRequestHeaders: {remove: [x-user]}}")),
         ("eg", eg("BackendTrafficPolicy", "rateLimit: {type: Local}")),
         (
             "eg",

@@ -1,35 +1,31 @@
-//! ClientTrafficPolicy: of it the limit of buffered bodies, which decides what processors can be sent (EG-37).
+//! ClientTrafficPolicy: how listeners treat clients.
+
+mod connection;
+mod headers;
+mod http;
+
+use std::sync::Arc;
 
 use super::{
     others::not_left_out,
+    settings::read_tcp_keepalive,
     targets::{Targets, read_targets},
 };
 use crate::{
-    kubernetes::values::quantity,
-    protobuf::{Schema, Value, no_effect, read},
+    protobuf::{Message, Schema, Value, no_effect, read},
+    translation::{ClientSettings, Limit},
 };
 
 /// How listeners treat clients.
 #[derive(Debug)]
 pub(crate) struct ClientTrafficPolicy {
     pub(super) targets: Targets,
-    /// Bytes; `None` = that of the gateway.
-    pub(super) buffer_limit: Option<usize>,
+    pub(super) settings: Arc<ClientSettings>,
 }
 
 const OF_THE_GATEWAY: &str = "the settings of the gateway itself hold";
 const NOT_LEFT_OUT: &str =
     "Not implemented: a policy that has it is invalid, and what it is for answers 500.";
-
-/// Fields that protect or limit something; what is left out would be open. With the fields in which they stand.
-const PROTECTING: [(&str, &str); 6] = [
-    ("tls", ""),
-    ("path", ""),
-    ("headers", ""),
-    ("clientIPDetection", ""),
-    ("timeout", ""),
-    ("connectionLimit", "connection"),
-];
 
 static SPEC: Schema = Schema {
     name: "ClientTrafficPolicySpec",
@@ -44,52 +40,62 @@ static SPEC: Schema = Schema {
         read("targetSelectors", "[]", "The same, by labels."),
         read("connection", "{}", "Connections of clients."),
         no_effect("mergeType", OF_THE_GATEWAY),
-        no_effect("tcpKeepalive", "the settings of the operating system hold"),
+        read("tcpKeepalive", "60s, then 4 probes every 15s", "Probes of connections without traffic."),
         no_effect("enableProxyProtocol", "connections begin without a PROXY header"),
         no_effect("proxyProtocol", "connections begin without a PROXY header"),
         read("clientIPDetection", "", NOT_LEFT_OUT),
         read("tls", "", NOT_LEFT_OUT),
-        read("path", "", NOT_LEFT_OUT),
-        read("headers", "", NOT_LEFT_OUT),
-        read("timeout", "", NOT_LEFT_OUT),
-        no_effect("http1", OF_THE_GATEWAY),
-        no_effect("http2", OF_THE_GATEWAY),
+        read("path", "{}", "How paths are made uniform."),
+        read("headers", "{}", "What becomes of headers."),
+        read("timeout", "{}", "How long things may take."),
+        read("http1", "{}", "Settings of HTTP/1."),
+        read("http2", "{}", "Settings of HTTP/2."),
         no_effect("http3", "HTTP/3 is not served"),
+        no_effect("grpc", "gRPC-Web is not translated"),
         no_effect("healthCheck", OF_THE_GATEWAY),
-        no_effect("scheme", OF_THE_GATEWAY),
-    ],
-    unsupported: &[],
-};
-
-static CONNECTION: Schema = Schema {
-    name: "ClientConnection",
-    title: "",
-    fields: &[
-        read("bufferLimit", "32Ki", "Limit of buffered bodies of HTTP/1, bytes."),
-        read("connectionLimit", "", NOT_LEFT_OUT),
-        no_effect("socketBufferLimit", "the settings of the operating system hold"),
-        no_effect("maxAcceptPerSocketEvent", "connections are accepted one by one"),
+        no_effect("scheme", "requests keep the scheme of their client"),
     ],
     unsupported: &[],
 };
 
 pub(super) fn read_client_traffic_policy(value: &Value<'_>) -> Option<ClientTrafficPolicy> {
     let spec = value.message(&SPEC)?;
-    let connection = spec.message("connection", &CONNECTION);
-    for (name, within) in PROTECTING {
-        let message = if within.is_empty() { Some(&spec) } else { connection.as_ref() };
-        if let Some(field) = message.and_then(|message| message.get(name)) {
+    fail_closed(&spec, &["tls", "clientIPDetection"]);
+    let mut settings = ClientSettings::default();
+    if let Some(value) = spec.get("connection") {
+        connection::read_connection(&value, &mut settings);
+    }
+    if let Some(value) = spec.get("timeout") {
+        connection::read_timeout(&value, &mut settings);
+    }
+    settings.tcp_keepalive = spec.get("tcpKeepalive").and_then(|value| read_tcp_keepalive(&value));
+    if let Some(value) = spec.get("path") {
+        http::read_path(&value, &mut settings.http);
+    }
+    if let Some(value) = spec.get("headers") {
+        headers::read_headers(&value, &mut settings.http);
+    }
+    if let Some(value) = spec.get("http1") {
+        http::read_http1(&value, &mut settings.http);
+    }
+    if let Some(value) = spec.get("http2") {
+        http::read_http2(&value, &mut settings.http);
+    }
+    Some(ClientTrafficPolicy { targets: read_targets(&spec), settings: Arc::new(settings) })
+}
+
+/// Fields that protect or limit something and are not implemented; what is left out would be open.
+fn fail_closed(message: &Message<'_>, names: &[&'static str]) {
+    for name in names {
+        if let Some(field) = message.get(name) {
             not_left_out(name, &field);
         }
     }
-    let limit = connection.and_then(|connection| connection.get("bufferLimit"));
-    let limit = limit.and_then(|limit| {
-        let bytes = quantity(&limit)?;
-        let bytes = u32::try_from(bytes).ok().and_then(|bytes| usize::try_from(bytes).ok());
-        if bytes.is_none() {
-            limit.error(format!("must be at most {} bytes", u32::MAX));
-        }
-        bytes
-    });
-    Some(ClientTrafficPolicy { targets: read_targets(&spec), buffer_limit: limit })
+}
+
+/// A time; 0 is no limit.
+fn limit(message: &Message<'_>, name: &'static str) -> Limit {
+    let value = message.get(name)?;
+    let limit = super::settings::duration(&value)?;
+    Some((!limit.is_zero()).then_some(limit))
 }

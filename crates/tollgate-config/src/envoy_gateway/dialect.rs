@@ -1,6 +1,9 @@
 //! What policies of Envoy Gateway mean for rules.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use http::StatusCode;
 use tollgate_ir::Cluster;
@@ -20,8 +23,8 @@ use super::{
 use crate::{
     kubernetes::{Metadata, ObjectRef, Place, status::ObjectStatus},
     translation::{
-        BackendError, BackendReference, Controller, Destination, Dialect, ExtensionRef, Gateway, Listener,
-        Replacement, RuleExtensions, Site, Translator,
+        BackendError, BackendReference, ClientSettings, Controller, Destination, Dialect, ExtensionRef,
+        Gateway, Listener, Replacement, RuleExtensions, Site, Translator,
     },
 };
 
@@ -36,8 +39,8 @@ pub(crate) struct EnvoyGateway<'a> {
     attachments: Attachments,
     /// What policies protect that are not implemented, or invalid: why it is not served, and where they are.
     protected: HashMap<Target, (String, Place)>,
-    /// Limits of buffered bodies, of everything that has a policy for its clients.
-    buffer_limits: HashMap<Target, Option<usize>>,
+    /// How clients are treated, of everything that has a policy for them.
+    clients: HashMap<Target, ClientPolicy>,
     processors: Processors,
 }
 
@@ -49,8 +52,12 @@ impl<'a> EnvoyGateway<'a> {
         gateways: &'a [Gateway],
     ) -> Self {
         let world = World::new(gateways);
-        let protected = protected(translator, &world);
-        let buffer_limits = buffer_limits(translator, &world);
+        let mut protected = protected(translator, &world);
+        let clients = clients(translator, &world);
+        for (target, (reason, place)) in disagreements(gateways, &clients) {
+            translator.diagnostics.error(&place, reason.clone(), None);
+            protected.entry(target).or_insert((reason, place));
+        }
         let indices = gateways.iter().enumerate();
         let settings = gateways.iter().map(|gateway| GatewaySettings::of(translator, &gateway.object));
         Self {
@@ -61,7 +68,7 @@ impl<'a> EnvoyGateway<'a> {
             indices: indices.map(|(index, gateway)| (gateway.object.clone(), index)).collect(),
             attachments: Attachments::new(translator, gateways, &world),
             protected,
-            buffer_limits,
+            clients,
             processors: Processors::default(),
         }
     }
@@ -110,9 +117,17 @@ fn protected(translator: &Translator<'_>, world: &World) -> HashMap<Target, (Str
     protected
 }
 
+/// What a ClientTrafficPolicy says.
+#[derive(Debug, Clone)]
+struct ClientPolicy {
+    settings: Arc<ClientSettings>,
+    reference: ObjectRef,
+    place: Place,
+}
+
 /// What ClientTrafficPolicies say; of two with the same target the older one applies.
-fn buffer_limits(translator: &Translator<'_>, world: &World) -> HashMap<Target, Option<usize>> {
-    let mut limits = HashMap::new();
+fn clients(translator: &Translator<'_>, world: &World) -> HashMap<Target, ClientPolicy> {
+    let mut clients = HashMap::new();
     for policy in translator.resources.envoy_gateway.client_traffic_policies.by_age() {
         // What an API server would have refused has no effect.
         let targets = world.expand(&policy.spec.targets, &policy.meta, translator);
@@ -126,9 +141,13 @@ fn buffer_limits(translator: &Translator<'_>, world: &World) -> HashMap<Target, 
                 None => target.object.to_string(),
             };
             let message = if exists {
-                match limits.entry(target) {
+                match clients.entry(target) {
                     Entry::Vacant(free) => {
-                        free.insert(policy.spec.buffer_limit);
+                        free.insert(ClientPolicy {
+                            settings: Arc::clone(&policy.spec.settings),
+                            reference: policy.reference(),
+                            place: policy.meta.place.clone(),
+                        });
                         continue;
                     }
                     Entry::Occupied(_) => {
@@ -144,7 +163,61 @@ fn buffer_limits(translator: &Translator<'_>, world: &World) -> HashMap<Target, 
             translator.diagnostics.warning(&policy.meta.place, message, None);
         }
     }
-    limits
+    clients
+}
+
+/// The policy of a listener, the most specific one.
+fn policy_of<'c>(
+    clients: &'c HashMap<Target, ClientPolicy>,
+    gateway: &Gateway,
+    listener: &Listener,
+) -> Option<&'c ClientPolicy> {
+    levels_of_listener(gateway, listener).iter().find_map(|(_, target)| clients.get(target))
+}
+
+/// Listeners whose policy cannot hold, because others are served with them that it is not for: those of cleartext at one
+/// port are served together, and a limit of connections holds for the whole port. Such a listener is not served.
+fn disagreements(
+    gateways: &[Gateway],
+    clients: &HashMap<Target, ClientPolicy>,
+) -> Vec<(Target, (String, Place))> {
+    let mut found = Vec::new();
+    if clients.is_empty() {
+        return found;
+    }
+    for gateway in gateways {
+        for listener in &gateway.listeners {
+            let Some(policy) = policy_of(clients, gateway, listener) else { continue };
+            let settings = &policy.settings;
+            let of_port = gateways
+                .iter()
+                .filter(|other| other.addresses == gateway.addresses)
+                .flat_map(|other| other.listeners.iter().map(move |listener| (other, listener)))
+                .filter(|(_, other)| other.port == listener.port);
+            let mut others = Vec::new();
+            for (other_gateway, other) in of_port {
+                let theirs = policy_of(clients, other_gateway, other).map(|policy| &policy.settings);
+                let limit = theirs.and_then(|theirs| theirs.max_connections);
+                let served_together = listener.tls.is_none() && other.tls.is_none();
+                let disagree = served_together && !settings.is_of_buffers_only() && theirs != Some(settings);
+                if disagree || (settings.max_connections.is_some() && limit != settings.max_connections) {
+                    others.push(other.name.as_str());
+                }
+            }
+            if others.is_empty() {
+                continue;
+            }
+            let reason = format!(
+                "{} would hold for other listeners of port {}, too: {}",
+                policy.reference,
+                listener.port,
+                others.join(", ")
+            );
+            let own = Target { object: listener.owner.clone(), section: Some(listener.name.clone()) };
+            found.push((own, (reason, policy.place.clone())));
+        }
+    }
+    found
 }
 
 impl Dialect for EnvoyGateway<'_> {
@@ -184,9 +257,8 @@ impl Dialect for EnvoyGateway<'_> {
         extensions
     }
 
-    fn buffer_limit(&self, gateway: &Gateway, listener: &Listener) -> Option<usize> {
-        let levels = levels_of_listener(gateway, listener);
-        *levels.iter().find_map(|(_, target)| self.buffer_limits.get(target))?
+    fn client_settings(&self, gateway: &Gateway, listener: &Listener) -> Option<&ClientSettings> {
+        policy_of(&self.clients, gateway, listener).map(|policy| &*policy.settings)
     }
 
     fn backend(

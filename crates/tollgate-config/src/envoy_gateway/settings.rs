@@ -15,10 +15,9 @@ use tollgate_model::{
     socket::{TcpKeepalive, TcpOptions},
 };
 
+pub(super) use self::connection::{read_client_http2, read_http2_keepalive, read_tcp_keepalive};
 use self::{
-    connection::{
-        read_circuit_breaker, read_connection, read_dns, read_http2, read_tcp_keepalive, read_timeout,
-    },
+    connection::{read_circuit_breaker, read_connection, read_dns, read_http2, read_timeout},
     health_check::read_health_check,
     load_balancer::read_load_balancer,
     retry::read_retry,
@@ -68,15 +67,20 @@ impl Default for BackendSettings {
                 jitter: Duration::ZERO,
             },
             lookup_family: None,
-            http2: Http2Options {
-                max_concurrent_streams: 100,
-                initial_stream_window_size: 64 * 1024,
-                initial_connection_window_size: 1024 * 1024,
-                stream_buffer_limit: 64 * 1024,
-                ..Http2Options::default()
-            },
+            http2: http2_defaults(),
             tcp_keepalive: TcpOptions::HTTP2_UPSTREAM.keepalive,
         }
+    }
+}
+
+/// Settings of HTTP/2 of this dialect, on both sides.
+fn http2_defaults() -> Http2Options {
+    Http2Options {
+        max_concurrent_streams: 100,
+        initial_stream_window_size: 64 * 1024,
+        initial_connection_window_size: 1024 * 1024,
+        stream_buffer_limit: 64 * 1024,
+        ..Http2Options::default()
     }
 }
 
@@ -133,7 +137,7 @@ pub(super) fn read_settings(value: &Value<'_>) -> Option<BackendSettings> {
 }
 
 /// A duration of Gateway API or of Kubernetes: fields differ in which one they ask for, and both are accepted.
-fn duration(value: &Value<'_>) -> Option<Duration> {
+pub(super) fn duration(value: &Value<'_>) -> Option<Duration> {
     let text = value.string()?;
     let found = parse_gateway_duration(&text).or_else(|| parse_go_duration(&text));
     if found.is_none() {

@@ -1,7 +1,16 @@
 //! What policies mean: for each input the processors of every route, the clusters, the statuses and what is said.
 
+use std::{sync::Arc, time::Duration};
+
+use tollgate_model::{
+    http_connection_manager::{HeadersWithUnderscoresAction, PathWithEscapedSlashesAction},
+    listener::Listener,
+    route::Action,
+    socket::TcpKeepalive,
+};
+
 use crate::{
-    Options, Source,
+    Options, Severity, Source,
     files::FileSystem,
     golden::{translate, translate_with_base},
     load_with,
@@ -79,6 +88,96 @@ fn policies_for_clients_limit_what_is_buffered() {
     assert_eq!(limits(&[whole.clone(), section]), [1 << 20, 64 << 10]);
     assert_eq!(limits(&[whole, silent]), [1 << 20, 32 << 10]);
     assert_eq!(limits(&[wrong]), [32 << 10, 32 << 10]);
+}
+
+/// What the first listener of a gateway is, with a policy for its clients.
+fn with_client_policy(base: &str, spec: &str) -> Arc<Listener> {
+    let policy = format!(
+        "---\n{{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: ClientTrafficPolicy, metadata: {{name: p}}, \
+         spec: {{targetRefs: [{{group: gateway.networking.k8s.io, kind: Gateway, name: eg}}], {spec}}}}}\n"
+    );
+    let source = Source { path: "input.yaml".to_owned(), text: format!("{base}{policy}") };
+    let loaded = load_with(&[source], &FileSystem, &Options::default());
+    let errors: Vec<_> =
+        loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    Arc::clone(&loaded.snapshot.unwrap().listeners[0])
+}
+
+#[test]
+fn policies_for_clients_say_how_long_and_how_many() {
+    let listener = with_client_policy(
+        BASE,
+        "connection: {connectionLimit: {value: 10, maxConnectionDuration: 1h, maxRequestsPerConnection: 100, \
+         maxStreamDuration: 10m}}, tcpKeepalive: {probes: 3, idleTime: 30s, interval: 5s}, \
+         timeout: {tcp: {connectionInspectionTimeout: 2s}, http: {requestReceivedTimeout: 5s, \
+         requestHeadersReceivedTimeout: 1s, idleTimeout: 1m, streamIdleTimeout: 0s}}",
+    );
+    let seconds = Duration::from_secs;
+    assert_eq!(listener.limits.max_connections, Some(10));
+    assert_eq!(listener.listener_filters_timeout, Some(seconds(2)));
+    let keepalive = TcpKeepalive { probes: Some(3), time: Some(30), interval: Some(5) };
+    assert_eq!(listener.tcp.keepalive, Some(keepalive));
+    let http = &listener.filter_chains[0].http;
+    assert_eq!(http.max_connection_duration, Some(seconds(3600)));
+    assert_eq!(http.max_requests_per_connection, Some(100));
+    assert_eq!(http.max_stream_duration, Some(seconds(600)));
+    assert_eq!(http.request_timeout, Some(seconds(5)));
+    assert_eq!(http.request_headers_timeout, Some(seconds(1)));
+    assert_eq!((http.idle_timeout, http.stream_idle_timeout), (Some(seconds(60)), None));
+}
+
+#[test]
+fn policies_for_clients_say_what_requests_may_be() {
+    let listener = with_client_policy(
+        BASE,
+        "path: {escapedSlashesAction: RejectRequest, disableMergeSlashes: true}, \
+         headers: {enableEnvoyHeaders: true, withUnderscoresAction: DropHeader, requestID: Preserve}, \
+         http1: {enableTrailers: true, http10: {}}, http2: {maxConcurrentStreams: 10, \
+         initialStreamWindowSize: 128Ki, connectionKeepalive: {interval: 10s, timeout: 2s}}",
+    );
+    let http = &listener.filter_chains[0].http;
+    assert_eq!(http.path_with_escaped_slashes_action, PathWithEscapedSlashesAction::RejectRequest);
+    assert!(!http.merge_slashes && http.normalize_path);
+    assert_eq!(http.headers_with_underscores_action, HeadersWithUnderscoresAction::DropHeader);
+    assert!(!http.suppress_envoy_headers && !http.generate_request_id && http.preserve_external_request_id);
+    assert!(http.http1.enable_trailers && http.http1.accept_http_10);
+    assert_eq!((http.http2.max_concurrent_streams, http.http2.stream_buffer_limit), (10, 128 * 1024));
+    assert_eq!(http.http2.initial_connection_window_size, 1024 * 1024);
+    assert_eq!(http.http2.keepalive.unwrap().timeout, Duration::from_secs(2));
+    // What is not said stays as the controller has it.
+    let plain = with_client_policy(BASE, "path: {}");
+    let http = &plain.filter_chains[0].http;
+    assert_eq!(http.path_with_escaped_slashes_action, PathWithEscapedSlashesAction::UnescapeAndRedirect);
+    assert!(http.merge_slashes && http.suppress_envoy_headers);
+}
+
+/// Listeners of cleartext at one port are served together: a policy for one of them cannot hold.
+#[test]
+fn policies_for_clients_cannot_hold_for_a_part_of_a_port() {
+    let both = BASE.replace("port: 8080", "port: 80\n      hostname: other.example.com");
+    assert_eq!(with_client_policy(&both, "path: {disableMergeSlashes: true}").filter_chains.len(), 1);
+    let text = format!(
+        "{both}---\n{{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: ClientTrafficPolicy, metadata: {{name: p}}, \
+         spec: {{targetRefs: [{{group: gateway.networking.k8s.io, kind: Gateway, name: eg, sectionName: http}}], \
+         timeout: {{http: {{requestReceivedTimeout: 5s}}}}}}}}\n"
+    );
+    let loaded =
+        load_with(&[Source { path: "input.yaml".to_owned(), text }], &FileSystem, &Options::default());
+    let said: Vec<&str> = loaded.diagnostics.iter().map(|found| found.message.as_str()).collect();
+    assert!(
+        said.contains(
+            &"ClientTrafficPolicy default/p would hold for other listeners of port 80, too: internal"
+        ),
+        "{said:?}"
+    );
+    let snapshot = loaded.snapshot.unwrap();
+    let http = &snapshot.listeners[0].filter_chains[0].http;
+    assert_eq!(http.request_timeout, None);
+    let host = |name: &[u8]| http.route_config.virtual_hosts.find(name).unwrap().1.routes[0].clone();
+    assert!(
+        matches!(&host(b"www.example.com").action, Action::DirectResponse(answer) if answer.status == 500)
+    );
 }
 
 /// A folder of examples as a whole.
@@ -200,6 +299,7 @@ golden! {
     security_policy,
     kinds_without_effect,
     client_traffic_policy,
+    client_traffic_policy_refused,
     eg_63_missing_certificates,
     eg_64_backend_tls_policy,
     eg_64_policy_before_backend,

@@ -37,6 +37,17 @@ pub(super) fn targets(policy: &Node, namespace: &str) -> Vec<Target> {
     found
 }
 
+/// The sections that the parts of a policy of HTNN are for.
+pub(super) fn sub_sections(policy: &Node) -> Vec<(String, At)> {
+    let parts = items(member(policy, "spec").and_then(|spec| member(spec, "subPolicies")));
+    let named = parts.iter().enumerate().filter_map(|(index, part)| {
+        let section = member(part, "sectionName")?;
+        let path = format!("spec.subPolicies[{index}].sectionName");
+        Some((text(section)?.to_owned(), At { location: section.location, path }))
+    });
+    named.collect()
+}
+
 /// Whether a policy says by labels what it is for.
 pub(super) fn has_selectors(policy: &Node) -> bool {
     !items(member(policy, "spec").and_then(|spec| member(spec, "targetSelectors"))).is_empty()

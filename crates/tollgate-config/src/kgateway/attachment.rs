@@ -50,6 +50,18 @@ impl Attachments {
             }
             if !policy.spec.selectors.is_empty() {
                 with_selectors.push(index);
+                if policy.spec.targets.is_empty()
+                    && policy.errors.is_empty()
+                    && !policy
+                        .spec
+                        .selectors
+                        .iter()
+                        .any(|selector| selects(selector, &policy.meta, translator))
+                {
+                    let message =
+                        format!("{} selects nothing: no object has such labels", policy.reference());
+                    translator.diagnostics.exposing(&policy.meta.place, message, None);
+                }
             }
         }
         let by_key = policies.iter().enumerate().map(|(index, policy)| (policy.meta.key.clone(), index));
@@ -106,6 +118,19 @@ impl Attachments {
     fn rank(&self, index: PolicyIndex) -> Rank {
         let meta = &self.policies[index].meta;
         (Reverse(policy_weight(meta)), meta.age())
+    }
+}
+
+/// Whether there is an object that a selector of a policy means.
+fn selects(selector: &TargetSelector, policy: &Metadata, translator: &Translator<'_>) -> bool {
+    let objects = &translator.resources.gateway_api;
+    let chosen =
+        |meta: &Metadata| meta.key.namespace == policy.key.namespace && selector.labels.matches(&meta.labels);
+    match &*selector.kind {
+        "Gateway" => objects.gateways.iter().any(|object| chosen(&object.meta)),
+        "HTTPRoute" => objects.http_routes.iter().any(|object| chosen(&object.meta)),
+        "GRPCRoute" => objects.grpc_routes.iter().any(|object| chosen(&object.meta)),
+        _ => objects.listener_sets.iter().any(|object| chosen(&object.meta)),
     }
 }
 

@@ -71,6 +71,7 @@ golden! {
     retry_wrong,
     selectors,
     selectors_gateway,
+    selectors_of_nothing,
     stat_prefix_empty,
     target_not_found,
     timeouts_wrong,

@@ -22,7 +22,7 @@ use tollgate_model::{
 
 use self::chain::Chain;
 pub(crate) use self::defaults::retries_of_istio;
-use super::{Dialect, Gateway, Listener as GatewayListener, Translator, attachment::Problem};
+use super::{ClientSettings, Dialect, Gateway, Listener as GatewayListener, Translator, attachment::Problem};
 use crate::{
     Explanations, RouteKey,
     envoy_gateway::{GatewaySettings, IpFamily},
@@ -114,7 +114,10 @@ impl Builder<'_, '_> {
         for member in members {
             let together = |group: &&mut Vec<Member<'_>>| match (&group[0].listener.tls, &member.listener.tls)
             {
-                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+                (Some(one), Some(other)) => {
+                    let settings = |member: &Member<'_>| self.client_settings(member);
+                    Arc::ptr_eq(one, other) && settings(&group[0]) == settings(member)
+                }
                 (one, other) => one.is_none() && other.is_none(),
             };
             match groups.iter_mut().find(together) {
@@ -127,7 +130,11 @@ impl Builder<'_, '_> {
             let chain = Chain { gateway, members: group, all: members, port: bound };
             // The name of a table need not be unique.
             let table_name = format!("{name}/{index}");
-            let (http, table, explained) = self.chain(&chain, table_name.clone());
+            let (mut http, table, explained) = self.chain(&chain, table_name.clone());
+            let settings = self.common_settings(group).cloned();
+            if let Some(settings) = &settings {
+                settings.http.apply(&mut http);
+            }
             self.built.resources.route_tables.insert(table_name, Arc::new(table));
             for ((virtual_host, route), explanation) in explained {
                 let key = RouteKey { listener: name.clone(), filter_chain: Some(index), virtual_host, route };
@@ -141,7 +148,10 @@ impl Builder<'_, '_> {
                 name: own.name.clone(),
                 filter_chain_match: FilterChainMatch { server_names, ..FilterChainMatch::default() },
                 tls: own.tls.clone(),
-                transport_socket_connect_timeout: is_tls.then_some(defaults::HANDSHAKE_TIMEOUT),
+                transport_socket_connect_timeout: settings
+                    .and_then(|settings| settings.handshake_timeout)
+                    .unwrap_or(Some(defaults::HANDSHAKE_TIMEOUT))
+                    .filter(|_| is_tls),
                 http: Arc::new(http),
                 misdirected_requests: if is_tls && gateway.object.group != istio::GROUP {
                     misdirected(own, members)
@@ -155,15 +165,21 @@ impl Builder<'_, '_> {
             addresses => addresses.to_vec(),
         };
         let bind = addresses.iter().map(|address| BindAddress::Socket(SocketAddr::new(*address, bound)));
+        let of_port = self.client_settings(&members[0]).cloned().unwrap_or_default();
+        let mut tcp = TcpOptions::DOWNSTREAM;
+        tcp.keepalive = of_port.tcp_keepalive.or(tcp.keepalive);
+        // Each filter chain may have as many; what is not the same for all is not served.
+        let max_connections =
+            of_port.max_connections.map(|most| most.saturating_mul(filter_chains.len() as u64));
         let listener = Listener {
             name,
             addresses: bind.collect(),
             filter_chains,
             default_filter_chain: None,
             per_connection_buffer_limit_bytes: self.buffer_limit(members),
-            listener_filters_timeout: Some(defaults::HANDSHAKE_TIMEOUT),
-            tcp: TcpOptions::DOWNSTREAM,
-            limits: ConnectionLimits::default(),
+            listener_filters_timeout: of_port.inspection_timeout.unwrap_or(Some(defaults::HANDSHAKE_TIMEOUT)),
+            tcp,
+            limits: ConnectionLimits { max_connections, ..ConnectionLimits::default() },
             traffic_direction: TrafficDirection::Unspecified,
             metadata: extproc::messages::Metadata::default(),
         };
@@ -171,11 +187,22 @@ impl Builder<'_, '_> {
         self.built.resources.listeners.push(Arc::new(Sourced { value: listener, origin }));
     }
 
+    /// How clients of a listener are treated, if it is said.
+    fn client_settings(&self, member: &Member<'_>) -> Option<&ClientSettings> {
+        self.dialects.iter().find_map(|dialect| dialect.client_settings(member.gateway, member.listener))
+    }
+
+    /// The same of a filter chain; nothing where its listeners do not agree.
+    fn common_settings(&self, members: &[Member<'_>]) -> Option<&ClientSettings> {
+        let first = self.client_settings(members.first()?)?;
+        members.iter().all(|member| self.client_settings(member) == Some(first)).then_some(first)
+    }
+
     /// The greatest limit of what is served at the port.
     fn buffer_limit(&self, members: &[Member<'_>]) -> usize {
-        let limits = members.iter().map(|Member { gateway, listener }| {
-            let of_dialect = self.dialects.iter().find_map(|dialect| dialect.buffer_limit(gateway, listener));
-            of_dialect.unwrap_or_else(|| defaults::buffer_limit(gateway.controller))
+        let limits = members.iter().map(|member| {
+            let of_dialect = self.client_settings(member).and_then(|settings| settings.buffer_limit);
+            of_dialect.unwrap_or_else(|| defaults::buffer_limit(member.gateway.controller))
         });
         limits.max().unwrap_or(0)
     }

@@ -7,8 +7,8 @@ use tollgate_ir::Cluster;
 use tollgate_model::tls::UpstreamTlsSettings;
 
 use super::{
-    Applied, AttachedRoute, BackendError, BackendReference, Destination, ExtensionRef, Gateway, Listener,
-    Rule,
+    Applied, AttachedRoute, BackendError, BackendReference, ClientSettings, Destination, ExtensionRef,
+    Gateway, Listener, Rule,
 };
 use crate::kubernetes::{Place, status::ObjectStatus};
 
@@ -21,8 +21,8 @@ pub(crate) trait Dialect {
     /// What applies to a rule of a route under a listener. Called once for each, in the order of the configuration.
     fn extend(&mut self, site: &Site<'_>) -> RuleExtensions;
 
-    /// The limit of buffered bodies of a listener, in bytes; `None` = that of its controller.
-    fn buffer_limit(&self, gateway: &Gateway, listener: &Listener) -> Option<usize> {
+    /// How clients of a listener are treated; `None` = as its controller does it.
+    fn client_settings(&self, gateway: &Gateway, listener: &Listener) -> Option<&ClientSettings> {
         let _ = (gateway, listener);
         None
     }

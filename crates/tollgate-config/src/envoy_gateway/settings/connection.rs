@@ -2,12 +2,16 @@
 
 use std::ops::RangeInclusive;
 
-use tollgate_model::{cluster::DnsLookupFamily, socket::TcpKeepalive};
+use tollgate_model::{
+    cluster::DnsLookupFamily,
+    http_connection_manager::{Http2Keepalive, Http2Options},
+    socket::TcpKeepalive,
+};
 
 use super::{BackendSettings, duration};
 use crate::{
     kubernetes::values::{parse_gateway_duration, parse_go_duration, quantity},
-    protobuf::{Enumeration, Schema, Value, no_effect, read},
+    protobuf::{Enumeration, Message, Schema, Value, no_effect, read},
 };
 
 static CIRCUIT_BREAKER: Schema = Schema {
@@ -149,7 +153,7 @@ static TCP_KEEPALIVE: Schema = Schema {
 /// Whole seconds that the system takes.
 const SECONDS: RangeInclusive<u64> = 1..=32_767;
 
-pub(super) fn read_tcp_keepalive(value: &Value<'_>) -> Option<TcpKeepalive> {
+pub(in crate::envoy_gateway) fn read_tcp_keepalive(value: &Value<'_>) -> Option<TcpKeepalive> {
     let message = value.message(&TCP_KEEPALIVE)?;
     let seconds = |name| {
         let value = message.get(name)?;
@@ -175,10 +179,7 @@ static HTTP2: Schema = Schema {
         read("initialConnectionWindowSize", "1Mi", "Window of a connection, at least 65535 bytes."),
         read("maxConcurrentStreams", "100", "Most streams on a connection."),
         no_effect("onInvalidMessage", "an invalid message ends its stream"),
-        no_effect(
-            "connectionKeepalive",
-            "dead connections are found by TCP keepalive, and by a PING when nothing answers",
-        ),
+        read("connectionKeepalive", "none", "PINGs that find peers which are gone."),
     ],
     unsupported: &[],
 };
@@ -194,13 +195,59 @@ fn window(value: &Value<'_>) -> Option<u32> {
     u32::try_from(bytes).ok()
 }
 
+static KEEPALIVE: Schema = Schema {
+    name: "HTTP2KeepaliveSettings",
+    title: "",
+    fields: &[
+        read("interval", "none", "Time between PINGs."),
+        read("timeout", "", "Time for an answer. Required."),
+        read("intervalJitter", "15", "Percentage that is added to the interval at random."),
+        read("idleInterval", "none", "A PING goes ahead of a request after so much silence."),
+    ],
+    unsupported: &[],
+};
+
+/// PINGs of a connection; Envoy asks for a timeout.
+pub(in crate::envoy_gateway) fn read_http2_keepalive(value: &Value<'_>) -> Option<Http2Keepalive> {
+    let message = value.message(&KEEPALIVE)?;
+    let time = |name| message.get(name).and_then(|value| duration(&value)).filter(|time| !time.is_zero());
+    let jitter = message.get("intervalJitter").and_then(|value| value.integer(0..=100));
+    let timeout = time("timeout");
+    if timeout.is_none() {
+        value.error("\"timeout\" is missing: how long an answer may take");
+    }
+    Some(Http2Keepalive {
+        interval: time("interval"),
+        timeout: timeout?,
+        interval_jitter: jitter.map_or(15.0, |percent| percent as f64),
+        connection_idle_interval: time("idleInterval"),
+    })
+}
+
+/// Settings of HTTP/2 with clients: everything that is not said has this dialect's default.
+pub(in crate::envoy_gateway) fn read_client_http2<'a>(
+    value: &Value<'a>,
+) -> Option<(Http2Options, Option<Value<'a>>)> {
+    let message = value.message(&HTTP2)?;
+    let mut options = super::http2_defaults();
+    read_options(&message, &mut options);
+    // Envoy holds as much of a body as the window of its stream lets in.
+    options.stream_buffer_limit = options.initial_stream_window_size as usize;
+    Some((options, message.get("connectionKeepalive")))
+}
+
 pub(super) fn read_http2(value: &Value<'_>, settings: &mut BackendSettings) {
     let Some(message) = value.message(&HTTP2) else { return };
+    read_options(&message, &mut settings.http2);
+    let keepalive = message.get("connectionKeepalive");
+    settings.http2.keepalive = keepalive.and_then(|value| read_http2_keepalive(&value));
+}
+
+fn read_options(message: &Message<'_>, http2: &mut Http2Options) {
     let streams = message.get("maxConcurrentStreams").and_then(|value| value.integer(1..=0x7fff_ffff));
     if let Some(streams) = streams.and_then(|streams| u32::try_from(streams).ok()) {
-        settings.http2.max_concurrent_streams = streams;
+        http2.max_concurrent_streams = streams;
     }
-    let http2 = &mut settings.http2;
     for (name, size) in [
         ("initialStreamWindowSize", &mut http2.initial_stream_window_size),
         ("initialConnectionWindowSize", &mut http2.initial_connection_window_size),
