@@ -2,8 +2,6 @@
 
 use std::fmt::{self, Write};
 
-use crate::answer;
-
 /// A gRPC status other than a clean end: what the processor said, or what the failure of its connection, its stream or
 /// its answer amounts to (F-8, F-9, F-12, N-7).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,12 +15,6 @@ pub struct GrpcStatus {
 }
 
 impl GrpcStatus {
-    /// A reply that could not be understood (F-12): code 13.
-    #[must_use]
-    pub fn malformed_reply() -> Self {
-        answer::local(13)
-    }
-
     /// The response code details of an exchange that fails with this status (F-8):
     /// `ext_proc_error_gRPC_error_<code>{<message>{<details>}}`, white space replaced by underscores.
     #[must_use]

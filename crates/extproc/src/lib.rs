@@ -7,6 +7,7 @@
 //!
 //! * [`exchange`]: the gateway's side of one HTTP request; begin here.
 //! * [`session`]: the processor's side, its mirror.
+//! * [`lint`]: what a processor says wrongly, or in vain.
 //! * [`messages`], [`codec`]: what travels, and its encoding, which copies no bodies.
 //! * [`mutation`], [`attributes`], [`metadata`]: what a reply may change, and what a processor is told.
 //! * [`Plan`]: the settings of a filter, with Envoy's defaults.
@@ -70,6 +71,7 @@ pub mod exchange;
 mod forward;
 mod header_map;
 mod http_message;
+pub mod lint;
 pub mod log;
 pub mod matching;
 pub mod messages;

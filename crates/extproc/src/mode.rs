@@ -96,18 +96,3 @@ impl From<ProcessingMode> for crate::messages::ProcessingMode {
         }
     }
 }
-
-impl TryFrom<&crate::messages::ProcessingMode> for ProcessingMode {
-    type Error = UndefinedMode;
-
-    fn try_from(mode: &crate::messages::ProcessingMode) -> Result<Self, UndefinedMode> {
-        Ok(Self {
-            request_header_mode: mode.request_header_mode.try_into()?,
-            response_header_mode: mode.response_header_mode.try_into()?,
-            request_body_mode: mode.request_body_mode.try_into()?,
-            response_body_mode: mode.response_body_mode.try_into()?,
-            request_trailer_mode: mode.request_trailer_mode.try_into()?,
-            response_trailer_mode: mode.response_trailer_mode.try_into()?,
-        })
-    }
-}

@@ -10,7 +10,6 @@ use super::{
     target::{Changes, Target},
     value,
 };
-use crate::log::ProcessingEffect;
 use crate::messages;
 
 /// What a mutation may do to the message at hand.
@@ -41,14 +40,6 @@ pub struct Applied {
     pub changed: bool,
     /// The name in the first operation that was ignored, fit for a log.
     pub header: Option<Box<str>>,
-}
-
-impl Applied {
-    /// What the log shows (G-4): 0 or 1.
-    #[must_use]
-    pub const fn effect(&self) -> ProcessingEffect {
-        if self.changed { ProcessingEffect::MutationApplied } else { ProcessingEffect::None }
-    }
 }
 
 /// Applies a mutation to a message (6.1): all removals in order, then all sets in order.

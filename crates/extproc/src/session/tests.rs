@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::{reply::set_length, *};
 use crate::{
     HeaderSendMode, Plan, ProcessingMode,
+    lint::{Lint, Rule},
     sim::{Fed, Out, Source, Sources, World, bodies, mode, plan},
 };
 
@@ -64,7 +65,7 @@ impl Handler {
     /// Takes the next best of what is possible.
     fn proceed(&mut self, session: &mut Session, direction: Direction) {
         let modes = self.modes[direction as usize];
-        let head = Head { modes, reroute: true, ..Head::default() };
+        let head = Head { modes, reroute: direction == Direction::Request, ..Head::default() };
         if session.proceed(direction, head, self.rest(direction)).is_ok() {
             return;
         }
@@ -137,6 +138,7 @@ impl Handler {
 struct Game {
     world: World,
     session: Session,
+    lint: Lint,
     handler: Handler,
     sources: Sources,
     input: [Vec<u8>; 2],
@@ -155,6 +157,7 @@ impl Game {
                 let Some(message) = self.world.sent.get(self.received) else { return false };
                 self.received += 1;
                 let mut message = message.clone();
+                self.lint.sent(&message);
                 if self.silent {
                     message.protocol_config = None;
                 }
@@ -168,6 +171,10 @@ impl Game {
             }
             4 => {
                 let Some(reply) = self.session.poll_response() else { return false };
+                let mut found = self.lint.received(&reply);
+                // Who does not know the mode announces the length of each piece.
+                found.retain(|finding| !self.silent || finding.rule != Rule::LateHeaders);
+                assert_eq!(found, [], "{reply:?}");
                 self.replies.push_back(reply);
                 true
             }
@@ -200,6 +207,8 @@ impl Game {
         assert!(self.sources.have_ended(), "stuck: {:?}", self.sources);
         assert!(!self.world.is_open() || !self.session.owes(), "owes: {:?}", self.session);
         assert!(!self.world.exchange.awaits_processor());
+        let unsaid = if self.world.is_open() { self.lint.clone().ended() } else { Vec::new() };
+        assert_eq!(unsaid, []);
         for direction in DIRECTIONS {
             let index = direction as usize;
             let out = match direction {
@@ -292,6 +301,7 @@ proptest! {
             ..plan(modes)
         };
         let input = [&request, &response].map(|source| source.pieces.iter().flatten().copied().collect());
+        let lint = Lint::new(&plan);
         let mut world = World::new(plan);
         world.transaction.limit = limit;
         if length {
@@ -302,6 +312,7 @@ proptest! {
         let mut game = Game {
             world,
             session: Session::new(),
+            lint,
             handler: Handler {
                 deeds,
                 late,

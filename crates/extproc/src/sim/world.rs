@@ -228,6 +228,7 @@ impl World {
             self.now = self.now.max(deadline);
             self.exchange.handle_timeout(self.now);
             self.drain();
+            assert_ne!(self.exchange.poll_timeout(), Some(deadline), "a deadline that stays");
         }
         self.now = end;
     }
