@@ -154,7 +154,7 @@ impl Gateway {
             .enable_all()
             .build()
             .map_err(StartError::Thread)?;
-        let shared = SharedClusters::new(snapshot.clone(), control.handle(), count);
+        let shared = SharedClusters::new(snapshot, control.handle(), count);
         let name_lookups = shared.name_lookups();
         wait_until_initialized(&control, &shared);
         let mut sockets: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();

@@ -17,7 +17,6 @@ mod drain;
 mod format;
 mod gateway;
 mod handler;
-#[allow(dead_code, unused_imports, reason = "upstreams use the other half")]
 mod header_names;
 mod http1;
 mod http2_body;
@@ -28,7 +27,6 @@ mod local_reply;
 mod memory;
 mod overload;
 mod read_buffer;
-#[allow(dead_code, reason = "access logs show them")]
 mod response_flags;
 mod retry;
 mod route_headers;

@@ -95,7 +95,7 @@ impl Publisher {
         let difference = Difference::between(&before.snapshot, &snapshot);
         snapshot.reuse(&before.snapshot);
         let snapshot = Arc::new(snapshot);
-        let shared = before.shared.succeeded_by(snapshot.clone(), &self.control);
+        let shared = before.shared.succeeded_by(&snapshot, &self.control);
         if tokio::time::timeout(LOOKUP_LIMIT, shared.initialized()).await.is_err() {
             tracing::warn!("some names of new clusters have no addresses yet");
         }

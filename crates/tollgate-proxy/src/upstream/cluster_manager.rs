@@ -22,7 +22,7 @@ use super::{
     host_set::HostSet,
     processor::{self, Processor, ProcessorClient},
     shared::SharedClusters,
-    shared_cluster::SharedCluster,
+    shared_cluster::{ClusterId, SharedCluster},
 };
 use crate::{
     incident::Incident,
@@ -37,8 +37,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct ClusterManager {
     shared: Arc<SharedClusters>,
     clusters: HashMap<Arc<str>, Rc<WorkerCluster>>,
-    /// Clusters of processor targets of their own, by the place in memory of what is shared.
-    targets: RefCell<HashMap<usize, Rc<WorkerCluster>>>,
+    /// Clusters of processor targets of their own.
+    targets: RefCell<HashMap<ClusterId, Rc<WorkerCluster>>>,
     /// What filters use, by the place in memory of their settings, which each of them keeps there.
     processors: RefCell<HashMap<usize, Rc<Processor>>>,
     stats: WorkerStats,
@@ -63,8 +63,8 @@ impl ClusterManager {
         };
         self.clusters.values().filter(|cluster| !goes_on(cluster)).for_each(|cluster| cluster.retire());
         let next_targets = next.targets.borrow();
-        for (place, target) in &*self.targets.borrow() {
-            if !next_targets.contains_key(place) {
+        for (id, target) in &*self.targets.borrow() {
+            if !next_targets.contains_key(id) {
                 target.retire();
             }
         }
@@ -75,7 +75,7 @@ impl ClusterManager {
     fn build(shared: &Arc<SharedClusters>, before: Option<&Self>, stats: &WorkerStats) -> Rc<Self> {
         let clusters = shared.by_name().iter().map(|(name, cluster)| {
             let worker_cluster = match before.and_then(|before| before.clusters.get(&**name)) {
-                Some(known) if Arc::ptr_eq(&known.shared, cluster) => known.clone(),
+                Some(known) if known.shared.id == cluster.id => known.clone(),
                 Some(known) => WorkerCluster::succeeding(known, cluster, stats),
                 None => WorkerCluster::new(cluster, stats),
             };
@@ -85,9 +85,8 @@ impl ClusterManager {
         if let Some(before) = before {
             let before = before.targets.borrow();
             for target in shared.targets() {
-                let place = Arc::as_ptr(target).addr();
-                if let Some(known) = before.get(&place) {
-                    targets.insert(place, known.clone());
+                if let Some(known) = before.get(&target.id) {
+                    targets.insert(target.id, known.clone());
                 }
             }
         }
@@ -135,12 +134,7 @@ impl ClusterManager {
     fn target(&self, cluster: &Arc<Cluster>) -> Option<Rc<WorkerCluster>> {
         let shared = self.shared.target(cluster)?;
         let mut targets = self.targets.borrow_mut();
-        Some(
-            targets
-                .entry(Arc::as_ptr(shared).addr())
-                .or_insert_with(|| WorkerCluster::new(shared, &self.stats))
-                .clone(),
-        )
+        Some(targets.entry(shared.id).or_insert_with(|| WorkerCluster::new(shared, &self.stats)).clone())
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     http2_pool::Http2Pool,
     load_balancer::Candidate,
     processor,
-    shared_cluster::SharedCluster,
+    shared_cluster::{ClusterId, SharedCluster},
 };
 use crate::stream_info::ConfiguredEndpoint;
 
@@ -26,8 +26,8 @@ use crate::stream_info::ConfiguredEndpoint;
 pub(super) struct Host {
     /// Its cluster, as it was when the host was made: the endpoint is the same in the present one.
     pub(super) cluster: Arc<SharedCluster>,
-    /// The place in memory of the cluster it serves at present. That of `cluster` cannot be another's.
-    serves: Cell<usize>,
+    /// The cluster it serves at present.
+    serves: Cell<ClusterId>,
     /// How connections are made.
     pub(super) dialer: Dialer,
     /// Host name, for `auto_host_rewrite`.
@@ -98,7 +98,7 @@ impl Host {
             .then(|| Rc::new(ConfiguredEndpoint { cluster: cluster.cluster.clone(), index: endpoint }));
         Rc::new(Self {
             cluster: cluster.clone(),
-            serves: Cell::new(Arc::as_ptr(cluster).addr()),
+            serves: Cell::new(cluster.id),
             dialer,
             hostname: shared.hostname.as_deref().map(Rc::from),
             address,
@@ -143,15 +143,15 @@ impl Host {
     }
 
     /// Serves a later cluster from now on.
-    pub(super) fn taken_over_by(self: Rc<Self>, cluster: &Arc<SharedCluster>) -> Rc<Self> {
-        self.serves.set(Arc::as_ptr(cluster).addr());
+    pub(super) fn taken_over_by(self: Rc<Self>, cluster: &SharedCluster) -> Rc<Self> {
+        self.serves.set(cluster.id);
         self
     }
 
     /// Takes it out of service, unless it serves another cluster by now: requests under way go on, their connections are
     /// not used again.
-    pub(super) fn remove(&self, cluster: &Arc<SharedCluster>) {
-        if self.serves.get() != Arc::as_ptr(cluster).addr() {
+    pub(super) fn remove(&self, cluster: &SharedCluster) {
+        if self.serves.get() != cluster.id {
             return;
         }
         if let Some(processor) = self.processor.get() {

@@ -14,29 +14,27 @@ use super::{
 /// The clusters of a snapshot as all workers share them: addresses of names, counts of circuit breakers.
 #[derive(Debug)]
 pub(crate) struct SharedClusters {
-    /// Kept so that clusters and services can be told by their place in memory.
-    _snapshot: Arc<Snapshot>,
     resolver: Arc<Resolver>,
     by_name: HashMap<String, Arc<SharedCluster>>,
-    /// Processor targets of their own (`google_grpc`), by their place in memory. Equal ones are one cluster.
-    targets: HashMap<usize, Arc<SharedCluster>>,
+    /// Processor targets of their own (`google_grpc`), by name. Equal ones are one cluster.
+    targets: HashMap<String, Vec<Arc<SharedCluster>>>,
     /// How many workers share them.
     workers: usize,
 }
 
 impl SharedClusters {
     /// Starts to resolve names on the given runtime, which is not a worker's. They are for so many workers.
-    pub(crate) fn new(snapshot: Arc<Snapshot>, control: &Handle, workers: usize) -> Arc<Self> {
+    pub(crate) fn new(snapshot: &Snapshot, control: &Handle, workers: usize) -> Arc<Self> {
         Self::build(snapshot, Arc::default(), None, control, workers)
     }
 
     /// The clusters of the snapshot that comes next: those that did not change are the same.
-    pub(crate) fn succeeded_by(&self, snapshot: Arc<Snapshot>, control: &Handle) -> Arc<Self> {
+    pub(crate) fn succeeded_by(&self, snapshot: &Snapshot, control: &Handle) -> Arc<Self> {
         Self::build(snapshot, self.resolver.clone(), Some(self), control, self.workers)
     }
 
     fn build(
-        snapshot: Arc<Snapshot>,
+        snapshot: &Snapshot,
         resolver: Arc<Resolver>,
         before: Option<&Self>,
         control: &Handle,
@@ -51,29 +49,16 @@ impl SharedClusters {
             (name.clone(), shared)
         });
         let by_name = by_name.collect();
-        let mut known: HashMap<&str, Vec<&Arc<SharedCluster>>> = HashMap::new();
-        for target in before.into_iter().flat_map(|before| before.targets.values()) {
-            known.entry(&target.name).or_default().push(target);
-        }
-        let mut new: HashMap<String, Vec<Arc<SharedCluster>>> = HashMap::new();
-        let mut targets = HashMap::new();
-        for_each_target(&snapshot, |cluster| {
-            targets.entry(Arc::as_ptr(cluster).addr()).or_insert_with(|| {
-                let same = |targets: &&Arc<SharedCluster>| targets.is(cluster);
-                let known = known.get(&*cluster.name).and_then(|known| known.iter().copied().find(same));
-                if let Some(known) = known {
-                    return known.clone();
-                }
-                let new = new.entry(cluster.name.clone()).or_default();
-                if let Some(known) = new.iter().find(same) {
-                    return known.clone();
-                }
-                let target = SharedCluster::new(cluster, &resolver, control, workers);
-                new.push(target.clone());
-                target
-            });
+        let mut targets: HashMap<String, Vec<Arc<SharedCluster>>> = HashMap::new();
+        for_each_target(snapshot, |cluster| {
+            if find(&targets, cluster).is_some() {
+                return;
+            }
+            let known = before.and_then(|before| find(&before.targets, cluster)).cloned();
+            let target = known.unwrap_or_else(|| SharedCluster::new(cluster, &resolver, control, workers));
+            targets.entry(cluster.name.clone()).or_default().push(target);
         });
-        Arc::new(Self { _snapshot: snapshot, resolver, by_name, targets, workers })
+        Arc::new(Self { resolver, by_name, targets, workers })
     }
 
     /// What names resolve to, of this snapshot and those that come after it.
@@ -93,13 +78,20 @@ impl SharedClusters {
         &self.by_name
     }
 
-    /// The clusters of all processor targets of their own, some more than once.
+    /// The clusters of all processor targets of their own.
     pub(super) fn targets(&self) -> impl Iterator<Item = &Arc<SharedCluster>> {
-        self.targets.values()
+        self.targets.values().flatten()
     }
 
-    /// The cluster of a processor target of its own, which must belong to the snapshot.
+    /// The cluster of a processor target of its own; `None` for one that is not in the snapshot.
     pub(super) fn target(&self, cluster: &Arc<Cluster>) -> Option<&Arc<SharedCluster>> {
-        self.targets.get(&Arc::as_ptr(cluster).addr())
+        find(&self.targets, cluster)
     }
+}
+
+fn find<'a>(
+    targets: &'a HashMap<String, Vec<Arc<SharedCluster>>>,
+    cluster: &Arc<Cluster>,
+) -> Option<&'a Arc<SharedCluster>> {
+    targets.get(&cluster.name)?.iter().find(|target| target.is(cluster))
 }

@@ -1,6 +1,9 @@
 //! One cluster as all workers share it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use rustls::ClientConfig;
 use tokio::runtime::Handle;
@@ -22,9 +25,22 @@ const ALPN_HTTP1: &[u8] = b"http/1.1";
 /// Most bytes of a request that are queued before its sender pauses, whatever larger limit is configured.
 const MAX_WATERMARK: usize = 128 * 1024;
 
+/// The number of a cluster, which no other one of the process has, whatever their configurations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ClusterId(u64);
+
+impl ClusterId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// One cluster as all workers share it.
 #[derive(Debug)]
 pub(super) struct SharedCluster {
+    /// Its number.
+    pub(super) id: ClusterId,
     /// What was configured.
     pub(super) cluster: Arc<Cluster>,
     /// Its name, for logs.
@@ -89,6 +105,7 @@ impl SharedCluster {
             TlsConfigs { own_protocol, http2: offering(&tls.config, ALPN_HTTP2, true) }
         });
         Arc::new(Self {
+            id: ClusterId::next(),
             name: cluster.name.as_str().into(),
             counts: CircuitBreakerCounts::new(&cluster.circuit_breakers, workers),
             endpoints: endpoints.collect(),

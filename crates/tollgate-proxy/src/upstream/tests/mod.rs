@@ -78,8 +78,8 @@ struct Worker {
 impl Worker {
     fn new(cluster: Cluster) -> Self {
         let clusters = HashMap::from([(cluster.name.clone(), Arc::new(cluster))]);
-        let snapshot = Arc::new(Snapshot { clusters, ..Snapshot::default() });
-        let shared = SharedClusters::new(snapshot, &Handle::current(), 1);
+        let snapshot = Snapshot { clusters, ..Snapshot::default() };
+        let shared = SharedClusters::new(&snapshot, &Handle::current(), 1);
         let stats = WorkerStats::new(Stats::new(), 0);
         Self { manager: ClusterManager::new(&shared, &stats), shared, stats }
     }
@@ -97,8 +97,8 @@ impl Worker {
     /// The same worker with the next configuration.
     fn update(&mut self, cluster: Cluster) {
         let clusters = HashMap::from([(cluster.name.clone(), Arc::new(cluster))]);
-        let snapshot = Arc::new(Snapshot { clusters, ..Snapshot::default() });
-        self.shared = self.shared.succeeded_by(snapshot, &Handle::current());
+        let snapshot = Snapshot { clusters, ..Snapshot::default() };
+        self.shared = self.shared.succeeded_by(&snapshot, &Handle::current());
         self.manager = self.manager.succeeded_by(&self.shared);
     }
 
