@@ -31,10 +31,14 @@ mod socket_options;
 mod status;
 mod tls;
 mod watchdog;
+mod write;
 
 use std::sync::Arc;
 
 pub use self::grpc_service::MAX_RECEIVE_MESSAGE_LENGTH;
+pub use self::write::{Inexpressible, Written, write_bootstrap};
+#[cfg(test)]
+pub(crate) use self::write::{SYSTEM_BUNDLE, pem};
 pub(crate) use self::{
     matchers::{compile_plain, compile_text},
     per_route::read_standalone_overrides,

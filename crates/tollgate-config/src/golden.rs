@@ -16,12 +16,16 @@ use tollgate_model::{
 
 use crate::{
     Diagnostic, Explanation, Explanations, ObjectReport, Options, ProcessorOrigin, RouteKey, Source,
-    files::FileSystem, gateway_api::GROUP, load_with,
+    files::FileSystem, gateway_api::GROUP, laws::is_written_once_and_for_all, read_with,
 };
 
 /// The processors of every route, the clusters, the statuses and what is said.
 pub(crate) fn translate(sources: &[Source], options: &Options) -> String {
-    let outcome = load_with(sources, &FileSystem, options);
+    let reading = read_with(sources, &FileSystem, options);
+    if let Some(resources) = &reading.resources {
+        is_written_once_and_for_all(resources, &FileSystem);
+    }
+    let outcome = reading.compile(None);
     let snapshot = outcome.snapshot.unwrap();
     let mut shown = String::new();
     routes(&mut shown, &snapshot, &outcome.explanations);

@@ -23,6 +23,8 @@ mod htnn;
 mod istio;
 mod kgateway;
 mod kubernetes;
+#[cfg(test)]
+mod laws;
 mod load;
 mod options;
 mod protobuf;
@@ -39,7 +41,7 @@ mod yaml;
 pub use envoy::translate_regex;
 
 pub use diagnostic::{Diagnostic, Excerpts, Severity, render};
-pub use envoy::MAX_RECEIVE_MESSAGE_LENGTH;
+pub use envoy::{Inexpressible, MAX_RECEIVE_MESSAGE_LENGTH, Written, write_bootstrap};
 pub use explanation::{
     Explanation, Explanations, Origin, ProcessorOrigin, ReplacedBecause, RouteKey, RouteOrigin, RuleOrigin,
 };

@@ -5,7 +5,7 @@
 //! it reports, and gives what can be had.
 
 mod any;
-mod base64;
+pub(crate) mod base64;
 #[cfg(test)]
 pub(crate) mod coverage;
 mod duration;

@@ -10,6 +10,7 @@ mod error;
 mod identity;
 mod server_verifier;
 mod signature;
+mod source;
 mod subject_alt_name;
 mod trust;
 mod upstream;
@@ -23,6 +24,7 @@ pub use self::{
     downstream::{ClientValidation, DownstreamTls, DownstreamTlsSettings},
     error::TlsError,
     identity::Identity,
+    source::{TextSource, TrustSource},
     subject_alt_name::{NamesDiffer, SubjectAltNameMatcher},
     trust::TrustAnchors,
     upstream::{ServerNameIndication, ServerValidation, UpstreamTls, UpstreamTlsSettings},

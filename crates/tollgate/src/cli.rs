@@ -35,6 +35,11 @@ Examples:
   kubectl kustomize . | tollgate check -
   tollgate check -o yaml manifests/ | less    every object with its status";
 
+const CONVERT: &str = "\
+Examples:
+  tollgate convert manifests/ > envoy.yaml && envoy -c envoy.yaml
+  tollgate convert -o json --resolve default/echo:80=127.0.0.1:8080 manifests/";
+
 const EXPLAIN: &str = "\
 Examples:
   tollgate explain envoy.yaml -- http://localhost:10000/headers
@@ -80,6 +85,14 @@ pub(crate) enum Command {
     /// The exit status is 0 if there is none but warnings, 1 if there are errors, and 2 if files cannot be read at all.
     #[command(after_help = CHECK)]
     Check(Check),
+    /// Write a configuration as a bootstrap for Envoy.
+    ///
+    /// The bootstrap goes to standard output, with certificates and private keys that are not in files. Problems, and whatever
+    /// Envoy cannot express or does otherwise, go to standard error with their places. The exit status is 0 if the bootstrap
+    /// says everything, 3 if something is missing or different in it, 1 if there are errors in the configuration (nothing is
+    /// written if Tollgate would not serve it), and 2 if files cannot be read at all.
+    #[command(after_help = CONVERT)]
+    Convert(Convert),
     /// Show which route, processors and settings apply to a request.
     ///
     /// Put the request after `--`: `[METHOD] URL [-H 'name: value']...`. It is not sent anywhere. The exit status is 0 if
@@ -159,6 +172,18 @@ pub(crate) struct Check {
     /// Output format.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: Report,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+}
+
+/// Arguments of `convert`.
+#[derive(Debug, Args)]
+pub(crate) struct Convert {
+    #[command(flatten)]
+    pub(crate) paths: Paths,
+    /// Output format.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output: Bootstrap,
     #[command(flatten)]
     pub(crate) reading: Reading,
 }
@@ -246,6 +271,17 @@ pub(crate) enum Report {
     Json,
     /// Kubernetes objects, each with the status that its controller would write; problems go to standard error.
     Yaml,
+}
+
+/// Form of a bootstrap.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bootstrap {
+    /// YAML that Envoy reads.
+    #[default]
+    #[value(alias = "yaml")]
+    Envoy,
+    /// The same as JSON.
+    Json,
 }
 
 /// Form of an answer.

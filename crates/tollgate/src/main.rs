@@ -36,6 +36,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
+        Command::Convert(arguments) => commands::convert::run(&arguments),
         Command::Explain(arguments) => commands::explain::run(&arguments),
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Processor(arguments) => commands::processor::run(&arguments),

@@ -119,7 +119,7 @@ pub(super) static SCHEMAS: [&Schema; 10] = [
     &LOG_TYPE_FILTER,
 ];
 
-static OPERATION: Enumeration<ComparisonOperation> = Enumeration {
+pub(in crate::envoy) static OPERATION: Enumeration<ComparisonOperation> = Enumeration {
     values: &[
         ("EQ", 0, Some(ComparisonOperation::Equal)),
         ("GE", 1, Some(ComparisonOperation::GreaterOrEqual)),
@@ -128,7 +128,7 @@ static OPERATION: Enumeration<ComparisonOperation> = Enumeration {
     ],
 };
 
-static GRPC_STATUS: Enumeration<u32> = Enumeration {
+pub(in crate::envoy) static GRPC_STATUS: Enumeration<u32> = Enumeration {
     values: &[
         ("OK", 0, Some(0)),
         ("CANCELED", 1, Some(1)),
@@ -151,7 +151,7 @@ static GRPC_STATUS: Enumeration<u32> = Enumeration {
 };
 
 /// Whether a kind of log entry is the one that is written here.
-static LOG_TYPE: Enumeration<bool> = Enumeration {
+pub(in crate::envoy) static LOG_TYPE: Enumeration<bool> = Enumeration {
     values: &[
         ("NotSet", 0, Some(false)),
         ("TcpUpstreamConnected", 1, Some(false)),

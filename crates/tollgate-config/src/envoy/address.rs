@@ -51,7 +51,8 @@ pub(super) static PIPE: Schema = Schema {
 /// The schemas of this module.
 pub(super) static SCHEMAS: [&Schema; 3] = [&ADDRESS, &SOCKET_ADDRESS, &PIPE];
 
-static PROTOCOL: Enumeration<()> = Enumeration { values: &[("TCP", 0, Some(())), ("UDP", 1, None)] };
+pub(in crate::envoy) static PROTOCOL: Enumeration<()> =
+    Enumeration { values: &[("TCP", 0, Some(())), ("UDP", 1, None)] };
 
 /// An address as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]

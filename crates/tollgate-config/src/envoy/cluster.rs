@@ -1,9 +1,9 @@
 //! Clusters (dialects 5.6).
 
-mod discovery;
+pub(super) mod discovery;
 mod endpoints;
-mod protocol;
-mod schema;
+pub(super) mod protocol;
+pub(super) mod schema;
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::protobuf::{Enumeration, Message, Value};
 
-static LB_POLICY: Enumeration<LbPolicy> = Enumeration {
+pub(in crate::envoy) static LB_POLICY: Enumeration<LbPolicy> = Enumeration {
     values: &[
         ("ROUND_ROBIN", 0, Some(LbPolicy::RoundRobin)),
         ("LEAST_REQUEST", 1, Some(LbPolicy::LeastRequest)),
@@ -38,7 +38,7 @@ static LB_POLICY: Enumeration<LbPolicy> = Enumeration {
     ],
 };
 
-static ROUTING_PRIORITY: Enumeration<bool> =
+pub(in crate::envoy) static ROUTING_PRIORITY: Enumeration<bool> =
     Enumeration { values: &[("DEFAULT", 0, Some(true)), ("HIGH", 1, Some(false))] };
 
 /// Reads a cluster.

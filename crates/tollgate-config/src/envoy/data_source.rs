@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tollgate_model::tls::TextSource;
+
 use crate::protobuf::{Schema, Value, no_effect, read};
 
 pub(super) static DATA_SOURCE: Schema = Schema {
@@ -22,6 +24,11 @@ pub(super) static SCHEMAS: [&Schema; 1] = [&DATA_SOURCE];
 
 /// Reads a `DataSource` and what it refers to.
 pub(super) fn read_data_source(value: &Value<'_>) -> Option<Vec<u8>> {
+    read_text(value).map(|(content, _)| content)
+}
+
+/// The same, and where the content was found.
+pub(super) fn read_text(value: &Value<'_>) -> Option<(Vec<u8>, TextSource)> {
     let message = value.message(&DATA_SOURCE)?;
     let (kind, source) =
         message.required_one_of(&["filename", "inline_bytes", "inline_string", "environment_variable"])?;
@@ -29,22 +36,27 @@ pub(super) fn read_data_source(value: &Value<'_>) -> Option<Vec<u8>> {
         "filename" => {
             let name = source.non_empty_string()?;
             match source.context.files.read(Path::new(&name)) {
-                Ok(content) => Some(content),
+                Ok(content) => Some((content, TextSource::File(name.into()))),
                 Err(error) => {
                     source.error(format!("the file \"{name}\" cannot be read: {error}"));
                     None
                 }
             }
         }
-        "inline_bytes" => source.bytes(),
-        "inline_string" => source.string().map(String::into_bytes),
+        "inline_bytes" => source.bytes().map(inline),
+        "inline_string" => source.string().map(String::into_bytes).map(inline),
         _ => {
             let name = source.non_empty_string()?;
             let content = source.context.files.environment_variable(&name);
             if content.is_none() {
                 source.error(format!("the environment variable \"{name}\" is not set"));
             }
-            content.map(String::into_bytes)
+            Some((content?.into_bytes(), TextSource::Environment(name)))
         }
     }
+}
+
+fn inline(content: Vec<u8>) -> (Vec<u8>, TextSource) {
+    let source = TextSource::Inline(content.as_slice().into());
+    (content, source)
 }

@@ -1,9 +1,9 @@
 //! The external processing filter (dialects 5.7, protocol rules section 1).
 
-mod metadata;
-mod modes;
-mod modifier;
-mod rules;
+pub(super) mod metadata;
+pub(super) mod modes;
+pub(super) mod modifier;
+pub(super) mod rules;
 mod sources;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -76,7 +76,7 @@ pub(super) static EXTERNAL_PROCESSOR: Schema = Schema {
     unsupported: &[],
 };
 
-static ROUTE_CACHE_ACTION: Enumeration<RouteCacheAction> = Enumeration {
+pub(in crate::envoy) static ROUTE_CACHE_ACTION: Enumeration<RouteCacheAction> = Enumeration {
     values: &[
         ("DEFAULT", 0, Some(RouteCacheAction::Default)),
         ("CLEAR", 1, Some(RouteCacheAction::Clear)),

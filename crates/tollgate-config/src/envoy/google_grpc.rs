@@ -15,15 +15,14 @@ use tollgate_model::{
     http_connection_manager::{Http2Keepalive, Http2Options},
     processor::GrpcTarget,
     socket::TcpOptions,
-    tls::{ServerNameIndication, ServerValidation, TlsVersions, TrustAnchors, UpstreamTlsSettings},
+    tls::{ServerNameIndication, ServerValidation, TlsVersions, UpstreamTlsSettings},
 };
 
 use self::target::parse_target;
 use super::{
-    data_source::read_data_source,
     grpc_service::MAX_RECEIVE_MESSAGE_LENGTH,
     listener::BUFFER_LIMIT,
-    tls::{read_identity, system_roots},
+    tls::{read_identity, read_trusted_ca, system_roots},
 };
 use crate::protobuf::{Message, Schema, Value, no_effect, read, refused};
 
@@ -212,13 +211,7 @@ fn read_ssl_credentials(value: &Value<'_>, host: &str) -> Option<UpstreamTlsSett
     let message = value.message(&SSL_CREDENTIALS)?;
     let trusted_ca = match message.get("root_certs") {
         None => system_roots(value),
-        Some(source) => read_data_source(&source).and_then(|text| match TrustAnchors::from_pem(&text) {
-            Ok(anchors) => Some(anchors),
-            Err(error) => {
-                source.error(error.to_string());
-                None
-            }
-        }),
+        Some(source) => read_trusted_ca(&source),
     };
     let certificate = match (message.get("cert_chain"), message.get("private_key")) {
         (Some(chain), Some(key)) => read_identity(&chain, &key),

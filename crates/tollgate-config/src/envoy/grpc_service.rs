@@ -249,3 +249,27 @@ fn read_retry_on(value: &Value<'_>, policy: &mut GrpcRetryPolicy) {
         }
     }
 }
+
+/// The names of what a policy tries again, in the order of the policy.
+pub(super) fn conditions(policy: &GrpcRetryPolicy) -> Vec<&'static str> {
+    let named = |wanted: &dyn Fn(RetryOn) -> bool| {
+        CONDITIONS.iter().find(|(_, condition)| wanted(*condition)).map(|(name, _)| *name)
+    };
+    let codes = policy
+        .retriable_codes
+        .iter()
+        .filter_map(|code| named(&|condition| matches!(condition, RetryOn::Code(known) if known == *code)));
+    let statuses = policy.retriable_statuses.iter().filter_map(|statuses| {
+        named(&|condition| match condition {
+            RetryOn::Statuses(from, to) | RetryOn::StatusesAndReset(from, to) => *statuses == (from..=to),
+            _ => false,
+        })
+    });
+    let others = [
+        (policy.connect_failure, "connect-failure"),
+        (policy.reset, "reset"),
+        (policy.refused_stream, "refused-stream"),
+    ];
+    let others = others.into_iter().filter(|(holds, _)| *holds).map(|(_, name)| name);
+    codes.chain(statuses).chain(others).collect()
+}

@@ -29,7 +29,7 @@ pub(super) static HEADER_VALUE_OPTION: Schema = Schema {
 /// The schemas of this module.
 pub(super) static SCHEMAS: [&Schema; 1] = [&HEADER_VALUE_OPTION];
 
-static APPEND_ACTION: Enumeration<AppendAction> = Enumeration {
+pub(in crate::envoy) static APPEND_ACTION: Enumeration<AppendAction> = Enumeration {
     values: &[
         ("APPEND_IF_EXISTS_OR_ADD", 0, Some(AppendAction::AppendIfExistsOrAdd)),
         ("ADD_IF_ABSENT", 1, Some(AppendAction::AddIfAbsent)),

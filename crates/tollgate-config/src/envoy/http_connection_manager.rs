@@ -130,7 +130,7 @@ pub(super) static UPGRADE_CONFIG: Schema = Schema {
 /// The schemas of this module.
 pub(super) static SCHEMAS: [&Schema; 2] = [&HTTP_CONNECTION_MANAGER, &UPGRADE_CONFIG];
 
-static CODEC_TYPE: Enumeration<CodecType> = Enumeration {
+pub(in crate::envoy) static CODEC_TYPE: Enumeration<CodecType> = Enumeration {
     values: &[
         ("AUTO", 0, Some(CodecType::Auto)),
         ("HTTP1", 1, Some(CodecType::Http1)),
@@ -139,31 +139,34 @@ static CODEC_TYPE: Enumeration<CodecType> = Enumeration {
     ],
 };
 
-static SERVER_HEADER_TRANSFORMATION: Enumeration<ServerHeaderTransformation> = Enumeration {
-    values: &[
-        ("OVERWRITE", 0, Some(ServerHeaderTransformation::Overwrite)),
-        ("APPEND_IF_ABSENT", 1, Some(ServerHeaderTransformation::AppendIfAbsent)),
-        ("PASS_THROUGH", 2, Some(ServerHeaderTransformation::PassThrough)),
-    ],
-};
+pub(in crate::envoy) static SERVER_HEADER_TRANSFORMATION: Enumeration<ServerHeaderTransformation> =
+    Enumeration {
+        values: &[
+            ("OVERWRITE", 0, Some(ServerHeaderTransformation::Overwrite)),
+            ("APPEND_IF_ABSENT", 1, Some(ServerHeaderTransformation::AppendIfAbsent)),
+            ("PASS_THROUGH", 2, Some(ServerHeaderTransformation::PassThrough)),
+        ],
+    };
 
-static PATH_WITH_ESCAPED_SLASHES_ACTION: Enumeration<PathWithEscapedSlashesAction> = Enumeration {
-    values: &[
-        ("IMPLEMENTATION_SPECIFIC_DEFAULT", 0, Some(PathWithEscapedSlashesAction::KeepUnchanged)),
-        ("KEEP_UNCHANGED", 1, Some(PathWithEscapedSlashesAction::KeepUnchanged)),
-        ("REJECT_REQUEST", 2, Some(PathWithEscapedSlashesAction::RejectRequest)),
-        ("UNESCAPE_AND_REDIRECT", 3, Some(PathWithEscapedSlashesAction::UnescapeAndRedirect)),
-        ("UNESCAPE_AND_FORWARD", 4, Some(PathWithEscapedSlashesAction::UnescapeAndForward)),
-    ],
-};
+pub(in crate::envoy) static PATH_WITH_ESCAPED_SLASHES_ACTION: Enumeration<PathWithEscapedSlashesAction> =
+    Enumeration {
+        values: &[
+            ("IMPLEMENTATION_SPECIFIC_DEFAULT", 0, Some(PathWithEscapedSlashesAction::KeepUnchanged)),
+            ("KEEP_UNCHANGED", 1, Some(PathWithEscapedSlashesAction::KeepUnchanged)),
+            ("REJECT_REQUEST", 2, Some(PathWithEscapedSlashesAction::RejectRequest)),
+            ("UNESCAPE_AND_REDIRECT", 3, Some(PathWithEscapedSlashesAction::UnescapeAndRedirect)),
+            ("UNESCAPE_AND_FORWARD", 4, Some(PathWithEscapedSlashesAction::UnescapeAndForward)),
+        ],
+    };
 
-static HEADERS_WITH_UNDERSCORES_ACTION: Enumeration<HeadersWithUnderscoresAction> = Enumeration {
-    values: &[
-        ("ALLOW", 0, Some(HeadersWithUnderscoresAction::Allow)),
-        ("REJECT_REQUEST", 1, Some(HeadersWithUnderscoresAction::RejectRequest)),
-        ("DROP_HEADER", 2, Some(HeadersWithUnderscoresAction::DropHeader)),
-    ],
-};
+pub(in crate::envoy) static HEADERS_WITH_UNDERSCORES_ACTION: Enumeration<HeadersWithUnderscoresAction> =
+    Enumeration {
+        values: &[
+            ("ALLOW", 0, Some(HeadersWithUnderscoresAction::Allow)),
+            ("REJECT_REQUEST", 1, Some(HeadersWithUnderscoresAction::RejectRequest)),
+            ("DROP_HEADER", 2, Some(HeadersWithUnderscoresAction::DropHeader)),
+        ],
+    };
 
 /// Reads the HTTP connection manager; it calls its route table `table`.
 pub(super) fn read_http_connection_manager(

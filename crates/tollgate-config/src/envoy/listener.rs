@@ -1,7 +1,7 @@
 //! Listeners and filter chains (dialects 5.3).
 
 mod matching;
-mod schema;
+pub(super) mod schema;
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ use super::{
 };
 use crate::protobuf::{Enumeration, Value};
 
-static TRAFFIC_DIRECTION: Enumeration<TrafficDirection> = Enumeration {
+pub(in crate::envoy) static TRAFFIC_DIRECTION: Enumeration<TrafficDirection> = Enumeration {
     values: &[
         ("UNSPECIFIED", 0, Some(TrafficDirection::Unspecified)),
         ("INBOUND", 1, Some(TrafficDirection::Inbound)),
@@ -41,7 +41,7 @@ static TRAFFIC_DIRECTION: Enumeration<TrafficDirection> = Enumeration {
 pub(super) const BUFFER_LIMIT: u32 = 1024 * 1024;
 
 /// Default of `transport_socket_connect_timeout`. Envoy has none, and then waits for an hour.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Where the routes of a filter chain come from; `None` is the default one.
 pub(super) type ChainOrigins = (Option<usize>, TableOrigins);

@@ -219,7 +219,7 @@ const WITHOUT_EFFECT: [(&str, &str); 5] = [
 const NO_HTTP3: &str = "there are no connections of HTTP/3";
 const NO_TCP_PROXY: &str = "there is no TCP proxy";
 
-static TIMER: Enumeration<ClientTimeout> = Enumeration {
+pub(super) static TIMER: Enumeration<ClientTimeout> = Enumeration {
     values: &[
         ("UNSPECIFIED", 0, None),
         ("HTTP_DOWNSTREAM_CONNECTION_IDLE", 1, Some(ClientTimeout::ConnectionIdle)),
@@ -231,7 +231,7 @@ static TIMER: Enumeration<ClientTimeout> = Enumeration {
 };
 
 /// Whether processor time is that of the control group.
-static CPU_MODE: Enumeration<bool> =
+pub(super) static CPU_MODE: Enumeration<bool> =
     Enumeration { values: &[("HOST", 0, Some(false)), ("CONTAINER", 1, Some(true))] };
 
 /// Reads the overload manager.

@@ -1,11 +1,11 @@
 //! Route tables (dialects 5.5).
 
-mod action;
+pub(super) mod action;
 mod matching;
-mod mirror;
-mod reply;
-mod retry;
-mod schema;
+pub(super) mod mirror;
+pub(super) mod reply;
+pub(super) mod retry;
+pub(super) mod schema;
 mod weighted;
 
 use std::{

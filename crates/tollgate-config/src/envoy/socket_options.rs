@@ -80,7 +80,7 @@ pub(super) static SCHEMAS: [&Schema; 4] =
 const LONGEST: i64 = 32_767;
 const MOST_PROBES: i64 = 127;
 
-static STATE: Enumeration<()> = Enumeration {
+pub(in crate::envoy) static STATE: Enumeration<()> = Enumeration {
     values: &[("STATE_PREBIND", 0, Some(())), ("STATE_BOUND", 1, Some(())), ("STATE_LISTENING", 2, Some(()))],
 };
 

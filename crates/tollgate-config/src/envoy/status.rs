@@ -12,7 +12,7 @@ pub(super) static HTTP_STATUS: Schema = Schema {
 /// The schemas of this module.
 pub(super) static SCHEMAS: [&Schema; 1] = [&HTTP_STATUS];
 
-static STATUS_CODE: Enumeration<u16> = Enumeration {
+pub(in crate::envoy) static STATUS_CODE: Enumeration<u16> = Enumeration {
     values: &[
         ("Continue", 100, Some(100)),
         ("OK", 200, Some(200)),

@@ -1,8 +1,8 @@
 //! Transport sockets: TLS contexts and cleartext (dialects 5.6).
 
 mod certificate;
-mod schema;
-mod validation;
+pub(super) mod schema;
+pub(super) mod validation;
 
 use tollgate_model::tls::{
     ClientValidation, DownstreamTlsSettings, ServerNameIndication, ServerValidation, TlsVersion, TlsVersions,
@@ -17,10 +17,14 @@ use self::{
     },
     validation::{Validation, read_validation},
 };
-pub(super) use self::{certificate::read_identity, schema::SCHEMAS, validation::system_roots};
+pub(super) use self::{
+    certificate::read_identity,
+    schema::SCHEMAS,
+    validation::{read_trusted_ca, system_roots},
+};
 use crate::protobuf::{Any, Enumeration, Message, Schema, Value};
 
-static TLS_PROTOCOL: Enumeration<Option<TlsVersion>> = Enumeration {
+pub(in crate::envoy) static TLS_PROTOCOL: Enumeration<Option<TlsVersion>> = Enumeration {
     values: &[
         ("TLS_AUTO", 0, Some(None)),
         ("TLSv1_0", 1, None),
@@ -30,7 +34,7 @@ static TLS_PROTOCOL: Enumeration<Option<TlsVersion>> = Enumeration {
     ],
 };
 
-static OCSP_STAPLE_POLICY: Enumeration<()> = Enumeration {
+pub(in crate::envoy) static OCSP_STAPLE_POLICY: Enumeration<()> = Enumeration {
     values: &[("LENIENT_STAPLING", 0, Some(())), ("STRICT_STAPLING", 1, None), ("MUST_STAPLE", 2, None)],
 };
 

@@ -2,7 +2,7 @@
 
 use tollgate_model::tls::{
     Identity, ServerNameIndication, ServerValidation, SubjectAltNameMatcher, TlsVersion, TlsVersions,
-    TrustAnchors, UpstreamTlsSettings,
+    TrustAnchors, TrustSource, UpstreamTlsSettings,
 };
 
 use super::{
@@ -40,6 +40,7 @@ impl Peer {
         }
         let trusted_ca = if tls.system {
             TrustAnchors::from_usable(translator.files.system_roots())
+                .map(|anchors| anchors.with_source(TrustSource::System))
                 .map_err(|_| "the operating system trusts no certificate".to_owned())?
         } else {
             trusted(tls, namespace, translator)?

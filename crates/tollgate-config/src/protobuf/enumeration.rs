@@ -8,6 +8,13 @@ pub(crate) struct Enumeration<T: 'static> {
     pub(crate) values: &'static [(&'static str, i64, Option<T>)],
 }
 
+impl<T: PartialEq> Enumeration<T> {
+    /// The name that a value is written with.
+    pub(crate) fn name_of(&self, value: &T) -> Option<&'static str> {
+        self.values.iter().find(|(_, _, known)| known.as_ref() == Some(value)).map(|(name, ..)| *name)
+    }
+}
+
 impl<T: Copy> Enumeration<T> {
     pub(super) fn read(&self, value: &Value<'_>) -> Option<T> {
         let found = match &value.node.content {

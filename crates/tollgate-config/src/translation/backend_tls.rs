@@ -8,7 +8,8 @@ use std::{
 
 use thiserror::Error;
 use tollgate_model::tls::{
-    ServerNameIndication, ServerValidation, SubjectAltNameMatcher, TrustAnchors, UpstreamTlsSettings,
+    ServerNameIndication, ServerValidation, SubjectAltNameMatcher, TrustAnchors, TrustSource,
+    UpstreamTlsSettings,
 };
 
 use super::{CertificateError, Translator, plain_tls};
@@ -145,6 +146,7 @@ impl Translator<'_> {
     fn trusted(&self, policy: &Object<BackendTlsPolicy>) -> Trusted {
         if policy.spec.system_ca {
             let anchors = TrustAnchors::from_usable(self.files.system_roots()).ok();
+            let anchors = anchors.map(|anchors| anchors.with_source(TrustSource::System));
             return Trusted { anchors, problems: Vec::new() };
         }
         let (mut found, mut problems) = (Vec::new(), Vec::new());

@@ -8,7 +8,7 @@ use rustls::{
 };
 use serde::{Serialize, Serializer};
 
-use super::{TlsError, certificate::Certificate, provider};
+use super::{TextSource, TlsError, certificate::Certificate, provider};
 
 /// A certificate chain with its private key.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct Identity {
     pub(super) key: Arc<CertifiedKey>,
     /// DNS names of the certificate, lower case; wildcards as `*.suffix`.
     pub(super) dns_names: Vec<String>,
+    chain_source: TextSource,
+    key_source: TextSource,
 }
 
 impl Identity {
@@ -24,6 +26,8 @@ impl Identity {
     /// # Errors
     /// When either cannot be read, or the key belongs to another certificate.
     pub fn from_pem(chain: &[u8], private_key: &[u8]) -> Result<Self, TlsError> {
+        let chain_source = TextSource::Inline(chain.into());
+        let key_source = TextSource::Inline(private_key.into());
         let chain = certificates(chain)?;
         let end_entity = chain.first().ok_or(TlsError::NoCertificate)?;
         let dns_names = names(end_entity)?;
@@ -42,7 +46,25 @@ impl Identity {
         if !same {
             return Err(TlsError::KeyMismatch);
         }
-        Ok(Self { key: Arc::new(key), dns_names })
+        Ok(Self { key: Arc::new(key), dns_names, chain_source, key_source })
+    }
+
+    /// The same with the places where chain and key were found.
+    #[must_use]
+    pub fn with_sources(self, chain_source: TextSource, key_source: TextSource) -> Self {
+        Self { chain_source, key_source, ..self }
+    }
+
+    /// Where the chain was found. Default: in the configuration.
+    #[must_use]
+    pub fn chain_source(&self) -> &TextSource {
+        &self.chain_source
+    }
+
+    /// Where the private key was found. Default: in the configuration.
+    #[must_use]
+    pub fn key_source(&self) -> &TextSource {
+        &self.key_source
     }
 
     /// DNS names of the certificate, lower case; wildcards as `*.suffix`.

@@ -4,13 +4,14 @@ use std::{fmt, sync::Arc};
 
 use rustls::{CertificateError, Error, RootCertStore, pki_types::CertificateDer};
 
-use super::{TlsError, identity::certificates};
+use super::{TextSource, TlsError, TrustSource, identity::certificates};
 
 /// Certificates that are trusted: a peer's certificate must be one of them or be signed through them.
 #[derive(Clone)]
 pub struct TrustAnchors {
     pub(super) store: Arc<RootCertStore>,
     certificates: Arc<[CertificateDer<'static>]>,
+    source: TrustSource,
 }
 
 impl TrustAnchors {
@@ -19,7 +20,8 @@ impl TrustAnchors {
     /// # Errors
     /// When there is none, or one of them cannot be used.
     pub fn from_pem(text: &[u8]) -> Result<Self, TlsError> {
-        Self::from_certificates(certificates(text)?)
+        let source = TrustSource::Text(TextSource::Inline(text.into()));
+        Ok(Self { source, ..Self::from_certificates(certificates(text)?)? })
     }
 
     /// Trusts `certificates`.
@@ -34,7 +36,8 @@ impl TrustAnchors {
         for certificate in &certificates {
             store.add(certificate.clone()).map_err(|error| TlsError::Certificate(error.to_string()))?;
         }
-        Ok(Self { store: Arc::new(store), certificates: certificates.into() })
+        let source = TrustSource::Several;
+        Ok(Self { store: Arc::new(store), certificates: certificates.into(), source })
     }
 
     /// Trusts those of `certificates` that can be used; for the certificates of a system, which may hold odd ones.
@@ -48,7 +51,25 @@ impl TrustAnchors {
         if usable.is_empty() {
             return Err(TlsError::NoCertificate);
         }
-        Ok(Self { store: Arc::new(store), certificates: usable.into() })
+        Ok(Self { store: Arc::new(store), certificates: usable.into(), source: TrustSource::Several })
+    }
+
+    /// The same with the place where the certificates were found.
+    #[must_use]
+    pub fn with_source(self, source: TrustSource) -> Self {
+        Self { source, ..self }
+    }
+
+    /// Where the certificates were found.
+    #[must_use]
+    pub fn source(&self) -> &TrustSource {
+        &self.source
+    }
+
+    /// The certificates.
+    #[must_use]
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certificates
     }
 
     /// Trusts everything that any of `all` trusts; `None` when there is none of them.

@@ -32,6 +32,18 @@ impl TlsVersions {
         if minimum > maximum { Err(TlsError::NoVersion) } else { Ok(Self { minimum, maximum }) }
     }
 
+    /// The lowest.
+    #[must_use]
+    pub fn minimum(self) -> TlsVersion {
+        self.minimum
+    }
+
+    /// The highest.
+    #[must_use]
+    pub fn maximum(self) -> TlsVersion {
+        self.maximum
+    }
+
     pub(super) fn supported(self) -> Vec<&'static SupportedProtocolVersion> {
         [(TlsVersion::Tls13, &rustls::version::TLS13), (TlsVersion::Tls12, &rustls::version::TLS12)]
             .into_iter()

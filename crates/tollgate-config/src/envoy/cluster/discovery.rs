@@ -24,7 +24,7 @@ static TYPE: Enumeration<Type> = Enumeration {
     ],
 };
 
-static LOOKUP_FAMILY: Enumeration<DnsLookupFamily> = Enumeration {
+pub(in crate::envoy) static LOOKUP_FAMILY: Enumeration<DnsLookupFamily> = Enumeration {
     values: &[
         ("AUTO", 0, Some(DnsLookupFamily::Auto)),
         ("V4_ONLY", 1, Some(DnsLookupFamily::V4Only)),
@@ -35,7 +35,7 @@ static LOOKUP_FAMILY: Enumeration<DnsLookupFamily> = Enumeration {
 };
 
 /// The enum of `DnsCluster` has other numbers, and a value that means its default.
-static DNS_CLUSTER_LOOKUP_FAMILY: Enumeration<DnsLookupFamily> = Enumeration {
+pub(in crate::envoy) static DNS_CLUSTER_LOOKUP_FAMILY: Enumeration<DnsLookupFamily> = Enumeration {
     values: &[
         ("UNSPECIFIED", 0, Some(DnsLookupFamily::Auto)),
         ("AUTO", 1, Some(DnsLookupFamily::Auto)),

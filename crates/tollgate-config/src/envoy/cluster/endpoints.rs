@@ -18,7 +18,7 @@ use crate::{
     protobuf::{Enumeration, Message, Value},
 };
 
-static HEALTH_STATUS: Enumeration<()> = Enumeration {
+pub(in crate::envoy) static HEALTH_STATUS: Enumeration<()> = Enumeration {
     values: &[
         ("UNKNOWN", 0, Some(())),
         ("HEALTHY", 1, Some(())),

@@ -41,7 +41,7 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 26] = [
     &UPSTREAM_HTTP1_PROTOCOL_OPTIONS,
 ];
 
-pub(super) static CLUSTER: Schema = Schema {
+pub(in crate::envoy) static CLUSTER: Schema = Schema {
     name: "envoy.config.cluster.v3.Cluster",
     title: "",
     fields: &[
@@ -125,7 +125,7 @@ pub(super) static CLUSTER: Schema = Schema {
     ],
 };
 
-pub(super) static CUSTOM_CLUSTER_TYPE: Schema = Schema {
+pub(in crate::envoy) static CUSTOM_CLUSTER_TYPE: Schema = Schema {
     name: "envoy.config.cluster.v3.Cluster.CustomClusterType",
     title: "",
     fields: &[
@@ -135,7 +135,7 @@ pub(super) static CUSTOM_CLUSTER_TYPE: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static DNS_CLUSTER: Schema = Schema {
+pub(in crate::envoy) static DNS_CLUSTER: Schema = Schema {
     name: "envoy.extensions.clusters.dns.v3.DnsCluster",
     title: "",
     fields: &[
@@ -154,7 +154,7 @@ pub(super) static DNS_CLUSTER: Schema = Schema {
     unsupported: &["dns_min_refresh_rate"],
 };
 
-pub(super) static REFRESH_RATE: Schema = Schema {
+pub(in crate::envoy) static REFRESH_RATE: Schema = Schema {
     name: "envoy.config.cluster.v3.Cluster.RefreshRate",
     title: "",
     fields: &[
@@ -164,7 +164,7 @@ pub(super) static REFRESH_RATE: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static CLUSTER_LOAD_ASSIGNMENT: Schema = Schema {
+pub(in crate::envoy) static CLUSTER_LOAD_ASSIGNMENT: Schema = Schema {
     name: "envoy.config.endpoint.v3.ClusterLoadAssignment",
     title: "",
     fields: &[
@@ -175,7 +175,7 @@ pub(super) static CLUSTER_LOAD_ASSIGNMENT: Schema = Schema {
     unsupported: &["named_endpoints"],
 };
 
-pub(super) static LOCALITY_LB_ENDPOINTS: Schema = Schema {
+pub(in crate::envoy) static LOCALITY_LB_ENDPOINTS: Schema = Schema {
     name: "envoy.config.endpoint.v3.LocalityLbEndpoints",
     title: "",
     fields: &[
@@ -189,7 +189,7 @@ pub(super) static LOCALITY_LB_ENDPOINTS: Schema = Schema {
     unsupported: &["load_balancer_endpoints", "leds_cluster_locality_config"],
 };
 
-pub(super) static LB_ENDPOINT: Schema = Schema {
+pub(in crate::envoy) static LB_ENDPOINT: Schema = Schema {
     name: "envoy.config.endpoint.v3.LbEndpoint",
     title: "",
     fields: &[
@@ -202,7 +202,7 @@ pub(super) static LB_ENDPOINT: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static ENDPOINT: Schema = Schema {
+pub(in crate::envoy) static ENDPOINT: Schema = Schema {
     name: "envoy.config.endpoint.v3.Endpoint",
     title: "",
     fields: &[
@@ -218,14 +218,14 @@ pub(super) static ENDPOINT: Schema = Schema {
     unsupported: &["observability_name"],
 };
 
-pub(super) static CIRCUIT_BREAKERS: Schema = Schema {
+pub(in crate::envoy) static CIRCUIT_BREAKERS: Schema = Schema {
     name: "envoy.config.cluster.v3.CircuitBreakers",
     title: "",
     fields: &[read("thresholds", "[]", "Limits of the default priority; those of HIGH have no effect.")],
     unsupported: &["per_host_thresholds"],
 };
 
-pub(super) static THRESHOLDS: Schema = Schema {
+pub(in crate::envoy) static THRESHOLDS: Schema = Schema {
     name: "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
     title: "",
     fields: &[
@@ -241,14 +241,14 @@ pub(super) static THRESHOLDS: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static LOAD_BALANCING_POLICY: Schema = Schema {
+pub(in crate::envoy) static LOAD_BALANCING_POLICY: Schema = Schema {
     name: "envoy.config.cluster.v3.LoadBalancingPolicy",
     title: "",
     fields: &[read("policies", "", "The first one that is supported is used. Required.")],
     unsupported: &[],
 };
 
-pub(super) static POLICY: Schema = Schema {
+pub(in crate::envoy) static POLICY: Schema = Schema {
     name: "envoy.config.cluster.v3.LoadBalancingPolicy.Policy",
     title: "",
     fields: &[read("typed_extension_config", "", "The policy. Required.")],
@@ -265,7 +265,7 @@ pub(in crate::envoy) static TYPED_EXTENSION_CONFIG: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static ROUND_ROBIN: Schema = Schema {
+pub(in crate::envoy) static ROUND_ROBIN: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
     title: "",
     fields: &[
@@ -275,7 +275,7 @@ pub(super) static ROUND_ROBIN: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static LEAST_REQUEST: Schema = Schema {
+pub(in crate::envoy) static LEAST_REQUEST: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
     title: "",
     fields: &[
@@ -287,14 +287,14 @@ pub(super) static LEAST_REQUEST: Schema = Schema {
     unsupported: &["enable_full_scan", "selection_method"],
 };
 
-pub(super) static RANDOM: Schema = Schema {
+pub(in crate::envoy) static RANDOM: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.random.v3.Random",
     title: "",
     fields: &[read("locality_lb_config", "{}", "How localities are chosen.")],
     unsupported: &[],
 };
 
-pub(super) static COMMON_LB_CONFIG: Schema = Schema {
+pub(in crate::envoy) static COMMON_LB_CONFIG: Schema = Schema {
     name: "envoy.config.cluster.v3.Cluster.CommonLbConfig",
     title: "",
     fields: &[
@@ -310,14 +310,14 @@ pub(super) static COMMON_LB_CONFIG: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static ROUND_ROBIN_LB_CONFIG: Schema = Schema {
+pub(in crate::envoy) static ROUND_ROBIN_LB_CONFIG: Schema = Schema {
     name: "envoy.config.cluster.v3.Cluster.RoundRobinLbConfig",
     title: "",
     fields: &[refused("slow_start_config", NO_SLOW_START)],
     unsupported: &[],
 };
 
-pub(super) static LEAST_REQUEST_LB_CONFIG: Schema = Schema {
+pub(in crate::envoy) static LEAST_REQUEST_LB_CONFIG: Schema = Schema {
     name: "envoy.config.cluster.v3.Cluster.LeastRequestLbConfig",
     title: "",
     fields: &[
@@ -328,7 +328,7 @@ pub(super) static LEAST_REQUEST_LB_CONFIG: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static LOCALITY_LB_CONFIG: Schema = Schema {
+pub(in crate::envoy) static LOCALITY_LB_CONFIG: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig",
     title: "",
     fields: &[
@@ -338,7 +338,7 @@ pub(super) static LOCALITY_LB_CONFIG: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static ASSIGNMENT_POLICY: Schema = Schema {
+pub(in crate::envoy) static ASSIGNMENT_POLICY: Schema = Schema {
     name: "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy",
     title: "",
     fields: &[
@@ -350,7 +350,7 @@ pub(super) static ASSIGNMENT_POLICY: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static RETRY_BUDGET: Schema = Schema {
+pub(in crate::envoy) static RETRY_BUDGET: Schema = Schema {
     name: "envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget",
     title: "",
     fields: &[
@@ -360,7 +360,7 @@ pub(super) static RETRY_BUDGET: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static HTTP_PROTOCOL_OPTIONS: Schema = Schema {
+pub(in crate::envoy) static HTTP_PROTOCOL_OPTIONS: Schema = Schema {
     name: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
     title: "",
     fields: &[
@@ -378,7 +378,7 @@ pub(super) static HTTP_PROTOCOL_OPTIONS: Schema = Schema {
     unsupported: &["header_validation_config"],
 };
 
-pub(super) static EXPLICIT_HTTP_CONFIG: Schema = Schema {
+pub(in crate::envoy) static EXPLICIT_HTTP_CONFIG: Schema = Schema {
     name: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
     title: "",
     fields: &[
@@ -389,7 +389,7 @@ pub(super) static EXPLICIT_HTTP_CONFIG: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS: Schema = Schema {
+pub(in crate::envoy) static UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS: Schema = Schema {
     name: "envoy.config.core.v3.HttpProtocolOptions",
     title: "HttpProtocolOptions, common to both versions",
     fields: &[
@@ -404,7 +404,7 @@ pub(super) static UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS: Schema = Schema {
     unsupported: &["max_connection_duration_jitter"],
 };
 
-pub(super) static UPSTREAM_HTTP1_PROTOCOL_OPTIONS: Schema = Schema {
+pub(in crate::envoy) static UPSTREAM_HTTP1_PROTOCOL_OPTIONS: Schema = Schema {
     name: "envoy.config.core.v3.Http1ProtocolOptions",
     title: "Http1ProtocolOptions of clusters",
     fields: &[

@@ -5,7 +5,7 @@ use tollgate_ir::MetadataOverrides;
 
 use crate::protobuf::{Schema, Value, read};
 
-pub(super) static METADATA_OPTIONS: Schema = Schema {
+pub(in crate::envoy) static METADATA_OPTIONS: Schema = Schema {
     name: "envoy.extensions.filters.http.ext_proc.v3.MetadataOptions",
     title: "",
     fields: &[
@@ -20,7 +20,7 @@ pub(super) static METADATA_OPTIONS: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static METADATA_NAMESPACES: Schema = Schema {
+pub(in crate::envoy) static METADATA_NAMESPACES: Schema = Schema {
     name: "envoy.extensions.filters.http.ext_proc.v3.MetadataOptions.MetadataNamespaces",
     title: "",
     fields: &[

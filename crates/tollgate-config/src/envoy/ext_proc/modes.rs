@@ -22,7 +22,7 @@ pub(in crate::envoy) static PROCESSING_MODE: Schema = Schema {
     unsupported: &[],
 };
 
-static HEADER_SEND_MODE: Enumeration<HeaderSendMode> = Enumeration {
+pub(in crate::envoy) static HEADER_SEND_MODE: Enumeration<HeaderSendMode> = Enumeration {
     values: &[
         ("DEFAULT", 0, Some(HeaderSendMode::Default)),
         ("SEND", 1, Some(HeaderSendMode::Send)),
@@ -30,7 +30,7 @@ static HEADER_SEND_MODE: Enumeration<HeaderSendMode> = Enumeration {
     ],
 };
 
-static BODY_SEND_MODE: Enumeration<BodySendMode> = Enumeration {
+pub(in crate::envoy) static BODY_SEND_MODE: Enumeration<BodySendMode> = Enumeration {
     values: &[
         ("NONE", 0, Some(BodySendMode::None)),
         ("STREAMED", 1, Some(BodySendMode::Streamed)),

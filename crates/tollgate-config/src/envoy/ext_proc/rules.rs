@@ -7,7 +7,7 @@ use crate::{
     protobuf::{Message, Schema, Value, read},
 };
 
-pub(super) static MUTATION_RULES: Schema = Schema {
+pub(in crate::envoy) static MUTATION_RULES: Schema = Schema {
     name: "envoy.config.common.mutation_rules.v3.HeaderMutationRules",
     title: "",
     fields: &[
@@ -30,7 +30,7 @@ pub(super) static MUTATION_RULES: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static FORWARDING_RULES: Schema = Schema {
+pub(in crate::envoy) static FORWARDING_RULES: Schema = Schema {
     name: "envoy.extensions.filters.http.ext_proc.v3.HeaderForwardingRules",
     title: "",
     fields: &[
@@ -40,7 +40,7 @@ pub(super) static FORWARDING_RULES: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static LIST_STRING_MATCHER: Schema = Schema {
+pub(in crate::envoy) static LIST_STRING_MATCHER: Schema = Schema {
     name: "envoy.type.matcher.v3.ListStringMatcher",
     title: "",
     fields: &[read("patterns", "", "One has to match. At least one is required.")],

@@ -17,7 +17,7 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 9] = [
 
 const ONE_LISTENER: &str = "every worker has a listening socket of its own (SO_REUSEPORT)";
 
-pub(super) static LISTENER: Schema = Schema {
+pub(in crate::envoy) static LISTENER: Schema = Schema {
     name: "envoy.config.listener.v3.Listener",
     title: "",
     fields: &[
@@ -83,14 +83,14 @@ pub(super) static LISTENER: Schema = Schema {
     ],
 };
 
-pub(super) static ADDITIONAL_ADDRESS: Schema = Schema {
+pub(in crate::envoy) static ADDITIONAL_ADDRESS: Schema = Schema {
     name: "envoy.config.listener.v3.AdditionalAddress",
     title: "",
     fields: &[read("address", "", "Where connections are accepted. Required.")],
     unsupported: &["socket_options", "tcp_keepalive"],
 };
 
-pub(super) static LISTENER_FILTER: Schema = Schema {
+pub(in crate::envoy) static LISTENER_FILTER: Schema = Schema {
     name: "envoy.config.listener.v3.ListenerFilter",
     title: "",
     fields: &[
@@ -101,7 +101,7 @@ pub(super) static LISTENER_FILTER: Schema = Schema {
     unsupported: &["filter_disabled"],
 };
 
-pub(super) static TLS_INSPECTOR: Schema = Schema {
+pub(in crate::envoy) static TLS_INSPECTOR: Schema = Schema {
     name: "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
     title: "",
     fields: &[
@@ -115,14 +115,14 @@ pub(super) static TLS_INSPECTOR: Schema = Schema {
     ],
 };
 
-pub(super) static HTTP_INSPECTOR: Schema = Schema {
+pub(in crate::envoy) static HTTP_INSPECTOR: Schema = Schema {
     name: "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
     title: "",
     fields: &[],
     unsupported: &[],
 };
 
-pub(super) static FILTER_CHAIN: Schema = Schema {
+pub(in crate::envoy) static FILTER_CHAIN: Schema = Schema {
     name: "envoy.config.listener.v3.FilterChain",
     title: "",
     fields: &[
@@ -137,7 +137,7 @@ pub(super) static FILTER_CHAIN: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static FILTER_CHAIN_MATCH: Schema = Schema {
+pub(in crate::envoy) static FILTER_CHAIN_MATCH: Schema = Schema {
     name: "envoy.config.listener.v3.FilterChainMatch",
     title: "",
     fields: &[
@@ -154,7 +154,7 @@ pub(super) static FILTER_CHAIN_MATCH: Schema = Schema {
     unsupported: &["address_suffix", "suffix_len"],
 };
 
-pub(super) static CIDR_RANGE: Schema = Schema {
+pub(in crate::envoy) static CIDR_RANGE: Schema = Schema {
     name: "envoy.config.core.v3.CidrRange",
     title: "",
     fields: &[
@@ -164,7 +164,7 @@ pub(super) static CIDR_RANGE: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static FILTER: Schema = Schema {
+pub(in crate::envoy) static FILTER: Schema = Schema {
     name: "envoy.config.listener.v3.Filter",
     title: "",
     fields: &[

@@ -23,7 +23,7 @@ use crate::{
     protobuf::{Enumeration, Message, Value},
 };
 
-static CLUSTER_NOT_FOUND_RESPONSE_CODE: Enumeration<StatusCode> = Enumeration {
+pub(in crate::envoy) static CLUSTER_NOT_FOUND_RESPONSE_CODE: Enumeration<StatusCode> = Enumeration {
     values: &[
         ("SERVICE_UNAVAILABLE", 0, Some(StatusCode::SERVICE_UNAVAILABLE)),
         ("NOT_FOUND", 1, Some(StatusCode::NOT_FOUND)),
@@ -95,9 +95,9 @@ fn read_path_rewrite(message: &Message<'_>) -> Option<PathRewrite> {
 }
 
 /// A pattern that is searched for, and how it is written.
-type Pattern = (bytes::Regex, String);
+pub(in crate::envoy) type Pattern = (bytes::Regex, String);
 
-fn new_pattern(written: &str, pattern: &str) -> Result<Pattern, regex::Error> {
+pub(in crate::envoy) fn new_pattern(written: &str, pattern: &str) -> Result<Pattern, regex::Error> {
     let regex = bytes::RegexBuilder::new(pattern).unicode(false).size_limit(1 << 20).build()?;
     Ok((regex, written.to_owned()))
 }
@@ -129,7 +129,7 @@ fn read_substitution(pattern: Option<Pattern>, substitution: Option<Value<'_>>) 
 }
 
 /// From RE2's notation of groups (`\1`) to the library's (`${1}`).
-fn translate_substitution(text: &str, groups: usize) -> Option<String> {
+pub(in crate::envoy) fn translate_substitution(text: &str, groups: usize) -> Option<String> {
     let mut translated = String::new();
     let mut letters = text.chars();
     while let Some(letter) = letters.next() {

@@ -5,7 +5,7 @@ use tollgate_model::route::{Fraction, RequestMirrorPolicy};
 use super::Table;
 use crate::protobuf::{Enumeration, Message, Schema, Value, no_effect, read, refused};
 
-pub(super) static REQUEST_MIRROR_POLICY: Schema = Schema {
+pub(in crate::envoy) static REQUEST_MIRROR_POLICY: Schema = Schema {
     name: "envoy.config.route.v3.RouteAction.RequestMirrorPolicy",
     title: "",
     fields: &[
@@ -24,7 +24,7 @@ pub(super) static REQUEST_MIRROR_POLICY: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static RUNTIME_FRACTIONAL_PERCENT: Schema = Schema {
+pub(in crate::envoy) static RUNTIME_FRACTIONAL_PERCENT: Schema = Schema {
     name: "envoy.config.core.v3.RuntimeFractionalPercent",
     title: "",
     fields: &[

@@ -13,7 +13,7 @@ use crate::{
     protobuf::{Enumeration, Value},
 };
 
-static RESPONSE_CODE: Enumeration<StatusCode> = Enumeration {
+pub(in crate::envoy) static RESPONSE_CODE: Enumeration<StatusCode> = Enumeration {
     values: &[
         ("MOVED_PERMANENTLY", 0, Some(StatusCode::MOVED_PERMANENTLY)),
         ("FOUND", 1, Some(StatusCode::FOUND)),

@@ -11,7 +11,7 @@ use crate::{
     suggestion::nearest,
 };
 
-pub(super) static RETRY_POLICY: Schema = Schema {
+pub(in crate::envoy) static RETRY_POLICY: Schema = Schema {
     name: "envoy.config.route.v3.RetryPolicy",
     title: "",
     fields: &[
@@ -46,7 +46,7 @@ pub(super) static RETRY_POLICY: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static RETRY_BACK_OFF: Schema = Schema {
+pub(in crate::envoy) static RETRY_BACK_OFF: Schema = Schema {
     name: "envoy.config.route.v3.RetryPolicy.RetryBackOff",
     title: "",
     fields: &[
@@ -56,7 +56,7 @@ pub(super) static RETRY_BACK_OFF: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static RETRY_HOST_PREDICATE: Schema = Schema {
+pub(in crate::envoy) static RETRY_HOST_PREDICATE: Schema = Schema {
     name: "envoy.config.route.v3.RetryPolicy.RetryHostPredicate",
     title: "",
     fields: &[
@@ -66,7 +66,7 @@ pub(super) static RETRY_HOST_PREDICATE: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static PREVIOUS_HOSTS_PREDICATE: Schema = Schema {
+pub(in crate::envoy) static PREVIOUS_HOSTS_PREDICATE: Schema = Schema {
     name: "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
     title: "",
     fields: &[],

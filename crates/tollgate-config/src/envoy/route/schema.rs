@@ -38,7 +38,7 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 20] = [
     &NON_FORWARDING_ACTION,
 ];
 
-pub(super) static ROUTE_CONFIGURATION: Schema = Schema {
+pub(in crate::envoy) static ROUTE_CONFIGURATION: Schema = Schema {
     name: "envoy.config.route.v3.RouteConfiguration",
     title: "",
     fields: &[
@@ -76,7 +76,7 @@ pub(super) static ROUTE_CONFIGURATION: Schema = Schema {
     unsupported: &["vhost_header", "route_specifiers"],
 };
 
-pub(super) static VIRTUAL_HOST: Schema = Schema {
+pub(in crate::envoy) static VIRTUAL_HOST: Schema = Schema {
     name: "envoy.config.route.v3.VirtualHost",
     title: "",
     fields: &[
@@ -125,7 +125,7 @@ pub(super) static VIRTUAL_HOST: Schema = Schema {
     ],
 };
 
-pub(super) static ROUTE: Schema = Schema {
+pub(in crate::envoy) static ROUTE: Schema = Schema {
     name: "envoy.config.route.v3.Route",
     title: "",
     fields: &[
@@ -159,7 +159,7 @@ pub(super) static ROUTE: Schema = Schema {
     unsupported: &["route_specifiers"],
 };
 
-pub(super) static ROUTE_MATCH: Schema = Schema {
+pub(in crate::envoy) static ROUTE_MATCH: Schema = Schema {
     name: "envoy.config.route.v3.RouteMatch",
     title: "",
     fields: &[
@@ -182,17 +182,17 @@ pub(super) static ROUTE_MATCH: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static GRPC_ROUTE_MATCH_OPTIONS: Schema = Schema {
+pub(in crate::envoy) static GRPC_ROUTE_MATCH_OPTIONS: Schema = Schema {
     name: "envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions",
     title: "",
     fields: &[],
     unsupported: &[],
 };
 
-pub(super) static NON_FORWARDING_ACTION: Schema =
+pub(in crate::envoy) static NON_FORWARDING_ACTION: Schema =
     Schema { name: "envoy.config.route.v3.NonForwardingAction", title: "", fields: &[], unsupported: &[] };
 
-pub(super) static ROUTE_ACTION: Schema = Schema {
+pub(in crate::envoy) static ROUTE_ACTION: Schema = Schema {
     name: "envoy.config.route.v3.RouteAction",
     title: "",
     fields: &[
@@ -250,7 +250,7 @@ pub(super) static ROUTE_ACTION: Schema = Schema {
     ],
 };
 
-pub(super) static REGEX_MATCH_AND_SUBSTITUTE: Schema = Schema {
+pub(in crate::envoy) static REGEX_MATCH_AND_SUBSTITUTE: Schema = Schema {
     name: "envoy.type.matcher.v3.RegexMatchAndSubstitute",
     title: "",
     fields: &[
@@ -260,7 +260,7 @@ pub(super) static REGEX_MATCH_AND_SUBSTITUTE: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static UPGRADE_CONFIG: Schema = Schema {
+pub(in crate::envoy) static UPGRADE_CONFIG: Schema = Schema {
     name: "envoy.config.route.v3.RouteAction.UpgradeConfig",
     title: "UpgradeConfig of routes",
     fields: &[
@@ -271,7 +271,7 @@ pub(super) static UPGRADE_CONFIG: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static WEIGHTED_CLUSTER: Schema = Schema {
+pub(in crate::envoy) static WEIGHTED_CLUSTER: Schema = Schema {
     name: "envoy.config.route.v3.WeightedCluster",
     title: "",
     fields: &[
@@ -284,7 +284,7 @@ pub(super) static WEIGHTED_CLUSTER: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static CLUSTER_WEIGHT: Schema = Schema {
+pub(in crate::envoy) static CLUSTER_WEIGHT: Schema = Schema {
     name: "envoy.config.route.v3.WeightedCluster.ClusterWeight",
     title: "",
     fields: &[
@@ -302,7 +302,7 @@ pub(super) static CLUSTER_WEIGHT: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static REDIRECT_ACTION: Schema = Schema {
+pub(in crate::envoy) static REDIRECT_ACTION: Schema = Schema {
     name: "envoy.config.route.v3.RedirectAction",
     title: "",
     fields: &[
@@ -323,7 +323,7 @@ pub(super) static REDIRECT_ACTION: Schema = Schema {
     unsupported: &["path_rewrite"],
 };
 
-pub(super) static DIRECT_RESPONSE_ACTION: Schema = Schema {
+pub(in crate::envoy) static DIRECT_RESPONSE_ACTION: Schema = Schema {
     name: "envoy.config.route.v3.DirectResponseAction",
     title: "",
     fields: &[

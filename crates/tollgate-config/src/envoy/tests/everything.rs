@@ -1,7 +1,7 @@
 //! Every field that works.
 
 use super::*;
-use crate::{envoy::reference::schemas, protobuf::coverage};
+use crate::{envoy::reference::schemas, laws::is_read_as_written, protobuf::coverage, read_with};
 
 const EVERYTHING: &str = include_str!("everything.yaml");
 const OLD_SPELLINGS: &str = include_str!("old_spellings.yaml");
@@ -17,6 +17,14 @@ fn every_field_of_the_reference_is_read() {
         .map(|(schema, name)| format!("{}.{name}", schema.name))
         .collect();
     assert_eq!(unread, Vec::<String>::new());
+}
+
+#[test]
+fn everything_is_read_as_it_is_written() {
+    for text in [EVERYTHING, OLD_SPELLINGS] {
+        let reading = read_with(&source(text), &TestFiles, &Options::default());
+        is_read_as_written(&reading.resources.unwrap(), &TestFiles);
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use tollgate_model::{
 };
 
 use super::*;
-use crate::{golden::changed_fields, template};
+use crate::{golden::changed_fields, laws::is_read_as_written, read_with, template};
 
 const BASE: &str = include_str!("goldens/base.yaml");
 
@@ -128,7 +128,11 @@ fn short(path: &str) -> String {
 
 fn golden(name: &str, input: &str) {
     let text = template::fill(BASE, input);
-    let outcome = load(&text);
+    let reading = read_with(&source(&text), &TestFiles, &Options::default());
+    if let Some(resources) = &reading.resources {
+        is_read_as_written(resources, &TestFiles);
+    }
+    let outcome = reading.compile(None);
     let mut shown = String::new();
     match &outcome.snapshot {
         None => shown.push_str("refused\n"),

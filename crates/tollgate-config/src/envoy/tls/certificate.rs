@@ -4,7 +4,7 @@ use tollgate_model::tls::{Identity, TlsError};
 
 use super::schema::TLS_CERTIFICATE;
 use crate::{
-    envoy::data_source::read_data_source,
+    envoy::data_source::read_text,
     protobuf::{Message, Value},
 };
 
@@ -22,9 +22,10 @@ fn read_certificate(value: &Value<'_>) -> Option<Identity> {
 
 /// Reads a certificate chain and its key.
 pub(in crate::envoy) fn read_identity(chain: &Value<'_>, key: &Value<'_>) -> Option<Identity> {
-    let (chain_text, key_text) = (read_data_source(chain), read_data_source(key));
-    match Identity::from_pem(&chain_text?, &key_text?) {
-        Ok(identity) => Some(identity),
+    let (chain_text, key_text) = (read_text(chain), read_text(key));
+    let ((chain_text, chain_source), (key_text, key_source)) = (chain_text?, key_text?);
+    match Identity::from_pem(&chain_text, &key_text) {
+        Ok(identity) => Some(identity.with_sources(chain_source, key_source)),
         Err(error) => {
             let place = match error {
                 TlsError::NoPrivateKey

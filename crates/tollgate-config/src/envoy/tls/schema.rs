@@ -18,7 +18,7 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 9] = [
     &SUBJECT_ALT_NAME_MATCHER,
 ];
 
-pub(super) static TRANSPORT_SOCKET: Schema = Schema {
+pub(in crate::envoy) static TRANSPORT_SOCKET: Schema = Schema {
     name: "envoy.config.core.v3.TransportSocket",
     title: "",
     fields: &[
@@ -32,14 +32,14 @@ pub(super) static TRANSPORT_SOCKET: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static RAW_BUFFER: Schema = Schema {
+pub(in crate::envoy) static RAW_BUFFER: Schema = Schema {
     name: "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
     title: "",
     fields: &[],
     unsupported: &[],
 };
 
-pub(super) static DOWNSTREAM_TLS_CONTEXT: Schema = Schema {
+pub(in crate::envoy) static DOWNSTREAM_TLS_CONTEXT: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
     title: "",
     fields: &[
@@ -62,7 +62,7 @@ pub(super) static DOWNSTREAM_TLS_CONTEXT: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static UPSTREAM_TLS_CONTEXT: Schema = Schema {
+pub(in crate::envoy) static UPSTREAM_TLS_CONTEXT: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
     title: "",
     fields: &[
@@ -81,7 +81,7 @@ pub(super) static UPSTREAM_TLS_CONTEXT: Schema = Schema {
     unsupported: &[],
 };
 
-pub(super) static COMMON_TLS_CONTEXT: Schema = Schema {
+pub(in crate::envoy) static COMMON_TLS_CONTEXT: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext",
     title: "",
     fields: &[
@@ -113,7 +113,7 @@ pub(super) static COMMON_TLS_CONTEXT: Schema = Schema {
     ],
 };
 
-pub(super) static TLS_PARAMETERS: Schema = Schema {
+pub(in crate::envoy) static TLS_PARAMETERS: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.TlsParameters",
     title: "",
     fields: &[
@@ -130,7 +130,7 @@ pub(super) static TLS_PARAMETERS: Schema = Schema {
     unsupported: &["compliance_policies"],
 };
 
-pub(super) static TLS_CERTIFICATE: Schema = Schema {
+pub(in crate::envoy) static TLS_CERTIFICATE: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.TlsCertificate",
     title: "",
     fields: &[
@@ -145,7 +145,7 @@ pub(super) static TLS_CERTIFICATE: Schema = Schema {
     unsupported: &["signed_certificate_timestamp", "tls_params"],
 };
 
-pub(super) static CERTIFICATE_VALIDATION_CONTEXT: Schema = Schema {
+pub(in crate::envoy) static CERTIFICATE_VALIDATION_CONTEXT: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext",
     title: "",
     fields: &[
@@ -174,7 +174,7 @@ pub(super) static CERTIFICATE_VALIDATION_CONTEXT: Schema = Schema {
     ],
 };
 
-pub(super) static SUBJECT_ALT_NAME_MATCHER: Schema = Schema {
+pub(in crate::envoy) static SUBJECT_ALT_NAME_MATCHER: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher",
     title: "",
     fields: &[

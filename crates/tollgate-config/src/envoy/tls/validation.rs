@@ -2,12 +2,12 @@
 
 use tollgate_model::{
     matching::StringMatcher,
-    tls::{SubjectAltNameMatcher, TrustAnchors},
+    tls::{SubjectAltNameMatcher, TrustAnchors, TrustSource},
 };
 
 use super::schema::{CERTIFICATE_VALIDATION_CONTEXT, SUBJECT_ALT_NAME_MATCHER};
 use crate::{
-    envoy::{data_source::read_data_source, matchers::read_string_matcher},
+    envoy::{data_source::read_text, matchers::read_string_matcher},
     protobuf::{Enumeration, Message, Schema, Value},
 };
 
@@ -35,10 +35,10 @@ static SAN_TYPE: Enumeration<SanType> = Enumeration {
     ],
 };
 
-static TRUST_CHAIN_VERIFICATION: Enumeration<()> =
+pub(in crate::envoy) static TRUST_CHAIN_VERIFICATION: Enumeration<()> =
     Enumeration { values: &[("VERIFY_TRUST_CHAIN", 0, Some(())), ("ACCEPT_UNTRUSTED", 1, None)] };
 
-static SYSTEM_ROOT_CERTS: Schema = Schema {
+pub(in crate::envoy) static SYSTEM_ROOT_CERTS: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext.SystemRootCerts",
     title: "",
     fields: &[],
@@ -66,9 +66,10 @@ pub(super) fn read_validation(common: &Message<'_>) -> Option<Validation> {
     Some(Validation { trusted_ca, subject_alt_names })
 }
 
-fn read_trusted_ca(source: &Value<'_>) -> Option<TrustAnchors> {
-    match TrustAnchors::from_pem(&read_data_source(source)?) {
-        Ok(anchors) => Some(anchors),
+pub(in crate::envoy) fn read_trusted_ca(source: &Value<'_>) -> Option<TrustAnchors> {
+    let (text, found) = read_text(source)?;
+    match TrustAnchors::from_pem(&text) {
+        Ok(anchors) => Some(anchors.with_source(TrustSource::Text(found))),
         Err(error) => {
             source.error(error.to_string());
             None
@@ -82,7 +83,7 @@ pub(in crate::envoy) fn system_roots(value: &Value<'_>) -> Option<TrustAnchors> 
     if anchors.is_none() {
         value.error_with_help("the system has no trusted certificates", "name a file with them");
     }
-    anchors
+    anchors.map(|anchors| anchors.with_source(TrustSource::System))
 }
 
 fn read_subject_alt_name(value: &Value<'_>) -> Option<SubjectAltNameMatcher> {

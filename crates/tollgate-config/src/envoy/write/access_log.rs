@@ -1,0 +1,132 @@
+//! Access logs.
+
+use serde_json::{Map, Value};
+use tollgate_model::{
+    access_log::{AccessLog, Comparison, JsonFormat, LogFilter, LogFormat, LogSink},
+    route::Fraction,
+};
+
+use super::{
+    matchers::header_matcher,
+    out::{Out, wide},
+};
+use crate::envoy::{
+    access_log::{
+        ACCESS_LOG, FILE_ACCESS_LOG, STDERR_ACCESS_LOG, STDOUT_ACCESS_LOG, SUBSTITUTION_FORMAT_STRING,
+    },
+    access_log_filter::{
+        ACCESS_LOG_FILTER, COMPARISON_FILTER, COMPARISON_HOLDER, GRPC_STATUS, GRPC_STATUS_FILTER,
+        HEADER_FILTER, LOG_TYPE_FILTER, OPERATION, RESPONSE_FLAG_FILTER, RUNTIME_FILTER, RUNTIME_UINT32,
+        SEVERAL_FILTERS,
+    },
+    route::FRACTIONAL_PERCENT,
+};
+
+pub(super) fn access_log(log: &AccessLog) -> Value {
+    let (name, mut sink) = match &log.sink {
+        LogSink::Stdout => ("stdout", Out::new(&STDOUT_ACCESS_LOG)),
+        LogSink::Stderr => ("stderr", Out::new(&STDERR_ACCESS_LOG)),
+        LogSink::File(path) => {
+            let mut out = Out::new(&FILE_ACCESS_LOG);
+            out.set("path", path.display().to_string());
+            ("file", out)
+        }
+    };
+    let mut format = Out::new(&SUBSTITUTION_FORMAT_STRING);
+    match &log.format {
+        LogFormat::Text(text) => format.set("text_format", text.source()),
+        LogFormat::Json(json) => format.set("json_format", json_format(json)),
+    }
+    sink.set("log_format", format.done());
+    let mut out = Out::new(&ACCESS_LOG);
+    out.set("name", name);
+    out.some("filter", log.filter.as_ref().map(filter));
+    out.set("typed_config", sink.any());
+    out.done()
+}
+
+fn json_format(format: &JsonFormat) -> Value {
+    match format {
+        JsonFormat::Object(members) => {
+            let members = members.iter().map(|(name, member)| (name.clone(), json_format(member)));
+            Value::Object(members.collect::<Map<_, _>>())
+        }
+        JsonFormat::Array(items) => items.iter().map(json_format).collect(),
+        JsonFormat::Format(format) => Value::from(format.source()),
+        JsonFormat::Literal(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::from(&**text)),
+    }
+}
+
+fn filter(filter: &LogFilter) -> Value {
+    let mut out = Out::new(&ACCESS_LOG_FILTER);
+    let several = |filters: &[LogFilter]| {
+        let mut out = Out::new(&SEVERAL_FILTERS);
+        out.list("filters", filters.iter().map(self::filter).collect());
+        out.done()
+    };
+    match filter {
+        LogFilter::StatusCode(one) => out.set("status_code_filter", comparison(*one)),
+        LogFilter::Duration(one) => out.set("duration_filter", comparison(*one)),
+        LogFilter::Share(share) => {
+            let mut runtime = Out::new(&RUNTIME_FILTER);
+            runtime.set("runtime_key", "tollgate.access_log");
+            runtime.set("percent_sampled", fractional_percent(*share));
+            out.set("runtime_filter", runtime.done());
+        }
+        LogFilter::And(filters) => out.set("and_filter", several(filters)),
+        LogFilter::Or(filters) => out.set("or_filter", several(filters)),
+        LogFilter::Header(matcher) => {
+            let mut header = Out::new(&HEADER_FILTER);
+            header.set("header", header_matcher(matcher));
+            out.set("header_filter", header.done());
+        }
+        LogFilter::ResponseFlags(flags) => {
+            let mut message = Out::new(&RESPONSE_FLAG_FILTER);
+            message.list("flags", flags.iter().map(|flag| Value::from(&**flag)).collect());
+            out.set("response_flag_filter", message.done());
+        }
+        LogFilter::GrpcStatus { statuses, exclude } => {
+            let mut message = Out::new(&GRPC_STATUS_FILTER);
+            let names = statuses.iter().filter_map(|status| GRPC_STATUS.name_of(status));
+            message.list("statuses", names.map(Value::from).collect());
+            message.unless("exclude", *exclude, false);
+            out.set("grpc_status_filter", message.done());
+        }
+        LogFilter::Always(all) => {
+            let mut message = Out::new(&LOG_TYPE_FILTER);
+            message.list("types", vec![Value::from("DownstreamEnd")]);
+            message.unless("exclude", !all, false);
+            out.set("log_type_filter", message.done());
+        }
+    }
+    out.done()
+}
+
+fn comparison(comparison: Comparison) -> Value {
+    let mut number = Out::new(&RUNTIME_UINT32);
+    number.set("default_value", wide(comparison.value));
+    number.set("runtime_key", "tollgate.access_log");
+    let mut inner = Out::new(&COMPARISON_FILTER);
+    inner.some("op", OPERATION.name_of(&comparison.operation));
+    inner.set("value", number.done());
+    let mut out = Out::new(&COMPARISON_HOLDER);
+    out.set("comparison", inner.done());
+    out.done()
+}
+
+/// A share; of a whole that Envoy does not know it is rounded.
+pub(super) fn fractional_percent(fraction: Fraction) -> Value {
+    let (numerator, denominator) = match fraction.denominator {
+        100 => (fraction.numerator, "HUNDRED"),
+        10_000 => (fraction.numerator, "TEN_THOUSAND"),
+        1_000_000 => (fraction.numerator, "MILLION"),
+        whole => {
+            let millionths = u64::from(fraction.numerator) * 1_000_000 / u64::from(whole.max(1));
+            (u32::try_from(millionths).unwrap_or(1_000_000), "MILLION")
+        }
+    };
+    let mut out = Out::new(&FRACTIONAL_PERCENT);
+    out.set("numerator", numerator);
+    out.unless("denominator", denominator, "HUNDRED");
+    out.done()
+}

@@ -1,0 +1,251 @@
+//! What routes do.
+
+use std::{sync::Arc, time::Duration};
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use tollgate_ir::{Action, ClusterSpecifier, Origin, Route, RouteAction, WeightedCluster};
+use tollgate_model::route::{
+    DirectResponse, HostRewrite, PathMatch, PathRewrite, RedirectAction, RedirectPath, RedirectPort,
+    RetryPolicy, WeightedAction,
+};
+
+use super::{
+    access_log::fractional_percent,
+    cluster::EMPTY_CLUSTER,
+    filters::Active,
+    matchers::{header_matcher, header_mutations, pattern},
+    out::{Out, duration, extension},
+    rewrite::{Rewrite, full, path_elements, substitution_of_library},
+    route::Context,
+};
+use crate::{
+    envoy::{
+        data_source::DATA_SOURCE,
+        route::{
+            action::CLUSTER_NOT_FOUND_RESPONSE_CODE,
+            mirror::{REQUEST_MIRROR_POLICY, RUNTIME_FRACTIONAL_PERCENT},
+            reply::RESPONSE_CODE,
+            retry::{PREVIOUS_HOSTS_PREDICATE, RETRY_BACK_OFF, RETRY_HOST_PREDICATE, RETRY_POLICY},
+            schema::{
+                CLUSTER_WEIGHT, DIRECT_RESPONSE_ACTION, REDIRECT_ACTION, REGEX_MATCH_AND_SUBSTITUTE,
+                ROUTE_ACTION, UPGRADE_CONFIG, WEIGHTED_CLUSTER,
+            },
+        },
+    },
+    protobuf::base64,
+};
+
+/// The name of a cluster that is nowhere: a share that leads there gets the reply for clusters that do not exist.
+pub(super) const UNKNOWN_CLUSTER: &str = "tollgate/invalid-backend";
+
+pub(super) fn action(context: &Context<'_>, out: &mut Out, route: &Route, active: &Active) {
+    match &route.action {
+        Action::Route(action) => out.set("route", route_action(context, route, action, active)),
+        Action::Redirect(action) => out.set("redirect", redirect(context, route, action)),
+        Action::DirectResponse(response) => out.set("direct_response", direct_response(response)),
+        Action::NonForwarding => out.set("non_forwarding_action", json!({})),
+    }
+}
+
+fn direct_response(response: &DirectResponse) -> Value {
+    let mut out = Out::new(&DIRECT_RESPONSE_ACTION);
+    out.set("status", response.status.as_u16());
+    if !response.body.is_empty() {
+        let mut body = Out::new(&DATA_SOURCE);
+        match std::str::from_utf8(&response.body) {
+            Ok(text) => body.set("inline_string", text),
+            Err(_) => body.set("inline_bytes", base64::encode(&response.body)),
+        }
+        out.set("body", body.done());
+    }
+    out.done()
+}
+
+fn route_action(context: &Context<'_>, route: &Route, action: &RouteAction, active: &Active) -> Value {
+    let cannot = |what: String| context.writer.cannot(&route.origin, what);
+    let mut out = Out::new(&ROUTE_ACTION);
+    match &action.cluster {
+        ClusterSpecifier::Cluster(name) => out.set("cluster", &**name),
+        ClusterSpecifier::ClusterHeader(name) => out.set("cluster_header", name.as_str()),
+        ClusterSpecifier::WeightedClusters(shares) => {
+            let mut weighted = Out::new(&WEIGHTED_CLUSTER);
+            let not_found = action.cluster_not_found_response_code;
+            let shares = shares.iter().map(|one| share(context, one, not_found, &route.origin, active));
+            weighted.list("clusters", shares.collect());
+            out.set("weighted_clusters", weighted.done());
+        }
+    }
+    out.name(
+        "cluster_not_found_response_code",
+        &CLUSTER_NOT_FOUND_RESPONSE_CODE,
+        &action.cluster_not_found_response_code,
+        &StatusCode::SERVICE_UNAVAILABLE,
+    );
+    if let Some(rewrite) = &action.path_rewrite {
+        match rewrite {
+            PathRewrite::Prefix(prefix) => out.set("prefix_rewrite", &**prefix),
+            PathRewrite::PathElements(replacement) => {
+                let found = elements(&route.route_match.path, replacement, cannot);
+                out.set("regex_rewrite", regex_rewrite(&found));
+            }
+            PathRewrite::Full(path) => out.set("regex_rewrite", regex_rewrite(&full(path))),
+            PathRewrite::Regex { written, substitution, .. } => {
+                let found = (written.clone(), substitution_of_library(substitution));
+                out.set("regex_rewrite", regex_rewrite(&found));
+            }
+        }
+    }
+    match &action.host_rewrite {
+        None => {}
+        Some(HostRewrite::Literal(host)) => out.set("host_rewrite_literal", &**host),
+        Some(HostRewrite::Auto) => out.set("auto_host_rewrite", true),
+        Some(HostRewrite::Header(name)) => out.set("host_rewrite_header", name.as_str()),
+    }
+    out.unless("append_x_forwarded_host", action.append_x_forwarded_host, false);
+    out.timeout("timeout", action.timeout, Some(Duration::from_secs(15)));
+    out.some("idle_timeout", action.idle_timeout.map(|limit| duration(limit.unwrap_or_default())));
+    out.some("retry_policy", action.retry_policy.as_ref().map(|policy| retry_policy(policy)));
+    let mirrors = action.request_mirror_policies.iter().map(|policy| {
+        let mut fraction = Out::new(&RUNTIME_FRACTIONAL_PERCENT);
+        fraction.set("default_value", fractional_percent(policy.fraction));
+        let mut out = Out::new(&REQUEST_MIRROR_POLICY);
+        out.set("cluster", &*policy.cluster);
+        out.set("runtime_fraction", fraction.done());
+        out.unless("disable_shadow_host_suffix_append", policy.disable_shadow_host_suffix_append, false);
+        out.done()
+    });
+    out.list("request_mirror_policies", mirrors.collect());
+    let upgrades = action.upgrade_configs.iter().map(|(name, enabled)| {
+        let mut out = Out::new(&UPGRADE_CONFIG);
+        out.set("upgrade_type", &**name);
+        out.unless("enabled", *enabled, true);
+        out.done()
+    });
+    out.list("upgrade_configs", upgrades.collect());
+    if action.session_persistence.is_some() {
+        cannot("session persistence is not written: requests of a session go to any endpoint".to_owned());
+    }
+    out.done()
+}
+
+/// Path elements instead of a prefix.
+fn elements(path: &PathMatch, replacement: &str, cannot: impl FnOnce(String)) -> Rewrite {
+    let (rewrite, inexact) = path_elements(path, replacement);
+    if inexact {
+        cannot(format!("the path \"/\" becomes \"{}/\" in Envoy", replacement.trim_end_matches('/')));
+    }
+    rewrite
+}
+
+fn regex_rewrite((expression, substitution): &Rewrite) -> Value {
+    let mut out = Out::new(&REGEX_MATCH_AND_SUBSTITUTE);
+    out.set("pattern", pattern(expression));
+    out.text("substitution", substitution);
+    out.done()
+}
+
+fn share(
+    context: &Context<'_>,
+    share: &WeightedCluster,
+    not_found: StatusCode,
+    origin: &Arc<Origin>,
+    active: &Active,
+) -> Value {
+    let cannot = |what: &str| context.writer.cannot(origin, what);
+    let mut out = Out::new(&CLUSTER_WEIGHT);
+    let name = match &share.action {
+        WeightedAction::Cluster(name) => name,
+        WeightedAction::DirectResponse(response)
+            if response.body.is_empty() && response.status == not_found =>
+        {
+            UNKNOWN_CLUSTER
+        }
+        WeightedAction::DirectResponse(response)
+            if response.body.is_empty() && response.status == StatusCode::SERVICE_UNAVAILABLE =>
+        {
+            EMPTY_CLUSTER
+        }
+        WeightedAction::DirectResponse(_) => {
+            cannot(
+                "a share of the requests is answered directly: Envoy answers it as it does for clusters that do not exist",
+            );
+            UNKNOWN_CLUSTER
+        }
+        WeightedAction::Redirect(_) => {
+            cannot(
+                "a share of the requests is redirected: Envoy answers it as it does for clusters that do not exist",
+            );
+            UNKNOWN_CLUSTER
+        }
+    };
+    out.set("name", name);
+    out.set("weight", share.weight);
+    header_mutations(&mut out, &share.headers);
+    out.some("host_rewrite_literal", share.host_rewrite_literal.as_deref());
+    if share.path_rewrite.is_some() {
+        cannot("a share of the requests gets another path: Envoy leaves the path as the route has it");
+    }
+    context.filters.level(&mut out, &share.filters, &mut active.clone());
+    out.done()
+}
+
+fn retry_policy(policy: &RetryPolicy) -> Value {
+    let mut out = Out::new(&RETRY_POLICY);
+    out.set("retry_on", policy.retry_on.names().collect::<Vec<_>>().join(","));
+    out.unless("num_retries", policy.num_retries, 1);
+    out.timeout("per_try_timeout", policy.per_try_timeout, None);
+    out.timeout("per_try_idle_timeout", policy.per_try_idle_timeout, None);
+    let codes = policy.retriable_status_codes.iter();
+    out.list("retriable_status_codes", codes.map(|status| Value::from(status.as_u16())).collect());
+    out.list("retriable_headers", policy.retriable_headers.iter().map(header_matcher).collect());
+    out.list(
+        "retriable_request_headers",
+        policy.retriable_request_headers.iter().map(header_matcher).collect(),
+    );
+    if policy.back_off != tollgate_model::route::RetryBackOff::default() {
+        let mut back_off = Out::new(&RETRY_BACK_OFF);
+        back_off.set("base_interval", duration(policy.back_off.base_interval));
+        back_off.set("max_interval", duration(policy.back_off.max_interval));
+        out.set("retry_back_off", back_off.done());
+    }
+    if policy.avoid_previous_hosts > 0 {
+        let predicate = Out::new(&PREVIOUS_HOSTS_PREDICATE).any();
+        let name = "envoy.retry_host_predicates.previous_hosts";
+        out.list("retry_host_predicate", vec![extension(&RETRY_HOST_PREDICATE, name, predicate)]);
+        out.set("host_selection_retry_max_attempts", policy.avoid_previous_hosts);
+    }
+    out.done()
+}
+
+fn redirect(context: &Context<'_>, route: &Route, action: &RedirectAction) -> Value {
+    let mut out = Out::new(&REDIRECT_ACTION);
+    out.some("scheme_redirect", action.scheme.as_deref());
+    out.some("host_redirect", action.host.as_deref());
+    let https = action.scheme.as_deref().map_or(context.is_tls, |scheme| scheme == "https");
+    match action.port {
+        RedirectPort::OfRequest => {}
+        RedirectPort::UnlessDefault(port) if port == if https { 443 } else { 80 } => {
+            if action.host.is_none() {
+                let what = format!(
+                    "the redirect shows no port: Envoy shows that of the request if its host has one other than {port}"
+                );
+                context.writer.cannot(&route.origin, what);
+            }
+        }
+        RedirectPort::Always(port) | RedirectPort::UnlessDefault(port) => out.set("port_redirect", port),
+    }
+    match &action.path {
+        None => {}
+        Some(RedirectPath::Path(path)) => out.set("path_redirect", &**path),
+        Some(RedirectPath::Prefix(prefix)) => out.set("prefix_rewrite", &**prefix),
+        Some(RedirectPath::PathElements(replacement)) => {
+            let cannot = |what| context.writer.cannot(&route.origin, what);
+            let rewrite = elements(&route.route_match.path, replacement, cannot);
+            out.unread("regex_rewrite", regex_rewrite(&rewrite));
+        }
+    }
+    out.name("response_code", &RESPONSE_CODE, &action.response_code, &StatusCode::MOVED_PERMANENTLY);
+    out.unless("strip_query", action.strip_query, false);
+    out.done()
+}

@@ -1,0 +1,213 @@
+//! Clusters and their endpoints.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Map, Value, json};
+use tollgate_ir::{BareCluster, Sourced};
+use tollgate_model::{
+    cluster::{
+        CircuitBreakers, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, HealthPolicy, LbPolicy,
+        UpstreamProtocol,
+    },
+    socket::TcpOptions,
+};
+
+use super::{
+    Writer,
+    listener::{socket_address, tcp_keepalive, user_timeout},
+    manager::http2_options,
+    matchers::metadata,
+    out::{Out, duration},
+    tls,
+};
+use crate::envoy::{
+    address::{ADDRESS, PIPE},
+    cluster::{
+        LB_POLICY,
+        discovery::LOOKUP_FAMILY,
+        schema::{
+            CIRCUIT_BREAKERS, CLUSTER, CLUSTER_LOAD_ASSIGNMENT, ENDPOINT, EXPLICIT_HTTP_CONFIG,
+            HTTP_PROTOCOL_OPTIONS, LB_ENDPOINT, LOCALITY_LB_ENDPOINTS, REFRESH_RATE, RETRY_BUDGET,
+            THRESHOLDS, UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS, UPSTREAM_HTTP1_PROTOCOL_OPTIONS,
+        },
+    },
+    listener::BUFFER_LIMIT,
+    protocol_options::PERCENT,
+    socket_options::{BIND_CONFIG, UPSTREAM_CONNECTION_OPTIONS},
+};
+
+/// A cluster without endpoints: what leads there is answered with 503.
+pub(super) const EMPTY_CLUSTER: &str = "tollgate/no-backend";
+
+pub(super) fn empty() -> Value {
+    let mut out = Out::new(&CLUSTER);
+    out.set("name", EMPTY_CLUSTER);
+    out.set("load_assignment", json!({ "cluster_name": EMPTY_CLUSTER }));
+    out.done()
+}
+
+pub(super) fn cluster(writer: &Writer<'_>, cluster: &Sourced<BareCluster>) -> Value {
+    let cannot = |what: &str| writer.cannot(&cluster.origin, what);
+    let mut out = Out::new(&CLUSTER);
+    out.set("name", &*cluster.name);
+    match &cluster.discovery {
+        Discovery::Static => out.set("type", "STATIC"),
+        Discovery::StrictDns(dns) => self::dns(&mut out, "STRICT_DNS", dns),
+        Discovery::LogicalDns(dns) => self::dns(&mut out, "LOGICAL_DNS", dns),
+    }
+    out.name("lb_policy", &LB_POLICY, &cluster.lb_policy, &LbPolicy::RoundRobin);
+    out.timeout("connect_timeout", Some(cluster.connect_timeout), Some(Duration::from_secs(5)));
+    let limit = cluster.per_connection_buffer_limit_bytes;
+    out.unless("per_connection_buffer_limit_bytes", limit, BUFFER_LIMIT as usize);
+    if let Some(breakers) = circuit_breakers(&cluster.circuit_breakers) {
+        out.set("circuit_breakers", breakers);
+    }
+    metadata(&mut out, &cluster.metadata);
+    let (name, tcp) = match &cluster.protocol {
+        UpstreamProtocol::Http1 { .. } => ("http/1.1", TcpOptions::UPSTREAM),
+        UpstreamProtocol::Http2(_) => ("h2", TcpOptions::HTTP2_UPSTREAM),
+    };
+    out.some("transport_socket", cluster.tls.as_ref().map(|tls| tls::upstream(tls, name)));
+    if cluster.tcp.keepalive != tcp.keepalive {
+        let mut options = Out::new(&UPSTREAM_CONNECTION_OPTIONS);
+        options.set("tcp_keepalive", tcp_keepalive(cluster.tcp.keepalive));
+        out.set("upstream_connection_options", options.done());
+    }
+    if cluster.tcp.user_timeout != tcp.user_timeout
+        && let Some(option) = user_timeout(cluster.tcp.user_timeout)
+    {
+        let mut bind = Out::new(&BIND_CONFIG);
+        bind.list("socket_options", vec![option]);
+        out.set("upstream_bind_config", bind.done());
+    }
+    let options =
+        protocol(cluster, || cannot("HTTP/2 bodies have a limit that is not the window of a stream"));
+    if let Some(options) = options {
+        let mut by_name = Map::new();
+        by_name.insert(HTTP_PROTOCOL_OPTIONS.name.to_owned(), options);
+        out.set("typed_extension_protocol_options", by_name);
+    }
+    if cluster.health != HealthPolicy::default() {
+        cannot("health checks and outlier detection are not written");
+    }
+    let endpoints = writer.resources.endpoints_of(&cluster.name);
+    if endpoints
+        .iter()
+        .any(|endpoint| endpoint.health_check != tollgate_model::cluster::EndpointHealthCheck::default())
+    {
+        cannot("the ports of health checks are not written");
+    }
+    let by_name = matches!(cluster.discovery, Discovery::StrictDns(_) | Discovery::LogicalDns(_));
+    out.set("load_assignment", load_assignment(&cluster.name, endpoints, by_name));
+    out.done()
+}
+
+fn dns(out: &mut Out, kind: &str, dns: &Dns) {
+    out.set("type", kind);
+    out.timeout("dns_refresh_rate", Some(dns.refresh_rate), Some(Duration::from_secs(5)));
+    out.unless("respect_dns_ttl", dns.respect_dns_ttl, false);
+    out.name("dns_lookup_family", &LOOKUP_FAMILY, &dns.lookup_family, &DnsLookupFamily::Auto);
+    if let Some(refresh) = &dns.failure_refresh {
+        let mut rate = Out::new(&REFRESH_RATE);
+        rate.set("base_interval", duration(refresh.base_interval));
+        rate.set("max_interval", duration(refresh.max_interval));
+        out.set("dns_failure_refresh_rate", rate.done());
+    }
+    out.timeout("dns_jitter", Some(dns.jitter), Some(Duration::ZERO));
+}
+
+fn circuit_breakers(breakers: &CircuitBreakers) -> Option<Value> {
+    let usual = CircuitBreakers::default();
+    if *breakers == usual {
+        return None;
+    }
+    let mut thresholds = Out::new(&THRESHOLDS);
+    thresholds.unless("max_connections", breakers.max_connections, usual.max_connections);
+    thresholds.unless("max_pending_requests", breakers.max_pending_requests, usual.max_pending_requests);
+    thresholds.unless("max_requests", breakers.max_requests, usual.max_requests);
+    thresholds.unless("max_retries", breakers.max_retries, usual.max_retries);
+    if let Some(budget) = &breakers.retry_budget {
+        let mut percent = Out::new(&PERCENT);
+        percent.set("value", budget.percent);
+        let mut out = Out::new(&RETRY_BUDGET);
+        out.set("budget_percent", percent.done());
+        out.set("min_retry_concurrency", budget.min_retry_concurrency);
+        thresholds.set("retry_budget", out.done());
+    }
+    let mut out = Out::new(&CIRCUIT_BREAKERS);
+    out.list("thresholds", vec![thresholds.done()]);
+    Some(out.done())
+}
+
+/// `HttpProtocolOptions`, unless all of them have their defaults.
+fn protocol(cluster: &BareCluster, other_limit: impl FnOnce()) -> Option<Value> {
+    let mut common = Out::new(&UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS);
+    common.timeout("idle_timeout", cluster.idle_timeout, Some(Duration::from_secs(3600)));
+    common.some("max_requests_per_connection", cluster.max_requests_per_connection);
+    let has_common = !common.is_empty();
+    let mut explicit = Out::new(&EXPLICIT_HTTP_CONFIG);
+    match &cluster.protocol {
+        UpstreamProtocol::Http1 { enable_trailers: false } if !has_common => return None,
+        UpstreamProtocol::Http1 { enable_trailers } => {
+            let mut options = Out::new(&UPSTREAM_HTTP1_PROTOCOL_OPTIONS);
+            options.unless("enable_trailers", *enable_trailers, false);
+            explicit.set("http_protocol_options", options.done());
+        }
+        UpstreamProtocol::Http2(options) => {
+            explicit.set("http2_protocol_options", http2_options(options, |_| other_limit()).done());
+        }
+    }
+    let mut out = Out::new(&HTTP_PROTOCOL_OPTIONS);
+    out.unless_empty("common_http_protocol_options", common);
+    out.set("explicit_http_config", explicit.done());
+    Some(out.any())
+}
+
+fn load_assignment(name: &str, endpoints: &[Endpoint], by_name: bool) -> Value {
+    let mut priorities: BTreeMap<u32, Vec<Value>> = BTreeMap::new();
+    for one in endpoints {
+        priorities.entry(one.priority).or_default().push(endpoint(one, by_name));
+    }
+    let groups = priorities.into_iter().map(|(priority, endpoints)| {
+        let mut out = Out::new(&LOCALITY_LB_ENDPOINTS);
+        out.unless("priority", priority, 0);
+        out.list("lb_endpoints", endpoints);
+        out.done()
+    });
+    let mut out = Out::new(&CLUSTER_LOAD_ASSIGNMENT);
+    out.set("cluster_name", name);
+    out.list("endpoints", groups.collect());
+    out.done()
+}
+
+fn endpoint(endpoint: &Endpoint, by_name: bool) -> Value {
+    let mut address = Out::new(&ADDRESS);
+    let host = match &endpoint.address {
+        EndpointAddress::Socket(socket) => {
+            let host = socket.ip().to_string();
+            address.set("socket_address", socket_address(&host, socket.port()));
+            host
+        }
+        EndpointAddress::Dns { host, port } => {
+            address.set("socket_address", socket_address(host, *port));
+            host.clone()
+        }
+        EndpointAddress::Pipe(path) => {
+            let mut pipe = Out::new(&PIPE);
+            pipe.set("path", path.display().to_string());
+            address.set("pipe", pipe.done());
+            String::new()
+        }
+    };
+    let mut inner = Out::new(&ENDPOINT);
+    inner.set("address", address.done());
+    // Where names are looked up the name is the host name anyway.
+    if !(by_name && endpoint.hostname == host) {
+        inner.text("hostname", &endpoint.hostname);
+    }
+    let mut out = Out::new(&LB_ENDPOINT);
+    out.set("endpoint", inner.done());
+    out.unless("load_balancing_weight", endpoint.weight, 1);
+    metadata(&mut out, &endpoint.metadata);
+    out.done()
+}

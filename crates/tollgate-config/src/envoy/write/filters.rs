@@ -1,0 +1,205 @@
+//! HTTP filters, and what routes say about them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use serde_json::{Map, Value, json};
+use tollgate_ir::{
+    ExtProc, FilterConfig, HttpConnectionManager, HttpFilter, Override, PerFilter, RouteTable,
+};
+use tollgate_model::cors::{AllowList, CorsPolicy, OriginMatcher};
+
+use super::{
+    Writer,
+    ext_proc::{external_processor, overrides},
+    matchers::{pattern, string_matcher},
+    out::{Out, extension, foreign},
+    process::levels,
+    rewrite::quoted,
+};
+use crate::envoy::{
+    http_filters::{HTTP_FILTER, ROUTER, UPSTREAM_CODEC},
+    per_route::{EXT_PROC_PER_ROUTE, FILTER_CONFIG},
+};
+
+/// The filters of a connection manager.
+///
+/// Envoy's routes can change some settings of a filter and not all. Where a route has other settings altogether, a filter of
+/// their own is added that is off everywhere else.
+pub(super) struct Filters<'w> {
+    writer: &'w Writer<'w>,
+    all: HashMap<Arc<str>, Known>,
+}
+
+struct Known {
+    filter: HttpFilter,
+    /// Settings that routes have instead of those of the filter, and the names of filters with them.
+    others: Vec<(Arc<ExtProc>, String)>,
+}
+
+/// Filters that levels turned on so far, by the name that the resources have for them.
+pub(super) type Active = BTreeMap<Arc<str>, BTreeSet<String>>;
+
+impl<'w> Filters<'w> {
+    pub(super) fn new(
+        writer: &'w Writer<'w>,
+        http: &HttpConnectionManager,
+        table: Option<&RouteTable>,
+    ) -> Self {
+        let mut all: HashMap<Arc<str>, Known> = HashMap::new();
+        for filter in http.filters() {
+            let known = || Known { filter: filter.clone(), others: Vec::new() };
+            all.entry(Arc::clone(&filter.name)).or_insert_with(known);
+        }
+        for (name, said) in table.into_iter().flat_map(levels).flat_map(PerFilter::iter) {
+            let (Override::Instead(settings), Some(known)) = (said, all.get_mut(name)) else { continue };
+            if !known.others.iter().any(|(other, _)| other == settings) {
+                let own = format!("{name}#{}", known.others.len() + 2);
+                known.others.push((Arc::clone(settings), own));
+            }
+        }
+        Self { writer, all }
+    }
+
+    /// `http_filters`
+    pub(super) fn written(&self, http: &HttpConnectionManager) -> Vec<Value> {
+        let mut router = Out::new(&ROUTER);
+        router.unless("suppress_envoy_headers", http.suppress_envoy_headers, false);
+        let mut upstream = self.list(&http.upstream_http_filters);
+        if !upstream.is_empty() {
+            let codec = Out::new(&UPSTREAM_CODEC).any();
+            upstream.push(extension(&HTTP_FILTER, "envoy.filters.http.upstream_codec", codec));
+            router.list("upstream_http_filters", upstream);
+        }
+        let mut filters = self.list(&http.http_filters);
+        filters.push(extension(&HTTP_FILTER, "envoy.filters.http.router", router.any()));
+        filters
+    }
+
+    fn list(&self, filters: &[HttpFilter]) -> Vec<Value> {
+        let mut list = Vec::new();
+        for filter in filters {
+            let mut out = Out::new(&HTTP_FILTER);
+            out.set("name", &*filter.name);
+            match &filter.config {
+                // Without a policy of the route it does nothing.
+                FilterConfig::Cors => {
+                    out.set(
+                        "typed_config",
+                        foreign("envoy.extensions.filters.http.cors.v3.Cors", &json!({})),
+                    );
+                }
+                FilterConfig::ExtProc(settings) => {
+                    out.unless("disabled", filter.disabled, false);
+                    out.set("typed_config", external_processor(self.writer, filter, settings));
+                }
+            }
+            list.push(out.done());
+            for (settings, name) in self.all.get(&filter.name).map(|known| &*known.others).unwrap_or_default()
+            {
+                let mut out = Out::new(&HTTP_FILTER);
+                out.set("name", &**name);
+                out.set("disabled", true);
+                out.set("typed_config", external_processor(self.writer, filter, settings));
+                list.push(out.done());
+            }
+        }
+        list
+    }
+
+    /// Sets what a level says about filters. `active` is what the levels above say, and then what this one says with them.
+    pub(super) fn level(&self, out: &mut Out, level: &PerFilter, active: &mut Active) {
+        let mut configs = Map::new();
+        for (name, said) in level.iter() {
+            let Some(known) = self.all.get(name) else {
+                configs.insert(name.to_string(), self.said(said, None));
+                continue;
+            };
+            let target = match said {
+                Override::Instead(settings) => {
+                    let other = known.others.iter().find(|(other, _)| other == settings);
+                    other.map_or_else(|| name.to_string(), |(_, name)| name.clone())
+                }
+                _ => name.to_string(),
+            };
+            let on = active.entry(Arc::clone(name)).or_default();
+            if !known.filter.disabled {
+                on.insert(name.to_string());
+            }
+            for other in on.iter().filter(|other| **other != target) {
+                configs.insert(other.clone(), self.said(&Override::Disabled, None));
+            }
+            on.clear();
+            if !matches!(said, Override::Disabled) {
+                on.insert(target.clone());
+            }
+            configs.insert(target, self.said(said, Some(&known.filter)));
+        }
+        if !configs.is_empty() {
+            out.set("typed_per_filter_config", configs);
+        }
+    }
+
+    fn said(&self, said: &Override, filter: Option<&HttpFilter>) -> Value {
+        let mut config = Out::new(&FILTER_CONFIG);
+        let mut per_route = Out::new(&EXT_PROC_PER_ROUTE);
+        match said {
+            Override::Disabled => config.set("disabled", true),
+            Override::Enabled | Override::Instead(_) => config.set("config", json!({})),
+            Override::Idle => {
+                per_route.set("disabled", true);
+                return per_route.any();
+            }
+            Override::ExtProc(different) => {
+                per_route.set("overrides", overrides(different));
+                return per_route.any();
+            }
+            Override::Cors(policy) => return self.cors(policy, filter),
+        }
+        config.any()
+    }
+
+    fn cors(&self, policy: &CorsPolicy, filter: Option<&HttpFilter>) -> Value {
+        let origins = policy.allow_origins.iter().map(|origin| match origin {
+            OriginMatcher::Any => json!({ "safe_regex": pattern(".*") }),
+            OriginMatcher::String(matcher) => string_matcher(matcher),
+            OriginMatcher::Wildcard { start, end } => {
+                json!({ "safe_regex": pattern(&format!("{}.+{}", quoted(start), quoted(end))) })
+            }
+        });
+        let mut fields = Map::new();
+        fields.insert("allow_origin_string_match".to_owned(), origins.collect());
+        for (name, list) in
+            [("allow_methods", &policy.allow_methods), ("allow_headers", &policy.allow_headers)]
+        {
+            match list {
+                AllowList::Unsaid => {}
+                AllowList::Value(value) => {
+                    fields.insert(name.to_owned(), Value::from(&**value));
+                }
+                AllowList::AsRequested => {
+                    fields.insert(name.to_owned(), Value::from("*"));
+                    if let Some(filter) = filter {
+                        let what = format!(
+                            "{name} of CORS allows what is asked for: Envoy answers \"*\", which allows nothing where \
+                             credentials are sent"
+                        );
+                        self.writer.cannot(&filter.origin, what);
+                    }
+                }
+            }
+        }
+        if !policy.expose_headers.is_empty() {
+            fields.insert("expose_headers".to_owned(), Value::from(&*policy.expose_headers));
+        }
+        if let Some(seconds) = &policy.max_age {
+            fields.insert("max_age".to_owned(), Value::from(&**seconds));
+        }
+        fields.insert("allow_credentials".to_owned(), Value::from(policy.allow_credentials));
+        let forward = Value::from(policy.forward_not_matching_preflights);
+        fields.insert("forward_not_matching_preflights".to_owned(), forward);
+        foreign("envoy.extensions.filters.http.cors.v3.CorsPolicy", &Value::Object(fields))
+    }
+}

@@ -1,0 +1,163 @@
+//! Listeners and filter chains.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde_json::{Value, json};
+use tollgate_ir::{FilterChain, Listener, Origin, Sourced};
+use tollgate_model::{
+    listener::{BindAddress, FilterChainMatch, TrafficDirection, TransportProtocol},
+    socket::{TcpKeepalive, TcpOptions},
+};
+
+use super::{
+    Writer,
+    manager::manager,
+    matchers::metadata,
+    out::{Out, extension},
+    tls,
+};
+use crate::envoy::{
+    address::{ADDRESS, PIPE, SOCKET_ADDRESS},
+    listener::{
+        BUFFER_LIMIT, HANDSHAKE_TIMEOUT, TRAFFIC_DIRECTION,
+        schema::{
+            ADDITIONAL_ADDRESS, CIDR_RANGE, FILTER, FILTER_CHAIN, FILTER_CHAIN_MATCH, LISTENER,
+            LISTENER_FILTER, TLS_INSPECTOR,
+        },
+    },
+    socket_options::{SOCKET_OPTION, TCP_KEEPALIVE},
+};
+
+pub(super) fn listener(writer: &Writer<'_>, listener: &Sourced<Listener>) -> Value {
+    let mut out = Out::new(&LISTENER);
+    out.set("name", &*listener.name);
+    let mut addresses = listener.addresses.iter().map(address);
+    out.some("address", addresses.next());
+    let additional = addresses.map(|address| {
+        let mut out = Out::new(&ADDITIONAL_ADDRESS);
+        out.set("address", address);
+        out.done()
+    });
+    out.list("additional_addresses", additional.collect());
+    let limit = listener.per_connection_buffer_limit_bytes;
+    out.unless("per_connection_buffer_limit_bytes", limit, BUFFER_LIMIT as usize);
+    out.timeout("listener_filters_timeout", listener.listener_filters_timeout, Some(Duration::from_secs(15)));
+    if listener.tcp.keepalive != TcpOptions::DOWNSTREAM.keepalive {
+        out.set("tcp_keepalive", tcp_keepalive(listener.tcp.keepalive));
+    }
+    out.list("socket_options", user_timeout(listener.tcp.user_timeout).into_iter().collect());
+    out.unless("ignore_global_conn_limit", listener.limits.ignore_global_limit, false);
+    out.unless("bypass_overload_manager", listener.limits.bypass_overload_manager, false);
+    let direction = &listener.traffic_direction;
+    out.name("traffic_direction", &TRAFFIC_DIRECTION, direction, &TrafficDirection::Unspecified);
+    metadata(&mut out, &listener.metadata);
+    let chains = || listener.filter_chains.iter().chain(&listener.default_filter_chain);
+    if chains().any(looks_into_tls) {
+        let inspector = Out::new(&TLS_INSPECTOR).any();
+        let name = "envoy.filters.listener.tls_inspector";
+        out.list("listener_filters", vec![extension(&LISTENER_FILTER, name, inspector)]);
+    }
+    let written = listener.filter_chains.iter().map(|chain| filter_chain(writer, chain, &listener.origin));
+    out.list("filter_chains", written.collect());
+    let default = listener.default_filter_chain.as_ref();
+    out.some("default_filter_chain", default.map(|chain| filter_chain(writer, chain, &listener.origin)));
+    out.done()
+}
+
+/// Whether a chain is chosen, or spoken to, by what a ClientHello says.
+fn looks_into_tls(chain: &FilterChain) -> bool {
+    let FilterChainMatch { server_names, transport_protocol, application_protocols, .. } =
+        &chain.filter_chain_match;
+    chain.tls.is_some()
+        || !server_names.is_empty()
+        || transport_protocol.is_some()
+        || !application_protocols.is_empty()
+}
+
+pub(super) fn address(address: &BindAddress) -> Value {
+    let mut out = Out::new(&ADDRESS);
+    match address {
+        BindAddress::Socket(socket) => {
+            out.set("socket_address", socket_address(&socket.ip().to_string(), socket.port()));
+        }
+        BindAddress::Pipe { path, mode } => {
+            let mut pipe = Out::new(&PIPE);
+            pipe.set("path", path.display().to_string());
+            pipe.some("mode", *mode);
+            out.set("pipe", pipe.done());
+        }
+    }
+    out.done()
+}
+
+pub(super) fn socket_address(host: &str, port: u16) -> Value {
+    let mut out = Out::new(&SOCKET_ADDRESS);
+    out.set("address", host);
+    out.set("port_value", port);
+    out.done()
+}
+
+/// Probes; none are asked for by a number of none.
+pub(super) fn tcp_keepalive(keepalive: Option<TcpKeepalive>) -> Value {
+    let mut out = Out::new(&TCP_KEEPALIVE);
+    match keepalive {
+        None => out.set("keepalive_probes", 0),
+        Some(TcpKeepalive { probes, time, interval }) => {
+            out.some("keepalive_probes", probes);
+            out.some("keepalive_time", time);
+            out.some("keepalive_interval", interval);
+        }
+    }
+    out.done()
+}
+
+/// `TCP_USER_TIMEOUT` as an option of sockets.
+pub(super) fn user_timeout(timeout: Option<Duration>) -> Option<Value> {
+    let mut out = Out::new(&SOCKET_OPTION);
+    out.set("description", "TCP_USER_TIMEOUT");
+    out.set("level", 6);
+    out.set("name", 18);
+    out.set("int_value", u32::try_from(timeout?.as_millis()).unwrap_or(u32::MAX));
+    Some(out.done())
+}
+
+fn filter_chain(writer: &Writer<'_>, chain: &FilterChain, origin: &std::sync::Arc<Origin>) -> Value {
+    let mut out = Out::new(&FILTER_CHAIN);
+    out.text("name", &chain.name);
+    out.unless_empty("filter_chain_match", filter_chain_match(&chain.filter_chain_match));
+    out.some("transport_socket", chain.tls.as_ref().map(|tls| tls::downstream(tls)));
+    let timeout = chain.transport_socket_connect_timeout;
+    if chain.tls.is_some() || timeout.is_some() {
+        out.timeout("transport_socket_connect_timeout", timeout, Some(HANDSHAKE_TIMEOUT));
+    }
+    let manager = manager(writer, chain, origin);
+    out.list("filters", vec![extension(&FILTER, "envoy.filters.network.http_connection_manager", manager)]);
+    out.done()
+}
+
+fn filter_chain_match(conditions: &FilterChainMatch) -> Out {
+    let mut out = Out::new(&FILTER_CHAIN_MATCH);
+    out.some("destination_port", conditions.destination_port);
+    out.list("prefix_ranges", conditions.prefix_ranges.iter().map(range).collect());
+    let texts = |texts: &[String]| texts.iter().map(|text| Value::from(&**text)).collect();
+    out.list("server_names", texts(&conditions.server_names));
+    out.some(
+        "transport_protocol",
+        conditions.transport_protocol.map(|protocol| match protocol {
+            TransportProtocol::Tls => "tls",
+            TransportProtocol::RawBuffer => "raw_buffer",
+        }),
+    );
+    out.list("application_protocols", texts(&conditions.application_protocols));
+    out.list("source_prefix_ranges", conditions.source_prefix_ranges.iter().map(range).collect());
+    out.list("source_ports", conditions.source_ports.iter().map(|port| json!(port)).collect());
+    out
+}
+
+fn range(range: &IpNet) -> Value {
+    let mut out = Out::new(&CIDR_RANGE);
+    out.set("address_prefix", range.addr().to_string());
+    out.set("prefix_len", range.prefix_len());
+    out.done()
+}

@@ -1,0 +1,188 @@
+//! Route tables, virtual hosts and routes.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use serde_json::{Value, json};
+use tollgate_ir::{Action, FilterChain, Origin, Resources, Route, RouteTable, VirtualHost};
+use tollgate_model::{
+    listener::ServedBy,
+    route::{ClusterSpecifier, PathMatch, PathParameters, RouteMatch, WeightedAction},
+};
+
+use super::{
+    Writer,
+    action::{UNKNOWN_CLUSTER, action},
+    cluster::EMPTY_CLUSTER,
+    filters::{Active, Filters},
+    matchers::{header_matcher, header_mutations, metadata, query_parameter, regex},
+    out::{Out, wide},
+};
+use crate::envoy::route::schema::{
+    DIRECT_RESPONSE_ACTION, ROUTE, ROUTE_CONFIGURATION, ROUTE_MATCH, VIRTUAL_HOST,
+};
+
+/// What the routes of a table are written with.
+pub(super) struct Context<'w> {
+    pub(super) writer: &'w Writer<'w>,
+    pub(super) filters: &'w Filters<'w>,
+    /// Requests come over TLS.
+    pub(super) is_tls: bool,
+}
+
+/// Largest body of a direct response that needs no other limit.
+const USUAL_BODY: usize = 4096;
+
+pub(super) fn table(
+    writer: &Writer<'_>,
+    table: &RouteTable,
+    chain: &FilterChain,
+    filters: &Filters<'_>,
+    origin: &Arc<Origin>,
+) -> Value {
+    let mut out = Out::new(&ROUTE_CONFIGURATION);
+    out.text("name", &table.name);
+    out.unless("ignore_port_in_host_matching", table.ignore_port_in_host_matching, false);
+    let parameters = table.path_parameters != PathParameters::Kept;
+    out.unless("ignore_path_parameters_in_path_matching", parameters, false);
+    out.unless("most_specific_header_mutations_wins", table.most_specific_header_mutations_wins, false);
+    header_mutations(&mut out, &table.headers);
+    if !clusters(table).all(|name| writer.resources.clusters.contains_key(name)) {
+        out.set("validate_clusters", false);
+    }
+    let largest = routes(table).filter_map(|route| match &route.action {
+        Action::DirectResponse(response) => Some(response.body.len()),
+        _ => None,
+    });
+    if let Some(largest) = largest.max().filter(|largest| *largest > USUAL_BODY) {
+        out.set("max_direct_response_body_size_bytes", wide(largest as u64));
+    }
+    let mut active = Active::new();
+    filters.level(&mut out, &table.per_filter, &mut active);
+    let context = Context { writer, filters, is_tls: chain.tls.is_some() };
+    let mut hosts: Vec<Value> =
+        table.virtual_hosts.iter().map(|host| virtual_host(&context, host, &active)).collect();
+    hosts.extend(misdirected(table, chain));
+    out.list("virtual_hosts", hosts);
+    let _ = origin;
+    out.done()
+}
+
+/// A virtual host that answers 421 for host names of other filter chains.
+fn misdirected(table: &RouteTable, chain: &FilterChain) -> Option<Value> {
+    let own: BTreeSet<&str> =
+        table.virtual_hosts.iter().flat_map(|host| &host.domains).map(String::as_str).collect();
+    let names = chain.misdirected_requests.server_names.iter();
+    let others: BTreeSet<&str> = names
+        .filter(|(name, by)| **by == ServedBy::AnotherChain && !own.contains(name.as_str()))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if others.is_empty() {
+        return None;
+    }
+    let mut response = Out::new(&DIRECT_RESPONSE_ACTION);
+    response.set("status", 421);
+    let mut route = Out::new(&ROUTE);
+    route.set("match", json!({ "prefix": "/" }));
+    route.set("direct_response", response.done());
+    let mut host = Out::new(&VIRTUAL_HOST);
+    host.set("name", "misdirected");
+    host.list("domains", others.into_iter().map(Value::from).collect());
+    host.list("routes", vec![route.done()]);
+    Some(host.done())
+}
+
+fn virtual_host(context: &Context<'_>, host: &VirtualHost, above: &Active) -> Value {
+    let mut out = Out::new(&VIRTUAL_HOST);
+    out.set("name", &*host.name);
+    out.list("domains", host.domains.iter().map(|domain| Value::from(&**domain)).collect());
+    header_mutations(&mut out, &host.headers);
+    metadata(&mut out, &host.metadata);
+    out.unless("include_request_attempt_count", host.include_request_attempt_count, false);
+    out.unless("include_attempt_count_in_response", host.include_attempt_count_in_response, false);
+    let mut active = above.clone();
+    context.filters.level(&mut out, &host.per_filter, &mut active);
+    out.list("routes", host.routes.iter().map(|one| route(context, one, &active)).collect());
+    out.done()
+}
+
+fn route(context: &Context<'_>, route: &Route, above: &Active) -> Value {
+    let mut out = Out::new(&ROUTE);
+    out.text("name", &route.name);
+    out.set("match", route_match(&route.route_match));
+    header_mutations(&mut out, &route.headers);
+    out.some("request_body_buffer_limit", route.request_body_buffer_limit.map(|limit| wide(limit as u64)));
+    metadata(&mut out, &route.metadata);
+    let mut active = above.clone();
+    context.filters.level(&mut out, &route.per_filter, &mut active);
+    action(context, &mut out, route, &active);
+    out.done()
+}
+
+fn route_match(conditions: &RouteMatch) -> Value {
+    let mut out = Out::new(&ROUTE_MATCH);
+    let case_sensitive = match &conditions.path {
+        PathMatch::Prefix { prefix, case_sensitive } => {
+            out.set("prefix", &**prefix);
+            *case_sensitive
+        }
+        PathMatch::Path { path, case_sensitive } => {
+            out.set("path", &**path);
+            *case_sensitive
+        }
+        PathMatch::PathSeparatedPrefix { prefix, case_sensitive } => {
+            out.set("path_separated_prefix", &**prefix);
+            *case_sensitive
+        }
+        PathMatch::SafeRegex(expression) => {
+            out.set("safe_regex", regex(expression));
+            true
+        }
+    };
+    out.unless("case_sensitive", case_sensitive, true);
+    out.list("headers", conditions.headers.iter().map(header_matcher).collect());
+    out.list("query_parameters", conditions.query_parameters.iter().map(query_parameter).collect());
+    if conditions.grpc {
+        out.set("grpc", json!({}));
+    }
+    out.done()
+}
+
+fn routes(table: &RouteTable) -> impl Iterator<Item = &Route> {
+    table.virtual_hosts.iter().flat_map(|host| &host.routes)
+}
+
+/// Names of the clusters that the written table leads to.
+fn clusters(table: &RouteTable) -> impl Iterator<Item = &str> {
+    routes(table).flat_map(|route| {
+        let Action::Route(action) = &route.action else { return Vec::new() };
+        let mut names: Vec<&str> = match &action.cluster {
+            ClusterSpecifier::Cluster(name) => vec![name],
+            ClusterSpecifier::ClusterHeader(_) => Vec::new(),
+            ClusterSpecifier::WeightedClusters(shares) => {
+                let names = shares.iter().map(|share| match &share.action {
+                    WeightedAction::Cluster(name) => name,
+                    _ => UNKNOWN_CLUSTER,
+                });
+                names.collect()
+            }
+        };
+        names.extend(action.request_mirror_policies.iter().map(|policy| policy.cluster.as_str()));
+        names
+    })
+}
+
+/// Whether shares of routes answer 503.
+pub(super) fn needs_empty_cluster(resources: &Resources) -> bool {
+    let routes = resources.route_tables.values().flat_map(|table| routes(table));
+    let mut shares = routes.flat_map(|route| match &route.action {
+        Action::Route(action) => match &action.cluster {
+            ClusterSpecifier::WeightedClusters(shares) => shares.as_slice(),
+            _ => &[],
+        },
+        _ => &[],
+    });
+    !resources.clusters.contains_key(EMPTY_CLUSTER)
+        && shares.any(|share| {
+            matches!(&share.action, WeightedAction::DirectResponse(response) if response.status.as_u16() == 503)
+        })
+}

@@ -1,0 +1,173 @@
+//! TLS contexts.
+
+use serde_json::Value;
+use tollgate_model::{
+    matching::StringMatcher,
+    tls::{
+        DownstreamTlsSettings, Identity, ServerNameIndication, ServerValidation, SubjectAltNameMatcher,
+        TextSource, TlsVersion, TlsVersions, TrustAnchors, TrustSource, UpstreamTlsSettings,
+    },
+};
+
+use super::{
+    matchers::string_matcher,
+    out::{Out, extension},
+};
+use crate::{
+    envoy::{
+        data_source::DATA_SOURCE,
+        tls::{
+            schema::{
+                CERTIFICATE_VALIDATION_CONTEXT, COMMON_TLS_CONTEXT, DOWNSTREAM_TLS_CONTEXT,
+                SUBJECT_ALT_NAME_MATCHER, TLS_CERTIFICATE, TLS_PARAMETERS, TRANSPORT_SOCKET,
+                UPSTREAM_TLS_CONTEXT,
+            },
+            validation::SYSTEM_ROOT_CERTS,
+        },
+    },
+    protobuf::base64,
+};
+
+/// Where most systems keep the certificates that they trust.
+pub(crate) const SYSTEM_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// The transport socket of a filter chain.
+pub(super) fn downstream(tls: &DownstreamTlsSettings) -> Value {
+    let mut context = Out::new(&DOWNSTREAM_TLS_CONTEXT);
+    let mut common = Out::new(&COMMON_TLS_CONTEXT);
+    common.list("tls_certificates", tls.certificates.iter().map(identity).collect());
+    common.list("alpn_protocols", tls.alpn_protocols.iter().map(|name| Value::from(&**name)).collect());
+    versions(&mut common, tls.versions, TlsVersion::Tls13);
+    if let Some(validation) = &tls.client_validation {
+        context.unless("require_client_certificate", validation.require_client_certificate, false);
+        let trusted = validation.trusted_ca.as_ref();
+        if let Some(trusted) = trusted {
+            common.set("validation_context", validation_context(trusted, &validation.subject_alt_names));
+        }
+    }
+    context.unless("require_sni", tls.require_sni, false);
+    context.unless("full_scan_certs_on_sni_mismatch", tls.full_scan_certs_on_sni_mismatch, false);
+    context.unless("prefer_client_ciphers", tls.prefer_client_ciphers, false);
+    context.unless("disable_stateless_session_resumption", tls.disable_stateless_session_resumption, false);
+    context.unless("disable_stateful_session_resumption", tls.disable_stateful_session_resumption, false);
+    context.set("common_tls_context", common.done());
+    extension(&TRANSPORT_SOCKET, "envoy.transport_sockets.tls", context.any())
+}
+
+/// The transport socket of a cluster that speaks the protocol of this name.
+pub(super) fn upstream(tls: &UpstreamTlsSettings, protocol: &str) -> Value {
+    let mut context = Out::new(&UPSTREAM_TLS_CONTEXT);
+    match &tls.sni {
+        ServerNameIndication::Nothing => {}
+        ServerNameIndication::Fixed(name) => context.set("sni", &**name),
+        ServerNameIndication::EndpointHostname { otherwise } => {
+            context.text("sni", otherwise);
+            context.set("auto_host_sni", true);
+        }
+    }
+    let mut common = Out::new(&COMMON_TLS_CONTEXT);
+    match &tls.validation {
+        ServerValidation::Nothing => {}
+        ServerValidation::Chain { trusted_ca, subject_alt_names } => {
+            common.set("validation_context", validation_context(trusted_ca, subject_alt_names));
+        }
+        ServerValidation::ChainAndServerName { trusted_ca } => {
+            context.set("auto_sni_san_validation", true);
+            common.set("validation_context", validation_context(trusted_ca, &[]));
+        }
+    }
+    common.list("tls_certificates", tls.certificate.iter().map(identity).collect());
+    if tls.alpn_protocols != [protocol] {
+        common.list("alpn_protocols", tls.alpn_protocols.iter().map(|name| Value::from(&**name)).collect());
+    }
+    versions(&mut common, tls.versions, TlsVersion::Tls12);
+    context.unless("max_session_keys", tls.max_session_keys, 1);
+    context.unless_empty("common_tls_context", common);
+    extension(&TRANSPORT_SOCKET, "envoy.transport_sockets.tls", context.any())
+}
+
+/// Versions, where they are not from 1.2 to the highest one that is usual.
+fn versions(common: &mut Out, versions: TlsVersions, usual: TlsVersion) {
+    if (versions.minimum(), versions.maximum()) == (TlsVersion::Tls12, usual) {
+        return;
+    }
+    let name = |version| match version {
+        TlsVersion::Tls12 => "TLSv1_2",
+        TlsVersion::Tls13 => "TLSv1_3",
+    };
+    let mut params = Out::new(&TLS_PARAMETERS);
+    params.set("tls_minimum_protocol_version", name(versions.minimum()));
+    params.set("tls_maximum_protocol_version", name(versions.maximum()));
+    common.set("tls_params", params.done());
+}
+
+fn identity(identity: &Identity) -> Value {
+    let mut out = Out::new(&TLS_CERTIFICATE);
+    out.set("certificate_chain", data_source(identity.chain_source()));
+    out.set("private_key", data_source(identity.key_source()));
+    out.done()
+}
+
+fn validation_context(trusted: &TrustAnchors, names: &[SubjectAltNameMatcher]) -> Value {
+    let mut out = Out::new(&CERTIFICATE_VALIDATION_CONTEXT);
+    match trusted.source() {
+        TrustSource::System if names.is_empty() => {
+            out.set("system_root_certs", Out::new(&SYSTEM_ROOT_CERTS).done());
+        }
+        // Envoy does not check names together with `system_root_certs`.
+        TrustSource::System => out.set("trusted_ca", data_source(&TextSource::File(SYSTEM_BUNDLE.into()))),
+        _ => out.set("trusted_ca", trusted_ca(trusted)),
+    }
+    let names = names.iter().map(|name| {
+        let exact = |text: String| StringMatcher::Exact(text);
+        let (kind, matcher) = match name {
+            SubjectAltNameMatcher::DnsName(name) => ("DNS", exact(name.clone())),
+            SubjectAltNameMatcher::Dns(matcher) => ("DNS", matcher.clone()),
+            SubjectAltNameMatcher::Uri(matcher) => ("URI", matcher.clone()),
+            SubjectAltNameMatcher::IpAddress(address) => ("IP_ADDRESS", exact(address.to_string())),
+        };
+        let mut out = Out::new(&SUBJECT_ALT_NAME_MATCHER);
+        out.set("san_type", kind);
+        out.set("matcher", string_matcher(&matcher));
+        out.done()
+    });
+    out.list("match_typed_subject_alt_names", names.collect());
+    out.done()
+}
+
+/// Trusted certificates as a `DataSource`.
+pub(super) fn trusted_ca(trusted: &TrustAnchors) -> Value {
+    match trusted.source() {
+        TrustSource::Text(source) => data_source(source),
+        TrustSource::System | TrustSource::Several => {
+            let all = trusted.certificates().iter().map(|certificate| pem(certificate.as_ref()));
+            let mut out = Out::new(&DATA_SOURCE);
+            out.set("inline_string", all.collect::<String>());
+            out.done()
+        }
+    }
+}
+
+pub(super) fn data_source(source: &TextSource) -> Value {
+    let mut out = Out::new(&DATA_SOURCE);
+    match source {
+        TextSource::File(path) => out.set("filename", path.display().to_string()),
+        TextSource::Environment(name) => out.set("environment_variable", &**name),
+        TextSource::Inline(text) => match std::str::from_utf8(text) {
+            Ok(text) => out.set("inline_string", text),
+            Err(_) => out.set("inline_bytes", base64::encode(text)),
+        },
+    }
+    out.done()
+}
+
+pub(crate) fn pem(certificate: &[u8]) -> String {
+    let digits = base64::encode(certificate);
+    let mut text = "-----BEGIN CERTIFICATE-----\n".to_owned();
+    for line in digits.as_bytes().chunks(64) {
+        text.push_str(&String::from_utf8_lossy(line));
+        text.push('\n');
+    }
+    text.push_str("-----END CERTIFICATE-----\n");
+    text
+}
