@@ -126,7 +126,8 @@ pub(super) fn metadata(out: &mut Out, metadata: &Metadata) {
         }
     }
     // Text, numbers and lists cannot fail to be written.
-    let mut namespaces = serde_json::to_value(Namespaces(metadata)).unwrap_or(Value::Object(Map::new()));
+    let mut namespaces =
+        serde_json::to_value(Namespaces(metadata)).unwrap_or_else(|_| Value::Object(Map::new()));
     whole_numbers(&mut namespaces);
     if namespaces.as_object().is_some_and(|namespaces| !namespaces.is_empty()) {
         let mut message = Out::new(&METADATA);

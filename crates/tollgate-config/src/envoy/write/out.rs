@@ -42,6 +42,7 @@ impl Out {
     }
 
     /// Sets a field that is not what it is without being set.
+    #[expect(clippy::needless_pass_by_value, reason = "value and default are written alike")]
     pub(super) fn unless<T: Into<Value> + PartialEq>(&mut self, name: &'static str, value: T, default: T) {
         if value != default {
             self.set(name, value);

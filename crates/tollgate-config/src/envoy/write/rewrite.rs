@@ -114,8 +114,8 @@ mod tests {
                     }
                     let path = HeaderValue::from_str(&path).unwrap();
                     assert_eq!(
-                        own.rewrite(&path_match, &path).unwrap_or(path.clone()),
-                        theirs.rewrite(&path_match, &path).unwrap_or(path.clone()),
+                        own.rewrite(&path_match, &path).unwrap_or_else(|| path.clone()),
+                        theirs.rewrite(&path_match, &path).unwrap_or_else(|| path.clone()),
                         "{prefix} by {replacement}: {path:?}, {rewrite:?}"
                     );
                 }
