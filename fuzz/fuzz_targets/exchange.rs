@@ -3,28 +3,23 @@
 
 #![no_main]
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use extproc::{
-    Attributes, BodySendMode, Direction, HeaderSendMode, Messages, Plan, ProcessingMode, RequestHeaders,
-    ResponseHeaders,
-    exchange::{Action, Exchange, HeaderLimits, Host, StreamEnd},
+    BodySendMode, Direction, HeaderSendMode, Plan, ProcessingMode,
+    exchange::{Exchange, HeaderLimits, StreamEnd},
     messages::{
         self, BodyMutation, BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, HttpStatus,
-        ImmediateResponse, ProcessingRequest, ProcessingResponse, StreamedBodyResponse,
-        StreamedImmediateResponse, Struct, TrailersResponse, body_mutation::Mutation,
-        processing_request::Request, processing_response::Response, streamed_immediate_response,
+        ImmediateResponse, ProcessingResponse, StreamedBodyResponse, StreamedImmediateResponse,
+        TrailersResponse, body_mutation::Mutation, processing_request::Request,
+        processing_response::Response, streamed_immediate_response,
     },
-    metadata::DynamicMetadata,
+    sim::World,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::HeaderValue;
 use libfuzzer_sys::fuzz_target;
-use prost::Message;
 
 #[derive(Debug, Arbitrary)]
 struct Input {
@@ -150,287 +145,152 @@ fn plan(settings: &Settings) -> Plan {
     }
 }
 
-struct Transaction {
-    messages: Messages,
-    metadata: DynamicMetadata,
-    limit: usize,
-    is_upgrade: bool,
-    is_http2: bool,
+/// The gateway, and how far its messages have come.
+struct Game {
+    world: World,
+    sources: [Source; 2],
+    answered: usize,
+    /// How often the gateway has answered itself.
+    answers: u8,
+    /// The response is its own.
+    replied: bool,
+    over: bool,
 }
 
-impl Host for Transaction {
-    fn messages(&mut self) -> &mut Messages {
-        &mut self.messages
-    }
-    fn metadata(&mut self) -> &mut DynamicMetadata {
-        &mut self.metadata
-    }
-    fn attributes(&self, _: &Attributes, _: bool) -> Struct {
-        Struct::default()
-    }
-    fn buffer_limit(&self, _: Direction) -> usize {
-        self.limit
-    }
-    fn header_limits(&self, _: Direction) -> HeaderLimits {
-        HeaderLimits { max_count: 12, max_bytes: 512 }
-    }
-    fn is_upgrade(&self) -> bool {
-        self.is_upgrade
-    }
-    fn is_http2(&self) -> bool {
-        self.is_http2
-    }
-}
-
-/// How far a message has come, on its way in or out.
+/// How far a message has come on its way in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
+enum Source {
     Start,
     Body,
     End,
-}
-
-impl At {
-    fn headers(&mut self, end: bool) {
-        assert_eq!(*self, Self::Start, "a second head");
-        *self = if end { Self::End } else { Self::Body };
-    }
-
-    fn data(&mut self, end: bool) {
-        assert_eq!(*self, Self::Body, "data before the head or behind the end");
-        if end {
-            *self = Self::End;
-        }
-    }
-}
-
-struct World {
-    exchange: Exchange,
-    transaction: Transaction,
-    now: Instant,
-    source: [At; 2],
-    out: [At; 2],
-    streamed: At,
-    opened: bool,
-    closed: bool,
-    sent: Vec<ProcessingRequest>,
-    answered: usize,
-    /// The gateway answers itself: the response is its own.
-    replied: bool,
-    over: bool,
 }
 
 fn side(response: bool) -> Direction {
     if response { Direction::Response } else { Direction::Request }
 }
 
-impl World {
+impl Game {
     fn new(settings: &Settings) -> Self {
         let plan = Arc::new(plan(settings));
-        let mut fields = HeaderMap::new();
+        let exchange =
+            if settings.behind_the_router { Exchange::upstream(plan) } else { Exchange::new(plan) };
+        let mut world = World::of(exchange);
+        world.transaction.limit = settings.limit.into();
+        world.transaction.header_limits = HeaderLimits { max_count: 12, max_bytes: 512 };
+        world.transaction.upgrade = settings.is_upgrade;
+        world.transaction.http2 = settings.is_http2;
         if settings.with_length {
+            let fields = &mut world.transaction.messages.request.fields;
             fields.insert("content-length", HeaderValue::from_static("5"));
         }
-        let request = RequestHeaders {
-            method: Method::POST,
-            scheme: HeaderValue::from_static("http"),
-            authority: HeaderValue::from_static("h"),
-            path: HeaderValue::from_static("/"),
-            fields,
-        };
-        let messages = Messages { request, request_trailers: None, response: None, response_trailers: None };
-        Self {
-            exchange: if settings.behind_the_router { Exchange::upstream(plan) } else { Exchange::new(plan) },
-            transaction: Transaction {
-                messages,
-                metadata: DynamicMetadata::default(),
-                limit: settings.limit.into(),
-                is_upgrade: settings.is_upgrade,
-                is_http2: settings.is_http2,
-            },
-            now: Instant::now(),
-            source: [At::Start; 2],
-            out: [At::Start; 2],
-            streamed: At::Start,
-            opened: false,
-            closed: false,
-            sent: Vec::new(),
-            answered: 0,
-            replied: false,
-            over: false,
-        }
+        Self { world, sources: [Source::Start; 2], answered: 0, answers: 0, replied: false, over: false }
     }
 
     fn apply(&mut self, op: &Op) {
-        let speaks = self.opened && !self.closed;
+        let speaks = self.world.is_open();
         match op {
             Op::Headers { response, end } => self.headers(*response, *end),
             Op::Data { response, length, end } => self.data(*response, *length, *end),
-            Op::Trailers { response } => self.trailers(*response),
+            Op::Trailers { response } if self.sources[usize::from(*response)] == Source::Body => {
+                self.sources[usize::from(*response)] = Source::End;
+                self.world.trailers(side(*response));
+            }
             Op::Answer { last, how, extra } if speaks => {
-                let number = if *last { self.sent.len().saturating_sub(1) } else { self.answered };
-                let Some(kind) = self.sent.get(number).and_then(|message| message.request.as_ref()).map(kind)
+                let sent = &self.world.sent;
+                let number = if *last { sent.len().saturating_sub(1) } else { self.answered };
+                let Some(kind) = sent.get(number).and_then(|message| message.request.as_ref()).map(kind)
                 else {
                     return;
                 };
                 self.answered = self.answered.max(number + 1);
-                self.message(&reply(kind, how, extra));
+                self.world.message(&reply(kind, how, extra));
             }
-            Op::Reply { kind, how, extra } if speaks => self.message(&reply(kind % 7, how, extra)),
-            Op::Streamed(part) if speaks => self.message(&streamed(part)),
-            Op::Alone(extra) if speaks => self.message(&with(None, extra)),
-            Op::Raw(bytes) if speaks => self.raw(bytes.clone().into()),
-            Op::StreamEnd { ok } if speaks => {
-                let error = StreamEnd::Error { code: 14, details: "d".to_owned(), started: true };
-                self.exchange.handle_stream_end(if *ok { StreamEnd::Ok } else { error }, self.now);
+            Op::Reply { kind, how, extra } if speaks => self.world.message(&reply(kind % 7, how, extra)),
+            Op::Streamed(part) if speaks => self.world.message(&streamed(part)),
+            Op::Alone(extra) if speaks => self.world.message(&with(None, extra)),
+            Op::Raw(bytes) if speaks => self.world.raw(bytes.clone().into()),
+            Op::StreamEnd { ok: true } if speaks => self.world.stream_end(StreamEnd::Ok),
+            Op::StreamEnd { ok: false } if speaks => {
+                let details = "d".to_owned();
+                self.world.stream_end(StreamEnd::Error { code: 14, details, started: true });
             }
-            Op::Pass(milliseconds) => {
-                let end = self.now + Duration::from_millis((*milliseconds).into());
-                while let Some(deadline) = self.exchange.poll_timeout().filter(|deadline| *deadline <= end) {
-                    self.now = self.now.max(deadline);
-                    self.exchange.handle_timeout(self.now);
-                    self.drain();
-                    assert_ne!(self.exchange.poll_timeout(), Some(deadline), "a deadline that stays");
-                }
-                self.now = end;
-            }
+            Op::Pass(milliseconds) => self.world.pass(Duration::from_millis((*milliseconds).into())),
             Op::End => self.end(),
             _ => {}
         }
-        self.drain();
+        self.answer();
     }
 
     fn headers(&mut self, response: bool, end: bool) {
+        let world = &mut self.world;
         // There is a response when a request has been passed on, and no other once the gateway has answered.
-        if self.source[usize::from(response)] != At::Start
+        if self.sources[usize::from(response)] != Source::Start
             || (response
-                && (self.out[0] == At::Start
+                && (world.request.is_empty()
                     || self.replied
-                    || self.exchange.is_replying()
-                    || self.streamed != At::Start))
+                    || world.exchange.is_replying()
+                    || !world.streamed.is_empty()))
         {
             return;
         }
-        self.source[usize::from(response)].headers(end);
-        if response {
-            let head = ResponseHeaders { status: StatusCode::OK, fields: HeaderMap::new() };
-            self.transaction.messages.response = Some(head);
-        }
-        self.exchange.handle_headers(side(response), end, self.now, &mut self.transaction);
+        self.sources[usize::from(response)] = if end { Source::End } else { Source::Body };
+        world.headers(side(response), end);
     }
 
     fn data(&mut self, response: bool, length: u8, end: bool) {
         let direction = side(response);
-        if self.source[usize::from(response)] != At::Body
-            || !self.exchange.wants(direction)
+        if self.sources[usize::from(response)] != Source::Body
+            || !self.world.exchange.wants(direction)
             || (length == 0 && !end)
         {
             return;
         }
-        self.source[usize::from(response)].data(end);
-        let data = Bytes::from(vec![b'd'; length.into()]);
-        self.exchange.handle_data(direction, data.into(), end, self.now, &mut self.transaction);
-    }
-
-    fn trailers(&mut self, response: bool) {
-        if self.source[usize::from(response)] != At::Body {
-            return;
+        if end {
+            self.sources[usize::from(response)] = Source::End;
         }
-        self.source[usize::from(response)].data(true);
-        let trailers =
-            Some(HeaderMap::from_iter([(HeaderName::from_static("x-t"), HeaderValue::from_static("1"))]));
-        if response {
-            self.transaction.messages.response_trailers = trailers;
-        } else {
-            self.transaction.messages.request_trailers = trailers;
-        }
-        self.exchange.handle_trailers(side(response), self.now, &mut self.transaction);
-    }
-
-    fn message(&mut self, message: &ProcessingResponse) {
-        self.raw(message.encode_to_vec().into());
-    }
-
-    fn raw(&mut self, bytes: Bytes) {
-        self.exchange.handle_message(bytes.into(), self.now, &mut self.transaction);
+        self.world.piece(direction, Bytes::from(vec![b'd'; length.into()]), end);
     }
 
     /// The transaction is over.
     fn end(&mut self) {
         self.over = true;
-        self.exchange.handle_end();
+        self.world.end();
     }
 
-    /// The gateway answers instead of the upstream; a response that has begun can only be cut off.
+    /// The gateway may have answered instead of the upstream; a response that has begun can only be cut off.
     fn answer(&mut self) {
-        if self.replied || self.out[1] != At::Start || self.streamed != At::Start {
-            self.end();
-            return;
-        }
-        self.replied = true;
-        self.source = [At::End, At::End];
-        let head = ResponseHeaders { status: StatusCode::FORBIDDEN, fields: HeaderMap::new() };
-        self.transaction.messages.response = Some(head);
-        self.exchange.handle_headers(Direction::Response, false, self.now, &mut self.transaction);
-        let body = Bytes::from_static(b"no");
-        self.exchange.handle_data(Direction::Response, body.into(), true, self.now, &mut self.transaction);
-    }
-
-    fn drain(&mut self) {
-        while let Some(action) = self.exchange.poll_action() {
-            match action {
-                Action::Open => {
-                    assert!(!self.opened, "opened twice");
-                    self.opened = true;
-                }
-                Action::Send { message, payload } => {
-                    assert!(self.opened && !self.closed, "sent on no stream");
-                    let mut frame = message.to_vec();
-                    frame.extend_from_slice(&payload.into_bytes());
-                    self.sent.push(ProcessingRequest::decode(&frame[5..]).expect("a message of ours"));
-                }
-                Action::ForwardHeaders { direction, end_stream } => {
-                    self.out[direction as usize].headers(end_stream);
-                }
-                Action::ForwardData { direction, end_stream, .. } => {
-                    self.out[direction as usize].data(end_stream)
-                }
-                Action::ForwardTrailers { direction } => self.out[direction as usize].data(true),
-                Action::ReplyHeaders { head, end_stream } => {
-                    assert!(head.status.as_u16() >= 200);
-                    self.streamed.headers(end_stream);
-                }
-                Action::ReplyData { end_stream, .. } => self.streamed.data(end_stream),
-                Action::ReplyTrailers(_) => self.streamed.data(true),
-                Action::Reply(reply) => {
-                    assert!(reply.status.as_u16() >= 200);
-                    self.answer();
-                }
-                Action::PayloadTooLarge(_) => self.answer(),
-                Action::Close(_) => {
-                    assert!(!self.closed, "closed twice");
-                    self.closed = true;
-                }
-                Action::ClearRouteCache | Action::Note(_) | Action::Failed(_) | Action::Ignored(_) => {}
+        loop {
+            let answers = u8::from(self.world.reply.is_some()) + u8::from(self.world.too_large.is_some());
+            if self.over || answers == self.answers {
+                return;
             }
+            self.answers = answers;
+            let begun = !self.world.response.is_empty() || !self.world.streamed.is_empty();
+            if self.replied || begun {
+                self.end();
+                return;
+            }
+            self.replied = true;
+            self.sources = [Source::End, Source::End];
+            self.world.response_headers(403, false);
+            self.world.data(Direction::Response, b"no", true);
         }
     }
 
     /// What holds between two events.
     fn check(&self) {
+        let exchange = &self.world.exchange;
         for (number, direction) in [Direction::Request, Direction::Response].into_iter().enumerate() {
-            if !self.over && self.source[number] == At::Body && !self.exchange.wants(direction) {
+            if !self.over && self.sources[number] == Source::Body && !exchange.wants(direction) {
                 assert!(
-                    self.exchange.awaits_processor()
-                        || self.exchange.is_replying()
-                        || self.exchange.is_complete(),
+                    exchange.awaits_processor() || exchange.is_replying() || exchange.is_complete(),
                     "a source is stopped, and nothing is awaited that would let it go on"
                 );
             }
         }
         if self.over {
-            assert!(self.exchange.is_complete());
-            assert!(self.exchange.poll_timeout().is_none(), "a deadline behind the end");
+            assert!(exchange.is_complete());
+            assert!(exchange.poll_timeout().is_none(), "a deadline behind the end");
         }
     }
 }
@@ -563,17 +423,16 @@ fn with(response: Option<Response>, extra: &Extra) -> ProcessingResponse {
 }
 
 fuzz_target!(|input: Input| {
-    let mut world = World::new(&input.settings);
+    let mut game = Game::new(&input.settings);
     for op in input.ops.iter().take(200) {
-        if world.over {
+        if game.over {
             break;
         }
-        world.apply(op);
-        world.check();
+        game.apply(op);
+        game.check();
     }
-    if !world.over {
-        world.end();
-        world.drain();
+    if !game.over {
+        game.end();
     }
-    world.check();
+    game.check();
 });

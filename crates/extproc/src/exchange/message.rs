@@ -54,7 +54,9 @@ impl Exchange {
             (None, _) => {}
         }
         // P-3
-        let reply = response.response.ok_or(Failure::Spurious("unhandled_message"))?;
+        let Some(reply) = response.response else {
+            return Err(Failure::Spurious("unhandled_message"));
+        };
         // D-3 to D-5
         let receiving = &self.link.plan.metadata_options.receiving_namespaces;
         let mut fits = true;

@@ -9,40 +9,49 @@ use crate::slices::{Gather, Slices};
 /// Body pieces in their order. Small ones are copied together: a piece keeps the buffer alive that it was read into, so a
 /// body of one-byte pieces would hold many times its size.
 #[derive(Debug, Default)]
-pub(in crate::exchange) struct Held {
-    /// A piece that is alone stays where it is.
-    first: Option<Bytes>,
-    rest: Gather,
+pub(in crate::exchange) enum Held {
+    #[default]
+    Nothing,
     /// The processor cleared a whole body. Nothing is left of it, but that must still be passed on.
-    cleared: bool,
+    Cleared,
+    /// A piece that is alone stays where it is.
+    One(Bytes),
+    /// Apart, so that all that holds nothing is small.
+    Many(Box<Gather>),
 }
 
 impl Held {
     /// The number of bytes.
     pub(in crate::exchange) fn len(&self) -> usize {
-        self.first.as_ref().map_or(0, Bytes::len) + self.rest.len()
+        match self {
+            Self::Nothing | Self::Cleared => 0,
+            Self::One(piece) => piece.len(),
+            Self::Many(pieces) => pieces.len(),
+        }
     }
 
     /// Whether there is nothing to pass on, not even a cleared body.
     pub(in crate::exchange) fn is_empty(&self) -> bool {
-        self.len() == 0 && !self.cleared
+        matches!(self, Self::Nothing)
     }
 
     /// Whether there is anything of a body; a cleared one has nothing.
     pub(in crate::exchange) fn has_bytes(&self) -> bool {
-        self.first.as_ref().is_some_and(|first| !first.is_empty()) || self.rest.len() != 0
+        matches!(self, Self::One(_) | Self::Many(_))
     }
 
     pub(in crate::exchange) fn push(&mut self, data: Slices) {
         for piece in data {
-            if self.first.is_none() && self.rest.len() == 0 {
-                self.first = Some(piece);
-                continue;
+            match self {
+                Self::Nothing | Self::Cleared => *self = Self::One(piece),
+                Self::One(first) => {
+                    let mut pieces = Box::<Gather>::default();
+                    pieces.push(mem::take(first));
+                    pieces.push(piece);
+                    *self = Self::Many(pieces);
+                }
+                Self::Many(pieces) => pieces.push(piece),
             }
-            if let Some(first) = self.first.take() {
-                self.rest.push(first);
-            }
-            self.rest.push(piece);
         }
     }
 
@@ -55,15 +64,17 @@ impl Held {
 
     /// What is left of a body that was cleared.
     pub(in crate::exchange) fn push_cleared(&mut self) {
-        self.cleared = true;
+        if self.is_empty() {
+            *self = Self::Cleared;
+        }
     }
 
     /// Everything, as one piece.
     pub(in crate::exchange) fn take(&mut self) -> Slices {
-        self.cleared = false;
-        match self.first.take() {
-            Some(first) => first.into(),
-            None => mem::take(&mut self.rest).take(),
+        match mem::take(self) {
+            Self::Nothing | Self::Cleared => Slices::new(),
+            Self::One(piece) => piece.into(),
+            Self::Many(mut pieces) => pieces.take(),
         }
     }
 }

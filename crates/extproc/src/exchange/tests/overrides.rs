@@ -311,3 +311,24 @@ fn trailers_are_sent_once() {
     assert_eq!(world.response.last(), Some(&Out::Trailers));
     assert_eq!(world.reply, None);
 }
+
+/// What waits for the reply to its headers keeps its place when the reply to the other headers switches to full duplex.
+#[test]
+fn held_bytes_are_not_overtaken() {
+    let mut world = world(mode(|_| {}));
+    world.headers(Request, false);
+    world.headers(Response, false);
+    world.data(Request, b"ab", false);
+    world.message(&with_override(continue_headers(Response), bodies(DUPLEX, NONE)));
+    world.data(Request, b"cd", true);
+    world.answer(continue_headers(Request));
+    assert_eq!(world.kinds(), ["request_headers", "response_headers", "request_body"]);
+    world.answer(duplex_reply(Request, b"abcd", true));
+    assert_eq!(world.body(Request), b"abcd");
+    let messages::processing_request::Request::RequestBody(sent) =
+        world.sent[2].request.clone().expect("a part")
+    else {
+        panic!("not a body")
+    };
+    assert_eq!((&sent.body[..], sent.end_of_stream), (&b"abcd"[..], true));
+}
