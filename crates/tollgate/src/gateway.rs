@@ -117,7 +117,6 @@ impl Gateway {
             buffer_limit: lifecycle.buffer_limit,
             // One Gateway must not keep the others from being served.
             leave_out_unavailable_addresses: !objects.is_empty(),
-            ..Default::default()
         };
         // Names are looked up, which may take a while.
         let starting = {

@@ -334,7 +334,7 @@ fn read_action(
     if let Some((_, why)) =
         WITHOUT_EFFECT.iter().find(|(known, _)| *known == name && name.starts_with(prefix))
     {
-        message.value().no_effect(format!("the {what} \"{name}\""), *why);
+        message.value().no_effect(format!("the {what} \"{name}\""), why);
         return None;
     }
     let mut known = OverloadActionKind::ALL.into_iter().filter(|kind| kind.name().starts_with(prefix));
