@@ -5,38 +5,17 @@
 //! Connections of HTTP/1 belong to the request that uses them and are driven by whoever polls it; only an HTTP/2
 //! connection has a task of its own.
 
-mod address;
-mod circuit_breaker;
-mod cluster_manager;
-mod connect;
-mod connection_slot;
-mod counts;
-mod dns;
-mod failure;
-mod held;
-mod host;
-mod host_set;
-mod http1_exchange;
-mod http1_pool;
-mod http2_connection;
-mod http2_exchange;
-mod http2_pool;
-mod load_balancer;
-mod processor;
-mod request;
-mod shared;
-mod shared_cluster;
-mod targets;
+mod cluster;
+mod exchange;
+mod pool;
 #[cfg(test)]
 mod tests;
-mod transport;
-mod wait_queue;
 
-pub(crate) use circuit_breaker::Permit as RetryPermit;
-pub(crate) use cluster_manager::{ClusterCounts, ClusterManager, WorkerCluster};
-pub use dns::{NameLookup, NameLookups};
-pub(crate) use failure::UpstreamFailure;
-pub(crate) use processor::{Processor, ProcessorCall};
-pub(crate) use request::{HostsTried, UpstreamRequest};
-pub(crate) use shared::SharedClusters;
-pub(crate) use targets::for_each_target;
+pub(crate) use cluster::circuit_breaker::Permit as RetryPermit;
+pub use cluster::dns::{NameLookup, NameLookups};
+pub(crate) use cluster::manager::{ClusterCounts, ClusterManager, WorkerCluster};
+pub(crate) use cluster::processor::{Processor, ProcessorCall};
+pub(crate) use cluster::shared::SharedClusters;
+pub(crate) use cluster::targets::for_each_target;
+pub(crate) use exchange::failure::UpstreamFailure;
+pub(crate) use exchange::request::{HostsTried, UpstreamRequest};

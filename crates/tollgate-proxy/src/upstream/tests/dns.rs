@@ -14,8 +14,8 @@ use tollgate_model::cluster::{Dns, DnsLookupFamily};
 
 use super::*;
 use crate::upstream::{
-    connect::{DialTarget, Dialer},
-    dns::{Addresses, Resolver, WhenGone},
+    cluster::dns::{Addresses, Resolver, WhenGone},
+    pool::connect::{DialTarget, Dialer},
 };
 
 pub(super) fn settings(lookup_family: DnsLookupFamily) -> Dns {
@@ -172,9 +172,9 @@ fn a_request_without_an_answer_gives_up_at_the_connect_timeout() {
 #[test]
 fn hosts_come_and_go() {
     use crate::upstream::{
-        address::Address,
-        cluster_manager::WorkerCluster,
-        shared_cluster::{SharedCluster, Source},
+        cluster::address::Address,
+        cluster::manager::WorkerCluster,
+        cluster::shared_cluster::{SharedCluster, Source},
     };
     run(async {
         let old = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -31,7 +31,7 @@ use tollgate_model::{
 };
 
 use super::{
-    ClusterManager, SharedClusters, UpstreamFailure, UpstreamRequest, cluster_manager::WorkerCluster,
+    ClusterManager, SharedClusters, UpstreamFailure, UpstreamRequest, cluster::manager::WorkerCluster,
 };
 use crate::{
     stats::{Stats, WorkerStats},

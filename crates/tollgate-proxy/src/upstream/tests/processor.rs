@@ -10,7 +10,7 @@ use tokio::{
 use tollgate_model::processor::{GrpcService, GrpcTarget};
 
 use super::*;
-use crate::upstream::processor::ProcessorClient;
+use crate::upstream::cluster::processor::ProcessorClient;
 
 fn service(target: GrpcTarget) -> GrpcService {
     GrpcService {

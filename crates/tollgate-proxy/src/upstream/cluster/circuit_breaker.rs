@@ -12,13 +12,13 @@ use tollgate_model::cluster::{CircuitBreakers, RetryBudget};
 
 /// The counts of one cluster. Limits hold for the gateway, not for a worker, as Envoy's do.
 #[derive(Debug, Clone)]
-pub(super) struct CircuitBreakerCounts {
+pub(in crate::upstream) struct CircuitBreakerCounts {
     /// Connections, connecting ones included.
-    pub(super) connections: Counter,
+    pub(in crate::upstream) connections: Counter,
     /// Requests that wait for a connection.
-    pub(super) pending_requests: Counter,
+    pub(in crate::upstream) pending_requests: Counter,
     /// Requests under way.
-    pub(super) requests: Arc<SpreadCounter>,
+    pub(in crate::upstream) requests: Arc<SpreadCounter>,
     /// Retries under way.
     retries: Counter,
     retry_budget: Option<RetryBudget>,
@@ -26,7 +26,7 @@ pub(super) struct CircuitBreakerCounts {
 
 impl CircuitBreakerCounts {
     /// Counts that so many workers share.
-    pub(super) fn new(limits: &CircuitBreakers, workers: usize) -> Self {
+    pub(in crate::upstream) fn new(limits: &CircuitBreakers, workers: usize) -> Self {
         Self {
             connections: Counter::new(limits.max_connections),
             pending_requests: Counter::new(limits.max_pending_requests),
@@ -37,7 +37,7 @@ impl CircuitBreakerCounts {
     }
 
     /// Counts one more retry; `None` when there are as many as may be.
-    pub(super) fn try_retry(&self) -> Option<Permit> {
+    pub(in crate::upstream) fn try_retry(&self) -> Option<Permit> {
         let Some(RetryBudget { percent, min_retry_concurrency }) = self.retry_budget else {
             return self.retries.try_acquire();
         };
@@ -52,7 +52,7 @@ impl CircuitBreakerCounts {
 
 /// A count with a limit.
 #[derive(Debug, Clone)]
-pub(super) struct Counter {
+pub(in crate::upstream) struct Counter {
     count: Arc<AtomicU32>,
     limit: u32,
 }
@@ -63,7 +63,7 @@ impl Counter {
     }
 
     /// Counts one more; `None` when the limit is reached.
-    pub(super) fn try_acquire(&self) -> Option<Permit> {
+    pub(in crate::upstream) fn try_acquire(&self) -> Option<Permit> {
         self.try_acquire_of(self.limit)
     }
 
@@ -77,12 +77,12 @@ impl Counter {
     }
 
     /// How many there are.
-    pub(super) fn count(&self) -> u32 {
+    pub(in crate::upstream) fn count(&self) -> u32 {
         self.count.load(Ordering::Relaxed)
     }
 
     /// Counts one more although the limit may be reached.
-    pub(super) fn acquire(&self) -> Permit {
+    pub(in crate::upstream) fn acquire(&self) -> Permit {
         self.count.fetch_add(1, Ordering::Relaxed);
         Permit { count: self.count.clone() }
     }
@@ -106,7 +106,7 @@ impl Drop for Permit {
 /// Each worker has an equal share of the limit. While no worker has more than its share, none needs to look at the others.
 /// Workers that look at the same moment may together go beyond the limit by as many as they are, as in Envoy.
 #[derive(Debug)]
-pub(super) struct SpreadCounter {
+pub(in crate::upstream) struct SpreadCounter {
     /// One for each worker; made for the first request.
     parts: OnceLock<Box<[Part]>>,
     workers: usize,
@@ -132,7 +132,7 @@ impl SpreadCounter {
     }
 
     /// How many there are.
-    pub(super) fn count(&self) -> u32 {
+    pub(in crate::upstream) fn count(&self) -> u32 {
         let parts = self.parts.get().map_or(&[][..], |parts| parts);
         parts.iter().map(|part| part.0.load(Ordering::Relaxed)).fold(0, u32::saturating_add)
     }
@@ -140,19 +140,19 @@ impl SpreadCounter {
 
 /// A worker's part of a count.
 #[derive(Debug)]
-pub(super) struct WorkerCounter {
+pub(in crate::upstream) struct WorkerCounter {
     shared: Arc<SpreadCounter>,
     worker: usize,
 }
 
 impl WorkerCounter {
     /// The part of the worker with this number, which is below the number of workers.
-    pub(super) fn new(shared: &Arc<SpreadCounter>, worker: usize) -> Rc<Self> {
+    pub(in crate::upstream) fn new(shared: &Arc<SpreadCounter>, worker: usize) -> Rc<Self> {
         Rc::new(Self { shared: shared.clone(), worker })
     }
 
     /// Counts one more; `None` when the limit is reached.
-    pub(super) fn try_acquire(self: &Rc<Self>) -> Option<RequestPermit> {
+    pub(in crate::upstream) fn try_acquire(self: &Rc<Self>) -> Option<RequestPermit> {
         let shared = &*self.shared;
         let part = shared.parts().get(self.worker)?;
         let own = part.0.load(Ordering::Relaxed);
@@ -180,7 +180,7 @@ impl WorkerCounter {
 
 /// One request, until dropped.
 #[derive(Debug)]
-pub(super) struct RequestPermit {
+pub(in crate::upstream) struct RequestPermit {
     counter: Rc<WorkerCounter>,
 }
 

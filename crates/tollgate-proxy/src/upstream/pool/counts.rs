@@ -8,7 +8,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::transport::Transport;
+use crate::upstream::pool::transport::Transport;
 use crate::{
     stats::{ClusterMetric, Metrics},
     stream_info::Protocol,
@@ -16,11 +16,11 @@ use crate::{
 
 /// A connection to a host, from its first attempt to its end.
 #[derive(Debug)]
-pub(super) struct OpenConnection(Metrics<ClusterMetric>);
+pub(in crate::upstream) struct OpenConnection(Metrics<ClusterMetric>);
 
 impl OpenConnection {
     /// One more.
-    pub(super) fn new(metrics: &Metrics<ClusterMetric>, protocol: Protocol) -> Self {
+    pub(in crate::upstream) fn new(metrics: &Metrics<ClusterMetric>, protocol: Protocol) -> Self {
         metrics.increment(ClusterMetric::UpstreamCxTotal);
         metrics.increment(ClusterMetric::UpstreamCxActive);
         metrics.increment(match protocol {
@@ -40,9 +40,9 @@ impl Drop for OpenConnection {
 
 /// A stream whose connection is counted.
 #[derive(Debug)]
-pub(super) struct Counted {
-    pub(super) transport: Transport,
-    pub(super) _count: OpenConnection,
+pub(in crate::upstream) struct Counted {
+    pub(in crate::upstream) transport: Transport,
+    pub(in crate::upstream) _count: OpenConnection,
 }
 
 impl AsyncRead for Counted {

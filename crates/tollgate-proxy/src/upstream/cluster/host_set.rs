@@ -2,16 +2,16 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use super::{
-    cluster_manager::ClusterCounts,
-    host::{Host, Place},
-    load_balancer::LoadBalancer,
-    shared_cluster::{SharedCluster, Source},
+use crate::upstream::{
+    cluster::host::{Host, Place},
+    cluster::load_balancer::LoadBalancer,
+    cluster::manager::ClusterCounts,
+    cluster::shared_cluster::{SharedCluster, Source},
 };
 
 /// The hosts of a cluster in one worker.
 #[derive(Debug)]
-pub(super) struct HostSet {
+pub(in crate::upstream) struct HostSet {
     cluster: Arc<SharedCluster>,
     /// This worker's view of where endpoints are, by endpoint.
     sources: Vec<Source>,
@@ -26,12 +26,12 @@ pub(super) struct HostSet {
 
 impl HostSet {
     /// The hosts as far as they are known.
-    pub(super) fn new(cluster: &Arc<SharedCluster>, counts: &Rc<ClusterCounts>) -> Self {
+    pub(in crate::upstream) fn new(cluster: &Arc<SharedCluster>, counts: &Rc<ClusterCounts>) -> Self {
         Self::build(cluster, Vec::new(), counts)
     }
 
     /// The hosts of a cluster that comes in the place of another one; those that did not change are the same.
-    pub(super) fn succeeding(
+    pub(in crate::upstream) fn succeeding(
         before: &Self,
         cluster: &Arc<SharedCluster>,
         counts: &Rc<ClusterCounts>,
@@ -56,14 +56,14 @@ impl HostSet {
     }
 
     /// The host of the next request; `None` if there is none.
-    pub(super) fn choose(&mut self) -> Option<&Rc<Host>> {
+    pub(in crate::upstream) fn choose(&mut self) -> Option<&Rc<Host>> {
         self.refresh();
         let used = &self.hosts[..self.used];
         self.balancer.choose(used).map(|index| &used[index])
     }
 
     /// The host at an address, as logs name it.
-    pub(super) fn find(&mut self, address: &str) -> Option<&Rc<Host>> {
+    pub(in crate::upstream) fn find(&mut self, address: &str) -> Option<&Rc<Host>> {
         self.refresh();
         self.hosts.iter().find(|host| host.address().as_deref() == Some(address))
     }
@@ -75,7 +75,7 @@ impl HostSet {
     }
 
     /// All hosts.
-    pub(super) fn hosts(&self) -> &[Rc<Host>] {
+    pub(in crate::upstream) fn hosts(&self) -> &[Rc<Host>] {
         &self.hosts
     }
 
@@ -87,7 +87,7 @@ impl HostSet {
     }
 
     /// Takes all hosts out of service.
-    pub(super) fn retire(&self) {
+    pub(in crate::upstream) fn retire(&self) {
         for host in &self.hosts {
             host.remove(&self.cluster);
         }

@@ -13,10 +13,10 @@ use extproc::{RequestHeaders, Slices};
 use http::{HeaderMap, header::UPGRADE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{
-    failure::UpstreamFailure,
-    held::Held,
-    http1_pool::{Http1Connection, Http1Pool},
+use crate::upstream::{
+    exchange::failure::UpstreamFailure,
+    exchange::held::Held,
+    pool::http1::{Http1Connection, Http1Pool},
 };
 use crate::{
     http1::{
@@ -34,7 +34,7 @@ const READ_SIZE: std::ops::RangeInclusive<usize> = SMALL..=LARGE;
 
 /// One request and its response on an HTTP/1 connection.
 #[derive(Debug)]
-pub(super) struct Http1Exchange {
+pub(in crate::upstream) struct Http1Exchange {
     pool: Rc<Http1Pool>,
     /// `None` once the connection went back to the pool or was closed.
     connection: Option<Http1Connection>,
@@ -82,17 +82,17 @@ enum ResponseState {
 
 /// What holds for all requests of a cluster or connection manager.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Settings {
-    pub(super) enable_trailers: bool,
+pub(in crate::upstream) struct Settings {
+    pub(in crate::upstream) enable_trailers: bool,
     /// Bytes queued above which the caller pauses.
-    pub(super) watermark: usize,
+    pub(in crate::upstream) watermark: usize,
     /// Upgrades other than `websocket` wait for the host's answer, too.
-    pub(super) hold_generic_upgrades: bool,
+    pub(in crate::upstream) hold_generic_upgrades: bool,
 }
 
 impl Http1Exchange {
     /// Queues the head of a request on a connection.
-    pub(super) fn begin(
+    pub(in crate::upstream) fn begin(
         pool: &Rc<Http1Pool>,
         mut connection: Http1Connection,
         head: &RequestHeaders,
@@ -123,7 +123,7 @@ impl Http1Exchange {
     }
 
     /// Queues a piece of the body.
-    pub(super) fn send_data(&mut self, mut data: Slices, end_stream: bool) {
+    pub(in crate::upstream) fn send_data(&mut self, mut data: Slices, end_stream: bool) {
         let RequestState::Open(encoder) = self.request else { return };
         if let Some(held) = &mut self.held {
             return held.add(data, end_stream);
@@ -142,7 +142,7 @@ impl Http1Exchange {
     }
 
     /// Queues trailers.
-    pub(super) fn send_trailers(&mut self, trailers: &HeaderMap) {
+    pub(in crate::upstream) fn send_trailers(&mut self, trailers: &HeaderMap) {
         let RequestState::Open(encoder) = self.request else { return };
         if let Some(held) = &mut self.held {
             return held.end();
@@ -154,14 +154,14 @@ impl Http1Exchange {
     }
 
     /// Writes what is queued; ready below the watermark.
-    pub(super) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(in crate::upstream) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.write(cx);
         // What is held is let go by the response, for which the caller waits as well.
         if self.has_room() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Whether less is queued than its sender may queue.
-    pub(super) fn has_room(&self) -> bool {
+    pub(in crate::upstream) fn has_room(&self) -> bool {
         self.queued() <= self.watermark
     }
 
@@ -171,7 +171,7 @@ impl Http1Exchange {
     }
 
     /// Bytes of the response and the request that wait here.
-    pub(super) fn held(&self) -> usize {
+    pub(in crate::upstream) fn held(&self) -> usize {
         let of_connection = self
             .connection
             .as_ref()
@@ -180,7 +180,7 @@ impl Http1Exchange {
     }
 
     /// Whether memory is short: the response is read in small pieces.
-    pub(super) fn press(&mut self, pressed: bool) {
+    pub(in crate::upstream) fn press(&mut self, pressed: bool) {
         self.pressed = pressed;
     }
 
@@ -189,7 +189,7 @@ impl Http1Exchange {
     }
 
     /// The next part of the response.
-    pub(super) fn poll_response(
+    pub(in crate::upstream) fn poll_response(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<ResponseEvent, UpstreamFailure>> {

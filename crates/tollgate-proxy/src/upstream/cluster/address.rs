@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf};
 
 /// An address that can be connected to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Address {
+pub(in crate::upstream) enum Address {
     /// TCP.
     Socket(SocketAddr),
     /// Unix socket.

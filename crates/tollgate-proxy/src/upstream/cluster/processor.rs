@@ -15,13 +15,13 @@ use tollgate_model::{
     processor::{ExtProc, GrpcService, GrpcTarget},
 };
 
-use super::{
-    circuit_breaker::RequestPermit,
-    cluster_manager::WorkerCluster,
-    connect::{DialTarget, Dialer},
-    counts::{Counted, OpenConnection},
-    failure::UpstreamFailure,
-    http2_connection::unanswered_ping,
+use crate::upstream::{
+    cluster::circuit_breaker::RequestPermit,
+    cluster::manager::WorkerCluster,
+    exchange::failure::UpstreamFailure,
+    pool::connect::{DialTarget, Dialer},
+    pool::counts::{Counted, OpenConnection},
+    pool::http2_connection::unanswered_ping,
 };
 use crate::{
     http2_body::frame_limits,
@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// A client for a filter's processor on a cluster.
-pub(super) fn client(cluster: &Rc<WorkerCluster>, service: &GrpcService) -> ProcessorClient {
+pub(in crate::upstream) fn client(cluster: &Rc<WorkerCluster>, service: &GrpcService) -> ProcessorClient {
     let retry = service.retry_policy.as_ref().map(|policy| RetryPolicy {
         retriable_codes: policy.retriable_codes.iter().map(|code| i32::from(*code)).collect(),
         retriable_statuses: policy.retriable_statuses.clone(),
@@ -52,7 +52,11 @@ pub(super) fn client(cluster: &Rc<WorkerCluster>, service: &GrpcService) -> Proc
 }
 
 /// The connections for processors to one host.
-pub(super) fn endpoint(cluster: &Cluster, dialer: Dialer, address: Option<&str>) -> Rc<Endpoint> {
+pub(in crate::upstream) fn endpoint(
+    cluster: &Cluster,
+    dialer: Dialer,
+    address: Option<&str>,
+) -> Rc<Endpoint> {
     let limits = &cluster.circuit_breakers;
     let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
     let defaults = EndpointSettings::default();
@@ -96,7 +100,11 @@ pub(crate) struct Processor {
 }
 
 impl Processor {
-    pub(super) fn new(settings: &Arc<ExtProc>, client: Option<ProcessorClient>, stats: &WorkerStats) -> Self {
+    pub(in crate::upstream) fn new(
+        settings: &Arc<ExtProc>,
+        client: Option<ProcessorClient>,
+        stats: &WorkerStats,
+    ) -> Self {
         let name = match &settings.grpc_service.target {
             GrpcTarget::EnvoyGrpc(name) => name,
             GrpcTarget::GoogleGrpc(cluster) => &cluster.name,

@@ -15,37 +15,37 @@ use hickory_resolver::{
 use tokio::{runtime::Handle, sync::watch};
 use tollgate_model::cluster::{Dns, DnsLookupFamily};
 
-use super::address::Address;
 use crate::incident::Limit;
+use crate::upstream::cluster::address::Address;
 
 /// Most names whose last lookup is remembered.
 const MOST_REMEMBERED: usize = 10_000;
 
 /// The addresses of one name as last resolved. Every worker has its own handle.
 #[derive(Debug, Clone)]
-pub(super) struct Addresses {
+pub(in crate::upstream) struct Addresses {
     /// `None` until the first lookup ended.
     current: watch::Receiver<Option<Arc<[Address]>>>,
 }
 
 impl Addresses {
     /// Whether they changed since they were last read by this handle.
-    pub(super) fn has_changed(&self) -> bool {
+    pub(in crate::upstream) fn has_changed(&self) -> bool {
         self.current.has_changed().unwrap_or(false)
     }
 
     /// The addresses, best first; `None` if the first lookup is still under way.
-    pub(super) fn read(&mut self) -> Option<Arc<[Address]>> {
+    pub(in crate::upstream) fn read(&mut self) -> Option<Arc<[Address]>> {
         self.current.borrow_and_update().clone()
     }
 
     /// The address that is tried first.
-    pub(super) fn first(&self) -> Option<Address> {
+    pub(in crate::upstream) fn first(&self) -> Option<Address> {
         self.current.borrow().as_ref()?.first().cloned()
     }
 
     /// Waits for the end of the first lookup.
-    pub(super) async fn first_answer(&mut self) -> Arc<[Address]> {
+    pub(in crate::upstream) async fn first_answer(&mut self) -> Arc<[Address]> {
         match self.current.wait_for(Option::is_some).await {
             Ok(addresses) => addresses.clone().unwrap_or_default(),
             // The resolver is gone together with its configuration.
@@ -54,20 +54,20 @@ impl Addresses {
     }
 
     /// No addresses, for ever.
-    pub(super) fn none() -> Self {
+    pub(in crate::upstream) fn none() -> Self {
         Self { current: watch::channel(Some(Arc::default())).1 }
     }
 
     /// Addresses that a test sets.
     #[cfg(test)]
-    pub(super) fn set_by(sender: &watch::Sender<Option<Arc<[Address]>>>) -> Self {
+    pub(in crate::upstream) fn set_by(sender: &watch::Sender<Option<Arc<[Address]>>>) -> Self {
         Self { current: sender.subscribe() }
     }
 }
 
 /// Resolves names with the system's configuration (`/etc/resolv.conf`, `/etc/hosts`).
 #[derive(Debug, Default)]
-pub(super) struct Resolver {
+pub(in crate::upstream) struct Resolver {
     cached: Mutex<Cached>,
     /// What became of the names that are looked up.
     lookups: Mutex<BTreeMap<String, NameLookup>>,
@@ -94,7 +94,7 @@ pub struct NameLookup {
 pub struct NameLookups(Arc<Resolver>);
 
 impl NameLookups {
-    pub(super) fn of(resolver: &Arc<Resolver>) -> Self {
+    pub(in crate::upstream) fn of(resolver: &Arc<Resolver>) -> Self {
         Self(resolver.clone())
     }
 
@@ -107,7 +107,7 @@ impl NameLookups {
 
 /// What becomes of the addresses of a name that has none any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum WhenGone {
+pub(in crate::upstream) enum WhenGone {
     /// They are dropped.
     Forget,
     /// They are kept.
@@ -146,7 +146,7 @@ enum Answer {
 
 impl Resolver {
     /// Looks a name up now and again, on the given runtime, until no handle is left.
-    pub(super) fn watch(
+    pub(in crate::upstream) fn watch(
         self: &Arc<Self>,
         host: &str,
         port: u16,
@@ -297,7 +297,7 @@ impl Resolver {
 
     /// A resolver that asks one server.
     #[cfg(test)]
-    pub(super) fn asking(server: SocketAddr) -> Arc<Self> {
+    pub(in crate::upstream) fn asking(server: SocketAddr) -> Arc<Self> {
         use hickory_resolver::config::{ConnectionConfig, NameServerConfig};
         let mut connection = ConnectionConfig::udp();
         connection.port = server.port();

@@ -10,16 +10,16 @@ use extproc::{RequestHeaders, Slices};
 use http::HeaderMap;
 use tollgate_model::cluster::UpstreamProtocol;
 
-use super::{
-    circuit_breaker::RequestPermit,
-    cluster_manager::{ClusterCounts, WorkerCluster},
-    connect::ConnectionFacts,
-    failure::UpstreamFailure,
-    host::{ActiveRequest, Host, Pool},
-    http1_exchange::{Http1Exchange, Settings},
-    http1_pool::Http1Checkout,
-    http2_exchange::Http2Exchange,
-    http2_pool::Http2Checkout,
+use crate::upstream::{
+    cluster::circuit_breaker::RequestPermit,
+    cluster::host::{ActiveRequest, Host, Pool},
+    cluster::manager::{ClusterCounts, WorkerCluster},
+    exchange::failure::UpstreamFailure,
+    exchange::http1::{Http1Exchange, Settings},
+    exchange::http2::Http2Exchange,
+    pool::connect::ConnectionFacts,
+    pool::http1::Http1Checkout,
+    pool::http2::Http2Checkout,
 };
 use crate::{
     incident::Incident,

@@ -7,11 +7,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::failure::UpstreamFailure;
+use crate::upstream::exchange::failure::UpstreamFailure;
 
 /// Requests that wait for a connection of one host.
 #[derive(Debug, Default)]
-pub(super) struct WaitQueue {
+pub(in crate::upstream) struct WaitQueue {
     waiting: RefCell<VecDeque<Rc<Waiter>>>,
 }
 
@@ -32,19 +32,19 @@ impl Waiter {
 
 impl WaitQueue {
     /// How many wait.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::upstream) fn len(&self) -> usize {
         self.waiting.borrow().len()
     }
 
     /// Takes a place at the end.
-    pub(super) fn join(self: &Rc<Self>) -> Ticket {
+    pub(in crate::upstream) fn join(self: &Rc<Self>) -> Ticket {
         let waiter = Rc::new(Waiter::default());
         self.waiting.borrow_mut().push_back(waiter.clone());
         Ticket { queue: self.clone(), waiter }
     }
 
     /// Tells the first so many, who were not told yet, to try.
-    pub(super) fn notify(&self, count: usize) {
+    pub(in crate::upstream) fn notify(&self, count: usize) {
         let waiting = self.waiting.borrow();
         for waiter in waiting.iter().filter(|waiter| !waiter.notified.get()).take(count) {
             waiter.notified.set(true);
@@ -53,7 +53,7 @@ impl WaitQueue {
     }
 
     /// Ends the wait of all with a failure.
-    pub(super) fn fail_all(&self, failure: &UpstreamFailure) {
+    pub(in crate::upstream) fn fail_all(&self, failure: &UpstreamFailure) {
         let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
         for waiter in waiting {
             *waiter.failure.borrow_mut() = Some(failure.clone());
@@ -64,14 +64,14 @@ impl WaitQueue {
 
 /// A place in the queue, given up when dropped.
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(in crate::upstream) struct Ticket {
     queue: Rc<WaitQueue>,
     waiter: Rc<Waiter>,
 }
 
 impl Ticket {
     /// Ready when it is time to try. Whoever does not succeed keeps the place and polls again.
-    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamFailure>> {
+    pub(in crate::upstream) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamFailure>> {
         if let Some(failure) = self.waiter.failure.borrow_mut().take() {
             return Poll::Ready(Err(failure));
         }

@@ -22,11 +22,11 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tollgate_model::{socket::TcpOptions, tls::NamesDiffer};
 
-use super::{
-    address::Address,
-    dns::Addresses,
-    failure::UpstreamFailure,
-    transport::{Socket, Transport},
+use crate::upstream::{
+    cluster::address::Address,
+    cluster::dns::Addresses,
+    exchange::failure::UpstreamFailure,
+    pool::transport::{Socket, Transport},
 };
 use crate::{
     incident::Incident,
@@ -37,24 +37,24 @@ use crate::{
 
 /// Makes connections to one host.
 #[derive(Debug, Clone)]
-pub(super) struct Dialer {
+pub(in crate::upstream) struct Dialer {
     /// Where to.
-    pub(super) target: DialTarget,
+    pub(in crate::upstream) target: DialTarget,
     /// TLS: configuration and server name.
-    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    pub(in crate::upstream) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     /// Settings of the sockets.
-    pub(super) tcp: TcpOptions,
+    pub(in crate::upstream) tcp: TcpOptions,
     /// Time for everything: a first DNS answer, TCP, TLS.
-    pub(super) connect_timeout: Duration,
+    pub(in crate::upstream) connect_timeout: Duration,
     /// Whose hosts it connects to, for the log.
-    pub(super) cluster: Arc<str>,
+    pub(in crate::upstream) cluster: Arc<str>,
     /// What is counted.
-    pub(super) metrics: Metrics<ClusterMetric>,
+    pub(in crate::upstream) metrics: Metrics<ClusterMetric>,
 }
 
 /// Where a dialer connects to.
 #[derive(Debug, Clone)]
-pub(super) enum DialTarget {
+pub(in crate::upstream) enum DialTarget {
     /// Always the same address.
     Fixed(Address),
     /// Whatever the name resolves to at that moment; waits for the first answer.
@@ -63,24 +63,24 @@ pub(super) enum DialTarget {
 
 /// A connection that was made.
 #[derive(Debug)]
-pub(super) struct Dialed {
+pub(in crate::upstream) struct Dialed {
     /// The stream.
-    pub(super) transport: Transport,
+    pub(in crate::upstream) transport: Transport,
     /// What is known about it.
-    pub(super) facts: ConnectionFacts,
+    pub(in crate::upstream) facts: ConnectionFacts,
 }
 
 /// What is known about a connection to a host.
 #[derive(Debug, Clone)]
-pub(super) struct ConnectionFacts {
+pub(in crate::upstream) struct ConnectionFacts {
     /// Its number, which no other connection to a host has.
-    pub(super) id: u64,
+    pub(in crate::upstream) id: u64,
     /// Our side; `None` on a Unix socket.
-    pub(super) local_address: Option<SocketAddr>,
+    pub(in crate::upstream) local_address: Option<SocketAddr>,
     /// The host's side, for logs.
-    pub(super) address: Rc<str>,
+    pub(in crate::upstream) address: Rc<str>,
     /// What the TLS handshake told.
-    pub(super) tls: Option<Rc<TlsInfo>>,
+    pub(in crate::upstream) tls: Option<Rc<TlsInfo>>,
 }
 
 impl ConnectionFacts {
@@ -96,11 +96,11 @@ impl ConnectionFacts {
 }
 
 /// An attempt under way. Dropping it gives the attempt up.
-pub(super) type Dialing = Pin<Box<dyn Future<Output = Result<Dialed, UpstreamFailure>>>>;
+pub(in crate::upstream) type Dialing = Pin<Box<dyn Future<Output = Result<Dialed, UpstreamFailure>>>>;
 
 impl Dialer {
     /// Starts an attempt, which ends within the connect timeout.
-    pub(super) fn dial(&self) -> Dialing {
+    pub(in crate::upstream) fn dial(&self) -> Dialing {
         let dialer = self.clone();
         Box::pin(async move {
             let limit = dialer.connect_timeout;
@@ -109,7 +109,7 @@ impl Dialer {
     }
 
     /// As [`dial`](Self::dial), for callers that have the limit in time themselves: they drop what takes too long.
-    pub(super) async fn attempt(self) -> Result<Dialed, UpstreamFailure> {
+    pub(in crate::upstream) async fn attempt(self) -> Result<Dialed, UpstreamFailure> {
         let mut attempt = Attempt { dialer: self, began: Instant::now(), address: None, ended: false };
         let target = attempt.dialer.target.clone();
         let tls = attempt.dialer.tls.clone();

@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 
 /// An established stream to a host.
 #[derive(Debug)]
-pub(super) enum Transport {
+pub(in crate::upstream) enum Transport {
     /// Cleartext.
     Raw(Socket),
     /// TLS.
@@ -24,7 +24,7 @@ pub(super) enum Transport {
 
 /// A connected socket.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(in crate::upstream) enum Socket {
     /// TCP.
     Tcp(TcpStream),
     /// Unix socket.
@@ -33,7 +33,7 @@ pub(super) enum Socket {
 
 impl Transport {
     /// Our side; `None` on a Unix socket.
-    pub(super) fn local_address(&self) -> Option<SocketAddr> {
+    pub(in crate::upstream) fn local_address(&self) -> Option<SocketAddr> {
         let socket = match self {
             Self::Raw(socket) => socket,
             Self::Tls(stream) => stream.get_ref().0,

@@ -9,7 +9,7 @@ use std::{
 use tollgate_model::cluster::LbPolicy;
 
 /// What a choice depends on.
-pub(super) trait Candidate {
+pub(in crate::upstream) trait Candidate {
     /// Relative share, 1 or more.
     fn weight(&self) -> u32;
     /// Requests under way.
@@ -18,7 +18,7 @@ pub(super) trait Candidate {
 
 /// Chooses among a fixed list of hosts; built anew when the list changes.
 #[derive(Debug)]
-pub(super) enum LoadBalancer {
+pub(in crate::upstream) enum LoadBalancer {
     /// One after the other.
     RoundRobin(Cell<usize>),
     /// The less busy of two.
@@ -30,7 +30,7 @@ pub(super) enum LoadBalancer {
 }
 
 impl LoadBalancer {
-    pub(super) fn new<C: Candidate>(policy: LbPolicy, candidates: &[C]) -> Self {
+    pub(in crate::upstream) fn new<C: Candidate>(policy: LbPolicy, candidates: &[C]) -> Self {
         let weighted = candidates.windows(2).any(|pair| pair[0].weight() != pair[1].weight());
         match policy {
             LbPolicy::Random => Self::Random,
@@ -45,7 +45,7 @@ impl LoadBalancer {
     }
 
     /// The index of the chosen one; `None` when there are none.
-    pub(super) fn choose<C: Candidate>(&self, candidates: &[C]) -> Option<usize> {
+    pub(in crate::upstream) fn choose<C: Candidate>(&self, candidates: &[C]) -> Option<usize> {
         match candidates.len() {
             0 => return None,
             1 => return Some(0),
@@ -78,7 +78,7 @@ impl LoadBalancer {
 
 /// Earliest deadline first: each host is due again after the inverse of its weight.
 #[derive(Debug)]
-pub(super) struct Schedule {
+pub(in crate::upstream) struct Schedule {
     due: BinaryHeap<Due>,
     now: f64,
     order: u64,

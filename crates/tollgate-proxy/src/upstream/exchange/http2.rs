@@ -16,10 +16,10 @@ use http::{
     uri,
 };
 
-use super::{
-    failure::UpstreamFailure,
-    held::Held,
-    http2_connection::{Http2Connection, StreamSlot},
+use crate::upstream::{
+    exchange::failure::UpstreamFailure,
+    exchange::held::Held,
+    pool::http2_connection::{Http2Connection, StreamSlot},
 };
 use crate::{
     header_names::{KEEP_ALIVE, PROXY_CONNECTION},
@@ -35,7 +35,7 @@ const MAX_FIELDS: usize = 100;
 /// One request and its response on an HTTP/2 stream. Dropping it before both are complete resets the stream with
 /// INTERNAL_ERROR, as Envoy does.
 #[derive(Debug)]
-pub(super) struct Http2Exchange {
+pub(in crate::upstream) struct Http2Exchange {
     request: RequestSide,
     response: ResponseState,
     /// Bytes queued above which the caller pauses.
@@ -80,7 +80,7 @@ impl Http2Exchange {
     /// # Errors
     ///
     /// As [`StreamSlot::open`].
-    pub(super) fn begin(
+    pub(in crate::upstream) fn begin(
         mut slot: StreamSlot,
         head: &RequestHeaders,
         end_stream: bool,
@@ -112,7 +112,7 @@ impl Http2Exchange {
     }
 
     /// Queues a piece of the body.
-    pub(super) fn send_data(&mut self, data: Slices, end_stream: bool) {
+    pub(in crate::upstream) fn send_data(&mut self, data: Slices, end_stream: bool) {
         if !self.request.open || self.request.is_refused {
             return;
         }
@@ -127,7 +127,7 @@ impl Http2Exchange {
     }
 
     /// Queues trailers.
-    pub(super) fn send_trailers(&mut self, trailers: &HeaderMap) {
+    pub(in crate::upstream) fn send_trailers(&mut self, trailers: &HeaderMap) {
         if self.request.is_refused {
             return;
         }
@@ -138,14 +138,14 @@ impl Http2Exchange {
     }
 
     /// Hands on what is queued; ready below the watermark.
-    pub(super) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(in crate::upstream) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.request.write(cx);
         // What is held is let go by the response, for which the caller waits as well.
         if self.has_room() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// The next part of the response.
-    pub(super) fn poll_response(
+    pub(in crate::upstream) fn poll_response(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<ResponseEvent, UpstreamFailure>> {
@@ -217,14 +217,14 @@ impl Http2Exchange {
 
     /// Takes in what has arrived of the body although nobody wants it yet, so that it is not in the way of others on the
     /// connection.
-    pub(super) fn absorb(&mut self, cx: &mut Context<'_>) {
+    pub(in crate::upstream) fn absorb(&mut self, cx: &mut Context<'_>) {
         if let ResponseState::Body(body) = &mut self.response {
             body.absorb(cx);
         }
     }
 
     /// Bytes of the response and the request that wait here.
-    pub(super) fn held(&self) -> usize {
+    pub(in crate::upstream) fn held(&self) -> usize {
         let response = match &self.response {
             ResponseState::Body(body) => body.waiting(),
             ResponseState::Head(_) | ResponseState::Complete => 0,
@@ -233,7 +233,7 @@ impl Http2Exchange {
     }
 
     /// Whether less is queued than its sender may queue.
-    pub(super) fn has_room(&self) -> bool {
+    pub(in crate::upstream) fn has_room(&self) -> bool {
         self.request_memory() <= self.watermark
     }
 

@@ -18,12 +18,12 @@ use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
 use tokio::time::{Sleep, sleep};
 use tollgate_model::http_connection_manager::Http2Options;
 
-use super::{
-    connect::{ConnectionFacts, Dialed, Dialer},
-    connection_slot::ConnectionSlot,
-    failure::UpstreamFailure,
-    http2_pool::Http2Pool,
-    transport::Transport,
+use crate::upstream::{
+    exchange::failure::UpstreamFailure,
+    pool::connect::{ConnectionFacts, Dialed, Dialer},
+    pool::http2::Http2Pool,
+    pool::slot::ConnectionSlot,
+    pool::transport::Transport,
 };
 use crate::{
     http2_body::{DATA_FRAME_BUDGET, frame_limits, is_flood},
@@ -45,7 +45,7 @@ const MAX_SEND_BUFFER_SIZE: usize = 128 * 1024;
 
 /// One HTTP/2 connection to a host.
 #[derive(Debug)]
-pub(super) struct Http2Connection {
+pub(in crate::upstream) struct Http2Connection {
     /// `None` once no further streams are opened. The connection closes when its streams have ended.
     send_request: RefCell<Option<SendRequest<Bytes>>>,
     /// Streams under way or about to be opened.
@@ -64,7 +64,7 @@ pub(super) struct Http2Connection {
     ping: Cell<Option<PingReason>>,
     driver: RefCell<Option<Waker>>,
     /// What is known about it.
-    pub(super) facts: ConnectionFacts,
+    pub(in crate::upstream) facts: ConnectionFacts,
 }
 
 /// Why a PING is wanted.
@@ -87,7 +87,7 @@ impl Http2Connection {
     }
 
     /// How many more streams may be opened now.
-    pub(super) fn free(&self) -> usize {
+    pub(in crate::upstream) fn free(&self) -> usize {
         if self.send_request.borrow().is_none() {
             0
         } else {
@@ -96,28 +96,28 @@ impl Http2Connection {
     }
 
     /// Most streams at a time.
-    pub(super) fn limit(&self) -> usize {
+    pub(in crate::upstream) fn limit(&self) -> usize {
         self.limit.get()
     }
 
     /// The host has said how many streams it allows.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(in crate::upstream) fn is_settled(&self) -> bool {
         self.is_settled.get()
     }
 
     /// Streams in its life so far.
-    pub(super) fn opened(&self) -> u32 {
+    pub(in crate::upstream) fn opened(&self) -> u32 {
         self.opened.get()
     }
 
     /// Opens no further streams.
-    pub(super) fn retire(&self) {
+    pub(in crate::upstream) fn retire(&self) {
         let send_request = self.send_request.borrow_mut().take();
         drop(send_request);
     }
 
     /// It ended after the host had announced that: streams that were under way broke, they were not refused.
-    pub(super) fn ended_after_notice(&self) -> bool {
+    pub(in crate::upstream) fn ended_after_notice(&self) -> bool {
         self.ended_after_notice.get()
     }
 
@@ -137,7 +137,7 @@ fn is_ending(send_request: &mut SendRequest<Bytes>) -> bool {
 
 /// Room for one stream on a connection, until dropped.
 #[derive(Debug)]
-pub(super) struct StreamSlot {
+pub(in crate::upstream) struct StreamSlot {
     connection: Rc<Http2Connection>,
     send_request: Option<SendRequest<Bytes>>,
     /// What had been received on the connection when the stream was opened.
@@ -147,7 +147,7 @@ pub(super) struct StreamSlot {
 
 impl StreamSlot {
     /// Takes room that is there.
-    pub(super) fn take(connection: &Rc<Http2Connection>, pool: &Rc<Http2Pool>) -> Self {
+    pub(in crate::upstream) fn take(connection: &Rc<Http2Connection>, pool: &Rc<Http2Pool>) -> Self {
         connection.streams.set(connection.streams.get() + 1);
         connection.opened.set(connection.opened.get().saturating_add(1));
         Self {
@@ -159,7 +159,7 @@ impl StreamSlot {
     }
 
     /// The connection.
-    pub(super) fn connection(&self) -> &Http2Connection {
+    pub(in crate::upstream) fn connection(&self) -> &Http2Connection {
         &self.connection
     }
 
@@ -169,7 +169,7 @@ impl StreamSlot {
     ///
     /// `None`: the connection has ended, nothing was sent, and another one should be tried. Otherwise the request cannot
     /// be sent as it is.
-    pub(super) fn open(
+    pub(in crate::upstream) fn open(
         &mut self,
         request: http::Request<()>,
         end_stream: bool,
@@ -206,7 +206,12 @@ impl Drop for StreamSlot {
 }
 
 /// Makes a connection for a pool and drives it until it ends.
-pub(super) async fn run(pool: Weak<Http2Pool>, dialer: Dialer, options: Http2Options, slot: ConnectionSlot) {
+pub(in crate::upstream) async fn run(
+    pool: Weak<Http2Pool>,
+    dialer: Dialer,
+    options: Http2Options,
+    slot: ConnectionSlot,
+) {
     let established = establish(&dialer, &options).await;
     // A pool that is gone has nobody waiting.
     let Some(strong) = pool.upgrade() else { return };
@@ -244,7 +249,7 @@ fn broken(error: &h2::Error, pool: &Http2Pool, connection: &Http2Connection) {
 }
 
 /// A host that does not answer a PING is counted and told of.
-pub(super) fn unanswered_ping(metrics: &Metrics<ClusterMetric>, cluster: &str, address: &str) {
+pub(in crate::upstream) fn unanswered_ping(metrics: &Metrics<ClusterMetric>, cluster: &str, address: &str) {
     metrics.increment(ClusterMetric::Http2KeepaliveTimeout);
     if let Some(suppressed) = metrics.admit(Incident::Keepalive) {
         tracing::warn!(

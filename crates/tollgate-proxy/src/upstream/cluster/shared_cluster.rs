@@ -12,13 +12,13 @@ use tollgate_model::{
     socket::TcpOptions,
 };
 
-use super::{
-    address::Address,
-    circuit_breaker::CircuitBreakerCounts,
-    connect::{DialTarget, Dialer},
-    dns::{Addresses, Resolver, WhenGone},
-};
 use crate::stats::{ClusterMetric, Metrics};
+use crate::upstream::{
+    cluster::address::Address,
+    cluster::circuit_breaker::CircuitBreakerCounts,
+    cluster::dns::{Addresses, Resolver, WhenGone},
+    pool::connect::{DialTarget, Dialer},
+};
 
 const ALPN_HTTP2: &[u8] = b"h2";
 const ALPN_HTTP1: &[u8] = b"http/1.1";
@@ -27,7 +27,7 @@ const MAX_WATERMARK: usize = 128 * 1024;
 
 /// The number of a cluster, which no other one of the process has, whatever their configurations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct ClusterId(u64);
+pub(in crate::upstream) struct ClusterId(u64);
 
 impl ClusterId {
     fn next() -> Self {
@@ -38,36 +38,36 @@ impl ClusterId {
 
 /// One cluster as all workers share it.
 #[derive(Debug)]
-pub(super) struct SharedCluster {
+pub(in crate::upstream) struct SharedCluster {
     /// Its number.
-    pub(super) id: ClusterId,
+    pub(in crate::upstream) id: ClusterId,
     /// What was configured.
-    pub(super) cluster: Arc<Cluster>,
+    pub(in crate::upstream) cluster: Arc<Cluster>,
     /// Its name, for logs.
-    pub(super) name: Arc<str>,
+    pub(in crate::upstream) name: Arc<str>,
     /// Circuit breakers.
-    pub(super) counts: CircuitBreakerCounts,
+    pub(in crate::upstream) counts: CircuitBreakerCounts,
     /// Endpoints and where they are.
-    pub(super) endpoints: Vec<SharedEndpoint>,
+    pub(in crate::upstream) endpoints: Vec<SharedEndpoint>,
     tls: Option<TlsConfigs>,
 }
 
 /// One configured endpoint.
 #[derive(Debug)]
-pub(super) struct SharedEndpoint {
+pub(in crate::upstream) struct SharedEndpoint {
     /// Where it is.
-    pub(super) source: Source,
+    pub(in crate::upstream) source: Source,
     /// Host name, for `auto_host_rewrite` and SNI.
-    pub(super) hostname: Option<Arc<str>>,
+    pub(in crate::upstream) hostname: Option<Arc<str>>,
     /// Relative share, 1 or more.
-    pub(super) weight: u32,
+    pub(in crate::upstream) weight: u32,
     /// Those of the lowest number are used.
-    pub(super) priority: u32,
+    pub(in crate::upstream) priority: u32,
 }
 
 /// Where the addresses of an endpoint come from.
 #[derive(Debug, Clone)]
-pub(super) enum Source {
+pub(in crate::upstream) enum Source {
     /// It is one.
     Fixed(Address),
     /// Each address of a name is a host (STRICT_DNS).
@@ -85,7 +85,7 @@ struct TlsConfigs {
 
 impl SharedCluster {
     /// Starts to resolve its names on the given runtime.
-    pub(super) fn new(
+    pub(in crate::upstream) fn new(
         cluster: &Arc<Cluster>,
         resolver: &Arc<Resolver>,
         control: &Handle,
@@ -115,7 +115,7 @@ impl SharedCluster {
     }
 
     /// Takes over counts and TLS sessions from the cluster in whose place it comes, if it has other endpoints at most.
-    pub(super) fn succeeding(
+    pub(in crate::upstream) fn succeeding(
         before: &Self,
         cluster: &Arc<Cluster>,
         resolver: &Arc<Resolver>,
@@ -134,17 +134,17 @@ impl SharedCluster {
 
     /// Whether hosts of `before`, which was there before this one, can serve this one. Names are resolved for a cluster
     /// as a whole, so only those with addresses can.
-    pub(super) fn can_keep_hosts_of(&self, before: &Self) -> bool {
+    pub(in crate::upstream) fn can_keep_hosts_of(&self, before: &Self) -> bool {
         self.cluster.discovery == Discovery::Static && self.cluster.is_same_but_for_endpoints(&before.cluster)
     }
 
     /// Whether this is what is configured.
-    pub(super) fn is(&self, cluster: &Arc<Cluster>) -> bool {
+    pub(in crate::upstream) fn is(&self, cluster: &Arc<Cluster>) -> bool {
         Arc::ptr_eq(&self.cluster, cluster) || self.cluster == *cluster
     }
 
     /// Waits for the end of every first lookup.
-    pub(super) async fn initialized(&self) {
+    pub(in crate::upstream) async fn initialized(&self) {
         for endpoint in &self.endpoints {
             if let Source::EachOf(addresses) | Source::OneOf(addresses) = &endpoint.source {
                 addresses.clone().first_answer().await;
@@ -153,7 +153,7 @@ impl SharedCluster {
     }
 
     /// What is configured as endpoints, for a log line.
-    pub(super) fn endpoint_names(&self) -> String {
+    pub(in crate::upstream) fn endpoint_names(&self) -> String {
         const MOST: usize = 5;
         let names = self.cluster.endpoints.iter().take(MOST).map(|endpoint| match &endpoint.address {
             EndpointAddress::Socket(address) => address.to_string(),
@@ -165,7 +165,7 @@ impl SharedCluster {
     }
 
     /// Bytes of a request that are queued before its sender pauses.
-    pub(super) fn watermark(&self) -> usize {
+    pub(in crate::upstream) fn watermark(&self) -> usize {
         match self.cluster.per_connection_buffer_limit_bytes {
             // No limit was asked for.
             0 => MAX_WATERMARK,
@@ -174,7 +174,7 @@ impl SharedCluster {
     }
 
     /// A dialer for one of the cluster's hosts; `http2` makes TLS insist on HTTP/2 whatever the cluster speaks (CF-21).
-    pub(super) fn dialer(
+    pub(in crate::upstream) fn dialer(
         &self,
         target: DialTarget,
         hostname: Option<&str>,

@@ -12,14 +12,14 @@ use std::{
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::{
-    circuit_breaker::Permit,
-    connect::{ConnectionFacts, Dialed, Dialer, Dialing},
-    connection_slot::{ConnectionSlot, ConnectionSlots},
-    failure::UpstreamFailure,
-    shared_cluster::SharedCluster,
-    transport::Transport,
-    wait_queue::{Ticket, WaitQueue},
+use crate::upstream::{
+    cluster::circuit_breaker::Permit,
+    cluster::shared_cluster::SharedCluster,
+    exchange::failure::UpstreamFailure,
+    pool::connect::{ConnectionFacts, Dialed, Dialer, Dialing},
+    pool::slot::{ConnectionSlot, ConnectionSlots},
+    pool::transport::Transport,
+    pool::wait_queue::{Ticket, WaitQueue},
 };
 use crate::{
     http1::WriteQueue,
@@ -30,7 +30,7 @@ use crate::{
 /// HTTP/1 connections to one host. A connection belongs to the request that uses it; the pool has the idle ones and
 /// takes the one used last, so that the others can time out.
 #[derive(Debug)]
-pub(super) struct Http1Pool {
+pub(in crate::upstream) struct Http1Pool {
     cluster: Arc<SharedCluster>,
     dialer: Dialer,
     idle: RefCell<Vec<IdleConnection>>,
@@ -48,15 +48,15 @@ struct IdleConnection {
 
 /// A connection to a host.
 #[derive(Debug)]
-pub(super) struct Http1Connection {
+pub(in crate::upstream) struct Http1Connection {
     /// The byte stream.
-    pub(super) transport: Transport,
+    pub(in crate::upstream) transport: Transport,
     /// Received and not used yet.
-    pub(super) received: BytesMut,
+    pub(in crate::upstream) received: BytesMut,
     /// To be sent.
-    pub(super) queue: WriteQueue,
+    pub(in crate::upstream) queue: WriteQueue,
     /// What is known about it.
-    pub(super) facts: ConnectionFacts,
+    pub(in crate::upstream) facts: ConnectionFacts,
     /// Requests that it has carried, the present one included.
     requests: u32,
     _slot: ConnectionSlot,
@@ -64,7 +64,7 @@ pub(super) struct Http1Connection {
 
 impl Http1Pool {
     /// A pool without connections.
-    pub(super) fn new(cluster: &Arc<SharedCluster>, dialer: &Dialer) -> Rc<Self> {
+    pub(in crate::upstream) fn new(cluster: &Arc<SharedCluster>, dialer: &Dialer) -> Rc<Self> {
         let metrics = dialer.metrics.clone();
         let waiting = Rc::new(WaitQueue::default());
         Rc::new(Self {
@@ -79,12 +79,12 @@ impl Http1Pool {
     }
 
     /// A connection for one request, idle or new.
-    pub(super) fn check_out(self: &Rc<Self>, now: Instant) -> Http1Checkout {
+    pub(in crate::upstream) fn check_out(self: &Rc<Self>, now: Instant) -> Http1Checkout {
         Http1Checkout { pool: self.clone(), now, state: CheckoutState::New, pending: None }
     }
 
     /// Takes back a connection whose request and response are complete.
-    pub(super) fn put_back(&self, connection: Http1Connection) {
+    pub(in crate::upstream) fn put_back(&self, connection: Http1Connection) {
         let used_up =
             self.cluster.cluster.max_requests_per_connection.is_some_and(|most| connection.requests >= most);
         if used_up || self.draining.get() {
@@ -94,7 +94,7 @@ impl Http1Pool {
     }
 
     /// Takes back a connection that was handed out for a request which was not sent.
-    pub(super) fn give_back_unused(&self, mut connection: Http1Connection) {
+    pub(in crate::upstream) fn give_back_unused(&self, mut connection: Http1Connection) {
         connection.requests -= 1;
         if !self.draining.get() {
             self.keep(connection);
@@ -110,7 +110,7 @@ impl Http1Pool {
     }
 
     /// Closes idle connections that have been idle for too long or were closed by the host.
-    pub(super) fn close_expired(&self, now: Instant) {
+    pub(in crate::upstream) fn close_expired(&self, now: Instant) {
         let limit = self.cluster.cluster.idle_timeout;
         // Closed outside of the borrow: it tells waiting requests.
         let expired: Vec<_> =
@@ -119,7 +119,7 @@ impl Http1Pool {
     }
 
     /// No connection is used again, and those that are idle close.
-    pub(super) fn drain(&self) {
+    pub(in crate::upstream) fn drain(&self) {
         self.draining.set(true);
         let idle = std::mem::take(&mut *self.idle.borrow_mut());
         drop(idle);
@@ -174,7 +174,7 @@ impl IdleConnection {
 
 /// A request on its way to a connection. Dropping it gives a place in the queue, or a connection attempt, up.
 #[derive(Debug)]
-pub(super) struct Http1Checkout {
+pub(in crate::upstream) struct Http1Checkout {
     pool: Rc<Http1Pool>,
     now: Instant,
     state: CheckoutState,
@@ -207,7 +207,10 @@ impl Http1Checkout {
     /// # Errors
     ///
     /// No connection could be made, or there were too many waiting requests.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Http1Connection, UpstreamFailure>> {
+    pub(in crate::upstream) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Http1Connection, UpstreamFailure>> {
         let outcome = ready!(self.poll_connection(cx));
         self.state = CheckoutState::Done;
         self.pending = None;

@@ -2,8 +2,9 @@
 
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
-use super::{
-    circuit_breaker::Permit, counts::OpenConnection, shared_cluster::SharedCluster, wait_queue::WaitQueue,
+use crate::upstream::{
+    cluster::circuit_breaker::Permit, cluster::shared_cluster::SharedCluster, pool::counts::OpenConnection,
+    pool::wait_queue::WaitQueue,
 };
 use crate::{
     stats::{ClusterMetric, Metrics},
@@ -12,7 +13,7 @@ use crate::{
 
 /// The connections of one pool, by number.
 #[derive(Debug)]
-pub(super) struct ConnectionSlots {
+pub(in crate::upstream) struct ConnectionSlots {
     cluster: Arc<SharedCluster>,
     open: Rc<Cell<usize>>,
     waiting: Rc<WaitQueue>,
@@ -22,7 +23,7 @@ pub(super) struct ConnectionSlots {
 
 impl ConnectionSlots {
     /// A pool without connections; `waiting` is told when one ends.
-    pub(super) fn new(
+    pub(in crate::upstream) fn new(
         cluster: &Arc<SharedCluster>,
         waiting: &Rc<WaitQueue>,
         metrics: &Metrics<ClusterMetric>,
@@ -39,7 +40,7 @@ impl ConnectionSlots {
 
     /// One more connection, if the cluster's limit allows it. A pool that has none always gets one: otherwise
     /// connections elsewhere could starve it.
-    pub(super) fn open(&self) -> Option<ConnectionSlot> {
+    pub(in crate::upstream) fn open(&self) -> Option<ConnectionSlot> {
         let connections = &self.cluster.counts.connections;
         let permit = if self.open.get() == 0 {
             connections.acquire()
@@ -61,7 +62,7 @@ impl ConnectionSlots {
 
 /// One connection, connecting ones included; counted until dropped.
 #[derive(Debug)]
-pub(super) struct ConnectionSlot {
+pub(in crate::upstream) struct ConnectionSlot {
     open: Rc<Cell<usize>>,
     waiting: Rc<WaitQueue>,
     _permit: Permit,

@@ -6,7 +6,7 @@ use extproc::Slices;
 /// Pieces that wait for the host's answer. Their source is paused above the watermark, so they are bounded by it and one
 /// piece.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(in crate::upstream) struct Held {
     pieces: Vec<Slices>,
     bytes: usize,
     ended: bool,
@@ -14,7 +14,7 @@ pub(super) struct Held {
 
 impl Held {
     /// Keeps a piece.
-    pub(super) fn add(&mut self, data: Slices, end_stream: bool) {
+    pub(in crate::upstream) fn add(&mut self, data: Slices, end_stream: bool) {
         self.ended |= end_stream;
         if !data.is_empty() {
             self.bytes += data.len();
@@ -23,17 +23,17 @@ impl Held {
     }
 
     /// The request ended.
-    pub(super) fn end(&mut self) {
+    pub(in crate::upstream) fn end(&mut self) {
         self.ended = true;
     }
 
     /// Bytes that wait.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::upstream) fn len(&self) -> usize {
         self.bytes
     }
 
     /// The pieces in their order, each with whether it is the last of the request.
-    pub(super) fn into_pieces(self) -> impl Iterator<Item = (Slices, bool)> {
+    pub(in crate::upstream) fn into_pieces(self) -> impl Iterator<Item = (Slices, bool)> {
         let last = self.ended.then(|| (Slices::default(), true));
         self.pieces.into_iter().map(|piece| (piece, false)).chain(last)
     }

@@ -8,40 +8,40 @@ use std::{
 
 use tollgate_model::cluster::UpstreamProtocol;
 
-use super::{
-    address::Address,
-    cluster_manager::ClusterCounts,
-    connect::{DialTarget, Dialer},
-    dns::Addresses,
-    http1_pool::Http1Pool,
-    http2_pool::Http2Pool,
-    load_balancer::Candidate,
-    processor,
-    shared_cluster::{ClusterId, SharedCluster},
-};
 use crate::stream_info::ConfiguredEndpoint;
+use crate::upstream::{
+    cluster::address::Address,
+    cluster::dns::Addresses,
+    cluster::load_balancer::Candidate,
+    cluster::manager::ClusterCounts,
+    cluster::processor,
+    cluster::shared_cluster::{ClusterId, SharedCluster},
+    pool::connect::{DialTarget, Dialer},
+    pool::http1::Http1Pool,
+    pool::http2::Http2Pool,
+};
 
 /// One host of a cluster as one worker uses it.
 #[derive(Debug)]
-pub(super) struct Host {
+pub(in crate::upstream) struct Host {
     /// Its cluster, as it was when the host was made: the endpoint is the same in the present one.
-    pub(super) cluster: Arc<SharedCluster>,
+    pub(in crate::upstream) cluster: Arc<SharedCluster>,
     /// The cluster it serves at present.
     serves: Cell<ClusterId>,
     /// How connections are made.
-    pub(super) dialer: Dialer,
+    pub(in crate::upstream) dialer: Dialer,
     /// Host name, for `auto_host_rewrite`.
-    pub(super) hostname: Option<Rc<str>>,
+    pub(in crate::upstream) hostname: Option<Rc<str>>,
     /// Address for logs, if it is always the same.
     address: Option<Rc<str>>,
     /// Its connections.
-    pub(super) pool: Pool,
+    pub(in crate::upstream) pool: Pool,
     /// What its cluster counts.
-    pub(super) counts: Rc<ClusterCounts>,
+    pub(in crate::upstream) counts: Rc<ClusterCounts>,
     place: Place,
     endpoint: usize,
     /// What was configured.
-    pub(super) configured: Option<Rc<ConfiguredEndpoint>>,
+    pub(in crate::upstream) configured: Option<Rc<ConfiguredEndpoint>>,
     weight: u32,
     active_requests: Cell<usize>,
     /// Connections for processors, which are always HTTP/2.
@@ -50,7 +50,7 @@ pub(super) struct Host {
 
 /// Connections by protocol.
 #[derive(Debug)]
-pub(super) enum Pool {
+pub(in crate::upstream) enum Pool {
     /// HTTP/1.1.
     Http1(Rc<Http1Pool>),
     /// HTTP/2.
@@ -59,7 +59,7 @@ pub(super) enum Pool {
 
 /// What makes a host the same one when addresses change.
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(in crate::upstream) enum Place {
     /// An address.
     Address(Address),
     /// Whatever a name resolves to.
@@ -78,7 +78,7 @@ impl Place {
 
 impl Host {
     /// A host without connections, for the endpoint of that index.
-    pub(super) fn new(
+    pub(in crate::upstream) fn new(
         cluster: &Arc<SharedCluster>,
         endpoint: usize,
         place: Place,
@@ -114,12 +114,12 @@ impl Host {
     }
 
     /// Whether it is the host of that endpoint at that place.
-    pub(super) fn is_at(&self, endpoint: usize, place: &Place) -> bool {
+    pub(in crate::upstream) fn is_at(&self, endpoint: usize, place: &Place) -> bool {
         self.endpoint == endpoint && self.place.is_same(place)
     }
 
     /// Where a connection would be made to now, for logs.
-    pub(super) fn address(&self) -> Option<Rc<str>> {
+    pub(in crate::upstream) fn address(&self) -> Option<Rc<str>> {
         match (&self.address, &self.place) {
             (Some(address), _) => Some(address.clone()),
             (None, Place::Name(addresses)) => addresses.first().map(|address| address.to_string().into()),
@@ -128,7 +128,7 @@ impl Host {
     }
 
     /// Its connections for processors.
-    pub(super) fn processor(&self) -> &Rc<extproc_client::Endpoint> {
+    pub(in crate::upstream) fn processor(&self) -> &Rc<extproc_client::Endpoint> {
         self.processor.get_or_init(|| {
             let target = self.dialer.target.clone();
             let dialer = self.cluster.dialer(target, self.hostname.as_deref(), true, &self.counts.metrics);
@@ -137,20 +137,25 @@ impl Host {
     }
 
     /// Whether it is what the endpoint of that index of a later cluster needs, which has other endpoints at most.
-    pub(super) fn can_serve(&self, cluster: &SharedCluster, endpoint: usize, place: &Place) -> bool {
+    pub(in crate::upstream) fn can_serve(
+        &self,
+        cluster: &SharedCluster,
+        endpoint: usize,
+        place: &Place,
+    ) -> bool {
         let own = self.cluster.cluster.endpoints.get(self.endpoint);
         own == cluster.cluster.endpoints.get(endpoint) && self.place.is_same(place)
     }
 
     /// Serves a later cluster from now on.
-    pub(super) fn taken_over_by(self: Rc<Self>, cluster: &SharedCluster) -> Rc<Self> {
+    pub(in crate::upstream) fn taken_over_by(self: Rc<Self>, cluster: &SharedCluster) -> Rc<Self> {
         self.serves.set(cluster.id);
         self
     }
 
     /// Takes it out of service, unless it serves another cluster by now: requests under way go on, their connections are
     /// not used again.
-    pub(super) fn remove(&self, cluster: &SharedCluster) {
+    pub(in crate::upstream) fn remove(&self, cluster: &SharedCluster) {
         if self.serves.get() != cluster.id {
             return;
         }
@@ -164,7 +169,7 @@ impl Host {
     }
 
     /// Counts a request until the guard is dropped.
-    pub(super) fn begin_request(self: &Rc<Self>) -> ActiveRequest {
+    pub(in crate::upstream) fn begin_request(self: &Rc<Self>) -> ActiveRequest {
         self.active_requests.set(self.active_requests.get() + 1);
         ActiveRequest { host: self.clone() }
     }
@@ -182,13 +187,13 @@ impl Candidate for Rc<Host> {
 
 /// A request to a host, for least-request balancing.
 #[derive(Debug)]
-pub(super) struct ActiveRequest {
+pub(in crate::upstream) struct ActiveRequest {
     host: Rc<Host>,
 }
 
 impl ActiveRequest {
     /// The host.
-    pub(super) fn host(&self) -> &Rc<Host> {
+    pub(in crate::upstream) fn host(&self) -> &Rc<Host> {
         &self.host
     }
 }

@@ -15,14 +15,14 @@ use tollgate_model::{
     processor::{ExtProc, GrpcService, GrpcTarget},
 };
 
-use super::{
-    circuit_breaker::{Permit, WorkerCounter},
-    failure::UpstreamFailure,
-    host::{Host, Pool},
-    host_set::HostSet,
-    processor::{self, Processor, ProcessorClient},
-    shared::SharedClusters,
-    shared_cluster::{ClusterId, SharedCluster},
+use crate::upstream::{
+    cluster::circuit_breaker::{Permit, WorkerCounter},
+    cluster::host::{Host, Pool},
+    cluster::host_set::HostSet,
+    cluster::processor::{self, Processor, ProcessorClient},
+    cluster::shared::SharedClusters,
+    cluster::shared_cluster::{ClusterId, SharedCluster},
+    exchange::failure::UpstreamFailure,
 };
 use crate::{
     incident::Incident,
@@ -123,7 +123,7 @@ impl ClusterManager {
     }
 
     /// A client for a service of the snapshot. `None`: the named cluster does not exist (F-9 `Cluster not available`).
-    pub(super) fn client(&self, service: &GrpcService) -> Option<ProcessorClient> {
+    pub(in crate::upstream) fn client(&self, service: &GrpcService) -> Option<ProcessorClient> {
         let cluster = match &service.target {
             GrpcTarget::EnvoyGrpc(name) => self.clusters.get(&**name)?.clone(),
             GrpcTarget::GoogleGrpc(cluster) => self.target(cluster)?,
@@ -171,12 +171,12 @@ pub(crate) struct ClusterCounts {
     /// What reports show of it.
     pub(crate) metrics: Metrics<ClusterMetric>,
     /// Requests, for the circuit breaker.
-    pub(super) requests: Rc<WorkerCounter>,
+    pub(in crate::upstream) requests: Rc<WorkerCounter>,
 }
 
 impl WorkerCluster {
     /// The cluster with its hosts as far as they are known.
-    pub(super) fn new(shared: &Arc<SharedCluster>, stats: &WorkerStats) -> Rc<Self> {
+    pub(in crate::upstream) fn new(shared: &Arc<SharedCluster>, stats: &WorkerStats) -> Rc<Self> {
         let counts = Rc::new(ClusterCounts {
             name: Rc::from(&*shared.name),
             metrics: stats.cluster(&shared.name),
@@ -204,7 +204,7 @@ impl WorkerCluster {
 
     /// What it has in common with the other workers'.
     #[cfg(test)]
-    pub(super) fn shared(&self) -> &Arc<SharedCluster> {
+    pub(in crate::upstream) fn shared(&self) -> &Arc<SharedCluster> {
         &self.shared
     }
 
@@ -215,7 +215,7 @@ impl WorkerCluster {
     }
 
     /// The host of the next request: the one at `wanted` if there is one, else any.
-    pub(super) fn choose(&self, wanted: Option<&str>) -> Result<Rc<Host>, UpstreamFailure> {
+    pub(in crate::upstream) fn choose(&self, wanted: Option<&str>) -> Result<Rc<Host>, UpstreamFailure> {
         let mut hosts = self.hosts.borrow_mut();
         if let Some(host) = wanted.and_then(|wanted| hosts.find(wanted)) {
             return Ok(host.clone());
@@ -254,7 +254,7 @@ impl WorkerCluster {
     }
 
     /// The processor endpoint of the next exchange.
-    pub(super) fn choose_processor(&self) -> Result<Rc<Endpoint>, PickError> {
+    pub(in crate::upstream) fn choose_processor(&self) -> Result<Rc<Endpoint>, PickError> {
         let mut hosts = self.hosts.borrow_mut();
         let Some(endpoint) = hosts.choose().map(|host| host.processor().clone()) else {
             drop(hosts);

@@ -10,14 +10,14 @@ use std::{
 use tokio::task::spawn_local;
 use tollgate_model::http_connection_manager::Http2Options;
 
-use super::{
-    circuit_breaker::Permit,
-    connect::Dialer,
-    connection_slot::ConnectionSlots,
-    failure::UpstreamFailure,
-    http2_connection::{self, Http2Connection},
-    shared_cluster::SharedCluster,
-    wait_queue::{Ticket, WaitQueue},
+use crate::upstream::{
+    cluster::circuit_breaker::Permit,
+    cluster::shared_cluster::SharedCluster,
+    exchange::failure::UpstreamFailure,
+    pool::connect::Dialer,
+    pool::http2_connection::{self, Http2Connection},
+    pool::slot::ConnectionSlots,
+    pool::wait_queue::{Ticket, WaitQueue},
 };
 use crate::{
     stats::{ClusterMetric, Metrics},
@@ -26,13 +26,13 @@ use crate::{
 
 /// HTTP/2 connections to one host: another one is made when those there are carry as many streams as they may.
 #[derive(Debug)]
-pub(super) struct Http2Pool {
+pub(in crate::upstream) struct Http2Pool {
     /// Whose pool it is.
-    pub(super) cluster: Arc<SharedCluster>,
+    pub(in crate::upstream) cluster: Arc<SharedCluster>,
     /// How connections are made.
-    pub(super) dialer: Dialer,
+    pub(in crate::upstream) dialer: Dialer,
     /// Settings of connections.
-    pub(super) options: Http2Options,
+    pub(in crate::upstream) options: Http2Options,
     connections: RefCell<Vec<Rc<Http2Connection>>>,
     /// Connections being made.
     connecting: Cell<usize>,
@@ -42,12 +42,16 @@ pub(super) struct Http2Pool {
     waiting: Rc<WaitQueue>,
     draining: Cell<bool>,
     /// What is counted.
-    pub(super) metrics: Metrics<ClusterMetric>,
+    pub(in crate::upstream) metrics: Metrics<ClusterMetric>,
 }
 
 impl Http2Pool {
     /// A pool without connections.
-    pub(super) fn new(cluster: &Arc<SharedCluster>, dialer: &Dialer, options: &Http2Options) -> Rc<Self> {
+    pub(in crate::upstream) fn new(
+        cluster: &Arc<SharedCluster>,
+        dialer: &Dialer,
+        options: &Http2Options,
+    ) -> Rc<Self> {
         let metrics = dialer.metrics.clone();
         let waiting = Rc::new(WaitQueue::default());
         Rc::new(Self {
@@ -65,13 +69,13 @@ impl Http2Pool {
     }
 
     /// A stream on a connection, old or new.
-    pub(super) fn check_out(self: &Rc<Self>) -> Http2Checkout {
+    pub(in crate::upstream) fn check_out(self: &Rc<Self>) -> Http2Checkout {
         Http2Checkout { pool: self.clone(), ticket: None, pending: None }
     }
 
     /// No further streams are opened but for those who wait already, and connections close when their streams have
     /// ended.
-    pub(super) fn drain(&self) {
+    pub(in crate::upstream) fn drain(&self) {
         self.draining.set(true);
         for connection in std::mem::take(&mut *self.connections.borrow_mut()) {
             connection.retire();
@@ -79,20 +83,20 @@ impl Http2Pool {
     }
 
     /// A connection was made.
-    pub(super) fn connected(&self, connection: &Rc<Http2Connection>) {
+    pub(in crate::upstream) fn connected(&self, connection: &Rc<Http2Connection>) {
         self.connecting.set(self.connecting.get() - 1);
         self.connections.borrow_mut().push(connection.clone());
         self.waiting.notify(connection.free());
     }
 
     /// A connection could not be made. All who wait fail with it, as in Envoy.
-    pub(super) fn connect_failed(&self, failure: &UpstreamFailure) {
+    pub(in crate::upstream) fn connect_failed(&self, failure: &UpstreamFailure) {
         self.connecting.set(self.connecting.get() - 1);
         self.waiting.fail_all(failure);
     }
 
     /// A connection learned how many streams it may carry.
-    pub(super) fn settled(&self, connection: &Http2Connection) {
+    pub(in crate::upstream) fn settled(&self, connection: &Http2Connection) {
         self.expected_streams.set(connection.limit().max(1));
         self.waiting.notify(connection.free());
         // Those for whom there is no room need another connection.
@@ -100,7 +104,7 @@ impl Http2Pool {
     }
 
     /// A stream ended.
-    pub(super) fn stream_ended(&self, connection: &Rc<Http2Connection>) {
+    pub(in crate::upstream) fn stream_ended(&self, connection: &Rc<Http2Connection>) {
         if self.draining.get() && self.waiting.len() == 0 {
             self.retire(connection);
         } else if connection.free() > 0 {
@@ -109,7 +113,7 @@ impl Http2Pool {
     }
 
     /// A connection takes no further streams.
-    pub(super) fn retire(&self, connection: &Rc<Http2Connection>) {
+    pub(in crate::upstream) fn retire(&self, connection: &Rc<Http2Connection>) {
         connection.retire();
         self.connections.borrow_mut().retain(|known| !Rc::ptr_eq(known, connection));
         self.waiting.notify(1);
@@ -166,7 +170,7 @@ impl Drop for Http2Pool {
 
 /// A request on its way to a stream. Dropping it gives its place in the queue up.
 #[derive(Debug)]
-pub(super) struct Http2Checkout {
+pub(in crate::upstream) struct Http2Checkout {
     pool: Rc<Http2Pool>,
     ticket: Option<Ticket>,
     /// Counts the request as pending.
@@ -180,7 +184,7 @@ impl Http2Checkout {
     /// # Errors
     ///
     /// No connection could be made, or there were too many waiting requests.
-    pub(super) fn poll(
+    pub(in crate::upstream) fn poll(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<http2_connection::StreamSlot, UpstreamFailure>> {

@@ -5,10 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::runtime::Handle;
 use tollgate_model::{Snapshot, cluster::Cluster};
 
-use super::{
-    dns::{NameLookups, Resolver},
-    shared_cluster::SharedCluster,
-    targets::for_each_target,
+use crate::upstream::{
+    cluster::dns::{NameLookups, Resolver},
+    cluster::shared_cluster::SharedCluster,
+    cluster::targets::for_each_target,
 };
 
 /// The clusters of a snapshot as all workers share them: addresses of names, counts of circuit breakers.
@@ -74,17 +74,17 @@ impl SharedClusters {
         }
     }
 
-    pub(super) fn by_name(&self) -> &HashMap<String, Arc<SharedCluster>> {
+    pub(in crate::upstream) fn by_name(&self) -> &HashMap<String, Arc<SharedCluster>> {
         &self.by_name
     }
 
     /// The clusters of all processor targets of their own.
-    pub(super) fn targets(&self) -> impl Iterator<Item = &Arc<SharedCluster>> {
+    pub(in crate::upstream) fn targets(&self) -> impl Iterator<Item = &Arc<SharedCluster>> {
         self.targets.values().flatten()
     }
 
     /// The cluster of a processor target of its own; `None` for one that is not in the snapshot.
-    pub(super) fn target(&self, cluster: &Arc<Cluster>) -> Option<&Arc<SharedCluster>> {
+    pub(in crate::upstream) fn target(&self, cluster: &Arc<Cluster>) -> Option<&Arc<SharedCluster>> {
         find(&self.targets, cluster)
     }
 }
