@@ -78,12 +78,20 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    /// Notes the time for ever, on the worker's thread.
-    pub(super) async fn beat(self) {
-        loop {
-            self.pulses.set(self.worker, self.pulses.now());
-            tokio::time::sleep(pause(&self.pulses.settings())).await;
+    /// Notes the time for ever, on the worker's thread: now, so that a worker that never comes to this task is noticed, and
+    /// whenever it comes to it.
+    pub(super) fn beat(self) -> impl Future<Output = ()> {
+        self.note();
+        async move {
+            loop {
+                tokio::time::sleep(pause(&self.pulses.settings())).await;
+                self.note();
+            }
         }
+    }
+
+    fn note(&self) {
+        self.pulses.set(self.worker, self.pulses.now());
     }
 }
 
