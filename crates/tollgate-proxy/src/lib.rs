@@ -1,8 +1,9 @@
 //! The data plane: listeners, connections, the filter chain, upstreams.
 //!
 //! A request travels: connection (TLS, HTTP/1.1 or HTTP/2; `downstream`) -> `transaction` (one HTTP request and its
-//! response: route match, filter chain, timers) -> `upstream` (clusters, pools) and back. Each worker is one thread
-//! with its own runtime, listeners, pools and processor connections; nothing on the request path is shared.
+//! response: route match, filter chain, timers) -> `upstream` (clusters, pools, exchanges) and back. Each worker is one
+//! thread with its own runtime, listeners, pools and processor connections; what it writes for a request, no other
+//! worker writes.
 
 mod access_log;
 mod arrival;
@@ -19,14 +20,12 @@ mod gateway;
 mod handler;
 mod header_names;
 mod http1;
-mod http2_body;
 mod incident;
-mod keepalive;
+mod io;
 mod listener;
 mod local_reply;
 mod memory;
 mod overload;
-mod read_buffer;
 mod response_flags;
 mod retry;
 mod route_headers;

@@ -22,9 +22,9 @@ use super::{
 use crate::{
     configuration::{ChainConfiguration, ServedChain, ServedListener},
     incident::Incident,
-    listener::Socket,
+    io::Socket,
+    io::read_buffer::ReadBuffer,
     overload,
-    read_buffer::ReadBuffer,
     stats::ListenerMetric,
     stream_info::{ConnectionInfo, TlsInfo},
     timer::LazyTimer,

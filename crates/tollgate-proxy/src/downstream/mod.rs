@@ -17,7 +17,7 @@ use tollgate_model::overload::OverloadActionKind;
 use crate::{
     configuration::{ChainConfiguration, ServedChain, ServedListener},
     handler::{Handler, Origin},
-    listener::Socket,
+    io::Socket,
     memory::ConnectionMemory,
     overload::Overload,
     stats::HttpMetric,

@@ -12,7 +12,7 @@ use super::{
     ahead::Ahead,
     scan::{Found, HeadScan, LineEnds},
 };
-use crate::read_buffer::LARGE;
+use crate::io::read_buffer::LARGE;
 
 /// Longest chunk-size line, extensions included.
 const MAX_CHUNK_LINE: usize = 4096;

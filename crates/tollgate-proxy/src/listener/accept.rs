@@ -4,8 +4,12 @@ use std::{future::poll_fn, io, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::{Accepted, Balance, ConnectionToken, ListeningSocket, Socket};
-use crate::{configuration::AddressId, drain::Drain};
+use super::{Accepted, Balance, ConnectionToken};
+use crate::{
+    configuration::AddressId,
+    drain::Drain,
+    io::{ListeningSocket, Socket},
+};
 
 /// First and longest pause after the process has run out of descriptors or memory.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));

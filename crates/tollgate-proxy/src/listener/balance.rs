@@ -10,8 +10,7 @@ use std::sync::{
 
 use tokio::sync::mpsc;
 
-use super::StdSocket;
-use crate::configuration::AddressId;
+use crate::{configuration::AddressId, io::StdSocket};
 
 /// Connections on their way to a worker that has not taken them yet.
 const HANDED_OVER: usize = 256;

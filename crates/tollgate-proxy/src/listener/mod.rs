@@ -3,9 +3,7 @@
 mod accept;
 mod balance;
 mod bind;
-mod socket;
 
 pub(crate) use accept::{Gate, accept_connections};
 pub(crate) use balance::{Accepted, Balance, ConnectionToken};
 pub(crate) use bind::{BoundAddress, bind};
-pub(crate) use socket::{ListeningSocket, Socket, StdSocket};

@@ -17,8 +17,8 @@ use crate::{
         BodyDecoder, BodyEncoder, BodyLength, CodecError, Decoded, HeadLimits, RequestHead, RequestKind,
         ResponseContext, content_length, encode_informational, encode_response, has_token,
     },
+    io::read_buffer::{SMALL, read_limit},
     memory::PRESSED_WATERMARK,
-    read_buffer::{SMALL, read_limit},
     stream::{BodyEvent, Downstream, DownstreamError},
 };
 

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::{
     header_names::{KEEP_ALIVE, PROXY_CONNECTION},
     http1::{drop_framing, has_one_content_length},
-    http2_body::Http2Body,
+    io::http2_body::Http2Body,
     memory::{Account, PRESSED_WATERMARK, SLICE},
     stream::{BodyEvent, Downstream, DownstreamError},
     timer::LazyTimer,

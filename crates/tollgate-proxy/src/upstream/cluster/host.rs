@@ -10,15 +10,19 @@ use tollgate_model::cluster::UpstreamProtocol;
 
 use crate::stream_info::ConfiguredEndpoint;
 use crate::upstream::{
-    cluster::address::Address,
-    cluster::dns::Addresses,
-    cluster::load_balancer::Candidate,
-    cluster::manager::ClusterCounts,
-    cluster::processor,
-    cluster::shared_cluster::{ClusterId, SharedCluster},
-    pool::connect::{DialTarget, Dialer},
-    pool::http1::Http1Pool,
-    pool::http2::Http2Pool,
+    cluster::{
+        address::Address,
+        dns::Addresses,
+        load_balancer::Candidate,
+        manager::ClusterCounts,
+        processor,
+        shared_cluster::{ClusterId, SharedCluster},
+    },
+    pool::{
+        connect::{DialTarget, Dialer},
+        http1::Http1Pool,
+        http2::Http2Pool,
+    },
 };
 
 /// One host of a cluster as one worker uses it.

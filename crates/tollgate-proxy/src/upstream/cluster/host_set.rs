@@ -2,11 +2,11 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use crate::upstream::{
-    cluster::host::{Host, Place},
-    cluster::load_balancer::LoadBalancer,
-    cluster::manager::ClusterCounts,
-    cluster::shared_cluster::{SharedCluster, Source},
+use crate::upstream::cluster::{
+    host::{Host, Place},
+    load_balancer::LoadBalancer,
+    manager::ClusterCounts,
+    shared_cluster::{SharedCluster, Source},
 };
 
 /// The hosts of a cluster in one worker.

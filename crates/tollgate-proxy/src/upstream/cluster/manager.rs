@@ -16,12 +16,14 @@ use tollgate_model::{
 };
 
 use crate::upstream::{
-    cluster::circuit_breaker::{Permit, WorkerCounter},
-    cluster::host::{Host, Pool},
-    cluster::host_set::HostSet,
-    cluster::processor::{self, Processor, ProcessorClient},
-    cluster::shared::SharedClusters,
-    cluster::shared_cluster::{ClusterId, SharedCluster},
+    cluster::{
+        circuit_breaker::{Permit, WorkerCounter},
+        host::{Host, Pool},
+        host_set::HostSet,
+        processor::{self, Processor, ProcessorClient},
+        shared::SharedClusters,
+        shared_cluster::{ClusterId, SharedCluster},
+    },
     exchange::failure::UpstreamFailure,
 };
 use crate::{

@@ -16,16 +16,17 @@ use tollgate_model::{
 };
 
 use crate::upstream::{
-    cluster::circuit_breaker::RequestPermit,
-    cluster::manager::WorkerCluster,
+    cluster::{circuit_breaker::RequestPermit, manager::WorkerCluster},
     exchange::failure::UpstreamFailure,
-    pool::connect::{DialTarget, Dialer},
-    pool::counts::{Counted, OpenConnection},
-    pool::http2_connection::unanswered_ping,
+    pool::{
+        connect::{DialTarget, Dialer},
+        counts::{Counted, OpenConnection},
+        http2_connection::unanswered_ping,
+    },
 };
 use crate::{
-    http2_body::frame_limits,
-    keepalive,
+    io::http2_body::frame_limits,
+    io::keepalive,
     stats::{ClusterMetric, Metrics, ProcessorMetric, WorkerStats},
     stream_info::Protocol,
 };

@@ -5,10 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::runtime::Handle;
 use tollgate_model::{Snapshot, cluster::Cluster};
 
-use crate::upstream::{
-    cluster::dns::{NameLookups, Resolver},
-    cluster::shared_cluster::SharedCluster,
-    cluster::targets::for_each_target,
+use crate::upstream::cluster::{
+    dns::{NameLookups, Resolver},
+    shared_cluster::SharedCluster,
+    targets::for_each_target,
 };
 
 /// The clusters of a snapshot as all workers share them: addresses of names, counts of circuit breakers.

@@ -14,9 +14,11 @@ use tollgate_model::{
 
 use crate::stats::{ClusterMetric, Metrics};
 use crate::upstream::{
-    cluster::address::Address,
-    cluster::circuit_breaker::CircuitBreakerCounts,
-    cluster::dns::{Addresses, Resolver, WhenGone},
+    cluster::{
+        address::Address,
+        circuit_breaker::CircuitBreakerCounts,
+        dns::{Addresses, Resolver, WhenGone},
+    },
     pool::connect::{DialTarget, Dialer},
 };
 

@@ -14,8 +14,7 @@ use http::{HeaderMap, header::UPGRADE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::upstream::{
-    exchange::failure::UpstreamFailure,
-    exchange::held::Held,
+    exchange::{failure::UpstreamFailure, held::Held},
     pool::http1::{Http1Connection, Http1Pool},
 };
 use crate::{
@@ -23,7 +22,7 @@ use crate::{
         BodyDecoder, BodyEncoder, BodyLength, Decoded, HeadLimits, RequestKind, ResponseHead, ResponseReader,
         content_length, encode_request, is_upgrade,
     },
-    read_buffer::{LARGE, SMALL, held, make_room, read_limit, read_room},
+    io::read_buffer::{LARGE, SMALL, held, make_room, read_limit, read_room},
     stream::{BodyEvent, ResponseEvent},
 };
 

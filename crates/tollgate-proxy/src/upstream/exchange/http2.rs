@@ -17,14 +17,13 @@ use http::{
 };
 
 use crate::upstream::{
-    exchange::failure::UpstreamFailure,
-    exchange::held::Held,
+    exchange::{failure::UpstreamFailure, held::Held},
     pool::http2_connection::{Http2Connection, StreamSlot},
 };
 use crate::{
     header_names::{KEEP_ALIVE, PROXY_CONNECTION},
     http1::{drop_framing, has_one_content_length, is_upgrade},
-    http2_body::{Http2Body, is_flood},
+    io::http2_body::{Http2Body, is_flood},
     memory::SLICE,
     stream::{BodyEvent, ResponseEvent},
 };

@@ -11,15 +11,17 @@ use http::HeaderMap;
 use tollgate_model::cluster::UpstreamProtocol;
 
 use crate::upstream::{
-    cluster::circuit_breaker::RequestPermit,
-    cluster::host::{ActiveRequest, Host, Pool},
-    cluster::manager::{ClusterCounts, WorkerCluster},
-    exchange::failure::UpstreamFailure,
-    exchange::http1::{Http1Exchange, Settings},
-    exchange::http2::Http2Exchange,
-    pool::connect::ConnectionFacts,
-    pool::http1::Http1Checkout,
-    pool::http2::Http2Checkout,
+    cluster::{
+        circuit_breaker::RequestPermit,
+        host::{ActiveRequest, Host, Pool},
+        manager::{ClusterCounts, WorkerCluster},
+    },
+    exchange::{
+        failure::UpstreamFailure,
+        http1::{Http1Exchange, Settings},
+        http2::Http2Exchange,
+    },
+    pool::{connect::ConnectionFacts, http1::Http1Checkout, http2::Http2Checkout},
 };
 use crate::{
     incident::Incident,

@@ -23,14 +23,13 @@ use tokio_rustls::TlsConnector;
 use tollgate_model::{socket::TcpOptions, tls::NamesDiffer};
 
 use crate::upstream::{
-    cluster::address::Address,
-    cluster::dns::Addresses,
+    cluster::{address::Address, dns::Addresses},
     exchange::failure::UpstreamFailure,
-    pool::transport::{Socket, Transport},
+    pool::transport::Transport,
 };
 use crate::{
     incident::Incident,
-    keepalive,
+    io::{Socket, keepalive},
     stats::{ClusterMetric, Metrics},
     tls_info::TlsInfo,
 };

@@ -13,13 +13,14 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::upstream::{
-    cluster::circuit_breaker::Permit,
-    cluster::shared_cluster::SharedCluster,
+    cluster::{circuit_breaker::Permit, shared_cluster::SharedCluster},
     exchange::failure::UpstreamFailure,
-    pool::connect::{ConnectionFacts, Dialed, Dialer, Dialing},
-    pool::slot::{ConnectionSlot, ConnectionSlots},
-    pool::transport::Transport,
-    pool::wait_queue::{Ticket, WaitQueue},
+    pool::{
+        connect::{ConnectionFacts, Dialed, Dialer, Dialing},
+        slot::{ConnectionSlot, ConnectionSlots},
+        transport::Transport,
+        wait_queue::{Ticket, WaitQueue},
+    },
 };
 use crate::{
     http1::WriteQueue,

@@ -11,13 +11,14 @@ use tokio::task::spawn_local;
 use tollgate_model::http_connection_manager::Http2Options;
 
 use crate::upstream::{
-    cluster::circuit_breaker::Permit,
-    cluster::shared_cluster::SharedCluster,
+    cluster::{circuit_breaker::Permit, shared_cluster::SharedCluster},
     exchange::failure::UpstreamFailure,
-    pool::connect::Dialer,
-    pool::http2_connection::{self, Http2Connection},
-    pool::slot::ConnectionSlots,
-    pool::wait_queue::{Ticket, WaitQueue},
+    pool::{
+        connect::Dialer,
+        http2_connection::{self, Http2Connection},
+        slot::ConnectionSlots,
+        wait_queue::{Ticket, WaitQueue},
+    },
 };
 use crate::{
     stats::{ClusterMetric, Metrics},

@@ -20,15 +20,17 @@ use tollgate_model::http_connection_manager::Http2Options;
 
 use crate::upstream::{
     exchange::failure::UpstreamFailure,
-    pool::connect::{ConnectionFacts, Dialed, Dialer},
-    pool::http2::Http2Pool,
-    pool::slot::ConnectionSlot,
-    pool::transport::Transport,
+    pool::{
+        connect::{ConnectionFacts, Dialed, Dialer},
+        http2::Http2Pool,
+        slot::ConnectionSlot,
+        transport::Transport,
+    },
 };
 use crate::{
-    http2_body::{DATA_FRAME_BUDGET, frame_limits, is_flood},
     incident::Incident,
-    keepalive,
+    io::http2_body::{DATA_FRAME_BUDGET, frame_limits, is_flood},
+    io::keepalive,
     stats::{ClusterMetric, Metrics},
     timer::LazyTimer,
 };

@@ -3,8 +3,8 @@
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use crate::upstream::{
-    cluster::circuit_breaker::Permit, cluster::shared_cluster::SharedCluster, pool::counts::OpenConnection,
-    pool::wait_queue::WaitQueue,
+    cluster::{circuit_breaker::Permit, shared_cluster::SharedCluster},
+    pool::{counts::OpenConnection, wait_queue::WaitQueue},
 };
 use crate::{
     stats::{ClusterMetric, Metrics},

@@ -1,17 +1,15 @@
 //! Byte streams to hosts: sockets, and TLS on them.
 
 use std::{
-    io::{self, IoSlice},
     net::SocketAddr,
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpStream, UnixStream},
-};
+use tokio::io::AsyncWrite;
 use tokio_rustls::client::TlsStream;
+
+use crate::io::{Socket, byte_stream};
 
 /// An established stream to a host.
 #[derive(Debug)]
@@ -22,15 +20,6 @@ pub(in crate::upstream) enum Transport {
     Tls(Box<TlsStream<Socket>>),
 }
 
-/// A connected socket.
-#[derive(Debug)]
-pub(in crate::upstream) enum Socket {
-    /// TCP.
-    Tcp(TcpStream),
-    /// Unix socket.
-    Unix(UnixStream),
-}
-
 impl Transport {
     /// Our side; `None` on a Unix socket.
     pub(in crate::upstream) fn local_address(&self) -> Option<SocketAddr> {
@@ -38,10 +27,7 @@ impl Transport {
             Self::Raw(socket) => socket,
             Self::Tls(stream) => stream.get_ref().0,
         };
-        match socket {
-            Socket::Tcp(stream) => stream.local_addr().ok(),
-            Socket::Unix(_) => None,
-        }
+        socket.addresses().1
     }
 }
 
@@ -54,72 +40,4 @@ impl Drop for Transport {
     }
 }
 
-macro_rules! delegate {
-    ($self:ident, $($variant:path)|+, $inner:ident => $call:expr) => {
-        match $self.get_mut() { $($variant($inner) => $call),+ }
-    };
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        delegate!(self, Self::Tcp | Self::Unix, stream => Pin::new(stream).poll_read(cx, buf))
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        delegate!(self, Self::Tcp | Self::Unix, stream => Pin::new(stream).poll_write(cx, buf))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        delegate!(self, Self::Tcp | Self::Unix, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        delegate!(self, Self::Tcp | Self::Unix, stream => Pin::new(stream).poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        delegate!(self, Self::Tcp | Self::Unix, stream => Pin::new(stream).poll_shutdown(cx))
-    }
-}
-
-impl AsyncRead for Transport {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        delegate!(self, Self::Raw | Self::Tls, stream => Pin::new(stream).poll_read(cx, buf))
-    }
-}
-
-impl AsyncWrite for Transport {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        delegate!(self, Self::Raw | Self::Tls, stream => Pin::new(stream).poll_write(cx, buf))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        delegate!(self, Self::Raw | Self::Tls, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        delegate!(self, Self::Raw | Self::Tls, stream => Pin::new(stream).poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        delegate!(self, Self::Raw | Self::Tls, stream => Pin::new(stream).poll_shutdown(cx))
-    }
-}
+byte_stream!(Transport { Raw, Tls });
