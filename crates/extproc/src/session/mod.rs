@@ -45,6 +45,7 @@ mod side;
 #[cfg(test)]
 mod tests;
 mod wish;
+mod wishes;
 
 use std::{collections::VecDeque, time::Duration};
 

@@ -4,13 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::{Event, Head, Link, NotPossible, Rest, reply};
+use super::{Event, Link, Rest, reply};
 use crate::{
     BodySendMode, Direction,
-    messages::{
-        BodyMutation, CommonResponse, HeaderMap, HeaderMutation, HttpHeaders, HttpTrailers, ProcessingMode,
-        ProcessingResponse, Struct, body_mutation::Mutation, common_response::CONTINUE_AND_REPLACE,
-    },
+    messages::{HeaderMap, HeaderMutation, HttpHeaders, HttpTrailers, Struct},
 };
 
 /// Whether the headers are answered.
@@ -50,21 +47,21 @@ pub(super) enum Trailers {
 
 /// A part that arrived before it was said what becomes of it.
 #[derive(Debug)]
-enum Arrived {
+pub(super) enum Arrived {
     Body(Bytes, bool),
     Trailers(HttpTrailers),
 }
 
 /// A piece of a body that is not answered yet.
 #[derive(Debug)]
-struct Owed {
+pub(super) struct Owed {
     /// It ends the message.
-    ends: bool,
-    answer: Answer,
+    pub(super) ends: bool,
+    pub(super) answer: Answer,
 }
 
 #[derive(Debug)]
-enum Answer {
+pub(super) enum Answer {
     Undecided,
     Unchanged,
     Changed(Bytes),
@@ -88,12 +85,12 @@ pub(super) struct Side {
     /// FULL_DUPLEX_STREAMED: the end of the new body was sent.
     pub(super) ended: bool,
     /// The head says how long the body is.
-    has_length: bool,
+    pub(super) has_length: bool,
     /// A change to the headers that goes with the reply to the body.
-    late: Option<HeaderMutation>,
-    waiting: Vec<Arrived>,
+    pub(super) late: Option<HeaderMutation>,
+    pub(super) waiting: Vec<Arrived>,
     /// Not in FULL_DUPLEX_STREAMED.
-    owed: VecDeque<Owed>,
+    pub(super) owed: VecDeque<Owed>,
 }
 
 impl Side {
@@ -120,17 +117,8 @@ impl Side {
         self.mode == Some(BodySendMode::FullDuplexStreamed)
     }
 
-    fn rewrites(&self) -> bool {
+    pub(super) fn rewrites(&self) -> bool {
         self.wish == Wish::Granted(Rest::Rewrite)
-    }
-
-    fn possible(
-        &self,
-        possible: bool,
-        wanted: &'static str,
-        setting: &'static str,
-    ) -> Result<(), NotPossible> {
-        if possible { Ok(()) } else { Err(NotPossible { wanted, mode: self.mode, setting }) }
     }
 
     pub(super) fn on_headers(
@@ -223,72 +211,6 @@ impl Side {
         self.flush(link);
     }
 
-    pub(super) fn check_headers_owed(&self) -> Result<(), NotPossible> {
-        self.possible(
-            self.headers == Headers::Owed,
-            "answer the headers",
-            "headers that are shown and were not answered before",
-        )
-    }
-
-    pub(super) fn answer_headers(
-        &mut self,
-        link: &mut Link,
-        head: Head,
-        modes: Option<ProcessingMode>,
-        rest: Rest,
-    ) {
-        let mut mutation = head.mutation;
-        let collected = matches!(self.mode, None | Some(BodySendMode::Buffered));
-        if rest == Rest::Rewrite && self.has_length && !collected {
-            // Its length will be another one.
-            mutation.get_or_insert_default().remove_headers.push("content-length".to_owned());
-            self.has_length = false;
-        }
-        if head.reroute {
-            // K-3: a gateway considers it only together with a mutation.
-            mutation.get_or_insert_default();
-        }
-        let common = CommonResponse {
-            header_mutation: mutation,
-            clear_route_cache: head.reroute,
-            ..CommonResponse::default()
-        };
-        link.message(ProcessingResponse {
-            response: Some(reply::headers(self.direction, common)),
-            mode_override: modes,
-            ..ProcessingResponse::default()
-        });
-        self.headers = Headers::Answered;
-        self.decide(link, rest);
-    }
-
-    pub(super) fn replace(&mut self, link: &mut Link, head: Head, body: Bytes) -> Result<(), NotPossible> {
-        self.possible(
-            self.headers == Headers::Owed,
-            "replace the message unread",
-            "headers that are shown and were not answered before",
-        )?;
-        let body = if body.is_empty() { Mutation::ClearBody(true) } else { Mutation::Body(body) };
-        let mut mutation = head.mutation;
-        if head.reroute {
-            mutation.get_or_insert_default();
-        }
-        let common = CommonResponse {
-            status: CONTINUE_AND_REPLACE,
-            header_mutation: mutation,
-            body_mutation: Some(BodyMutation { mutation: Some(body) }),
-            clear_route_cache: head.reroute,
-            ..CommonResponse::default()
-        };
-        link.reply(reply::headers(self.direction, common));
-        // what is under way is answered by nobody.
-        self.headers = Headers::Answered;
-        self.wish = Wish::Dropped;
-        self.waiting.clear();
-        Ok(())
-    }
-
     pub(super) fn decide(&mut self, link: &mut Link, rest: Rest) {
         if self.wish == Wish::Dropped {
             return;
@@ -311,74 +233,12 @@ impl Side {
         self.flush(link);
     }
 
-    pub(super) fn change_headers(&mut self, mutation: HeaderMutation) -> Result<(), NotPossible> {
-        let collects = matches!(self.mode, Some(BodySendMode::Buffered | BodySendMode::BufferedPartial));
-        self.possible(
-            collects && self.headers == Headers::Answered && self.is_open(),
-            "change the headers after the body was read",
-            "BUFFERED, or FULL_DUPLEX_STREAMED with the headers answered later",
-        )?;
-        let late = self.late.get_or_insert_default();
-        late.set_headers.extend(mutation.set_headers);
-        late.remove_headers.extend(mutation.remove_headers);
-        Ok(())
-    }
-
-    /// A piece is shown and not answered.
-    fn is_open(&self) -> bool {
-        self.owed.iter().any(|owed| matches!(owed.answer, Answer::Undecided))
-    }
-
-    pub(super) fn write(&mut self, link: &mut Link, data: Bytes) -> Result<(), NotPossible> {
-        self.possible(
-            self.rewrites() && !self.finishing,
-            "write a body that is not being rewritten",
-            "a body that was to be rewritten and is not finished",
-        )?;
-        let carried = if self.is_duplex() { self.has_body } else { self.is_open() };
-        self.possible(
-            carried,
-            "write more than the pieces that are not answered can carry",
-            "FULL_DUPLEX_STREAMED and a message with a body",
-        )?;
-        self.written.push_back(data);
-        self.flush(link);
-        Ok(())
-    }
-
-    pub(super) fn next(&mut self, link: &mut Link) {
-        let streamed = matches!(self.mode, None | Some(BodySendMode::Streamed));
-        if !streamed || !self.rewrites() {
-            return;
-        }
-        let open = |owed: &&mut Owed| matches!(owed.answer, Answer::Undecided) && !owed.ends;
-        if let Some(owed) = self.owed.iter_mut().find(open) {
-            owed.answer = Answer::Changed(joined(&mut self.written));
-        }
-        self.flush(link);
-    }
-
-    pub(super) fn finish(&mut self, link: &mut Link) {
-        if self.rewrites() {
-            self.finishing = true;
-            self.settle_owed();
-            self.flush(link);
-        }
-    }
-
     /// What was written goes with the oldest piece that is not answered; the others are cleared.
-    fn settle_owed(&mut self) {
+    pub(super) fn settle_owed(&mut self) {
         for owed in &mut self.owed {
             if matches!(owed.answer, Answer::Undecided) {
                 owed.answer = Answer::Changed(joined(&mut self.written));
             }
-        }
-    }
-
-    pub(super) fn answer_trailers(&mut self, link: &mut Link, mutation: Option<HeaderMutation>) {
-        if self.trailers == Trailers::Shown {
-            self.trailers = Trailers::Decided(mutation);
-            self.flush(link);
         }
     }
 
@@ -430,7 +290,7 @@ impl Side {
 }
 
 /// All of it in one place.
-fn joined(pieces: &mut VecDeque<Bytes>) -> Bytes {
+pub(super) fn joined(pieces: &mut VecDeque<Bytes>) -> Bytes {
     match pieces.len() {
         0 => Bytes::new(),
         1 => pieces.pop_front().unwrap_or_default(),

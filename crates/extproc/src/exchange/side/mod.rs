@@ -98,10 +98,13 @@ impl Side {
 
     /// Everything before the body's next step was answered: passes on what the phase holds, and the end.
     pub(super) fn release(&mut self, link: &mut Link) {
-        if matches!(self.phase, Phase::Expected) {
-            return;
-        }
         self.line.timer.stop();
+        match self.phase {
+            Phase::Expected => return,
+            // Nothing to take along.
+            Phase::Passing => return self.line.forward_rest(link, None, None),
+            _ => {}
+        }
         self.phase = match std::mem::take(&mut self.phase).into_rest() {
             Rest::Goes(sent, held) => {
                 self.line.forward_rest(link, sent, held);
