@@ -32,7 +32,8 @@ pub(crate) struct Outcome {
 
 /// Plays a scenario.
 pub(crate) async fn play(prepared: Prepared, admin_port: u16) -> Outcome {
-    let Prepared { id, scenario, file, port, upstreams, processors, log_file, .. } = prepared;
+    let Prepared { id, scenario, file, port, upstreams, processors, .. } = prepared;
+    let Prepared { log_file, unfiltered_log_file, connection_log_file, .. } = prepared;
     let board = Arc::new(Board::new(processors.len(), scenario.deadline.0));
     let mut servers = JoinSet::new();
     let mut kept = Vec::new();
@@ -56,7 +57,11 @@ pub(crate) async fn play(prepared: Prepared, admin_port: u16) -> Outcome {
     board.until(scenario.deadline.0, |state| settled(&scenario, state)).await;
     let mut differences = check::all(&scenario, &board.snapshot(), board.started());
     if differences.is_empty() {
+        if scenario.log_filter.is_some() {
+            differences.extend(logged(&unfiltered_log_file).await);
+        }
         differences.extend(log(&scenario, &log_file).await);
+        differences.extend(connection_log(&scenario, &connection_log_file).await);
         differences.extend(counters(&scenario, admin_port, &id).await);
     }
     drop(kept);
@@ -132,6 +137,42 @@ async fn log(scenario: &Scenario, file: &std::path::Path) -> Vec<String> {
             check::values::difference(&format!("log {name}"), &expect.0, got)
         });
         entries(&text, expect.log_entries.unwrap_or(1)).into_iter().chain(fields).collect()
+    })
+    .await
+}
+
+/// How long a log that is not written yet may take to be written.
+const FLUSHED: Duration = Duration::from_millis(300);
+
+/// Waits until the request was logged, and what a filter lets through as well.
+async fn logged(file: &std::path::Path) -> Vec<String> {
+    let differences = eventually(|| async {
+        let text = tokio::fs::read_to_string(file).await.unwrap_or_default();
+        if text.is_empty() { vec!["unfiltered log: no entry".to_owned()] } else { Vec::new() }
+    })
+    .await;
+    tokio::time::sleep(FLUSHED).await;
+    differences
+}
+
+/// The one connection is logged once.
+async fn connection_log(scenario: &Scenario, file: &std::path::Path) -> Vec<String> {
+    let expect = &scenario.expect.connection_log;
+    if expect.is_empty() {
+        return Vec::new();
+    }
+    eventually(|| async {
+        let text = tokio::fs::read_to_string(file).await.unwrap_or_default();
+        let Some(line) = text.lines().last() else { return vec!["connection log: no entry".to_owned()] };
+        let entry: Value = match serde_json::from_str(line) {
+            Ok(entry) => entry,
+            Err(error) => return vec![format!("connection log: {error} in {line:?}")],
+        };
+        let fields = expect.iter().filter_map(|(name, expect)| {
+            let got = entry.get(name).unwrap_or(&Value::Null);
+            check::values::difference(&format!("connection log {name}"), &expect.0, got)
+        });
+        entries(&text, 1).into_iter().chain(fields).collect()
     })
     .await
 }

@@ -91,6 +91,10 @@ pub(crate) struct Prepared {
     pub processor_ports: Vec<u16>,
     /// The access log.
     pub log_file: PathBuf,
+    /// The same without a filter, if that has one.
+    pub unfiltered_log_file: PathBuf,
+    /// The log of the listener.
+    pub connection_log_file: PathBuf,
     /// Servers of the upstreams.
     pub upstreams: Vec<(String, Upstreams, Server)>,
     /// Servers of the processors.
@@ -158,6 +162,8 @@ impl Prepared {
             upstream_ports,
             processor_ports,
             log_file: directory.join(format!("{id}.access.log")),
+            unfiltered_log_file: directory.join(format!("{id}.unfiltered.log")),
+            connection_log_file: directory.join(format!("{id}.connections.log")),
             reserved: Some(reserved),
             id,
         })
@@ -185,7 +191,9 @@ impl Prepared {
 
     /// Whether the scenario looks at the access log.
     pub(crate) fn wants_log(&self) -> bool {
-        !self.scenario.expect.log.is_empty() || !self.scenario.log_format.is_empty()
+        !self.scenario.expect.log.is_empty()
+            || !self.scenario.log_format.is_empty()
+            || self.scenario.log_filter.is_some()
     }
 }
 

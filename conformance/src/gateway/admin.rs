@@ -28,7 +28,8 @@ pub(crate) async fn get(port: u16, path: &str) -> Result<(u16, String), String> 
     timeout(LONGEST, ask).await.map_err(|_| "no answer in time".to_owned())?
 }
 
-/// The ext_proc counters of one listener: `name` or `stat_prefix.name` to value.
+/// The ext_proc counters of one listener: `name` or `stat_prefix.name` to value; those of filters behind the router with
+/// `upstream.` before it.
 ///
 /// # Errors
 /// The admin server did not answer.
@@ -37,8 +38,16 @@ pub(crate) async fn counters(port: u16, listener: &str) -> Result<BTreeMap<Strin
     if status != 200 {
         return Err(format!("/stats answers {status}"));
     }
-    let prefix = format!("http.{listener}.ext_proc.");
-    Ok(text.lines().filter_map(|line| line.strip_prefix(&prefix)).filter_map(counter).collect())
+    let own = format!("http.{listener}.ext_proc.");
+    // Envoy writes no dot there.
+    let upstream = format!("http.{listener}ext_proc.");
+    let counters = text.lines().filter_map(|line| {
+        if let Some(line) = line.strip_prefix(&own) {
+            return counter(line);
+        }
+        counter(line.strip_prefix(&upstream)?).map(|(name, value)| (format!("upstream.{name}"), value))
+    });
+    Ok(counters.collect())
 }
 
 fn counter(line: &str) -> Option<(String, u64)> {

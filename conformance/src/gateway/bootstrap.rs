@@ -50,7 +50,7 @@ fn listener(prepared: &Prepared) -> Value {
         "http_filters": filters(prepared),
     });
     if prepared.wants_log() {
-        hcm["access_log"] = access_log(scenario, &prepared.log_file);
+        hcm["access_log"] = access_log(scenario, prepared);
     }
     lay_over(&mut hcm, &Value::Object(scenario.hcm.clone()));
     let mut listener = json!({
@@ -58,6 +58,10 @@ fn listener(prepared: &Prepared) -> Value {
         "address": address(prepared.port),
         "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": hcm}]}],
     });
+    if !scenario.connection_log.is_empty() {
+        listener["access_log"] =
+            json!([logger(&json!(scenario.connection_log), &prepared.connection_log_file)]);
+    }
     lay_over(&mut listener, &Value::Object(scenario.listener.clone()));
     listener
 }
@@ -127,7 +131,7 @@ fn ext_proc(prepared: &Prepared, filter: &Filter, number: usize) -> Value {
     entry
 }
 
-fn access_log(scenario: &Scenario, file: &Path) -> Value {
+fn access_log(scenario: &Scenario, prepared: &Prepared) -> Value {
     let mut format = json!({
         "details": "%RESPONSE_CODE_DETAILS%",
         "flags": "%RESPONSE_FLAGS%",
@@ -136,8 +140,17 @@ fn access_log(scenario: &Scenario, file: &Path) -> Value {
     for (name, operator) in &scenario.log_format {
         format[name] = json!(operator);
     }
+    let mut logs = vec![logger(&format, &prepared.log_file)];
+    if let Some(filter) = &scenario.log_filter {
+        logs[0]["filter"] = filter.clone();
+        logs.push(logger(&format, &prepared.unfiltered_log_file));
+    }
+    json!(logs)
+}
+
+fn logger(format: &Value, file: &Path) -> Value {
     let config = json!({"@type": "FileAccessLog", "path": file.to_string_lossy(), "log_format": {"json_format": format}});
-    json!([{"name": "envoy.access_loggers.file", "typed_config": config}])
+    json!({"name": "envoy.access_loggers.file", "typed_config": config})
 }
 
 fn all_clusters(prepared: &Prepared) -> Vec<Value> {

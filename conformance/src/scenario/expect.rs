@@ -26,6 +26,8 @@ pub(crate) struct Expect {
     pub log: BTreeMap<String, ValueExpect>,
     /// Number of access log entries; without it there must be one where `log` is given, and at most one elsewhere.
     pub log_entries: Option<usize>,
+    /// Fields of the one entry in the log of connections.
+    pub connection_log: BTreeMap<String, ValueExpect>,
     /// ext_proc counters, named as in Envoy's documentation, with the filter's `stat_prefix.` if it has one.
     pub counters: BTreeMap<String, u64>,
     /// Every ext_proc counter that is not listed must be 0.

@@ -61,6 +61,11 @@ pub(crate) struct Scenario {
     /// Further fields of the JSON access log: name and operator.
     #[serde(default)]
     pub log_format: BTreeMap<String, String>,
+    /// The filter of the access log.
+    pub log_filter: Option<Value>,
+    /// Fields of the JSON log of the listener, which has a line for each connection: name and operator.
+    #[serde(default)]
+    pub connection_log: BTreeMap<String, String>,
     /// What the client sends.
     #[serde(default)]
     pub request: Request,

@@ -120,6 +120,7 @@ impl Compiler<'_> {
             limits: value.limits,
             traffic_direction: value.traffic_direction,
             metadata: value.metadata,
+            access_log: value.access_log,
         })
     }
 
@@ -140,6 +141,7 @@ impl Compiler<'_> {
         let http = http.with(Arc::new(routes), compiled, upstream);
         Ok(FilterChain {
             name: chain.name,
+            metadata: chain.metadata,
             filter_chain_match: chain.filter_chain_match,
             tls,
             transport_socket_connect_timeout: chain.transport_socket_connect_timeout,

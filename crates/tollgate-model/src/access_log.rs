@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::{format::Format, matching::HeaderMatcher, route::Fraction};
+use crate::{
+    format::{Format, Operator},
+    matching::{HeaderMatcher, MetadataMatcher},
+    route::Fraction,
+};
 
 /// One access log: which requests it is about, where lines go and what they look like.
 #[derive(Debug, PartialEq, Serialize)]
@@ -42,8 +46,31 @@ pub enum LogFilter {
         /// All but these.
         exclude: bool,
     },
-    /// Every request, or none: what depends on the kind of the log and on nothing else.
+    /// The dynamic metadata of the request has a value that passes.
+    Metadata {
+        /// The condition; `None` = no value is looked for.
+        matcher: Option<MetadataMatcher>,
+        /// What holds when there is no such value. Default true.
+        if_absent: bool,
+    },
+    /// The entry is of one of these kinds; with `exclude` it is of none of them.
+    Kind {
+        /// Kinds.
+        kinds: Vec<LogKind>,
+        /// All but these.
+        exclude: bool,
+    },
+    /// Every request, or none: what is the same for all of them here.
     Always(bool),
+}
+
+/// The kind of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum LogKind {
+    /// A connection that has ended; Envoy has no name for it.
+    NotSet,
+    /// A request that is over.
+    DownstreamEnd,
 }
 
 /// A comparison with a number.
@@ -99,6 +126,27 @@ pub enum LogFormat {
     Text(Format),
     /// A JSON object, one line each.
     Json(JsonFormat),
+}
+
+impl LogFormat {
+    /// Whether one of its operators passes a test.
+    pub fn any(&self, test: &dyn Fn(&Operator) -> bool) -> bool {
+        match self {
+            Self::Text(format) => format.any(test),
+            Self::Json(format) => format.any(test),
+        }
+    }
+}
+
+impl JsonFormat {
+    fn any(&self, test: &dyn Fn(&Operator) -> bool) -> bool {
+        match self {
+            Self::Object(members) => members.iter().any(|(_, value)| value.any(test)),
+            Self::Array(elements) => elements.iter().any(|element| element.any(test)),
+            Self::Format(format) => format.any(test),
+            Self::Literal(_) => false,
+        }
+    }
 }
 
 /// A JSON value with operators in its strings.

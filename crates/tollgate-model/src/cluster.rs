@@ -1,6 +1,6 @@
 //! Clusters: groups of endpoints and how to reach them.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use extproc::messages::Metadata;
 use serde::Serialize;
@@ -21,6 +21,9 @@ use crate::{http_connection_manager::Http2Options, socket::TcpOptions, tls::Upst
 pub struct Cluster<T = UpstreamTls, E = Vec<Endpoint>> {
     /// Unique name.
     pub name: String,
+    /// What `%UPSTREAM_CLUSTER%` calls it. Default its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alt_stat_name: Option<String>,
     /// Where addresses come from.
     pub discovery: Discovery,
     /// The endpoints as configured.
@@ -57,6 +60,7 @@ impl<T, E> Cluster<T, E> {
     pub fn new(name: String, discovery: Discovery, endpoints: E) -> Self {
         Self {
             name,
+            alt_stat_name: None,
             discovery,
             endpoints,
             lb_policy: LbPolicy::RoundRobin,
@@ -84,6 +88,7 @@ impl<T, E> Cluster<T, E> {
     ) -> Result<Cluster<T2, E2>, P> {
         Ok(Cluster {
             name: self.name,
+            alt_stat_name: self.alt_stat_name,
             discovery: self.discovery,
             endpoints: endpoints(self.endpoints),
             lb_policy: self.lb_policy,
@@ -108,6 +113,7 @@ impl<T: PartialEq, E> Cluster<T, E> {
         // Named one by one, so that none is forgotten.
         let Self {
             name,
+            alt_stat_name,
             discovery,
             endpoints: _,
             lb_policy,
@@ -123,6 +129,7 @@ impl<T: PartialEq, E> Cluster<T, E> {
             metadata,
         } = self;
         *name == other.name
+            && *alt_stat_name == other.alt_stat_name
             && *discovery == other.discovery
             && *lb_policy == other.lb_policy
             && *connect_timeout == other.connect_timeout
@@ -249,6 +256,16 @@ pub enum EndpointAddress {
         /// Port.
         port: u16,
     },
+}
+
+impl fmt::Display for EndpointAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(address) => write!(formatter, "{address}"),
+            Self::Pipe(path) => write!(formatter, "{}", path.display()),
+            Self::Dns { host, port } => write!(formatter, "{host}:{port}"),
+        }
+    }
 }
 
 /// How an endpoint is chosen.

@@ -10,8 +10,9 @@ mod time;
 use serde::{Serialize, Serializer};
 
 pub use operator::{
-    AddressPart, CertificateFact, DurationPrecision, FilterStateForm, GrpcStatusForm, HeaderOperand,
-    HostSource, MetadataOwner, Operator, PathSource, ServerNameSource, TimePoint,
+    AddressPart, AttemptPart, ByteCount, ByteKind, CertificateFact, CertificateOwner, DurationPrecision,
+    FilterStateForm, GrpcStatusForm, HeaderOperand, HostSource, MetadataOwner, Operator, PathSource,
+    ServerNameSource, TimePoint,
 };
 pub use time::{TimePattern, Timestamp};
 
@@ -29,6 +30,13 @@ pub enum FormatPart {
     Text(String),
     /// A fact of the request.
     Operator(Operator),
+}
+
+/// Extensions (`formatters`) that bring operators of their own. Default none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Formatters {
+    /// `envoy.formatter.req_without_query`: `REQ_WITHOUT_QUERY`.
+    pub req_without_query: bool,
 }
 
 /// Why a format string was refused.
@@ -99,7 +107,15 @@ impl Format {
     /// # Errors
     /// When an operator is unknown or used wrongly; the error names it and its position.
     pub fn parse(source: &str) -> Result<Self, FormatError> {
-        Ok(Self { source: source.to_owned(), parts: parse::parse(source)?.into() })
+        Self::parse_with(source, Formatters::default())
+    }
+
+    /// The same with operators that a configuration has to ask for.
+    ///
+    /// # Errors
+    /// Those of [`parse`](Self::parse).
+    pub fn parse_with(source: &str, formatters: Formatters) -> Result<Self, FormatError> {
+        Ok(Self { source: source.to_owned(), parts: parse::parse(source, formatters)?.into() })
     }
 
     /// A format that is `text` as it stands: nothing in it is an operator.
@@ -119,6 +135,17 @@ impl Format {
     #[must_use]
     pub fn parts(&self) -> &[FormatPart] {
         &self.parts
+    }
+
+    /// Whether one of its operators passes a test; those inside of another one count.
+    #[must_use]
+    pub fn any(&self, test: &dyn Fn(&Operator) -> bool) -> bool {
+        fn passes(operator: &Operator, test: &dyn Fn(&Operator) -> bool) -> bool {
+            let inner =
+                if let Operator::Coalesce { operators, .. } = operator { operators.as_slice() } else { &[] };
+            test(operator) || inner.iter().any(|operator| passes(operator, test))
+        }
+        self.parts.iter().any(|part| matches!(part, FormatPart::Operator(operator) if passes(operator, test)))
     }
 
     /// The text when there is no operator in it.

@@ -9,7 +9,10 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 pub use self::misdirected::{MisdirectedRequests, ServedBy};
-use crate::{http_connection_manager::HttpConnectionManager, socket::TcpOptions, tls::DownstreamTls};
+use crate::{
+    access_log::AccessLog, http_connection_manager::HttpConnectionManager, socket::TcpOptions,
+    tls::DownstreamTls,
+};
 
 /// One listener: where to accept connections and what to do with them. `C` is a filter chain, compiled or as written.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,6 +38,9 @@ pub struct Listener<C = FilterChain> {
     /// Static metadata (attribute `xds.listener_metadata`); empty by default.
     #[serde(serialize_with = "crate::metadata::serialize")]
     pub metadata: Metadata,
+    /// Logs with a line for each connection that has ended. Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub access_log: Vec<Arc<AccessLog>>,
 }
 
 /// How many connections a listener may have at a time. Further ones are closed as soon as they are accepted.
@@ -81,6 +87,12 @@ pub enum BindAddress {
 pub struct FilterChain<T = DownstreamTls, H = HttpConnectionManager> {
     /// Optional name (attribute `xds.filter_chain_name`).
     pub name: String,
+    /// Static metadata (`%METADATA(LISTENER_FILTER_CHAIN:...)%`); empty by default.
+    #[serde(
+        skip_serializing_if = "crate::metadata::is_empty",
+        serialize_with = "crate::metadata::serialize"
+    )]
+    pub metadata: Metadata,
     /// When it applies.
     pub filter_chain_match: FilterChainMatch,
     /// TLS termination; `None` is cleartext.

@@ -1,5 +1,6 @@
 //! Matchers of strings and headers, as Envoy's `StringMatcher` and `HeaderMatcher`.
 
+mod metadata;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,7 @@ use serde::{Serialize, Serializer};
 
 use crate::header::FieldName;
 
+pub use self::metadata::{MetadataMatcher, ValueMatcher};
 pub use extproc::matching::{FullRegex, StringMatcher};
 
 /// A condition on a header.
@@ -52,6 +54,12 @@ impl HeaderMatcher {
     #[must_use]
     pub fn matches_response(&self, response: &ResponseHeaders) -> bool {
         self.holds(&response.fields, || self.name.first_in_response(response))
+    }
+
+    /// Whether the condition holds where there are no headers at all.
+    #[must_use]
+    pub fn matches_nothing(&self) -> bool {
+        self.holds(&HeaderMap::new(), || None)
     }
 
     fn holds<'a>(&self, fields: &HeaderMap, first: impl FnOnce() -> Option<&'a [u8]>) -> bool {

@@ -18,6 +18,11 @@ pub fn serialize<S: Serializer>(metadata: &Metadata, serializer: S) -> Result<S:
     namespaces.serialize(serializer)
 }
 
+/// Whether there is nothing to write.
+pub(crate) fn is_empty(metadata: &Metadata) -> bool {
+    metadata.filter_metadata.is_empty()
+}
+
 struct Fields<'a>(&'a Struct);
 
 impl Serialize for Fields<'_> {

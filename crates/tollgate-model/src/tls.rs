@@ -31,6 +31,13 @@ pub use self::{
     version::{TlsVersion, TlsVersions},
 };
 
+/// Seconds since 1970 of the content of a time in a certificate: `UTCTime` (tag 0x17) or `GeneralizedTime` (tag 0x18).
+/// `None` for what certificates may not contain, and for times before 1970.
+#[must_use]
+pub fn seconds_of_time(tag: u8, content: &[u8]) -> Option<u64> {
+    der::seconds(der::Element { tag, content, whole: content })
+}
+
 /// The cryptography of every connection.
 fn provider() -> &'static Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();

@@ -1,4 +1,4 @@
-//! Access logs: one line a request, written off the request path.
+//! Access logs: one line a request or connection, written off the request path.
 //!
 //! Each worker formats lines into a buffer of its own for each destination; one thread takes the buffers' contents every
 //! so often and writes them. A destination that cannot keep up costs lines, never requests: what does not fit into a
@@ -25,7 +25,8 @@ use std::{
 use tollgate_model::access_log::{AccessLog, LogFormat, LogSink};
 use tracing::warn;
 
-use crate::format::{FormatContext, write_json, write_text};
+use crate::format::{Facts, write_json, write_text};
+pub(crate) use filter::Subject;
 
 /// How long lines stay in buffers.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
@@ -86,19 +87,19 @@ impl Clone for AccessLogger {
 }
 
 impl AccessLogger {
-    /// Writes a request to its logs. Gives how many lines were dropped.
-    pub(crate) fn log(&self, logs: &[Arc<AccessLog>], context: &FormatContext<'_>) -> u64 {
+    /// Writes a request or a connection to its logs. Gives how many lines were dropped.
+    pub(crate) fn log<S: Facts + Subject>(&self, logs: &[Arc<AccessLog>], subject: &S) -> u64 {
         let mut line = self.line.borrow_mut();
         let mut dropped = 0;
         for log in logs {
-            if log.filter.as_ref().is_some_and(|filter| !filter::admits(filter, context)) {
+            if log.filter.as_ref().is_some_and(|filter| !filter::admits(filter, subject)) {
                 continue;
             }
             line.clear();
             match &log.format {
-                LogFormat::Text(format) => write_text(format, context, &mut line),
+                LogFormat::Text(format) => write_text(format, subject, &mut line),
                 LogFormat::Json(format) => {
-                    write_json(format, context, &mut line);
+                    write_json(format, subject, &mut line);
                     line.push(b'\n');
                 }
             }

@@ -1,6 +1,6 @@
 //! What becomes of a request on arrival, before any filter sees it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Instant};
 
 use extproc::RequestHeaders;
 use http::{HeaderValue, StatusCode, header::LOCATION};
@@ -83,6 +83,8 @@ pub fn try_request<'c>(
         remote_address: facts.remote_address,
         local_address: facts.local_address,
         tls: facts.tls.then(tls),
+        accepted: Instant::now(),
+        handshake: None,
     };
     let Arrived { route, prepared } = arrive(request, chain, &connection, own_address());
     let refused = prepared.err().map(|reply| Refusal {

@@ -204,7 +204,7 @@ fn certificate(attribute: CertificateAttribute, tls: &TlsInfo) -> Option<Attribu
         CertificateAttribute::DnsSanPeer => certificate::first_dns_name(peer()?),
         CertificateAttribute::UriSanLocal => certificate::first_uri(local()?),
         CertificateAttribute::UriSanPeer => certificate::first_uri(peer()?),
-        CertificateAttribute::Sha256PeerDigest => certificate::sha256(peer()?),
+        CertificateAttribute::Sha256PeerDigest => Some(certificate::sha256(peer()?)),
     };
     value.map(AttributeValue::String)
 }

@@ -1,6 +1,8 @@
 //! Format strings filled in with the facts of a request.
 
 mod address;
+mod certificate;
+mod connection;
 mod grpc_status;
 mod json;
 mod logging;
@@ -17,9 +19,22 @@ use tollgate_model::{
     format::{Format, FormatPart, Operator},
 };
 
+pub(crate) use self::connection::{CloseType, ConnectionEnd};
 use crate::stream_info::StreamInfo;
 
-/// What format strings may show.
+/// Something that format strings can be about: a request or a connection.
+pub(crate) trait Facts {
+    /// The value of an operator; `None` = there is none.
+    fn value(&self, operator: &Operator) -> Option<Value<'_>>;
+}
+
+impl Facts for FormatContext<'_> {
+    fn value(&self, operator: &Operator) -> Option<Value<'_>> {
+        operator::evaluate(operator, self)
+    }
+}
+
+/// What format strings may show of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FormatContext<'a> {
     /// Facts.
@@ -43,7 +58,7 @@ pub(crate) struct FilterLog<'a> {
 
 /// What an operator gives.
 #[derive(Debug, Clone, PartialEq)]
-enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// A string; header values may be any bytes.
     Text(Cow<'a, [u8]>),
     /// A number.
@@ -64,10 +79,10 @@ impl Value<'_> {
 
 /// Appends the text of a format string; what is missing shows as `-`. Control characters of values are escaped: a client
 /// could forge lines of a log with those that it has encoded in a query.
-pub(crate) fn write_text(format: &Format, context: &FormatContext<'_>, out: &mut Vec<u8>) {
+pub(crate) fn write_text(format: &Format, facts: &dyn Facts, out: &mut Vec<u8>) {
     for part in format.parts() {
         let start = out.len();
-        write_part(part, context, b"-", out);
+        write_part(part, facts, b"-", out);
         if matches!(part, FormatPart::Operator(_)) {
             escape_controls(out, start);
         }
@@ -91,8 +106,8 @@ fn escape_controls(out: &mut Vec<u8>, start: usize) {
 }
 
 /// The value of an operator whose value is a number.
-pub(crate) fn evaluate_number(operator: &Operator, context: &FormatContext<'_>) -> Option<u64> {
-    match operator::evaluate(operator, context)? {
+pub(crate) fn evaluate_number(operator: &Operator, facts: &dyn Facts) -> Option<u64> {
+    match facts.value(operator)? {
         Value::Number(number) => Some(number),
         _ => None,
     }
@@ -107,7 +122,7 @@ pub(crate) fn evaluate_header(format: &Format, context: &FormatContext<'_>) -> V
 
 /// Appends a JSON format. A lone operator keeps its type, and is null when it is missing; inside longer strings what is
 /// missing shows as `-`.
-pub(crate) fn write_json(format: &JsonFormat, context: &FormatContext<'_>, out: &mut Vec<u8>) {
+pub(crate) fn write_json(format: &JsonFormat, facts: &dyn Facts, out: &mut Vec<u8>) {
     match format {
         JsonFormat::Object(members) => {
             out.push(b'{');
@@ -117,7 +132,7 @@ pub(crate) fn write_json(format: &JsonFormat, context: &FormatContext<'_>, out: 
                 }
                 json::write_string(name.as_bytes(), out);
                 out.push(b':');
-                write_json(value, context, out);
+                write_json(value, facts, out);
             }
             out.push(b'}');
         }
@@ -127,47 +142,47 @@ pub(crate) fn write_json(format: &JsonFormat, context: &FormatContext<'_>, out: 
                 if index > 0 {
                     out.push(b',');
                 }
-                write_json(element, context, out);
+                write_json(element, facts, out);
             }
             out.push(b']');
         }
         JsonFormat::Literal(literal) => out.extend_from_slice(literal.as_bytes()),
         JsonFormat::Format(format) => match format.as_operator() {
-            Some(operator) => match operator::evaluate(operator, context) {
+            Some(operator) => match facts.value(operator) {
                 None => out.extend_from_slice(b"null"),
                 Some(Value::Text(text)) => json::write_string(&text, out),
                 Some(Value::Number(number)) => out.extend_from_slice(number.to_string().as_bytes()),
                 Some(Value::Json(json)) => out.extend_from_slice(json.as_bytes()),
             },
-            None => write_json_string(format, context, out),
+            None => write_json_string(format, facts, out),
         },
     }
 }
 
 /// Appends a string of several pieces. Each is escaped for itself: bytes that are no text in one do not spoil others.
-fn write_json_string(format: &Format, context: &FormatContext<'_>, out: &mut Vec<u8>) {
+fn write_json_string(format: &Format, facts: &dyn Facts, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut piece = Vec::new();
     for part in format.parts() {
         piece.clear();
-        write_part(part, context, b"-", &mut piece);
+        write_part(part, facts, b"-", &mut piece);
         json::write_escaped(&piece, out);
     }
     out.push(b'"');
 }
 
-fn write_parts(format: &Format, context: &FormatContext<'_>, missing: &[u8], out: &mut Vec<u8>) {
+fn write_parts(format: &Format, facts: &dyn Facts, missing: &[u8], out: &mut Vec<u8>) {
     for part in format.parts() {
-        write_part(part, context, missing, out);
+        write_part(part, facts, missing, out);
     }
 }
 
-fn write_part(part: &FormatPart, context: &FormatContext<'_>, missing: &[u8], out: &mut Vec<u8>) {
+fn write_part(part: &FormatPart, facts: &dyn Facts, missing: &[u8], out: &mut Vec<u8>) {
     let operator = match part {
         FormatPart::Text(text) => return out.extend_from_slice(text.as_bytes()),
         FormatPart::Operator(operator) => operator,
     };
-    match operator::evaluate(operator, context) {
+    match facts.value(operator) {
         None => out.extend_from_slice(missing),
         Some(Value::Text(text)) => out.extend_from_slice(&text),
         Some(Value::Number(number)) => out.extend_from_slice(number.to_string().as_bytes()),

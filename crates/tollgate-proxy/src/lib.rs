@@ -25,6 +25,7 @@ mod io;
 mod listener;
 mod local_reply;
 mod memory;
+mod meter;
 mod overload;
 mod response_flags;
 mod retry;

@@ -80,6 +80,32 @@ impl Stats {
         sums.filter(|(_, sum)| *sum > 0 && *sum <= u64::MAX / 2).collect()
     }
 
+    /// What was counted of an endpoint, by Envoy's names: all zero where nothing was.
+    #[must_use]
+    pub fn of_endpoint(&self, cluster: &str, address: &str) -> [(&'static str, u64); 9] {
+        let scope = Scope::Endpoint { cluster: cluster.to_owned(), address: address.to_owned() };
+        let registry = self.registry();
+        let entry = registry.get(&scope);
+        let workers = || entry.into_iter().flat_map(|entry| &entry.workers);
+        let sum = |metric: ClusterMetric| {
+            let values = workers().filter_map(|(_, block)| block.values.get(metric.index()));
+            let sum = values.fold(0_u64, |sum, value| sum.wrapping_add(value.get()));
+            // Workers are read one after the other: a gauge could seem to be less than none.
+            if sum > u64::MAX / 2 { 0 } else { sum }
+        };
+        [
+            ("cx_active", sum(ClusterMetric::UpstreamCxActive)),
+            ("cx_connect_fail", sum(ClusterMetric::UpstreamCxConnectFail)),
+            ("cx_total", sum(ClusterMetric::UpstreamCxTotal)),
+            ("rq_active", sum(ClusterMetric::UpstreamRqActive)),
+            ("rq_error", sum(ClusterMetric::UpstreamRq5xx)),
+            ("rq_pending_active", sum(ClusterMetric::UpstreamRqPendingActive)),
+            ("rq_success", sum(ClusterMetric::UpstreamRq2xx)),
+            ("rq_timeout", sum(ClusterMetric::UpstreamRqTimeout)),
+            ("rq_total", sum(ClusterMetric::UpstreamRqTotal)),
+        ]
+    }
+
     /// Forgets the metrics that nobody counts on and that `snapshot` does not name.
     pub(crate) fn forget_all_but(&self, snapshot: &Snapshot) {
         let named = snapshot::named(snapshot);
@@ -155,6 +181,18 @@ impl WorkerStats {
         self.metrics(Scope::Cluster { name: name.to_owned() })
     }
 
+    /// Of a cluster and of one of its endpoints: what is counted on them counts for both.
+    pub(crate) fn endpoint(
+        &self,
+        cluster: &Metrics<ClusterMetric>,
+        name: &str,
+        address: &str,
+    ) -> Metrics<ClusterMetric> {
+        let scope = Scope::Endpoint { cluster: name.to_owned(), address: address.to_owned() };
+        let of_endpoint = self.metrics::<ClusterMetric>(scope);
+        Metrics { endpoint: Some(of_endpoint.block), ..cluster.clone() }
+    }
+
     /// Of a processor, named by its cluster or target: `processor.<name>.`
     pub(crate) fn processor(&self, name: &str) -> Metrics<ProcessorMetric> {
         self.metrics(Scope::Processor { name: name.to_owned() })
@@ -176,13 +214,14 @@ impl WorkerStats {
     }
 
     /// Of the ext_proc filters with this prefix (Z-1): `http.<connection manager>.ext_proc.[<filter>.]`, behind the router
-    /// `ext_proc.[<filter>.]`
+    /// `http.<connection manager>ext_proc.[<filter>.]`
     pub(crate) fn ext_proc(&self, http_stat_prefix: &str, prefix: &str) -> Metrics<ExtProcMetric> {
         self.metrics(Scope::ext_proc(http_stat_prefix, prefix))
     }
 
     /// The same metrics for the same scope, as long as somebody holds them.
     fn metrics<S: MetricSet>(&self, scope: Scope) -> Metrics<S> {
+        let is_endpoint = matches!(scope, Scope::Endpoint { .. });
         let mut registry = self.stats.registry();
         let entry = registry.entry(scope).or_insert_with(|| Entry {
             description: S::DESCRIPTION,
@@ -193,12 +232,15 @@ impl WorkerStats {
         let known = entry.workers.iter().find(|(worker, _)| *worker == self.worker);
         let block = known.map(|(_, block)| block.clone()).unwrap_or_else(|| {
             let values = S::DESCRIPTION.metrics.iter().map(|_| Counter::default()).collect();
-            let histograms = S::DESCRIPTION.histograms.iter().map(|_| Histogram::default()).collect();
+            let histograms = match is_endpoint {
+                true => Box::default(),
+                false => S::DESCRIPTION.histograms.iter().map(|_| Histogram::default()).collect(),
+            };
             let block = Arc::new(Block { values, histograms });
             entry.workers.push((self.worker, block.clone()));
             block
         });
-        Metrics { block, incidents, set: PhantomData }
+        Metrics { block, endpoint: None, incidents, set: PhantomData }
     }
 }
 
@@ -206,13 +248,20 @@ impl WorkerStats {
 #[derive(Debug)]
 pub(crate) struct Metrics<S> {
     block: Arc<Block>,
+    /// The same metrics of one endpoint, which are counted as well.
+    endpoint: Option<Arc<Block>>,
     incidents: Arc<Incidents>,
     set: PhantomData<fn(S)>,
 }
 
 impl<S> Clone for Metrics<S> {
     fn clone(&self) -> Self {
-        Self { block: self.block.clone(), incidents: self.incidents.clone(), set: PhantomData }
+        Self {
+            block: self.block.clone(),
+            endpoint: self.endpoint.clone(),
+            incidents: self.incidents.clone(),
+            set: PhantomData,
+        }
     }
 }
 
@@ -225,6 +274,14 @@ impl<S: MetricSet> Metrics<S> {
     /// So many more.
     pub(crate) fn add(&self, metric: S, amount: u64) {
         if let Some(counter) = self.block.values.get(metric.index()) {
+            counter.add(amount);
+        }
+        self.add_to_endpoint(metric, amount);
+    }
+
+    fn add_to_endpoint(&self, metric: S, amount: u64) {
+        let counter = self.endpoint.as_ref().and_then(|block| block.values.get(metric.index()));
+        if let Some(counter) = counter {
             counter.add(amount);
         }
     }
@@ -292,6 +349,11 @@ impl Metrics<ProcessorMetric> {
 }
 
 impl Metrics<ClusterMetric> {
+    /// One more for the endpoint alone: its cluster counts such elsewhere.
+    pub(crate) fn increment_endpoint(&self, metric: ClusterMetric) {
+        self.add_to_endpoint(metric, 1);
+    }
+
     /// Notes how long it took to make a connection.
     pub(crate) fn record_connect(&self, duration: Duration) {
         self.record_in(1, duration);

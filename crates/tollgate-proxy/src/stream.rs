@@ -6,6 +6,8 @@ use bytes::Bytes;
 use extproc::{ResponseHeaders, Slices};
 use http::HeaderMap;
 
+use crate::meter::Meter;
+
 /// What follows the head of a message.
 #[derive(Debug)]
 pub(crate) enum BodyEvent {
@@ -92,6 +94,11 @@ pub(crate) trait Downstream {
     /// Notes that the request holds so many bytes beside what is queued here. False: it has to end at once, because memory
     /// is short and it holds much; the task is woken when that is so.
     fn note_held(&mut self, beside: usize, cx: &Context<'_>) -> bool;
+
+    /// Bytes received and queued so far.
+    fn meter(&self) -> Meter {
+        Meter::default()
+    }
 
     /// Queues a 1xx head.
     fn send_informational(&mut self, head: &ResponseHeaders);

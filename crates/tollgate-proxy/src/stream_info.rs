@@ -17,7 +17,11 @@ use tollgate_model::{
 };
 
 use crate::configuration::WorkerRoute;
-pub(crate) use crate::{response_flags::ResponseFlags, tls_info::TlsInfo};
+pub(crate) use crate::{
+    meter::{Meter, SharedMeter},
+    response_flags::ResponseFlags,
+    tls_info::TlsInfo,
+};
 
 /// The response code details of a response of the upstream.
 pub(crate) const VIA_UPSTREAM: Cow<'static, str> = Cow::Borrowed("via_upstream");
@@ -33,6 +37,10 @@ pub(crate) struct ConnectionInfo {
     pub(crate) local_address: Option<SocketAddr>,
     /// TLS facts, if any.
     pub(crate) tls: Option<TlsInfo>,
+    /// When it was accepted.
+    pub(crate) accepted: Instant,
+    /// When the TLS handshake began and ended, if there was one.
+    pub(crate) handshake: Option<(Instant, Instant)>,
 }
 
 /// What serves a request: a filter chain of a listener, of one configuration.
@@ -99,6 +107,8 @@ pub(crate) struct StreamInfo {
     pub(crate) last_upstream_tx: Option<Instant>,
     /// When the upstream's head arrived.
     pub(crate) first_upstream_rx: Option<Instant>,
+    /// When the first piece of the upstream's body arrived.
+    pub(crate) first_upstream_body_rx: Option<Instant>,
     /// When the upstream's response was complete.
     pub(crate) last_upstream_rx: Option<Instant>,
     /// When the first byte of the response went to the client.
@@ -123,6 +133,10 @@ pub(crate) struct StreamInfo {
     pub(crate) upstream: UpstreamInfo,
     /// Dynamic metadata.
     pub(crate) metadata: DynamicMetadata,
+    /// Bytes on the client's connection.
+    pub(crate) downstream_meter: Meter,
+    /// Bytes on the connections to the upstream, all tries together; `None` = nobody asked for them.
+    pub(crate) upstream_meter: Option<SharedMeter>,
 }
 
 impl StreamInfo {
@@ -144,6 +158,7 @@ impl StreamInfo {
             first_upstream_tx: None,
             last_upstream_tx: None,
             first_upstream_rx: None,
+            first_upstream_body_rx: None,
             last_upstream_rx: None,
             first_downstream_tx: None,
             last_downstream_tx: None,
@@ -156,6 +171,8 @@ impl StreamInfo {
             route: None,
             upstream: UpstreamInfo::default(),
             metadata: DynamicMetadata::default(),
+            downstream_meter: Meter::default(),
+            upstream_meter: None,
         }
     }
 }
@@ -181,6 +198,8 @@ impl ConfiguredEndpoint {
 pub(crate) struct UpstreamInfo {
     /// Cluster name.
     pub(crate) cluster: Option<Rc<str>>,
+    /// What the cluster is called in statistics, if that is another name.
+    pub(crate) stat_name: Option<Rc<str>>,
     /// Endpoint: `ip:port` or socket path.
     pub(crate) address: Option<Rc<str>>,
     /// Our side of the upstream connection.
@@ -199,6 +218,19 @@ pub(crate) struct UpstreamInfo {
     pub(crate) endpoint: Option<Rc<ConfiguredEndpoint>>,
     /// Number of the connection; 0 without one.
     pub(crate) connection_id: u64,
+    /// How the connection was made, once there is one.
+    pub(crate) connect: Option<ConnectTimes>,
     /// `%UPSTREAM_TRANSPORT_FAILURE_REASON%`.
     pub(crate) transport_failure_reason: Option<String>,
+}
+
+/// How a connection to a host was made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectTimes {
+    /// When it was begun.
+    pub(crate) began: Instant,
+    /// When the socket was connected.
+    pub(crate) connected: Instant,
+    /// When the TLS handshake was over, if there was one.
+    pub(crate) handshake: Option<Instant>,
 }

@@ -1,6 +1,9 @@
 //! What a TLS handshake told.
 
-use rustls::{CipherSuite, CommonState, ProtocolVersion, sign::CertifiedKey};
+use rustls::{CipherSuite, CommonState, NamedGroup, ProtocolVersion, sign::CertifiedKey};
+use tollgate_model::tls::TrustAnchors;
+
+use crate::certificate;
 
 /// What a TLS handshake told.
 #[derive(Debug, Clone, Default)]
@@ -11,10 +14,16 @@ pub(crate) struct TlsInfo {
     pub(crate) version: &'static str,
     /// Name of the cipher suite, as OpenSSL writes it; empty = unknown.
     pub(crate) cipher: &'static str,
+    /// The group of the key exchange; empty = unknown.
+    pub(crate) group: &'static str,
     /// The peer presented a certificate that was verified.
     pub(crate) peer_certificate_verified: bool,
     /// The peer's certificate, DER.
     pub(crate) peer_certificate: Option<Vec<u8>>,
+    /// What the peer presented behind its certificate, DER.
+    pub(crate) peer_intermediates: Vec<Vec<u8>>,
+    /// The certificate that signed the peer's, DER, if that was verified.
+    pub(crate) peer_issuer: Option<Vec<u8>>,
     /// Our certificate, DER.
     pub(crate) local_certificate: Option<Vec<u8>>,
 }
@@ -22,8 +31,9 @@ pub(crate) struct TlsInfo {
 impl TlsInfo {
     /// The facts of an established session in which we used the certificate `own`. The name is left to the caller.
     pub(crate) fn new(session: &CommonState, own: Option<&CertifiedKey>) -> Self {
-        let peer_certificate = session.peer_certificates().and_then(|chain| chain.first());
-        let peer_certificate = peer_certificate.map(|certificate| certificate.to_vec());
+        let mut presented =
+            session.peer_certificates().into_iter().flatten().map(|certificate| certificate.to_vec());
+        let peer_certificate = presented.next();
         Self {
             server_name: None,
             version: match session.protocol_version() {
@@ -32,11 +42,38 @@ impl TlsInfo {
                 _ => "",
             },
             cipher: session.negotiated_cipher_suite().map_or("", |suite| openssl_name(suite.suite())),
+            group: session.negotiated_key_exchange_group().map_or("", |group| group_name(group.name())),
             // rustls gives a certificate only after it was verified.
             peer_certificate_verified: peer_certificate.is_some(),
             peer_certificate,
+            peer_intermediates: presented.collect(),
+            peer_issuer: None,
             local_certificate: own.and_then(|own| own.cert.first()).map(|certificate| certificate.to_vec()),
         }
+    }
+}
+
+impl TlsInfo {
+    /// The same with the issuer of the peer's certificate, which was verified with `trust`.
+    pub(crate) fn with_issuer(mut self, trust: Option<&TrustAnchors>) -> Self {
+        if let (Some(certificate), Some(trust)) = (&self.peer_certificate, trust) {
+            let presented = self.peer_intermediates.iter().map(Vec::as_slice);
+            let mut known = presented.chain(trust.certificates().iter().map(|trusted| &**trusted));
+            self.peer_issuer =
+                known.find(|issuer| certificate::is_issued_by(certificate, issuer)).map(<[u8]>::to_vec);
+        }
+        self
+    }
+}
+
+/// The groups rustls has, as OpenSSL names them.
+const fn group_name(group: NamedGroup) -> &'static str {
+    match group {
+        NamedGroup::X25519 => "X25519",
+        NamedGroup::secp256r1 => "P-256",
+        NamedGroup::secp384r1 => "P-384",
+        NamedGroup::X25519MLKEM768 => "X25519MLKEM768",
+        _ => "",
     }
 }
 

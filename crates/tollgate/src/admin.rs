@@ -7,6 +7,7 @@ mod logging;
 mod server_info;
 
 use std::{
+    net::SocketAddr,
     num::NonZeroUsize,
     sync::{
         Arc, Mutex, PoisonError,
@@ -21,9 +22,10 @@ use hyper::{
 };
 use percent_encoding::percent_decode_str;
 use regex::Regex;
+use serde_json::Value;
 use tollgate_proxy::{AccessLogs, NameLookups, Stats};
 
-use self::hosts::Hosts;
+use self::{clusters::Clusters, hosts::Hosts};
 use crate::{address::Address, in_force::InForce, process_metrics};
 
 const TEXT: &str = "text/plain; charset=UTF-8";
@@ -38,7 +40,7 @@ const PATHS: &str = "\
 /stats        statistics, one a line; filter=REGEX keeps the names that match
 /config       the configuration in force and since when (/config_dump is the same)
 /listeners    names and addresses
-/clusters     names, limits, numbers, endpoints and what their names resolve to
+/clusters     limits and numbers of clusters and endpoints, and what names resolve to; format=json
 /server_info  version, state, uptime
 /logging      POST: what is logged; level=debug or paths=PART:LEVEL,... changes it
 /reopen_logs  POST: opens the files of access logs again
@@ -48,6 +50,8 @@ const PATHS: &str = "\
 #[derive(Debug)]
 pub(crate) struct Admin {
     in_force: Mutex<InForce>,
+    /// Where it is reached, whoever has said so.
+    address: Option<SocketAddr>,
     stats: Arc<Stats>,
     access_logs: Option<AccessLogs>,
     name_lookups: Option<NameLookups>,
@@ -70,6 +74,7 @@ impl Admin {
         Self {
             in_force: Mutex::new(in_force),
             stats,
+            address: None,
             access_logs: None,
             name_lookups: None,
             hosts: Hosts::default(),
@@ -82,6 +87,11 @@ impl Admin {
     /// With clusters whose names are looked up.
     pub(crate) fn with_name_lookups(self, name_lookups: NameLookups) -> Self {
         Self { name_lookups: Some(name_lookups), ..self }
+    }
+
+    /// With the address that it is reached at.
+    pub(crate) fn with_address(self, address: SocketAddr) -> Self {
+        Self { address: Some(address), ..self }
     }
 
     /// With access logs whose files can be opened again.
@@ -161,17 +171,34 @@ impl Admin {
                 }
                 Err(error) => response(StatusCode::BAD_REQUEST, TEXT, format!("Invalid regex: {error}\n")),
             },
-            "/config" | "/config_dump" => match self.in_force().json() {
+            "/config" | "/config_dump" => match self.config() {
                 Ok(config) => ok(JSON, format!("{config:#}\n")),
                 Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
             },
             "/listeners" => ok(TEXT, self.listeners()),
             "/clusters" => {
-                ok(TEXT, clusters::write(&self.in_force().snapshot, &self.stats, self.name_lookups.as_ref()))
+                let in_force = self.in_force();
+                let clusters = Clusters {
+                    snapshot: &in_force.snapshot,
+                    stats: &self.stats,
+                    lookups: self.name_lookups.as_ref(),
+                };
+                match query.split('&').any(|parameter| parameter == "format=json") {
+                    true => ok(JSON, clusters.json()),
+                    false => ok(TEXT, clusters.text()),
+                }
             }
             "/server_info" => ok(JSON, self.server_info(Instant::now())),
             path => response(StatusCode::NOT_FOUND, TEXT, format!("nothing at {path}; there is\n{PATHS}")),
         }
+    }
+
+    fn config(&self) -> serde_json::Result<Value> {
+        let mut config = self.in_force().json()?;
+        if let Some(address) = self.address {
+            config["admin_address"] = address.to_string().into();
+        }
+        Ok(config)
     }
 
     /// `name::address` of each.

@@ -136,6 +136,7 @@ impl Gateway {
             refused: None,
         };
         let admin = Admin::new(in_force, data_plane.stats().clone(), workers, Instant::now())
+            .with_address(admin_address)
             .with_access_logs(data_plane.access_logs())
             .with_name_lookups(data_plane.name_lookups())
             .with_hosts(&lifecycle.admin_host);

@@ -4,14 +4,10 @@ use std::sync::Arc;
 
 use tollgate_model::{
     access_log::{AccessLog, JsonFormat, LogFormat, LogSink},
-    format::Format,
+    format::{Format, Formatters},
 };
 
-use super::{
-    access_log_filter::read_filter,
-    data_source::read_data_source,
-    format::{parse_format, read_format},
-};
+use super::{access_log_filter::read_filter, data_source::read_data_source, format::parse_format};
 use crate::protobuf::{Json, Message, Schema, Value, no_effect, read, refused};
 
 pub(super) static ACCESS_LOG: Schema = Schema {
@@ -66,14 +62,50 @@ pub(super) static SUBSTITUTION_FORMAT_STRING: Schema = Schema {
         no_effect("content_type", "log lines have none"),
         no_effect("json_format_options", "properties are always sorted"),
         refused("omit_empty_values", "what is missing is written as \"-\" or null"),
-        refused("formatters", "the operators that exist need no extension"),
+        read(
+            "formatters",
+            "[]",
+            "Extensions with operators of their own: ReqWithoutQuery; Metadata changes nothing.",
+        ),
     ],
     unsupported: &[],
 };
 
+pub(super) static FORMATTER: Schema = Schema {
+    name: "envoy.config.core.v3.TypedExtensionConfig",
+    title: "Formatters",
+    fields: &[
+        read("name", "", "Any name."),
+        read("typed_config", "", "ReqWithoutQuery or Metadata. Required."),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static REQ_WITHOUT_QUERY: Schema = Schema {
+    name: "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery",
+    title: "",
+    fields: &[],
+    unsupported: &[],
+};
+
+pub(super) static METADATA_FORMATTER: Schema = Schema {
+    name: "envoy.extensions.formatter.metadata.v3.Metadata",
+    title: "",
+    fields: &[],
+    unsupported: &[],
+};
+
 /// The schemas of this module.
-pub(super) static SCHEMAS: [&Schema; 5] =
-    [&ACCESS_LOG, &FILE_ACCESS_LOG, &STDOUT_ACCESS_LOG, &STDERR_ACCESS_LOG, &SUBSTITUTION_FORMAT_STRING];
+pub(super) static SCHEMAS: [&Schema; 8] = [
+    &ACCESS_LOG,
+    &FILE_ACCESS_LOG,
+    &STDOUT_ACCESS_LOG,
+    &STDERR_ACCESS_LOG,
+    &SUBSTITUTION_FORMAT_STRING,
+    &FORMATTER,
+    &REQ_WITHOUT_QUERY,
+    &METADATA_FORMATTER,
+];
 
 /// What Envoy writes when no format is configured.
 const DEFAULT_FORMAT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" \
@@ -115,8 +147,8 @@ fn read_access_log(value: &Value<'_>) -> Option<AccessLog> {
     let format = match config.one_of(fields) {
         None => default_format(value),
         Some(("log_format", value)) => read_log_format(&value),
-        Some(("format", value)) => read_text_format(&value),
-        Some((_, value)) => read_json_format(&value).map(LogFormat::Json),
+        Some(("format", value)) => read_text_format(&value, Formatters::default()),
+        Some((_, value)) => read_json_format(&value, Formatters::default()).map(LogFormat::Json),
     };
     let filter = match message.get("filter") {
         Some(filter) => Some(read_filter(&filter)?),
@@ -135,17 +167,18 @@ fn read_path(config: &Message<'_>) -> Option<LogSink> {
 }
 
 fn default_format(value: &Value<'_>) -> Option<LogFormat> {
-    parse_format(value, DEFAULT_FORMAT).map(LogFormat::Text)
+    parse_format(value, DEFAULT_FORMAT, Formatters::default()).map(LogFormat::Text)
 }
 
 /// Reads a `SubstitutionFormatString`.
 fn read_log_format(value: &Value<'_>) -> Option<LogFormat> {
     let message = value.message(&SUBSTITUTION_FORMAT_STRING)?;
+    let formatters = read_formatters(&message.list("formatters"));
     match message.required_one_of(&["text_format", "text_format_source", "json_format"])? {
-        ("text_format", value) => read_text_format(&value),
-        ("json_format", value) => read_json_format(&value).map(LogFormat::Json),
+        ("text_format", value) => read_text_format(&value, formatters),
+        ("json_format", value) => read_json_format(&value, formatters).map(LogFormat::Json),
         (_, value) => match String::from_utf8(read_data_source(&value)?) {
-            Ok(text) => parse_format(&value, &text).map(LogFormat::Text),
+            Ok(text) => parse_format(&value, &text, formatters).map(LogFormat::Text),
             Err(_) => {
                 value.error("not UTF-8");
                 None
@@ -154,24 +187,50 @@ fn read_log_format(value: &Value<'_>) -> Option<LogFormat> {
     }
 }
 
-/// Empty stands for the default, as in Envoy.
-fn read_text_format(value: &Value<'_>) -> Option<LogFormat> {
-    if value.string()?.is_empty() { default_format(value) } else { read_format(value).map(LogFormat::Text) }
+/// Which extensions a format may use.
+fn read_formatters(values: &[Value<'_>]) -> Formatters {
+    let mut formatters = Formatters::default();
+    for value in values {
+        let Some(message) = value.message(&FORMATTER) else { continue };
+        message.string("name");
+        let Some(any) = message.required("typed_config").and_then(|config| config.any()) else { continue };
+        match any.type_name.as_str() {
+            name if name == REQ_WITHOUT_QUERY.name => {
+                any.value.message(&REQ_WITHOUT_QUERY);
+                formatters.req_without_query = true;
+            }
+            // Its operators are there without it.
+            name if name == METADATA_FORMATTER.name => drop(any.value.message(&METADATA_FORMATTER)),
+            _ => any.unsupported("formatter", &[REQ_WITHOUT_QUERY.name, METADATA_FORMATTER.name]),
+        }
+    }
+    formatters
 }
 
-fn read_json_format(value: &Value<'_>) -> Option<JsonFormat> {
+/// Empty stands for the default, as in Envoy.
+fn read_text_format(value: &Value<'_>, formatters: Formatters) -> Option<LogFormat> {
+    let text = value.string()?;
+    if text.is_empty() {
+        return default_format(value);
+    }
+    parse_format(value, &text, formatters).map(LogFormat::Text)
+}
+
+fn read_json_format(value: &Value<'_>, formatters: Formatters) -> Option<JsonFormat> {
     Some(match value.json() {
         Json::Null => JsonFormat::Literal("null".into()),
         Json::Bool(value) => JsonFormat::Literal(value.to_string()),
         Json::Number(number) => JsonFormat::Literal(number.to_string()),
         Json::String(text) => {
-            JsonFormat::Format(parse_format(value, &text).unwrap_or_else(|| Format::literal("")))
+            JsonFormat::Format(parse_format(value, &text, formatters).unwrap_or_else(|| Format::literal("")))
         }
-        Json::List(values) => JsonFormat::Array(values.iter().filter_map(read_json_format).collect()),
+        Json::List(values) => {
+            JsonFormat::Array(values.iter().filter_map(|value| read_json_format(value, formatters)).collect())
+        }
         Json::Object(entries) => {
             let mut object: Vec<(String, JsonFormat)> = entries
                 .iter()
-                .filter_map(|(key, value)| Some(((*key).to_owned(), read_json_format(value)?)))
+                .filter_map(|(key, value)| Some(((*key).to_owned(), read_json_format(value, formatters)?)))
                 .collect();
             object.sort_by(|(left, _), (right, _)| left.cmp(right));
             JsonFormat::Object(object)

@@ -1,12 +1,13 @@
 //! Which requests an access log is about.
 
 use tollgate_model::{
-    access_log::{Comparison, ComparisonOperation, LogFilter},
+    access_log::{Comparison, ComparisonOperation, LogFilter, LogKind},
     route::Fraction,
 };
 
 use super::{
     matchers::read_header_matcher,
+    metadata_matcher::read_metadata_matcher,
     route::{FRACTION_DENOMINATORS, FRACTIONAL_PERCENT},
 };
 use crate::protobuf::{Enumeration, Message, Schema, Value, no_effect, read, refused};
@@ -18,7 +19,7 @@ pub(super) static ACCESS_LOG_FILTER: Schema = Schema {
         read("status_code_filter", "", "On the status of the response."),
         read("duration_filter", "", "On the time the request took, milliseconds."),
         read("not_health_check_filter", "", "No request is a health check here: every request is logged."),
-        refused("traceable_filter", "there are no traces"),
+        read("traceable_filter", "", "No request is traced here: none is logged."),
         read("runtime_filter", "", "A share of the requests."),
         read("and_filter", "", "All of several."),
         read("or_filter", "", "One of several."),
@@ -26,8 +27,12 @@ pub(super) static ACCESS_LOG_FILTER: Schema = Schema {
         read("response_flag_filter", "", "On response flags."),
         read("grpc_status_filter", "", "On the gRPC status."),
         refused("extension_filter", "expressions are not evaluated; combine the other filters"),
-        refused("metadata_filter", "log the metadata and filter behind the log"),
-        read("log_type_filter", "", "On the kind of log entry, which is always DownstreamEnd."),
+        read("metadata_filter", "", "On the dynamic metadata of the request."),
+        read(
+            "log_type_filter",
+            "",
+            "On the kind of log entry: DownstreamEnd for requests, NotSet for connections.",
+        ),
     ],
     unsupported: &[],
 };
@@ -105,8 +110,19 @@ pub(super) static LOG_TYPE_FILTER: Schema = Schema {
     unsupported: &[],
 };
 
+pub(super) static METADATA_FILTER: Schema = Schema {
+    name: "envoy.config.accesslog.v3.MetadataFilter",
+    title: "",
+    fields: &[
+        read("matcher", "no value is looked for", "The condition."),
+        read("match_if_key_not_found", "true", "Whether requests without the value are logged."),
+    ],
+    unsupported: &[],
+};
+
 /// The schemas of this module.
-pub(super) static SCHEMAS: [&Schema; 10] = [
+pub(super) static SCHEMAS: [&Schema; 11] = [
+    &METADATA_FILTER,
     &ACCESS_LOG_FILTER,
     &COMPARISON_HOLDER,
     &COMPARISON_FILTER,
@@ -150,23 +166,23 @@ pub(in crate::envoy) static GRPC_STATUS: Enumeration<u32> = Enumeration {
     ],
 };
 
-/// Whether a kind of log entry is the one that is written here.
-pub(in crate::envoy) static LOG_TYPE: Enumeration<bool> = Enumeration {
+/// Kinds of log entries; those that are never written here have no value.
+pub(in crate::envoy) static LOG_TYPE: Enumeration<Option<LogKind>> = Enumeration {
     values: &[
-        ("NotSet", 0, Some(false)),
-        ("TcpUpstreamConnected", 1, Some(false)),
-        ("TcpPeriodic", 2, Some(false)),
-        ("TcpConnectionEnd", 3, Some(false)),
-        ("DownstreamStart", 4, Some(false)),
-        ("DownstreamPeriodic", 5, Some(false)),
-        ("DownstreamEnd", 6, Some(true)),
-        ("UpstreamPoolReady", 7, Some(false)),
-        ("UpstreamPeriodic", 8, Some(false)),
-        ("UpstreamEnd", 9, Some(false)),
-        ("DownstreamTunnelSuccessfullyEstablished", 10, Some(false)),
-        ("UdpTunnelUpstreamConnected", 11, Some(false)),
-        ("UdpPeriodic", 12, Some(false)),
-        ("UdpSessionEnd", 13, Some(false)),
+        ("NotSet", 0, Some(Some(LogKind::NotSet))),
+        ("TcpUpstreamConnected", 1, Some(None)),
+        ("TcpPeriodic", 2, Some(None)),
+        ("TcpConnectionEnd", 3, Some(None)),
+        ("DownstreamStart", 4, Some(None)),
+        ("DownstreamPeriodic", 5, Some(None)),
+        ("DownstreamEnd", 6, Some(Some(LogKind::DownstreamEnd))),
+        ("UpstreamPoolReady", 7, Some(None)),
+        ("UpstreamPeriodic", 8, Some(None)),
+        ("UpstreamEnd", 9, Some(None)),
+        ("DownstreamTunnelSuccessfullyEstablished", 10, Some(None)),
+        ("UdpTunnelUpstreamConnected", 11, Some(None)),
+        ("UdpPeriodic", 12, Some(None)),
+        ("UdpSessionEnd", 13, Some(None)),
     ],
 };
 
@@ -190,6 +206,8 @@ pub(super) fn read_filter(value: &Value<'_>) -> Option<LogFilter> {
         "response_flag_filter",
         "grpc_status_filter",
         "log_type_filter",
+        "metadata_filter",
+        "traceable_filter",
     ];
     let (kind, value) = message.required_one_of(kinds)?;
     Some(match kind {
@@ -214,10 +232,19 @@ pub(super) fn read_filter(value: &Value<'_>) -> Option<LogFilter> {
         "log_type_filter" => {
             let message = value.message(&LOG_TYPE_FILTER)?;
             let types = message.list("types");
-            let types: Option<Vec<bool>> = types.iter().map(|one| one.enumeration(&LOG_TYPE)).collect();
-            let exclude = message.boolean("exclude", false);
-            LogFilter::Always(types?.contains(&true) != exclude)
+            let kinds: Option<Vec<_>> = types.iter().map(|one| one.enumeration(&LOG_TYPE)).collect();
+            let kinds = kinds?.into_iter().flatten().collect();
+            LogFilter::Kind { kinds, exclude: message.boolean("exclude", false) }
         }
+        "metadata_filter" => {
+            let message = value.message(&METADATA_FILTER)?;
+            let matcher = match message.get("matcher") {
+                Some(matcher) => Some(read_metadata_matcher(&matcher)?),
+                None => None,
+            };
+            LogFilter::Metadata { matcher, if_absent: message.boolean("match_if_key_not_found", true) }
+        }
+        "traceable_filter" => LogFilter::Always(false),
         _ => LogFilter::Always(true),
     })
 }

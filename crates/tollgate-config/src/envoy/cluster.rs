@@ -65,7 +65,6 @@ pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
     };
     let tls: Option<UpstreamTlsSettings> =
         message.get("transport_socket").and_then(|socket| read_upstream_transport_socket(&socket, alpn));
-    message.string("alt_stat_name");
     Some(Cluster {
         lb_policy: read_lb_policy(&message),
         circuit_breakers: read_circuit_breakers(&message),
@@ -82,6 +81,7 @@ pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
         metadata: read_metadata(&message),
         endpoints: endpoints?,
         discovery: discovery?,
+        alt_stat_name: Some(message.string("alt_stat_name")).filter(|name| !name.is_empty()),
         name: Some(name).filter(|name| !name.is_empty())?,
     })
 }

@@ -1,6 +1,6 @@
 //! Format strings.
 
-use tollgate_model::format::Format;
+use tollgate_model::format::{Format, Formatters};
 
 use crate::protobuf::{Schema, Value, read, refused};
 
@@ -20,24 +20,19 @@ pub(super) static SCHEMAS: [&Schema; 1] = [&HEADER_VALUE];
 
 /// Reads a format string for a header.
 pub(super) fn read_header_format(value: &Value<'_>) -> Option<Format> {
-    parse_format(value, &value.header_text()?)
-}
-
-/// Reads a format string.
-pub(super) fn read_format(value: &Value<'_>) -> Option<Format> {
-    parse_format(value, &value.string()?)
+    parse_format(value, &value.header_text()?, Formatters::default())
 }
 
 /// Longest format string, bytes.
 const LONGEST_FORMAT: usize = 64 * 1024;
 
 /// Compiles `text`, which is what `value` holds.
-pub(super) fn parse_format(value: &Value<'_>, text: &str) -> Option<Format> {
+pub(super) fn parse_format(value: &Value<'_>, text: &str, formatters: Formatters) -> Option<Format> {
     if text.len() > LONGEST_FORMAT {
         value.error(format!("longer than {LONGEST_FORMAT} bytes"));
         return None;
     }
-    match Format::parse(text) {
+    match Format::parse_with(text, formatters) {
         Ok(format) => Some(format),
         Err(error) => {
             value.error_at(error.position, format!("not a format string: {}", error.problem));

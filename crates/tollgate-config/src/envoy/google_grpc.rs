@@ -151,6 +151,7 @@ pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
     };
     let hostname = target.host;
     let cluster = Cluster {
+        alt_stat_name: None,
         name: format!("google_grpc.{stat_prefix}"),
         // The gRPC library takes the first address that can be connected to, of either family.
         discovery: if is_name { Discovery::LogicalDns(dns) } else { Discovery::Static },

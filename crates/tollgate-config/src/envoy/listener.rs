@@ -20,6 +20,7 @@ use self::{
 };
 use super::{
     Scope,
+    access_log::read_access_logs,
     address::read_bind_addresses,
     http_connection_manager::{self, read_http_connection_manager},
     metadata::read_metadata,
@@ -134,6 +135,7 @@ pub(super) fn read_listener(
             TrafficDirection::Unspecified,
         ),
         metadata: read_metadata(&message),
+        access_log: read_access_logs(&message.list("access_log")),
     };
     Some((listener, tables))
 }
@@ -179,6 +181,7 @@ fn read_filter_chain(
     let (http, table, origins) = http?;
     let chain = FilterChain {
         name: message.string("name"),
+        metadata: read_metadata(&message),
         filter_chain_match,
         tls: tls.map(Arc::new),
         transport_socket_connect_timeout: message

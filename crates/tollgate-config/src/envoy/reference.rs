@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use super::{
     access_log, access_log_filter, address, bootstrap, cluster, data_source, ext_proc, format, google_grpc,
-    grpc_service, header, http_connection_manager, http_filters, listener, matchers, metadata, overload,
-    per_route, protocol_options, route, runtime, socket_options, status, tls, watchdog,
+    grpc_service, header, http_connection_manager, http_filters, listener, matchers, metadata,
+    metadata_matcher, overload, per_route, protocol_options, route, runtime, socket_options, status, tls,
+    watchdog,
 };
 use crate::protobuf::{Field, Schema, Support};
 
@@ -40,7 +41,11 @@ fn sections() -> Vec<Section> {
             ]
             .concat(),
         ),
-        section("Access logs", [&access_log::SCHEMAS[..], &access_log_filter::SCHEMAS[..]].concat()),
+        section(
+            "Access logs",
+            [&access_log::SCHEMAS[..], &access_log_filter::SCHEMAS[..], &metadata_matcher::SCHEMAS[..]]
+                .concat(),
+        ),
         section(
             "Routes",
             [

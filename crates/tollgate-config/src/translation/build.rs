@@ -145,6 +145,7 @@ impl Builder<'_, '_> {
             let server_names = group.iter().filter_map(|member| member.listener.hostname.clone());
             let server_names = if every_name { Vec::new() } else { server_names.collect() };
             filter_chains.push(FilterChain {
+                metadata: extproc::messages::Metadata::default(),
                 name: own.name.clone(),
                 filter_chain_match: FilterChainMatch { server_names, ..FilterChainMatch::default() },
                 tls: own.tls.clone(),
@@ -172,6 +173,7 @@ impl Builder<'_, '_> {
         let max_connections =
             of_port.max_connections.map(|most| most.saturating_mul(filter_chains.len() as u64));
         let listener = Listener {
+            access_log: Vec::new(),
             name,
             addresses: bind.collect(),
             filter_chains,

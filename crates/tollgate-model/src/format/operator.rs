@@ -10,7 +10,7 @@ use crate::header::FieldName;
 pub enum Operator {
     /// `REQ(A?B):n`, `REQUEST_HEADER(A?B):n`: first value of the first of the named headers that is there.
     RequestHeader(HeaderOperand),
-    /// `REQ_WITHOUT_QUERY(A?B):n`: the same, cut before the first `?`.
+    /// `REQ_WITHOUT_QUERY(A?B):n`: the same, cut before the first `?`. Needs the formatter of that name.
     RequestHeaderWithoutQuery(HeaderOperand),
     /// `RESP(A?B):n`, `RESPONSE_HEADER(A?B):n`.
     ResponseHeader(HeaderOperand),
@@ -65,15 +65,33 @@ pub enum Operator {
         /// Unit. Default milliseconds.
         precision: DurationPrecision,
     },
-    /// `UPSTREAM_HOST`, `UPSTREAM_REMOTE_ADDRESS` and their parts: the endpoint's address.
+    /// `UPSTREAM_HOST`: the address of the endpoint that was chosen.
+    UpstreamHost,
+    /// `UPSTREAM_REMOTE_ADDRESS` and its parts: the other side of the connection, once there is one.
     UpstreamRemoteAddress(AddressPart),
     /// `UPSTREAM_HOST_NAME`, `UPSTREAM_HOST_NAME_WITHOUT_PORT`: the endpoint's host name, else its address.
     UpstreamHostName {
         /// Leave the port out.
         without_port: bool,
     },
-    /// `UPSTREAM_CLUSTER`, `UPSTREAM_CLUSTER_RAW`.
-    UpstreamCluster,
+    /// `UPSTREAM_CLUSTER`: the cluster's `alt_stat_name` if it has one; `UPSTREAM_CLUSTER_RAW`: always its name.
+    UpstreamCluster {
+        /// The name, whatever the cluster is called in statistics.
+        raw: bool,
+    },
+    /// `UPSTREAM_HOSTS_ATTEMPTED`, `UPSTREAM_HOST_NAMES_ATTEMPTED`, `UPSTREAM_CONNECTION_IDS_ATTEMPTED` and those
+    /// `WITHOUT_PORT`: of the last try, if it had a connection. Envoy forgets the tries before.
+    UpstreamAttempts(AttemptPart),
+    /// `UPSTREAM_CONNECTION_POOL_READY_DURATION`: how long the request waited for a connection, milliseconds.
+    UpstreamConnectionPoolReadyDuration,
+    /// `UPSTREAM_DETECTED_CLOSE_TYPE`: `Normal` once an endpoint was chosen; requests are logged before more is known.
+    UpstreamDetectedCloseType,
+    /// `UPSTREAM_SERVER_NAME`: the SNI sent to the upstream.
+    UpstreamServerName,
+    /// `UPSTREAM_TLS_GROUP`: the group of the key exchange.
+    UpstreamTlsGroup,
+    /// `UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID`: empty, as no address is internal.
+    UpstreamEndpointId,
     /// `UPSTREAM_LOCAL_ADDRESS` and its parts.
     UpstreamLocalAddress(AddressPart),
     /// `UPSTREAM_CONNECTION_ID`: 0 without one.
@@ -96,16 +114,42 @@ pub enum Operator {
     UpstreamTlsVersion,
     /// `UPSTREAM_TLS_CIPHER`: the OpenSSL name.
     UpstreamTlsCipher,
-    /// `DOWNSTREAM_PEER_SUBJECT` and the like: of the client's certificate.
-    DownstreamPeerCertificate(CertificateFact),
-    /// `DOWNSTREAM_LOCAL_SUBJECT` and the like: of our certificate towards the client.
-    DownstreamLocalCertificate(CertificateFact),
-    /// `UPSTREAM_PEER_SUBJECT` and the like: of the upstream's certificate.
-    UpstreamPeerCertificate(CertificateFact),
-    /// `CONNECTION_TERMINATION_DETAILS`: never there for HTTP.
+    /// `DOWNSTREAM_TLS_GROUP`: the group of the key exchange.
+    DownstreamTlsGroup,
+    /// `DOWNSTREAM_PEER_SUBJECT`, `UPSTREAM_LOCAL_DNS_SAN` and the like.
+    Certificate {
+        /// Whose.
+        owner: CertificateOwner,
+        /// What of it.
+        fact: CertificateFact,
+    },
+    /// `DOWNSTREAM_WIRE_BYTES_SENT`, `UPSTREAM_HEADER_BYTES_RECEIVED` and the like.
+    StreamBytes(ByteCount),
+    /// `DOWNSTREAM_HANDSHAKE_DURATION`: of the TLS handshake, milliseconds.
+    DownstreamHandshakeDuration,
+    /// `DOWNSTREAM_DETECTED_CLOSE_TYPE`: `Normal` or `RemoteReset`. Requests are logged before it is known: `Normal`.
+    DownstreamDetectedCloseType,
+    /// `CONNECTION_TERMINATION_DETAILS`: why the gateway ended the connection below HTTP. Only in logs of listeners.
     ConnectionTerminationDetails,
-    /// `TRACE_ID`: never there, as there are no traces.
-    TraceId,
+    /// `DOWNSTREAM_LOCAL_CLOSE_REASON`: why the gateway closed the connection. Only in logs of listeners.
+    DownstreamLocalCloseReason,
+    /// `DOWNSTREAM_TRANSPORT_FAILURE_REASON`: why TLS failed. Only in logs of listeners.
+    DownstreamTransportFailureReason,
+    /// What cannot be there: facts of HTTP/3, of traces, of internal addresses and of virtual clusters, which do not
+    /// exist here. `TRACE_ID`, `SPAN_ID`, `ROUNDTRIP_DURATION`, `VIRTUAL_CLUSTER_NAME`,
+    /// `UPSTREAM_LOCAL_CLOSE_REASON`, `UPSTREAM_FILTER_STATE(...)`.
+    Absent,
+    /// The same where Envoy writes 0: `BYTES_RETRANSMITTED`, `PACKETS_RETRANSMITTED`.
+    Zero,
+    /// The same where Envoy writes an empty string: `CUSTOM_FLAGS`, `DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID`.
+    Empty,
+    /// `COALESCE({"operators": [...]}):n`: the first of these that is there and not empty.
+    Coalesce {
+        /// In order.
+        operators: Vec<Operator>,
+        /// Longest output.
+        max_length: Option<usize>,
+    },
     /// `CONNECTION_ID`.
     ConnectionId,
     /// `STREAM_ID`: the request id when it has one, else a number.
@@ -206,19 +250,103 @@ pub enum MetadataOwner {
     VirtualHost,
     /// `UPSTREAM_HOST`: the endpoint.
     UpstreamHost,
+    /// `LISTENER`: the listener that accepted the connection.
+    Listener,
+    /// `LISTENER_FILTER_CHAIN`: the filter chain that serves it.
+    FilterChain,
 }
 
-/// What a certificate says.
+/// Whose certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateOwner {
+    /// `DOWNSTREAM_PEER`: the client's.
+    DownstreamPeer,
+    /// `DOWNSTREAM_LOCAL`: ours towards the client.
+    DownstreamLocal,
+    /// `UPSTREAM_PEER`: the upstream's.
+    UpstreamPeer,
+    /// `UPSTREAM_LOCAL`: ours towards the upstream.
+    UpstreamLocal,
+}
+
+/// What a certificate says. Several names have commas between.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CertificateFact {
     /// `SUBJECT`, as RFC 2253 writes it.
     Subject,
-    /// `URI_SAN`: all of them, with commas between.
+    /// `ISSUER`, as RFC 2253 writes it.
+    Issuer,
+    /// `URI_SAN`.
     UriNames,
-    /// `DNS_SAN`: all of them, with commas between.
+    /// `DNS_SAN`.
     DnsNames,
+    /// `IP_SAN`.
+    IpAddresses,
+    /// `EMAIL_SAN`.
+    EmailAddresses,
+    /// `OTHERNAME_SAN`: those that are strings.
+    OtherNames,
     /// `FINGERPRINT_256`: SHA-256 in hexadecimal.
     Fingerprint256,
+    /// `FINGERPRINT_1`: SHA-1 in hexadecimal.
+    Fingerprint1,
+    /// `SERIAL`, in hexadecimal.
+    Serial,
+    /// `CHAIN_FINGERPRINTS_256`: of every certificate that was presented.
+    ChainFingerprints256,
+    /// `CHAIN_FINGERPRINTS_1`.
+    ChainFingerprints1,
+    /// `CHAIN_SERIALS`.
+    ChainSerials,
+    /// `ISSUER_FINGERPRINT_256`: of the CA certificate that signed it.
+    IssuerFingerprint256,
+    /// `ISSUER_SERIAL`.
+    IssuerSerial,
+    /// `CERT`: PEM, URL-encoded.
+    Pem,
+    /// `CERT_V_START(pattern)`: since when it is valid.
+    ValidFrom(TimePattern),
+    /// `CERT_V_END(pattern)`: until when.
+    ValidUntil(TimePattern),
+}
+
+/// What is shown of the tries of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptPart {
+    /// Addresses of endpoints.
+    Address {
+        /// Leave ports out.
+        without_port: bool,
+    },
+    /// Host names of endpoints, else their addresses.
+    HostName {
+        /// Leave ports out.
+        without_port: bool,
+    },
+    /// Numbers of connections.
+    ConnectionId,
+}
+
+/// Which bytes of a request and its response are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteCount {
+    /// Between the gateway and the upstream, not the client.
+    pub upstream: bool,
+    /// By the gateway, not received by it.
+    pub sent: bool,
+    /// What of it.
+    pub kind: ByteKind,
+}
+
+/// What counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByteKind {
+    /// `WIRE_BYTES`: everything, framing included.
+    Wire,
+    /// `HEADER_BYTES`: heads and trailers as they are encoded.
+    Headers,
+    /// `DECOMPRESSED_HEADER_BYTES`: the same before HPACK.
+    DecompressedHeaders,
 }
 
 /// How much of an address.
@@ -264,6 +392,24 @@ pub enum TimePoint {
     DownstreamTxBegin,
     /// `DS_TX_END`: the last byte to the client.
     DownstreamTxEnd,
+    /// `DS_RX_HDR_END`: the head of the request was complete.
+    DownstreamRxHeadEnd,
+    /// `US_RX_BODY_BEG`: the first byte of the body from the upstream.
+    UpstreamRxBodyBegin,
+    /// `US_CX_BEG`: the upstream connection was begun.
+    UpstreamConnectBegin,
+    /// `US_CX_END`: it was there.
+    UpstreamConnectEnd,
+    /// `US_HS_END`: its TLS handshake was over.
+    UpstreamHandshakeEnd,
+    /// `DS_CX_BEG`: the client's connection was accepted.
+    DownstreamConnectionBegin,
+    /// `DS_CX_END`: it was closed.
+    DownstreamConnectionEnd,
+    /// `DS_HS_BEG`: its TLS handshake was begun.
+    DownstreamHandshakeBegin,
+    /// `DS_HS_END`: its TLS handshake was over.
+    DownstreamHandshakeEnd,
 }
 
 /// Which name stands for the server a client asked for.

@@ -1,12 +1,15 @@
 //! Reading format strings.
 
+mod bytes;
+mod certificate;
+mod coalesce;
 #[cfg(test)]
 mod tests;
 
 use super::{
-    AddressPart, CertificateFact, DurationPrecision, FilterStateForm, FormatError, FormatPart, FormatProblem,
-    GrpcStatusForm, HeaderOperand, HostSource, MetadataOwner, Operator, PathSource, ServerNameSource,
-    TimePattern, TimePoint,
+    AddressPart, AttemptPart, DurationPrecision, FilterStateForm, FormatError, FormatPart, FormatProblem,
+    Formatters, GrpcStatusForm, HeaderOperand, HostSource, MetadataOwner, Operator, PathSource,
+    ServerNameSource, TimePattern, TimePoint,
 };
 use crate::header::FieldName;
 
@@ -29,7 +32,7 @@ enum Shape {
     ArgumentsAndLength,
 }
 
-pub(super) fn parse(source: &str) -> Result<Vec<FormatPart>, FormatError> {
+pub(super) fn parse(source: &str, formatters: Formatters) -> Result<Vec<FormatPart>, FormatError> {
     let mut parts = Vec::new();
     let mut text = String::new();
     let mut rest = source;
@@ -44,7 +47,7 @@ pub(super) fn parse(source: &str) -> Result<Vec<FormatPart>, FormatError> {
         let at =
             |problem| FormatError { position: source[..source.len() - rest.len()].chars().count(), problem };
         let (command, after) = split_command(rest).ok_or_else(|| at(FormatProblem::NotAnOperator))?;
-        match operator(&command).map_err(at)? {
+        match operator(&command, formatters).map_err(at)? {
             Parsed::Text(fixed) => text.push_str(&fixed),
             Parsed::Operator(operator) => {
                 if !text.is_empty() {
@@ -102,15 +105,16 @@ enum Parsed {
     Operator(Operator),
 }
 
-fn operator(command: &Command<'_>) -> Result<Parsed, FormatProblem> {
+fn operator(command: &Command<'_>, formatters: Formatters) -> Result<Parsed, FormatProblem> {
     use AddressPart::{Port, Whole};
-    use CertificateFact::{DnsNames, Fingerprint256, Subject, UriNames};
     use Shape::{Arguments, ArgumentsAndLength, Bare};
     let arguments = command.arguments;
     let max_length = command.max_length;
     let (shape, operator) = match command.name {
         "REQ" | "REQUEST_HEADER" => (ArgumentsAndLength, Operator::RequestHeader(headers(command)?)),
-        "REQ_WITHOUT_QUERY" => (ArgumentsAndLength, Operator::RequestHeaderWithoutQuery(headers(command)?)),
+        "REQ_WITHOUT_QUERY" if formatters.req_without_query => {
+            (ArgumentsAndLength, Operator::RequestHeaderWithoutQuery(headers(command)?))
+        }
         "RESP" | "RESPONSE_HEADER" => (ArgumentsAndLength, Operator::ResponseHeader(headers(command)?)),
         "TRAILER" | "RESPONSE_TRAILER" => (ArgumentsAndLength, Operator::ResponseTrailer(headers(command)?)),
         "START_TIME" => (Arguments, Operator::StartTime(time_pattern(command)?)),
@@ -134,14 +138,34 @@ fn operator(command: &Command<'_>) -> Result<Parsed, FormatProblem> {
         "RESPONSE_DURATION" => (Bare, Operator::ResponseDuration),
         "RESPONSE_TX_DURATION" => (Bare, Operator::ResponseTxDuration),
         "COMMON_DURATION" => (Arguments, common_duration(command)?),
-        "UPSTREAM_HOST" | "UPSTREAM_REMOTE_ADDRESS" => (Bare, Operator::UpstreamRemoteAddress(Whole)),
+        "UPSTREAM_HOST" => (Bare, Operator::UpstreamHost),
+        "UPSTREAM_REMOTE_ADDRESS" => (Bare, Operator::UpstreamRemoteAddress(Whole)),
         "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => {
             (Arguments, Operator::UpstreamRemoteAddress(network(command)?))
         }
         "UPSTREAM_REMOTE_PORT" => (Bare, Operator::UpstreamRemoteAddress(Port)),
         "UPSTREAM_HOST_NAME" => (Bare, Operator::UpstreamHostName { without_port: false }),
         "UPSTREAM_HOST_NAME_WITHOUT_PORT" => (Bare, Operator::UpstreamHostName { without_port: true }),
-        "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => (Bare, Operator::UpstreamCluster),
+        "UPSTREAM_CLUSTER" => (Bare, Operator::UpstreamCluster { raw: false }),
+        "UPSTREAM_CLUSTER_RAW" => (Bare, Operator::UpstreamCluster { raw: true }),
+        "UPSTREAM_HOSTS_ATTEMPTED" => {
+            (Bare, Operator::UpstreamAttempts(AttemptPart::Address { without_port: false }))
+        }
+        "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT" => {
+            (Bare, Operator::UpstreamAttempts(AttemptPart::Address { without_port: true }))
+        }
+        "UPSTREAM_HOST_NAMES_ATTEMPTED" => {
+            (Bare, Operator::UpstreamAttempts(AttemptPart::HostName { without_port: false }))
+        }
+        "UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT" => {
+            (Bare, Operator::UpstreamAttempts(AttemptPart::HostName { without_port: true }))
+        }
+        "UPSTREAM_CONNECTION_IDS_ATTEMPTED" => (Bare, Operator::UpstreamAttempts(AttemptPart::ConnectionId)),
+        "UPSTREAM_CONNECTION_POOL_READY_DURATION" => (Bare, Operator::UpstreamConnectionPoolReadyDuration),
+        "UPSTREAM_DETECTED_CLOSE_TYPE" => (Bare, Operator::UpstreamDetectedCloseType),
+        "UPSTREAM_SERVER_NAME" => (Bare, Operator::UpstreamServerName),
+        "UPSTREAM_TLS_GROUP" => (Bare, Operator::UpstreamTlsGroup),
+        "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID" => (Bare, Operator::UpstreamEndpointId),
         "UPSTREAM_LOCAL_ADDRESS" => (Bare, Operator::UpstreamLocalAddress(Whole)),
         "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => {
             (Arguments, Operator::UpstreamLocalAddress(network(command)?))
@@ -171,20 +195,31 @@ fn operator(command: &Command<'_>) -> Result<Parsed, FormatProblem> {
         }
         "DOWNSTREAM_TLS_VERSION" => (Bare, Operator::DownstreamTlsVersion),
         "DOWNSTREAM_TLS_CIPHER" => (Bare, Operator::DownstreamTlsCipher),
-        "DOWNSTREAM_PEER_SUBJECT" => (Bare, Operator::DownstreamPeerCertificate(Subject)),
-        "DOWNSTREAM_PEER_URI_SAN" => (Bare, Operator::DownstreamPeerCertificate(UriNames)),
-        "DOWNSTREAM_PEER_DNS_SAN" => (Bare, Operator::DownstreamPeerCertificate(DnsNames)),
-        "DOWNSTREAM_PEER_FINGERPRINT_256" => (Bare, Operator::DownstreamPeerCertificate(Fingerprint256)),
-        "DOWNSTREAM_LOCAL_SUBJECT" => (Bare, Operator::DownstreamLocalCertificate(Subject)),
-        "DOWNSTREAM_LOCAL_URI_SAN" => (Bare, Operator::DownstreamLocalCertificate(UriNames)),
-        "DOWNSTREAM_LOCAL_DNS_SAN" => (Bare, Operator::DownstreamLocalCertificate(DnsNames)),
-        "UPSTREAM_PEER_SUBJECT" => (Bare, Operator::UpstreamPeerCertificate(Subject)),
-        "UPSTREAM_PEER_URI_SAN" => (Bare, Operator::UpstreamPeerCertificate(UriNames)),
-        "UPSTREAM_PEER_DNS_SAN" => (Bare, Operator::UpstreamPeerCertificate(DnsNames)),
+        "DOWNSTREAM_TLS_GROUP" => (Bare, Operator::DownstreamTlsGroup),
         "UPSTREAM_TLS_VERSION" => (Bare, Operator::UpstreamTlsVersion),
         "UPSTREAM_TLS_CIPHER" => (Bare, Operator::UpstreamTlsCipher),
+        "DOWNSTREAM_HANDSHAKE_DURATION" => (Bare, Operator::DownstreamHandshakeDuration),
+        "DOWNSTREAM_DETECTED_CLOSE_TYPE" => (Bare, Operator::DownstreamDetectedCloseType),
         "CONNECTION_TERMINATION_DETAILS" => (Bare, Operator::ConnectionTerminationDetails),
-        "TRACE_ID" => (Bare, Operator::TraceId),
+        "DOWNSTREAM_LOCAL_CLOSE_REASON" => (Bare, Operator::DownstreamLocalCloseReason),
+        "DOWNSTREAM_TRANSPORT_FAILURE_REASON" => (Bare, Operator::DownstreamTransportFailureReason),
+        "TRACE_ID"
+        | "SPAN_ID"
+        | "ROUNDTRIP_DURATION"
+        | "VIRTUAL_CLUSTER_NAME"
+        | "UPSTREAM_LOCAL_CLOSE_REASON" => (Bare, Operator::Absent),
+        "UPSTREAM_FILTER_STATE" => {
+            filter_state(command)?;
+            (ArgumentsAndLength, Operator::Absent)
+        }
+        "BYTES_RETRANSMITTED" | "PACKETS_RETRANSMITTED" => (Bare, Operator::Zero),
+        "CUSTOM_FLAGS"
+        | "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID"
+        | "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID" => (Bare, Operator::Empty),
+        "COALESCE" => (
+            ArgumentsAndLength,
+            Operator::Coalesce { operators: coalesce::read(command, formatters)?, max_length },
+        ),
         "CONNECTION_ID" => (Bare, Operator::ConnectionId),
         "STREAM_ID" => (Bare, Operator::StreamId),
         "UNIQUE_ID" => (Bare, Operator::UniqueId),
@@ -223,10 +258,16 @@ fn operator(command: &Command<'_>) -> Result<Parsed, FormatProblem> {
         "GRPC_STATUS" => (Arguments, grpc_status(command)?),
         "GRPC_STATUS_NUMBER" => (Bare, Operator::GrpcStatus(GrpcStatusForm::Number)),
         name => {
-            return Err(match UNSUPPORTED.iter().find(|(prefix, _)| name.starts_with(prefix)) {
-                Some((_, reason)) => FormatProblem::UnsupportedOperator { name: name.to_owned(), reason },
-                None => FormatProblem::UnknownOperator { name: name.to_owned() },
-            });
+            if let Some(count) = bytes::read(name) {
+                (Bare, Operator::StreamBytes(count))
+            } else if let Some(operator) = certificate::read(command)? {
+                (Arguments, operator)
+            } else {
+                return Err(match UNSUPPORTED.iter().find(|(prefix, _)| name.starts_with(prefix)) {
+                    Some((_, reason)) => FormatProblem::UnsupportedOperator { name: name.to_owned(), reason },
+                    None => FormatProblem::UnknownOperator { name: name.to_owned() },
+                });
+            }
         }
     };
     check_shape(command, shape)?;
@@ -237,23 +278,19 @@ fn operator(command: &Command<'_>) -> Result<Parsed, FormatProblem> {
 const UNSUPPORTED: &[(&str, &str)] = &[
     ("CEL", "expressions are not evaluated in formats"),
     ("TYPED_CEL", "expressions are not evaluated in formats"),
+    ("START_TIME_LOCAL", "times are written in UTC: use START_TIME"),
+    ("EMIT_TIME_LOCAL", "times are written in UTC: use EMIT_TIME"),
     (
-        "UPSTREAM_WIRE_BYTES",
-        "bytes are counted without framing and headers: use BYTES_SENT and BYTES_RECEIVED",
+        "REQ_WITHOUT_QUERY",
+        "it needs the formatter envoy.formatter.req_without_query; PATH(NQ) shows the path without its query",
     ),
-    (
-        "DOWNSTREAM_WIRE_BYTES",
-        "bytes are counted without framing and headers: use BYTES_SENT and BYTES_RECEIVED",
-    ),
-    ("UPSTREAM_HEADER_BYTES", "bytes are counted without framing and headers: use REQUEST_HEADERS_BYTES"),
-    ("DOWNSTREAM_HEADER_BYTES", "bytes are counted without framing and headers: use REQUEST_HEADERS_BYTES"),
-    ("UPSTREAM_FILTER_STATE", "filters behind the router are shown by FILTER_STATE"),
-    ("DOWNSTREAM_PEER", "of a client's certificate there is SUBJECT, URI_SAN, DNS_SAN and FINGERPRINT_256"),
-    ("DOWNSTREAM_LOCAL", "of our certificate there is SUBJECT, URI_SAN and DNS_SAN"),
-    ("UPSTREAM_PEER", "of an upstream's certificate there is SUBJECT, URI_SAN and DNS_SAN"),
-    ("DOWNSTREAM_", "it is about connections, and requests are logged here"),
-    ("TLS_", "fingerprints of clients are not taken"),
-    ("VIRTUAL_CLUSTER_NAME", "there are no virtual clusters"),
+    ("DOWNSTREAM_TLS_SESSION_ID", "the TLS library does not show session ids"),
+    ("UPSTREAM_TLS_SESSION_ID", "the TLS library does not show session ids"),
+    ("TLS_", "fingerprints of ClientHello messages are not taken"),
+    ("DOWNSTREAM_CX_RTT", "round-trip times are not measured"),
+    ("ROUTE_RESOLUTION_", "the resolution of routes is not measured"),
+    ("FILE_CONTENT", "files are not read into formats"),
+    ("SECRET", "secrets are not written into formats"),
 ];
 
 fn metadata(command: &Command<'_>) -> Result<Operator, FormatProblem> {
@@ -269,7 +306,13 @@ fn metadata(command: &Command<'_>) -> Result<Operator, FormatProblem> {
         "ROUTE" => MetadataOwner::Route,
         "VIRTUAL_HOST" => MetadataOwner::VirtualHost,
         "UPSTREAM_HOST" => MetadataOwner::UpstreamHost,
-        kind => return Err(invalid(command, kind, "DYNAMIC, CLUSTER, ROUTE, VIRTUAL_HOST or UPSTREAM_HOST")),
+        "LISTENER" => MetadataOwner::Listener,
+        "LISTENER_FILTER_CHAIN" => MetadataOwner::FilterChain,
+        kind => {
+            let expected =
+                "DYNAMIC, CLUSTER, ROUTE, VIRTUAL_HOST, UPSTREAM_HOST, LISTENER or LISTENER_FILTER_CHAIN";
+            return Err(invalid(command, kind, expected));
+        }
     };
     Ok(static_metadata(command, owner, rest))
 }
@@ -341,6 +384,26 @@ fn network(command: &Command<'_>) -> Result<AddressPart, FormatProblem> {
     }
 }
 
+const TIME_POINTS: [(&str, TimePoint); 17] = [
+    ("DS_RX_BEG", TimePoint::DownstreamRxBegin),
+    ("DS_RX_HDR_END", TimePoint::DownstreamRxHeadEnd),
+    ("DS_RX_END", TimePoint::DownstreamRxEnd),
+    ("US_CX_BEG", TimePoint::UpstreamConnectBegin),
+    ("US_CX_END", TimePoint::UpstreamConnectEnd),
+    ("US_HS_END", TimePoint::UpstreamHandshakeEnd),
+    ("US_TX_BEG", TimePoint::UpstreamTxBegin),
+    ("US_TX_END", TimePoint::UpstreamTxEnd),
+    ("US_RX_BEG", TimePoint::UpstreamRxBegin),
+    ("US_RX_BODY_BEG", TimePoint::UpstreamRxBodyBegin),
+    ("US_RX_END", TimePoint::UpstreamRxEnd),
+    ("DS_TX_BEG", TimePoint::DownstreamTxBegin),
+    ("DS_TX_END", TimePoint::DownstreamTxEnd),
+    ("DS_CX_BEG", TimePoint::DownstreamConnectionBegin),
+    ("DS_CX_END", TimePoint::DownstreamConnectionEnd),
+    ("DS_HS_BEG", TimePoint::DownstreamHandshakeBegin),
+    ("DS_HS_END", TimePoint::DownstreamHandshakeEnd),
+];
+
 fn common_duration(command: &Command<'_>) -> Result<Operator, FormatProblem> {
     let arguments = required(command, "COMMON_DURATION(from:to:precision)")?;
     let mut words = arguments.split(':');
@@ -349,20 +412,11 @@ fn common_duration(command: &Command<'_>) -> Result<Operator, FormatProblem> {
         return Err(invalid(command, arguments, "from:to or from:to:precision"));
     };
     let time_point = |word| {
-        Ok(match word {
-            "DS_RX_BEG" => TimePoint::DownstreamRxBegin,
-            "DS_RX_END" => TimePoint::DownstreamRxEnd,
-            "US_TX_BEG" => TimePoint::UpstreamTxBegin,
-            "US_TX_END" => TimePoint::UpstreamTxEnd,
-            "US_RX_BEG" => TimePoint::UpstreamRxBegin,
-            "US_RX_END" => TimePoint::UpstreamRxEnd,
-            "DS_TX_BEG" => TimePoint::DownstreamTxBegin,
-            "DS_TX_END" => TimePoint::DownstreamTxEnd,
-            _ => {
-                let expected = "one of DS_RX_BEG, DS_RX_END, US_TX_BEG, US_TX_END, US_RX_BEG, US_RX_END, DS_TX_BEG, \
-                                DS_TX_END";
-                return Err(invalid(command, word, expected));
-            }
+        let known = TIME_POINTS.iter().find(|(name, _)| *name == word);
+        known.map(|(_, point)| *point).ok_or_else(|| {
+            let expected = "a time point of Envoy (DS_RX_BEG, DS_RX_END, US_TX_BEG, US_TX_END, US_RX_BEG, US_RX_END, \
+                            DS_TX_BEG, DS_TX_END, ...); filters set no others here";
+            invalid(command, word, expected)
         })
     };
     let precision = match precision {

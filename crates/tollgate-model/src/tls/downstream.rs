@@ -126,6 +126,12 @@ impl DownstreamTls {
         Ok(Self { config: Arc::new(config), without_alpn: Arc::new(without_alpn), settings })
     }
 
+    /// What the certificates of clients are verified with; `None` when nothing is.
+    #[must_use]
+    pub fn client_trust(&self) -> Option<&TrustAnchors> {
+        self.settings.client_validation.as_ref()?.trusted_ca.as_ref()
+    }
+
     /// Whether `other` asks the same of clients and tells them the same, but for our own certificates.
     #[must_use]
     pub fn is_same_but_for_certificates(&self, other: &Self) -> bool {

@@ -1,42 +1,105 @@
-//! Which requests a log is about.
+//! Which requests and connections a log is about.
 
+use extproc::metadata::DynamicMetadata;
+use http::StatusCode;
 use tollgate_model::{
-    access_log::LogFilter,
+    access_log::{LogFilter, LogKind},
     format::{GrpcStatusForm, Operator},
+    matching::HeaderMatcher,
 };
 
 use crate::{
-    format::{FormatContext, evaluate_number},
+    format::{ConnectionEnd, Facts, FormatContext, evaluate_number},
     stream_info::ResponseFlags,
 };
 
-/// Whether a request that is over is logged.
-pub(super) fn admits(filter: &LogFilter, context: &FormatContext<'_>) -> bool {
-    let info = context.info;
+/// What filters look at.
+pub(crate) trait Subject {
+    /// Which kind of entry it makes.
+    fn kind(&self) -> LogKind;
+    /// The status of the response; `None` when there was none.
+    fn status(&self) -> Option<StatusCode>;
+    /// What went wrong.
+    fn flags(&self) -> ResponseFlags;
+    /// Whether a condition on the head of the request is met. A connection has a head without fields.
+    fn matches(&self, matcher: &HeaderMatcher) -> bool;
+    /// Dynamic metadata; `None` for connections.
+    fn metadata(&self) -> Option<&DynamicMetadata>;
+}
+
+impl Subject for FormatContext<'_> {
+    fn kind(&self) -> LogKind {
+        LogKind::DownstreamEnd
+    }
+
+    fn status(&self) -> Option<StatusCode> {
+        self.info.response_code
+    }
+
+    fn flags(&self) -> ResponseFlags {
+        self.info.response_flags
+    }
+
+    fn matches(&self, matcher: &HeaderMatcher) -> bool {
+        matcher.matches(&self.messages.request)
+    }
+
+    fn metadata(&self) -> Option<&DynamicMetadata> {
+        Some(&self.info.metadata)
+    }
+}
+
+impl Subject for ConnectionEnd<'_> {
+    fn kind(&self) -> LogKind {
+        LogKind::NotSet
+    }
+
+    fn status(&self) -> Option<StatusCode> {
+        None
+    }
+
+    fn flags(&self) -> ResponseFlags {
+        self.flags
+    }
+
+    fn matches(&self, matcher: &HeaderMatcher) -> bool {
+        matcher.matches_nothing()
+    }
+
+    fn metadata(&self) -> Option<&DynamicMetadata> {
+        None
+    }
+}
+
+/// Whether a request or connection that is over is logged.
+pub(super) fn admits<S: Facts + Subject>(filter: &LogFilter, subject: &S) -> bool {
+    let status = || subject.status().map_or(0, |code| code.as_u16());
     match filter {
-        LogFilter::StatusCode(comparison) => {
-            comparison.holds(info.response_code.map_or(0, |code| code.as_u16().into()))
-        }
+        LogFilter::StatusCode(comparison) => comparison.holds(status().into()),
         LogFilter::Duration(comparison) => {
-            evaluate_number(&Operator::Duration, context).is_some_and(|took| comparison.holds(took))
+            evaluate_number(&Operator::Duration, subject).is_some_and(|took| comparison.holds(took))
         }
         LogFilter::Share(fraction) => fraction.includes(fastrand::u64(..)),
-        LogFilter::And(filters) => filters.iter().all(|filter| admits(filter, context)),
-        LogFilter::Or(filters) => filters.iter().any(|filter| admits(filter, context)),
-        LogFilter::Header(matcher) => matcher.matches(&context.messages.request),
-        LogFilter::ResponseFlags(names) if names.is_empty() => {
-            info.response_flags != ResponseFlags::default()
-        }
+        LogFilter::And(filters) => filters.iter().all(|filter| admits(filter, subject)),
+        LogFilter::Or(filters) => filters.iter().any(|filter| admits(filter, subject)),
+        LogFilter::Header(matcher) => subject.matches(matcher),
+        LogFilter::ResponseFlags(names) if names.is_empty() => subject.flags() != ResponseFlags::default(),
         LogFilter::ResponseFlags(names) => {
-            names.iter().any(|name| info.response_flags.contains(ResponseFlags::from_short_name(name)))
+            names.iter().any(|name| subject.flags().contains(ResponseFlags::from_short_name(name)))
         }
         LogFilter::GrpcStatus { statuses, exclude } => {
             let operator = Operator::GrpcStatus(GrpcStatusForm::Number);
-            let status = evaluate_number(&operator, context).and_then(|status| u32::try_from(status).ok());
-            let status =
-                status.unwrap_or_else(|| grpc_status_of(info.response_code.map_or(0, |code| code.as_u16())));
-            statuses.contains(&status) != *exclude
+            let known = evaluate_number(&operator, subject).and_then(|status| u32::try_from(status).ok());
+            statuses.contains(&known.unwrap_or_else(|| grpc_status_of(status()))) != *exclude
         }
+        LogFilter::Metadata { matcher, if_absent } => {
+            let found = matcher.as_ref().zip(subject.metadata());
+            let found = found.and_then(|(matcher, metadata)| {
+                Some(matcher.matches(matcher.find(|name| metadata.namespace(name))?))
+            });
+            found.unwrap_or(*if_absent)
+        }
+        LogFilter::Kind { kinds, exclude } => kinds.contains(&subject.kind()) != *exclude,
         LogFilter::Always(admits) => *admits,
     }
 }

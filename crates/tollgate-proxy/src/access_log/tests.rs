@@ -6,6 +6,7 @@ use tollgate_model::{access_log::JsonFormat, format::Format};
 use super::*;
 use crate::{
     connection_manager::testing::{chain, connection, request},
+    format::FormatContext,
     stream_info::{Protocol, StreamInfo},
 };
 

@@ -44,7 +44,8 @@ fn alternative_names() {
 #[test]
 fn digests() {
     let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-    assert_eq!(sha256(b"").unwrap(), empty);
+    assert_eq!(sha256(b""), empty);
+    assert_eq!(sha1(b""), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
 }
 
 /// No input makes it panic, and what is cut off has no value.

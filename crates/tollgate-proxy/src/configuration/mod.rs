@@ -35,6 +35,8 @@ pub(crate) struct ChainConfiguration {
     pub(crate) routes: Rc<WorkerRoutes>,
     /// Where requests are counted.
     pub(crate) stats: Rc<ConnectionStats>,
+    /// One of its access logs shows bytes on upstream connections.
+    pub(crate) counts_upstream_bytes: bool,
 }
 
 impl ChainConfiguration {
@@ -76,7 +78,9 @@ impl Adoption {
             .listeners
             .iter()
             .flat_map(|listener| listener.filter_chains.iter().chain(&listener.default_filter_chain));
-        let sinks = chains.flat_map(|chain| &chain.http.access_log).map(|log| log.sink.clone()).collect();
+        let of_requests = chains.flat_map(|chain| &chain.http.access_log);
+        let of_connections = snapshot.listeners.iter().flat_map(|listener| &listener.access_log);
+        let sinks = of_requests.chain(of_connections).map(|log| log.sink.clone()).collect();
         Self { snapshot, shared, addresses, sinks, overload }
     }
 }

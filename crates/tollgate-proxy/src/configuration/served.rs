@@ -10,6 +10,7 @@ use std::{
 
 use tokio::task::AbortHandle;
 use tollgate_model::{
+    format::{ByteCount, Operator},
     listener::{FilterChain, Listener},
     tls::DownstreamTls,
 };
@@ -291,7 +292,12 @@ impl Renewal<'_> {
                 (Rc::new(chain), Rc::new(routes), Rc::new(stats))
             }
         };
+        let counts_upstream_bytes = chain.filter_chain().http.access_log.iter().any(|log| {
+            log.format
+                .any(&|operator| matches!(operator, Operator::StreamBytes(ByteCount { upstream: true, .. })))
+        });
         let configuration = ChainConfiguration {
+            counts_upstream_bytes,
             snapshot: self.adoption.snapshot.clone(),
             clusters: self.clusters.clone(),
             chain,

@@ -1,6 +1,6 @@
 //! What the tests of header rules and formats are made of.
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc};
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
 
 use extproc::{RequestHeaders, ResponseHeaders, messages::Metadata};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -27,12 +27,15 @@ pub(crate) fn connection(peer: &str) -> ConnectionInfo {
         remote_address: Some(SocketAddr::new(peer.parse().unwrap(), 5000)),
         local_address: Some("127.0.0.1:10000".parse().unwrap()),
         tls: None,
+        accepted: Instant::now(),
+        handshake: None,
     }
 }
 
 /// The only filter chain of a listener, with defaults.
 pub(crate) fn chain() -> Rc<FilterChainInfo> {
     let chain = FilterChain {
+        metadata: Metadata::default(),
         name: String::new(),
         filter_chain_match: FilterChainMatch::default(),
         tls: None,
@@ -41,6 +44,7 @@ pub(crate) fn chain() -> Rc<FilterChainInfo> {
         misdirected_requests: MisdirectedRequests::default(),
     };
     let listener = Listener {
+        access_log: Vec::new(),
         name: "l".to_owned(),
         addresses: Vec::new(),
         filter_chains: vec![chain],

@@ -16,8 +16,9 @@ use tollgate_model::{http_connection_manager::CodecType, overload::ClientTimeout
 
 use super::{
     PREFACE_LIMIT,
-    client_stream::{ClientStream, Rewind},
+    client_stream::{ClientStream, Rewind, Transport},
     filter_chain::{self, ConnectionFacts},
+    record::{ConnectionRecord, DRAINED, IDLE},
 };
 use crate::{
     configuration::{ChainConfiguration, ServedChain, ServedListener},
@@ -46,6 +47,34 @@ pub(super) struct Established {
     pub(super) version: HttpVersion,
 }
 
+/// What is known of a connection as soon as it is accepted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Accepted {
+    id: u64,
+    remote_address: Option<SocketAddr>,
+    local_address: Option<SocketAddr>,
+    at: std::time::Instant,
+}
+
+impl Accepted {
+    pub(super) fn new(id: u64, socket: &Socket) -> Self {
+        let (remote_address, local_address) = socket.addresses();
+        Self { id, remote_address, local_address, at: std::time::Instant::now() }
+    }
+
+    /// The facts of a connection without TLS.
+    pub(super) fn info(&self) -> ConnectionInfo {
+        ConnectionInfo {
+            id: self.id,
+            remote_address: self.remote_address,
+            local_address: self.local_address,
+            tls: None,
+            accepted: self.at,
+            handshake: None,
+        }
+    }
+}
+
 /// Which HTTP a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HttpVersion {
@@ -70,6 +99,8 @@ enum EstablishError {
     Tls(#[source] io::Error),
     #[error("the connection failed: {0}")]
     Io(#[source] io::Error),
+    #[error("the client sent nothing for too long")]
+    IdleTimeout,
     #[error("the client went away")]
     Closed,
     #[error("the worker is draining")]
@@ -101,20 +132,45 @@ impl EstablishError {
     }
 }
 
+impl EstablishError {
+    /// What the logs of the listener say of it.
+    fn note(&self, record: &ConnectionRecord) {
+        match self {
+            Self::NoFilterChain { .. } => record.no_filter_chain(),
+            Self::TransportMismatch => record.tls_failed(&"the client did not begin a TLS handshake"),
+            Self::Tls(error) => match error.get_ref() {
+                Some(error) if error.is::<rustls::Error>() => record.tls_failed(error),
+                // The client went away.
+                _ if error.kind() == io::ErrorKind::ConnectionReset => record.reset(),
+                _ => {}
+            },
+            Self::HandshakeTimeout => record.handshake_timed_out(),
+            Self::PrefaceTimeout | Self::IdleTimeout => record.closed(IDLE),
+            Self::Io(error) if error.kind() == io::ErrorKind::ConnectionReset => record.reset(),
+            Self::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+                record.codec_failed(&"neither HTTP/1 nor HTTP/2");
+            }
+            Self::ListenerFiltersTimeout | Self::Io(_) | Self::Closed => {}
+            Self::Draining => record.closed(DRAINED),
+        }
+    }
+}
+
 /// Makes an HTTP connection of a socket. `None`: the reason was logged and the socket is closed.
 pub(super) async fn establish(
     worker: &Worker,
     listener: &ServedListener,
     socket: Socket,
+    accepted: Accepted,
+    record: Option<Rc<ConnectionRecord>>,
 ) -> Option<Established> {
-    let id = worker.next_connection_id();
-    let (remote_address, _) = socket.addresses();
-    match try_establish(worker, id, listener, socket).await {
+    match try_establish(worker, listener, socket, accepted, record.as_ref()).await {
         Ok(established) => Some(established),
         Err(error) => {
             let name = &listener.current().listener.name;
-            tracing::debug!(listener = name, connection = id, %error, "connection given up");
-            error.report(listener, name, remote_address);
+            tracing::debug!(listener = name, connection = accepted.id, %error, "connection given up");
+            error.report(listener, name, accepted.remote_address);
+            record.iter().for_each(|record| error.note(record));
             None
         }
     }
@@ -122,11 +178,12 @@ pub(super) async fn establish(
 
 async fn try_establish(
     worker: &Worker,
-    id: u64,
     served: &ServedListener,
     mut socket: Socket,
+    accepted: Accepted,
+    record: Option<&Rc<ConnectionRecord>>,
 ) -> Result<Established, EstablishError> {
-    let (remote_address, local_address) = socket.addresses();
+    let Accepted { remote_address, local_address, .. } = accepted;
     let mut first = ReadBuffer::default();
     let addresses = ConnectionFacts { local_address, remote_address, ..ConnectionFacts::default() };
 
@@ -140,15 +197,17 @@ async fn try_establish(
         }
     }
     let is_tls = first.bytes.first() == Some(&TLS_HANDSHAKE);
-    let chosen_before_hello = if inspect && is_tls { None } else { Some(choose(served, &addresses)?) };
+    let chosen_before_hello =
+        if inspect && is_tls { None } else { Some(choose(served, &addresses, record)?) };
     if let Some(chain) = chosen_before_hello.as_ref().filter(|chain| chain.tls().is_none()) {
-        let connection = ConnectionInfo { id, remote_address, local_address, tls: None };
-        return finish(worker, ClientStream::Plain(socket), first, connection, chain.clone(), None).await;
+        let stream = ClientStream::new(Transport::Plain(socket), record.cloned());
+        return finish(worker, stream, first, accepted.info(), chain.clone(), None).await;
     }
     if inspect && !is_tls {
         return Err(EstablishError::TransportMismatch);
     }
 
+    let handshake_began = std::time::Instant::now();
     let rewound = Rewind::new(first.bytes.freeze(), socket);
     let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), rewound);
     let hello = within(listener_filters_timeout, EstablishError::ListenerFiltersTimeout, hello);
@@ -158,6 +217,9 @@ async fn try_establish(
         None => {
             let hello = start.client_hello();
             let server_name = hello.server_name().map(str::to_ascii_lowercase);
+            if let Some(record) = record {
+                record.asked_for(server_name.as_deref());
+            }
             let protocols: Vec<&str> = hello
                 .alpn()
                 .into_iter()
@@ -170,10 +232,11 @@ async fn try_establish(
                 application_protocols: &protocols,
                 ..addresses
             };
-            choose(served, &facts)?
+            choose(served, &facts, record)?
         }
     };
     let (tls, limit) = chain.tls().ok_or(EstablishError::TransportMismatch)?;
+    let trust = tls.client_trust().cloned();
     let config = tls.config_for(&start.client_hello()).clone();
     let own = config.cert_resolver.resolve(start.client_hello());
     let handshake = start.into_stream(config);
@@ -184,19 +247,28 @@ async fn try_establish(
     let stream = until_drain(worker, handshake).await?.map_err(EstablishError::Tls)?;
     served.metrics.increment(ListenerMetric::SslHandshake);
     let alpn = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
-    let tls = Some(tls_info(stream.get_ref().1, own.as_deref()));
-    let connection = ConnectionInfo { id, remote_address, local_address, tls };
-    finish(worker, ClientStream::Tls(Box::new(stream)), ReadBuffer::default(), connection, chain, alpn).await
+    let tls = Some(tls_info(stream.get_ref().1, own.as_deref()).with_issuer(trust.as_ref()));
+    let handshake = Some((handshake_began, std::time::Instant::now()));
+    let connection = ConnectionInfo { tls, handshake, ..accepted.info() };
+    let stream = ClientStream::new(Transport::Tls(Box::new(stream)), record.cloned());
+    finish(worker, stream, ReadBuffer::default(), connection, chain, alpn).await
 }
 
 /// The filter chain of a connection, as the listener is configured at this moment.
-fn choose(listener: &ServedListener, facts: &ConnectionFacts<'_>) -> Result<Rc<ServedChain>, EstablishError> {
+fn choose(
+    listener: &ServedListener,
+    facts: &ConnectionFacts<'_>,
+    record: Option<&Rc<ConnectionRecord>>,
+) -> Result<Rc<ServedChain>, EstablishError> {
     let chains = listener.current();
     let chosen = filter_chain::choose(&chains.listener, facts);
-    chosen.and_then(|index| chains.get(index).cloned()).ok_or_else(|| EstablishError::NoFilterChain {
-        server_name: facts.server_name.map(str::to_owned),
-        tls: facts.tls,
-    })
+    let chosen = chosen.and_then(|index| chains.get(index).cloned()).ok_or_else(|| {
+        EstablishError::NoFilterChain { server_name: facts.server_name.map(str::to_owned), tls: facts.tls }
+    })?;
+    if let Some(record) = record {
+        chosen.with(|configuration| record.served_by(&configuration.chain));
+    }
+    Ok(chosen)
 }
 
 /// Chooses the protocol.
@@ -223,7 +295,7 @@ async fn finish(
                     Poll::Pending => {
                         let deadline =
                             chain.with(|configuration| first_byte_deadline(worker, configuration, since));
-                        timer.poll(deadline, cx).map(|()| Err(EstablishError::Closed))
+                        timer.poll(deadline, cx).map(|()| Err(EstablishError::IdleTimeout))
                     }
                 });
                 if until_drain(worker, filled).await?.map_err(EstablishError::Io)? == 0 {

@@ -6,6 +6,7 @@ mod establish;
 pub(crate) mod filter_chain;
 mod http1;
 mod http2;
+mod record;
 #[cfg(test)]
 mod tests;
 
@@ -24,8 +25,11 @@ use crate::{
     stream_info::{ConnectionInfo, Protocol},
     worker::Worker,
 };
+pub(crate) use record::ConnectionRecord;
+
 use counts::{HttpConnection, ListenerConnection};
-use establish::{Established, HttpVersion, establish};
+use establish::{Accepted, Established, HttpVersion, establish};
+use record::LoggedConnection;
 
 /// How long the preface of HTTP/2 may take (RFC 9113 section 3.4), where it is certain that one comes. Clients send it at once.
 const PREFACE_LIMIT: Duration = Duration::from_secs(15);
@@ -37,6 +41,8 @@ struct Client<H> {
     connection: Rc<ConnectionInfo>,
     chain: Rc<ServedChain>,
     memory: Rc<ConnectionMemory>,
+    /// What the logs of the listener will show; `None` = it has none.
+    record: Option<Rc<ConnectionRecord>>,
 }
 
 impl<H> Client<H> {
@@ -77,12 +83,23 @@ pub(crate) async fn serve<H: Handler>(
     task: Rc<OnceCell<AbortHandle>>,
 ) {
     let _counted = ListenerConnection::new(&listener.metrics);
+    let id = worker.next_connection_id();
+    let accepted = Accepted::new(id, &socket);
+    let mut logged = LoggedConnection::new(&worker, &listener.current().listener, || accepted.info());
+    let record = logged.as_ref().map(|logged| logged.record().clone());
     // Each phase is boxed: the task of an idle connection holds the state of its present phase and no more.
-    let Some(established) = Box::pin(establish(&worker, &listener, socket)).await else { return };
+    let establishing = Box::pin(establish(&worker, &listener, socket, accepted, record.clone()));
+    let Some(established) = establishing.await else {
+        logged.iter().for_each(LoggedConnection::over);
+        return;
+    };
     drop(listener);
     let Established { stream, first, connection, chain, version } = established;
     let _known = task.get().map(|task| chain.connected(connection.id, task.clone()));
     drop(task);
+    if let Some(logged) = &mut logged {
+        logged.established(&connection);
+    }
     let http = chain.with(|configuration| configuration.stats.http.clone());
     let _counted_http = HttpConnection::new(http, version, connection.tls.is_some());
     let stream_limit = chain.with(|configuration| match version {
@@ -90,9 +107,10 @@ pub(crate) async fn serve<H: Handler>(
         HttpVersion::Http2 => configuration.http().http2.stream_buffer_limit,
     });
     let memory = worker.memory.connection(stream_limit);
-    let client = Client { worker, handler, connection, chain, memory };
+    let client = Client { worker, handler, connection, chain, memory, record };
     match version {
         HttpVersion::Http1 => Box::pin(http1::serve(client, stream, first)).await,
         HttpVersion::Http2 => Box::pin(http2::serve(client, stream, first)).await,
     }
+    logged.iter().for_each(LoggedConnection::over);
 }

@@ -10,17 +10,17 @@ use extproc::{RequestHeaders, messages::Struct};
 use http::{HeaderMap, HeaderValue};
 use tollgate_model::{
     format::{
-        AddressPart, CertificateFact, DurationPrecision, HeaderOperand, HostSource, MetadataOwner, Operator,
+        AddressPart, AttemptPart, DurationPrecision, HeaderOperand, HostSource, MetadataOwner, Operator,
         PathSource, ServerNameSource, TimePattern, TimePoint, Timestamp,
     },
     route::split_path,
 };
 
-use super::{FormatContext, Value, address, grpc_status, json, logging, query};
+use super::{FormatContext, Value, address, certificate, grpc_status, json, logging, query};
 use crate::{
-    certificate,
     connection_manager::{EnvoyHeaders, unique_id},
-    stream_info::StreamInfo,
+    meter::size_of_fields,
+    stream_info::{ResponseFlags, StreamInfo, TlsInfo, UpstreamInfo},
 };
 
 /// The value of an operator; `None` = there is none.
@@ -33,6 +33,7 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
     let connection = &info.connection;
     match operator {
         Operator::RequestHeader(_) | Operator::RequestHeaderWithoutQuery(_) if info.malformed => None,
+        Operator::Path { .. } | Operator::QueryParameters { .. } if info.malformed => None,
         Operator::RequestHeadersBytes if info.malformed => Some(Value::Number(0)),
         Operator::RequestHeader(operand) => header(operand, |name| name.first_in_request(request)),
         Operator::RequestHeaderWithoutQuery(operand) => {
@@ -69,7 +70,7 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
         }
         Operator::Duration => milliseconds(end(info).checked_duration_since(info.start)),
         Operator::RequestDuration => milliseconds(since_start(info, info.last_downstream_rx)),
-        Operator::RequestTxDuration => milliseconds(since_start(info, info.last_upstream_tx)),
+        Operator::RequestTxDuration => milliseconds(since_start(info, sent_upstream(info))),
         Operator::ResponseDuration => milliseconds(since_start(info, info.first_upstream_rx)),
         Operator::ResponseTxDuration => {
             let first = info.first_upstream_rx?;
@@ -83,15 +84,29 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
                 DurationPrecision::Nanoseconds => duration.as_nanos(),
             })))
         }
-        Operator::UpstreamRemoteAddress(part) => address::of_text(upstream.address.as_deref()?, *part),
-        Operator::UpstreamHostName { without_port } => {
-            let part = if *without_port { AddressPart::WithoutPort } else { AddressPart::Whole };
-            match upstream.host_name.as_deref().filter(|name| !name.is_empty()) {
-                Some(name) => Some(Value::text(name)),
-                None => address::of_text(upstream.address.as_deref()?, part),
+        Operator::UpstreamHost => upstream.address.as_deref().map(Value::text),
+        Operator::UpstreamRemoteAddress(part) => address::of_text(remote_address(upstream)?, *part),
+        Operator::UpstreamEndpointId => remote_address(upstream).map(|_| Value::text("")),
+        Operator::UpstreamHostName { without_port } => host_name(upstream, *without_port),
+        Operator::UpstreamAttempts(part) => {
+            let address = remote_address(upstream)?;
+            match *part {
+                AttemptPart::Address { without_port: false } => Some(Value::text(address)),
+                AttemptPart::Address { without_port: true } => {
+                    address::of_text(address, AddressPart::WithoutPort)
+                }
+                AttemptPart::HostName { without_port } => host_name(upstream, without_port),
+                AttemptPart::ConnectionId => Some(Value::owned(upstream.connection_id.to_string())),
             }
         }
-        Operator::UpstreamCluster => upstream.cluster.as_deref().map(Value::text),
+        Operator::UpstreamCluster { raw: false } => {
+            upstream.stat_name.as_deref().or(upstream.cluster.as_deref()).map(Value::text)
+        }
+        Operator::UpstreamCluster { raw: true } => upstream.cluster.as_deref().map(Value::text),
+        Operator::UpstreamConnectionPoolReadyDuration => milliseconds(upstream.pool_ready_duration),
+        Operator::UpstreamDetectedCloseType => upstream.endpoint.as_ref().map(|_| Value::text("Normal")),
+        Operator::UpstreamServerName => upstream.tls.as_ref()?.server_name.as_deref().map(Value::text),
+        Operator::UpstreamTlsGroup => tls_text(upstream.tls.as_deref(), |tls| tls.group),
         Operator::UpstreamLocalAddress(part) => Some(address::of_socket(upstream.local_address?, *part)),
         Operator::UpstreamConnectionId => Some(Value::Number(upstream.connection_id)),
         Operator::UpstreamRequestAttemptCount => Some(Value::Number(upstream.attempt_count.into())),
@@ -104,31 +119,43 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
             Some(address::of_socket(connection.remote_address?, *part))
         }
         Operator::DownstreamLocalAddress(part) => Some(address::of_socket(connection.local_address?, *part)),
-        Operator::DownstreamTlsVersion => connection
-            .tls
-            .as_ref()
-            .map(|tls| tls.version)
-            .filter(|version| !version.is_empty())
-            .map(Value::text),
-        Operator::DownstreamTlsCipher => {
-            connection.tls.as_ref().map(|tls| tls.cipher).filter(|cipher| !cipher.is_empty()).map(Value::text)
+        Operator::DownstreamTlsVersion => tls_text(connection.tls.as_ref(), |tls| tls.version),
+        Operator::DownstreamTlsCipher => tls_text(connection.tls.as_ref(), |tls| tls.cipher),
+        Operator::DownstreamTlsGroup => tls_text(connection.tls.as_ref(), |tls| tls.group),
+        Operator::UpstreamTlsVersion => tls_text(upstream.tls.as_deref(), |tls| tls.version),
+        Operator::UpstreamTlsCipher => tls_text(upstream.tls.as_deref(), |tls| tls.cipher),
+        Operator::Certificate { owner, fact } => {
+            certificate::evaluate(connection.tls.as_ref(), upstream.tls.as_deref(), *owner, fact)
         }
-        Operator::UpstreamTlsVersion => {
-            upstream.tls.as_ref().map(|tls| tls.version).filter(|text| !text.is_empty()).map(Value::text)
+        Operator::StreamBytes(count) => {
+            let meter = match &info.upstream_meter {
+                Some(meter) if count.upstream => meter.get(),
+                None if count.upstream => return None,
+                _ => info.downstream_meter,
+            };
+            meter.get(*count).map(Value::Number)
         }
-        Operator::UpstreamTlsCipher => {
-            upstream.tls.as_ref().map(|tls| tls.cipher).filter(|text| !text.is_empty()).map(Value::text)
+        Operator::DownstreamHandshakeDuration => {
+            milliseconds(connection.handshake?.1.checked_duration_since(connection.accepted))
         }
-        Operator::DownstreamPeerCertificate(fact) => {
-            certificate_fact(connection.tls.as_ref()?.peer_certificate.as_deref()?, *fact)
+        Operator::DownstreamDetectedCloseType => Some(Value::text("Normal")),
+        Operator::ConnectionTerminationDetails
+        | Operator::DownstreamLocalCloseReason
+        | Operator::DownstreamTransportFailureReason
+        | Operator::Absent => None,
+        Operator::Zero => Some(Value::Number(0)),
+        Operator::Empty => Some(Value::text("")),
+        Operator::Coalesce { operators, max_length } => {
+            let first = operators.iter().find_map(|operator| evaluate(operator, context));
+            match (first?, max_length) {
+                (Value::Text(text), Some(length)) => {
+                    let mut text = text.into_owned();
+                    text.truncate(*length);
+                    Some(Value::Text(Cow::Owned(text)))
+                }
+                (value, _) => Some(value),
+            }
         }
-        Operator::DownstreamLocalCertificate(fact) => {
-            certificate_fact(connection.tls.as_ref()?.local_certificate.as_deref()?, *fact)
-        }
-        Operator::UpstreamPeerCertificate(fact) => {
-            certificate_fact(upstream.tls.as_ref()?.peer_certificate.as_deref()?, *fact)
-        }
-        Operator::ConnectionTerminationDetails | Operator::TraceId => None,
         Operator::ConnectionId => Some(Value::Number(connection.id)),
         Operator::StreamId => {
             let id = request.fields.get("x-request-id").filter(|id| !HeaderValue::is_empty(id))?;
@@ -160,7 +187,7 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
             if !decoded {
                 return Some(limited(query, *max_length));
             }
-            let mut query = query::decode_ascii(query);
+            let mut query = query::decode_visible(query);
             query.truncate(max_length.unwrap_or(usize::MAX));
             Some(Value::Text(Cow::Owned(query)))
         }
@@ -178,6 +205,8 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
                 MetadataOwner::Route => &info.route.as_ref()?.route.metadata,
                 MetadataOwner::VirtualHost => &info.route.as_ref()?.virtual_host.metadata,
                 MetadataOwner::UpstreamHost => &endpoint?.get()?.metadata,
+                MetadataOwner::Listener => &info.chain.listener.metadata,
+                MetadataOwner::FilterChain => &info.chain.filter_chain().metadata,
             };
             metadata(owned.filter_metadata.get(namespace)?, path, *max_length)
         }
@@ -206,7 +235,7 @@ pub(super) fn json_length(operator: &Operator) -> Option<usize> {
     }
 }
 
-fn limited(text: &[u8], max_length: Option<usize>) -> Value<'_> {
+pub(super) fn limited(text: &[u8], max_length: Option<usize>) -> Value<'_> {
     Value::Text(Cow::Borrowed(&text[..max_length.unwrap_or(text.len()).min(text.len())]))
 }
 
@@ -217,17 +246,17 @@ fn header<'a>(
     operand.names.iter().find_map(find).map(|value| limited(value, operand.max_length))
 }
 
-fn time(pattern: &TimePattern, time: Timestamp) -> Option<Value<'static>> {
+pub(super) fn time(pattern: &TimePattern, time: Timestamp) -> Option<Value<'static>> {
     let mut text = String::with_capacity(32);
     pattern.write(time, &mut text).ok()?;
     Some(Value::owned(text))
 }
 
-fn saturate(number: u128) -> u64 {
+pub(super) fn saturate(number: u128) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-fn milliseconds(duration: Option<Duration>) -> Option<Value<'static>> {
+pub(super) fn milliseconds(duration: Option<Duration>) -> Option<Value<'static>> {
     duration.map(|duration| Value::Number(saturate(duration.as_millis())))
 }
 
@@ -242,15 +271,58 @@ fn since_start(info: &StreamInfo, moment: Option<Instant>) -> Option<Duration> {
 
 fn moment(info: &StreamInfo, point: TimePoint) -> Option<Instant> {
     match point {
-        TimePoint::DownstreamRxBegin => Some(info.start),
+        // Requests are known from the end of their heads.
+        TimePoint::DownstreamRxBegin | TimePoint::DownstreamRxHeadEnd => Some(info.start),
         TimePoint::DownstreamRxEnd => info.last_downstream_rx,
+        TimePoint::UpstreamConnectBegin => Some(info.upstream.connect?.began),
+        TimePoint::UpstreamConnectEnd => Some(info.upstream.connect?.connected),
+        TimePoint::UpstreamHandshakeEnd => info.upstream.connect?.handshake,
         TimePoint::UpstreamTxBegin => info.first_upstream_tx,
-        TimePoint::UpstreamTxEnd => info.last_upstream_tx,
+        TimePoint::UpstreamTxEnd => sent_upstream(info),
         TimePoint::UpstreamRxBegin => info.first_upstream_rx,
+        TimePoint::UpstreamRxBodyBegin => info.first_upstream_body_rx,
         TimePoint::UpstreamRxEnd => info.last_upstream_rx,
         TimePoint::DownstreamTxBegin => info.first_downstream_tx,
         TimePoint::DownstreamTxEnd => info.last_downstream_tx,
+        TimePoint::DownstreamConnectionBegin => Some(info.connection.accepted),
+        // Only a request that ends with its connection knows.
+        TimePoint::DownstreamConnectionEnd => {
+            info.response_flags.contains(ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION).then(|| end(info))
+        }
+        TimePoint::DownstreamHandshakeBegin => Some(info.connection.handshake?.0),
+        TimePoint::DownstreamHandshakeEnd => Some(info.connection.handshake?.1),
     }
+}
+
+/// When the last byte of the request went upstream, if any did.
+fn sent_upstream(info: &StreamInfo) -> Option<Instant> {
+    info.first_upstream_tx?;
+    info.last_upstream_tx
+}
+
+/// The other side of the connection to the upstream, once there is one.
+fn remote_address(upstream: &UpstreamInfo) -> Option<&str> {
+    upstream.connect?;
+    upstream.address.as_deref()
+}
+
+/// The host name of the endpoint, else its address.
+fn host_name(upstream: &UpstreamInfo, without_port: bool) -> Option<Value<'_>> {
+    let Some(name) = upstream.host_name.as_deref().filter(|name| !name.is_empty()) else {
+        let part = if without_port { AddressPart::WithoutPort } else { AddressPart::Whole };
+        return address::of_text(upstream.address.as_deref()?, part);
+    };
+    // As Envoy does: whatever is behind the last colon.
+    let end = name.rfind(':').filter(|_| without_port).unwrap_or(name.len());
+    Some(Value::text(&name[..end]))
+}
+
+/// A fact of TLS that is not empty.
+pub(super) fn tls_text<'a>(
+    tls: Option<&'a TlsInfo>,
+    fact: impl Fn(&'a TlsInfo) -> &'static str,
+) -> Option<Value<'a>> {
+    tls.map(fact).filter(|text| !text.is_empty()).map(Value::text)
 }
 
 fn details(info: &StreamInfo, allow_whitespaces: bool) -> Option<Value<'_>> {
@@ -264,7 +336,7 @@ fn details(info: &StreamInfo, allow_whitespaces: bool) -> Option<Value<'_>> {
 }
 
 fn bytes_of(fields: &HeaderMap) -> u64 {
-    fields.iter().map(|(name, value)| name.as_str().len() as u64 + value.len() as u64).sum()
+    size_of_fields(fields) as u64
 }
 
 fn request_bytes(request: &RequestHeaders) -> u64 {
@@ -318,17 +390,11 @@ fn server_name<'a>(
     name.map(|name| Value::Text(Cow::Borrowed(name)))
 }
 
-fn certificate_fact(certificate: &[u8], fact: CertificateFact) -> Option<Value<'static>> {
-    let text = match fact {
-        CertificateFact::Subject => certificate::subject(certificate)?,
-        CertificateFact::UriNames => certificate::uris(certificate).join(","),
-        CertificateFact::DnsNames => certificate::dns_names(certificate).join(","),
-        CertificateFact::Fingerprint256 => certificate::sha256(certificate)?,
-    };
-    (!text.is_empty()).then(|| Value::owned(text))
-}
-
-fn metadata<'a>(mut members: &'a Struct, path: &[String], max_length: Option<usize>) -> Option<Value<'a>> {
+pub(super) fn metadata<'a>(
+    mut members: &'a Struct,
+    path: &[String],
+    max_length: Option<usize>,
+) -> Option<Value<'a>> {
     use extproc::messages::value::Kind;
 
     let mut out = Vec::new();
@@ -354,7 +420,7 @@ fn metadata<'a>(mut members: &'a Struct, path: &[String], max_length: Option<usi
 }
 
 /// The name of this machine; `-` if it has none.
-fn hostname() -> &'static str {
+pub(super) fn hostname() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| {
         let name = std::fs::read_to_string("/proc/sys/kernel/hostname")

@@ -16,9 +16,9 @@ fn decode(text: &[u8]) -> Vec<u8> {
     decode_if(text, |_| true)
 }
 
-/// The same, but only ASCII characters.
-pub(super) fn decode_ascii(text: &[u8]) -> Vec<u8> {
-    decode_if(text, |byte| byte.is_ascii())
+/// The same, but only characters that can be seen, as Envoy does with a query as a whole.
+pub(super) fn decode_visible(text: &[u8]) -> Vec<u8> {
+    decode_if(text, |byte| byte.is_ascii_graphic())
 }
 
 fn decode_if(text: &[u8], wanted: impl Fn(u8) -> bool) -> Vec<u8> {

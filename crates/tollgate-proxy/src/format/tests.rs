@@ -19,6 +19,10 @@ use crate::{
     stream_info::{Protocol, ResponseFlags, TlsInfo},
 };
 
+/// With every extension.
+const ALL: tollgate_model::format::Formatters =
+    tollgate_model::format::Formatters { req_without_query: true };
+
 /// A request and everything about it.
 struct Case {
     info: StreamInfo,
@@ -46,7 +50,7 @@ impl Case {
     }
 
     fn bytes(&self, format: &str) -> Vec<u8> {
-        self.with(|context, out| write_text(&Format::parse(format).unwrap(), context, out))
+        self.with(|context, out| write_text(&Format::parse_with(format, ALL).unwrap(), context, out))
     }
 
     fn text(&self, format: &str) -> String {
@@ -54,7 +58,7 @@ impl Case {
     }
 
     fn json(&self, format: &str) -> String {
-        let format = JsonFormat::Format(Format::parse(format).unwrap());
+        let format = JsonFormat::Format(Format::parse_with(format, ALL).unwrap());
         String::from_utf8(self.with(|context, out| write_json(&format, context, out))).unwrap()
     }
 
@@ -139,6 +143,7 @@ fn paths_and_queries() {
         ("QUERY_PARAM(enc):2", "A "),
         ("QUERY_PARAM(x)", ""),
         ("QUERY_PARAMS", "a=1&enc=%41%20b&x"),
+        ("QUERY_PARAMS(DECODED)", "a=1&enc=A%20b&x"),
         ("QUERY_PARAMS(DECODED):5", "a=1&e"),
     ] {
         check(&case, operator, text, &format!("\"{text}\""));
@@ -227,6 +232,9 @@ fn addresses() {
     info.remote_address = Some("10.1.2.3:0".parse().unwrap());
     info.upstream.address = Some(Rc::from("127.0.0.1:34497"));
     info.upstream.local_address = Some("127.0.0.1:49352".parse().unwrap());
+    check(&case, "UPSTREAM_REMOTE_ADDRESS", "-", "null");
+    check(&case, "UPSTREAM_HOSTS_ATTEMPTED", "-", "null");
+    connect(&mut case.info);
     for (operator, text) in [
         ("DOWNSTREAM_REMOTE_ADDRESS", "10.1.2.3:0"),
         ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", "10.1.2.3"),
@@ -240,6 +248,11 @@ fn addresses() {
         ("UPSTREAM_HOST_NAME_WITHOUT_PORT", "127.0.0.1"),
         ("UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(8)", "127.0.0.0/8"),
         ("UPSTREAM_LOCAL_ADDRESS", "127.0.0.1:49352"),
+        ("UPSTREAM_HOSTS_ATTEMPTED", "127.0.0.1:34497"),
+        ("UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT", "127.0.0.1"),
+        ("UPSTREAM_HOST_NAMES_ATTEMPTED", "127.0.0.1:34497"),
+        ("UPSTREAM_CONNECTION_IDS_ATTEMPTED", "7"),
+        ("UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID", ""),
     ] {
         check(&case, operator, text, &format!("\"{text}\""));
     }
@@ -271,6 +284,44 @@ fn addresses() {
     }
 }
 
+fn connect(info: &mut StreamInfo) {
+    let now = Instant::now();
+    info.upstream.connection_id = 7;
+    info.upstream.connect =
+        Some(crate::stream_info::ConnectTimes { began: now, connected: now, handshake: None });
+}
+
+/// A port is whatever is behind the last colon, as in Envoy 1.40.
+#[test]
+fn host_names_without_ports() {
+    let mut case = Case::new("/", &[]);
+    case.info.upstream.address = Some(Rc::from("127.0.0.1:80"));
+    for (name, without_port) in [
+        ("named.test:81", "named.test"),
+        ("named.test", "named.test"),
+        ("[::1]:99", "[::1]"),
+        ("::1", ":"),
+        ("", "127.0.0.1"),
+    ] {
+        case.info.upstream.host_name = Some(Rc::from(name));
+        assert_eq!(case.text("%UPSTREAM_HOST_NAME_WITHOUT_PORT%"), without_port, "{name}");
+    }
+}
+
+/// Empty strings count as values in Envoy 1.40.
+#[test]
+fn the_first_value_of_several() {
+    let case = Case::new("/", &[("user-agent", "agent")]);
+    let first = |operators: &str| case.both(&format!("COALESCE({{\"operators\":[{operators}]}})"));
+    let agent = r#"{"command":"REQ","param":"user-agent"}"#;
+    assert_eq!(first(&format!("\"ROUTE_NAME\",{agent}")).1, "\"agent\"");
+    assert_eq!(first(&format!("\"CUSTOM_FLAGS\",{agent}")).1, "\"\"");
+    assert_eq!(first("\"BYTES_SENT\"").1, "0");
+    assert_eq!(first("\"ROUTE_NAME\""), ("-".to_owned(), "null".to_owned()));
+    let short = format!(r#"%COALESCE({{"operators":["ROUTE_NAME",{agent}]}}):2%"#);
+    assert_eq!(case.text(&short), "ag");
+}
+
 #[test]
 fn facts() {
     let mut case = Case::new("/", &[("x-request-id", "id-1")]);
@@ -283,6 +334,8 @@ fn facts() {
         ("UPSTREAM_PROTOCOL", "HTTP/2"),
         ("UPSTREAM_CLUSTER", "up"),
         ("UPSTREAM_CLUSTER_RAW", "up"),
+        ("CUSTOM_FLAGS", ""),
+        ("DOWNSTREAM_DETECTED_CLOSE_TYPE", "Normal"),
         ("UPSTREAM_TRANSPORT_FAILURE_REASON", "delayed_connect_error:_Connection_refused"),
         ("RESPONSE_CODE_DETAILS", "two_words"),
         ("RESPONSE_CODE_DETAILS(ALLOW_WHITESPACES)", "two words"),
@@ -293,8 +346,13 @@ fn facts() {
     ] {
         check(&case, operator, text, &format!("\"{text}\""));
     }
+    case.info.upstream.stat_name = Some(Rc::from("other"));
+    assert_eq!(case.text("%UPSTREAM_CLUSTER% %UPSTREAM_CLUSTER_RAW% %BYTES_RETRANSMITTED%"), "other up 0");
     case.info.response_flags.insert(ResponseFlags::NO_ROUTE_FOUND);
     assert_eq!(case.text("%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%"), "NR NoRouteFound");
+    for operator in ["TRACE_ID", "SPAN_ID", "DOWNSTREAM_LOCAL_CLOSE_REASON", "UPSTREAM_DETECTED_CLOSE_TYPE"] {
+        check(&case, operator, "-", "null");
+    }
     for operator in ["ROUTE_NAME", "FILTER_CHAIN_NAME", "DOWNSTREAM_TLS_VERSION", "DOWNSTREAM_TLS_CIPHER"] {
         check(&case, operator, "-", "null");
     }
@@ -528,6 +586,6 @@ fn header_values() {
 fn control_characters_are_escaped_in_text() {
     let case = Case::new("/p?a=1%0d%0aforged%00%7f%09end", &[]);
     assert_eq!(case.text("[%QUERY_PARAM(a)%]\n"), "[1\\x0d\\x0aforged\\x00\\x7f\tend]\n");
-    assert_eq!(case.text("%QUERY_PARAMS(DECODED)%"), "a=1\\x0d\\x0aforged\\x00\\x7f\tend");
+    assert_eq!(case.text("%QUERY_PARAMS(DECODED)%"), "a=1%0d%0aforged%00%7f%09end");
     assert_eq!(case.json("%QUERY_PARAM(a)%"), "\"1\\r\\nforged\\u0000\\u007f\\tend\"");
 }

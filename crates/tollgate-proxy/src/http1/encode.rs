@@ -111,6 +111,17 @@ pub(crate) fn encode_response(
     encoder
 }
 
+/// Bytes of the fields of a queued head: without its first line and the empty one behind it.
+pub(crate) fn request_fields_size(queued: usize, head: &RequestHeaders) -> usize {
+    let target = if head.method == Method::CONNECT { &head.authority } else { &head.path };
+    queued - head.method.as_str().len() - target.len() - "  HTTP/1.1\r\n\r\n".len()
+}
+
+/// The same of a response.
+pub(crate) fn response_fields_size(queued: usize, status: StatusCode) -> usize {
+    queued - reason_phrase(status).len() - "HTTP/1.1 200 \r\n\r\n".len()
+}
+
 /// Queues a 1xx head that is not final.
 pub(crate) fn encode_informational(out: &mut WriteQueue, head: &ResponseHeaders) {
     put_status_line(out, head.status, false);

@@ -18,6 +18,8 @@ pub(super) struct FieldFacts {
     pub(super) keep_alive: bool,
     pub(super) upgrade: bool,
     pub(super) expect_continue: bool,
+    /// Bytes of names and values.
+    pub(super) size: usize,
 }
 
 /// Copies parsed fields into a map; of a request without `host`, which becomes the authority.
@@ -35,6 +37,7 @@ pub(super) fn collect(
     let mut has_expect_field = false;
     for field in parsed {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| CodecError::Malformed)?;
+        facts.size += field.name.len() + field.value.len();
         let mut value = value(head, field.value)?;
         match name {
             HOST if is_request => {

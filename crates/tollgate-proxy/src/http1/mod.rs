@@ -26,6 +26,7 @@ pub(crate) use authority::is_valid_authority;
 pub(crate) use body::{BodyDecoder, Decoded, drop_framing};
 pub(crate) use encode::{
     BodyEncoder, ResponseContext, content_length, encode_informational, encode_request, encode_response,
+    request_fields_size, response_fields_size,
 };
 pub(crate) use error::CodecError;
 pub(crate) use fields::{has_one_content_length, has_token, is_upgrade, tokens};

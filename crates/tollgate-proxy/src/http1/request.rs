@@ -6,6 +6,8 @@ use bytes::{Bytes, BytesMut};
 use extproc::RequestHeaders;
 use http::{HeaderValue, Method, header::EXPECT};
 
+use crate::meter::{RECEIVED_FIELD, Traffic};
+
 use super::{
     BodyLength, CodecError, HeadLimits, RequestKind,
     authority::is_valid_authority,
@@ -33,6 +35,8 @@ pub(crate) struct RequestHead {
     pub(crate) keep_alive: bool,
     /// `expect: 100-continue`: the client waits before it sends the body.
     pub(crate) expect_continue: bool,
+    /// How large it is.
+    pub(crate) size: Traffic,
 }
 
 /// Reads the heads of the requests of one connection.
@@ -90,7 +94,9 @@ fn parse(head: &Bytes, limits: &HeadLimits, accept_http10: bool) -> Result<Reque
         let method = method(request.method.unwrap_or_default())?;
         let target = head.slice_ref(request.path.unwrap_or_default().as_bytes());
         let (fields, facts) = fields::collect(head, request.headers, true)?;
-        assemble(method, &target, fields, facts, is_http10)
+        let mut size = Traffic::default();
+        size.add(head.len(), facts.size + RECEIVED_FIELD * request.headers.len());
+        assemble(method, &target, fields, facts, is_http10).map(|head| RequestHead { size, ..head })
     })
 }
 
@@ -235,6 +241,7 @@ fn assemble(
         kind,
         keep_alive,
         expect_continue: facts.expect_continue && !is_http10,
+        size: Traffic::default(),
     })
 }
 

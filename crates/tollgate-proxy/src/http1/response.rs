@@ -6,6 +6,8 @@ use bytes::{Bytes, BytesMut};
 use extproc::ResponseHeaders;
 use http::{StatusCode, header::CONTENT_LENGTH};
 
+use crate::meter::{RECEIVED_FIELD, Traffic};
+
 use super::{
     BodyLength, CodecError, HeadLimits, RequestKind,
     fields::{self, FieldFacts},
@@ -21,6 +23,8 @@ pub(crate) struct ResponseHead {
     pub(crate) body: BodyLength,
     /// The connection can carry another request after this response.
     pub(crate) keep_alive: bool,
+    /// How large it is.
+    pub(crate) size: Traffic,
 }
 
 impl ResponseHead {
@@ -93,7 +97,9 @@ fn parse(head: &Bytes, limits: &HeadLimits, kind: RequestKind) -> Result<Respons
     let keep_alive = !facts.close
         && (!is_http10 || facts.keep_alive)
         && !matches!(body, BodyLength::UntilClose | BodyLength::Raw);
-    Ok(ResponseHead { headers, body, keep_alive })
+    let mut size = Traffic::default();
+    size.add(head.len(), facts.size + RECEIVED_FIELD * response.headers.len());
+    Ok(ResponseHead { headers, body, keep_alive, size })
 }
 
 /// RFC 9112 section 6.3.

@@ -202,7 +202,7 @@ fn responses() {
 #[test]
 fn impossible_values() {
     let route = route(HeaderMutations {
-        request_add: vec![append("x-a", "%QUERY_PARAM(a)%"), append("x-b", "%QUERY_PARAMS(DECODED)%")],
+        request_add: vec![append("x-a", "%QUERY_PARAM(a)%"), append("x-b", "%QUERY_PARAM(a):2%")],
         ..HeaderMutations::default()
     });
     let host = virtual_host(HeaderMutations::default());

@@ -53,7 +53,11 @@ fn sections() -> Vec<(&'static str, Scope, &'static Description)> {
         ("Processors", Scope::Processor { name: name("NAME") }, ProcessorMetric::DESCRIPTION),
         (
             "External processing filters",
-            Scope::ExtProc { http_stat_prefix: name("PREFIX"), filter_stat_prefix: String::new() },
+            Scope::ExtProc {
+                http_stat_prefix: name("PREFIX"),
+                behind_router: false,
+                filter_stat_prefix: String::new(),
+            },
             ExtProcMetric::DESCRIPTION,
         ),
         ("Connection managers", Scope::Http { stat_prefix: name("PREFIX") }, HttpMetric::DESCRIPTION),

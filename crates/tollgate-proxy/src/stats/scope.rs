@@ -19,6 +19,11 @@ pub(super) enum Scope {
     Cluster {
         name: String,
     },
+    /// An endpoint of a cluster. `/clusters` shows it; reports of statistics leave it out.
+    Endpoint {
+        cluster: String,
+        address: String,
+    },
     Processor {
         name: String,
     },
@@ -32,9 +37,11 @@ pub(super) enum Scope {
         name: String,
     },
     Workers,
-    /// Filters behind the router count for all connection managers together: their `http_stat_prefix` is empty (Z-1).
+    /// External processing filters of a connection manager (Z-1).
     ExtProc {
         http_stat_prefix: String,
+        /// They are among the router's `upstream_http_filters`.
+        behind_router: bool,
         filter_stat_prefix: String,
     },
 }
@@ -46,12 +53,10 @@ impl Scope {
             .strip_prefix("http.")
             .and_then(|rest| rest.strip_prefix(http_stat_prefix))
             .and_then(|rest| rest.strip_prefix(".ext_proc."));
-        let (http_stat_prefix, own) = match of_manager {
-            Some(own) => (http_stat_prefix, own),
-            None => ("", prefix.strip_prefix("ext_proc.").unwrap_or(prefix)),
-        };
+        let own = of_manager.unwrap_or_else(|| prefix.strip_prefix("ext_proc.").unwrap_or(prefix));
         Self::ExtProc {
             http_stat_prefix: http_stat_prefix.to_owned(),
+            behind_router: of_manager.is_none(),
             filter_stat_prefix: own.trim_end_matches('.').to_owned(),
         }
     }
@@ -66,20 +71,19 @@ impl Scope {
             Self::Workers => "workers.".to_owned(),
             Self::Route { virtual_host, route } => format!("vhost.{virtual_host}.route.{route}."),
             Self::Cluster { name } => format!("cluster.{}.", name.replace(':', "_")),
+            Self::Endpoint { cluster, address } => format!("cluster.{cluster}.endpoint.{address}."),
             Self::Processor { name } => format!("processor.{}.", name.replace(':', "_")),
             Self::OverloadResource { name }
             | Self::OverloadAction { name }
             | Self::LoadShedPoint { name } => {
                 format!("overload.{name}.")
             }
-            Self::ExtProc { http_stat_prefix, filter_stat_prefix } => {
-                let manager = match http_stat_prefix.as_str() {
-                    "" => String::new(),
-                    prefix => format!("http.{prefix}."),
-                };
+            Self::ExtProc { http_stat_prefix, behind_router, filter_stat_prefix } => {
+                // Envoy writes no dot between the two where filters are behind the router.
+                let dot = if *behind_router { "" } else { "." };
                 match filter_stat_prefix.as_str() {
-                    "" => format!("{manager}ext_proc."),
-                    prefix => format!("{manager}ext_proc.{prefix}."),
+                    "" => format!("http.{http_stat_prefix}{dot}ext_proc."),
+                    own => format!("http.{http_stat_prefix}{dot}ext_proc.{own}."),
                 }
             }
         }
@@ -95,6 +99,7 @@ impl Scope {
             Self::Workers => "tollgate_workers_",
             Self::Route { .. } => "tollgate_vhost_route_",
             Self::Cluster { .. } => "tollgate_cluster_",
+            Self::Endpoint { .. } => "tollgate_cluster_endpoint_",
             Self::Processor { .. } => "tollgate_processor_",
             Self::OverloadResource { .. } => "tollgate_overload_resource_",
             Self::OverloadAction { .. } => "tollgate_overload_action_",
@@ -111,12 +116,20 @@ impl Scope {
             Self::Http { stat_prefix } => vec![("http_conn_manager_prefix", stat_prefix)],
             Self::Route { virtual_host, route } => vec![("virtual_host", virtual_host), ("route", route)],
             Self::Cluster { name } => vec![("cluster_name", name)],
+            Self::Endpoint { cluster, address } => vec![("cluster_name", cluster), ("endpoint", address)],
             Self::Processor { name } => vec![("processor", name)],
             Self::OverloadResource { name } => vec![("resource", name)],
             Self::OverloadAction { name } => vec![("action", name)],
             Self::LoadShedPoint { name } => vec![("point", name)],
-            Self::ExtProc { http_stat_prefix, filter_stat_prefix } => {
-                vec![("http_conn_manager_prefix", http_stat_prefix), ("ext_proc_prefix", filter_stat_prefix)]
+            Self::ExtProc { http_stat_prefix, behind_router, filter_stat_prefix } => {
+                let mut labels = vec![
+                    ("http_conn_manager_prefix", http_stat_prefix.as_str()),
+                    ("ext_proc_prefix", filter_stat_prefix),
+                ];
+                if *behind_router {
+                    labels.push(("filter_chain", "upstream"));
+                }
+                labels
             }
         }
     }

@@ -47,7 +47,7 @@ fn ext_proc_counters() {
     ));
 }
 
-/// Z-1: filters behind the router count for all connection managers together.
+/// Z-1: as in Envoy 1.40, without a dot.
 #[test]
 fn counters_behind_the_router() {
     let (stats, workers) = workers(1);
@@ -56,7 +56,17 @@ fn counters_behind_the_router() {
     metrics.iter().for_each(|metrics| metrics.increment(ExtProcMetric::StreamsStarted));
     let text = stats.envoy_text(None);
     let started: Vec<_> = text.lines().filter(|line| line.contains("streams_started")).collect();
-    assert_eq!(started, ["ext_proc.pre.streams_started: 1", "ext_proc.streams_started: 2"]);
+    assert_eq!(
+        started,
+        [
+            "http.oneext_proc.pre.streams_started: 1",
+            "http.oneext_proc.streams_started: 1",
+            "http.otherext_proc.streams_started: 1"
+        ]
+    );
+    assert!(stats.prometheus_text().contains(
+        "tollgate_http_ext_proc_streams_started_total{http_conn_manager_prefix=\"one\",ext_proc_prefix=\"pre\",filter_chain=\"upstream\"} 1\n"
+    ));
 }
 
 #[test]

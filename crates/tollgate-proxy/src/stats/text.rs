@@ -102,6 +102,7 @@ impl Stats {
         let registry = self.registry();
         let known: Vec<(Scope, &'static Description, Vec<Arc<Block>>)> = registry
             .iter()
+            .filter(|(scope, _)| !matches!(scope, Scope::Endpoint { .. }))
             .map(|(scope, entry)| {
                 let blocks = entry.workers.iter().map(|(_, block)| block.clone()).collect();
                 (scope.clone(), entry.description, blocks)

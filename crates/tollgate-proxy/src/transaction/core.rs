@@ -28,6 +28,7 @@ use crate::{
     attributes::RequestAttributes,
     configuration::{ChainConfiguration, WorkerRoute},
     handler::Origin,
+    meter::SharedMeter,
     overload::Overload,
     stream_info::{Protocol, StreamInfo},
     upstream::UpstreamRequest,
@@ -51,11 +52,13 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(origin: Origin<'_>, request: RequestHeaders, now: Instant) -> Self {
         let Origin { worker, connection, protocol, configuration } = origin;
+        let mut info = StreamInfo::new(connection.clone(), configuration.chain.clone(), protocol, now);
+        info.upstream_meter = configuration.counts_upstream_bytes.then(SharedMeter::default);
         Self {
             configuration: configuration.clone(),
             worker: worker.clone(),
             messages: Messages { request, request_trailers: None, response: None, response_trailers: None },
-            info: StreamInfo::new(connection.clone(), configuration.chain.clone(), protocol, now),
+            info,
             decision: Decision::new(fastrand::u64(..)),
             upgrade: Upgrade::None,
         }
@@ -88,7 +91,9 @@ impl Core {
     pub(super) fn take_route(&mut self, route: Option<Rc<WorkerRoute>>) {
         let clusters = &self.configuration.clusters;
         self.decision.begin(route.as_deref(), clusters, &self.messages.request, SystemTime::now);
-        self.info.upstream.cluster = self.decision.cluster.as_ref().map(|cluster| cluster.name.clone());
+        let cluster = self.decision.cluster.as_ref();
+        self.info.upstream.cluster = cluster.map(|cluster| cluster.name.clone());
+        self.info.upstream.stat_name = cluster.and_then(|cluster| cluster.stat_name.clone());
         self.info.route = route;
     }
 

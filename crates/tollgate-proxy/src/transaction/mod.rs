@@ -154,6 +154,7 @@ fn reject<D: Downstream>(origin: Origin<'_>, rejection: Rejection, downstream: &
         downstream.send_data(body.into(), true);
     }
     core.info.last_downstream_tx = Some(now);
+    core.info.downstream_meter = downstream.meter();
     core.record(&[], now);
 }
 
@@ -364,6 +365,7 @@ impl<D: Downstream> Transaction<'_, D> {
             self.end_filter(index, now);
         }
         self.core.info.last_downstream_tx.get_or_insert(now);
+        self.core.info.downstream_meter = self.downstream.meter();
         self.core.record(&self.slots, now);
     }
 }

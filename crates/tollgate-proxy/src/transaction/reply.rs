@@ -132,6 +132,7 @@ impl<D: Downstream> Transaction<'_, D> {
     pub(super) fn response_timed_out(&mut self, now: Instant) {
         let reply = self.core.reply_of_router(LocalReply::upstream_timeout("response_timeout"));
         self.core.count_cluster(ClusterMetric::UpstreamRqTimeout);
+        self.router.timed_out();
         if !self.client.response_routed {
             self.core.charge_upstream(reply.status);
         }

@@ -84,6 +84,13 @@ impl Router {
         }
     }
 
+    /// The upstream took too long.
+    pub(super) fn timed_out(&self) {
+        if let Self::Connecting { upstream, .. } | Self::Active { upstream, .. } = self {
+            upstream.timed_out();
+        }
+    }
+
     /// Whether more of the request body may be handed in.
     pub(super) fn has_room(&self) -> bool {
         match self {
@@ -193,7 +200,10 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     /// A connection is to be made for this try, and the head of the request goes through the filters behind the router.
-    pub(super) fn begin_try(&mut self, upstream: UpstreamRequest, end_stream: bool) {
+    pub(super) fn begin_try(&mut self, mut upstream: UpstreamRequest, end_stream: bool) {
+        if let Some(meter) = &self.core.info.upstream_meter {
+            upstream.count_on(meter);
+        }
         self.router =
             Router::Connecting { upstream, end_stream: None, waiting: VecDeque::new(), waiting_bytes: 0 };
         self.pass_on(Place::Router, Direction::Request, Part::Headers { end_stream });
@@ -336,6 +346,7 @@ impl<D: Downstream> Transaction<'_, D> {
             ResponseEvent::Headers { head, end_stream } => {
                 *response_ended = end_stream;
                 self.core.info.first_upstream_rx = Some(now);
+                self.core.info.first_upstream_body_rx = None;
                 self.core.info.response_code_details = Some(VIA_UPSTREAM);
                 self.core.messages.response = Some(head);
                 Part::Headers { end_stream }
@@ -345,6 +356,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 if data.is_empty() && !end_stream {
                     return;
                 }
+                self.core.info.first_upstream_body_rx.get_or_insert(now);
                 Part::Data { data: data.into(), end_stream }
             }
             ResponseEvent::Body(BodyEvent::Trailers(trailers)) => {

@@ -279,6 +279,7 @@ impl<D: Downstream> Transaction<'_, D> {
 
     /// A try took too long or stood still.
     pub(super) fn try_timed_out(&mut self, which: TryDeadline, now: Instant) {
+        self.router.timed_out();
         let details = match which {
             TryDeadline::PerTry => {
                 self.core.count_cluster(ClusterMetric::UpstreamRqPerTryTimeout);

@@ -137,6 +137,7 @@ pub(crate) fn snapshot(action: RouteAction, clusters: Vec<Cluster>) -> Snapshot 
     };
     let http = HttpConnectionManager::new("test".to_owned(), Arc::new(table), Vec::new());
     let chain = FilterChain {
+        metadata: extproc::messages::Metadata::default(),
         name: String::new(),
         filter_chain_match: FilterChainMatch::default(),
         tls: None,
@@ -145,6 +146,7 @@ pub(crate) fn snapshot(action: RouteAction, clusters: Vec<Cluster>) -> Snapshot 
         http: Arc::new(http),
     };
     let listener = Listener {
+        access_log: Vec::new(),
         name: "test".to_owned(),
         addresses: vec![BindAddress::Socket(([127, 0, 0, 1], 0).into())],
         filter_chains: vec![chain],

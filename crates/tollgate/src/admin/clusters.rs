@@ -1,44 +1,78 @@
-//! `/clusters`: names, limits, what was counted, endpoints as configured, and what their names resolve to, as
-//! `cluster::[endpoint::]name::value`.
+//! `/clusters`: names, limits, what was counted, endpoints with their numbers, and what their names resolve to. As lines
+//! `cluster::[endpoint::]name::value`, or with `format=json` in the form of Envoy.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, net::SocketAddr};
 
+use serde_json::{Map, Value, json};
 use tollgate_model::{
     Snapshot,
-    cluster::{Cluster, EndpointAddress},
+    cluster::{Cluster, Discovery, Endpoint, EndpointAddress},
 };
 use tollgate_proxy::{NameLookup, NameLookups, Stats};
 
 use crate::in_force::timestamp;
 
-pub(super) fn write(snapshot: &Snapshot, stats: &Stats, lookups: Option<&NameLookups>) -> String {
-    let mut clusters: Vec<&Cluster> = snapshot.clusters.values().map(AsRef::as_ref).collect();
-    clusters.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut text = String::new();
-    for cluster in clusters {
+/// What Envoy calls a success rate that nobody measures.
+const NOT_MEASURED: i64 = -1;
+
+/// What the page is made of.
+#[derive(Clone, Copy)]
+pub(super) struct Clusters<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) stats: &'a Stats,
+    pub(super) lookups: Option<&'a NameLookups>,
+}
+
+impl Clusters<'_> {
+    fn sorted(&self) -> Vec<&Cluster> {
+        let mut clusters: Vec<&Cluster> = self.snapshot.clusters.values().map(AsRef::as_ref).collect();
+        clusters.sort_by(|a, b| a.name.cmp(&b.name));
+        clusters
+    }
+
+    /// The lines.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        for cluster in self.sorted() {
+            self.write_cluster(cluster, &mut text);
+        }
+        text
+    }
+
+    fn write_cluster(&self, cluster: &Cluster, text: &mut String) {
         let name = &cluster.name;
         let limits = &cluster.circuit_breakers;
         let mut line = |rest: std::fmt::Arguments<'_>| {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{name}::{rest}");
         };
-        line(format_args!("observability_name::{name}"));
+        line(format_args!("observability_name::{}", observability_name(cluster)));
         line(format_args!("default_priority::max_connections::{}", limits.max_connections));
         line(format_args!("default_priority::max_pending_requests::{}", limits.max_pending_requests));
         line(format_args!("default_priority::max_requests::{}", limits.max_requests));
+        line(format_args!("default_priority::max_retries::{}", limits.max_retries));
         line(format_args!("added_via_api::false"));
-        for (metric, value) in stats.of_cluster(name) {
+        for (metric, value) in self.stats.of_cluster(name) {
             line(format_args!("{metric}::{value}"));
         }
         for endpoint in &cluster.endpoints {
-            let address = match &endpoint.address {
-                EndpointAddress::Socket(address) => address.to_string(),
-                EndpointAddress::Pipe(path) => path.display().to_string(),
-                EndpointAddress::Dns { host, port } => format!("{host}:{port}"),
-            };
-            line(format_args!("{address}::hostname::{}", endpoint.hostname));
-            line(format_args!("{address}::weight::{}", endpoint.weight));
-            if let (EndpointAddress::Dns { host, .. }, Some(lookups)) = (&endpoint.address, lookups) {
+            for address in self.addresses(cluster, endpoint) {
+                for (metric, value) in self.stats.of_endpoint(name, &address) {
+                    line(format_args!("{address}::{metric}::{value}"));
+                }
+                line(format_args!("{address}::hostname::{}", endpoint.hostname));
+                line(format_args!("{address}::health_flags::healthy"));
+                line(format_args!("{address}::weight::{}", endpoint.weight));
+                for part in ["region", "zone", "sub_zone"] {
+                    line(format_args!("{address}::{part}::"));
+                }
+                line(format_args!("{address}::canary::false"));
+                line(format_args!("{address}::priority::{}", endpoint.priority));
+                line(format_args!("{address}::success_rate::{NOT_MEASURED}"));
+                line(format_args!("{address}::local_origin_success_rate::{NOT_MEASURED}"));
+            }
+            if let (EndpointAddress::Dns { host, .. }, Some(lookups)) = (&endpoint.address, self.lookups) {
+                let address = &endpoint.address;
                 match lookups.of_host(host) {
                     None => line(format_args!("{address}::lookup::under way")),
                     Some(NameLookup { addresses, error, at, .. }) => {
@@ -52,5 +86,84 @@ pub(super) fn write(snapshot: &Snapshot, stats: &Stats, lookups: Option<&NameLoo
             }
         }
     }
-    text
+
+    /// Where the endpoint is: every address of a name, if each is an endpoint of its own.
+    fn addresses(&self, cluster: &Cluster, endpoint: &Endpoint) -> Vec<String> {
+        if let (EndpointAddress::Dns { host, port }, Discovery::StrictDns(_)) =
+            (&endpoint.address, &cluster.discovery)
+            && let Some(found) = self.lookups.and_then(|lookups| lookups.of_host(host))
+            && !found.addresses.is_empty()
+        {
+            return found.addresses.iter().map(|ip| SocketAddr::new(*ip, *port).to_string()).collect();
+        }
+        vec![endpoint.address.to_string()]
+    }
+
+    /// Envoy's `Clusters` message.
+    pub(super) fn json(&self) -> String {
+        let statuses: Vec<Value> = self.sorted().into_iter().map(|cluster| self.status(cluster)).collect();
+        format!("{:#}\n", json!({ "cluster_statuses": statuses }))
+    }
+
+    fn status(&self, cluster: &Cluster) -> Value {
+        let limits = &cluster.circuit_breakers;
+        let hosts = cluster.endpoints.iter().flat_map(|endpoint| {
+            self.addresses(cluster, endpoint).into_iter().map(|at| self.host(cluster, endpoint, &at))
+        });
+        json!({
+            "name": cluster.name,
+            "host_statuses": hosts.collect::<Vec<_>>(),
+            "circuit_breakers": {"thresholds": [{
+                "max_connections": limits.max_connections,
+                "max_pending_requests": limits.max_pending_requests,
+                "max_requests": limits.max_requests,
+                "max_retries": limits.max_retries,
+            }]},
+            "observability_name": observability_name(cluster),
+        })
+    }
+
+    fn host(&self, cluster: &Cluster, endpoint: &Endpoint, at: &str) -> Value {
+        let stats = self.stats.of_endpoint(&cluster.name, at).map(|(name, value)| {
+            let mut stat = Map::new();
+            if name.ends_with("active") {
+                stat.insert("type".to_owned(), "GAUGE".into());
+            }
+            // Numbers of 64 bits are strings, and zeros are left out, as in every JSON form of a message.
+            if value > 0 {
+                stat.insert("value".to_owned(), value.to_string().into());
+            }
+            stat.insert("name".to_owned(), name.into());
+            Value::Object(stat)
+        });
+        let mut host = json!({
+            "address": address(&endpoint.address, at),
+            "stats": stats,
+            "health_status": {"eds_health_status": "HEALTHY"},
+            "weight": endpoint.weight,
+            "locality": {},
+        });
+        if !endpoint.hostname.is_empty() {
+            host["hostname"] = endpoint.hostname.as_str().into();
+        }
+        if endpoint.priority > 0 {
+            host["priority"] = endpoint.priority.into();
+        }
+        host
+    }
+}
+
+fn observability_name(cluster: &Cluster) -> &str {
+    cluster.alt_stat_name.as_deref().unwrap_or(&cluster.name)
+}
+
+fn address(configured: &EndpointAddress, at: &str) -> Value {
+    match (configured, at.rsplit_once(':')) {
+        (EndpointAddress::Pipe(path), _) => json!({"pipe": {"path": path}}),
+        (_, Some((host, port))) => {
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            json!({"socket_address": {"address": host, "port_value": port.parse::<u16>().unwrap_or(0)}})
+        }
+        (_, None) => json!({"socket_address": {"address": at}}),
+    }
 }

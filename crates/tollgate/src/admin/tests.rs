@@ -85,6 +85,9 @@ fn the_configuration_is_json() {
     assert_eq!(get(&admin, "/config_dump"), get(&admin, "/config"));
     assert_eq!((&config["generation"], &config["refused"]), (&1.into(), &Value::Null));
     assert_eq!(config["in_force_since"], "1970-01-01T00:00:00Z");
+    let admin = admin.with_address("127.0.0.1:15000".parse().unwrap());
+    let config: Value = serde_json::from_str(&get(&admin, "/config").1).unwrap();
+    assert_eq!(config["admin_address"], "127.0.0.1:15000");
 }
 
 #[test]
@@ -111,7 +114,28 @@ fn what_was_refused_is_shown_beside_what_is_in_force() {
 fn listeners_and_clusters_are_lines() {
     let admin = admin();
     assert_eq!(get(&admin, "/listeners").1, "http::127.0.0.1:10000\nhttp::/run/http.sock\n");
+    let json: Value = serde_json::from_str(&get(&admin, "/clusters?format=json").1).unwrap();
+    let status = &json["cluster_statuses"][0];
+    assert_eq!((&status["name"], &status["observability_name"]), (&"httpbin".into(), &"httpbin".into()));
+    assert_eq!(status["circuit_breakers"]["thresholds"][0]["max_retries"], 3);
+    let host = &status["host_statuses"][0];
+    assert_eq!(
+        host["address"],
+        serde_json::json!({"socket_address": {"address": "httpbin.example", "port_value": 8080}})
+    );
+    assert_eq!(host["weight"], 3);
+    assert_eq!(host["stats"][0], serde_json::json!({"name": "cx_active", "type": "GAUGE"}));
     let clusters = get(&admin, "/clusters").1;
+    for line in [
+        "cx_active::0",
+        "rq_total::0",
+        "health_flags::healthy",
+        "canary::false",
+        "success_rate::-1",
+        "zone::",
+    ] {
+        assert!(clusters.contains(&format!("httpbin::httpbin.example:8080::{line}\n")), "{line}: {clusters}");
+    }
     assert!(clusters.contains("httpbin::default_priority::max_connections::1024\n"), "{clusters}");
     assert!(clusters.contains("httpbin::httpbin.example:8080::weight::3\n"), "{clusters}");
 }

@@ -137,6 +137,7 @@ fn kind_of(name: &str) -> String {
     let parts: Vec<&str> = name.split('.').collect();
     match parts.as_slice() {
         ["http", _, "ext_proc", rest @ ..] => format!("ext_proc.{}", rest.join(".")),
+        ["http", behind, rest @ ..] if behind.ends_with("ext_proc") => format!("ext_proc.{}", rest.join(".")),
         ["vhost", _, "route", _, rest @ ..] => format!("route.{}", rest.join(".")),
         [kind @ ("listener" | "http" | "cluster" | "processor"), _, rest @ ..] => {
             format!("{kind}.{}", rest.join("."))

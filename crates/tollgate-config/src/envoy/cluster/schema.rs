@@ -75,7 +75,11 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         read("dns_lookup_family", "AUTO", "AUTO, V4_ONLY, V6_ONLY, V4_PREFERRED or ALL."),
         read("dns_refresh_rate", "5s", "Time between lookups, at least 0.001s."),
         read("respect_dns_ttl", "false", "Look up again when the answer's time to live is over."),
-        read("alt_stat_name", "", "Accepted; metrics are kept by the cluster's name."),
+        read(
+            "alt_stat_name",
+            "its name",
+            "What `%UPSTREAM_CLUSTER%` calls it; metrics are kept by the cluster's name.",
+        ),
         read("dns_failure_refresh_rate", "up to 30s", "Time between lookups that fail."),
         read("dns_jitter", "0s", "Up to so much is added to the time between lookups at random."),
         no_effect("use_tcp_for_dns_lookups", SYSTEM_DNS),

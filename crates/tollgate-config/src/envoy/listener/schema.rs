@@ -67,7 +67,7 @@ pub(in crate::envoy) static LISTENER: Schema = Schema {
         refused("udp_listener_config", "only TCP is served"),
         refused("api_listener", "give the listener an address"),
         refused("internal_listener", "give the listener an address"),
-        refused("access_log", "use access_log of the HTTP connection manager"),
+        read("access_log", "[]", "A line for each connection that has ended."),
         refused("filter_chain_matcher", "use filter_chain_match of the filter chains"),
     ],
     unsupported: &[
@@ -131,7 +131,7 @@ pub(in crate::envoy) static FILTER_CHAIN: Schema = Schema {
         read("filters", "", "Exactly one: the HTTP connection manager. Required."),
         read("transport_socket", "raw_buffer", "TLS (DownstreamTlsContext) or raw_buffer."),
         read("transport_socket_connect_timeout", "15s", "How long the TLS handshake may take; 0 = no limit."),
-        no_effect("metadata", "nothing reads it"),
+        read("metadata", "{}", "Metadata (`%METADATA(LISTENER_FILTER_CHAIN:...)%`)."),
         refused("use_proxy_proto", "the PROXY protocol is not read"),
     ],
     unsupported: &[],

@@ -1,6 +1,8 @@
 //! Access logs.
 
-use tollgate_model::access_log::{AccessLog, Comparison, ComparisonOperation, LogFilter, LogFormat, LogSink};
+use tollgate_model::access_log::{
+    AccessLog, Comparison, ComparisonOperation, LogFilter, LogFormat, LogKind, LogSink,
+};
 
 use super::*;
 
@@ -127,18 +129,24 @@ fn a_filter_says_which_requests_are_logged() {
         LogFilter::GrpcStatus { statuses: vec![5, 14], exclude: true }
     );
     assert_eq!(
-        read_filter("{log_type_filter: {types: [DownstreamStart], exclude: true}}"),
-        LogFilter::Always(true)
+        read_filter("{log_type_filter: {types: [DownstreamStart, NotSet], exclude: true}}"),
+        LogFilter::Kind { kinds: vec![LogKind::NotSet], exclude: true }
     );
-    assert_eq!(read_filter("{log_type_filter: {types: [DownstreamStart]}}"), LogFilter::Always(false));
+    assert_eq!(
+        read_filter("{log_type_filter: {types: [DownstreamEnd]}}"),
+        LogFilter::Kind { kinds: vec![LogKind::DownstreamEnd], exclude: false }
+    );
+    assert_eq!(read_filter("{traceable_filter: {}}"), LogFilter::Always(false));
+    assert_eq!(read_filter("{metadata_filter: {}}"), LogFilter::Metadata { matcher: None, if_absent: true });
 }
 
 #[test]
 fn filters_that_cannot_be_applied_are_refused() {
     for filter in [
         "{}",
-        "{traceable_filter: {}}",
-        "{metadata_filter: {}}",
+        "{metadata_filter: {matcher: {filter: ns, value: {null_match: {}}}}}",
+        "{metadata_filter: {matcher: {filter: ns, path: [{key: a}]}}}",
+        "{metadata_filter: {matcher: {filter: ns, path: [{key: a}], value: {or_match: {value_matchers: [{bool_match: true}]}}}}}",
         "{extension_filter: {}}",
         "{and_filter: {filters: [{not_health_check_filter: {}}]}}",
         "{response_flag_filter: {flags: [XX]}}",

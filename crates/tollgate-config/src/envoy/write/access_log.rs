@@ -1,23 +1,30 @@
 //! Access logs.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tollgate_model::{
     access_log::{AccessLog, Comparison, JsonFormat, LogFilter, LogFormat, LogSink},
+    format::Operator,
+    matching::{MetadataMatcher, ValueMatcher},
     route::Fraction,
 };
 
 use super::{
-    matchers::header_matcher,
-    out::{Out, wide},
+    matchers::{header_matcher, string_matcher},
+    out::{Out, extension, wide},
 };
 use crate::envoy::{
     access_log::{
-        ACCESS_LOG, FILE_ACCESS_LOG, STDERR_ACCESS_LOG, STDOUT_ACCESS_LOG, SUBSTITUTION_FORMAT_STRING,
+        ACCESS_LOG, FILE_ACCESS_LOG, FORMATTER, REQ_WITHOUT_QUERY, STDERR_ACCESS_LOG, STDOUT_ACCESS_LOG,
+        SUBSTITUTION_FORMAT_STRING,
     },
     access_log_filter::{
         ACCESS_LOG_FILTER, COMPARISON_FILTER, COMPARISON_HOLDER, GRPC_STATUS, GRPC_STATUS_FILTER,
-        HEADER_FILTER, LOG_TYPE_FILTER, OPERATION, RESPONSE_FLAG_FILTER, RUNTIME_FILTER, RUNTIME_UINT32,
-        SEVERAL_FILTERS,
+        HEADER_FILTER, LOG_TYPE, LOG_TYPE_FILTER, METADATA_FILTER, OPERATION, RESPONSE_FLAG_FILTER,
+        RUNTIME_FILTER, RUNTIME_UINT32, SEVERAL_FILTERS,
+    },
+    metadata_matcher::{
+        DOUBLE_MATCHER, DOUBLE_RANGE, LIST_MATCHER, METADATA_MATCHER, NULL_MATCH, OR_MATCHER, PATH_SEGMENT,
+        VALUE_MATCHER,
     },
     route::FRACTIONAL_PERCENT,
 };
@@ -36,6 +43,11 @@ pub(super) fn access_log(log: &AccessLog) -> Value {
     match &log.format {
         LogFormat::Text(text) => format.set("text_format", text.source()),
         LogFormat::Json(json) => format.set("json_format", json_format(json)),
+    }
+    if log.format.any(&|operator| matches!(operator, Operator::RequestHeaderWithoutQuery(_))) {
+        let formatter = Out::new(&REQ_WITHOUT_QUERY).any();
+        format
+            .list("formatters", vec![extension(&FORMATTER, "envoy.formatter.req_without_query", formatter)]);
     }
     sink.set("log_format", format.done());
     let mut out = Out::new(&ACCESS_LOG);
@@ -92,11 +104,71 @@ fn filter(filter: &LogFilter) -> Value {
             message.unless("exclude", *exclude, false);
             out.set("grpc_status_filter", message.done());
         }
-        LogFilter::Always(all) => {
+        LogFilter::Kind { kinds, exclude } => {
             let mut message = Out::new(&LOG_TYPE_FILTER);
-            message.list("types", vec![Value::from("DownstreamEnd")]);
-            message.unless("exclude", !all, false);
+            let mut names: Vec<_> = kinds.iter().filter_map(|kind| LOG_TYPE.name_of(&Some(*kind))).collect();
+            if names.is_empty() {
+                // Entries of another kind, which are never written.
+                names.push("UpstreamEnd");
+            }
+            message.list("types", names.into_iter().map(Value::from).collect());
+            message.unless("exclude", *exclude, false);
             out.set("log_type_filter", message.done());
+        }
+        LogFilter::Metadata { matcher, if_absent } => {
+            let mut message = Out::new(&METADATA_FILTER);
+            message.some("matcher", matcher.as_ref().map(metadata_matcher));
+            message.unless("match_if_key_not_found", *if_absent, true);
+            out.set("metadata_filter", message.done());
+        }
+        LogFilter::Always(true) => out.set("not_health_check_filter", json!({})),
+        LogFilter::Always(false) => out.set("traceable_filter", json!({})),
+    }
+    out.done()
+}
+
+fn metadata_matcher(matcher: &MetadataMatcher) -> Value {
+    let mut out = Out::new(&METADATA_MATCHER);
+    out.set("filter", &*matcher.namespace);
+    let segment = |key: &String| {
+        let mut segment = Out::new(&PATH_SEGMENT);
+        segment.set("key", &**key);
+        segment.done()
+    };
+    out.list("path", matcher.path.iter().map(segment).collect());
+    out.set("value", value_matcher(&matcher.value));
+    out.done()
+}
+
+fn value_matcher(matcher: &ValueMatcher) -> Value {
+    let mut out = Out::new(&VALUE_MATCHER);
+    match matcher {
+        ValueMatcher::Null => out.set("null_match", Out::new(&NULL_MATCH).done()),
+        ValueMatcher::Number(number) => {
+            let mut double = Out::new(&DOUBLE_MATCHER);
+            double.set("exact", *number);
+            out.set("double_match", double.done());
+        }
+        ValueMatcher::Range(numbers) => {
+            let mut range = Out::new(&DOUBLE_RANGE);
+            range.set("start", numbers.start);
+            range.set("end", numbers.end);
+            let mut double = Out::new(&DOUBLE_MATCHER);
+            double.set("range", range.done());
+            out.set("double_match", double.done());
+        }
+        ValueMatcher::String(matcher) => out.set("string_match", string_matcher(matcher)),
+        ValueMatcher::Bool(value) => out.set("bool_match", *value),
+        ValueMatcher::Present(wanted) => out.set("present_match", *wanted),
+        ValueMatcher::OneOfList(element) => {
+            let mut list = Out::new(&LIST_MATCHER);
+            list.set("one_of", value_matcher(element));
+            out.set("list_match", list.done());
+        }
+        ValueMatcher::Or(matchers) => {
+            let mut several = Out::new(&OR_MATCHER);
+            several.list("value_matchers", matchers.iter().map(value_matcher).collect());
+            out.set("or_match", several.done());
         }
     }
     out.done()

@@ -50,6 +50,7 @@ pub(super) fn cluster(writer: &Writer<'_>, cluster: &Sourced<BareCluster>) -> Va
     let cannot = |what: &str| writer.cannot(&cluster.origin, what);
     let mut out = Out::new(&CLUSTER);
     out.set("name", &*cluster.name);
+    out.some("alt_stat_name", cluster.alt_stat_name.as_deref());
     match &cluster.discovery {
         Discovery::Static => out.set("type", "STATIC"),
         Discovery::StrictDns(dns) => self::dns(&mut out, "STRICT_DNS", dns),

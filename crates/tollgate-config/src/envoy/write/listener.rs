@@ -12,6 +12,7 @@ use tollgate_model::{
 
 use super::{
     Writer,
+    access_log::access_log,
     manager::manager,
     matchers::metadata,
     out::{Out, extension},
@@ -52,6 +53,7 @@ pub(super) fn listener(writer: &Writer<'_>, listener: &Sourced<Listener>) -> Val
     let direction = &listener.traffic_direction;
     out.name("traffic_direction", &TRAFFIC_DIRECTION, direction, &TrafficDirection::Unspecified);
     metadata(&mut out, &listener.metadata);
+    out.list("access_log", listener.access_log.iter().map(|log| access_log(log)).collect());
     let chains = || listener.filter_chains.iter().chain(&listener.default_filter_chain);
     if chains().any(looks_into_tls) {
         let inspector = Out::new(&TLS_INSPECTOR).any();
@@ -131,6 +133,7 @@ fn filter_chain(writer: &Writer<'_>, chain: &FilterChain, origin: &std::sync::Ar
     if chain.tls.is_some() || timeout.is_some() {
         out.timeout("transport_socket_connect_timeout", timeout, Some(HANDSHAKE_TIMEOUT));
     }
+    metadata(&mut out, &chain.metadata);
     let manager = manager(writer, chain, origin);
     out.list("filters", vec![extension(&FILTER, "envoy.filters.network.http_connection_manager", manager)]);
     out.done()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_model::{
     access_log::{AccessLog, JsonFormat, LogFormat, LogSink},
-    format::Format,
+    format::{Format, Formatters},
 };
 
 use crate::{
@@ -159,7 +159,8 @@ fn read_format(message: &Message<'_>) -> Option<LogFormat> {
 }
 
 fn parse(value: &Value<'_>, text: &str) -> Option<Format> {
-    match Format::parse(text) {
+    // Envoy Gateway adds the extensions that a format needs.
+    match Format::parse_with(text, Formatters { req_without_query: true }) {
         Ok(format) => Some(format),
         Err(error) => {
             value.error(format!("not a format string: {error}"));

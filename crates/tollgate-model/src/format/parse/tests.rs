@@ -1,8 +1,11 @@
 use super::*;
-use crate::format::Format;
+use crate::format::{CertificateFact, CertificateOwner, Format};
+
+/// With every extension.
+const ALL: Formatters = Formatters { req_without_query: true };
 
 fn parts(source: &str) -> Vec<FormatPart> {
-    parse(source).unwrap_or_else(|error| panic!("{source}: {error}"))
+    parse(source, ALL).unwrap_or_else(|error| panic!("{source}: {error}"))
 }
 
 fn only(source: &str) -> Operator {
@@ -13,7 +16,7 @@ fn only(source: &str) -> Operator {
 }
 
 fn error(source: &str) -> String {
-    parse(source).expect_err(source).to_string()
+    parse(source, ALL).expect_err(source).to_string()
 }
 
 fn text(text: &str) -> FormatPart {
@@ -103,6 +106,78 @@ fn other_operands() {
         only("%RESPONSE_CODE_DETAILS(FOO)%"),
         Operator::ResponseCodeDetails { allow_whitespaces: false }
     );
+}
+
+#[test]
+fn certificates() {
+    let certificate = |owner, fact| Operator::Certificate { owner, fact };
+    for (source, owner, fact) in [
+        ("DOWNSTREAM_PEER_SUBJECT", CertificateOwner::DownstreamPeer, CertificateFact::Subject),
+        ("DOWNSTREAM_LOCAL_IP_SAN", CertificateOwner::DownstreamLocal, CertificateFact::IpAddresses),
+        ("UPSTREAM_PEER_ISSUER", CertificateOwner::UpstreamPeer, CertificateFact::Issuer),
+        ("UPSTREAM_LOCAL_URI_SAN", CertificateOwner::UpstreamLocal, CertificateFact::UriNames),
+        (
+            "UPSTREAM_PEER_CERT_V_END(%Y)",
+            CertificateOwner::UpstreamPeer,
+            CertificateFact::ValidUntil(TimePattern::parse("%Y").unwrap()),
+        ),
+    ] {
+        assert_eq!(only(&format!("%{source}%")), certificate(owner, fact), "{source}");
+    }
+    assert!(error("%DOWNSTREAM_PEER_SUBJECT(x)%").contains("takes no arguments"));
+    // Envoy does not have every fact of every certificate either.
+    for source in ["UPSTREAM_PEER_SERIAL", "UPSTREAM_LOCAL_SUBJECT", "DOWNSTREAM_LOCAL_ISSUER"] {
+        assert_eq!(error(&format!("%{source}%")), format!("at character 0: unknown operator {source}"));
+    }
+}
+
+#[test]
+fn the_first_of_several() {
+    let source =
+        r#"%COALESCE({"operators":["PROTOCOL",{"command":"REQ","param":":authority","max_length":3}]}):7%"#;
+    let host = HeaderOperand { names: vec![FieldName::parse(":authority").unwrap()], max_length: Some(3) };
+    assert_eq!(
+        only(source),
+        Operator::Coalesce {
+            operators: vec![Operator::Protocol, Operator::RequestHeader(host)],
+            max_length: Some(7)
+        }
+    );
+    for wrong in [
+        "",
+        "PROTOCOL",
+        r#"{"operators":[]}"#,
+        r#"{"operators":[1]}"#,
+        r#"{"operators":[{"param":"x"}]}"#,
+        r#"{"operators":[{"command":"PROTOCOL","size":1}]}"#,
+        r#"{"operators":["COALESCE"]}"#,
+    ] {
+        let said = error(&format!("%COALESCE({wrong})%"));
+        assert!(said.contains("JSON object"), "{wrong}: {said}");
+    }
+    assert!(error(r#"%COALESCE({"operators":["NOTHING"]})%"#).ends_with("unknown operator NOTHING"));
+}
+
+/// Without its extension an operator is not there.
+#[test]
+fn extensions_bring_operators() {
+    let said = parse("%REQ_WITHOUT_QUERY(:PATH)%", Formatters::default()).unwrap_err().to_string();
+    assert!(said.contains("it needs the formatter envoy.formatter.req_without_query"), "{said}");
+}
+
+/// What cannot be done says why.
+#[test]
+fn operators_that_are_not_supported() {
+    for (source, reason) in [
+        ("CEL(response.code)", "expressions"),
+        ("TYPED_CEL(response.code)", "expressions"),
+        ("START_TIME_LOCAL", "UTC"),
+        ("DOWNSTREAM_TLS_SESSION_ID", "session ids"),
+        ("TLS_JA3_FINGERPRINT", "fingerprints"),
+    ] {
+        let said = error(&format!("%{source}%"));
+        assert!(said.contains("is not supported") && said.contains(reason), "{said}");
+    }
 }
 
 /// The variable is read when the configuration is; a missing one is `-` whatever the log says about missing values.

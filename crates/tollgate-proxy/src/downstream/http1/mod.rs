@@ -19,7 +19,11 @@ use tollgate_model::{
     overload::{ClientTimeout, OverloadActionKind},
 };
 
-use super::{Client, client_stream::ClientStream};
+use super::{
+    Client,
+    client_stream::ClientStream,
+    record::{ConnectionRecord, DELAYED, DRAINED, IDLE, SHED},
+};
 use crate::{
     configuration::ChainConfiguration,
     drain::Haste,
@@ -88,6 +92,9 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
             })
             .await
         };
+        if let Some(record) = &client.record {
+            note(record, &next, !wire.input.bytes.is_empty(), drain.is_draining());
+        }
         let configuration = match next {
             Next::Close => return,
             Next::Idle => {
@@ -135,7 +142,10 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
             return;
         }
         if !is_kept {
-            linger(&mut wire, &mut timer, linger_limit).await;
+            let has_gone = linger(&mut wire, &mut timer, linger_limit).await;
+            if let Some(record) = &client.record {
+                record.closed(if has_gone { DRAINED } else { DELAYED });
+            }
             return;
         }
         wire.input.release();
@@ -152,8 +162,7 @@ async fn request<H: Handler>(
     mut head: RequestHead,
     is_last: bool,
 ) -> bool {
-    let protocol = if head.is_http10 { Protocol::Http10 } else { Protocol::Http11 };
-    let (origin, http) = (client.origin(protocol, configuration), configuration.http());
+    let (origin, http) = (client.origin(protocol(&head), configuration), configuration.http());
     let drain = &client.chain.drain;
     wire.limit = configuration.chain.listener.per_connection_buffer_limit_bytes;
     wire.input.limit = read_limit(wire.limit);
@@ -359,25 +368,43 @@ impl Wire {
 }
 
 /// Ends our side and reads on for a while: if a socket with unread bytes were closed, the client would get a reset that
-/// may overtake the response.
-async fn linger(wire: &mut Wire, timer: &mut LazyTimer, limit: Option<Duration>) {
-    let Some(limit) = limit else { return };
+/// may overtake the response. Gives whether the client has seen the end.
+async fn linger(wire: &mut Wire, timer: &mut LazyTimer, limit: Option<Duration>) -> bool {
+    let Some(limit) = limit else { return true };
     let deadline = Some(Instant::now() + limit);
     let mut is_shut = false;
     poll_fn(|cx| {
         if timer.poll(deadline, cx).is_ready() {
-            return Poll::Ready(());
+            return Poll::Ready(false);
         }
         if !is_shut {
             match ready!(Pin::new(&mut wire.stream).poll_shutdown(cx)) {
                 Ok(()) => is_shut = true,
-                Err(_) => return Poll::Ready(()),
+                Err(_) => return Poll::Ready(true),
             }
         }
         while ready!(wire.poll_fill(cx)) {
             wire.input.bytes.clear();
         }
-        Poll::Ready(())
+        Poll::Ready(true)
     })
-    .await;
+    .await
+}
+
+/// Notes what came of waiting for a request. `begun`: part of a head is there.
+fn note(record: &ConnectionRecord, next: &Next, begun: bool, draining: bool) {
+    match next {
+        Next::Request(head) => record.speaks(protocol(head)),
+        Next::Reject(rejection) if rejection.protocol_error => record.codec_failed(&rejection.details),
+        Next::Reject(_) => record.speaks(Protocol::Http11),
+        Next::Close if begun => record.speaks(Protocol::Http11),
+        Next::Close if draining => record.closed(DRAINED),
+        Next::Close => {}
+        Next::Idle => record.closed(IDLE),
+        Next::Shed => record.closed(SHED),
+    }
+}
+
+fn protocol(head: &RequestHead) -> Protocol {
+    if head.is_http10 { Protocol::Http10 } else { Protocol::Http11 }
 }

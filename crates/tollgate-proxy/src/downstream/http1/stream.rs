@@ -16,14 +16,18 @@ use crate::{
     http1::{
         BodyDecoder, BodyEncoder, BodyLength, CodecError, Decoded, HeadLimits, RequestHead, RequestKind,
         ResponseContext, content_length, encode_informational, encode_response, has_token,
+        response_fields_size,
     },
     io::read_buffer::{SMALL, read_limit},
     memory::PRESSED_WATERMARK,
+    meter::{Meter, received_trailers},
     stream::{BodyEvent, Downstream, DownstreamError},
 };
 
 /// Queued bytes above which a transaction should wait before it sends more.
 const WRITE_WATERMARK: usize = 64 * 1024;
+/// Bytes that end a chunked body, around its trailers.
+const LAST_CHUNK: usize = "0\r\n\r\n".len();
 /// Bytes that are kept while nobody reads the request: the next requests of a client that pipelines, or a body.
 const READ_AHEAD: usize = 64 * 1024;
 
@@ -37,6 +41,8 @@ pub(super) struct RequestState {
     /// The connection ends with this request.
     close: bool,
     response: Response,
+    /// Bytes so far.
+    meter: Meter,
 }
 
 enum Response {
@@ -70,6 +76,7 @@ impl RequestState {
             failed: None,
             close: is_last || !head.keep_alive,
             response: Response::Awaited,
+            meter: Meter { received: head.size, ..Meter::default() },
         }
     }
 
@@ -82,6 +89,7 @@ impl RequestState {
             failed: None,
             close: true,
             response: Response::Awaited,
+            meter: Meter::default(),
         }
     }
 
@@ -145,7 +153,16 @@ impl<'c> Http1Stream<'c> {
             self.wire.fill_up(self.state.decoder.announced(), cx);
         }
         loop {
-            match self.state.decoder.decode(&mut self.wire.input.bytes) {
+            let before = self.wire.input.bytes.len();
+            let decoded = self.state.decoder.decode(&mut self.wire.input.bytes);
+            let fields = match &decoded {
+                Ok(Decoded::Trailers(trailers)) if self.http.http1.enable_trailers => {
+                    received_trailers(trailers)
+                }
+                _ => 0,
+            };
+            self.state.meter.received.add(before - self.wire.input.bytes.len(), fields);
+            match decoded {
                 Ok(Decoded::Data(data)) => {
                     return Poll::Ready(Ok(BodyEvent::Data { data, end_stream: false }));
                 }
@@ -226,10 +243,17 @@ impl Downstream for Http1Stream<'_> {
         self.wire.note_held(beside, cx)
     }
 
+    fn meter(&self) -> Meter {
+        self.state.meter
+    }
+
     fn send_informational(&mut self, head: &ResponseHeaders) {
         // HTTP/1.0 does not know 1xx (RFC 9110 section 15.2).
         if !self.state.is_http10 && matches!(self.state.response, Response::Awaited) {
+            let before = self.wire.output.len();
             encode_informational(&mut self.wire.output, head);
+            let queued = self.wire.output.len() - before;
+            self.state.meter.sent.add(queued, response_fields_size(queued, head.status));
         }
     }
 
@@ -259,7 +283,10 @@ impl Downstream for Http1Stream<'_> {
             (false, false) => None,
         };
         let context = ResponseContext { kind: self.state.kind, is_http10: self.state.is_http10, connection };
+        let before = self.wire.output.len();
         let encoder = encode_response(&mut self.wire.output, head, end_stream, context);
+        let queued = self.wire.output.len() - before;
+        self.state.meter.sent.add(queued, response_fields_size(queued, head.status));
         self.state.response = if end_stream {
             Response::Complete
         } else {
@@ -281,7 +308,9 @@ impl Downstream for Http1Stream<'_> {
             // The client still waits for the rest and must learn that it will not come.
             self.state.close |= end_stream && *remaining > 0;
         }
+        let before = self.wire.output.len();
         encoder.data(&mut self.wire.output, data, end_stream);
+        self.state.meter.sent.add(self.wire.output.len() - before, 0);
         if end_stream {
             self.state.response = Response::Complete;
         }
@@ -290,7 +319,10 @@ impl Downstream for Http1Stream<'_> {
     fn send_trailers(&mut self, trailers: &HeaderMap) {
         if let Response::Started { encoder, remaining } = &self.state.response {
             self.state.close |= remaining.is_some_and(|remaining| remaining > 0);
+            let before = self.wire.output.len();
             encoder.trailers(&mut self.wire.output, trailers, self.http.http1.enable_trailers);
+            let queued = self.wire.output.len() - before;
+            self.state.meter.sent.add(queued, queued.saturating_sub(LAST_CHUNK));
             self.state.response = Response::Complete;
         }
     }

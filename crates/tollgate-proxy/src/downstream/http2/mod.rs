@@ -70,6 +70,9 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
         return;
     }
     let Some((mut h2, flusher)) = shake_hands(&client, stream, first).await else { return };
+    if let Some(record) = &client.record {
+        record.speaks(Protocol::Http2);
+    }
     let chain = client.chain.clone();
     let pings =
         chain.with(|configuration| keepalive::downstream(configuration.http().http2.keepalive.as_ref()));
@@ -125,6 +128,9 @@ async fn shake_hands<H>(
         Some(Some(connection)) => Some((connection, flusher)),
         // It does not speak HTTP/2, and is to see the end of the connection.
         Some(None) => {
+            if let Some(record) = &client.record {
+                record.codec_failed(&"not the preface of HTTP/2");
+            }
             let lingering = std::future::poll_fn(|cx| flusher.poll_linger(cx));
             let _ = tokio::time::timeout(LINGER_LIMIT, lingering).await;
             None
@@ -325,6 +331,9 @@ impl<H: Handler, D> Driver<'_, H, D> {
         }
         let connection = self.client.connection.id;
         tracing::debug!(connection, "no answer to a PING: the connection is closed");
+        if let Some(record) = &self.client.record {
+            record.closed("http2_ping_timeout");
+        }
         self.client
             .chain
             .with(|configuration| configuration.stats.http.increment(HttpMetric::Http2KeepaliveTimeout));
@@ -414,6 +423,9 @@ impl<H> Client<H> {
     fn broken(&self, error: &h2::Error) {
         if (error.is_io() && !is_flood(error)) || error.is_remote() {
             return;
+        }
+        if let Some(record) = &self.record {
+            record.codec_failed(error);
         }
         self.chain.with(|configuration| {
             let stats = &configuration.stats;

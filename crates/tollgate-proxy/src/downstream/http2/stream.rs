@@ -21,6 +21,7 @@ use crate::{
     http1::{drop_framing, has_one_content_length},
     io::http2_body::Http2Body,
     memory::{Account, PRESSED_WATERMARK, SLICE},
+    meter::{Meter, size_of_fields},
     stream::{BodyEvent, Downstream, DownstreamError},
     timer::LazyTimer,
 };
@@ -47,6 +48,8 @@ pub(super) struct Http2Stream {
     account: Account,
     /// Bytes of the request's head, if they are many.
     head: usize,
+    /// Bytes so far.
+    meter: Meter,
 }
 
 enum SendHalf {
@@ -82,11 +85,13 @@ impl Http2Stream {
             is_reset: false,
             account,
             head: 0,
+            meter: Meter { http2: true, ..Meter::default() },
         }
     }
 
     /// The request's head has so many bytes.
     pub(super) fn note_head(&mut self, bytes: usize) {
+        self.meter.received.add(0, bytes);
         if bytes > LARGE_HEAD {
             self.head = bytes;
         }
@@ -235,6 +240,7 @@ impl Downstream for Http2Stream {
             if trailers.len() > self.max_trailers {
                 return Poll::Ready(Err(DownstreamError::Protocol("http2.too_many_headers")));
             }
+            self.meter.received.add(0, size_of_fields(trailers));
             drop_framing(trailers);
         }
         Poll::Ready(Ok(event))
@@ -283,6 +289,10 @@ impl Downstream for Http2Stream {
         }
     }
 
+    fn meter(&self) -> Meter {
+        self.meter
+    }
+
     fn send_informational(&mut self, head: &ResponseHeaders) {
         if let SendHalf::Respond(respond) = &mut self.send
             && let Err(error) = respond.send_informational(response(head))
@@ -296,7 +306,9 @@ impl Downstream for Http2Stream {
         // these have no body, whatever a processor made of them.
         let end_stream =
             end_stream || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&head.status);
-        match respond.send_response(response(head), end_stream) {
+        let sent = response(head);
+        self.meter.sent.add(0, ":status200".len() + size_of_fields(sent.headers()));
+        match respond.send_response(sent, end_stream) {
             Ok(stream) if end_stream => {
                 self.end = End::Stream;
                 self.send = SendHalf::Closed(stream);
@@ -320,6 +332,7 @@ impl Downstream for Http2Stream {
 
     fn send_trailers(&mut self, trailers: &HeaderMap) {
         if self.is_started() && matches!(self.end, End::Open) {
+            self.meter.sent.add(0, size_of_fields(trailers));
             self.end = End::Trailers(trailers.clone());
         }
     }

@@ -289,6 +289,7 @@ fn manager() -> HttpConnectionManager {
 
 fn chain(http: HttpConnectionManager) -> FilterChain {
     FilterChain {
+        metadata: extproc::messages::Metadata::default(),
         name: String::new(),
         filter_chain_match: FilterChainMatch::default(),
         tls: None,
@@ -300,6 +301,7 @@ fn chain(http: HttpConnectionManager) -> FilterChain {
 
 fn listener(filter_chains: Vec<FilterChain>) -> Listener {
     Listener {
+        access_log: Vec::new(),
         name: "test".to_owned(),
         addresses: vec![BindAddress::Socket("127.0.0.1:0".parse().unwrap())],
         filter_chains,

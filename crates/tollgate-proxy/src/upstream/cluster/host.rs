@@ -8,6 +8,7 @@ use std::{
 
 use tollgate_model::cluster::UpstreamProtocol;
 
+use crate::stats::{ClusterMetric, Metrics};
 use crate::stream_info::ConfiguredEndpoint;
 use crate::upstream::{
     cluster::{
@@ -42,6 +43,8 @@ pub(in crate::upstream) struct Host {
     pub(in crate::upstream) pool: Pool,
     /// What its cluster counts.
     pub(in crate::upstream) counts: Rc<ClusterCounts>,
+    /// What is counted of it and its cluster.
+    pub(in crate::upstream) metrics: Metrics<ClusterMetric>,
     place: Place,
     endpoint: usize,
     /// What was configured.
@@ -89,11 +92,16 @@ impl Host {
         counts: &Rc<ClusterCounts>,
     ) -> Rc<Self> {
         let shared = &cluster.endpoints[endpoint];
+        let label = match &place {
+            Place::Address(address) => address.to_string(),
+            Place::Name(_) => cluster.cluster.endpoints[endpoint].address.to_string(),
+        };
+        let metrics = counts.stats.endpoint(&counts.metrics, &cluster.name, &label);
         let (target, address) = match &place {
             Place::Address(address) => (DialTarget::Fixed(address.clone()), Some(address.to_string().into())),
             Place::Name(addresses) => (DialTarget::Name(addresses.clone()), None),
         };
-        let dialer = cluster.dialer(target, shared.hostname.as_deref(), false, &counts.metrics);
+        let dialer = cluster.dialer(target, shared.hostname.as_deref(), false, &metrics);
         let pool = match &cluster.cluster.protocol {
             UpstreamProtocol::Http1 { .. } => Pool::Http1(Http1Pool::new(cluster, &dialer)),
             UpstreamProtocol::Http2(options) => Pool::Http2(Http2Pool::new(cluster, &dialer, options)),
@@ -108,6 +116,7 @@ impl Host {
             address,
             pool,
             counts: counts.clone(),
+            metrics,
             place,
             endpoint,
             configured,
@@ -135,7 +144,7 @@ impl Host {
     pub(in crate::upstream) fn processor(&self) -> &Rc<extproc_client::Endpoint> {
         self.processor.get_or_init(|| {
             let target = self.dialer.target.clone();
-            let dialer = self.cluster.dialer(target, self.hostname.as_deref(), true, &self.counts.metrics);
+            let dialer = self.cluster.dialer(target, self.hostname.as_deref(), true, &self.metrics);
             processor::endpoint(&self.cluster.cluster, dialer, self.address().as_deref())
         })
     }

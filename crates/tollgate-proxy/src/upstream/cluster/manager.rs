@@ -170,8 +170,12 @@ pub(crate) struct WorkerCluster {
 pub(crate) struct ClusterCounts {
     /// The name of the cluster.
     pub(crate) name: Rc<str>,
+    /// What `%UPSTREAM_CLUSTER%` calls it, if that is another name.
+    pub(crate) stat_name: Option<Rc<str>>,
     /// What reports show of it.
     pub(crate) metrics: Metrics<ClusterMetric>,
+    /// Where those of its endpoints are.
+    pub(super) stats: WorkerStats,
     /// Requests, for the circuit breaker.
     pub(in crate::upstream) requests: Rc<WorkerCounter>,
 }
@@ -181,6 +185,8 @@ impl WorkerCluster {
     pub(in crate::upstream) fn new(shared: &Arc<SharedCluster>, stats: &WorkerStats) -> Rc<Self> {
         let counts = Rc::new(ClusterCounts {
             name: Rc::from(&*shared.name),
+            stat_name: shared.cluster.alt_stat_name.as_deref().map(Rc::from),
+            stats: stats.clone(),
             metrics: stats.cluster(&shared.name),
             requests: WorkerCounter::new(&shared.counts.requests, stats.worker()),
         });
@@ -192,6 +198,8 @@ impl WorkerCluster {
     fn succeeding(before: &Self, shared: &Arc<SharedCluster>, stats: &WorkerStats) -> Rc<Self> {
         let counts = Rc::new(ClusterCounts {
             name: before.counts.name.clone(),
+            stat_name: shared.cluster.alt_stat_name.as_deref().map(Rc::from),
+            stats: stats.clone(),
             metrics: before.counts.metrics.clone(),
             requests: WorkerCounter::new(&shared.counts.requests, stats.worker()),
         });

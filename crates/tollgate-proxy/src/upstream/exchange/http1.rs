@@ -20,14 +20,17 @@ use crate::upstream::{
 use crate::{
     http1::{
         BodyDecoder, BodyEncoder, BodyLength, Decoded, HeadLimits, RequestKind, ResponseHead, ResponseReader,
-        content_length, encode_request, is_upgrade,
+        content_length, encode_request, is_upgrade, request_fields_size,
     },
     io::read_buffer::{LARGE, SMALL, held, make_room, read_limit, read_room},
+    meter::{SharedMeter, received_trailers},
     stream::{BodyEvent, ResponseEvent},
 };
 
 /// Limits of response heads and trailers, as Envoy's upstream connections have them.
 const LIMITS: HeadLimits = HeadLimits { max_bytes: 80 * 1024, max_count: 100 };
+/// Bytes that end a chunked body, around its trailers.
+const LAST_CHUNK: usize = "0\r\n\r\n".len();
 /// Bytes read at once, at first and when there is always more.
 const READ_SIZE: std::ops::RangeInclusive<usize> = SMALL..=LARGE;
 
@@ -50,6 +53,8 @@ pub(in crate::upstream) struct Http1Exchange {
     watermark: usize,
     /// Memory is short.
     pressed: bool,
+    /// Where bytes are counted, if somebody wants to know.
+    meter: Option<SharedMeter>,
     /// Something of the response has arrived.
     received_any: bool,
     /// Space for the next read.
@@ -97,9 +102,15 @@ impl Http1Exchange {
         head: &RequestHeaders,
         end_stream: bool,
         settings: Settings,
+        meter: Option<SharedMeter>,
     ) -> Self {
         let Settings { enable_trailers, watermark, hold_generic_upgrades } = settings;
+        let before = connection.queue.len();
         let encoder = encode_request(&mut connection.queue, head, end_stream);
+        if let Some(meter) = &meter {
+            let queued = connection.queue.len() - before;
+            meter.count(|meter| meter.sent.add(queued, request_fields_size(queued, head)));
+        }
         let kind = RequestKind::of(&head.method, is_upgrade(&head.fields));
         let is_held = kind.asks_for_tunnel() && (hold_generic_upgrades || !is_generic_upgrade(head));
         Self {
@@ -114,6 +125,7 @@ impl Http1Exchange {
             kind,
             enable_trailers,
             watermark,
+            meter,
             pressed: false,
             received_any: false,
             read_size: *READ_SIZE.start(),
@@ -133,7 +145,11 @@ impl Http1Exchange {
             *remaining -= data.len() as u64;
         }
         if let Some(connection) = &mut self.connection {
+            let before = connection.queue.len();
             encoder.data(&mut connection.queue, data, end_stream);
+            if let Some(meter) = &self.meter {
+                meter.count(|meter| meter.sent.add(connection.queue.len() - before, 0));
+            }
         }
         if end_stream {
             self.request = RequestState::Queued;
@@ -147,7 +163,12 @@ impl Http1Exchange {
             return held.end();
         }
         if let Some(connection) = &mut self.connection {
+            let before = connection.queue.len();
             encoder.trailers(&mut connection.queue, trailers, self.enable_trailers);
+            if let Some(meter) = &self.meter {
+                let queued = connection.queue.len() - before;
+                meter.count(|meter| meter.sent.add(queued, queued.saturating_sub(LAST_CHUNK)));
+            }
         }
         self.request = RequestState::Queued;
     }
@@ -249,11 +270,24 @@ impl Http1Exchange {
                 ResponseState::Head => {
                     let head = self.reader.read(received, &LIMITS, self.kind);
                     if let Some(head) = head.map_err(|_| UpstreamFailure::ProtocolError)? {
+                        if let Some(meter) = &self.meter {
+                            meter.count(|meter| meter.received.merge(head.size));
+                        }
                         return Poll::Ready(Ok(self.head(head)));
                     }
                 }
                 ResponseState::Body { decoder, .. } => {
+                    let before = received.len();
                     let decoded = decoder.decode(received).map_err(|_| UpstreamFailure::ProtocolError)?;
+                    if let Some(meter) = &self.meter {
+                        let fields = match &decoded {
+                            Decoded::Trailers(trailers) if self.enable_trailers => {
+                                received_trailers(trailers)
+                            }
+                            _ => 0,
+                        };
+                        meter.count(|meter| meter.received.add(before - received.len(), fields));
+                    }
                     if let Some(event) = self.body(decoded) {
                         return Poll::Ready(Ok(event));
                     }

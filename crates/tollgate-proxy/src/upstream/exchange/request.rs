@@ -25,6 +25,7 @@ use crate::upstream::{
 };
 use crate::{
     incident::Incident,
+    meter::{SharedMeter, size_of_fields},
     stats::ClusterMetric,
     stream::{BodyEvent, ResponseEvent},
     stream_info::{Protocol, UpstreamInfo},
@@ -59,6 +60,8 @@ pub(crate) struct UpstreamRequest {
     active: ActiveRequest,
     /// How it is counted at present.
     phase: Phase,
+    /// Where its bytes are counted, if somebody wants to know.
+    meter: Option<SharedMeter>,
 }
 
 /// How a request is counted.
@@ -140,6 +143,7 @@ impl UpstreamRequest {
         };
         let info = UpstreamInfo {
             cluster: Some(host.counts.name.clone()),
+            stat_name: host.counts.stat_name.clone(),
             address: host.address(),
             host_name: host.hostname.clone(),
             endpoint: host.configured.clone(),
@@ -156,6 +160,7 @@ impl UpstreamRequest {
             started: now,
             active: host.begin_request(),
             phase: Phase::New,
+            meter: None,
         }
     }
 
@@ -167,6 +172,11 @@ impl UpstreamRequest {
     /// What its cluster counts.
     pub(crate) fn counts(&self) -> &Rc<ClusterCounts> {
         &self.active.host().counts
+    }
+
+    /// Its bytes are to be counted.
+    pub(crate) fn count_on(&mut self, meter: &SharedMeter) {
+        self.meter = Some(meter.clone());
     }
 
     /// What is known about the upstream side so far.
@@ -205,7 +215,7 @@ impl UpstreamRequest {
             Ok(()) => self.enter(Phase::OnConnection),
             Err(UpstreamFailure::Overflow) => self.overflow(),
             Err(_) => {
-                self.active.host().counts.metrics.increment(ClusterMetric::UpstreamRqPendingFailureEject);
+                self.active.host().metrics.increment(ClusterMetric::UpstreamRqPendingFailureEject);
             }
         }
         self.info.pool_ready_duration = Some(Instant::now().saturating_duration_since(self.started));
@@ -242,7 +252,8 @@ impl UpstreamRequest {
                     );
                     let hold_generic_upgrades = self.hold_generic_upgrades;
                     let settings = Settings { enable_trailers, watermark, hold_generic_upgrades };
-                    let exchange = Http1Exchange::begin(pool, connection, head, end_stream, settings);
+                    let meter = self.meter.clone();
+                    let exchange = Http1Exchange::begin(pool, connection, head, end_stream, settings, meter);
                     self.state = State::Http1(Box::new(exchange));
                     return Poll::Ready(Ok(()));
                 }
@@ -255,6 +266,13 @@ impl UpstreamRequest {
                     let hold = self.hold_generic_upgrades;
                     match Http2Exchange::begin(slot, head, end_stream, watermark, hold) {
                         Ok(exchange) => {
+                            if let Some(meter) = &self.meter {
+                                let size = size_of_request(head);
+                                meter.count(|meter| {
+                                    meter.http2 = true;
+                                    meter.sent.add(0, size);
+                                });
+                            }
                             self.state = State::Http2(Box::new(exchange));
                             return Poll::Ready(Ok(()));
                         }
@@ -297,7 +315,12 @@ impl UpstreamRequest {
     pub(crate) fn send_trailers(&mut self, trailers: &HeaderMap) {
         match &mut self.state {
             State::Http1(exchange) => exchange.send_trailers(trailers),
-            State::Http2(exchange) => exchange.send_trailers(trailers),
+            State::Http2(exchange) => {
+                if let Some(meter) = &self.meter {
+                    meter.count(|meter| meter.sent.add(0, size_of_fields(trailers)));
+                }
+                exchange.send_trailers(trailers);
+            }
             State::Http1Checkout(_) | State::Http2Checkout(_) | State::Failed => {}
         }
     }
@@ -324,6 +347,22 @@ impl UpstreamRequest {
             }
             outcome => outcome,
         };
+        if let (Some(meter), State::Http2(_)) = (&self.meter, &self.state) {
+            let size = match &outcome {
+                Ok(ResponseEvent::Headers { head, .. } | ResponseEvent::Informational(head)) => {
+                    ":status200".len() + size_of_fields(&head.fields)
+                }
+                Ok(ResponseEvent::Body(BodyEvent::Trailers(trailers))) => size_of_fields(trailers),
+                _ => 0,
+            };
+            meter.count(|meter| meter.received.add(0, size));
+        }
+        if let Ok(ResponseEvent::Headers { head, .. }) = &outcome {
+            self.active.host().metrics.increment_endpoint(match head.status.is_server_error() {
+                true => ClusterMetric::UpstreamRq5xx,
+                false => ClusterMetric::UpstreamRq2xx,
+            });
+        }
         match &outcome {
             Ok(
                 ResponseEvent::Headers { end_stream: true, .. }
@@ -345,7 +384,7 @@ impl UpstreamRequest {
         if before == phase {
             return;
         }
-        let metrics = &self.active.host().counts.metrics;
+        let metrics = &self.active.host().metrics;
         match before {
             Phase::Pending => metrics.decrement(ClusterMetric::UpstreamRqPendingActive),
             Phase::OnConnection => metrics.decrement(ClusterMetric::UpstreamRqActive),
@@ -366,7 +405,7 @@ impl UpstreamRequest {
 
     /// Counts a response that failed, and tells of it.
     fn count_failure(&self, failure: &UpstreamFailure) {
-        let metrics = &self.active.host().counts.metrics;
+        let metrics = &self.active.host().metrics;
         match failure {
             UpstreamFailure::RemoteReset | UpstreamFailure::RemoteRefused => {
                 metrics.increment(ClusterMetric::UpstreamRqRxReset);
@@ -387,8 +426,8 @@ impl UpstreamRequest {
     /// Counts a request for which a circuit breaker had no room, and tells of it.
     fn overflow(&self) {
         let host = self.active.host();
-        host.counts.metrics.increment(ClusterMetric::UpstreamRqPendingOverflow);
-        if let Some(suppressed) = host.counts.metrics.admit(Incident::Overflow) {
+        host.metrics.increment(ClusterMetric::UpstreamRqPendingOverflow);
+        if let Some(suppressed) = host.metrics.admit(Incident::Overflow) {
             let cluster = &*host.cluster.name;
             tracing::warn!(cluster, suppressed, "a circuit breaker of the cluster refused a request");
         }
@@ -426,7 +465,17 @@ impl UpstreamRequest {
         }
     }
 
+    /// Its host took too long.
+    pub(crate) fn timed_out(&self) {
+        let metrics = &self.active.host().metrics;
+        metrics.increment_endpoint(ClusterMetric::UpstreamRqTimeout);
+        metrics.increment_endpoint(ClusterMetric::UpstreamRq5xx);
+    }
+
     fn fail(&mut self, failure: &UpstreamFailure) {
+        if self.phase != Phase::Over && *failure != UpstreamFailure::Overflow {
+            self.active.host().metrics.increment_endpoint(ClusterMetric::UpstreamRq5xx);
+        }
         self.info.transport_failure_reason = failure.transport_failure_reason().map(str::to_owned);
         self.state = State::Failed;
         self.permit = None;
@@ -436,7 +485,7 @@ impl UpstreamRequest {
 
 impl Drop for UpstreamRequest {
     fn drop(&mut self) {
-        let metrics = &self.active.host().counts.metrics;
+        let metrics = &self.active.host().metrics;
         match self.phase {
             Phase::Pending => metrics.increment(ClusterMetric::UpstreamRqCancelled),
             // Its response was not complete.
@@ -447,11 +496,19 @@ impl Drop for UpstreamRequest {
     }
 }
 
+/// Bytes of the names and values of a head, those of pseudo-headers among them.
+fn size_of_request(head: &RequestHeaders) -> usize {
+    const NAMES: usize = ":method:scheme:authority:path".len();
+    let values = head.method.as_str().len() + head.scheme.len() + head.authority.len() + head.path.len();
+    NAMES + values + size_of_fields(&head.fields)
+}
+
 fn note_connection(info: &mut UpstreamInfo, facts: &ConnectionFacts, protocol: Protocol) {
     info.address = Some(facts.address.clone());
     info.local_address = facts.local_address;
     info.connection_id = facts.id;
     info.tls.clone_from(&facts.tls);
+    info.connect = Some(facts.times);
     info.protocol = Some(protocol);
 }
 

@@ -31,6 +31,7 @@ use crate::{
     incident::Incident,
     io::{Socket, keepalive},
     stats::{ClusterMetric, Metrics},
+    stream_info::ConnectTimes,
     tls_info::TlsInfo,
 };
 
@@ -80,16 +81,19 @@ pub(in crate::upstream) struct ConnectionFacts {
     pub(in crate::upstream) address: Rc<str>,
     /// What the TLS handshake told.
     pub(in crate::upstream) tls: Option<Rc<TlsInfo>>,
+    /// How long it took to make.
+    pub(in crate::upstream) times: ConnectTimes,
 }
 
 impl ConnectionFacts {
-    fn new(transport: &Transport, address: &Address, tls: Option<TlsInfo>) -> Self {
+    fn new(transport: &Transport, address: &Address, tls: Option<TlsInfo>, times: ConnectTimes) -> Self {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
         Self {
             id: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
             local_address: transport.local_address(),
             address: address.to_string().into(),
             tls: tls.map(Rc::new),
+            times,
         }
     }
 }
@@ -194,6 +198,7 @@ async fn connect_to(
     tcp: &TcpOptions,
     tried: &mut Option<Address>,
 ) -> Result<Dialed, Failed> {
+    let mut began = Instant::now();
     let (socket, address) = match target {
         DialTarget::Fixed(address) => {
             *tried = Some(address.clone());
@@ -201,21 +206,28 @@ async fn connect_to(
         }
         DialTarget::Name(mut addresses) => {
             let addresses = addresses.first_answer().await;
+            began = Instant::now();
             connect_first(&addresses, tcp, tried).await?
         }
     };
+    let mut times = ConnectTimes { began, connected: Instant::now(), handshake: None };
     let (transport, tls) = match tls {
         None => (Transport::Raw(socket), None),
         Some((config, server_name)) => {
+            let sent_name = match &server_name {
+                ServerName::DnsName(name) if config.enable_sni => Some(name.as_ref().to_owned()),
+                _ => None,
+            };
             let own = config.client_auth_cert_resolver.resolve(&[], &[]);
             let handshake = TlsConnector::from(config).connect(server_name, socket).await;
             let stream = handshake
                 .map_err(|error| Failed { failure: tls_failure(&error), explanation: explanation(&error) })?;
-            let tls = TlsInfo::new(stream.get_ref().1, own.as_deref());
+            times.handshake = Some(Instant::now());
+            let tls = TlsInfo { server_name: sent_name, ..TlsInfo::new(stream.get_ref().1, own.as_deref()) };
             (Transport::Tls(Box::new(stream)), Some(tls))
         }
     };
-    let facts = ConnectionFacts::new(&transport, &address, tls);
+    let facts = ConnectionFacts::new(&transport, &address, tls, times);
     Ok(Dialed { transport, facts })
 }
 

@@ -144,9 +144,11 @@ fn routes() -> RouteConfiguration {
 
 fn listener(http: HttpConnectionManager) -> Listener {
     Listener {
+        access_log: Vec::new(),
         name: "test".to_owned(),
         addresses: vec![BindAddress::Socket("127.0.0.1:0".parse().unwrap())],
         filter_chains: vec![FilterChain {
+            metadata: extproc::messages::Metadata::default(),
             name: String::new(),
             filter_chain_match: FilterChainMatch::default(),
             tls: None,
