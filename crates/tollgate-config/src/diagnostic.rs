@@ -12,7 +12,10 @@ pub(crate) use collected::Collected;
 pub use render::{Excerpts, render};
 use serde::Serialize;
 
-use crate::{kubernetes::Place, suggestion::Suggestions, yaml::Location};
+use crate::{
+    place::{Location, Place},
+    suggestion::Suggestions,
+};
 
 /// One thing to say about a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

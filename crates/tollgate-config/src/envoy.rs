@@ -62,9 +62,8 @@ use self::scope::Scope;
 use crate::{
     Diagnostic, Explanations, Files, Options,
     diagnostic::Report,
-    kubernetes::Document,
     protobuf::{Context, Dialect, Value},
-    yaml::Node,
+    yaml::{Document, Node},
 };
 
 /// Translates a bootstrap. What is wrong with it comes with it, and where its routes come from.

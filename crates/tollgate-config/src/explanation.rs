@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::kubernetes::Place;
+use crate::place::Place;
 
 /// Where the routes of a snapshot come from.
 #[derive(Debug, Default)]

@@ -19,16 +19,16 @@ mod kinds;
 mod metadata;
 mod naming;
 mod object;
-mod place;
 mod report;
 mod resources;
 pub(crate) mod selector;
 pub(crate) mod status;
 pub(crate) mod values;
 
+pub use self::report::ObjectReport;
 pub(crate) use self::{
     diagnostics::Diagnostics,
-    documents::{Document, read_documents},
+    documents::read_documents,
     grants::{Grants, Referrer},
     hints::add_hints,
     kinds::{Candidate, Kind, OBJECT},
@@ -37,4 +37,4 @@ pub(crate) use self::{
     report::report_objects,
     resources::Resources,
 };
-pub use self::{place::Place, report::ObjectReport};
+pub(crate) use crate::{place::Place, yaml::Document};

@@ -27,6 +27,7 @@ mod kubernetes;
 mod laws;
 mod load;
 mod options;
+mod place;
 mod protobuf;
 mod source;
 mod suggestion;
@@ -46,8 +47,9 @@ pub use explanation::{
     Explanation, Explanations, Origin, ProcessorOrigin, ReplacedBecause, RouteKey, RouteOrigin, RuleOrigin,
 };
 pub use files::{FileSystem, Files};
-pub use kubernetes::{ObjectReport, Place};
+pub use kubernetes::ObjectReport;
 pub use options::{AccessLogForm, Options, ResolveError, ServiceAddress, ServicePortKey};
+pub use place::Place;
 pub use source::Source;
 use tollgate_ir::Resources;
 use tollgate_model::Snapshot;

@@ -7,16 +7,8 @@ mod parse;
 
 pub(crate) use parse::parse;
 
-/// A place in a source.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Location {
-    /// Line, from 1.
-    pub(crate) line: usize,
-    /// Column in characters, from 1.
-    pub(crate) column: usize,
-    /// Characters on that line.
-    pub(crate) length: usize,
-}
+pub(crate) use crate::place::Location;
+use std::sync::Arc;
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,4 +52,12 @@ impl Content {
             Self::Mapping(_) => "a mapping".to_owned(),
         }
     }
+}
+
+/// A document and the source that it stands in.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// Name of its source.
+    pub(crate) file: Arc<str>,
+    pub(crate) node: Node,
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Explanations, RouteKey,
-    kubernetes::Place,
+    place::Place,
     protobuf::{Message, Schema, Value, no_effect, read, refused},
 };
 

@@ -25,7 +25,7 @@ use self::{
 };
 use super::{Scope, grpc_service::read_grpc_service, status::read_http_status};
 use crate::{
-    kubernetes::Place,
+    place::Place,
     protobuf::{Any, Enumeration, Message, Schema, Value, no_effect, read, refused},
 };
 

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     Origin,
-    kubernetes::Place,
+    place::Place,
     protobuf::{Any, Message, Schema, Value, no_effect, read, refused},
 };
 

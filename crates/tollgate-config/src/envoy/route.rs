@@ -38,7 +38,7 @@ use super::{
 };
 use crate::{
     Explanation, ProcessorOrigin, RouteOrigin,
-    kubernetes::Place,
+    place::Place,
     protobuf::{Message, Value},
     suggestion::did_you_mean,
 };

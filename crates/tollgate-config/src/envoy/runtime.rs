@@ -6,7 +6,7 @@ use tollgate_model::http_connection_manager::RequestFloods;
 
 use super::limits::Limits;
 use crate::{
-    kubernetes::Place,
+    place::Place,
     protobuf::{Message, Schema, Value, read, refused},
 };
 

@@ -15,16 +15,8 @@ use crate::{
     guard::key_of,
     protobuf::{Context, Dialect, Schema, Value, bookkeeping, read},
     suggestion::{did_you_mean, nearest},
-    yaml::{Content, Location, Node},
+    yaml::{Content, Document, Location, Node},
 };
-
-/// A document that is no Envoy configuration.
-#[derive(Debug)]
-pub(crate) struct Document {
-    /// Name of its source.
-    pub(crate) file: Arc<str>,
-    pub(crate) node: Node,
-}
 
 /// `apiVersion` and `kind`; everything else is looked at when these are known.
 static TYPE_META: Schema = Schema {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{Dialect, Enumeration, Schema, Value, schema::Support};
 use crate::{
     Severity,
-    kubernetes::Place,
+    place::Place,
     suggestion::{did_you_mean, nearest},
     yaml::{Content, Entry},
 };

@@ -1,10 +1,11 @@
 //! A value of the tree, and reading it as a type.
 
-use std::{rc::Rc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use super::{Context, Enumeration, Message, Schema, base64, duration, message::is_spelling, scalar};
 use crate::{
     Severity,
+    place::Place,
     yaml::{Content, Entry, Location, Node},
 };
 
@@ -352,5 +353,12 @@ impl<'a> Value<'a> {
     /// Whether this is a mapping without entries.
     pub(crate) fn is_empty_message(&self) -> bool {
         matches!(&self.node.content, Content::Mapping(entries) if entries.is_empty())
+    }
+}
+
+impl Place {
+    /// The place of a value.
+    pub(crate) fn of(value: &Value<'_>) -> Self {
+        Self { file: value.context.report.file(), location: value.location(), path: Arc::from(&*value.path) }
     }
 }

@@ -6,8 +6,16 @@ use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use tollgate_ir::Origin;
 
-use super::ObjectRef;
-use crate::{protobuf::Value, yaml::Location};
+/// A place in a source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Location {
+    /// Line, from 1.
+    pub(crate) line: usize,
+    /// Column in characters, from 1.
+    pub(crate) column: usize,
+    /// Characters on that line.
+    pub(crate) length: usize,
+}
 
 /// Where something was written: cheap to clone, and independent of the document it came from.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,18 +47,13 @@ impl Place {
     }
 
     /// The place for people who read resources, in an object or in a file without objects.
-    pub(crate) fn origin(&self, object: Option<&ObjectRef>) -> Arc<Origin> {
+    pub(crate) fn origin(&self, object: Option<&dyn fmt::Display>) -> Arc<Origin> {
         Arc::new(Origin {
             object: object.map(|object| Arc::from(object.to_string())),
             file: Arc::clone(&self.file),
             line: self.location.line,
             path: Arc::clone(&self.path),
         })
-    }
-
-    /// The place of a value.
-    pub(crate) fn of(value: &Value<'_>) -> Self {
-        Self { file: value.context.report.file(), location: value.location(), path: Arc::from(&*value.path) }
     }
 }
 
