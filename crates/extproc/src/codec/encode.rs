@@ -221,6 +221,8 @@ const fn entry_field_len(name: &str, value: &[u8]) -> usize {
     field_len(bytes_len(name.len()) + bytes_len(value.len()))
 }
 
+/// Runs for each header of each message.
+#[inline]
 fn put_entry(out: &mut BytesMut, name: &str, value: &[u8]) {
     put_field(out, 1, bytes_len(name.len()) + bytes_len(value.len()));
     put_bytes(out, 1, name.as_bytes());
