@@ -42,8 +42,8 @@ pub(crate) struct ConnectionStats {
     pub(crate) listener: Metrics<ListenerMetric>,
     /// Of the connection manager.
     pub(crate) http: Metrics<HttpMetric>,
-    /// Of its filters, in their order, those behind the router last.
-    pub(crate) filters: Vec<Metrics<ExtProcMetric>>,
+    /// Of its external processing filters, at their places among all filters, those behind the router last.
+    pub(crate) filters: Vec<Option<Metrics<ExtProcMetric>>>,
 }
 
 impl ConnectionStats {
@@ -53,13 +53,10 @@ impl ConnectionStats {
         listener: &Metrics<ListenerMetric>,
         http: &HttpConnectionManager,
     ) -> Self {
-        Self {
-            listener: listener.clone(),
-            http: worker.http(&http.stat_prefix),
-            filters: http
-                .filters()
-                .map(|filter| worker.ext_proc(&http.stat_prefix, &filter.stat_prefix))
-                .collect(),
-        }
+        let filters = http.filters().map(|filter| {
+            let prefix = &*filter.stat_prefix;
+            (!prefix.is_empty()).then(|| worker.ext_proc(&http.stat_prefix, prefix))
+        });
+        Self { listener: listener.clone(), http: worker.http(&http.stat_prefix), filters: filters.collect() }
     }
 }

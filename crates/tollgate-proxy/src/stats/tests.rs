@@ -1,7 +1,11 @@
 use std::sync::Arc;
 
 use regex::Regex;
-use tollgate_model::cluster::{Cluster, Discovery};
+use tollgate_model::{
+    cluster::{Cluster, Discovery},
+    filter::{FilterOverride, HttpFilter},
+    http_connection_manager::HttpConnectionManager,
+};
 
 use super::*;
 
@@ -9,6 +13,26 @@ fn workers(number: usize) -> (Arc<Stats>, Vec<WorkerStats>) {
     let stats = Stats::new();
     let workers = (0..number).map(|worker| WorkerStats::new(stats.clone(), worker)).collect();
     (stats, workers)
+}
+
+#[test]
+fn filters_without_a_prefix_have_no_counters() {
+    let (stats, workers) = workers(1);
+    let filter = |name: &str, stat_prefix: &str| {
+        Arc::new(HttpFilter {
+            name: name.to_owned(),
+            stat_prefix: stat_prefix.to_owned(),
+            default: FilterOverride::Idle,
+        })
+    };
+    let filters = vec![filter("cors", ""), filter("ext_proc", "http.my.ext_proc.")];
+    let http = HttpConnectionManager::new("my".to_owned(), Arc::default(), filters);
+    let of_chain = ConnectionStats::new(&workers[0], &workers[0].listener("l"), &http);
+    let has_any: Vec<_> = of_chain.filters.iter().map(Option::is_some).collect();
+    assert_eq!(has_any, [false, true]);
+    let text = stats.envoy_text(None);
+    assert!(text.contains("http.my.ext_proc.streams_started: 0\n"), "{text}");
+    assert!(!text.lines().any(|line| line.starts_with("ext_proc.")), "{text}");
 }
 
 /// Z-1, Z-2: the names and order of Envoy, but for the counter of HTTP services, which are not supported.

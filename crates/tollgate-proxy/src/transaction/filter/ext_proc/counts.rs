@@ -92,7 +92,7 @@ impl StreamCounts {
         if counters.is_zero() {
             return;
         }
-        if let Some(metrics) = cx.core.configuration.stats.filters.get(cx.place.index) {
+        if let Some(Some(metrics)) = cx.core.configuration.stats.filters.get(cx.place.index) {
             for (metric, count) in by_metric(&counters) {
                 if count > 0 {
                     metrics.add(metric, u64::from(count));
