@@ -146,7 +146,7 @@ pub enum Operator {
     /// `COALESCE({"operators": [...]}):n`: the first of these that is there and not empty.
     Coalesce {
         /// In order.
-        operators: Vec<Operator>,
+        operators: Vec<Self>,
         /// Longest output.
         max_length: Option<usize>,
     },
