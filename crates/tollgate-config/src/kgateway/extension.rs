@@ -186,7 +186,7 @@ const DEFAULT_STAGE: Stage =
     Stage { stage: AUTH_Z, predicate: AFTER, extension_weight: Reverse(0), weight: Reverse(0) };
 
 /// Which setting of Envoy's filter a field is.
-const SOURCES: [(&str, &str); 11] = [
+const SOURCES: [(&str, &str); 12] = [
     ("grpcService", "grpc_service"),
     ("backendRef", "grpc_service"),
     ("failOpen", "failure_mode_allow"),
@@ -195,6 +195,7 @@ const SOURCES: [(&str, &str); 11] = [
     ("allowedProcessingModeOverrides", "allowed_override_modes"),
     ("messageTimeout", "message_timeout"),
     ("maxMessageTimeout", "max_message_timeout"),
+    ("statPrefix", "stat_prefix"),
     ("routeCacheAction", "route_cache_action"),
     ("metadataOptions", "metadata_options"),
     ("requestAttributes", "request_attributes"),
