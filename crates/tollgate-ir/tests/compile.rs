@@ -72,6 +72,7 @@ fn resources(routes: Vec<Route>) -> Resources {
         transport_socket_connect_timeout: None,
         http: Arc::new(http),
         misdirected_requests: MisdirectedRequests::default(),
+        metadata: Metadata::default(),
     };
     let listener = Listener {
         name: "main".to_owned(),
@@ -84,6 +85,7 @@ fn resources(routes: Vec<Route>) -> Resources {
         limits: ConnectionLimits::default(),
         traffic_direction: TrafficDirection::Unspecified,
         metadata: Metadata::default(),
+        access_log: Vec::new(),
     };
     let host = VirtualHost {
         name: "all".to_owned(),
