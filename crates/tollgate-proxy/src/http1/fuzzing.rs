@@ -208,8 +208,10 @@ pub fn request(bytes: &[u8], cuts: &[u8]) {
         assert_clean(&message.trailers);
         let is_tunnel =
             head.body == BodyLength::Raw || !matches!(head.kind, RequestKind::Ordinary | RequestKind::Head);
-        if !message.complete || is_tunnel || head.headers.authority.is_empty() || head.headers.path.is_empty()
-        {
+        // `GET http://h?x` has the path `?x`, as in Envoy. Only a route by expression takes it, and no upstream reads it.
+        let path = head.headers.path.as_bytes();
+        let is_readable = path.starts_with(b"/") || path == b"*";
+        if !message.complete || is_tunnel || head.headers.authority.is_empty() || !is_readable {
             continue;
         }
         let mut queue = WriteQueue::default();
