@@ -281,6 +281,11 @@ impl Account {
         self.connection.is_pressed() || self.connection.memory.is_pressed()
     }
 
+    /// Streams of the worker that hold more than a little: those that move much.
+    pub(crate) fn moving_streams(&self) -> usize {
+        self.connection.memory.holders.borrow().len()
+    }
+
     fn change(&mut self, held: usize, waker: &Waker) {
         let before = std::mem::replace(&mut self.held, held);
         let (connection, memory) = (&self.connection, &self.connection.memory);

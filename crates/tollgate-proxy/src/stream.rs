@@ -91,6 +91,11 @@ pub(crate) trait Downstream {
         false
     }
 
+    /// Streams of this worker that move much: among so many the worker is shared.
+    fn moving_streams(&self) -> usize {
+        0
+    }
+
     /// Notes that the request holds so many bytes beside what is queued here. False: it has to end at once, because memory
     /// is short and it holds much; the task is woken when that is so.
     fn note_held(&mut self, beside: usize, cx: &Context<'_>) -> bool;

@@ -173,7 +173,7 @@ impl<'d, D: Downstream> Transaction<'d, D> {
             mirrors: None,
             client: Client::new(end_stream),
             downstream,
-            turn: Turn::default(),
+            turn: Turn::among(0),
             finished: false,
         }
     }
@@ -200,7 +200,7 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.turn = Turn::default();
+        self.turn = Turn::among(self.downstream.moving_streams());
         loop {
             let now = Instant::now();
             let mut progress = self.poll_filters(cx, now);

@@ -239,6 +239,10 @@ impl Downstream for Http1Stream<'_> {
         self.wire.account.is_pressed()
     }
 
+    fn moving_streams(&self) -> usize {
+        self.wire.account.moving_streams()
+    }
+
     fn note_held(&mut self, beside: usize, cx: &Context<'_>) -> bool {
         self.wire.note_held(beside, cx)
     }

@@ -265,7 +265,7 @@ impl<H: Handler, D: Future<Output = ()>> Future for Driver<'_, H, D> {
                         room -= 1;
                         if room == 0 {
                             // Others have their turn before the rest.
-                            let _ = Turn::default().end(cx);
+                            let _ = Turn::among(0).end(cx);
                             break false;
                         }
                     }

@@ -268,6 +268,10 @@ impl Downstream for Http2Stream {
         self.account.is_pressed()
     }
 
+    fn moving_streams(&self) -> usize {
+        self.account.moving_streams()
+    }
+
     fn note_held(&mut self, beside: usize, cx: &Context<'_>) -> bool {
         let held = beside + self.head + self.queued_memory() + self.body.waiting();
         self.account.set(held, cx)
