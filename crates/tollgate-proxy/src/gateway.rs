@@ -53,7 +53,7 @@ pub struct Options {
     /// Most connections of clients where the configuration sets no limit. Default `None`: any number.
     pub max_connections: Option<u64>,
     /// Most bytes of bodies that all requests together hold. Near it requests take in no more than they can pass on; at
-    /// it those that hold most are given up. Default 128 MiB.
+    /// it those that hold most are given up. Default 96 MiB.
     pub buffer_limit: usize,
     /// Start without listening on addresses that this machine does not have, as long as there are others. Otherwise one of
     /// them is enough for nothing to be served. Default false.

@@ -8,7 +8,7 @@
 //! 2. At the bound of a connection its largest streams are given up, at the bound of the process the largest of all: they
 //!    are answered 503, or reset if a response has begun. Those that hold little go on, so other clients are served.
 //!
-//! A worker counts for itself, and tells the others after larger changes. A stream that holds little costs two additions.
+//! A worker counts for itself, and publishes larger changes. A stream that holds little costs two additions.
 
 use std::{
     cell::{Cell, RefCell},
@@ -29,10 +29,10 @@ use tokio::sync::Notify;
 use crate::stats::{Metrics, ServerMetric};
 
 /// The bound of the process, bytes, unless something else is asked for.
-pub(crate) const DEFAULT_LIMIT: usize = 128 * 1024 * 1024;
+pub(crate) const DEFAULT_LIMIT: usize = 96 * 1024 * 1024;
 /// A stream that holds no more than this is never given up.
 const SMALL: usize = 16 * 1024;
-/// What a worker may gain or lose before it tells the others.
+/// What a worker may gain or lose before it publishes that.
 const STEP: usize = 256 * 1024;
 /// Bounds of a connection: so many times the limit of one of its streams, between these two.
 const STREAMS: usize = 4;

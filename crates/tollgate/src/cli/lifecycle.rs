@@ -20,7 +20,7 @@ pub(crate) struct Lifecycle {
     #[arg(long, value_name = "NAME")]
     pub(crate) admin_host: Vec<String>,
     /// Most bytes of bodies that all requests together hold; those that hold most are given up there.
-    #[arg(long, value_name = "SIZE", default_value = "128Mi", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "96Mi", value_parser = size)]
     pub(crate) buffer_limit: usize,
 }
 
@@ -31,7 +31,7 @@ impl Default for Lifecycle {
             lame_duck: Duration::ZERO,
             drain_time_s: 600,
             admin_host: Vec::new(),
-            buffer_limit: 128 * 1024 * 1024,
+            buffer_limit: 96 * 1024 * 1024,
         }
     }
 }
