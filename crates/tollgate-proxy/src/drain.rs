@@ -1,4 +1,4 @@
-//! The end of connections: they are told to finish, and counted until they have.
+//! The end of connections: they are asked to finish, and counted until they have.
 
 use std::cell::Cell;
 

@@ -1,11 +1,11 @@
-//! What a TLS handshake told.
+//! Facts of a TLS handshake.
 
 use rustls::{CipherSuite, CommonState, NamedGroup, ProtocolVersion, sign::CertifiedKey};
 use tollgate_model::tls::TrustAnchors;
 
 use crate::certificate;
 
-/// What a TLS handshake told.
+/// Facts of a TLS handshake.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TlsInfo {
     /// SNI.

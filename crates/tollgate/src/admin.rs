@@ -128,7 +128,7 @@ impl Admin {
     pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<String> {
         let query = request.uri().query().unwrap_or_default();
         let path = request.uri().path();
-        // What tells nothing is told to everybody: probes come by any name.
+        // These reveal nothing, so everybody gets them: probes come by any name.
         if !matches!(path, "/ready" | "/healthz")
             && let Some(host) = self.hosts.foreign(request)
         {
@@ -189,7 +189,7 @@ impl Admin {
                 }
             }
             "/server_info" => ok(JSON, self.server_info(Instant::now())),
-            path => response(StatusCode::NOT_FOUND, TEXT, format!("nothing at {path}; there is\n{PATHS}")),
+            path => response(StatusCode::NOT_FOUND, TEXT, format!("not found: {path}\n{PATHS}")),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What happens to a request, told by the code that serves it: the choice of the filter chain, what is done to a request on
+//! What happens to a request, according to the code that serves it: the choice of the filter chain, what is done to a request on
 //! arrival, the routes and the settings in the snapshot are those of the data plane.
 
 mod access;

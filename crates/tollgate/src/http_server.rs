@@ -31,7 +31,7 @@ impl Limits {
     pub(crate) const DEFAULT: Self = Self { head: Duration::from_secs(60), life: None };
 }
 
-/// Answers every request by `answer`, which is told the address of the client. Ends when it is dropped; connections
+/// Answers every request by `answer`, which gets the address of the client. Ends when it is dropped; connections
 /// then end with their runtime.
 pub(crate) async fn serve<A>(listener: TcpListener, limits: Limits, answer: A) -> Infallible
 where

@@ -5,7 +5,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-/// Parts of a second in which the kernel tells CPU time: the same on every platform of Linux.
+/// Parts of a second in which the kernel reports CPU time: the same on every platform of Linux.
 const TICKS: f64 = 100.0;
 /// What `/proc/self/statm` counts in.
 const PAGE: u64 = 4096;

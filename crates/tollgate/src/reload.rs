@@ -31,7 +31,7 @@ use crate::{
 
 /// How long changes are gathered before the files are read: one save is many changes.
 const DEBOUNCE: Duration = Duration::from_millis(100);
-/// How often the files are read although nobody told of a change.
+/// How often the files are read although no change was reported.
 const POLL: Duration = Duration::from_secs(10);
 
 /// What is loaded again and again.
@@ -57,7 +57,7 @@ struct Told;
 impl Drop for Told {
     fn drop(&mut self) {
         if thread::panicking() {
-            tracing::error!("changes of the configuration are not seen any more, which is a bug");
+            tracing::error!("changes of the configuration are no longer seen, which is a bug");
         }
     }
 }
@@ -194,7 +194,7 @@ impl Reload {
         let (old, new) =
             (admin_address(in_force.snapshot.admin_address), admin_address(snapshot.admin_address));
         if old != new {
-            tracing::warn!("the admin server stays where it is; a restart moves it to {new}");
+            tracing::warn!("the admin address changes only with a restart, to {new}");
         }
         let update = match gateway.update(snapshot).await {
             Ok(update) => update,

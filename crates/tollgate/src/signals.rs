@@ -56,7 +56,7 @@ pub(crate) fn end_within(limit: Duration) {
         std::process::exit(1);
     };
     if let Err(error) = thread::Builder::new().name("tollgate-end".to_owned()).spawn(end) {
-        tracing::warn!(%error, "nothing will end the process if it hangs");
+        tracing::warn!(%error, "cannot watch the shutdown: a process that hangs will not be ended");
     }
 }
 

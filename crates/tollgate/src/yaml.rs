@@ -11,7 +11,7 @@ pub(crate) fn to_string(value: &Value) -> String {
     text
 }
 
-/// Writes a value behind what leads to it. `fresh` tells that nothing stands before it on its line.
+/// Writes a value behind what leads to it. `fresh`: nothing precedes it on its line.
 fn write(text: &mut String, value: &Value, depth: usize, fresh: bool) {
     match value {
         Value::Object(members) if !members.is_empty() => {

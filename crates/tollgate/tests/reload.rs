@@ -272,7 +272,7 @@ fn the_admin_server_stays_where_it_is() {
     let mut gateway = Gateway::start(&file);
     let admin = "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}}";
     fs::write(&file, bootstrap(ANY, admin, "two")).unwrap();
-    gateway.process.wait_for("a restart moves it to 127.0.0.1:1");
+    gateway.process.wait_for("changes only with a restart, to 127.0.0.1:1");
     gateway.process.wait_for("generation=2");
     assert_eq!(gateway.body(), "two");
 }

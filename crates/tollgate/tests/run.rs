@@ -217,7 +217,7 @@ fn what_may_be_open_is_served_only_on_request() {
 
 #[test]
 fn notes_are_one_line() {
-    let path = file("run_notes", any(), any(), "stats_flush_interval: 5s\nwatchdog: {}\n");
+    let path = file("run_notes", any(), any(), "stats_flush_interval: 5s\nenable_dispatcher_stats: true\n");
     let (gateway, ..) = run(&path);
     gateway.signal("TERM");
     let (_, output) = gateway.wait();

@@ -108,7 +108,7 @@ enum EstablishError {
 }
 
 impl EstablishError {
-    /// Counts it and, once in a while, tells of it. A client that goes away while it shakes hands, as health checks of
+    /// Counts it and, once in a while, logs it. A client that goes away while it shakes hands, as health checks of
     /// load balancers do, is counted only.
     fn report(&self, listener: &ServedListener, name: &str, client: Option<SocketAddr>) {
         let metrics = &listener.metrics;

@@ -180,7 +180,9 @@ impl Open {
         {
             match fs::set_permissions(path, fs::Permissions::from_mode(*mode)) {
                 Ok(()) => self.local = wanted.clone(),
-                Err(error) => tracing::warn!(path = %path.display(), %error, "the mode of a socket stays"),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "cannot change the mode of a socket")
+                }
             }
         }
     }

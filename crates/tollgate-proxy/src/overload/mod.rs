@@ -132,7 +132,7 @@ impl Overload {
             if value > 0.0 {
                 tracing::warn!(action = name, "a resource runs short");
             } else {
-                tracing::info!(action = name, "the resource suffices again");
+                tracing::info!(action = name, "the resource is sufficient again");
             }
         }
     }

@@ -32,7 +32,7 @@ struct Seen {
     pressure: f64,
     cpu: Cpu,
     metrics: Metrics<OverloadResourceMetric>,
-    /// It was said that it cannot be looked at.
+    /// A failure to measure it was logged.
     complained: bool,
 }
 
@@ -41,7 +41,7 @@ impl Monitors {
         Self { stats, seen: Vec::new(), actions: Vec::new(), began: Instant::now() }
     }
 
-    /// The pressure of each resource, in their order. One that cannot be looked at is as it was.
+    /// The pressure of each resource, in their order. One that cannot be measured keeps its value.
     pub(super) fn look(&mut self, manager: &OverloadManager, connections: &Connections) -> Vec<f64> {
         let mut before = std::mem::take(&mut self.seen);
         for resource in &manager.resources {
@@ -57,7 +57,7 @@ impl Monitors {
                 Some(pressure) => seen.pressure = pressure,
                 None if !seen.complained => {
                     seen.complained = true;
-                    tracing::error!(resource = resource.name, "a resource cannot be looked at");
+                    tracing::error!(resource = resource.name, "cannot measure a resource");
                 }
                 None => {}
             }

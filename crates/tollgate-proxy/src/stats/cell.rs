@@ -163,7 +163,7 @@ mod tests {
         }
     }
 
-    /// Values on either side of a bound that is also a bound of buckets are told apart.
+    /// Values on either side of a bound that is also a bound of buckets are distinguished.
     #[test]
     fn small_values_are_exact() {
         let histogram = Histogram::default();

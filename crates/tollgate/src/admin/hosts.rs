@@ -36,7 +36,7 @@ impl Hosts {
 
     /// What is said about a name that is none of ours.
     pub(super) fn refusal(host: &str) -> String {
-        format!("\"{host}\" is no name of this server; --admin-host {host} makes it one\n")
+        format!("\"{host}\" is not a name of this server; add it with --admin-host {host}\n")
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     yaml,
 };
 
-/// Tells what happens to a request.
+/// Describes what happens to a request.
 pub(crate) fn run(arguments: &cli::Explain) -> ExitCode {
     let question = match Question::parse(&arguments.request) {
         Ok(question) => question,

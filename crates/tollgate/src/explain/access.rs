@@ -25,7 +25,7 @@ pub(super) struct Access<'a> {
     pub(super) facts: ConnectionFacts<'a>,
 }
 
-/// Chooses listener and filter chain, and tells them. `ports` are tried in their order.
+/// Chooses listener and filter chain, and reports them. `ports` are tried in their order.
 ///
 /// # Errors
 /// Why there is none.

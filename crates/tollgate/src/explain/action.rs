@@ -15,7 +15,7 @@ use super::{cluster, settings::duration};
 /// Longest part of a body that is shown, in characters.
 const BODY: usize = 60;
 
-/// Tells what a route does with a request.
+/// Describes what a route does with a request.
 pub(super) fn describe(described: &mut Value, route: &Route, request: &RequestHeaders, snapshot: &Snapshot) {
     let action = match &route.action {
         Action::Route(action) => return forward(described, action, route, request, snapshot),
@@ -81,7 +81,7 @@ fn forward(
     described["mirrors"] = mirrors.collect::<Vec<_>>().into();
 }
 
-/// Tells what becomes of a share of the requests.
+/// Describes what becomes of a share of the requests.
 pub(super) fn describe_share(
     described: &mut Value,
     share: &WeightedCluster,

@@ -5,7 +5,7 @@ use tollgate_model::{
     cluster::{Cluster, EndpointAddress},
 };
 
-/// More than these are not told.
+/// More than these are not reported.
 const MOST: usize = 8;
 
 /// The endpoints of a cluster; none if there is no such cluster.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::settings::duration;
 
-/// The kinds of failures, in the order in which they are told. Some exist in some modes only.
+/// The kinds of failures, in the order in which they are reported. Some exist in some modes only.
 pub(super) const FAILURES: [&str; 6] = [
     "unreachable_or_broken",
     "message_timeout",

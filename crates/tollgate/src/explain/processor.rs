@@ -18,7 +18,7 @@ pub(super) struct At<'a> {
     pub(super) snapshot: &'a Snapshot,
 }
 
-/// What is told of a processor.
+/// What is reported about a processor.
 pub(super) fn describe(at: &At<'_>, settings: &ExtProc, from: Option<&ProcessorOrigin>) -> Value {
     let service = &settings.grpc_service;
     let (target, endpoints, problem) = match &service.target {

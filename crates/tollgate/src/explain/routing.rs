@@ -17,9 +17,9 @@ use tollgate_proxy::body_buffer_limit;
 
 use super::{access::Access, action, headers, origin, place, processor, words};
 
-/// Most routes that are told because they do not apply.
+/// Most routes that are reported because they do not apply.
 const MOST_MISSES: usize = 3;
-/// Most domains that are told because a request has none of them.
+/// Most domains that are reported because a request has none of them.
 const MOST_DOMAINS: usize = 20;
 
 /// A request at a filter chain, as filters see it.

@@ -1,4 +1,4 @@
-//! Being told of changes by the system.
+//! Notifications of changes by the system.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 /// Watches directories.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// `None`: the system tells nothing.
+    /// `None`: the system does not notify.
     watcher: Option<RecommendedWatcher>,
     watched: BTreeMap<PathBuf, Identity>,
     changed: Arc<Notify>,
@@ -79,7 +79,7 @@ impl Watch {
 
     fn complain(&mut self, error: &notify::Error) {
         if !std::mem::replace(&mut self.complained, true) {
-            tracing::warn!(%error, "not every change of the files is seen at once");
+            tracing::warn!(%error, "some changes of files are seen only after ten seconds");
         }
     }
 }

@@ -180,7 +180,7 @@ impl<'c> Http1Stream<'c> {
                     return Poll::Ready(Err(DownstreamError::Protocol(error.details())));
                 }
             }
-            // A client that ends its side has gone, even in a tunnel: that is how Envoy sees it.
+            // A client that ends its side has disconnected, even in a tunnel: that is how Envoy sees it.
             if !ready!(self.wire.poll_fill_announced(self.state.decoder.announced(), cx)) {
                 return Poll::Ready(Err(DownstreamError::Disconnected));
             }

@@ -141,7 +141,7 @@ fn connections_wait_in_the_kernel_under_pressure() {
     eventually("the action is asked for", || counted(&running, action));
     // Those that are there go on.
     client.send(REQUEST);
-    // The workers are told in the same moment; then a connection is made by the kernel and nobody serves it.
+    // The workers are notified in the same moment; then a connection is made by the kernel and nobody serves it.
     eventually("nobody is served", || {
         let mut late = Client::connect(running.address());
         late.socket().set_read_timeout(Some(Duration::from_millis(100))).unwrap();

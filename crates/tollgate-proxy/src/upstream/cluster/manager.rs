@@ -238,7 +238,7 @@ impl WorkerCluster {
         })
     }
 
-    /// Counts a request without a host and tells of it.
+    /// Counts a request without a host and logs it.
     fn has_no_host(&self) {
         self.counts.metrics.increment(ClusterMetric::UpstreamCxNoneHealthy);
         if let Some(suppressed) = self.counts.metrics.admit(Incident::NoHost) {

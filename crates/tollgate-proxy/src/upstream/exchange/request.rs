@@ -403,7 +403,7 @@ impl UpstreamRequest {
         }
     }
 
-    /// Counts a response that failed, and tells of it.
+    /// Counts a response that failed, and logs it.
     fn count_failure(&self, failure: &UpstreamFailure) {
         let metrics = &self.active.host().metrics;
         match failure {
@@ -423,7 +423,7 @@ impl UpstreamRequest {
         }
     }
 
-    /// Counts a request for which a circuit breaker had no room, and tells of it.
+    /// Counts a request for which a circuit breaker had no room, and logs it.
     fn overflow(&self) {
         let host = self.active.host();
         host.metrics.increment(ClusterMetric::UpstreamRqPendingOverflow);

@@ -556,7 +556,7 @@ const PING: Http2Keepalive = Http2Keepalive {
     connection_idle_interval: None,
 };
 
-/// Requests that wait are told when the host does not answer PINGs.
+/// Requests that wait are notified when the host does not answer PINGs.
 #[test]
 fn a_host_that_answers_no_pings_is_given_up() {
     run(async {

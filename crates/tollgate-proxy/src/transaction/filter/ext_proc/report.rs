@@ -10,7 +10,7 @@ use extproc::{
 
 use crate::{incident::Incident, stats::ProcessorMetric, transaction::filter::Context, upstream::Processor};
 
-/// Counts a failed exchange and, once in a while, tells of it.
+/// Counts a failed exchange and, once in a while, logs it.
 pub(super) fn failure(cx: &Context<'_>, processor: &Processor, address: &str, failed: &Failed) {
     let (metric, incident) = match failed.reason {
         FailedReason::Timeout => (ProcessorMetric::FailedTimeout, Incident::ProcessorTimeout),
