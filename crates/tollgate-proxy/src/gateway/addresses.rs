@@ -181,7 +181,7 @@ impl Open {
             match fs::set_permissions(path, fs::Permissions::from_mode(*mode)) {
                 Ok(()) => self.local = wanted.clone(),
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "cannot change the mode of a socket")
+                    tracing::warn!(path = %path.display(), %error, "cannot change the mode of a socket");
                 }
             }
         }
