@@ -8,8 +8,9 @@ use std::{
 
 use regex::Regex;
 
-/// The families of rules of the protocol; other names (of dialects) have documents of their own.
-const NAME: &str = r"\b(?:[WLPEMBTROXFISDKVAHQZGUNY])-[0-9]+(?:\.[0-9]+)?\b";
+/// The families of rules of the protocol; other names (of dialects) have documents of their own, and
+/// longer numbers are those of curves.
+const NAME: &str = r"\b(?:[WLPEMBTROXFISDKVAHQZGUNY])-[0-9]{1,2}(?:\.[0-9]+)?\b";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
