@@ -334,7 +334,7 @@ static_resources:
 ";
     let outcome = load("tollgate", bootstrap);
     let errors = errors(&outcome);
-    assert!(errors[0].contains("is called like one of the Kubernetes objects"), "{errors:?}");
+    assert!(errors[0].contains("has the name of a cluster of the Kubernetes objects"), "{errors:?}");
     assert!(outcome.snapshot.is_none());
     let other = load("tollgate", &bootstrap.replace("default/backend:80", "app"));
     assert_eq!(other.snapshot.unwrap().clusters.len(), 2);

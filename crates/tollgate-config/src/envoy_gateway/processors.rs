@@ -155,7 +155,7 @@ impl Scope<'_> {
             }
         })?;
         // Another gateway may reach the same processor otherwise.
-        let cluster_name = self.translator.add_variant(
+        let cluster_name = self.translator.add_cluster(
             cluster,
             &self.gateway_name,
             entry.place.origin(Some(&giver.reference())),

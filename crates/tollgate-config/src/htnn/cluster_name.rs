@@ -69,31 +69,37 @@ impl<'a> ClusterName<'a> {
         }
     }
 
-    /// Makes the cluster of that name part of the snapshot. Nothing is added when it names a service that does not
-    /// exist: every exchange fails then, and its failure policy decides (HT-46).
+    /// Makes the cluster of that name part of the snapshot, and returns the name that leads to it. Nothing is added when it
+    /// names a service that does not exist: every exchange fails then, and its failure policy decides (HT-46).
     pub(super) fn add_cluster(
         &self,
-        name: &str,
         policy: &ObjectRef,
         place: &Place,
         translator: &Translator<'_>,
-    ) {
+    ) -> String {
+        let name = self.own_name(policy, translator);
         if !self.subset.is_empty() {
             // HT-42
             let message = format!(
                 "no endpoint of {} is in the subset {}: DestinationRules are not read, every exchange fails",
                 self.host, self.subset
             );
-            return translator.diagnostics.error(place, message, None);
+            translator.diagnostics.error(place, message, None);
+            return name;
         }
-        if let Some(Reached { endpoints, tls }) = self.reach(policy, place, translator) {
-            let name = own_name(name);
-            translator.add_cluster(&name, place, policy, || {
-                let protocol = UpstreamProtocol::Http2(Http2Options::default());
-                let cluster = Cluster { tls, ..cluster(name.clone(), endpoints, protocol) };
-                with_defaults_of(Controller::Istio, cluster)
-            });
-        }
+        let Some(Reached { endpoints, tls }) = self.reach(policy, place, translator) else { return name };
+        let protocol = UpstreamProtocol::Http2(Http2Options::default());
+        let built = Cluster { tls, ..cluster(name, endpoints, protocol) };
+        let built = with_defaults_of(Controller::Istio, built);
+        translator.add_cluster(built, "htnn", place.origin(Some(policy)))
+    }
+
+    /// The name of the cluster in the snapshot. Routes have clusters of the same name, which may speak HTTP/1.1 (CF-33); and
+    /// a host without its namespace is another service for the policies of each namespace.
+    fn own_name(&self, policy: &ObjectRef, translator: &Translator<'_>) -> String {
+        let authority = self.authority(&policy.namespace, translator);
+        let host = authority.strip_suffix(&format!(":{}", self.port)).unwrap_or(&authority);
+        format!("ext_proc/outbound|{}|{}|{host}", self.port, self.subset)
     }
 
     fn reach(&self, policy: &ObjectRef, place: &Place, translator: &Translator<'_>) -> Option<Reached> {
@@ -174,11 +180,6 @@ impl<'a> ClusterName<'a> {
 struct Reached {
     endpoints: Vec<Endpoint>,
     tls: Option<Arc<UpstreamTlsSettings>>,
-}
-
-/// The name of the cluster in the snapshot: routes have clusters of the same name, which may speak HTTP/1.1 (CF-33).
-pub(super) fn own_name(name: &str) -> String {
-    format!("ext_proc/{name}")
 }
 
 #[cfg(test)]

@@ -8,10 +8,7 @@ use std::{
 use tollgate_ir::ExtProc;
 use tollgate_model::processor::GrpcTarget;
 
-use super::{
-    cluster_name::{ClusterName, own_name},
-    policy::Plugin,
-};
+use super::{cluster_name::ClusterName, policy::Plugin};
 use crate::{
     Severity,
     diagnostic::Report,
@@ -95,7 +92,8 @@ pub(super) fn configure(
     };
     let value = Value::embedded(context, &plugin.config, &plugin.place.path);
     let mut invalid = Vec::new();
-    let clusters = known_clusters(&plugin.config, policy, &plugin.place, translator, &mut invalid);
+    let Known { clusters, name: cluster_name } =
+        known_clusters(&plugin.config, policy, &plugin.place, translator, &mut invalid);
     let settings = read_standalone_overrides(&value, clusters, name.filter_name());
     let unreadable = report.is_malformed();
     let said = report.finish();
@@ -122,16 +120,23 @@ pub(super) fn configure(
         // HT-47
         return refuse("grpcService is required");
     };
-    if let GrpcTarget::EnvoyGrpc(name) = &mut settings.grpc_service.target
-        && name.contains('|')
-    {
-        *name = own_name(name);
+    if let (GrpcTarget::EnvoyGrpc(name), Some(own)) = (&mut settings.grpc_service.target, cluster_name) {
+        *name = own;
     }
     Ok(Configured {
         settings: Arc::new(settings),
         sources: sources(&plugin.config, &plugin.place),
         place: plugin.place.clone(),
     })
+}
+
+/// The cluster that a configuration names.
+#[derive(Default)]
+struct Known {
+    /// What is known of it, by the name that is written.
+    clusters: HashMap<String, ClusterFacts>,
+    /// Its name in the snapshot, where that is another one.
+    name: Option<String>,
 }
 
 /// The cluster that the configuration names, if it can be known: it is added to the snapshot on the way.
@@ -141,23 +146,24 @@ fn known_clusters(
     place: &Place,
     translator: &Translator<'_>,
     invalid: &mut Vec<String>,
-) -> HashMap<String, ClusterFacts> {
-    let mut clusters = HashMap::new();
+) -> Known {
+    let mut known = Known::default();
+    let clusters = &mut known.clusters;
     let service = member(config, "grpc_service");
     let name = service
         .and_then(|entry| member(&entry.value, "envoy_grpc"))
         .and_then(|entry| member(&entry.value, "cluster_name"));
-    let Some(entry) = name else { return clusters };
-    let (Content::Plain(name) | Content::Quoted(name)) = &entry.value.content else { return clusters };
+    let Some(entry) = name else { return known };
+    let (Content::Plain(name) | Content::Quoted(name)) = &entry.value.content else { return known };
     let place = Place { location: entry.value.location, ..place.clone() };
     match ClusterName::parse(name) {
         Err(problem) => {
             invalid.push(problem);
-            // That there is no such cluster goes without saying.
+            // The name is reported already: no second message that there is no such cluster.
             clusters.insert(name.clone(), ClusterFacts { http2: true, first_endpoint: None });
         }
         Ok(Some(parsed)) => {
-            parsed.add_cluster(name, policy, &place, translator);
+            known.name = Some(parsed.add_cluster(policy, &place, translator));
             let authority = parsed.authority(&policy.namespace, translator);
             clusters.insert(name.clone(), ClusterFacts { http2: true, first_endpoint: Some(authority) });
         }
@@ -168,7 +174,7 @@ fn known_clusters(
             }
         }
     }
-    clusters
+    known
 }
 
 /// A member by its name in snake_case, written in either spelling.

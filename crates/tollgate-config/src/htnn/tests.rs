@@ -67,6 +67,7 @@ golden! {
     ht_41_no_such_port,
     ht_41_outside,
     ht_41_short_name,
+    ht_41_short_name_of_two_namespaces,
     ht_41_svc,
     ht_42_subset,
     ht_43_known_cluster,

@@ -91,7 +91,11 @@ static GRPC_SERVICE: Schema = Schema {
         read("backendRef", "", "Where the processor is. Required."),
         read("authority", "host and port of the backend", "`:authority` of the calls."),
         read("requestTimeout", "none", "Accepted; as in Envoy it does not limit the stream."),
-        read("retry", "none", "Reopening of streams that failed before the processor answered."),
+        read(
+            "retry",
+            "none",
+            "Accepted; kgateway names no condition, and without one Envoy tries nothing again.",
+        ),
     ],
     unsupported: &[],
 };
@@ -306,12 +310,17 @@ fn read_backend_ref(value: &Value<'_>, namespace: &str) -> Option<BackendReferen
 
 fn read_retry(value: &Value<'_>) -> Option<GrpcRetryPolicy> {
     let message = value.message(&RETRY)?;
+    value.no_effect(
+        "retry",
+        "kgateway sends Envoy no condition for retries, and without one Envoy tries nothing again",
+    );
+    // As kgateway writes it.
     let mut policy = GrpcRetryPolicy {
-        retriable_codes: vec![1, 14],
+        retriable_codes: Vec::new(),
         retriable_statuses: Vec::new(),
-        connect_failure: true,
+        connect_failure: false,
         reset: false,
-        refused_stream: true,
+        refused_stream: false,
         num_retries: message.u32("attempts").unwrap_or(1),
         base_interval: Duration::from_millis(25),
         max_interval: Duration::from_millis(250),

@@ -67,11 +67,10 @@ fn build(key: &ObjectKey, translator: &Translator<'_>) -> Result<Built, String> 
     let tls = tls.inspect_err(|error| {
         translator.diagnostics.error(&provider.backend.place, error.clone(), None);
     })?;
-    let cluster_name = format!("gatewayextension/{key}");
-    translator.add_cluster(&cluster_name, &object.meta.place, &object.reference(), || {
-        let protocol = UpstreamProtocol::Http2(Http2Options::default());
-        Cluster { tls, ..cluster(cluster_name.clone(), place.endpoints, protocol) }
-    });
+    let protocol = UpstreamProtocol::Http2(Http2Options::default());
+    let built = Cluster { tls, ..cluster(format!("gatewayextension/{key}"), place.endpoints, protocol) };
+    let origin = object.meta.place.origin(Some(&object.reference()));
+    let cluster_name = translator.add_cluster(built, "kgateway", origin);
     let name = format!("ext_proc/{key}");
     let grpc_service = GrpcService {
         target: GrpcTarget::EnvoyGrpc(cluster_name),

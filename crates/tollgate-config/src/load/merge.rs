@@ -52,7 +52,8 @@ pub(super) fn merge(
         });
         let twins: Vec<&str> = names.map(String::as_str).collect();
         for name in &twins {
-            let message = format!("the cluster \"{name}\" is called like one of the Kubernetes objects");
+            let message =
+                format!("the cluster \"{name}\" has the name of a cluster of the Kubernetes objects");
             let help = "give it another name".to_owned();
             diagnostics.error(&cluster_place(native, name), message, Some(help));
         }

@@ -120,7 +120,7 @@ impl Translator<'_> {
         }
         let origin = reference.place.origin(Some(&site.route.object));
         // Another Gateway may reach the same backend otherwise.
-        let cluster = self.add_variant(built, &site.gateway.object.key().to_string(), origin);
+        let cluster = self.add_cluster(built, &site.gateway.object.key().to_string(), origin);
         Ok(RouteBackend { cluster, websocket })
     }
 

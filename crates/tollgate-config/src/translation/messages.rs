@@ -2,18 +2,44 @@
 
 use super::Controller;
 
+/// How many listeners of a set are valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Validity {
+    All,
+    Some,
+    Nothing,
+}
+
 /// What a condition says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Message {
     ClassAccepted,
     GatewayAccepted,
-    GatewayProgrammed,
+    GatewayProgrammed {
+        /// Whether its status names an address.
+        has_address: bool,
+    },
     GatewayResolved,
     ListenerAccepted,
     ListenerProgrammed,
     ListenerResolved,
     ListenerNotConflicted,
-    /// Listeners of a port that speak different protocols, by the names of all of them.
+    /// The same of a listener of a ListenerSet.
+    SetListenerNotConflicted,
+    ListenerSetAccepted(Validity),
+    ListenerSetProgrammed(Validity),
+    /// A ListenerSet is refused, for this reason.
+    ListenerSetNotProgrammed(String),
+    /// A Gateway does not let a ListenerSet in.
+    ListenerSetNotAllowed {
+        gateway: String,
+        namespace: String,
+    },
+    /// The Gateway of a ListenerSet is refused.
+    ListenerSetParent {
+        gateway: String,
+    },
+    /// Listeners of a port that use different protocols, by the names of all of them.
     ProtocolConflict {
         port: u16,
         listeners: String,
@@ -40,8 +66,9 @@ pub(super) fn of(message: Message, controller: Controller) -> String {
         (Message::ClassAccepted, _) => "Valid GatewayClass",
         (Message::GatewayAccepted, Controller::Kgateway) => "Successfully accepted Gateway",
         (Message::GatewayAccepted, _) => "Valid Gateway",
-        (Message::GatewayProgrammed, Controller::Kgateway) => "Successfully programmed Gateway",
-        (Message::GatewayProgrammed, _) => "Address assigned to the Gateway",
+        (Message::GatewayProgrammed { .. }, Controller::Kgateway) => "Successfully programmed Gateway",
+        (Message::GatewayProgrammed { has_address: true }, _) => "Address assigned to the Gateway",
+        (Message::GatewayProgrammed { .. }, _) => "Gateway listens on every address of the machine",
         (Message::GatewayResolved, Controller::Kgateway) => "Successfully resolved all Gateway references",
         (Message::GatewayResolved, _) => "Gateway references have been resolved",
         (Message::ListenerAccepted, Controller::Kgateway) => "Successfully accepted Listener",
@@ -50,17 +77,49 @@ pub(super) fn of(message: Message, controller: Controller) -> String {
         (Message::ListenerProgrammed, _) => "Sending translated listener configuration to the data plane",
         (Message::ListenerResolved, Controller::Kgateway) => "Successfully resolved all references",
         (Message::ListenerResolved, _) => "Listener references have been resolved",
-        (Message::ListenerNotConflicted, Controller::Kgateway) => {
+        (Message::SetListenerNotConflicted, Controller::EnvoyGateway) => "No conflicts detected",
+        (Message::ListenerNotConflicted | Message::SetListenerNotConflicted, Controller::Kgateway) => {
             "Successfully verified that Listener has no conflicts"
         }
-        (Message::ListenerNotConflicted, _) => "Listener has no conflicts",
+        (Message::ListenerNotConflicted | Message::SetListenerNotConflicted, _) => {
+            "Listener has no conflicts"
+        }
+        (Message::ListenerSetAccepted(validity), Controller::EnvoyGateway) => match validity {
+            Validity::All => "All listeners are accepted",
+            Validity::Some => "Some listeners are invalid",
+            Validity::Nothing => "No listeners are accepted",
+        },
+        (Message::ListenerSetProgrammed(validity), Controller::EnvoyGateway) => match validity {
+            Validity::All => "All listeners are programmed",
+            Validity::Some => "Some listeners are not programmed",
+            Validity::Nothing => "No listeners are programmed",
+        },
+        (Message::ListenerSetNotProgrammed(_), Controller::EnvoyGateway) => "Not Programmed",
+        (Message::ListenerSetNotProgrammed(why), _) => return why,
+        (Message::ListenerSetAccepted(Validity::All), _) => "ListenerSet is accepted",
+        (Message::ListenerSetProgrammed(Validity::All), _) => "ListenerSet is served",
+        (Message::ListenerSetAccepted(_) | Message::ListenerSetProgrammed(_), _) => {
+            "some listeners are not valid, see their conditions"
+        }
+        (Message::ListenerSetNotAllowed { gateway, namespace }, Controller::EnvoyGateway) => {
+            return format!(
+                "ListenerSet attachment from namespace {namespace} not allowed by Gateway {gateway}"
+            );
+        }
+        (Message::ListenerSetNotAllowed { gateway, .. }, _) => {
+            return format!("Gateway {gateway} does not allow ListenerSets of this namespace");
+        }
+        (Message::ListenerSetParent { gateway }, Controller::EnvoyGateway) => {
+            return format!("Parent Gateway {gateway} not accepted");
+        }
+        (Message::ListenerSetParent { .. }, _) => "the Gateway is not accepted",
         (Message::ProtocolConflict { listeners, .. }, Controller::EnvoyGateway) => {
             return format!(
                 "All listeners for a given port must use a compatible protocol, conflicting listeners: {listeners}"
             );
         }
         (Message::ProtocolConflict { port, listeners }, _) => {
-            return format!("listeners of port {port} speak different protocols: {listeners}");
+            return format!("listeners of port {port} use different protocols: {listeners}");
         }
         (Message::HostnameConflict { listeners, .. }, Controller::EnvoyGateway) => {
             return format!(

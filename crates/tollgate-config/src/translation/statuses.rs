@@ -11,7 +11,7 @@ use super::{
         RouteReport, parents_of_ours,
     },
     build::{Outcomes, RouteOutcome},
-    messages::{self, Message},
+    messages::{self, Message, Validity},
 };
 use crate::{
     gateway_api::OtherRoute,
@@ -83,8 +83,9 @@ pub(super) fn statuses(
             [] => vec![translator.options.bind_address],
             addresses => addresses.to_vec(),
         };
-        // Only where clients can come.
-        let usable = |address: &IpAddr| translator.files.has_address(*address);
+        // Only what clients can connect to: a wildcard is no address, and which of the machine's own reach it from outside
+        // is not known here.
+        let usable = |address: &IpAddr| !address.is_unspecified() && translator.files.has_address(*address);
         let addresses: Vec<IpAddr> = addresses.into_iter().filter(usable).collect();
         gateway(report, &addresses)
     }));
@@ -140,7 +141,8 @@ fn gateway(report: &GatewayReport<'_>, addresses: &[IpAddr]) -> ObjectStatus {
     if let Some(Problem { reason, message }) = report.unusable_address.as_ref().filter(|_| programmed) {
         conditions.set("Programmed", false, reason, message, meta);
     } else if programmed {
-        conditions.set("Programmed", true, "Programmed", text(Message::GatewayProgrammed), meta);
+        let message = text(Message::GatewayProgrammed { has_address: !addresses.is_empty() });
+        conditions.set("Programmed", true, "Programmed", message, meta);
     } else {
         conditions.set("Programmed", false, "Invalid", "no listener can be served", meta);
     }
@@ -164,7 +166,7 @@ fn gateway(report: &GatewayReport<'_>, addresses: &[IpAddr]) -> ObjectStatus {
     let mut status = json!({
         "addresses": if programmed { addresses } else { Vec::new() },
         "conditions": conditions,
-        "listeners": listeners(&report.listeners, meta, controller, report.refused.as_ref()),
+        "listeners": listeners(&report.listeners, meta, controller, report.refused.as_ref(), Message::ListenerNotConflicted),
     });
     if report.attached_listener_sets > 0 {
         status["attachedListenerSets"] = json!(report.attached_listener_sets);
@@ -177,14 +179,16 @@ fn listeners(
     meta: &Metadata,
     controller: Controller,
     refused: Option<&Problem>,
+    not_conflicted: Message,
 ) -> Vec<Value> {
+    let not_conflicted = messages::of(not_conflicted, controller);
     let entries = reports.iter().map(|report| {
         json!({
             "name": report.entry.name,
             "attachedRoutes": report.attached_routes,
             "supportedKinds": report.kinds.iter().map(|kind| json!({ "group": kind.group, "kind": kind.kind }))
                 .collect::<Vec<_>>(),
-            "conditions": listener(report, meta, controller, refused),
+            "conditions": listener(report, meta, controller, refused, &not_conflicted),
         })
     });
     entries.collect()
@@ -195,6 +199,7 @@ fn listener(
     meta: &Metadata,
     controller: Controller,
     refused: Option<&Problem>,
+    not_conflicted: &str,
 ) -> Conditions {
     let text = |message| messages::of(message, controller);
     let mut conditions = Conditions::default();
@@ -225,10 +230,7 @@ fn listener(
     }
     match &report.conflicted {
         Some(Problem { reason, message }) => conditions.set("Conflicted", true, reason, message, meta),
-        None => {
-            let message = text(Message::ListenerNotConflicted);
-            conditions.set("Conflicted", false, "NoConflicts", message, meta);
-        }
+        None => conditions.set("Conflicted", false, "NoConflicts", not_conflicted, meta),
     }
     conditions
 }
@@ -237,25 +239,30 @@ fn listener_set(report: &ListenerSetReport<'_>, controller: Controller) -> Objec
     let meta = &report.object.meta;
     let mut conditions = Conditions::default();
     let valid = report.listeners.iter().filter(|listener| !listener.is_invalid()).count();
-    let all_valid = valid == report.listeners.len();
-    let some_invalid = "some listeners are not valid, see their conditions";
+    let validity = match valid {
+        _ if valid == report.listeners.len() => Validity::All,
+        0 => Validity::Nothing,
+        _ => Validity::Some,
+    };
+    let text = |message| messages::of(message, controller);
     match &report.refused {
         Some(Problem { reason, message }) => {
             conditions.set("Accepted", false, reason, message, meta);
+            let message = text(Message::ListenerSetNotProgrammed(message.clone()));
             conditions.set("Programmed", false, reason, message, meta);
         }
         None => {
-            let reason = if all_valid { "Accepted" } else { "ListenersNotValid" };
-            let message = if all_valid { "ListenerSet is accepted" } else { some_invalid };
+            let reason = if validity == Validity::All { "Accepted" } else { "ListenersNotValid" };
+            let message = text(Message::ListenerSetAccepted(validity));
             conditions.set("Accepted", valid > 0, reason, message, meta);
             let reason = if valid > 0 { "Programmed" } else { "ListenersNotValid" };
-            let message = if all_valid { "ListenerSet is served" } else { some_invalid };
+            let message = text(Message::ListenerSetProgrammed(validity));
             conditions.set("Programmed", valid > 0, reason, message, meta);
         }
     }
     let listeners = match &report.refused {
         Some(_) => Vec::new(),
-        None => listeners(&report.listeners, meta, controller, None),
+        None => listeners(&report.listeners, meta, controller, None, Message::SetListenerNotConflicted),
     };
     let status = json!({ "conditions": conditions, "listeners": listeners });
     ObjectStatus::new(report.object.reference(), status)
@@ -312,7 +319,7 @@ fn route_conditions(
         let message = format!("Dropped Rule(s) [{which}]: {}", first.message_with_path());
         conditions.set("PartiallyInvalid", true, "UnsupportedValue", message, meta);
     }
-    // Of an invalid policy only kgateway tells in the status of routes (4.8).
+    // Only kgateway reports an invalid policy in the status of routes (4.8).
     let replaced = outcome.filter(|_| controller == Controller::Kgateway).map(|outcome| &outcome.replaced);
     if let Some(replaced) = replaced.filter(|replaced| !replaced.is_empty()) {
         let rules = replaced.iter().map(|(rule, reason)| format!("Replaced Rule ({rule}): {reason}"));

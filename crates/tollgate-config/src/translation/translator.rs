@@ -11,7 +11,7 @@ use tollgate_ir::{Cluster, Origin, Resources as Ir};
 use super::backend_tls::TlsPolicies;
 use crate::{
     Files, Options,
-    kubernetes::{Diagnostics, Grants, ObjectKey, ObjectRef, Place, Resources, core::EndpointSlice},
+    kubernetes::{Diagnostics, Grants, ObjectKey, Resources, core::EndpointSlice},
 };
 
 /// What every part of the translation needs.
@@ -59,29 +59,25 @@ impl<'a> Translator<'a> {
         labels
     }
 
-    /// Makes a cluster part of the resources, unless there is one of that name. It is of an object, and of a place in it.
-    pub(crate) fn add_cluster(
-        &self,
-        name: &str,
-        place: &Place,
-        object: &ObjectRef,
-        cluster: impl FnOnce() -> Cluster,
-    ) {
+    /// Makes a cluster part of the resources and returns the name that leads to it: its own, or a longer one where another
+    /// cluster has that. No cluster replaces another one that has the same name by chance. `end` says what sets this one
+    /// apart, the origin is the object that it is made for.
+    pub(crate) fn add_cluster(&self, mut cluster: Cluster, end: &str, origin: Arc<Origin>) -> String {
         let mut clusters = self.clusters.borrow_mut();
-        if !clusters.contains_key(name) {
-            clusters.insert(name.to_owned(), (cluster(), place.origin(Some(object))));
-        }
-    }
-
-    /// Makes a cluster part of the resources and says under which name: its own, or one with an end where another cluster
-    /// has that.
-    pub(crate) fn add_variant(&self, mut cluster: Cluster, end: &str, origin: Arc<Origin>) -> String {
-        let mut clusters = self.clusters.borrow_mut();
-        if clusters.get(&cluster.name).is_some_and(|(other, _)| *other != cluster) {
-            cluster.name = format!("{}/{end}", cluster.name);
+        let own = cluster.name.clone();
+        let mut number = 1;
+        while let Some((other, _)) = clusters.get(&cluster.name) {
+            if *other == cluster {
+                return cluster.name;
+            }
+            cluster.name = match number {
+                1 => format!("{own}/{end}"),
+                _ => format!("{own}/{end}/{number}"),
+            };
+            number += 1;
         }
         let name = cluster.name.clone();
-        clusters.entry(name.clone()).or_insert((cluster, origin));
+        clusters.insert(name.clone(), (cluster, origin));
         name
     }
 
@@ -103,4 +99,44 @@ fn endpoint_slices(resources: &Resources) -> HashMap<ObjectKey, Vec<&EndpointSli
         }
     }
     by_service
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_model::cluster::{EndpointAddress, UpstreamProtocol};
+
+    use super::*;
+    use crate::{
+        files::FileSystem,
+        translation::{cluster, endpoint},
+    };
+
+    #[test]
+    fn clusters_of_one_name_and_different_content_are_named_apart() {
+        let (resources, native, options) = (Resources::default(), Ir::default(), Options::default());
+        let diagnostics = Diagnostics::default();
+        let translator = Translator::new(&resources, &native, &FileSystem, &options, &diagnostics);
+        let add = |port: u16, end: &str| {
+            let address = EndpointAddress::Socket(([127, 0, 0, 1], port).into());
+            let protocol = UpstreamProtocol::Http1 { enable_trailers: false };
+            let built = cluster("web".to_owned(), vec![endpoint(address)], protocol);
+            translator.add_cluster(built, end, Arc::default())
+        };
+        assert_eq!(add(1, "a"), "web");
+        assert_eq!(add(1, "b"), "web", "the same cluster");
+        assert_eq!(add(2, "b"), "web/b");
+        assert_eq!(add(3, "b"), "web/b/2");
+        assert_eq!(add(4, "b"), "web/b/3");
+        assert_eq!(add(3, "b"), "web/b/2", "the same cluster");
+        assert_eq!(add(2, "c"), "web/c");
+        let ports: Vec<_> = translator
+            .into_clusters()
+            .into_iter()
+            .map(|(name, (cluster, _))| {
+                assert_eq!(name, cluster.name);
+                cluster.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect::<String>()
+            })
+            .collect();
+        assert_eq!(ports, ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4", "127.0.0.1:2"]);
+    }
 }

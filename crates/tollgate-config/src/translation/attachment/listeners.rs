@@ -14,8 +14,12 @@ use super::{
 };
 use crate::{
     gateway_api::{self, AddressValue, FromNamespaces, GatewaySpec, ListenerEntry, Protocol, RouteKind},
-    kubernetes::{Metadata, Object, ObjectKey},
-    translation::{Controller, Gateway, Idle, Translator, hostnames::intersect},
+    kubernetes::{Object, ObjectKey},
+    translation::{
+        Controller, Gateway, Idle, Translator,
+        hostnames::intersect,
+        messages::{self, Message},
+    },
 };
 
 /// A listener and how it fares.
@@ -182,7 +186,7 @@ fn attach_gateway<'a>(
     mark_overlaps(&mut own);
     let mut attached = 0;
     for set in sets {
-        let problem = not_allowed(translator, spec, &object.meta, set, refused.is_some());
+        let problem = not_allowed(translator, object, owner.controller, set, refused.is_some());
         if let Some(problem) = &problem {
             translator.diagnostics.error(&set.spec.parent_place, problem.message.clone(), None);
         }
@@ -284,8 +288,8 @@ pub(super) fn admits(from: &FromNamespaces, own: &str, namespace: &str, translat
 
 fn not_allowed(
     translator: &Translator<'_>,
-    gateway: &GatewaySpec,
-    gateway_meta: &Metadata,
+    gateway: &Object<GatewaySpec>,
+    controller: Controller,
     set: &Object<gateway_api::ListenerSet>,
     gateway_refused: bool,
 ) -> Option<Problem> {
@@ -293,15 +297,18 @@ fn not_allowed(
     if let Some(error) = elsewhere {
         return Some(Problem::new("Invalid", error.clone()));
     }
+    let own = &gateway.meta.key;
     if gateway_refused {
-        return Some(Problem::new("ParentNotAccepted", "the Gateway is not accepted"));
+        let message = messages::of(Message::ListenerSetParent { gateway: own.to_string() }, controller);
+        return Some(Problem::new("ParentNotAccepted", message));
     }
-    let own = &gateway_meta.key.namespace;
-    if admits(&gateway.allowed_listeners, own, &set.meta.key.namespace, translator) {
+    let namespace = &set.meta.key.namespace;
+    if admits(&gateway.spec.allowed_listeners, &own.namespace, namespace, translator) {
         return None;
     }
-    let message = format!("Gateway {} does not allow ListenerSets of this namespace", gateway_meta.key);
-    Some(Problem::new("NotAllowed", message))
+    let message =
+        Message::ListenerSetNotAllowed { gateway: own.to_string(), namespace: namespace.to_string() };
+    Some(Problem::new("NotAllowed", messages::of(message, controller)))
 }
 
 /// What can be said about a listener without the others.
