@@ -177,7 +177,7 @@ impl Guard {
             return translator.diagnostics.warning(&meta.place, message, Some(help));
         }
         let message = format!("{policy} changes HTTP filters, which is not implemented");
-        let help = "what it is for answers 500; attach processors with an EnvoyExtensionPolicy".to_owned();
+        let help = "its targets answer 500; attach processors with an EnvoyExtensionPolicy".to_owned();
         translator.diagnostics.error(&meta.place, message, Some(help));
         let spec = member(node, "spec");
         let target = spec.and_then(|spec| member(spec, "targetRef"));
@@ -196,7 +196,7 @@ impl Guard {
             None => targets(node, &meta.key.namespace).into_iter().map(|target| target.object).collect(),
         };
         if of_class.is_none() && !gateways.iter().any(|gateway| world.get(gateway).is_some()) {
-            let message = format!("it cannot be told what {policy} is for");
+            let message = format!("the targets of {policy} cannot be read");
             translator.diagnostics.exposing(&meta.place, message, None);
         }
         for gateway in gateways {

@@ -53,7 +53,7 @@ static SPEC: Schema = Schema {
     fields: &[
         read("type", "Endpoints", "Endpoints or DynamicResolver."),
         read("endpoints", "", "The endpoints, 1 to 256."),
-        read("appProtocols", "[]", "What is spoken, for routes."),
+        read("appProtocols", "[]", "Protocol, for routes."),
         read("fallback", "false", "Used when there are no others."),
         read("tls", "none", "TLS towards the endpoints."),
     ],

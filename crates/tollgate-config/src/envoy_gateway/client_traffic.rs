@@ -24,8 +24,7 @@ pub(crate) struct ClientTrafficPolicy {
 }
 
 const OF_THE_GATEWAY: &str = "the settings of the gateway itself hold";
-const NOT_LEFT_OUT: &str =
-    "Not implemented: a policy that has it is invalid, and what it is for answers 500.";
+const NOT_LEFT_OUT: &str = "Not implemented: a policy that sets it is invalid, and its targets answer 500.";
 
 static SPEC: Schema = Schema {
     name: "ClientTrafficPolicySpec",
@@ -46,7 +45,7 @@ static SPEC: Schema = Schema {
         read("clientIPDetection", "", NOT_LEFT_OUT),
         read("tls", "", NOT_LEFT_OUT),
         read("path", "{}", "How paths are made uniform."),
-        read("headers", "{}", "What becomes of headers."),
+        read("headers", "{}", "How headers are handled."),
         read("timeout", "{}", "How long things may take."),
         read("http1", "{}", "Settings of HTTP/1."),
         read("http2", "{}", "Settings of HTTP/2."),

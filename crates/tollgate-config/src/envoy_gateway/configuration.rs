@@ -111,7 +111,7 @@ impl Configuration {
             diagnostics.error(
                 place,
                 "there is more than one configuration of Envoy Gateway",
-                Some(format!("the one at {} is in force", found[0].1)),
+                Some(format!("the one at {} is used", found[0].1)),
             );
         }
         found.into_iter().next().map(|(.., configuration)| configuration).unwrap_or_default()
@@ -153,7 +153,7 @@ fn read_text(
                 && matches!(&entry.value.content, Content::Plain(kind) | Content::Quoted(kind) if kind == "EnvoyGateway")
         });
         if !is_kind {
-            value.warning("the text is left alone: its kind is not EnvoyGateway", "write kind: EnvoyGateway");
+            value.warning("it is not read: its kind is not EnvoyGateway", "write kind: EnvoyGateway");
             return None;
         }
         read_configuration(&message)

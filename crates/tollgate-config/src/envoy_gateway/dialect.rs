@@ -208,7 +208,7 @@ fn disagreements(
                 continue;
             }
             let reason = format!(
-                "{} would hold for other listeners of port {}, too: {}",
+                "{} would also apply to other listeners of port {}: {}",
                 policy.reference,
                 listener.port,
                 others.join(", ")

@@ -47,7 +47,7 @@ static EXT_PROC: Schema = Schema {
         read("backendRef", "", "The old form of one backend."),
         read("backendSettings", "{}", "How the processor is reached."),
         read("messageTimeout", "200ms", "How long an answer may take."),
-        read("failOpen", "false", "Go on without the processor when it fails."),
+        read("failOpen", "false", "Continue without the processor when it fails."),
         read("processingMode", "nothing is sent", "What is sent to the processor."),
         read("shadowMode", "false", "Send, and never wait for answers."),
         read("metadata", "{}", "Dynamic metadata that travels to the processor and back."),
@@ -60,7 +60,7 @@ static METADATA: Schema = Schema {
     name: "ExtProcMetadata",
     title: "",
     fields: &[
-        read("accessibleNamespaces", "[]", "Namespaces that the processor is told."),
+        read("accessibleNamespaces", "[]", "Namespaces that are sent to the processor."),
         read("writableNamespaces", "[]", "Namespaces that the processor may write, at most 8."),
     ],
     unsupported: &[],

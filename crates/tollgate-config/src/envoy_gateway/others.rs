@@ -38,7 +38,7 @@ pub(super) static PATCH: Schema = Schema {
 pub(super) fn not_left_out(name: &str, field: &Value<'_>) {
     field.error_with_help(
         format!("{name} is not implemented and must not be left out"),
-        "what this policy is for answers 500: remove the field if it may be reached without it",
+        "the targets of this policy answer 500: remove the field if they may be reached without it",
     );
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct BackendTrafficPolicy {
 }
 
 const OF_THE_GATEWAY: &str = "the settings of the gateway itself hold";
-const LIMIT: &str = "Not implemented: a policy that has it is invalid, and what it is for answers 500.";
+const LIMIT: &str = "Not implemented: a policy that sets it is invalid, and its targets answer 500.";
 
 static BACKEND_TRAFFIC_POLICY: Schema = Schema {
     name: "BackendTrafficPolicySpec",

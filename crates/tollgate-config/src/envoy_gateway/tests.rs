@@ -167,7 +167,7 @@ fn policies_for_clients_cannot_hold_for_a_part_of_a_port() {
     let said: Vec<&str> = loaded.diagnostics.iter().map(|found| found.message.as_str()).collect();
     assert!(
         said.contains(
-            &"ClientTrafficPolicy default/p would hold for other listeners of port 80, too: internal"
+            &"ClientTrafficPolicy default/p would also apply to other listeners of port 80: internal"
         ),
         "{said:?}"
     );

@@ -30,7 +30,7 @@ pub(super) const MAXIMUM: Field = read("maxVersion", "1.3", "Highest version: Au
 pub(super) const CIPHERS: Field = no_effect("ciphers", LIBRARY);
 pub(super) const CURVES: Field = no_effect("ecdhCurves", LIBRARY);
 pub(super) const SIGNATURES: Field = no_effect("signatureAlgorithms", LIBRARY);
-pub(super) const ALPN: Field = no_effect("alpnProtocols", "what is spoken is what is offered");
+pub(super) const ALPN: Field = no_effect("alpnProtocols", "ALPN follows from the HTTP version in use");
 
 static SECRET_REF: Schema = Schema {
     name: "SecretObjectReference",

@@ -34,7 +34,7 @@ static SPEC: Schema = Schema {
     name: "BackendTLSPolicySpec",
     title: "",
     fields: &[
-        read("targetRefs", "", "What it is for, 1 to 16. Required."),
+        read("targetRefs", "", "Targets, 1 to 16. Required."),
         read("validation", "", "How backends are validated. Required."),
         read("targetRef", "", "Old form of targetRefs."),
         read("tls", "", "Old form of validation."),
@@ -163,7 +163,7 @@ fn read_target(value: &Value<'_>, namespace: &str) -> Option<BackendTarget> {
     if let Some(other) = message.get("namespace") {
         // EG-61
         if other.string()? != namespace {
-            other.error("a policy is for backends of its own namespace");
+            other.error("a policy may only target backends of its own namespace");
         }
     }
     let object = ObjectRef::new(&group, &kind, &ObjectKey::new(namespace, name));

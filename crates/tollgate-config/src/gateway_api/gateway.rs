@@ -77,7 +77,7 @@ static ADDRESS: Schema = Schema {
     name: "GatewaySpecAddress",
     title: "",
     fields: &[
-        read("type", "IPAddress", "IPAddress; Hostname and NamedAddress have no meaning here."),
+        read("type", "IPAddress", "IPAddress; Hostname and NamedAddress are not supported."),
         read("value", "any address", "The address."),
     ],
     unsupported: &[],

@@ -32,7 +32,7 @@ static RULE: Schema = Schema {
     title: "",
     fields: &[
         read("name", "", "Unique name, for policies."),
-        read("matches", "every call", "Which calls it is for, at most 64."),
+        read("matches", "every call", "Which calls it matches; at most 64."),
         read("filters", "[]", "What is changed, at most 16."),
         read("backendRefs", "[]", "Where calls go, at most 16."),
         refused("sessionPersistence", "use an HTTPRoute"),

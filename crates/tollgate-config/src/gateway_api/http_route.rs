@@ -32,7 +32,7 @@ static RULE: Schema = Schema {
     title: "",
     fields: &[
         read("name", "", "Unique name, for policies."),
-        read("matches", "every request", "Which requests it is for, at most 64."),
+        read("matches", "every request", "Which requests it matches; at most 64."),
         read("filters", "[]", "What is changed, at most 16."),
         read("backendRefs", "[]", "Where requests go, at most 16."),
         read("timeouts", "{}", "How long things may take."),

@@ -88,7 +88,7 @@ impl Policies {
 }
 
 fn report(policy: &ObjectRef, place: &Place, translator: &Translator<'_>) {
-    let message = format!("{policy} is not implemented: the gateways that it is for answer 500");
+    let message = format!("{policy} is not implemented: the gateways that it applies to answer 500");
     let help = "remove it if they may be reached without it".to_owned();
     translator.diagnostics.warning(place, message, Some(help));
 }

@@ -168,7 +168,7 @@ impl<'a> ClusterName<'a> {
     /// HT-45, CF-21: what would fail in the original works here.
     fn warn_of_http1(&self, object: &str, remedy: &str, place: &Place, translator: &Translator<'_>) {
         let message = format!(
-            "the port {} of the {object} is not declared to speak HTTP/2; it is spoken with it nevertheless",
+            "the port {} of the {object} is not declared as HTTP/2; HTTP/2 is used anyway",
             self.port
         );
         let help = format!("HTNN itself would fail: {remedy}");

@@ -133,7 +133,7 @@ fn attach(
         attached |= found;
     }
     if !attached && service.gateways.is_empty() {
-        let message = format!("{} is for the mesh only and has no effect", object.reference());
+        let message = format!("{} applies to the mesh only and has no effect here", object.reference());
         let help = "name a Gateway in `gateways`".to_owned();
         translator.diagnostics.warning(&object.meta.place, message, Some(help));
     }

@@ -34,7 +34,7 @@ static ROUTE: Schema = Schema {
     title: "",
     fields: &[
         read("name", "", "What policies call it by `sectionName`."),
-        read("match", "every request", "Which requests it is for."),
+        read("match", "every request", "Which requests it matches."),
         read("route", "", "Where requests go. One of `route`, `redirect` and `directResponse`."),
         read("redirect", "", "Redirect instead."),
         read("directResponse", "", "Answer instead."),

@@ -76,7 +76,7 @@ static PORT: Schema = Schema {
     fields: &[
         read("number", "", "1 to 65535. Required."),
         read("name", "", "Name. Required."),
-        read("protocol", "HTTP", "HTTP, HTTP2 or GRPC; HTTPS and TLS say nothing about TLS from here."),
+        read("protocol", "HTTP", "HTTP, HTTP2 or GRPC; HTTPS and TLS do not make the gateway use TLS."),
         read("targetPort", "the number", "Port of the endpoints."),
     ],
     unsupported: &[],

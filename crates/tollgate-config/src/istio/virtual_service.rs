@@ -31,7 +31,7 @@ static SPEC: Schema = Schema {
     title: "",
     fields: &[
         read("hosts", "", "Hosts, exact or `*.suffix` or `*`. Required."),
-        read("gateways", "[mesh]", "`name` or `namespace/name` of Gateways; `mesh` has no meaning here."),
+        read("gateways", "[mesh]", "`name` or `namespace/name` of Gateways; `mesh` has no effect here."),
         read("http", "[]", "Routes; the first one that matches counts."),
         read("exportTo", "[*]", "Namespaces whose Gateways see it: `*`, `.` or names."),
         no_effect("tls", "connections that are not terminated are not served"),

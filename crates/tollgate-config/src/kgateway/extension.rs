@@ -65,7 +65,7 @@ static EXT_PROC: Schema = Schema {
         read("grpcService", "", "The processor. Required."),
         read("backendRef", "", "The processor, in the oldest form."),
         read("authority", "", "`:authority` of the calls, in the oldest form."),
-        read("failOpen", "true", "Go on without the processor when it fails."),
+        read("failOpen", "true", "Continue without the processor when it fails."),
         read("processingMode", "headers both ways", "What is sent to the processor."),
         read("allowProcessingModeOverride", "false", "Let the processor change the mode."),
         read("allowedProcessingModeOverrides", "[]", "Modes it may change to; empty = any."),
@@ -79,7 +79,7 @@ static EXT_PROC: Schema = Schema {
         ),
         read("metadataOptions", "{}", "Metadata that is sent to the processor."),
         read("requestAttributes", "[]", "Attributes sent with the first message about the request."),
-        read("filterStage", "After AuthZ", "Where it stands among the other filters."),
+        read("filterStage", "After AuthZ", "Position among the other filters."),
     ],
     unsupported: &[],
 };

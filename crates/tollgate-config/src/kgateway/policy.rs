@@ -47,7 +47,7 @@ pub(super) enum ExtProcPolicy {
 }
 
 const LATER: &str = "it is not implemented; external processing works without it";
-const SECURITY: &str = "Not implemented: a policy that has it is invalid, and its routes answer 500.";
+const SECURITY: &str = "Not implemented: a policy that sets it is invalid, and its routes answer 500.";
 
 static SPEC: Schema = Schema {
     name: "TrafficPolicySpec",

@@ -128,7 +128,7 @@ fn resolve(provider: &Provider, extension: &Metadata, translator: &Translator<'_
             if !says.is_some_and(|protocol| http2.contains(&protocol)) {
                 // CF-21
                 let message = format!(
-                    "the port {port} of the Service {} is not declared to speak HTTP/2; it is spoken with it nevertheless",
+                    "the port {port} of the Service {} is not declared as HTTP/2; HTTP/2 is used anyway",
                     object.key()
                 );
                 let help = "kgateway itself would fail: set appProtocol of the port to kubernetes.io/h2c";

@@ -99,7 +99,7 @@ pub(crate) fn quantity(value: &Value<'_>) -> Option<u64> {
     if found.is_none() {
         value.error_with_help(
             "this is not a quantity",
-            "a number, with a unit of k, M, G, Ki, Mi or Gi if need be, such as 32Ki",
+            "a number, optionally with a unit of k, M, G, Ki, Mi or Gi, such as 32Ki",
         );
     }
     found

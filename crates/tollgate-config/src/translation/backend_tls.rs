@@ -169,7 +169,7 @@ impl Translator<'_> {
                 let sound = self.policy_conditions(policy);
                 let users = uses.get(&reference);
                 if users.is_none() && policy.errors.is_empty() {
-                    let message = "no route and no processor uses a backend that this policy is for";
+                    let message = "no route and no processor uses a backend that this policy targets";
                     self.diagnostics.info(&policy.meta.place, message, None);
                 }
                 let ancestors =

@@ -156,7 +156,7 @@ fn gateway(report: &GatewayReport<'_>, addresses: &[IpAddr]) -> ObjectStatus {
         None => conditions.set("ResolvedRefs", true, "ResolvedRefs", text(Message::GatewayResolved), meta),
     }
     if report.insecure_frontend {
-        let message = "clients without a valid certificate are let in";
+        let message = "clients without a valid certificate are accepted";
         conditions.set("InsecureFrontendValidationMode", true, "ConfigurationChanged", message, meta);
     }
     let addresses: Vec<Value> = addresses

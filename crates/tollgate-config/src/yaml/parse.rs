@@ -92,7 +92,7 @@ impl Builder<'_> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 if tag.is_some_and(|tag| tag.is_custom()) {
-                    self.report.add(Warning, location, "", "YAML tags have no meaning here".into(), None);
+                    self.report.add(Warning, location, "", "YAML tags have no effect".into(), None);
                 }
                 let content = match style {
                     ScalarStyle::Plain if is_null(&text) => Content::Null,

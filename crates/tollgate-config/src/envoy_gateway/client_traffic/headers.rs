@@ -14,7 +14,7 @@ static HEADERS: Schema = Schema {
     fields: &[
         read("enableEnvoyHeaders", "false", "Write the headers `x-envoy-*`."),
         no_effect("disableRateLimitHeaders", "there is no rate limit that would write them"),
-        read("withUnderscoresAction", "RejectRequest", "What becomes of names with underscores."),
+        read("withUnderscoresAction", "RejectRequest", "How names with underscores are handled."),
         read("preserveXRequestID", "false", "Deprecated: `requestID: PreserveOrGenerate`."),
         read("requestID", "Generate", "Where `x-request-id` comes from."),
         read("xForwardedClientCert", "", NOT_LEFT_OUT),

@@ -12,7 +12,7 @@ static PATH: Schema = Schema {
     name: "PathSettings",
     title: "",
     fields: &[
-        read("escapedSlashesAction", "UnescapeAndRedirect", "What becomes of `%2F` and `%5C`."),
+        read("escapedSlashesAction", "UnescapeAndRedirect", "How `%2F` and `%5C` are handled."),
         read("disableMergeSlashes", "false", "Leave adjacent slashes as they are."),
     ],
     unsupported: &[],

@@ -83,7 +83,7 @@ fn read_origin(value: &Value<'_>) -> Option<OriginMatcher> {
             Some(OriginMatcher::Wildcard { start: format!("{scheme}://"), end: end.to_owned() })
         }
         Some(_) => {
-            value.error("a wildcard stands at the beginning of the host");
+            value.error("a wildcard may only be at the beginning of the host");
             None
         }
     }

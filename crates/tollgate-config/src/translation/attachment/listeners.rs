@@ -97,7 +97,8 @@ pub(super) fn attach<'a>(
         attach_gateway(attachment, object, owner, &sets, &mut taken, translator);
     }
     for set in sets.into_values().flatten() {
-        let message = format!("there is no Gateway {} of ours", set.spec.parent);
+        let message =
+            format!("the Gateway {} does not exist, or another controller serves it", set.spec.parent);
         translator.diagnostics.warning(&set.spec.parent_place, message, None);
     }
 }
@@ -249,7 +250,7 @@ fn addresses(translator: &Translator<'_>, spec: &GatewaySpec) -> (Vec<IpAddr>, O
         match &address.value {
             AddressValue::Ip(address) => found.extend(*address),
             AddressValue::Unsupported(what) => {
-                let message = format!("addresses of type {what} have no meaning here");
+                let message = format!("addresses of type {what} are not supported");
                 let help = "use addresses of type IPAddress".to_owned();
                 translator.diagnostics.error(&address.place, message.clone(), Some(help));
                 problem = Some(Problem::new("UnsupportedAddress", message));

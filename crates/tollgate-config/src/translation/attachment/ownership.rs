@@ -52,10 +52,8 @@ impl<'a> Classes<'a> {
         if let Some(class) = self.resources.gateway_api.gateway_classes.get(&ObjectKey::new("", &**name)) {
             let controller_name = class.spec.controller_name.clone();
             let Some(controller) = self.controller(&controller_name) else {
-                let message = format!(
-                    "{} belongs to the controller \"{controller_name}\", which is not ours",
-                    gateway.reference()
-                );
+                let message =
+                    format!("{} belongs to another controller, \"{controller_name}\"", gateway.reference());
                 translator.diagnostics.warning(place, message, None);
                 return None;
             };
@@ -108,7 +106,7 @@ pub(super) fn settings(
             })
         }
         Controller::Tollgate => {
-            let message = format!("{} holds no settings that are known here", chosen.object);
+            let message = format!("{} is not supported: Tollgate reads no parameters", chosen.object);
             translator.diagnostics.error(&chosen.place, message.clone(), None);
             Err(Problem::new("InvalidParameters", message))
         }

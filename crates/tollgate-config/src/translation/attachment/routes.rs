@@ -206,7 +206,7 @@ fn attach_to<'a>(
         if let Some(served) = report.served
             && let Some(host) = taken(hosts, (gateway, served), &hostnames, meta.kind == "GRPCRoute")
         {
-            let message = format!("the host name {host} belongs to routes of another kind");
+            let message = format!("the host name {host} is used by routes of another kind");
             conflict = Some(Problem::new("UnsupportedValue", message));
             continue;
         }

@@ -161,7 +161,7 @@ fn client_validation(
     };
     found.insecure = validation.insecure_fallback;
     if found.insecure {
-        let message = "clients without a valid certificate are let in (AllowInsecureFallback)";
+        let message = "clients without a valid certificate are accepted (AllowInsecureFallback)";
         translator.diagnostics.warning(&validation.place, message, None);
     }
     Some(ClientValidation {
