@@ -85,7 +85,11 @@ fn retry(policy: &GrpcRetryPolicy) -> String {
         (policy.refused_stream, "refused stream"),
     ];
     let flags = flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name.to_owned());
-    format!("up to {} on {}", policy.num_retries, list(codes.chain(statuses).chain(flags)))
+    let conditions: Vec<String> = codes.chain(statuses).chain(flags).collect();
+    if conditions.is_empty() {
+        return "none: no condition is named".to_owned();
+    }
+    format!("up to {} on {}", policy.num_retries, conditions.join(", "))
 }
 
 fn values(plan: &Plan) -> Vec<(&'static str, Value)> {
@@ -244,4 +248,27 @@ pub(super) fn duration(duration: Duration) -> String {
 fn list(texts: impl Iterator<Item = String>) -> String {
     let texts: Vec<String> = texts.collect();
     if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_without_a_condition_are_none() {
+        let mut policy = GrpcRetryPolicy {
+            retriable_codes: Vec::new(),
+            retriable_statuses: Vec::new(),
+            connect_failure: false,
+            reset: false,
+            refused_stream: false,
+            num_retries: 3,
+            base_interval: Duration::from_millis(25),
+            max_interval: Duration::from_millis(250),
+        };
+        assert_eq!(retry(&policy), "none: no condition is named");
+        policy.retriable_codes = vec![14];
+        policy.refused_stream = true;
+        assert_eq!(retry(&policy), "up to 3 on gRPC status 14, refused stream");
+    }
 }
