@@ -156,7 +156,7 @@ pub(super) static SHRINK_HEAP: Schema = Schema {
     unsupported: &[],
 };
 
-const FREED_AT_ONCE: &str = "freed memory goes back to the system at once in any case";
+const FREED_AT_ONCE: &str = "freed memory goes back to the system immediately in any case";
 
 pub(super) static TRIGGER: Schema = Schema {
     name: "envoy.config.overload.v3.Trigger",

@@ -13,15 +13,19 @@ pub(super) static COMMON_HTTP_PROTOCOL_OPTIONS: Schema = Schema {
     title: "HttpProtocolOptions of clients",
     fields: &[
         read("idle_timeout", "3600s", "A connection without requests is closed after this; 0 = never."),
-        read("max_connection_duration", "none", "Longest life of a client's connection; 0 = no limit."),
+        read("max_connection_duration", "none", "Maximum lifetime of a client's connection; 0 = no limit."),
         read("max_headers_count", "100", "Most header fields of a request; more: 431."),
-        read("max_stream_duration", "none", "Longest life of a request; 0 = no limit."),
+        read("max_stream_duration", "none", "Maximum lifetime of a request; 0 = no limit."),
         read(
             "headers_with_underscores_action",
             "ALLOW",
             "Header names with an underscore: ALLOW, REJECT_REQUEST (400) or DROP_HEADER.",
         ),
-        read("max_requests_per_connection", "unlimited", "Most requests on one connection; 0 = unlimited."),
+        read(
+            "max_requests_per_connection",
+            "unlimited",
+            "Maximum number of requests on one connection; 0 = unlimited.",
+        ),
         no_effect("max_response_headers_kb", LIMITED),
     ],
     unsupported: &["max_connection_duration_jitter"],
@@ -51,7 +55,7 @@ pub(super) static HTTP2_PROTOCOL_OPTIONS: Schema = Schema {
     name: "envoy.config.core.v3.Http2ProtocolOptions",
     title: "",
     fields: &[
-        read("max_concurrent_streams", "1024", "Most streams at a time. 1 to 2147483647."),
+        read("max_concurrent_streams", "1024", "Maximum number of concurrent streams. 1 to 2147483647."),
         read(
             "initial_stream_window_size",
             "262144",
@@ -62,7 +66,7 @@ pub(super) static HTTP2_PROTOCOL_OPTIONS: Schema = Schema {
             "4194304",
             "Window of a connection, bytes. 65535 to 2147483647.",
         ),
-        read("connection_keepalive", "none", "PINGs that find peers which are gone."),
+        read("connection_keepalive", "none", "PINGs that find peers that have disappeared."),
         no_effect("hpack_table_size", LIMITED),
         read("max_outbound_frames", "10000", "Most frames that may wait for the peer to take them."),
         read(
@@ -83,7 +87,11 @@ pub(super) static HTTP2_PROTOCOL_OPTIONS: Schema = Schema {
         ),
         no_effect("use_oghttp2_codec", "there is one codec"),
         no_effect("enable_huffman_encoding", "the codec decides"),
-        read("stream_reset_burst", "1000", "Most RST_STREAM frames that a client may send at once."),
+        read(
+            "stream_reset_burst",
+            "1000",
+            "Maximum number of RST_STREAM frames that a client may send in a burst.",
+        ),
         read("stream_reset_rate", "33", "RST_STREAM frames a second that a client may send all the time."),
     ],
     unsupported: &[

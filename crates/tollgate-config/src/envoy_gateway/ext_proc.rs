@@ -183,7 +183,7 @@ fn read_status_on_error(value: &Value<'_>) -> Option<StatusCode> {
         }
         _ => {
             value.error_with_help(
-                format!("{code} is no status for errors"),
+                format!("{code} is not a status for errors"),
                 "one of 400 to 417, 421 to 424, 426, 428, 429, 431, 500 to 508, 510, 511",
             );
             None

@@ -59,7 +59,7 @@ static SPEC: Schema = Schema {
         read("telemetry", "{}", "Access logs."),
         no_effect("bootstrap", "there is no Envoy to bootstrap"),
         no_effect("extraArgs", "there is no Envoy to start"),
-        no_effect("shutdown", "requests under way have 20 seconds"),
+        no_effect("shutdown", "requests in progress have 20 seconds"),
         no_effect("routingType", "requests go to endpoints, or to the address of a service that has none"),
     ],
     unsupported: &[],

@@ -70,7 +70,7 @@ static EXT_PROC: Schema = Schema {
         read("allowProcessingModeOverride", "false", "Let the processor change the mode."),
         read("allowedProcessingModeOverrides", "[]", "Modes it may change to; empty = any."),
         read("messageTimeout", "200ms", "How long an answer may take, at least 1ms."),
-        read("maxMessageTimeout", "0s", "Longest time a processor may ask for; absent = none."),
+        read("maxMessageTimeout", "0s", "Maximum time a processor may ask for; absent = none."),
         read("statPrefix", "", "Added to the names of the statistics."),
         read(
             "routeCacheAction",

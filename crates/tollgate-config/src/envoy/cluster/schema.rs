@@ -5,7 +5,7 @@ use crate::protobuf::{Schema, no_effect, read, refused};
 const NO_HEALTH_CHECKS: &str = "endpoints are not checked; those that cannot be connected to are passed over";
 const ONE_LOCALITY: &str = "endpoints are chosen without regard to where they are";
 const SYSTEM_DNS: &str = "names are resolved as the system is configured";
-const NO_SLOW_START: &str = "endpoints take their share at once: leave it out";
+const NO_SLOW_START: &str = "endpoints take their share immediately: leave it out";
 const NO_LOCAL_CLUSTER: &str = "there is no local cluster";
 const ALL_HEALTHY: &str = "every endpoint counts as healthy";
 const ONE_LOCALITY_EACH: &str =
@@ -89,7 +89,7 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         read(
             "metadata",
             "{}",
-            "Metadata (attribute `xds.cluster_metadata`; processors are told what they ask for).",
+            "Metadata (attribute `xds.cluster_metadata`; processors get what they ask for).",
         ),
         no_effect("track_timeout_budgets", "metrics are always on"),
         no_effect("track_cluster_stats", "metrics are always on"),
@@ -162,8 +162,8 @@ pub(in crate::envoy) static REFRESH_RATE: Schema = Schema {
     name: "envoy.config.cluster.v3.Cluster.RefreshRate",
     title: "",
     fields: &[
-        read("base_interval", "", "Longest time to the second lookup, at least 0.001s. Required."),
-        read("max_interval", "10 times base_interval", "Longest time between lookups."),
+        read("base_interval", "", "Maximum time to the second lookup, at least 0.001s. Required."),
+        read("max_interval", "10 times base_interval", "Maximum time between lookups."),
     ],
     unsupported: &[],
 };
@@ -236,9 +236,9 @@ pub(in crate::envoy) static THRESHOLDS: Schema = Schema {
         read("priority", "DEFAULT", "DEFAULT; HIGH has no effect."),
         read("max_connections", "1024", "Connections, all workers together."),
         read("max_pending_requests", "1024", "Requests that wait for a connection."),
-        read("max_requests", "1024", "Requests under way."),
-        read("max_retries", "3", "Retries under way."),
-        read("retry_budget", "", "Retries in proportion to requests under way, instead of `max_retries`."),
+        read("max_requests", "1024", "Requests in progress."),
+        read("max_retries", "3", "Retries in progress."),
+        read("retry_budget", "", "Retries in proportion to requests in progress, instead of `max_retries`."),
         no_effect("track_remaining", "metrics are always on"),
         no_effect("max_connection_pools", "pools are bounded by max_connections"),
     ],
@@ -305,7 +305,7 @@ pub(in crate::envoy) static COMMON_LB_CONFIG: Schema = Schema {
         read("locality_weighted_lb_config", "", ONE_LOCALITY_EACH),
         no_effect("zone_aware_lb_config", NO_LOCAL_CLUSTER),
         no_effect("healthy_panic_threshold", ALL_HEALTHY),
-        no_effect("update_merge_window", "every update is put in force at once"),
+        no_effect("update_merge_window", "every update is put in force immediately"),
         no_effect("ignore_new_hosts_until_first_hc", ALL_HEALTHY),
         no_effect("consistent_hashing_lb_config", "clusters are balanced without hashing"),
         no_effect("override_host_status", ALL_HEALTHY),
@@ -358,8 +358,12 @@ pub(in crate::envoy) static RETRY_BUDGET: Schema = Schema {
     name: "envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget",
     title: "",
     fields: &[
-        read("budget_percent", "20%", "Retries under way, in percent of the requests under way or waiting."),
-        read("min_retry_concurrency", "3", "Retries that may be under way in any case."),
+        read(
+            "budget_percent",
+            "20%",
+            "Retries in progress, in percent of the requests in progress or waiting.",
+        ),
+        read("min_retry_concurrency", "3", "Retries that may be in progress in any case."),
     ],
     unsupported: &[],
 };
@@ -398,7 +402,11 @@ pub(in crate::envoy) static UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS: Schema = Sche
     title: "HttpProtocolOptions, common to both versions",
     fields: &[
         read("idle_timeout", "3600s", "An idle connection is closed after this; 0 = never."),
-        read("max_requests_per_connection", "unlimited", "Most requests on one connection; 0 = unlimited."),
+        read(
+            "max_requests_per_connection",
+            "unlimited",
+            "Maximum number of requests on one connection; 0 = unlimited.",
+        ),
         no_effect("max_headers_count", "the limit is built in"),
         no_effect("max_response_headers_kb", "the limit is built in"),
         refused("max_connection_duration", "use idle_timeout or max_requests_per_connection"),

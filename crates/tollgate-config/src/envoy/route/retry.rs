@@ -50,8 +50,8 @@ pub(in crate::envoy) static RETRY_BACK_OFF: Schema = Schema {
     name: "envoy.config.route.v3.RetryPolicy.RetryBackOff",
     title: "",
     fields: &[
-        read("base_interval", "", "Longest time before the first retry; doubles with each. Required."),
-        read("max_interval", "10 times base_interval", "Longest time of all."),
+        read("base_interval", "", "Maximum time before the first retry; doubles with each. Required."),
+        read("max_interval", "10 times base_interval", "Maximum time before any retry."),
     ],
     unsupported: &[],
 };

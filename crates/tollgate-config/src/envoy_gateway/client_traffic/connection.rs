@@ -23,11 +23,11 @@ static CONNECTION_LIMIT: Schema = Schema {
     name: "ConnectionLimit",
     title: "",
     fields: &[
-        read("value", "any number", "Most connections; further ones are closed."),
-        no_effect("closeDelay", "connections beyond the limit are closed at once"),
-        read("maxConnectionDuration", "unlimited", "Longest life of a connection."),
-        read("maxRequestsPerConnection", "unlimited", "Most requests on a connection."),
-        read("maxStreamDuration", "unlimited", "Longest life of a request."),
+        read("value", "any number", "Maximum number of connections; further ones are closed."),
+        no_effect("closeDelay", "connections over the limit are closed immediately"),
+        read("maxConnectionDuration", "unlimited", "Maximum lifetime of a connection."),
+        read("maxRequestsPerConnection", "unlimited", "Maximum number of requests on a connection."),
+        read("maxStreamDuration", "unlimited", "Maximum lifetime of a request."),
     ],
     unsupported: &[],
 };

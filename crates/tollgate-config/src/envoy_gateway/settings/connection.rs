@@ -19,10 +19,14 @@ static CIRCUIT_BREAKER: Schema = Schema {
     title: "",
     fields: &[
         read("maxConnections", "1024", "Most connections."),
-        read("maxPendingRequests", "1024", "Most streams that wait for a connection."),
-        read("maxParallelRequests", "1024", "Most streams at a time."),
+        read("maxPendingRequests", "1024", "Maximum number of streams that wait for a connection."),
+        read("maxParallelRequests", "1024", "Maximum number of concurrent streams."),
         no_effect("maxParallelRetries", "tries of a stream are limited by retry.numRetries alone"),
-        read("maxRequestsPerConnection", "unlimited", "Most streams in the life of a connection."),
+        read(
+            "maxRequestsPerConnection",
+            "unlimited",
+            "Maximum number of streams in the lifetime of a connection.",
+        ),
         no_effect("perEndpoint", "limits hold for all endpoints together"),
         no_effect("retryBudget", "tries of a stream are limited by retry.numRetries alone"),
     ],
@@ -177,9 +181,9 @@ static HTTP2: Schema = Schema {
     fields: &[
         read("initialStreamWindowSize", "64Ki", "Window of a stream, at least 65535 bytes."),
         read("initialConnectionWindowSize", "1Mi", "Window of a connection, at least 65535 bytes."),
-        read("maxConcurrentStreams", "100", "Most streams on a connection."),
+        read("maxConcurrentStreams", "100", "Maximum number of streams on a connection."),
         no_effect("onInvalidMessage", "an invalid message ends its stream"),
-        read("connectionKeepalive", "none", "PINGs that find peers which are gone."),
+        read("connectionKeepalive", "none", "PINGs that find peers that have disappeared."),
     ],
     unsupported: &[],
 };

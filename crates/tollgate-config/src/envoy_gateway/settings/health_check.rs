@@ -33,7 +33,7 @@ static ACTIVE: Schema = Schema {
     fields: &[
         read("timeout", "1s", "How long an answer may take."),
         read("interval", "3s", "Time between checks."),
-        read("initialJitter", "0s", "Longest random delay of the first check."),
+        read("initialJitter", "0s", "Maximum random delay of the first check."),
         read("unhealthyThreshold", "3", "Failures that make an endpoint unhealthy."),
         read("healthyThreshold", "1", "Successes that make an endpoint healthy."),
         read("type", "", "HTTP, TCP or GRPC. Required."),

@@ -56,7 +56,7 @@ pub(super) fn read_load_balancer(value: &Value<'_>) -> Option<LbPolicy> {
     }
     if let Some(slow_start) = message.get("slowStart") {
         if matches!(kind, Type::RoundRobin | Type::LeastRequest | Type::BackendUtilization) {
-            unimplemented(&slow_start, "slowStart", "new endpoints get their full share at once");
+            unimplemented(&slow_start, "slowStart", "new endpoints get their full share immediately");
         } else {
             slow_start.error(
                 "Currently SlowStart is only supported for RoundRobin, LeastRequest and BackendUtilization \
