@@ -15,7 +15,7 @@ use extproc::{
         CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption, HeadersResponse, Metadata,
         ProcessingResponse, Struct, processing_response::Response,
     },
-    metadata::DynamicMetadata,
+    metadata::{DynamicMetadata, MetadataContext},
     mutation::{Policy, Target, apply},
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode};
@@ -47,11 +47,11 @@ fn request(fields: usize) -> RequestHeaders {
     }
 }
 
-fn envelope(metadata: &Metadata) -> Envelope<'_> {
+fn envelope() -> Envelope<'static> {
     Envelope {
         protocol_config: None,
         attributes: None,
-        metadata_context: metadata,
+        metadata_context: MetadataContext::default(),
         observability_mode: false,
     }
 }
@@ -81,7 +81,7 @@ fn headers_reply(direction: Direction, mutation: Option<HeaderMutation>) -> Byte
 
 #[divan::bench(args = [6, 20])]
 fn encode_request_headers(bencher: Bencher<'_, '_>, fields: usize) {
-    let (request, rules, metadata) = (request(fields), ForwardRules::default(), Metadata::default());
+    let (request, rules) = (request(fields), ForwardRules::default());
     bencher.bench_local(|| {
         let mut out = BytesMut::new();
         encode_headers(
@@ -90,7 +90,7 @@ fn encode_request_headers(bencher: Bencher<'_, '_>, fields: usize) {
             HeadersRef::Request(black_box(&request)),
             true,
             &rules,
-            &envelope(&metadata),
+            &envelope(),
         );
         out
     });
@@ -98,11 +98,11 @@ fn encode_request_headers(bencher: Bencher<'_, '_>, fields: usize) {
 
 #[divan::bench(args = [4096, 65_536])]
 fn encode_body_piece(bencher: Bencher<'_, '_>, size: usize) {
-    let (body, metadata) = (Bytes::from(vec![7; size]), Metadata::default());
+    let body = Bytes::from(vec![7; size]);
     bencher.bench_local(|| {
         let mut out = BytesMut::new();
         let body = black_box(&body).clone().into();
-        let payload = encode_body(&mut out, Direction::Request, body, false, &envelope(&metadata));
+        let payload = encode_body(&mut out, Direction::Request, body, false, &envelope());
         (out, payload)
     });
 }
@@ -188,10 +188,16 @@ struct Transaction {
 }
 
 impl Host for Transaction {
-    fn messages(&mut self) -> &mut Messages {
+    fn messages(&self) -> &Messages {
+        &self.messages
+    }
+    fn messages_mut(&mut self) -> &mut Messages {
         &mut self.messages
     }
-    fn metadata(&mut self) -> &mut DynamicMetadata {
+    fn metadata(&self) -> &DynamicMetadata {
+        &self.metadata
+    }
+    fn metadata_mut(&mut self) -> &mut DynamicMetadata {
         &mut self.metadata
     }
     fn attributes(&self, _wanted: &Attributes, _response_headers_shown: bool) -> Struct {

@@ -8,7 +8,8 @@ use bytes::{Bytes, BytesMut};
 use extproc::{
     Direction, ForwardRules, RequestHeaders,
     codec::{DecodeError, Decoder, Envelope, HeadersRef, encode_body, encode_headers},
-    messages::{Metadata, ProcessingRequest, ProcessingResponse, processing_request::Request},
+    messages::{ProcessingRequest, ProcessingResponse, processing_request::Request},
+    metadata::MetadataContext,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use libfuzzer_sys::fuzz_target;
@@ -95,8 +96,7 @@ fn request_headers(input: &Input) {
     };
     let mut out = BytesMut::new();
     let head = HeadersRef::Request(&request);
-    let metadata_context = Metadata::default();
-    let envelope = envelope(&metadata_context);
+    let envelope = envelope();
     encode_headers(
         &mut out,
         Direction::Request,
@@ -115,8 +115,7 @@ fn request_headers(input: &Input) {
 fn request_body(input: &Input) {
     let body = Bytes::from(vec![7; input.body_length.into()]);
     let mut out = BytesMut::new();
-    let metadata_context = Metadata::default();
-    let envelope = envelope(&metadata_context);
+    let envelope = envelope();
     let behind =
         encode_body(&mut out, Direction::Request, body.clone().into(), input.end_of_stream, &envelope);
     out.extend_from_slice(&behind.into_bytes());
@@ -124,6 +123,11 @@ fn request_body(input: &Input) {
     assert_eq!((sent.body, sent.end_of_stream), (body, input.end_of_stream));
 }
 
-fn envelope(metadata_context: &Metadata) -> Envelope<'_> {
-    Envelope { protocol_config: None, attributes: None, metadata_context, observability_mode: false }
+fn envelope() -> Envelope<'static> {
+    Envelope {
+        protocol_config: None,
+        attributes: None,
+        metadata_context: MetadataContext::default(),
+        observability_mode: false,
+    }
 }

@@ -16,9 +16,22 @@ impl ForwardRules {
     /// Whether a header of this lower-case name is sent to the processor.
     #[must_use]
     pub fn forwards(&self, name: &str) -> bool {
+        #[cfg(test)]
+        ASKED.with(|asked| asked.set(asked.get() + 1));
         let listed = |list: &[StringMatcher]| list.iter().any(|matcher| matcher.matches(name.as_bytes()));
         self.allowed_headers.as_deref().is_none_or(listed) && !listed(&self.disallowed_headers)
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static ASKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// How often [`ForwardRules::forwards`] ran in this thread.
+#[cfg(test)]
+pub(crate) fn asked() -> usize {
+    ASKED.get()
 }
 
 #[cfg(test)]

@@ -32,8 +32,10 @@
 //! struct Transaction(Messages, DynamicMetadata);
 //!
 //! impl Host for Transaction {
-//!     fn messages(&mut self) -> &mut Messages { &mut self.0 }
-//!     fn metadata(&mut self) -> &mut DynamicMetadata { &mut self.1 }
+//!     fn messages(&self) -> &Messages { &self.0 }
+//!     fn messages_mut(&mut self) -> &mut Messages { &mut self.0 }
+//!     fn metadata(&self) -> &DynamicMetadata { &self.1 }
+//!     fn metadata_mut(&mut self) -> &mut DynamicMetadata { &mut self.1 }
 //!     fn attributes(&self, _: &Attributes, _: bool) -> Struct { Struct::default() }
 //!     fn buffer_limit(&self, _: Direction) -> usize { 1 << 20 }
 //!     fn header_limits(&self, _: Direction) -> HeaderLimits { HeaderLimits::default() }

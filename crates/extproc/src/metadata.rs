@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use prost::Message;
 
-use crate::{
-    messages::{Any, Metadata, Struct, value::Kind},
-    plan::MetadataNamespaces,
-};
+use crate::messages::{Any, Struct, value::Kind};
+
+mod context;
+
+pub use context::MetadataContext;
 
 /// The largest size of the dynamic metadata of a request, in bytes as it is sent to processors. A processor may add to it
 /// with every reply.
@@ -32,24 +33,6 @@ impl DynamicMetadata {
     /// All untyped namespaces.
     pub fn namespaces(&self) -> impl Iterator<Item = (&str, &Struct)> {
         self.untyped.iter().map(|(name, values)| (name.as_str(), values))
-    }
-
-    /// The values of these namespaces; those without a value are left out. A processor is told them with a message (D-1);
-    /// [`add_cluster_metadata`] adds those of the cluster.
-    #[must_use]
-    pub fn select(&self, namespaces: &MetadataNamespaces) -> Metadata {
-        let mut selected = Metadata::default();
-        for name in &namespaces.untyped {
-            if let Some(values) = self.untyped.get(name) {
-                selected.filter_metadata.insert(name.clone(), values.clone());
-            }
-        }
-        for name in &namespaces.typed {
-            if let Some(value) = self.typed.get(name) {
-                selected.typed_filter_metadata.insert(name.clone(), value.clone());
-            }
-        }
-        selected
     }
 
     /// Takes over what a processor sent: the top-level keys are namespaces, those not in `allowed` are dropped, and the
@@ -92,21 +75,6 @@ impl DynamicMetadata {
             self.size_bound = untyped.chain(typed).sum();
         }
         self.size_bound <= MAX_BYTES
-    }
-}
-
-/// Adds the namespaces of the cluster that a processor may see to what it is told with a message (D-1). What is there from
-/// the request stays.
-pub fn add_cluster_metadata(context: &mut Metadata, wanted: &MetadataNamespaces, cluster: &Metadata) {
-    for name in &wanted.untyped {
-        if let Some(values) = cluster.filter_metadata.get(name) {
-            context.filter_metadata.entry(name.clone()).or_insert_with(|| values.clone());
-        }
-    }
-    for name in &wanted.typed {
-        if let Some(value) = cluster.typed_filter_metadata.get(name) {
-            context.typed_filter_metadata.entry(name.clone()).or_insert_with(|| value.clone());
-        }
     }
 }
 
@@ -157,47 +125,5 @@ mod tests {
         }
         assert!(metadata.merge(fields(object(&[("other", object(&[("k", half())]))])), &allowed));
         assert!(!metadata.merge(fields(object(&[("a", object(&[("l", half())]))])), &allowed));
-    }
-
-    /// D-1: listed and present.
-    #[test]
-    fn selects() {
-        let mut metadata = DynamicMetadata::default();
-        let value = object(&[("a", object(&[("x", Value::number(1.0))])), ("b", object(&[]))]);
-        assert!(metadata.merge(fields(value), &["a".to_owned(), "b".to_owned()]));
-        let wanted = MetadataNamespaces { untyped: vec!["a".into(), "missing".into()], typed: vec![] };
-        let selected = metadata.select(&wanted);
-        assert_eq!(selected.filter_metadata.keys().collect::<Vec<_>>(), ["a"]);
-    }
-
-    /// D-1: the cluster's namespaces are there too, and those of the request win.
-    #[test]
-    fn the_context_holds_the_metadata_of_the_cluster() {
-        let mut metadata = DynamicMetadata::default();
-        let own = object(&[("a", object(&[("x", Value::string("request"))]))]);
-        assert!(metadata.merge(fields(own), &["a".to_owned()]));
-        let cluster = Metadata {
-            filter_metadata: ["a", "b", "c"]
-                .map(|name| (name.to_owned(), fields(object(&[("x", Value::string("cluster"))]))))
-                .into(),
-            ..Metadata::default()
-        };
-        let namespaces = |names: &[&str]| MetadataNamespaces {
-            untyped: names.iter().map(ToString::to_string).collect(),
-            typed: Vec::new(),
-        };
-        let values = |context: &Metadata| -> Vec<(String, Option<Value>)> {
-            context
-                .filter_metadata
-                .iter()
-                .map(|(name, values)| (name.clone(), values.fields.get("x").cloned()))
-                .collect()
-        };
-        let expected = [("a", "request"), ("b", "cluster")]
-            .map(|(name, text)| (name.to_owned(), Some(Value::string(text))));
-        let mut context = metadata.select(&namespaces(&["a"]));
-        assert_eq!(values(&context), expected[..1]);
-        add_cluster_metadata(&mut context, &namespaces(&["a", "b", "missing"]), &cluster);
-        assert_eq!(values(&context), expected);
     }
 }

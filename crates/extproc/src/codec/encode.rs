@@ -5,12 +5,14 @@
 use bytes::{BufMut, BytesMut};
 use http::HeaderMap;
 use prost::Message;
+use smallvec::SmallVec;
 
 use super::wire::{bytes_len, field_len, put_bytes, put_field, put_small, small_len};
 use crate::{
     forward::ForwardRules,
     http_message::{Direction, RequestHeaders, ResponseHeaders},
-    messages::{Metadata, Struct},
+    messages::Struct,
+    metadata::MetadataContext,
     mode::BodySendMode,
     slices::Slices,
 };
@@ -45,14 +47,14 @@ pub struct ProtocolConfig {
 }
 
 /// What goes with every message (L-3, L-4).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Envelope<'a> {
     /// On the first message only.
     pub protocol_config: Option<ProtocolConfig>,
     /// On the first message of a direction only.
     pub attributes: Option<&'a Struct>,
     /// On every message, possibly empty.
-    pub metadata_context: &'a Metadata,
+    pub metadata_context: MetadataContext<'a>,
     /// True on every message in observability mode.
     pub observability_mode: bool,
 }
@@ -66,8 +68,8 @@ pub fn encode_headers(
     rules: &ForwardRules,
     envelope: &Envelope<'_>,
 ) {
-    let mut map_len = 0;
-    head.each(rules, |name, value| map_len += entry_field_len(name, value));
+    let entries = Entries::of_head(head, rules);
+    let map_len = entries.encoded_len();
     let content = field_len(map_len) + small_len(u8::from(end_of_stream));
     let tag = match direction {
         Direction::Request => 2,
@@ -75,7 +77,7 @@ pub fn encode_headers(
     };
     start(out, tag, content, envelope, 0);
     put_field(out, 1, map_len);
-    head.each(rules, |name, value| put_entry(out, name, value));
+    entries.put(out);
     put_small(out, 3, u8::from(end_of_stream));
 }
 
@@ -87,15 +89,16 @@ pub fn encode_trailers(
     rules: &ForwardRules,
     envelope: &Envelope<'_>,
 ) {
-    let mut map_len = 0;
-    each_field(trailers, rules, |name, value| map_len += entry_field_len(name, value));
+    let mut entries = Entries::default();
+    entries.add_fields(trailers, rules);
+    let map_len = entries.encoded_len();
     let tag = match direction {
         Direction::Request => 6,
         Direction::Response => 7,
     };
     start(out, tag, field_len(map_len), envelope, 0);
     put_field(out, 1, map_len);
-    each_field(trailers, rules, |name, value| put_entry(out, name, value));
+    entries.put(out);
 }
 
 /// Appends a framed body message. Large bodies are not copied: they are given back, to be sent behind what was
@@ -132,7 +135,7 @@ pub fn encode_body(
 /// Writes the gRPC prefix, the envelope and the start of the part, which comes last. `outside` bytes of the content are
 /// sent from elsewhere.
 fn start(out: &mut BytesMut, tag: u32, content: usize, envelope: &Envelope<'_>, outside: usize) {
-    let metadata = envelope.metadata_context.encoded_len();
+    let metadata = metadata_len(&envelope.metadata_context);
     let attributes = envelope.attributes.map(|attributes| {
         let values = attributes.encoded_len();
         (attributes, values, field_len(ATTRIBUTES_KEY.len()) + field_len(values))
@@ -155,7 +158,7 @@ fn start(out: &mut BytesMut, tag: u32, content: usize, envelope: &Envelope<'_>, 
     // A message is bounded by the buffer limits, far below 4 GiB.
     out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
     put_field(out, 8, metadata);
-    put_message(out, envelope.metadata_context);
+    put_metadata(out, &envelope.metadata_context);
     if let Some((attributes, values, entry)) = attributes {
         put_field(out, 9, entry);
         put_bytes(out, 1, ATTRIBUTES_KEY.as_bytes());
@@ -178,40 +181,86 @@ fn put_message(out: &mut BytesMut, message: &impl Message) {
     debug_assert!(encoded.is_ok());
 }
 
-impl HeadersRef<'_> {
-    fn each(self, rules: &ForwardRules, mut found: impl FnMut(&str, &[u8])) {
-        match self {
-            Self::Request(head) | Self::Http2Request(head) => {
-                let authority = (":authority", head.authority.as_bytes());
-                let path = (":path", head.path.as_bytes());
-                let method = (":method", head.method.as_str().as_bytes());
-                let scheme = (":scheme", head.scheme.as_bytes());
-                // E-2
-                let order = match self {
-                    Self::Http2Request(_) => [method, scheme, authority, path],
-                    _ => [authority, path, method, scheme],
-                };
-                for (name, value) in order {
-                    if rules.forwards(name) {
-                        found(name, value);
-                    }
-                }
-                each_field(&head.fields, rules, found);
-            }
-            Self::Response(head) => {
-                if rules.forwards(":status") {
-                    found(":status", head.status.as_str().as_bytes());
-                }
-                each_field(&head.fields, rules, found);
-            }
-        }
+/// Bytes of a `Metadata`.
+fn metadata_len(context: &MetadataContext<'_>) -> usize {
+    let namespace = |name: &str, value| field_len(namespace_len(name, value));
+    let untyped = context.untyped().iter().map(|(name, values)| namespace(name, values.encoded_len()));
+    let typed = context.typed().iter().map(|(name, value)| namespace(name, value.encoded_len()));
+    untyped.chain(typed).sum()
+}
+
+/// `Metadata { filter_metadata = 1, typed_filter_metadata = 2 }`.
+fn put_metadata(out: &mut BytesMut, context: &MetadataContext<'_>) {
+    for (name, values) in context.untyped() {
+        put_namespace(out, 1, name, *values);
+    }
+    for (name, value) in context.typed() {
+        put_namespace(out, 2, name, *value);
     }
 }
 
-fn each_field(fields: &HeaderMap, rules: &ForwardRules, mut found: impl FnMut(&str, &[u8])) {
-    for (name, value) in fields {
-        if rules.forwards(name.as_str()) {
-            found(name.as_str(), value.as_bytes());
+/// Bytes of an entry of a map: a name and an encoded value.
+const fn namespace_len(name: &str, value: usize) -> usize {
+    bytes_len(name.len()) + bytes_len(value)
+}
+
+/// An entry of a map; an empty value is absent in it.
+fn put_namespace(out: &mut BytesMut, tag: u32, name: &str, value: &impl Message) {
+    let length = value.encoded_len();
+    put_field(out, tag, namespace_len(name, length));
+    put_bytes(out, 1, name.as_bytes());
+    if length > 0 {
+        put_field(out, 2, length);
+        put_message(out, value);
+    }
+}
+
+/// What goes to the processor of a header map. The rules are asked once for each header, they may be regular expressions.
+#[derive(Default)]
+struct Entries<'h>(SmallVec<[(&'h str, &'h [u8]); 32]>);
+
+impl<'h> Entries<'h> {
+    fn of_head(head: HeadersRef<'h>, rules: &ForwardRules) -> Self {
+        let mut entries = Self::default();
+        match head {
+            HeadersRef::Request(request) | HeadersRef::Http2Request(request) => {
+                let authority = (":authority", request.authority.as_bytes());
+                let path = (":path", request.path.as_bytes());
+                let method = (":method", request.method.as_str().as_bytes());
+                let scheme = (":scheme", request.scheme.as_bytes());
+                // E-2
+                let order = match head {
+                    HeadersRef::Http2Request(_) => [method, scheme, authority, path],
+                    _ => [authority, path, method, scheme],
+                };
+                entries.0.extend(order.into_iter().filter(|(name, _)| rules.forwards(name)));
+                entries.add_fields(&request.fields, rules);
+            }
+            HeadersRef::Response(response) => {
+                if rules.forwards(":status") {
+                    entries.0.push((":status", response.status.as_str().as_bytes()));
+                }
+                entries.add_fields(&response.fields, rules);
+            }
+        }
+        entries
+    }
+
+    fn add_fields(&mut self, fields: &'h HeaderMap, rules: &ForwardRules) {
+        for (name, value) in fields {
+            if rules.forwards(name.as_str()) {
+                self.0.push((name.as_str(), value.as_bytes()));
+            }
+        }
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.0.iter().map(|(name, value)| entry_field_len(name, value)).sum()
+    }
+
+    fn put(&self, out: &mut BytesMut) {
+        for (name, value) in &self.0 {
+            put_entry(out, name, value);
         }
     }
 }

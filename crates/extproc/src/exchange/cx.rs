@@ -17,7 +17,7 @@ use crate::{
     http_message::Direction,
     log::{ProcessingEffect, Step},
     messages::{CommonResponse, HeaderMutation, Struct},
-    metadata::add_cluster_metadata,
+    metadata::MetadataContext,
     mutation::{self, Policy, Target},
     plan::{MetadataNamespaces, RouteCacheAction},
     slices::Slices,
@@ -64,29 +64,30 @@ impl Cx<'_> {
             send_body_without_waiting_for_header_response: plan.send_body_without_waiting_for_header_response,
         });
         let options = &plan.metadata_options;
-        let mut metadata_context = self.host.metadata().select(&options.forwarding_namespaces);
+        let host = &*self.host;
+        let mut metadata_context =
+            MetadataContext::of_request(host.metadata(), &options.forwarding_namespaces);
         let of_cluster = &options.cluster_metadata_forwarding_namespaces;
         if *of_cluster != MetadataNamespaces::default()
-            && let Some(cluster) = self.host.cluster_metadata()
+            && let Some(cluster) = host.cluster_metadata()
         {
-            add_cluster_metadata(&mut metadata_context, of_cluster, cluster);
+            metadata_context.add_cluster(cluster, of_cluster);
         }
         let envelope = Envelope {
             protocol_config,
             attributes: attributes.as_ref(),
-            metadata_context: &metadata_context,
+            metadata_context,
             observability_mode: plan.observability_mode,
         };
         let rules = &plan.forward_rules;
         let mut message = BytesMut::new();
         let mut payload = Slices::new();
-        let http2 = self.host.is_http2();
-        let messages = self.host.messages();
+        let messages = host.messages();
         match part {
             Part::Headers { end_of_stream } => {
                 let head = match (direction, &messages.response) {
                     (Direction::Response, Some(head)) => HeadersRef::Response(head),
-                    _ if http2 => HeadersRef::Http2Request(&messages.request),
+                    _ if host.is_http2() => HeadersRef::Http2Request(&messages.request),
                     _ => HeadersRef::Request(&messages.request),
                 };
                 codec::encode_headers(&mut message, direction, head, end_of_stream, rules, &envelope);
@@ -153,7 +154,7 @@ impl Cx<'_> {
             max_count: limits.max_count,
             max_bytes: limits.max_bytes,
         };
-        let messages = self.host.messages();
+        let messages = self.host.messages_mut();
         let target = match (step, direction) {
             (Step::Trailers, Direction::Request) => messages.request_trailers.as_mut().map(Target::Trailers),
             (Step::Trailers, Direction::Response) => {
@@ -193,7 +194,7 @@ impl Cx<'_> {
 
     /// The fields of the head of a message, if it is here.
     pub(super) fn fields(&mut self, direction: Direction) -> Option<&mut HeaderMap> {
-        let messages = self.host.messages();
+        let messages = self.host.messages_mut();
         match direction {
             Direction::Request => Some(&mut messages.request.fields),
             Direction::Response => messages.response.as_mut().map(|head| &mut head.fields),

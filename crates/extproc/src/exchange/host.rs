@@ -9,11 +9,17 @@ use crate::{
 
 /// The transaction an exchange works on: its messages, its metadata and what is known about it.
 pub trait Host {
-    /// The request and response heads and trailers, to read and to change.
-    fn messages(&mut self) -> &mut Messages;
+    /// The request and response heads and trailers.
+    fn messages(&self) -> &Messages;
+
+    /// The same, to change.
+    fn messages_mut(&mut self) -> &mut Messages;
 
     /// The dynamic metadata of the request.
-    fn metadata(&mut self) -> &mut DynamicMetadata;
+    fn metadata(&self) -> &DynamicMetadata;
+
+    /// The same, to change.
+    fn metadata_mut(&mut self) -> &mut DynamicMetadata;
 
     /// The static metadata of the cluster the request goes to, once there is one (D-1).
     fn cluster_metadata(&self) -> Option<&Metadata> {

@@ -61,10 +61,10 @@ impl Exchange {
         let receiving = &self.link.plan.metadata_options.receiving_namespaces;
         let mut fits = true;
         if let Some(metadata) = response.dynamic_metadata {
-            fits &= host.metadata().merge(metadata, &receiving.untyped);
+            fits &= host.metadata_mut().merge(metadata, &receiving.untyped);
         }
         if !response.typed_dynamic_metadata.is_empty() {
-            fits &= host.metadata().merge_typed(response.typed_dynamic_metadata, &receiving.typed);
+            fits &= host.metadata_mut().merge_typed(response.typed_dynamic_metadata, &receiving.typed);
         }
         if !fits {
             self.link.counters.stream_msgs_received += 1;

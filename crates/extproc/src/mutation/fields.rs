@@ -4,6 +4,8 @@ use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
+use crate::header_map::try_remove_fields;
+
 /// The changes made so far to a header map. The map's own removal moves its last field into the gap, so removals and
 /// new fields are noted here and carried out together, once, by [`finish`](Self::finish): what remains keeps its order
 /// and what was set stands behind it (M-4.7).
@@ -76,19 +78,7 @@ impl<'m> FieldChanges<'m> {
 
     /// Carries the changes out.
     pub(super) fn finish(self) -> Result<(), TooManyFields> {
-        if !self.gone.is_empty() {
-            let old = std::mem::take(self.map);
-            self.map.try_reserve(old.keys_len() + self.new.len()).map_err(|_| TooManyFields)?;
-            let mut kept = None;
-            for (name, value) in old {
-                if let Some(name) = name {
-                    kept = (!self.gone.contains(&name)).then_some(name);
-                }
-                if let Some(name) = &kept {
-                    self.map.try_append(name, value).map_err(|_| TooManyFields)?;
-                }
-            }
-        }
+        try_remove_fields(self.map, &self.gone).map_err(|_| TooManyFields)?;
         for (name, value) in self.new {
             self.map.try_append(name, value).map_err(|_| TooManyFields)?;
         }

@@ -48,10 +48,16 @@ impl Default for Transaction {
 }
 
 impl Host for Transaction {
-    fn messages(&mut self) -> &mut Messages {
+    fn messages(&self) -> &Messages {
+        &self.messages
+    }
+    fn messages_mut(&mut self) -> &mut Messages {
         &mut self.messages
     }
-    fn metadata(&mut self) -> &mut DynamicMetadata {
+    fn metadata(&self) -> &DynamicMetadata {
+        &self.metadata
+    }
+    fn metadata_mut(&mut self) -> &mut DynamicMetadata {
         &mut self.metadata
     }
     fn attributes(&self, _wanted: &Attributes, _response_headers_shown: bool) -> Struct {

@@ -152,11 +152,19 @@ pub(super) fn no_request() -> RequestHeaders {
 }
 
 impl Host for Core {
-    fn messages(&mut self) -> &mut Messages {
+    fn messages(&self) -> &Messages {
+        &self.messages
+    }
+
+    fn messages_mut(&mut self) -> &mut Messages {
         &mut self.messages
     }
 
-    fn metadata(&mut self) -> &mut DynamicMetadata {
+    fn metadata(&self) -> &DynamicMetadata {
+        &self.info.metadata
+    }
+
+    fn metadata_mut(&mut self) -> &mut DynamicMetadata {
         &mut self.info.metadata
     }
 

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::matching::StringMatcher;
 use crate::messages::{
-    self, HttpBody, HttpHeaders, HttpTrailers, ProcessingRequest, ProtocolConfiguration, Value,
-    processing_request::Request,
+    self, Any, HttpBody, HttpHeaders, HttpTrailers, Metadata, ProcessingRequest, ProtocolConfiguration,
+    Value, processing_request::Request,
 };
 
 fn fields() -> impl Strategy<Value = HeaderMap> {
@@ -54,20 +54,23 @@ fn envelope_parts() -> impl Strategy<Value = (Option<ProtocolConfig>, Option<Str
     });
     let values = proptest::collection::btree_map(text, text.prop_map(Value::string), 0..4)
         .prop_map(|fields| Struct { fields });
-    let metadata = proptest::collection::btree_map(text, values.clone(), 0..3)
-        .prop_map(|filter_metadata| Metadata { filter_metadata, ..Default::default() });
+    let value = (text, text).prop_map(|(type_url, value)| Any { type_url, value: value.into() });
+    let untyped = proptest::collection::btree_map(text, values.clone(), 0..7);
+    let metadata = (untyped, proptest::collection::btree_map(text, value, 0..7)).prop_map(
+        |(filter_metadata, typed_filter_metadata)| Metadata { filter_metadata, typed_filter_metadata },
+    );
     (proptest::option::of(config), proptest::option::of(values), metadata, any::<bool>())
 }
 
 /// The message struct with the same envelope.
-fn expected(envelope: &Envelope<'_>, request: Request) -> ProcessingRequest {
+fn expected(envelope: &Envelope<'_>, metadata: &Metadata, request: Request) -> ProcessingRequest {
     let attributes = envelope
         .attributes
         .map(|attributes| BTreeMap::from([(ATTRIBUTES_KEY.to_owned(), attributes.clone())]))
         .unwrap_or_default();
     ProcessingRequest {
         request: Some(request),
-        metadata_context: Some(envelope.metadata_context.clone()),
+        metadata_context: Some(metadata.clone()),
         attributes,
         observability_mode: envelope.observability_mode,
         protocol_config: envelope.protocol_config.map(|config| ProtocolConfiguration {
@@ -86,12 +89,12 @@ proptest! {
     fn headers_and_trailers(
         fields in fields(),
         end_of_stream in any::<bool>(),
-        (protocol_config, attributes, metadata_context, observability_mode) in envelope_parts(),
+        (protocol_config, attributes, metadata, observability_mode) in envelope_parts(),
     ) {
         let envelope = Envelope {
             protocol_config,
             attributes: attributes.as_ref(),
-            metadata_context: &metadata_context,
+            metadata_context: MetadataContext::from(&metadata),
             observability_mode,
         };
         let rules = ForwardRules::default();
@@ -113,7 +116,7 @@ proptest! {
         let mut out = BytesMut::new();
         encode_headers(&mut out, Direction::Request, HeadersRef::Request(&request), end_of_stream, &rules, &envelope);
         let wanted = HttpHeaders { headers, end_of_stream, ..Default::default() };
-        prop_assert_eq!(decode(&out), expected(&envelope, Request::RequestHeaders(wanted)));
+        prop_assert_eq!(decode(&out), expected(&envelope, &metadata, Request::RequestHeaders(wanted)));
 
         let response = ResponseHeaders { status: StatusCode::IM_A_TEAPOT, fields: fields.clone() };
         let mut headers = vec![entry(":status", b"418")];
@@ -122,12 +125,12 @@ proptest! {
         let mut out = BytesMut::new();
         encode_headers(&mut out, Direction::Response, HeadersRef::Response(&response), end_of_stream, &rules, &envelope);
         let wanted = HttpHeaders { headers, end_of_stream, ..Default::default() };
-        prop_assert_eq!(decode(&out), expected(&envelope, Request::ResponseHeaders(wanted)));
+        prop_assert_eq!(decode(&out), expected(&envelope, &metadata, Request::ResponseHeaders(wanted)));
 
         let mut out = BytesMut::new();
         encode_trailers(&mut out, Direction::Request, &fields, &rules, &envelope);
         let trailers = Some(messages::HeaderMap { headers: entries(&fields) });
-        prop_assert_eq!(decode(&out), expected(&envelope, Request::RequestTrailers(HttpTrailers { trailers })));
+        prop_assert_eq!(decode(&out), expected(&envelope, &metadata, Request::RequestTrailers(HttpTrailers { trailers })));
     }
 
     #[test]
@@ -135,12 +138,12 @@ proptest! {
         length in prop_oneof![0..300_usize, Just(SEPARATE_PAYLOAD - 1), SEPARATE_PAYLOAD..70_000],
         pieces in 1..5_usize,
         end_of_stream in any::<bool>(),
-        (protocol_config, attributes, metadata_context, observability_mode) in envelope_parts(),
+        (protocol_config, attributes, metadata, observability_mode) in envelope_parts(),
     ) {
         let envelope = Envelope {
             protocol_config,
             attributes: attributes.as_ref(),
-            metadata_context: &metadata_context,
+            metadata_context: MetadataContext::from(&metadata),
             observability_mode,
         };
         let body: Bytes = (0..length).map(|index| index as u8).collect();
@@ -149,7 +152,7 @@ proptest! {
         prop_assert_eq!(payload.len(), if length >= SEPARATE_PAYLOAD { length } else { 0 });
         out.extend_from_slice(&payload.into_bytes());
         let wanted = HttpBody { body, end_of_stream, ..Default::default() };
-        prop_assert_eq!(decode(&out), expected(&envelope, Request::ResponseBody(wanted)));
+        prop_assert_eq!(decode(&out), expected(&envelope, &metadata, Request::ResponseBody(wanted)));
     }
 }
 
@@ -158,6 +161,41 @@ fn cut(body: &Bytes, pieces: usize) -> Slices {
     let mut slices = Slices::new();
     body.chunks(body.len() / pieces + 1).for_each(|piece| slices.push(body.slice_ref(piece)));
     slices
+}
+
+proptest! {
+    /// Byte for byte what the message struct is on the wire.
+    #[test]
+    fn metadata_is_written_as_the_struct((_, _, metadata, _) in envelope_parts()) {
+        let context = MetadataContext::from(&metadata);
+        let mut out = BytesMut::new();
+        put_metadata(&mut out, &context);
+        prop_assert_eq!(metadata_len(&context), out.len());
+        prop_assert_eq!(out, metadata.encode_to_vec());
+    }
+}
+
+/// Matching may be expensive, and it has the same result for the size and for the bytes.
+#[test]
+fn the_rules_are_asked_once_a_header() {
+    let fields: HeaderMap = [("x-a", "1"), ("b", "2"), ("c", "3")]
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .into_iter()
+        .collect();
+    let response = ResponseHeaders { status: StatusCode::OK, fields };
+    let rules = ForwardRules::default();
+    let envelope = Envelope {
+        protocol_config: None,
+        attributes: None,
+        metadata_context: MetadataContext::default(),
+        observability_mode: false,
+    };
+    let asked = crate::forward::asked();
+    let head = HeadersRef::Response(&response);
+    encode_headers(&mut BytesMut::new(), Direction::Response, head, true, &rules, &envelope);
+    assert_eq!(crate::forward::asked() - asked, 1 + 3);
+    encode_trailers(&mut BytesMut::new(), Direction::Response, &response.fields, &rules, &envelope);
+    assert_eq!(crate::forward::asked() - asked, 1 + 3 + 3);
 }
 
 /// E-6: filtered are pseudo-headers, fields and trailers, and only in the copy.
@@ -171,11 +209,10 @@ fn forward_rules_apply_to_everything() {
             StringMatcher::Prefix("x-".to_owned(), false),
         ],
     };
-    let metadata_context = Metadata::default();
     let envelope = Envelope {
         protocol_config: None,
         attributes: None,
-        metadata_context: &metadata_context,
+        metadata_context: MetadataContext::default(),
         observability_mode: false,
     };
     let fields: HeaderMap = [("x-a", "1"), ("b", "2")]
