@@ -20,7 +20,7 @@ pub(crate) use self::{
     enumeration::Enumeration,
     message::Message,
     scalar::{is_number_or_boolean, plain_value},
-    schema::{Field, Schema, Support, bookkeeping, no_effect, read, refused},
+    schema::{Field, Schema, Support, bookkeeping, no_effect, protects, read, refused},
     value::{Json, Value},
 };
 use crate::{Files, Options, diagnostic::Report};

@@ -109,9 +109,10 @@ fn write_schema(text: &mut String, schema: &Schema) {
         schema.title
     };
     let _ = write!(text, "\n### {title}\n\n`{}`\n", schema.name);
-    if with(Support::Read).next().is_some() {
+    let read = || schema.fields.iter().filter(|field| schema.read_names().any(|name| name == field.name));
+    if read().next().is_some() {
         let _ = write!(text, "\n| Field | Default | Meaning |\n|---|---|---|\n");
-        for Field { name, default, note, .. } in with(Support::Read) {
+        for Field { name, default, note, .. } in read() {
             let default = default.replace('|', "\\|");
             let _ = writeln!(text, "| `{name}` | {default} | {} |", note.replace('|', "\\|"));
         }

@@ -7,12 +7,12 @@ mod http;
 use std::sync::Arc;
 
 use super::{
-    others::not_left_out,
+    others::{NOT_LEFT_OUT, REFUSED},
     settings::read_tcp_keepalive,
     targets::{Targets, read_targets},
 };
 use crate::{
-    protobuf::{Message, Schema, Value, no_effect, read},
+    protobuf::{Message, Schema, Value, no_effect, protects, read},
     translation::{ClientSettings, Limit},
 };
 
@@ -24,7 +24,6 @@ pub(crate) struct ClientTrafficPolicy {
 }
 
 const OF_THE_GATEWAY: &str = "the settings of the gateway itself hold";
-const NOT_LEFT_OUT: &str = "Not implemented: a policy that sets it is invalid, and its targets answer 500.";
 
 static SPEC: Schema = Schema {
     name: "ClientTrafficPolicySpec",
@@ -42,8 +41,8 @@ static SPEC: Schema = Schema {
         read("tcpKeepalive", "60s, then 4 probes every 15s", "Probes of connections without traffic."),
         no_effect("enableProxyProtocol", "connections begin without a PROXY header"),
         no_effect("proxyProtocol", "connections begin without a PROXY header"),
-        read("clientIPDetection", "", NOT_LEFT_OUT),
-        read("tls", "", NOT_LEFT_OUT),
+        protects("tls", REFUSED),
+        protects("clientIPDetection", REFUSED),
         read("path", "{}", "How paths are made uniform."),
         read("headers", "{}", "How headers are handled."),
         read("timeout", "{}", "How long things may take."),
@@ -59,7 +58,7 @@ static SPEC: Schema = Schema {
 
 pub(super) fn read_client_traffic_policy(value: &Value<'_>) -> Option<ClientTrafficPolicy> {
     let spec = value.message(&SPEC)?;
-    fail_closed(&spec, &["tls", "clientIPDetection"]);
+    spec.refuse_protections(NOT_LEFT_OUT);
     let mut settings = ClientSettings::default();
     if let Some(value) = spec.get("connection") {
         connection::read_connection(&value, &mut settings);
@@ -81,15 +80,6 @@ pub(super) fn read_client_traffic_policy(value: &Value<'_>) -> Option<ClientTraf
         http::read_http2(&value, &mut settings.http);
     }
     Some(ClientTrafficPolicy { targets: read_targets(&spec), settings: Arc::new(settings) })
-}
-
-/// Fields that protect or limit something and are not implemented; what is left out would be open.
-fn fail_closed(message: &Message<'_>, names: &[&'static str]) {
-    for name in names {
-        if let Some(field) = message.get(name) {
-            not_left_out(name, &field);
-        }
-    }
 }
 
 /// A time; 0 is no limit.

@@ -3,7 +3,7 @@
 use super::targets::{Targets, read_targets};
 use crate::{
     kubernetes::{Candidate, Objects as Set},
-    protobuf::{Schema, Value, bookkeeping, no_effect, read},
+    protobuf::{Schema, Value, bookkeeping, no_effect, protects, read},
 };
 
 /// An object that nothing is done about but to say so.
@@ -34,13 +34,12 @@ pub(super) static PATCH: Schema = Schema {
     unsupported: &[],
 };
 
-/// Reports a field that protects something and cannot be carried out: its policy is invalid.
-pub(super) fn not_left_out(name: &str, field: &Value<'_>) {
-    field.error_with_help(
-        format!("{name} is not implemented and must not be left out"),
-        "the targets of this policy answer 500: remove the field if they may be reached without it",
-    );
-}
+/// What a policy means that sets a field which must not be left out.
+pub(super) const NOT_LEFT_OUT: &str =
+    "the targets of this policy answer 500: remove the field if they may be reached without it";
+/// The same for the reference.
+pub(super) const REFUSED: &str =
+    "Not implemented: a policy that sets it is invalid, and its targets answer 500.";
 
 /// How requests go to backends: of it only the limits count, none of which is implemented.
 #[derive(Debug)]
@@ -49,7 +48,6 @@ pub(crate) struct BackendTrafficPolicy {
 }
 
 const OF_THE_GATEWAY: &str = "the settings of the gateway itself hold";
-const LIMIT: &str = "Not implemented: a policy that sets it is invalid, and its targets answer 500.";
 
 static BACKEND_TRAFFIC_POLICY: Schema = Schema {
     name: "BackendTrafficPolicySpec",
@@ -58,11 +56,11 @@ static BACKEND_TRAFFIC_POLICY: Schema = Schema {
         read("targetRef", "", "Deprecated: one target."),
         read("targetRefs", "[]", "What the policy is attached to."),
         read("targetSelectors", "[]", "The same, by labels."),
-        read("rateLimit", "", LIMIT),
-        read("circuitBreaker", "", LIMIT),
-        read("requestBuffer", "", LIMIT),
-        read("admissionControl", "", LIMIT),
-        read("bandwidthLimit", "", LIMIT),
+        protects("rateLimit", REFUSED),
+        protects("circuitBreaker", REFUSED),
+        protects("requestBuffer", REFUSED),
+        protects("admissionControl", REFUSED),
+        protects("bandwidthLimit", REFUSED),
         no_effect("mergeType", OF_THE_GATEWAY),
         no_effect("loadBalancer", OF_THE_GATEWAY),
         no_effect("retry", OF_THE_GATEWAY),
@@ -88,10 +86,7 @@ static BACKEND_TRAFFIC_POLICY: Schema = Schema {
 
 pub(super) fn read_backend_traffic_policy(value: &Value<'_>) -> Option<BackendTrafficPolicy> {
     let spec = value.message(&BACKEND_TRAFFIC_POLICY)?;
-    let limits = ["rateLimit", "circuitBreaker", "requestBuffer", "admissionControl", "bandwidthLimit"];
-    for (name, field) in limits.into_iter().filter_map(|name| Some((name, spec.get(name)?))) {
-        not_left_out(name, &field);
-    }
+    spec.refuse_protections(NOT_LEFT_OUT);
     Some(BackendTrafficPolicy { targets: read_targets(&spec) })
 }
 

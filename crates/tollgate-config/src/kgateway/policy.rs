@@ -6,7 +6,7 @@ use super::modes::read_processing_mode;
 use crate::{
     gateway_api,
     kubernetes::{Place, selector::LabelSelector},
-    protobuf::{Message, Schema, Value, no_effect, read},
+    protobuf::{Message, Schema, Value, no_effect, protects, read},
     suggestion::{did_you_mean, nearest},
 };
 
@@ -56,17 +56,17 @@ static SPEC: Schema = Schema {
         read("targetRefs", "[]", "Gateways, ListenerSets and routes, at most 16."),
         read("targetSelectors", "[]", "The same, by labels."),
         read("extProc", "", "External processing."),
-        read("extAuth", "", SECURITY),
-        read("rbac", "", SECURITY),
-        read("jwt", "", SECURITY),
-        read("jwtAuth", "", SECURITY),
-        read("basicAuth", "", SECURITY),
-        read("apiKeyAuth", "", SECURITY),
-        read("apiKeyAuthentication", "", SECURITY),
-        read("oauth2", "", SECURITY),
-        read("csrf", "", SECURITY),
-        read("rateLimit", "", SECURITY),
-        read("buffer", "", SECURITY),
+        protects("extAuth", SECURITY),
+        protects("rbac", SECURITY),
+        protects("jwt", SECURITY),
+        protects("jwtAuth", SECURITY),
+        protects("basicAuth", SECURITY),
+        protects("apiKeyAuth", SECURITY),
+        protects("apiKeyAuthentication", SECURITY),
+        protects("oauth2", SECURITY),
+        protects("csrf", SECURITY),
+        protects("rateLimit", SECURITY),
+        protects("buffer", SECURITY),
         no_effect("ai", LATER),
         no_effect("autoHostRewrite", LATER),
         no_effect("compression", LATER),
@@ -80,21 +80,6 @@ static SPEC: Schema = Schema {
     ],
     unsupported: &[],
 };
-
-/// Fields of the schema that protect something.
-const SECURITY_FIELDS: [&str; 11] = [
-    "extAuth",
-    "rbac",
-    "jwt",
-    "jwtAuth",
-    "basicAuth",
-    "apiKeyAuth",
-    "apiKeyAuthentication",
-    "oauth2",
-    "csrf",
-    "rateLimit",
-    "buffer",
-];
 
 static TARGET_REF: Schema = Schema {
     name: "TrafficPolicyTargetReference",
@@ -152,12 +137,9 @@ pub(super) fn read_traffic_policy(value: &Value<'_>) -> Option<TrafficPolicy> {
         value.error("targetRefs must have at most 16 entries");
     }
     // KG-11: what protects something is not left out.
-    for (name, feature) in SECURITY_FIELDS.iter().filter_map(|name| Some((name, spec.get(name)?))) {
-        feature.error_with_help(
-            format!("{name} is not implemented and must not be left out"),
-            "the routes of this policy answer 500: remove the field, or serve the policy with kgateway",
-        );
-    }
+    spec.refuse_protections(
+        "the routes of this policy answer 500: remove the field, or serve the policy with kgateway",
+    );
     Some(TrafficPolicy {
         targets: targets.iter().filter_map(read_target).collect(),
         selectors: spec.list("targetSelectors").iter().filter_map(read_selector_of).collect(),

@@ -53,7 +53,7 @@ impl<'a> Message<'a> {
         };
         let strict = self.value.context.options.strict;
         match support {
-            Support::Read => {
+            Support::Read | Support::Protects => {
                 if let Some(first) = self.fields.insert(name, entry) {
                     let message = format!("\"{}\" and \"{}\" are the same field", first.key, entry.key);
                     self.value.context.report.mark_malformed();
@@ -118,6 +118,14 @@ impl<'a> Message<'a> {
             }
         }
         severity
+    }
+
+    /// Refuses what the message is for, if it sets a field that would protect or limit something and is not implemented.
+    /// `help` says what that means and what to do.
+    pub(crate) fn refuse_protections(&self, help: &str) {
+        for (name, field) in self.schema.protecting_names().filter_map(|name| Some((name, self.get(name)?))) {
+            field.error_with_help(format!("{name} is not implemented and must not be left out"), help);
+        }
     }
 
     fn path_of(&self, key: &str) -> String {

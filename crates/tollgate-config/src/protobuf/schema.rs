@@ -31,6 +31,9 @@ pub(crate) struct Field {
 pub(crate) enum Support {
     /// It is read and works.
     Read,
+    /// It would protect or limit something and is not implemented: what sets it is refused, for it must not be left out
+    /// ([`refuse_protections`](super::Message::refuse_protections)).
+    Protects,
     /// It is accepted and said to have no effect; refused when strict.
     NoEffect,
     /// It is a record that the API server keeps about an object; nothing needs to be said about it.
@@ -42,6 +45,11 @@ pub(crate) enum Support {
 /// A field that works.
 pub(crate) const fn read(name: &'static str, default: &'static str, note: &'static str) -> Field {
     Field { name, support: Support::Read, note, default }
+}
+
+/// A field that would protect or limit something and is not implemented; `note` says what becomes of what sets it.
+pub(crate) const fn protects(name: &'static str, note: &'static str) -> Field {
+    Field { name, support: Support::Protects, note, default: "" }
 }
 
 /// A field that is accepted although it has no counterpart; `note` says why that changes nothing for anyone.
@@ -69,8 +77,14 @@ impl Schema {
         self.fields.iter().map(|field| field.name).chain(self.unsupported.iter().copied())
     }
 
-    /// Names of the fields that work.
+    /// Names of the fields that are looked at.
     pub(crate) fn read_names(&self) -> impl Iterator<Item = &'static str> {
-        self.fields.iter().filter(|field| field.support == Support::Read).map(|field| field.name)
+        let is_read = |field: &&Field| matches!(field.support, Support::Read | Support::Protects);
+        self.fields.iter().filter(is_read).map(|field| field.name)
+    }
+
+    /// Names of the fields that must not be left out.
+    pub(crate) fn protecting_names(&self) -> impl Iterator<Item = &'static str> {
+        self.fields.iter().filter(|field| field.support == Support::Protects).map(|field| field.name)
     }
 }

@@ -2,9 +2,9 @@
 
 use tollgate_model::http_connection_manager::HeadersWithUnderscoresAction;
 
-use super::{NOT_LEFT_OUT, fail_closed};
+use super::{NOT_LEFT_OUT, REFUSED};
 use crate::{
-    protobuf::{Enumeration, Schema, Value, no_effect, read},
+    protobuf::{Enumeration, Schema, Value, no_effect, protects, read},
     translation::HttpClientSettings,
 };
 
@@ -17,10 +17,10 @@ static HEADERS: Schema = Schema {
         read("withUnderscoresAction", "RejectRequest", "How names with underscores are handled."),
         read("preserveXRequestID", "false", "Deprecated: `requestID: PreserveOrGenerate`."),
         read("requestID", "Generate", "Where `x-request-id` comes from."),
-        read("xForwardedClientCert", "", NOT_LEFT_OUT),
-        read("earlyRequestHeaders", "", NOT_LEFT_OUT),
-        read("lateResponseHeaders", "", NOT_LEFT_OUT),
-        read("host", "", NOT_LEFT_OUT),
+        protects("xForwardedClientCert", REFUSED),
+        protects("earlyRequestHeaders", REFUSED),
+        protects("lateResponseHeaders", REFUSED),
+        protects("host", REFUSED),
     ],
     unsupported: &[],
 };
@@ -45,7 +45,7 @@ static REQUEST_ID: Enumeration<(bool, bool)> = Enumeration {
 
 pub(super) fn read_headers(value: &Value<'_>, http: &mut HttpClientSettings) {
     let Some(message) = value.message(&HEADERS) else { return };
-    fail_closed(&message, &["xForwardedClientCert", "earlyRequestHeaders", "lateResponseHeaders", "host"]);
+    message.refuse_protections(NOT_LEFT_OUT);
     http.envoy_headers = Some(message.boolean("enableEnvoyHeaders", false));
     http.underscores = message.get("withUnderscoresAction").and_then(|value| value.enumeration(&UNDERSCORES));
     let preserves = message.boolean("preserveXRequestID", false);
