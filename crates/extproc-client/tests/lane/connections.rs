@@ -7,8 +7,8 @@ use std::{
 };
 
 use extproc_client::{
-    ClientSettings, Close, ConnectError, Connecting, Connector, Endpoint, EndpointSettings, GrpcStatus,
-    KeepAlive, PickError,
+    Call, Client, ClientSettings, Close, ConnectError, Connecting, Connector, Endpoint, EndpointSettings,
+    GrpcStatus, KeepAlive, PickError,
 };
 use tokio::{io::AsyncWriteExt, time::Instant};
 
@@ -456,16 +456,32 @@ fn with(keepalive: KeepAlive) -> EndpointSettings {
     EndpointSettings { keepalive: Some(keepalive), ..EndpointSettings::default() }
 }
 
-#[tokio::test(flavor = "local", start_paused = true)]
-async fn pings_find_a_dead_peer() {
-    let interval = Some(Duration::from_secs(10));
-    let keepalive = KeepAlive { interval, jitter: 0.15, ..KeepAlive::on_suspicion(Duration::from_secs(2)) };
+/// A client that asks for signs of life, a call of its, and the processor that has seen the call's head.
+async fn watched(keepalive: KeepAlive) -> (Client, Network, Call, Peer) {
     let (client, mut network) = client(with(keepalive), ClientSettings::default());
     let mut call = client.open(request()).unwrap();
     idle(&mut call).await;
     let mut peer = network.accept().await;
     idle(&mut call).await;
     peer.expect(HEADERS).await;
+    (client, network, call, peer)
+}
+
+/// The connection goes on for that long, and nobody asks whether the peer is there.
+async fn stays_quiet(peer: &mut Peer, time: Duration) {
+    let quiet = tokio::time::timeout(time, async {
+        while let Some(frame) = peer.next().await {
+            assert_ne!(frame.kind, PING);
+        }
+    });
+    assert!(quiet.await.is_err(), "the connection stays");
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn pings_find_a_dead_peer() {
+    let interval = Some(Duration::from_secs(10));
+    let keepalive = KeepAlive { interval, jitter: 0.15, ..KeepAlive::on_suspicion(Duration::from_secs(2)) };
+    let (_client, _network, mut call, mut peer) = watched(keepalive).await;
     let start = Instant::now();
     for _ in 0..3 {
         let ping = peer.expect(PING).await;
@@ -499,12 +515,7 @@ async fn connections_outlive_their_endpoint_only_for_their_exchanges() {
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn silence_is_questioned() {
     let keepalive = KeepAlive::on_suspicion(Duration::from_secs(2));
-    let (client, mut network) = client(with(keepalive), ClientSettings::default());
-    let mut second = client.open(request()).unwrap();
-    idle(&mut second).await;
-    let mut peer = network.accept().await;
-    idle(&mut second).await;
-    peer.expect(HEADERS).await;
+    let (client, _network, mut second, mut peer) = watched(keepalive).await;
     idle(&mut second).await;
     let mut first = client.open(request()).unwrap();
     idle(&mut first).await;
@@ -517,12 +528,7 @@ async fn silence_is_questioned() {
     let mut third = client.open(request()).unwrap();
     idle(&mut third).await;
     drop(third);
-    let quiet = tokio::time::timeout(Duration::from_secs(20), async {
-        while let Some(frame) = peer.next().await {
-            assert_ne!(frame.kind, PING);
-        }
-    });
-    assert!(quiet.await.is_err(), "the connection stays");
+    stays_quiet(&mut peer, Duration::from_secs(20)).await;
     peer.head(1).flush().await;
     // The connection's task takes it.
     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -541,12 +547,7 @@ async fn silence_is_questioned() {
 async fn any_frame_is_a_sign_of_life() {
     let interval = Some(Duration::from_secs(10));
     let keepalive = KeepAlive { interval, ..KeepAlive::on_suspicion(Duration::from_secs(2)) };
-    let (client, mut network) = client(with(keepalive), ClientSettings::default());
-    let mut call = client.open(request()).unwrap();
-    idle(&mut call).await;
-    let mut peer = network.accept().await;
-    idle(&mut call).await;
-    peer.expect(HEADERS).await;
+    let (_client, _network, mut call, mut peer) = watched(keepalive).await;
     peer.head(1).flush().await;
     peer.expect(PING).await;
     for _ in 0..5 {
@@ -564,12 +565,7 @@ async fn any_frame_is_a_sign_of_life() {
 async fn a_ping_goes_ahead_of_an_exchange_after_a_long_rest() {
     let idle_interval = Some(Duration::from_secs(60));
     let keepalive = KeepAlive { idle_interval, ..KeepAlive::on_suspicion(Duration::from_secs(2)) };
-    let (client, mut network) = client(with(keepalive), ClientSettings::default());
-    let mut first = client.open(request()).unwrap();
-    idle(&mut first).await;
-    let mut peer = network.accept().await;
-    idle(&mut first).await;
-    peer.expect(HEADERS).await;
+    let (client, _network, mut first, mut peer) = watched(keepalive).await;
     peer.head(1).trailers(1, "0").flush().await;
     assert_eq!(closed(&mut first).await, Ok(()));
     tokio::time::sleep(Duration::from_secs(61)).await;
@@ -579,10 +575,5 @@ async fn a_ping_goes_ahead_of_an_exchange_after_a_long_rest() {
     peer.put(PING, 1, 0, &ping.payload).flush().await;
     let mut third = client.open(request()).unwrap();
     idle(&mut third).await;
-    let quiet = tokio::time::timeout(Duration::from_secs(10), async {
-        while let Some(frame) = peer.next().await {
-            assert_ne!(frame.kind, PING);
-        }
-    });
-    assert!(quiet.await.is_err(), "the connection stays");
+    stays_quiet(&mut peer, Duration::from_secs(10)).await;
 }
