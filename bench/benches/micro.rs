@@ -8,24 +8,21 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use divan::{Bencher, black_box};
 use extproc::{
-    Attributes, Direction, ForwardRules, Messages, MutationRules, Plan, RequestHeaders, ResponseHeaders,
+    Direction, ForwardRules, Messages, MutationRules, Plan, RequestHeaders, ResponseHeaders,
     codec::{Decoder, Envelope, HeadersRef, encode_body, encode_headers},
-    exchange::{Exchange, HeaderLimits, Host},
+    exchange::Exchange,
     messages::{
-        CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption, HeadersResponse, Metadata,
-        ProcessingResponse, Struct, processing_response::Response,
+        CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption, HeadersResponse, ProcessingResponse,
+        processing_response::Response,
     },
-    metadata::{DynamicMetadata, MetadataContext},
+    metadata::MetadataContext,
     mutation::{Policy, Target, apply},
+    sim::Transaction,
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use prost::Message as _;
-use tollgate_model::{
-    header::HeaderMutations,
-    route::{
-        Action, ClusterSpecifier, PathMatch, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
-        VirtualHosts,
-    },
+use tollgate_model::route::{
+    Action, ClusterSpecifier, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, VirtualHosts,
 };
 
 fn main() {
@@ -157,61 +154,9 @@ fn find_route(bencher: Bencher<'_, '_>, hosts: usize) {
 }
 
 fn virtual_host(domain: String) -> Arc<VirtualHost> {
-    let route = Route {
-        name: String::new(),
-        route_match: RouteMatch {
-            path: PathMatch::Prefix { prefix: "/".into(), case_sensitive: true },
-            headers: Vec::new(),
-            query_parameters: Vec::new(),
-            grpc: false,
-        },
-        action: Action::Route(Box::new(RouteAction::new(ClusterSpecifier::Cluster("upstream".into())))),
-        headers: HeaderMutations::default(),
-        filters: Vec::new(),
-        request_body_buffer_limit: None,
-        metadata: Metadata::default(),
-    };
-    Arc::new(VirtualHost {
-        name: domain.clone(),
-        domains: vec![domain],
-        routes: vec![Arc::new(route)],
-        headers: HeaderMutations::default(),
-        metadata: Metadata::default(),
-        include_request_attempt_count: false,
-        include_attempt_count_in_response: false,
-    })
-}
-
-struct Transaction {
-    messages: Messages,
-    metadata: DynamicMetadata,
-}
-
-impl Host for Transaction {
-    fn messages(&self) -> &Messages {
-        &self.messages
-    }
-    fn messages_mut(&mut self) -> &mut Messages {
-        &mut self.messages
-    }
-    fn metadata(&self) -> &DynamicMetadata {
-        &self.metadata
-    }
-    fn metadata_mut(&mut self) -> &mut DynamicMetadata {
-        &mut self.metadata
-    }
-    fn attributes(&self, _wanted: &Attributes, _response_headers_shown: bool) -> Struct {
-        Struct::default()
-    }
-    fn buffer_limit(&self, _direction: Direction) -> usize {
-        1 << 20
-    }
-    fn header_limits(&self, _direction: Direction) -> HeaderLimits {
-        HeaderLimits::default()
-    }
-    fn is_upgrade(&self) -> bool {
-        false
-    }
+    let action = RouteAction::new(ClusterSpecifier::Cluster("upstream".into()));
+    let route = Route::new(RouteMatch::any(), Action::Route(Box::new(action)));
+    Arc::new(VirtualHost::new(domain.clone(), vec![domain], vec![Arc::new(route)]))
 }
 
 /// Both heads with their replies, without the network.
@@ -231,7 +176,7 @@ fn exchange_of_headers(bencher: Bencher<'_, '_>, fields: usize) {
                 response: Some(response.clone()),
                 response_trailers: None,
             },
-            metadata: DynamicMetadata::default(),
+            ..Transaction::default()
         })
         .bench_local_refs(|transaction| {
             let mut exchange = Exchange::new(plan.clone());

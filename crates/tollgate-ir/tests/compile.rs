@@ -14,7 +14,7 @@ use tollgate_model::{
     header::HeaderMutations,
     listener::{ConnectionLimits, FilterChainMatch, MisdirectedRequests, TrafficDirection},
     processor::{FilterOverride, GrpcTarget},
-    route::{PathMatch, RouteMatch},
+    route::RouteMatch,
     socket::TcpOptions,
     tls::{ServerNameIndication, ServerValidation, TlsVersions, UpstreamTlsSettings},
 };
@@ -42,10 +42,9 @@ const BUFFERED: fn(&mut Plan) = |plan| {
 };
 
 fn route(per_filter: PerFilter) -> Route {
-    let path = PathMatch::Prefix { prefix: "/".to_owned(), case_sensitive: true };
     Route {
         name: String::new(),
-        route_match: RouteMatch { path, headers: Vec::new(), query_parameters: Vec::new(), grpc: false },
+        route_match: RouteMatch::any(),
         action: Action::Route(Box::new(RouteAction::new(ClusterSpecifier::Cluster("app".to_owned())))),
         headers: HeaderMutations::default(),
         request_body_buffer_limit: None,

@@ -71,6 +71,22 @@ pub struct VirtualHost {
     pub include_attempt_count_in_response: bool,
 }
 
+impl VirtualHost {
+    /// One that only has a name, domains and routes.
+    #[must_use]
+    pub fn new(name: String, domains: Vec<String>, routes: Vec<Arc<Route>>) -> Self {
+        Self {
+            name,
+            domains,
+            routes,
+            headers: HeaderMutations::default(),
+            metadata: Metadata::default(),
+            include_request_attempt_count: false,
+            include_attempt_count_in_response: false,
+        }
+    }
+}
+
 /// One route.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Route {
@@ -91,6 +107,22 @@ pub struct Route {
     /// Static metadata (attribute `xds.route_metadata`); empty by default.
     #[serde(serialize_with = "crate::metadata::serialize")]
     pub metadata: Metadata,
+}
+
+impl Route {
+    /// One without a name that changes nothing and whose filters do what they do.
+    #[must_use]
+    pub fn new(route_match: RouteMatch, action: Action) -> Self {
+        Self {
+            name: String::new(),
+            route_match,
+            action,
+            headers: HeaderMutations::default(),
+            filters: Vec::new(),
+            request_body_buffer_limit: None,
+            metadata: Metadata::default(),
+        }
+    }
 }
 
 /// When a route applies: every part must hold.
@@ -422,6 +454,18 @@ impl RouteConfiguration {
 }
 
 impl RouteMatch {
+    /// A condition on the path alone.
+    #[must_use]
+    pub fn of_path(path: PathMatch) -> Self {
+        Self { path, headers: Vec::new(), query_parameters: Vec::new(), grpc: false }
+    }
+
+    /// One that every path meets.
+    #[must_use]
+    pub fn any() -> Self {
+        Self::of_path(PathMatch::Prefix { prefix: "/".to_owned(), case_sensitive: true })
+    }
+
     /// Whether the route applies to a request.
     #[must_use]
     pub fn matches(&self, matched: &MatchedRequest<'_>) -> bool {

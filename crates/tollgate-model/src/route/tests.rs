@@ -33,19 +33,11 @@ fn with(mut request: RequestHeaders, fields: &[(&str, &str)]) -> RequestHeaders 
 }
 
 fn route(name: &str, route_match: RouteMatch) -> Arc<Route> {
-    Arc::new(Route {
-        name: name.to_owned(),
-        route_match,
-        action: Action::NonForwarding,
-        headers: HeaderMutations::default(),
-        filters: Vec::new(),
-        request_body_buffer_limit: None,
-        metadata: Metadata::default(),
-    })
+    Arc::new(Route { name: name.to_owned(), ..Route::new(route_match, Action::NonForwarding) })
 }
 
 fn on_path(path: PathMatch) -> RouteMatch {
-    RouteMatch { path, headers: Vec::new(), query_parameters: Vec::new(), grpc: false }
+    RouteMatch::of_path(path)
 }
 
 fn prefix(prefix: &str) -> PathMatch {
@@ -53,15 +45,8 @@ fn prefix(prefix: &str) -> PathMatch {
 }
 
 fn virtual_host(name: &str, domains: &[&str], routes: Vec<Arc<Route>>) -> Arc<VirtualHost> {
-    Arc::new(VirtualHost {
-        name: name.to_owned(),
-        domains: domains.iter().map(|&domain| domain.to_owned()).collect(),
-        routes,
-        headers: HeaderMutations::default(),
-        metadata: Metadata::default(),
-        include_request_attempt_count: false,
-        include_attempt_count_in_response: false,
-    })
+    let domains = domains.iter().map(|&domain| domain.to_owned()).collect();
+    Arc::new(VirtualHost::new(name.to_owned(), domains, routes))
 }
 
 fn table(virtual_hosts: Vec<Arc<VirtualHost>>, ignore_port_in_host_matching: bool) -> RouteConfiguration {

@@ -2,11 +2,11 @@
 
 use std::{rc::Rc, time::Instant};
 
-use extproc::{ResponseHeaders, messages::Metadata};
+use extproc::ResponseHeaders;
 use http::StatusCode;
 use tollgate_model::{
     format::Format,
-    route::{Action, PathMatch, RouteMatch},
+    route::{Action, RouteMatch},
 };
 
 use super::*;
@@ -29,32 +29,11 @@ fn names(names: &[&'static str]) -> Vec<HeaderName> {
 }
 
 fn route(headers: HeaderMutations) -> Route {
-    Route {
-        name: "r1".to_owned(),
-        route_match: RouteMatch {
-            path: PathMatch::Prefix { prefix: "/".to_owned(), case_sensitive: true },
-            headers: Vec::new(),
-            query_parameters: Vec::new(),
-            grpc: false,
-        },
-        action: Action::NonForwarding,
-        headers,
-        filters: Vec::new(),
-        request_body_buffer_limit: None,
-        metadata: Metadata::default(),
-    }
+    Route { name: "r1".to_owned(), headers, ..Route::new(RouteMatch::any(), Action::NonForwarding) }
 }
 
 fn virtual_host(headers: HeaderMutations) -> VirtualHost {
-    VirtualHost {
-        name: "v".to_owned(),
-        domains: Vec::new(),
-        routes: Vec::new(),
-        headers,
-        metadata: Metadata::default(),
-        include_request_attempt_count: false,
-        include_attempt_count_in_response: false,
-    }
+    VirtualHost { headers, ..VirtualHost::new("v".to_owned(), Vec::new(), Vec::new()) }
 }
 
 fn messages(path: &str, fields: &[(&str, &str)], answer: Option<ResponseHeaders>) -> Messages {

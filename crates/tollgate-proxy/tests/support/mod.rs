@@ -19,11 +19,10 @@ use std::{
 use tollgate_model::{
     Snapshot,
     cluster::{Cluster, Discovery, Endpoint, EndpointAddress},
-    header::HeaderMutations,
     http_connection_manager::HttpConnectionManager,
     listener::{BindAddress, FilterChain, FilterChainMatch, Listener, TrafficDirection},
     route::{
-        Action, ClusterSpecifier, PathMatch, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
+        Action, ClusterSpecifier, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
         VirtualHosts,
     },
 };
@@ -108,29 +107,8 @@ pub(crate) fn to(cluster: &str) -> RouteAction {
 
 /// A configuration with one route for everything.
 pub(crate) fn snapshot(action: RouteAction, clusters: Vec<Cluster>) -> Snapshot {
-    let route = Route {
-        name: String::new(),
-        route_match: RouteMatch {
-            path: PathMatch::Prefix { prefix: "/".to_owned(), case_sensitive: true },
-            headers: Vec::new(),
-            query_parameters: Vec::new(),
-            grpc: false,
-        },
-        action: Action::Route(Box::new(action)),
-        headers: HeaderMutations::default(),
-        filters: Vec::new(),
-        request_body_buffer_limit: None,
-        metadata: Default::default(),
-    };
-    let virtual_host = VirtualHost {
-        name: "all".to_owned(),
-        domains: vec!["*".to_owned()],
-        routes: vec![Arc::new(route)],
-        headers: HeaderMutations::default(),
-        metadata: Default::default(),
-        include_attempt_count_in_response: false,
-        include_request_attempt_count: false,
-    };
+    let route = Route::new(RouteMatch::any(), Action::Route(Box::new(action)));
+    let virtual_host = VirtualHost::new("all".to_owned(), vec!["*".to_owned()], vec![Arc::new(route)]);
     let table = RouteConfiguration {
         virtual_hosts: VirtualHosts::new(vec![Arc::new(virtual_host)]).unwrap(),
         ..RouteConfiguration::default()

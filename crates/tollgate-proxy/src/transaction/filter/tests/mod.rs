@@ -22,8 +22,8 @@ use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
     listener::{BindAddress, FilterChain, FilterChainMatch, Listener},
     route::{
-        Action as RouteActionKind, ClusterSpecifier, PathMatch, RetryBackOff, RetryOn, RetryPolicy, Route,
-        RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
+        Action as RouteActionKind, ClusterSpecifier, RetryBackOff, RetryOn, RetryPolicy, Route, RouteAction,
+        RouteConfiguration, RouteMatch, VirtualHost,
     },
 };
 
@@ -113,29 +113,8 @@ fn routes() -> RouteConfiguration {
         back_off: RetryBackOff { base_interval: Duration::ZERO, max_interval: Duration::ZERO },
         ..RetryPolicy::default()
     }));
-    let route = Route {
-        name: String::new(),
-        route_match: RouteMatch {
-            path: PathMatch::Prefix { prefix: "/".to_owned(), case_sensitive: true },
-            headers: Vec::new(),
-            query_parameters: Vec::new(),
-            grpc: false,
-        },
-        action: RouteActionKind::Route(Box::new(action)),
-        headers: Default::default(),
-        filters: Vec::new(),
-        request_body_buffer_limit: None,
-        metadata: Default::default(),
-    };
-    let host = VirtualHost {
-        name: "all".to_owned(),
-        domains: vec!["*".to_owned()],
-        routes: vec![Arc::new(route)],
-        headers: Default::default(),
-        metadata: Default::default(),
-        include_request_attempt_count: false,
-        include_attempt_count_in_response: false,
-    };
+    let route = Route::new(RouteMatch::any(), RouteActionKind::Route(Box::new(action)));
+    let host = VirtualHost::new("all".to_owned(), vec!["*".to_owned()], vec![Arc::new(route)]);
     RouteConfiguration {
         virtual_hosts: std::iter::once(Arc::new(host)).collect(),
         ..RouteConfiguration::default()
