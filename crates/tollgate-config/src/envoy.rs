@@ -62,7 +62,7 @@ use self::scope::Scope;
 use crate::{
     Diagnostic, Explanations, Files, Options,
     diagnostic::Report,
-    protobuf::{Context, Dialect, Value},
+    schema::{Context, Notation, Value},
     yaml::{Document, Node},
 };
 
@@ -73,7 +73,7 @@ pub(crate) fn load(
     options: &Options,
 ) -> (Resources, Explanations, Vec<Diagnostic>) {
     let report = Report::new(Arc::clone(&document.file));
-    let context = Context { report: &report, files, options, dialect: Dialect::Protobuf };
+    let context = Context { report: &report, files, options, notation: Notation::Protobuf };
     let (resources, explanations) = translate(&document.node, context);
     (resources, explanations, report.finish())
 }

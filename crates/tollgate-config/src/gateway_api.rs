@@ -31,7 +31,7 @@ pub(crate) use self::{
 };
 use crate::{
     kubernetes::{Candidate, Kind, Objects as Set, Resources},
-    protobuf::Value,
+    schema::Value,
 };
 
 /// The group of Gateway API.

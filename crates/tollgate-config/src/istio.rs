@@ -23,7 +23,7 @@ pub(crate) use self::{
 use self::{gateway::read_gateway, service_entry::read_service_entry, virtual_service::read_virtual_service};
 use crate::{
     kubernetes::{Kind, Objects as Set},
-    protobuf::{Schema, Value, bookkeeping, read},
+    schema::{Schema, Value, bookkeeping, read},
 };
 
 /// The group of Istio's objects.

@@ -28,7 +28,8 @@ mod laws;
 mod load;
 mod options;
 mod place;
-mod protobuf;
+
+mod schema;
 mod source;
 mod suggestion;
 #[cfg(test)]

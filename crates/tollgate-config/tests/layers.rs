@@ -15,7 +15,7 @@ const ROOMS: [&str; 20] = [
     "place",
     "diagnostic",
     "yaml",
-    "protobuf",
+    "schema",
     "explanation",
     "envoy",
     "kubernetes",

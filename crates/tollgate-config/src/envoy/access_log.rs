@@ -8,7 +8,7 @@ use tollgate_model::{
 };
 
 use super::{access_log_filter::read_filter, data_source::read_data_source, format::parse_format};
-use crate::protobuf::{Json, Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Json, Message, Schema, Value, no_effect, read, refused};
 
 pub(super) static ACCESS_LOG: Schema = Schema {
     name: "envoy.config.accesslog.v3.AccessLog",

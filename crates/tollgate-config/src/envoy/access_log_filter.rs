@@ -10,7 +10,7 @@ use super::{
     metadata_matcher::read_metadata_matcher,
     route::{FRACTION_DENOMINATORS, FRACTIONAL_PERCENT},
 };
-use crate::protobuf::{Enumeration, Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused};
 
 pub(super) static ACCESS_LOG_FILTER: Schema = Schema {
     name: "envoy.config.accesslog.v3.AccessLogFilter",

@@ -7,7 +7,7 @@ use std::{
 
 use tollgate_model::listener::BindAddress;
 
-use crate::protobuf::{Enumeration, Message, Schema, Value, read, refused};
+use crate::schema::{Enumeration, Message, Schema, Value, read, refused};
 
 pub(super) static ADDRESS: Schema = Schema {
     name: "envoy.config.core.v3.Address",

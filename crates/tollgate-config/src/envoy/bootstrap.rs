@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Explanations, RouteKey,
     place::Place,
-    protobuf::{Message, Schema, Value, no_effect, read, refused},
+    schema::{Message, Schema, Value, no_effect, read, refused},
 };
 
 const NO_STATS: &str = "metrics are always on at the admin address";

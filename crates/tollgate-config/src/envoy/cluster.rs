@@ -24,7 +24,7 @@ use super::{
     listener::BUFFER_LIMIT, metadata::read_metadata, protocol_options::PERCENT,
     socket_options::read_upstream_options, tls::read_upstream_transport_socket,
 };
-use crate::protobuf::{Enumeration, Message, Value};
+use crate::schema::{Enumeration, Message, Value};
 
 pub(in crate::envoy) static LB_POLICY: Enumeration<LbPolicy> = Enumeration {
     values: &[

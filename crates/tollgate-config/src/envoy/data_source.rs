@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tollgate_model::tls::TextSource;
 
-use crate::protobuf::{Schema, Value, no_effect, read};
+use crate::schema::{Schema, Value, no_effect, read};
 
 pub(super) static DATA_SOURCE: Schema = Schema {
     name: "envoy.config.core.v3.DataSource",

@@ -26,7 +26,7 @@ use self::{
 use super::{Scope, grpc_service::read_grpc_service, status::read_http_status};
 use crate::{
     place::Place,
-    protobuf::{Any, Enumeration, Message, Schema, Value, no_effect, read, refused},
+    schema::{Any, Enumeration, Message, Schema, Value, no_effect, read, refused},
 };
 
 pub(super) static EXTERNAL_PROCESSOR: Schema = Schema {

@@ -2,7 +2,7 @@
 
 use tollgate_model::format::{Format, Formatters};
 
-use crate::protobuf::{Schema, Value, read, refused};
+use crate::schema::{Schema, Value, read, refused};
 
 pub(super) static HEADER_VALUE: Schema = Schema {
     name: "envoy.config.core.v3.HeaderValue",

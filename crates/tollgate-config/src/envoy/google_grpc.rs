@@ -24,7 +24,7 @@ use super::{
     listener::BUFFER_LIMIT,
     tls::{read_identity, read_trusted_ca, system_roots},
 };
-use crate::protobuf::{Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Message, Schema, Value, no_effect, read, refused};
 
 const ONLY_TOKENS: &str = "use access_token";
 

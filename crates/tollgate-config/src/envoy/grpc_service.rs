@@ -7,7 +7,7 @@ use tollgate_model::processor::{GrpcRetryPolicy, GrpcTarget};
 
 use super::{Scope, format::read_header_values, google_grpc::read_google_grpc};
 use crate::{
-    protobuf::{Message, Schema, Value, read, refused},
+    schema::{Message, Schema, Value, read, refused},
     suggestion::{did_you_mean, nearest},
 };
 

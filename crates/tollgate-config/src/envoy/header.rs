@@ -7,7 +7,7 @@ use tollgate_model::{
 };
 
 use super::format::{HEADER_VALUE, read_header_format};
-use crate::protobuf::{Enumeration, Message, Schema, Value, read};
+use crate::schema::{Enumeration, Message, Schema, Value, read};
 
 pub(super) static HEADER_VALUE_OPTION: Schema = Schema {
     name: "envoy.config.core.v3.HeaderValueOption",

@@ -15,7 +15,7 @@ use super::{
     protocol_options::{COMMON_HTTP_PROTOCOL_OPTIONS, read_http1_options, read_http2_options},
     route::{TableOrigins, read_route_configuration},
 };
-use crate::protobuf::{Enumeration, Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused};
 
 const NO_SPANS: &str = "no spans are exported";
 

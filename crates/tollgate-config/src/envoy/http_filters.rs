@@ -8,7 +8,7 @@ use super::{
     Scope,
     ext_proc::{self, Filter, read_external_processor},
 };
-use crate::protobuf::{Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Message, Schema, Value, no_effect, read, refused};
 
 pub(super) static HTTP_FILTER: Schema = Schema {
     name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",

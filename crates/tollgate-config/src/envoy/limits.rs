@@ -2,7 +2,7 @@
 
 use tollgate_model::overload::OverloadManager;
 
-use crate::protobuf::Value;
+use crate::schema::Value;
 
 /// Connections of all listeners.
 const GLOBAL_LIMIT: &str = "overload.global_downstream_max_connections";

@@ -28,7 +28,7 @@ use super::{
     socket_options::{read_socket_options, read_tcp_keepalive},
     tls::read_downstream_transport_socket,
 };
-use crate::protobuf::{Enumeration, Value};
+use crate::schema::{Enumeration, Value};
 
 pub(in crate::envoy) static TRAFFIC_DIRECTION: Enumeration<TrafficDirection> = Enumeration {
     values: &[

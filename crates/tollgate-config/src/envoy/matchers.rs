@@ -6,7 +6,7 @@ use tollgate_model::{
 };
 
 use super::re2;
-use crate::protobuf::{Schema, Value, no_effect, read, refused};
+use crate::schema::{Schema, Value, no_effect, read, refused};
 
 pub(super) static STRING_MATCHER: Schema = Schema {
     name: "envoy.type.matcher.v3.StringMatcher",

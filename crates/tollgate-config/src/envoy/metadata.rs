@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use extproc::messages::{ListValue, Metadata, Struct, Value as Field, value::Kind};
 
-use crate::protobuf::{Json, Message, Schema, Value, read, refused};
+use crate::schema::{Json, Message, Schema, Value, read, refused};
 
 pub(super) static METADATA: Schema = Schema {
     name: "envoy.config.core.v3.Metadata",

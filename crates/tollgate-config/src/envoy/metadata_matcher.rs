@@ -3,7 +3,7 @@
 use tollgate_model::matching::{MetadataMatcher, ValueMatcher};
 
 use super::matchers::read_string_matcher;
-use crate::protobuf::{Schema, Value, no_effect, read};
+use crate::schema::{Schema, Value, no_effect, read};
 
 pub(super) static METADATA_MATCHER: Schema = Schema {
     name: "envoy.type.matcher.v3.MetadataMatcher",

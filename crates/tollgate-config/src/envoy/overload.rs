@@ -8,7 +8,7 @@ use tollgate_model::overload::{
 };
 
 use super::protocol_options::PERCENT;
-use crate::protobuf::{Enumeration, Message, Schema, Value, no_effect, read};
+use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read};
 
 pub(super) static OVERLOAD_MANAGER: Schema = Schema {
     name: "envoy.config.overload.v3.OverloadManager",

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     Origin,
     place::Place,
-    protobuf::{Any, Message, Schema, Value, no_effect, read, refused},
+    schema::{Any, Message, Schema, Value, no_effect, read, refused},
 };
 
 pub(super) static FILTER_CONFIG: Schema = Schema {

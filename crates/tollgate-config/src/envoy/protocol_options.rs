@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollgate_model::http_connection_manager::{Http1Options, Http2FrameLimits, Http2Keepalive, Http2Options};
 
-use crate::protobuf::{Schema, Value, no_effect, read, refused};
+use crate::schema::{Schema, Value, no_effect, read, refused};
 
 const LIMITED: &str = "the limit is built in";
 

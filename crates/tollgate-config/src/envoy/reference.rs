@@ -8,7 +8,7 @@ use super::{
     metadata_matcher, overload, per_route, protocol_options, route, runtime, socket_options, status, tls,
     watchdog,
 };
-use crate::protobuf::{Field, Schema, Support};
+use crate::schema::{Field, Schema, Support};
 
 /// A part of the reference.
 struct Section {

@@ -39,7 +39,7 @@ use super::{
 use crate::{
     Explanation, ProcessorOrigin, RouteOrigin,
     place::Place,
-    protobuf::{Message, Value},
+    schema::{Message, Value},
     suggestion::did_you_mean,
 };
 

@@ -7,7 +7,7 @@ use tollgate_model::http_connection_manager::RequestFloods;
 use super::limits::Limits;
 use crate::{
     place::Place,
-    protobuf::{Message, Schema, Value, read, refused},
+    schema::{Message, Schema, Value, read, refused},
 };
 
 pub(super) static LAYERED_RUNTIME: Schema = Schema {

@@ -7,7 +7,7 @@ use tollgate_model::{
     socket::{TcpKeepalive, TcpOptions},
 };
 
-use crate::protobuf::{Enumeration, Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused};
 
 pub(super) static TCP_KEEPALIVE: Schema = Schema {
     name: "envoy.config.core.v3.TcpKeepalive",

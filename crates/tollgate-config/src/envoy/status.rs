@@ -1,6 +1,6 @@
 //! `HttpStatus`: names and numbers of HTTP statuses.
 
-use crate::protobuf::{Enumeration, Schema, Value, read};
+use crate::schema::{Enumeration, Schema, Value, read};
 
 pub(super) static HTTP_STATUS: Schema = Schema {
     name: "envoy.type.v3.HttpStatus",

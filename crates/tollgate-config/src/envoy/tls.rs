@@ -22,7 +22,7 @@ pub(super) use self::{
     schema::SCHEMAS,
     validation::{read_trusted_ca, system_roots},
 };
-use crate::protobuf::{Any, Enumeration, Message, Schema, Value};
+use crate::schema::{Any, Enumeration, Message, Schema, Value};
 
 pub(in crate::envoy) static TLS_PROTOCOL: Enumeration<Option<TlsVersion>> = Enumeration {
     values: &[

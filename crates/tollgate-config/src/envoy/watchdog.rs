@@ -5,7 +5,7 @@ use std::time::Duration;
 use tollgate_model::watchdog::Watchdog;
 
 use super::protocol_options::PERCENT;
-use crate::protobuf::{Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Message, Schema, Value, no_effect, read, refused};
 
 pub(super) static WATCHDOGS: Schema = Schema {
     name: "envoy.config.bootstrap.v3.Watchdogs",

@@ -8,7 +8,7 @@ use super::tls_settings::{
     ALPN, CIPHERS, CLIENT_CERTIFICATE, CURVES, MAXIMUM, MINIMUM, SIGNATURES, TlsSettings, read_tls_settings,
 };
 use crate::{
-    protobuf::{Enumeration, Message, Schema, Value, bookkeeping, read},
+    schema::{Enumeration, Message, Schema, Value, bookkeeping, read},
     translation::CertificateRef,
 };
 

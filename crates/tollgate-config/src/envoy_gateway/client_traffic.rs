@@ -12,7 +12,7 @@ use super::{
     targets::{Targets, read_targets},
 };
 use crate::{
-    protobuf::{Message, Schema, Value, no_effect, protects, read},
+    schema::{Message, Schema, Value, no_effect, protects, read},
     translation::{ClientSettings, Limit},
 };
 

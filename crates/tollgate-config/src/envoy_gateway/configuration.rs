@@ -6,7 +6,7 @@ use crate::{
     Files, Options, Severity,
     diagnostic::Report,
     kubernetes::{Age, Diagnostics, Place, Resources},
-    protobuf::{Context, Dialect, Message, Schema, Value, bookkeeping, no_effect, read},
+    schema::{Context, Message, Notation, Schema, Value, bookkeeping, no_effect, read},
     translation::Controller,
     yaml::{self, Content, Node},
 };
@@ -143,7 +143,7 @@ fn read_text(
 ) -> Option<Configuration> {
     let report = Report::new(place.file.clone());
     let documents = yaml::parse(text, &report);
-    let context = Context { report: &report, files, options, dialect: Dialect::Kubernetes };
+    let context = Context { report: &report, files, options, notation: Notation::Kubernetes };
     let configuration = documents.first().and_then(|document| {
         let value = Value::root(context, document);
         let message = value.message(&ENVOY_GATEWAY)?;

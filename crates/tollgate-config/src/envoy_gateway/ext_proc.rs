@@ -16,7 +16,7 @@ use self::{
 use super::settings::{BackendSettings, read_settings};
 use crate::{
     kubernetes::{Place, values::parse_gateway_duration},
-    protobuf::{Message, Schema, Value, read},
+    schema::{Message, Schema, Value, read},
 };
 
 /// A processor, as a policy describes it.

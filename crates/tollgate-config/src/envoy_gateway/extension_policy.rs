@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     kubernetes::Place,
-    protobuf::{Enumeration, Message, Schema, Value, read},
+    schema::{Enumeration, Message, Schema, Value, read},
 };
 
 /// Attaches processors to gateways and routes.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::protobuf::{Schema, Value, read};
+use crate::schema::{Schema, Value, read};
 
 /// Moves all filters of a type.
 #[derive(Debug, Clone, PartialEq, Eq)]

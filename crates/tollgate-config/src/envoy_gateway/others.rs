@@ -3,7 +3,7 @@
 use super::targets::{Targets, read_targets};
 use crate::{
     kubernetes::{Candidate, Objects as Set},
-    protobuf::{Schema, Value, bookkeeping, no_effect, protects, read},
+    schema::{Schema, Value, bookkeeping, no_effect, protects, read},
 };
 
 /// An object that nothing is done about but to say so.

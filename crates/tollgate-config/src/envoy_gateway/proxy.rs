@@ -18,7 +18,7 @@ use super::{
         read_tls_settings,
     },
 };
-use crate::protobuf::{Enumeration, Schema, Value, no_effect, read};
+use crate::schema::{Enumeration, Schema, Value, no_effect, read};
 
 /// Settings of the gateways of a class, or of one gateway.
 #[derive(Debug, Default)]

@@ -25,7 +25,7 @@ use self::{
 use super::IpFamily;
 use crate::{
     kubernetes::values::{parse_gateway_duration, parse_go_duration},
-    protobuf::{Schema, Value, no_effect, read},
+    schema::{Schema, Value, no_effect, read},
 };
 
 /// How a processor is reached: everything that is not said has this dialect's default (EG-32).

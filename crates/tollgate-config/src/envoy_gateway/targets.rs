@@ -3,7 +3,7 @@
 use crate::kubernetes::selector::{LabelSelector, SELECTOR, read_selector};
 use crate::{
     gateway_api,
-    protobuf::{Enumeration, Message, Schema, Value, read},
+    schema::{Enumeration, Message, Schema, Value, read},
     suggestion::{did_you_mean, nearest},
 };
 

@@ -14,7 +14,7 @@ use crate::{
     files::FileSystem,
     golden::{translate, translate_with_base},
     load_with,
-    protobuf::coverage,
+    schema::coverage,
 };
 
 const BASE: &str = include_str!("tests/base.yaml");

@@ -2,7 +2,7 @@
 
 use tollgate_model::tls::TlsVersion;
 
-use crate::protobuf::{Enumeration, Field, Message, Schema, Value, no_effect, read};
+use crate::schema::{Enumeration, Field, Message, Schema, Value, no_effect, read};
 
 /// Settings of TLS towards backends.
 #[derive(Debug, Clone, Default)]

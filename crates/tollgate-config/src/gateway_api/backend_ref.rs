@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     kubernetes::{ObjectKey, ObjectRef, Place, values::port_number},
-    protobuf::{Message, Schema, Value, read},
+    schema::{Message, Schema, Value, read},
     translation::{BackendReference, RuleBackend},
 };
 

@@ -5,7 +5,7 @@ use tollgate_model::{matching::StringMatcher, tls::SubjectAltNameMatcher};
 use super::names::{bounded, optional, precise_hostname};
 use crate::{
     kubernetes::{ObjectKey, ObjectRef, Place},
-    protobuf::{Enumeration, Message, Schema, Value, no_effect, read},
+    schema::{Enumeration, Message, Schema, Value, no_effect, read},
     translation::CertificateRef,
 };
 

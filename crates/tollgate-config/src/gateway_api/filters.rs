@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     kubernetes::{Place, values::port_number},
-    protobuf::{Enumeration, Message, Value},
+    schema::{Enumeration, Message, Value},
     translation::{ExtensionRef, Filters, HeaderChanges, Match, Mirror, PortOfRedirect, Redirect},
 };
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     kubernetes::{Place, values::port_number},
-    protobuf::{Enumeration, Message, Schema, Value, no_effect, read, refused},
+    schema::{Enumeration, Message, Schema, Value, no_effect, read, refused},
 };
 
 /// A Gateway as it is written.

@@ -3,7 +3,7 @@
 use super::names::optional;
 use crate::{
     kubernetes::{ObjectKey, ObjectRef, Place},
-    protobuf::{Schema, Value, bookkeeping, read},
+    schema::{Schema, Value, bookkeeping, read},
 };
 
 /// Who looks after the Gateways of a class.

@@ -11,7 +11,7 @@ use super::names::{bounded, header_name, unique_names};
 use crate::{
     envoy::compile_plain,
     kubernetes::Place,
-    protobuf::{Enumeration, Message, Schema, Value, read},
+    schema::{Enumeration, Message, Schema, Value, read},
     translation::{InvalidRule, Match, Precedence},
 };
 

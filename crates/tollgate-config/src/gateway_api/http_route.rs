@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     kubernetes::Place,
-    protobuf::{Schema, Value, read, refused},
+    schema::{Schema, Value, read, refused},
     translation::{Filters, Rule, Timeouts},
 };
 

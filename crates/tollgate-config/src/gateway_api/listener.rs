@@ -10,7 +10,7 @@ use crate::{
         selector::{LabelSelector, SELECTOR, read_selector},
         values::port_number,
     },
-    protobuf::{Enumeration, Message, Schema, Value, read},
+    schema::{Enumeration, Message, Schema, Value, read},
 };
 
 /// A listener as it is written.

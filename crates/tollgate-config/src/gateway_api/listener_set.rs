@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     kubernetes::{ObjectKey, Place},
-    protobuf::{Schema, Value, read},
+    schema::{Schema, Value, read},
 };
 
 /// More listeners for a Gateway.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use http::HeaderName;
 
-use crate::protobuf::{Message, Schema, Value};
+use crate::schema::{Message, Schema, Value};
 
 /// A host name, which may begin with `*.`.
 pub(super) fn hostname(value: &Value<'_>) -> Option<String> {
@@ -115,7 +115,7 @@ pub(super) mod tests {
     use crate::{
         Files, Options,
         diagnostic::Report,
-        protobuf::{Context, Dialect, Value},
+        schema::{Context, Notation, Value},
         yaml,
     };
 
@@ -148,7 +148,7 @@ pub(super) mod tests {
         let documents = yaml::parse(text, &report);
         let options = Options::default();
         let context =
-            Context { report: &report, files: &NoFiles, options: &options, dialect: Dialect::Kubernetes };
+            Context { report: &report, files: &NoFiles, options: &options, notation: Notation::Kubernetes };
         let found = read(&Value::root(context, &documents[0]));
         (found, report.finish().into_iter().map(|said| format!("{}: {}", said.path, said.message)).collect())
     }

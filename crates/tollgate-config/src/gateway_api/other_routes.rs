@@ -1,7 +1,7 @@
 //! Routes that are read and not served: TLSRoute, TCPRoute and UDPRoute.
 
 use super::route::{Parent, read_parents};
-use crate::protobuf::{Schema, Value, bookkeeping, read};
+use crate::schema::{Schema, Value, bookkeeping, read};
 
 /// A route of a kind that is not served.
 #[derive(Debug)]

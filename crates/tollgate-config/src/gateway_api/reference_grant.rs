@@ -1,6 +1,6 @@
 //! ReferenceGrant (9.8).
 
-use crate::protobuf::{Schema, Value, read};
+use crate::schema::{Schema, Value, read};
 
 /// Opens objects of its own namespace to references from others.
 #[derive(Debug)]

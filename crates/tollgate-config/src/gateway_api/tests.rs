@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Source, load, protobuf::coverage};
+use crate::{Source, load, schema::coverage};
 
 /// The inputs whose results are kept beside them.
 #[test]

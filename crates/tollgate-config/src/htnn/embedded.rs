@@ -7,7 +7,7 @@ use crate::{
     diagnostic::Report,
     istio,
     kubernetes::{Metadata, OBJECT, Place},
-    protobuf::{Context, Dialect, Value},
+    schema::{Context, Notation, Value},
     translation::Translator,
     yaml::{self, Content, Location, Node},
 };
@@ -44,7 +44,7 @@ pub(super) fn embedded(carrier: &Metadata, translator: &Translator<'_>) -> Optio
         report: &report,
         files: translator.files,
         options: translator.options,
-        dialect: Dialect::Kubernetes,
+        notation: Notation::Kubernetes,
     };
     let read = errors.is_empty().then(|| {
         let object = Value::embedded(context, &document, &path).message(&OBJECT)?;

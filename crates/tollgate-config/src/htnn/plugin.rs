@@ -14,7 +14,7 @@ use crate::{
     diagnostic::Report,
     envoy::{ClusterFacts, read_standalone_overrides},
     kubernetes::{ObjectRef, Place},
-    protobuf::{Context, Dialect, Value},
+    schema::{Context, Notation, Value},
     translation::Translator,
     yaml::{Content, Entry, Node},
 };
@@ -88,7 +88,7 @@ pub(super) fn configure(
         report: &report,
         files: translator.files,
         options: translator.options,
-        dialect: Dialect::EmbeddedProtobuf,
+        notation: Notation::EmbeddedProtobuf,
     };
     let value = Value::embedded(context, &plugin.config, &plugin.place.path);
     let mut invalid = Vec::new();

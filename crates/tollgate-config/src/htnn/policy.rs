@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::{
     kubernetes::Place,
-    protobuf::{Message, Schema, Value, read},
+    schema::{Message, Schema, Value, read},
     yaml::{Content, Node},
 };
 

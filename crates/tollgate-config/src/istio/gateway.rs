@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::{
     kubernetes::{Place, values::port_number},
-    protobuf::{Enumeration, Message, Schema, Value, bookkeeping, no_effect, read, refused},
+    schema::{Enumeration, Message, Schema, Value, bookkeeping, no_effect, read, refused},
 };
 
 /// Ports that requests come in at.

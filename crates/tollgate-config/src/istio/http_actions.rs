@@ -14,7 +14,7 @@ use super::{http_match::read_string_match, http_route::read_destination};
 use crate::{
     envoy::read_regex_rewrite,
     kubernetes::values::{kubernetes_duration, port_number},
-    protobuf::{Enumeration, Message, Schema, Value, no_effect, read, refused},
+    schema::{Enumeration, Message, Schema, Value, no_effect, read, refused},
     translation::{Filters, HeaderChanges, Mirror, PortOfRedirect, Redirect, Retry, retries_of_istio},
     yaml::Content,
 };

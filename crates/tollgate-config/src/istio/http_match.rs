@@ -10,7 +10,7 @@ use super::virtual_service::gateway_key;
 use crate::{
     envoy::compile_text,
     kubernetes::{ObjectKey, values::port_number},
-    protobuf::{Message, Schema, Value, no_effect, read, refused},
+    schema::{Message, Schema, Value, no_effect, read, refused},
     translation::{Match, Precedence},
 };
 

@@ -15,7 +15,7 @@ use crate::{
         ObjectKey, ObjectRef, Place,
         values::{kubernetes_duration, port_number},
     },
-    protobuf::{Message, Schema, Value, read, refused},
+    schema::{Message, Schema, Value, read, refused},
     translation::{BackendReference, Filters, Rule, RuleBackend, Timeouts},
 };
 

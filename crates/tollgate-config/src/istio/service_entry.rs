@@ -6,7 +6,7 @@ use tollgate_model::cluster::{Endpoint, EndpointAddress};
 
 use crate::{
     kubernetes::values::port_number,
-    protobuf::{Enumeration, Message, Schema, Value, no_effect, read, refused},
+    schema::{Enumeration, Message, Schema, Value, no_effect, read, refused},
     translation::endpoint,
 };
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     kubernetes::{ObjectKey, Place},
-    protobuf::{Schema, Value, no_effect, read},
+    schema::{Schema, Value, no_effect, read},
 };
 
 /// Routes of some hosts.

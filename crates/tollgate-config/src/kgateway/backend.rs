@@ -7,7 +7,7 @@ use tollgate_model::cluster::{Endpoint, EndpointAddress};
 use super::GROUP;
 use crate::{
     kubernetes::values::port_number,
-    protobuf::{Enumeration, Schema, Value, read},
+    schema::{Enumeration, Schema, Value, read},
     translation::{BackendError, BackendReference, Destination, Translator, endpoint},
 };
 

@@ -11,7 +11,7 @@ use crate::{
         ObjectKey, ObjectRef, Place,
         values::{kubernetes_duration, parse_gateway_duration, port_number},
     },
-    protobuf::{Enumeration, Message, Schema, Value, no_effect, read},
+    schema::{Enumeration, Message, Schema, Value, no_effect, read},
     translation::{BackendReference, Position, Stage},
 };
 

@@ -2,7 +2,7 @@
 
 use extproc::{BodySendMode, HeaderSendMode, ProcessingMode};
 
-use crate::protobuf::{Enumeration, Schema, Value, read};
+use crate::schema::{Enumeration, Schema, Value, read};
 
 static PROCESSING_MODE: Schema = Schema {
     name: "ProcessingMode",

@@ -1,6 +1,6 @@
 //! Objects whose content nobody looks at.
 
-use crate::protobuf::{Schema, bookkeeping, read};
+use crate::schema::{Schema, bookkeeping, read};
 
 pub(super) static OBJECT: Schema = Schema {
     name: "KgatewayObject",

@@ -6,7 +6,7 @@ use super::modes::read_processing_mode;
 use crate::{
     gateway_api,
     kubernetes::{Place, selector::LabelSelector},
-    protobuf::{Message, Schema, Value, no_effect, protects, read},
+    schema::{Message, Schema, Value, no_effect, protects, read},
     suggestion::{did_you_mean, nearest},
 };
 

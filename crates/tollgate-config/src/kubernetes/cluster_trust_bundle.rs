@@ -1,7 +1,7 @@
 //! ClusterTrustBundle: certificates of authorities that every namespace may use (EG-65).
 
 use super::Kind;
-use crate::protobuf::{Schema, Value, bookkeeping, read};
+use crate::schema::{Schema, Value, bookkeeping, read};
 
 /// Certificates of authorities.
 #[derive(Debug)]

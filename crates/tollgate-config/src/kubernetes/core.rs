@@ -9,7 +9,7 @@ use super::{
     values::port_number,
 };
 use crate::{
-    protobuf::{Enumeration, Message, Schema, Value, bookkeeping, is_number_or_boolean, no_effect, read},
+    schema::{Enumeration, Message, Schema, Value, bookkeeping, is_number_or_boolean, no_effect, read},
     yaml::Content,
 };
 

@@ -13,7 +13,7 @@ use crate::{
     Diagnostic, Files, Options, Severity,
     diagnostic::Report,
     guard::key_of,
-    protobuf::{Context, Dialect, Schema, Value, bookkeeping, read},
+    schema::{Context, Notation, Schema, Value, bookkeeping, read},
     suggestion::{did_you_mean, nearest},
     yaml::{Content, Document, Location, Node},
 };
@@ -91,8 +91,8 @@ impl Reader<'_> {
         let (meta, node) = (Rc::new(meta), Rc::new(node));
         self.resources.add_document(Rc::clone(&meta), Rc::clone(&node));
         let Reader { files, options, diagnostics, .. } = *self;
-        let dialect = if kind.is_core() { Dialect::CoreKubernetes } else { Dialect::Kubernetes };
-        (kind.take)(Candidate { meta, node, report, files, options, diagnostics, dialect }, self.resources);
+        let notation = if kind.is_core() { Notation::CoreKubernetes } else { Notation::Kubernetes };
+        (kind.take)(Candidate { meta, node, report, files, options, diagnostics, notation }, self.resources);
     }
 
     fn list(&mut self, file: &Arc<str>, node: Node) {
@@ -101,7 +101,7 @@ impl Reader<'_> {
             report: &report,
             files: self.files,
             options: self.options,
-            dialect: Dialect::CoreKubernetes,
+            notation: Notation::CoreKubernetes,
         };
         // What the list itself says wrong is reported; its items are taken out of it rather than copied.
         if let Some(list) = Value::root(context, &node).message(&LIST) {
@@ -123,7 +123,7 @@ impl Reader<'_> {
             report: &report,
             files: self.files,
             options: self.options,
-            dialect: Dialect::CoreKubernetes,
+            notation: Notation::CoreKubernetes,
         };
         let found = only(node, &["apiVersion", "kind"]).and_then(|type_meta| {
             let message = Value::root(context, &type_meta).message(&TYPE_META)?;
@@ -142,7 +142,7 @@ impl Reader<'_> {
 
     fn metadata(&self, report: &Report, node: &Node, found: Type, kind: &Kind) -> Option<Metadata> {
         let context =
-            Context { report, files: self.files, options: self.options, dialect: Dialect::CoreKubernetes };
+            Context { report, files: self.files, options: self.options, notation: Notation::CoreKubernetes };
         let place = Place::of(&Value::root(context, node));
         let with_metadata = only(node, &["metadata"])?;
         static METADATA_ONLY: Schema = Schema {

@@ -6,7 +6,7 @@ use super::{Diagnostics, Metadata, Object, Objects, Resources};
 use crate::{
     Diagnostic, Files, Options, Severity,
     diagnostic::Report,
-    protobuf::{Context, Dialect, Message, Schema, Value, bookkeeping, read},
+    schema::{Context, Message, Notation, Schema, Value, bookkeeping, read},
     yaml::Node,
 };
 
@@ -53,7 +53,7 @@ pub(crate) struct Candidate<'a> {
     pub(super) files: &'a dyn Files,
     pub(super) options: &'a Options,
     pub(super) diagnostics: &'a Diagnostics,
-    pub(super) dialect: Dialect,
+    pub(super) notation: Notation,
 }
 
 impl Candidate<'_> {
@@ -74,8 +74,8 @@ impl Candidate<'_> {
         schema: &'static Schema,
         read: impl FnOnce(&Message<'_>) -> Option<T>,
     ) {
-        let Self { meta, node, report, files, options, diagnostics, dialect } = self;
-        let context = Context { report: &report, files, options, dialect };
+        let Self { meta, node, report, files, options, diagnostics, notation } = self;
+        let context = Context { report: &report, files, options, notation };
         let spec = Value::root(context, &node).message(schema).and_then(|object| read(&object));
         let said = report.finish();
         let errors = said
@@ -85,7 +85,7 @@ impl Candidate<'_> {
             .collect();
         let Some(spec) = spec else {
             // Nothing of the object is known, and so not what it would have protected.
-            let exposes = dialect == Dialect::Kubernetes;
+            let exposes = notation == Notation::Kubernetes;
             let said = said.into_iter().map(|one| Diagnostic { exposes: one.exposes || exposes, ..one });
             return diagnostics.extend(said.collect());
         };

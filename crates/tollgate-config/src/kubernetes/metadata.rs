@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{ObjectKey, Place};
-use crate::protobuf::{Message, Schema, bookkeeping, read};
+use crate::schema::{Message, Schema, bookkeeping, read};
 
 pub(crate) static METADATA: Schema = Schema {
     name: "ObjectMeta",

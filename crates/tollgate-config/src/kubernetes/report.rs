@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 
 use super::{Metadata, ObjectRef, Place, Resources, status::ObjectStatus};
 use crate::{
-    protobuf::plain_value,
+    schema::plain_value,
     yaml::{Content, Node},
 };
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::protobuf::{Enumeration, Message, Schema, Value, read};
+use crate::schema::{Enumeration, Message, Schema, Value, read};
 
 /// Which objects are meant, by their labels. One that asks for nothing means all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::protobuf::{Json, Value};
+use crate::schema::{Json, Value};
 
 /// A Duration of Gateway API: `1h30m`, `500ms`, `0s`. No fractions, no bare numbers.
 pub(crate) fn gateway_duration(value: &Value<'_>) -> Option<Duration> {

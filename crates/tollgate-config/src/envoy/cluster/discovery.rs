@@ -5,7 +5,7 @@ use std::time::Duration;
 use tollgate_model::cluster::{Discovery, Dns, DnsFailureRefresh, DnsLookupFamily};
 
 use super::schema::{CUSTOM_CLUSTER_TYPE, DNS_CLUSTER, REFRESH_RATE};
-use crate::protobuf::{Enumeration, Message, Value};
+use crate::schema::{Enumeration, Message, Value};
 
 #[derive(Clone, Copy)]
 enum Type {

@@ -15,7 +15,7 @@ use crate::{
         address::{Address, read_address},
         metadata::read_metadata,
     },
-    protobuf::{Enumeration, Message, Value},
+    schema::{Enumeration, Message, Value},
 };
 
 pub(in crate::envoy) static HEALTH_STATUS: Enumeration<()> = Enumeration {

@@ -10,7 +10,7 @@ use super::schema::{
 };
 use crate::{
     envoy::protocol_options::read_http2_options,
-    protobuf::{Message, Value},
+    schema::{Message, Value},
 };
 
 pub(super) struct Protocol {

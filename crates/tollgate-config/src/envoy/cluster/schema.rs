@@ -1,6 +1,6 @@
 //! The messages of clusters.
 
-use crate::protobuf::{Schema, no_effect, read, refused};
+use crate::schema::{Schema, no_effect, read, refused};
 
 const NO_HEALTH_CHECKS: &str = "endpoints are not checked; those that cannot be connected to are passed over";
 const ONE_LOCALITY: &str = "endpoints are chosen without regard to where they are";

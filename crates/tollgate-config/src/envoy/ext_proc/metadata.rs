@@ -3,7 +3,7 @@
 use extproc::MetadataNamespaces;
 use tollgate_ir::MetadataOverrides;
 
-use crate::protobuf::{Schema, Value, read};
+use crate::schema::{Schema, Value, read};
 
 pub(in crate::envoy) static METADATA_OPTIONS: Schema = Schema {
     name: "envoy.extensions.filters.http.ext_proc.v3.MetadataOptions",

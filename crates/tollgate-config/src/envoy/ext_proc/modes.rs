@@ -2,7 +2,7 @@
 
 use extproc::{BodySendMode, HeaderSendMode, ProcessingMode};
 
-use crate::protobuf::{Enumeration, Schema, Value, read};
+use crate::schema::{Enumeration, Schema, Value, read};
 
 pub(in crate::envoy) static PROCESSING_MODE: Schema = Schema {
     name: "envoy.extensions.filters.http.ext_proc.v3.ProcessingMode",

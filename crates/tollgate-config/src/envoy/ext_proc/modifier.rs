@@ -7,7 +7,7 @@ use extproc::attributes::{MappedAttributeBuilder, MappedAttributes};
 use super::is_attribute;
 use crate::{
     envoy::cluster::TYPED_EXTENSION_CONFIG,
-    protobuf::{Message, Schema, Value, read},
+    schema::{Message, Schema, Value, read},
 };
 
 pub(in crate::envoy) static MAPPED_ATTRIBUTE_BUILDER: Schema = Schema {

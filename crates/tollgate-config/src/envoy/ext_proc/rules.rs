@@ -4,7 +4,7 @@ use extproc::{ForwardRules, MutationRules, matching::StringMatcher};
 
 use crate::{
     envoy::matchers::{read_regex, read_string_matcher},
-    protobuf::{Message, Schema, Value, read},
+    schema::{Message, Schema, Value, read},
 };
 
 pub(in crate::envoy) static MUTATION_RULES: Schema = Schema {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{place::Place, protobuf::Message};
+use crate::{place::Place, schema::Message};
 
 /// Those of a gRPC service: where it is overridden all of it is another one.
 pub(in crate::envoy) const SERVICE_SOURCES: [&str; 4] =

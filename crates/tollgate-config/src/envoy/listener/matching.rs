@@ -9,7 +9,7 @@ use tollgate_model::listener::{FilterChainMatch, TransportProtocol};
 use super::schema::{CIDR_RANGE, FILTER_CHAIN_MATCH};
 use crate::{
     envoy::address::ip,
-    protobuf::{Message, Value},
+    schema::{Message, Value},
 };
 
 /// Reads a `FilterChainMatch`.

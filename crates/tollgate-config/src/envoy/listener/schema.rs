@@ -1,6 +1,6 @@
 //! The messages of listeners.
 
-use crate::protobuf::{Schema, no_effect, read, refused};
+use crate::schema::{Schema, no_effect, read, refused};
 
 /// The schemas of this module.
 pub(in crate::envoy) static SCHEMAS: [&Schema; 9] = [

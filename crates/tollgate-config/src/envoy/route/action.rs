@@ -20,7 +20,7 @@ use crate::{
         matchers::{compile, read_matched_header},
         per_route::Folded,
     },
-    protobuf::{Enumeration, Message, Value},
+    schema::{Enumeration, Message, Value},
 };
 
 pub(in crate::envoy) static CLUSTER_NOT_FOUND_RESPONSE_CODE: Enumeration<StatusCode> = Enumeration {

@@ -5,7 +5,7 @@ use tollgate_model::route::{PathMatch, RouteMatch};
 use super::schema::{GRPC_ROUTE_MATCH_OPTIONS, ROUTE_MATCH};
 use crate::{
     envoy::matchers::{read_header_matcher, read_query_parameter_matcher, read_regex},
-    protobuf::{Message, Value},
+    schema::{Message, Value},
 };
 
 pub(super) fn read_route_match(value: &Value<'_>) -> Option<RouteMatch> {

@@ -3,7 +3,7 @@
 use tollgate_model::route::{Fraction, RequestMirrorPolicy};
 
 use super::Table;
-use crate::protobuf::{Enumeration, Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused};
 
 pub(in crate::envoy) static REQUEST_MIRROR_POLICY: Schema = Schema {
     name: "envoy.config.route.v3.RouteAction.RequestMirrorPolicy",

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     envoy::data_source::read_data_source,
-    protobuf::{Enumeration, Value},
+    schema::{Enumeration, Value},
 };
 
 pub(in crate::envoy) static RESPONSE_CODE: Enumeration<StatusCode> = Enumeration {

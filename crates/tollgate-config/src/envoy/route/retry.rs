@@ -7,7 +7,7 @@ use tollgate_model::route::{RetryBackOff, RetryOn, RetryPolicy};
 
 use crate::{
     envoy::matchers::read_header_matcher,
-    protobuf::{Message, Schema, Value, read, refused},
+    schema::{Message, Schema, Value, read, refused},
     suggestion::nearest,
 };
 

@@ -2,7 +2,7 @@
 
 use super::mirror::{FRACTIONAL_PERCENT, REQUEST_MIRROR_POLICY, RUNTIME_FRACTIONAL_PERCENT};
 use super::retry::{PREVIOUS_HOSTS_PREDICATE, RETRY_BACK_OFF, RETRY_HOST_PREDICATE, RETRY_POLICY};
-use crate::protobuf::{Schema, no_effect, read, refused};
+use crate::schema::{Schema, no_effect, read, refused};
 
 const ADD_REQUEST: &str = "Headers added to requests.";
 const REMOVE_REQUEST: &str = "Headers removed from requests.";

@@ -15,7 +15,7 @@ use crate::{
         header::read_header_mutations,
         per_route::{Folded, read_level},
     },
-    protobuf::Value,
+    schema::Value,
 };
 
 pub(super) fn read_weighted_clusters(

@@ -1,7 +1,7 @@
 //! Every field that works.
 
 use super::*;
-use crate::{envoy::reference::schemas, laws::is_read_as_written, protobuf::coverage, read_with};
+use crate::{envoy::reference::schemas, laws::is_read_as_written, read_with, schema::coverage};
 
 const EVERYTHING: &str = include_str!("everything.yaml");
 const OLD_SPELLINGS: &str = include_str!("old_spellings.yaml");

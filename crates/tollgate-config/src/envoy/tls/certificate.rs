@@ -5,7 +5,7 @@ use tollgate_model::tls::{Identity, TlsError};
 use super::schema::TLS_CERTIFICATE;
 use crate::{
     envoy::data_source::read_text,
-    protobuf::{Message, Value},
+    schema::{Message, Value},
 };
 
 /// Reads `tls_certificates`.

@@ -1,6 +1,6 @@
 //! The messages of TLS contexts.
 
-use crate::protobuf::{Schema, no_effect, read, refused};
+use crate::schema::{Schema, no_effect, read, refused};
 
 const INLINE: &str = "write certificates into tls_certificates and validation_context";
 const NOT_CHOSEN: &str = "the TLS library's choice is used";

@@ -8,7 +8,7 @@ use tollgate_model::{
 use super::schema::{CERTIFICATE_VALIDATION_CONTEXT, SUBJECT_ALT_NAME_MATCHER};
 use crate::{
     envoy::{data_source::read_text, matchers::read_string_matcher},
-    protobuf::{Enumeration, Message, Schema, Value},
+    schema::{Enumeration, Message, Schema, Value},
 };
 
 /// A `CertificateValidationContext`.

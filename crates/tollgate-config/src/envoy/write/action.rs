@@ -33,7 +33,7 @@ use crate::{
             },
         },
     },
-    protobuf::base64,
+    schema::base64,
 };
 
 /// The name of a cluster that is nowhere: a share that leads there gets the reply for clusters that do not exist.

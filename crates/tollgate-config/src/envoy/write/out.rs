@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::protobuf::{Enumeration, Schema, Support};
+use crate::schema::{Enumeration, Schema, Support};
 
 /// A message that is being written, in the JSON form of protobuf.
 pub(super) struct Out {

@@ -25,7 +25,7 @@ use crate::{
             validation::SYSTEM_ROOT_CERTS,
         },
     },
-    protobuf::base64,
+    schema::base64,
 };
 
 /// Where most systems keep the certificates that they trust.

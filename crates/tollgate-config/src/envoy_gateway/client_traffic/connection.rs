@@ -3,7 +3,7 @@
 use super::limit;
 use crate::{
     kubernetes::values::quantity,
-    protobuf::{Schema, Value, no_effect, read},
+    schema::{Schema, Value, no_effect, read},
     translation::ClientSettings,
 };
 

@@ -4,7 +4,7 @@ use tollgate_model::http_connection_manager::HeadersWithUnderscoresAction;
 
 use super::{NOT_LEFT_OUT, REFUSED};
 use crate::{
-    protobuf::{Enumeration, Schema, Value, no_effect, protects, read},
+    schema::{Enumeration, Schema, Value, no_effect, protects, read},
     translation::HttpClientSettings,
 };
 

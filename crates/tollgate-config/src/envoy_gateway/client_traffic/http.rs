@@ -4,7 +4,7 @@ use tollgate_model::http_connection_manager::PathWithEscapedSlashesAction;
 
 use crate::{
     envoy_gateway::settings::{read_client_http2, read_http2_keepalive},
-    protobuf::{Enumeration, Schema, Value, no_effect, read},
+    schema::{Enumeration, Schema, Value, no_effect, read},
     translation::HttpClientSettings,
 };
 

@@ -3,7 +3,7 @@
 use crate::{
     envoy_gateway::GROUP,
     kubernetes::Place,
-    protobuf::{Message, Schema, Value, read},
+    schema::{Message, Schema, Value, read},
 };
 
 /// A reference to a service or a Backend, as it was written.

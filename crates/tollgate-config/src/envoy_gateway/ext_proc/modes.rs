@@ -6,7 +6,7 @@ use extproc::{Attributes, BodySendMode, HeaderSendMode, ProcessingMode};
 
 use crate::{
     kubernetes::Place,
-    protobuf::{Enumeration, Message, Schema, Value, read},
+    schema::{Enumeration, Message, Schema, Value, read},
 };
 
 /// What is sent, and what else `processingMode` says.

@@ -1,6 +1,6 @@
 //! `provider`: what would be deployed in a cluster. Here nothing is, but sidecars that are added have to run (EG-70).
 
-use crate::protobuf::{Enumeration, Json, Message, Schema, Value, bookkeeping, read};
+use crate::schema::{Enumeration, Json, Message, Schema, Value, bookkeeping, read};
 
 pub(super) static PROVIDER: Schema = Schema {
     name: "EnvoyProxyProvider",

@@ -9,7 +9,7 @@ use tollgate_model::{
 
 use crate::{
     options::AccessLogForm,
-    protobuf::{Enumeration, Message, Schema, Value, no_effect, read},
+    schema::{Enumeration, Message, Schema, Value, no_effect, read},
     translation::default_format,
 };
 

@@ -11,7 +11,7 @@ use tollgate_model::{
 use super::{BackendSettings, duration};
 use crate::{
     kubernetes::values::{parse_gateway_duration, parse_go_duration, quantity},
-    protobuf::{Enumeration, Message, Schema, Value, no_effect, read},
+    schema::{Enumeration, Message, Schema, Value, no_effect, read},
 };
 
 static CIRCUIT_BREAKER: Schema = Schema {

@@ -10,7 +10,7 @@ use tollgate_model::cluster::{
 };
 
 use super::{BackendSettings, duration, unimplemented};
-use crate::protobuf::{Enumeration, Message, Schema, Value, no_effect, read};
+use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read};
 
 static HEALTH_CHECK: Schema = Schema {
     name: "HealthCheck",

@@ -3,7 +3,7 @@
 use tollgate_model::cluster::LbPolicy;
 
 use super::unimplemented;
-use crate::protobuf::{Enumeration, Schema, Value, no_effect, read};
+use crate::schema::{Enumeration, Schema, Value, no_effect, read};
 
 static LOAD_BALANCER: Schema = Schema {
     name: "LoadBalancer",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tollgate_model::processor::GrpcRetryPolicy;
 
 use super::duration;
-use crate::protobuf::{Enumeration, Message, Schema, Value, no_effect, read};
+use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read};
 
 static RETRY: Schema = Schema {
     name: "Retry",

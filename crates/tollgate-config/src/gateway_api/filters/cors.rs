@@ -8,7 +8,7 @@ use tollgate_model::{
 };
 
 use super::super::names::bounded;
-use crate::protobuf::{Message, Schema, Value, read};
+use crate::schema::{Message, Schema, Value, read};
 
 static CORS: Schema = Schema {
     name: "HTTPCORSFilter",

@@ -1,6 +1,6 @@
 //! What filters are made of.
 
-use crate::protobuf::{Schema, read, refused};
+use crate::schema::{Schema, read, refused};
 
 pub(super) static FILTER: Schema = Schema {
     name: "HTTPRouteFilter",

@@ -8,7 +8,7 @@ use tollgate_model::route::SessionPersistence;
 use super::super::names::optional;
 use crate::{
     kubernetes::values::gateway_duration,
-    protobuf::{Enumeration, Message, Schema, Value, read, refused},
+    schema::{Enumeration, Message, Schema, Value, read, refused},
     translation::{Retry, Timeouts},
 };
 

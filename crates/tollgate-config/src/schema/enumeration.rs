@@ -19,7 +19,7 @@ impl<T: Copy> Enumeration<T> {
     pub(super) fn read(&self, value: &Value<'_>) -> Option<T> {
         let found = match &value.node.content {
             Content::Plain(text) | Content::Quoted(text) => {
-                let by_number = !value.context.dialect.is_kubernetes();
+                let by_number = !value.context.notation.is_kubernetes();
                 let number = text.parse::<i64>().ok().filter(|_| by_number);
                 self.values.iter().find(|(name, index, _)| name == text || Some(*index) == number)
             }
@@ -47,7 +47,7 @@ impl<T: Copy> Enumeration<T> {
         let nearest = nearest(text.trim_matches('"'), names).map(|name| format!("did you mean \"{name}\"?"));
         let supported = format!("supported: {}", self.supported());
         // The message becomes a part of a status, where there is no help (CF-13).
-        if value.context.dialect.is_kubernetes() {
+        if value.context.notation.is_kubernetes() {
             let message = format!("unknown value {text}, {supported}");
             match nearest {
                 Some(help) => value.malformed_with_help(message, help),

@@ -8,19 +8,19 @@ mod any;
 pub(crate) mod base64;
 #[cfg(test)]
 pub(crate) mod coverage;
+mod definition;
 mod duration;
 mod enumeration;
 mod message;
 mod scalar;
-mod schema;
 mod value;
 
 pub(crate) use self::{
     any::Any,
+    definition::{Field, Schema, Support, bookkeeping, no_effect, protects, read, refused},
     enumeration::Enumeration,
     message::Message,
     scalar::{is_number_or_boolean, plain_value},
-    schema::{Field, Schema, Support, bookkeeping, no_effect, protects, read, refused},
     value::{Json, Value},
 };
 use crate::{Files, Options, diagnostic::Report};
@@ -31,12 +31,12 @@ pub(crate) struct Context<'a> {
     pub(crate) report: &'a Report,
     pub(crate) files: &'a dyn Files,
     pub(crate) options: &'a Options,
-    pub(crate) dialect: Dialect,
+    pub(crate) notation: Notation,
 }
 
-/// Whose rules of reading apply.
+/// By which rules a tree is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
+pub(crate) enum Notation {
     /// Protobuf's JSON mapping (EN-2, EN-3): two spellings of names, a single value stands for a list of one, and an
     /// unknown field is an error.
     Protobuf,
@@ -50,7 +50,7 @@ pub(crate) enum Dialect {
     CoreKubernetes,
 }
 
-impl Dialect {
+impl Notation {
     /// Whether these are the rules of Kubernetes objects.
     pub(crate) fn is_kubernetes(self) -> bool {
         matches!(self, Self::Kubernetes | Self::CoreKubernetes)

@@ -252,7 +252,7 @@ impl<'a> Value<'a> {
                     if node.content == Content::Null { value.expected("a value") } else { Some(value) }
                 })
                 .collect(),
-            _ if self.context.dialect.is_kubernetes() => {
+            _ if self.context.notation.is_kubernetes() => {
                 let _: Option<()> = self.expected("a list");
                 Vec::new()
             }

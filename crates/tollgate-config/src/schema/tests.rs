@@ -35,7 +35,7 @@ fn open<T>(text: &str, strict: bool, read: impl FnOnce(&Message<'_>) -> T) -> (O
     let documents = yaml::parse(text, &report);
     let options = Options { strict, ..Options::default() };
     let context =
-        Context { report: &report, files: &FileSystem, options: &options, dialect: Dialect::Protobuf };
+        Context { report: &report, files: &FileSystem, options: &options, notation: Notation::Protobuf };
     let message = Value::root(context, &documents[0]).message(&MESSAGE);
     let found = message.as_ref().map(read);
     drop(message);

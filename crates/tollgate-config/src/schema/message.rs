@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Dialect, Enumeration, Schema, Value, schema::Support};
+use super::{Enumeration, Notation, Schema, Value, definition::Support};
 use crate::{
     Severity,
     place::Place,
@@ -65,9 +65,9 @@ impl<'a> Message<'a> {
                 self.report(Severity::Error, entry, message, note);
             }
             Support::NoEffect => {
-                let severity = match self.value.context.dialect {
-                    Dialect::Protobuf => Severity::Info,
-                    Dialect::EmbeddedProtobuf | Dialect::Kubernetes | Dialect::CoreKubernetes => {
+                let severity = match self.value.context.notation {
+                    Notation::Protobuf => Severity::Info,
+                    Notation::EmbeddedProtobuf | Notation::Kubernetes | Notation::CoreKubernetes => {
                         Severity::Warning
                     }
                 };
@@ -94,20 +94,20 @@ impl<'a> Message<'a> {
         let help = meant.map(did_you_mean);
         let path = self.path_of(&entry.key);
         let report = self.value.context.report;
-        let severity = match self.value.context.dialect {
-            Dialect::CoreKubernetes => self.value.context.tolerable(),
+        let severity = match self.value.context.notation {
+            Notation::CoreKubernetes => self.value.context.tolerable(),
             _ => Severity::Error,
         };
-        let message = match self.value.context.dialect {
-            Dialect::Protobuf => {
+        let message = match self.value.context.notation {
+            Notation::Protobuf => {
                 let short = self.schema.name.rsplit('.').next().unwrap_or(self.schema.name);
                 format!("unknown field \"{}\" in {short}", entry.key)
             }
             _ => format!("unknown field \"{path}\""),
         };
-        match self.value.context.dialect {
+        match self.value.context.notation {
             // A bootstrap with an error is refused as a whole.
-            Dialect::Protobuf => report.add(severity, entry.key_location, &path, message, help),
+            Notation::Protobuf => report.add(severity, entry.key_location, &path, message, help),
             _ => {
                 if severity == Severity::Error {
                     report.mark_malformed();

@@ -1,6 +1,6 @@
 //! `Any`: a message that names its type (EN-5, EN-6).
 
-use super::{Value, read, schema::Schema};
+use super::{Value, definition::Schema, read};
 use crate::yaml::Content;
 
 /// A message that names its type.
