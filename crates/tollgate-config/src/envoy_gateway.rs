@@ -8,14 +8,18 @@
 mod attachment;
 mod backend;
 mod backends;
+mod client_settings;
 mod client_traffic;
+mod clients;
 mod configuration;
+mod controller;
 mod dialect;
 mod ext_proc;
 mod extension_policy;
 mod filter_order;
 mod gateway_settings;
 mod others;
+mod patches;
 mod processors;
 mod proxy;
 mod route_backend;
@@ -24,22 +28,26 @@ mod status;
 mod targets;
 mod tls;
 mod tls_settings;
-mod world;
 
-use self::others::{BackendTrafficPolicy, SecurityPolicy, Unimplemented};
-pub(crate) use self::{
+use self::{
     backend::Backend,
+    client_settings::ClientSettings,
     client_traffic::ClientTrafficPolicy,
     configuration::Configuration,
+    controller::CONTROLLER,
     dialect::EnvoyGateway,
     extension_policy::ExtensionPolicy,
-    gateway_settings::GatewaySettings,
-    proxy::{EnvoyProxy, IpFamily},
+    gateway_settings::ProxySettings,
+    others::{BackendTrafficPolicy, SecurityPolicy, Unimplemented},
+    proxy::EnvoyProxy,
 };
-use crate::kubernetes::{Kind, Objects as Set};
+use crate::{
+    kubernetes::{Kind, Objects as Set, family},
+    translation::{PolicyKind, System},
+};
 
 /// The group of Envoy Gateway.
-pub(crate) const GROUP: &str = "gateway.envoyproxy.io";
+const GROUP: &str = "gateway.envoyproxy.io";
 
 const VERSIONS: &[&str] = &["v1alpha1"];
 
@@ -57,14 +65,33 @@ pub(crate) struct Objects {
     patch_policies: Set<Unimplemented>,
 }
 
-pub(crate) const KINDS: &[Kind] = &[
+family!(Objects);
+
+/// Envoy Gateway.
+pub(crate) static ENVOY_GATEWAY: System = System {
+    name: "Envoy Gateway",
+    kinds: KINDS,
+    policies: &[
+        PolicyKind::new(GROUP, "EnvoyExtensionPolicy"),
+        PolicyKind::new(GROUP, "SecurityPolicy"),
+        PolicyKind::new(GROUP, "ClientTrafficPolicy"),
+        PolicyKind::new(GROUP, "BackendTrafficPolicy"),
+        PolicyKind::new(GROUP, patches::KIND),
+    ],
+    controller: Some(&CONTROLLER),
+    dialect: Some(|translator, gateways| Box::new(EnvoyGateway::new(translator, gateways))),
+    ..System::PLAIN
+};
+
+const KINDS: &[Kind] = &[
     Kind {
         group: GROUP,
         kind: "EnvoyExtensionPolicy",
         versions: VERSIONS,
         cluster_scoped: false,
+        default_name: None,
         take: |candidate, all| {
-            let objects = &mut all.envoy_gateway.extension_policies;
+            let objects = &mut all.of_mut::<Objects>().extension_policies;
             candidate.store(objects, extension_policy::read_extension_policy);
         },
     },
@@ -73,22 +100,25 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "Backend",
         versions: VERSIONS,
         cluster_scoped: false,
-        take: |candidate, all| candidate.store(&mut all.envoy_gateway.backends, backend::read_backend),
+        default_name: None,
+        take: |candidate, all| candidate.store(&mut all.of_mut::<Objects>().backends, backend::read_backend),
     },
     Kind {
         group: GROUP,
         kind: "EnvoyProxy",
         versions: VERSIONS,
         cluster_scoped: false,
-        take: |candidate, all| candidate.store(&mut all.envoy_gateway.proxies, proxy::read_proxy),
+        default_name: None,
+        take: |candidate, all| candidate.store(&mut all.of_mut::<Objects>().proxies, proxy::read_proxy),
     },
     Kind {
         group: GROUP,
         kind: "EnvoyGateway",
         versions: VERSIONS,
         cluster_scoped: false,
+        default_name: Some("envoy-gateway"),
         take: |candidate, all| {
-            let objects = &mut all.envoy_gateway.configurations;
+            let objects = &mut all.of_mut::<Objects>().configurations;
             candidate.store_as(objects, &configuration::ENVOY_GATEWAY, configuration::read_configuration);
         },
     },
@@ -97,8 +127,9 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "SecurityPolicy",
         versions: VERSIONS,
         cluster_scoped: false,
+        default_name: None,
         take: |candidate, all| {
-            candidate.store(&mut all.envoy_gateway.security_policies, others::read_security_policy);
+            candidate.store(&mut all.of_mut::<Objects>().security_policies, others::read_security_policy);
         },
     },
     Kind {
@@ -106,8 +137,9 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "ClientTrafficPolicy",
         versions: VERSIONS,
         cluster_scoped: false,
+        default_name: None,
         take: |candidate, all| {
-            let objects = &mut all.envoy_gateway.client_traffic_policies;
+            let objects = &mut all.of_mut::<Objects>().client_traffic_policies;
             candidate.store(objects, client_traffic::read_client_traffic_policy);
         },
     },
@@ -116,8 +148,9 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "BackendTrafficPolicy",
         versions: VERSIONS,
         cluster_scoped: false,
+        default_name: None,
         take: |candidate, all| {
-            let objects = &mut all.envoy_gateway.backend_traffic_policies;
+            let objects = &mut all.of_mut::<Objects>().backend_traffic_policies;
             candidate.store(objects, others::read_backend_traffic_policy);
         },
     },
@@ -126,15 +159,17 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "HTTPRouteFilter",
         versions: VERSIONS,
         cluster_scoped: false,
-        take: |candidate, all| others::take(candidate, &mut all.envoy_gateway.http_route_filters),
+        default_name: None,
+        take: |candidate, all| others::take(candidate, &mut all.of_mut::<Objects>().http_route_filters),
     },
     Kind {
         group: GROUP,
-        kind: "EnvoyPatchPolicy",
+        kind: patches::KIND,
         versions: VERSIONS,
         cluster_scoped: false,
+        default_name: None,
         take: |candidate, all| {
-            let objects = &mut all.envoy_gateway.patch_policies;
+            let objects = &mut all.of_mut::<Objects>().patch_policies;
             candidate.store_as(objects, &others::PATCH, |_| Some(Unimplemented));
         },
     },

@@ -5,6 +5,7 @@ mod backend_tls_policy;
 mod filters;
 mod gateway;
 mod gateway_class;
+mod grants;
 mod grpc_route;
 mod http_match;
 mod http_route;
@@ -17,12 +18,13 @@ mod route;
 #[cfg(test)]
 mod tests;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 pub(crate) use self::{
     backend_tls_policy::BackendTlsPolicy,
     gateway::{AddressValue, FrontendValidation, GatewaySpec},
     gateway_class::{GatewayClass, ParametersRef},
+    grants::{Grants, Referrer},
     listener::{FromNamespaces, ListenerEntry, Protocol, RouteKind, SecretReference},
     listener_set::ListenerSet,
     other_routes::OtherRoute,
@@ -30,7 +32,7 @@ pub(crate) use self::{
     route::{Parent, RouteSpec},
 };
 use crate::{
-    kubernetes::{Candidate, Kind, Objects as Set, Resources},
+    kubernetes::{Candidate, Kind, ObjectStore, Objects as Set, family},
     schema::Value,
 };
 
@@ -38,7 +40,7 @@ use crate::{
 pub(crate) const GROUP: &str = "gateway.networking.k8s.io";
 
 /// The group of experiments.
-const EXPERIMENTAL_GROUP: &str = "gateway.networking.x-k8s.io";
+pub(crate) const EXPERIMENTAL_GROUP: &str = "gateway.networking.x-k8s.io";
 
 /// The objects of Gateway API.
 #[derive(Debug, Default)]
@@ -55,13 +57,15 @@ pub(crate) struct Objects {
     pub(crate) reference_grants: Set<ReferenceGrant>,
 }
 
+family!(Objects);
+
 /// A kind with a reader that has to know the namespace of its object.
 const fn kind(
     kind: &'static str,
     versions: &'static [&'static str],
-    take: fn(Candidate<'_>, &mut Resources),
+    take: fn(Candidate<'_>, &mut ObjectStore),
 ) -> Kind {
-    Kind { group: GROUP, kind, versions, cluster_scoped: false, take }
+    Kind { group: GROUP, kind, versions, cluster_scoped: false, default_name: None, take }
 }
 
 fn store<T>(
@@ -69,12 +73,12 @@ fn store<T>(
     objects: &mut Set<T>,
     read: impl FnOnce(&Value<'_>, &str) -> Option<T>,
 ) {
-    let meta = Rc::clone(&candidate.meta);
+    let meta = Arc::clone(&candidate.meta);
     candidate.store(objects, |spec| read(spec, &meta.key.namespace));
 }
 
-fn take_listener_set(candidate: Candidate<'_>, all: &mut Resources) {
-    store(candidate, &mut all.gateway_api.listener_sets, listener_set::read_listener_set);
+fn take_listener_set(candidate: Candidate<'_>, all: &mut ObjectStore) {
+    store(candidate, &mut all.of_mut::<Objects>().listener_sets, listener_set::read_listener_set);
 }
 
 /// Takes a route of a kind that is not served.
@@ -88,35 +92,36 @@ fn take_other_route(candidate: Candidate<'_>, routes: &mut Set<OtherRoute>) {
 pub(crate) const KINDS: &[Kind] = &[
     Kind {
         cluster_scoped: true,
+        default_name: None,
         ..kind("GatewayClass", &["v1", "v1beta1"], |candidate, all| {
-            candidate.store(&mut all.gateway_api.gateway_classes, gateway_class::read_gateway_class);
+            candidate.store(&mut all.of_mut::<Objects>().gateway_classes, gateway_class::read_gateway_class);
         })
     },
     kind("Gateway", &["v1", "v1beta1"], |candidate, all| {
-        store(candidate, &mut all.gateway_api.gateways, gateway::read_gateway);
+        store(candidate, &mut all.of_mut::<Objects>().gateways, gateway::read_gateway);
     }),
     kind("ListenerSet", &["v1"], take_listener_set),
     Kind { group: EXPERIMENTAL_GROUP, ..kind("XListenerSet", &["v1alpha1"], take_listener_set) },
     kind("HTTPRoute", &["v1", "v1beta1"], |candidate, all| {
-        store(candidate, &mut all.gateway_api.http_routes, http_route::read_http_route);
+        store(candidate, &mut all.of_mut::<Objects>().http_routes, http_route::read_http_route);
     }),
     kind("GRPCRoute", &["v1", "v1alpha2"], |candidate, all| {
-        store(candidate, &mut all.gateway_api.grpc_routes, grpc_route::read_grpc_route);
+        store(candidate, &mut all.of_mut::<Objects>().grpc_routes, grpc_route::read_grpc_route);
     }),
     kind("TLSRoute", &["v1", "v1alpha3", "v1alpha2"], |candidate, all| {
-        take_other_route(candidate, &mut all.gateway_api.tls_routes);
+        take_other_route(candidate, &mut all.of_mut::<Objects>().tls_routes);
     }),
     kind("TCPRoute", &["v1", "v1alpha2"], |candidate, all| {
-        take_other_route(candidate, &mut all.gateway_api.tcp_routes);
+        take_other_route(candidate, &mut all.of_mut::<Objects>().tcp_routes);
     }),
     kind("UDPRoute", &["v1", "v1alpha2"], |candidate, all| {
-        take_other_route(candidate, &mut all.gateway_api.udp_routes);
+        take_other_route(candidate, &mut all.of_mut::<Objects>().udp_routes);
     }),
     kind("BackendTLSPolicy", &["v1", "v1alpha3", "v1alpha2"], |candidate, all| {
-        let policies = &mut all.gateway_api.backend_tls_policies;
+        let policies = &mut all.of_mut::<Objects>().backend_tls_policies;
         store(candidate, policies, backend_tls_policy::read_backend_tls_policy);
     }),
     kind("ReferenceGrant", &["v1", "v1beta1", "v1alpha2"], |candidate, all| {
-        candidate.store(&mut all.gateway_api.reference_grants, reference_grant::read_reference_grant);
+        candidate.store(&mut all.of_mut::<Objects>().reference_grants, reference_grant::read_reference_grant);
     }),
 ];

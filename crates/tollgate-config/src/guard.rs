@@ -1,10 +1,9 @@
 //! What is not served although no dialect has anything against it.
 //!
 //! A policy that cannot be carried out must not open what it was to protect: one of an unknown kind, one that names its target
-//! wrongly, one that changes HTTP filters in a way that has no counterpart here. What it is for answers 500, as far as that can
+//! wrongly. What it is for answers 500, as far as that can
 //! be found out, and the error [exposes](crate::Diagnostic::exposes) something where it cannot.
 
-mod istio;
 mod nodes;
 mod targets;
 
@@ -12,41 +11,21 @@ use std::collections::HashMap;
 
 use http::StatusCode;
 
-use self::{
-    nodes::{changes_http_filters, member, text},
-    targets::{Target, World, are_misplaced, has_selectors, sub_sections, targets},
+use self::targets::{Target, World, are_misplaced, has_selectors, sub_sections};
+pub(crate) use self::{
+    nodes::{changes_http_filters, labels},
+    targets::targets,
 };
 use crate::{
-    envoy_gateway, gateway_api, htnn, kgateway,
-    kubernetes::{Metadata, ObjectKey, ObjectRef, Place, status::ObjectStatus},
+    kubernetes::{Metadata, ObjectRef, Place},
     suggestion::did_you_mean,
-    translation::{Dialect, ExtensionRef, Replacement, RuleExtensions, Site, Translator},
+    translation::{Dialect, PolicyKind, Replacement, RuleExtensions, Site, Translator},
     yaml::Node,
 };
-
-/// Kinds of policies, which are attached to objects of their namespace.
-const POLICIES: [(&str, &str); 12] = [
-    (envoy_gateway::GROUP, "EnvoyExtensionPolicy"),
-    (envoy_gateway::GROUP, "SecurityPolicy"),
-    (envoy_gateway::GROUP, "ClientTrafficPolicy"),
-    (envoy_gateway::GROUP, "BackendTrafficPolicy"),
-    (envoy_gateway::GROUP, PATCH),
-    (kgateway::GROUP, "TrafficPolicy"),
-    (kgateway::GROUP, "RoutePolicy"),
-    (kgateway::GROUP, "HTTPListenerPolicy"),
-    (kgateway::GROUP, "ListenerPolicy"),
-    (htnn::GROUP, "FilterPolicy"),
-    (htnn::GROUP, "HTTPFilterPolicy"),
-    (gateway_api::GROUP, "BackendTLSPolicy"),
-];
-
-/// The kind of patches of Envoy Gateway.
-const PATCH: &str = "EnvoyPatchPolicy";
 
 /// What is not served.
 pub(crate) struct Guard {
     by_object: HashMap<ObjectRef, Vec<Guarded>>,
-    of_istio: istio::Policies,
 }
 
 /// A place in the file of a policy.
@@ -66,34 +45,27 @@ struct Guarded {
 impl Guard {
     /// Looks at everything that is a policy, or might have been one.
     pub(crate) fn new(translator: &Translator<'_>) -> Self {
-        let resources = translator.resources;
-        let world = World::new(resources.documents());
-        let of_istio = istio::Policies::new(translator);
-        let mut guard = Self { by_object: HashMap::new(), of_istio };
-        for (meta, node) in resources.documents() {
-            if !POLICIES.contains(&(&meta.group, &meta.kind)) {
-                continue;
-            }
+        let store = translator.store;
+        let world = World::new(store.documents(), translator.systems);
+        let mut guard = Self { by_object: HashMap::new() };
+        for (meta, node) in store.documents() {
+            let Some(kind) = translator.systems.policy_kind(&meta.group, &meta.kind) else { continue };
             let policy = ObjectRef::new(&meta.group, &meta.kind, &meta.key);
             let found = targets(node, &meta.key.namespace);
-            let needs_a_target = ![kgateway::GROUP, gateway_api::GROUP].contains(&&*meta.group);
-            if found.is_empty() && needs_a_target && !has_selectors(node) {
+            if found.is_empty() && kind.needs_target && !has_selectors(node) {
                 let message = format!("{policy} names no target: it protects nothing");
                 translator.diagnostics.exposing(&meta.place, message, None);
             }
             for target in found {
-                guard.check(&policy, meta, &target, &world, translator);
-                guard.check_sub_sections(&policy, meta, node, &target, &world);
+                guard.check(&policy, kind, meta, &target, &world, translator);
+                guard.check_sub_sections(&policy, kind, meta, node, &target, &world);
                 if are_misplaced(node) {
                     let reason = format!("{policy} is invalid: its targets cannot be read");
                     guard.add(target.object, None, reason, &meta.place);
                 }
             }
-            if (&*meta.group, &*meta.kind) == (envoy_gateway::GROUP, PATCH) {
-                guard.patch(&policy, meta, node, &world, translator);
-            }
         }
-        for unknown in resources.unknown() {
+        for unknown in store.unknown() {
             for target in targets(&unknown.node, &unknown.namespace) {
                 let reason = format!("{} is not known", unknown.name);
                 guard.add(target.object, target.section.map(|(name, _)| name), reason, &unknown.place);
@@ -106,6 +78,7 @@ impl Guard {
     fn check(
         &mut self,
         policy: &ObjectRef,
+        kind: &PolicyKind,
         meta: &Metadata,
         target: &Target,
         world: &World<'_>,
@@ -131,8 +104,7 @@ impl Guard {
         };
         let Some((section, at)) = &target.section else { return };
         let sections = nodes::sections(&object.kind, node);
-        // HTNN has sections of some kinds only, and says so itself.
-        if sections.contains(&section.as_str()) || (meta.group == htnn::GROUP && object.kind == "HTTPRoute") {
+        if sections.contains(&section.as_str()) || kind.own_sections.contains(&&*object.kind) {
             return;
         }
         let message = format!("{object} has no section \"{section}\": {policy} protects nothing there");
@@ -143,65 +115,23 @@ impl Guard {
         self.add(object.clone(), None, reason, &place(at));
     }
 
-    /// Closes a VirtualService of which a policy means routes that it does not have; HTNN's reader says so.
+    /// Closes an object of which a policy means sections that it does not have; its system says so.
     fn check_sub_sections(
         &mut self,
         policy: &ObjectRef,
+        kind: &PolicyKind,
         meta: &Metadata,
         node: &Node,
         target: &Target,
         world: &World<'_>,
     ) {
-        let Some(object) = world.get(&target.object).filter(|_| meta.group == htnn::GROUP) else { return };
+        let Some(object) = world.get(&target.object).filter(|_| kind.sub_policies) else { return };
         let known = nodes::sections(&target.object.kind, object);
         for (section, at) in sub_sections(node) {
             if !known.contains(&section.as_str()) {
                 let reason = format!("{policy} names its section \"{section}\", which does not exist");
                 self.add(target.object.clone(), None, reason, &place_of(meta, &at));
             }
-        }
-    }
-
-    /// A patch that changes HTTP filters may put a processor in front of everything.
-    fn patch(
-        &mut self,
-        policy: &ObjectRef,
-        meta: &Metadata,
-        node: &Node,
-        world: &World<'_>,
-        translator: &Translator<'_>,
-    ) {
-        if !changes_http_filters(node) {
-            let help = "the settings of the gateway itself hold".to_owned();
-            let message = format!("{policy} has no effect: the kind is not implemented");
-            return translator.diagnostics.warning(&meta.place, message, Some(help));
-        }
-        let message = format!("{policy} changes HTTP filters, which is not implemented");
-        let help = "its targets answer 500; attach processors with an EnvoyExtensionPolicy".to_owned();
-        translator.diagnostics.error(&meta.place, message, Some(help));
-        let spec = member(node, "spec");
-        let target = spec.and_then(|spec| member(spec, "targetRef"));
-        let of_class = target.filter(|target| {
-            member(target, "kind").and_then(text).is_some_and(|kind| kind == "GatewayClass")
-        });
-        let gateways: Vec<ObjectRef> = match of_class {
-            Some(target) => {
-                let class = member(target, "name").and_then(text).unwrap_or_default();
-                let gateways = translator.resources.gateway_api.gateways.iter();
-                gateways
-                    .filter(|gateway| gateway.spec.class == class)
-                    .map(|gateway| gateway.reference())
-                    .collect()
-            }
-            None => targets(node, &meta.key.namespace).into_iter().map(|target| target.object).collect(),
-        };
-        if of_class.is_none() && !gateways.iter().any(|gateway| world.get(gateway).is_some()) {
-            let message = format!("the targets of {policy} cannot be read");
-            translator.diagnostics.exposing(&meta.place, message, None);
-        }
-        for gateway in gateways {
-            let reason = format!("{policy} changes HTTP filters, which is not implemented");
-            self.add(gateway, None, reason, &meta.place);
         }
     }
 
@@ -217,17 +147,12 @@ impl Guard {
 }
 
 impl Dialect for Guard {
-    fn claims(&self, _: &ExtensionRef) -> bool {
-        false
-    }
-
     fn extend(&mut self, site: &Site<'_>) -> RuleExtensions {
         let listener = Some(&*site.listener.name);
         let found = self
             .find(&site.attached.route.object, site.rule().name.as_deref())
             .or_else(|| self.find(&site.listener.owner, listener))
-            .or_else(|| self.find(&site.gateway.object, listener))
-            .or_else(|| self.of_istio.find(site));
+            .or_else(|| self.find(&site.gateway.object, listener));
         let replaced = found.map(|guarded| Replacement {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             body: "",
@@ -236,15 +161,4 @@ impl Dialect for Guard {
         });
         RuleExtensions { replaced, ..RuleExtensions::default() }
     }
-
-    fn statuses(self: Box<Self>) -> Vec<ObjectStatus> {
-        Vec::new()
-    }
-}
-
-/// The key of an object in a document that is of no known kind.
-pub(crate) fn key_of(node: &Node, default_namespace: &str) -> ObjectKey {
-    let metadata = member(node, "metadata");
-    let of = |name| metadata.and_then(|metadata| member(metadata, name)).and_then(text);
-    ObjectKey::new(of("namespace").unwrap_or(default_namespace), of("name").unwrap_or_default())
 }

@@ -12,12 +12,15 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::dialect::Htnn;
+use self::dialect::Htnn;
 use self::policy::{FilterPolicy, read_filter_policy};
-use crate::kubernetes::{Kind, Objects as Set};
+use crate::{
+    kubernetes::{Kind, Objects as Set, family},
+    translation::{PolicyKind, System},
+};
 
 /// The group of HTNN.
-pub(crate) const GROUP: &str = "htnn.mosn.io";
+const GROUP: &str = "htnn.mosn.io";
 
 /// The objects of this dialect.
 #[derive(Debug, Default)]
@@ -26,13 +29,33 @@ pub(crate) struct Objects {
     pub(crate) http_filter_policies: Set<FilterPolicy>,
 }
 
-pub(crate) const KINDS: &[Kind] = &[
+family!(Objects);
+
+/// HTNN. Its gateways are Istio's.
+pub(crate) static HTNN: System = System {
+    name: "HTNN",
+    kinds: KINDS,
+    not_implemented: &[(GROUP, "Consumer"), (GROUP, "DynamicConfig"), (GROUP, "ServiceRegistry")],
+    policies: &[policy_kind("FilterPolicy"), policy_kind("HTTPFilterPolicy")],
+    dialect: Some(|translator, _| Box::new(Htnn::new(translator))),
+    ..System::PLAIN
+};
+
+/// HTNN says itself which sections an HTTPRoute has not.
+const fn policy_kind(kind: &'static str) -> PolicyKind {
+    PolicyKind { own_sections: &["HTTPRoute"], sub_policies: true, ..PolicyKind::new(GROUP, kind) }
+}
+
+const KINDS: &[Kind] = &[
     Kind {
         group: GROUP,
         kind: "FilterPolicy",
         versions: &["v1"],
         cluster_scoped: false,
-        take: |candidate, all| candidate.store(&mut all.htnn.filter_policies, read_filter_policy),
+        default_name: None,
+        take: |candidate, all| {
+            candidate.store(&mut all.of_mut::<Objects>().filter_policies, read_filter_policy);
+        },
     },
     // The name that FilterPolicy had before.
     Kind {
@@ -40,6 +63,9 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "HTTPFilterPolicy",
         versions: &["v1"],
         cluster_scoped: false,
-        take: |candidate, all| candidate.store(&mut all.htnn.http_filter_policies, read_filter_policy),
+        default_name: None,
+        take: |candidate, all| {
+            candidate.store(&mut all.of_mut::<Objects>().http_filter_policies, read_filter_policy);
+        },
     },
 ];

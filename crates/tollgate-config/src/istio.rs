@@ -4,26 +4,35 @@
 //! the order in which they are written.
 
 mod attachment;
+mod controller;
+mod dialect;
 mod gateway;
 mod host;
 mod http_actions;
 mod http_match;
 mod http_route;
 mod listener;
+mod protecting;
 mod service_entry;
 mod virtual_service;
 
-pub(crate) use self::{
+use self::{
     attachment::gateways,
+    dialect::Istio,
     gateway::Gateway,
-    host::{HOSTNAME, SUBSET, service_key},
+    host::{HOSTNAME, SUBSET},
     service_entry::ServiceEntry,
     virtual_service::VirtualService,
 };
+pub(crate) use self::{
+    controller::{CONTROLLER, speaks_http2},
+    host::service_key,
+};
 use self::{gateway::read_gateway, service_entry::read_service_entry, virtual_service::read_virtual_service};
 use crate::{
-    kubernetes::{Kind, Objects as Set},
+    kubernetes::{Kind, Objects as Set, family},
     schema::{Schema, Value, bookkeeping, read},
+    translation::System,
 };
 
 /// The group of Istio's objects.
@@ -31,8 +40,27 @@ pub(crate) const GROUP: &str = "networking.istio.io";
 
 const VERSIONS: &[&str] = &["v1", "v1beta1", "v1alpha3"];
 
+/// Istio itself.
+pub(crate) static ISTIO: System = System {
+    name: "Istio",
+    kinds: KINDS,
+    not_implemented: &[
+        (GROUP, "DestinationRule"),
+        (GROUP, "ProxyConfig"),
+        (GROUP, "Sidecar"),
+        (GROUP, "WorkloadEntry"),
+        (GROUP, "WorkloadGroup"),
+        ("security.istio.io", "PeerAuthentication"),
+    ],
+    targets: &[(GROUP, "VirtualService"), (GROUP, "Gateway")],
+    controller: Some(&CONTROLLER),
+    gateways: Some(gateways),
+    dialect: Some(|translator, _| Box::new(Istio::new(translator))),
+    ..System::PLAIN
+};
+
 /// Kinds that put something in front of a gateway. None of them is implemented.
-pub(crate) const PROTECTING: [(&str, &str); 4] = [
+const PROTECTING: [(&str, &str); 4] = [
     (GROUP, "EnvoyFilter"),
     ("security.istio.io", "AuthorizationPolicy"),
     ("security.istio.io", "RequestAuthentication"),
@@ -46,7 +74,10 @@ const fn protecting(group: &'static str, kind: &'static str, versions: &'static 
         kind,
         versions,
         cluster_scoped: false,
-        take: |candidate, all| candidate.store_as(&mut all.istio.protecting, &KEPT, |_| Some(())),
+        default_name: None,
+        take: |candidate, all| {
+            candidate.store_as(&mut all.of_mut::<Objects>().protecting, &KEPT, |_| Some(()));
+        },
     }
 }
 
@@ -72,23 +103,27 @@ pub(crate) struct Objects {
     protecting: Set<()>,
 }
 
-pub(crate) const KINDS: &[Kind] = &[
+family!(Objects);
+
+const KINDS: &[Kind] = &[
     Kind {
         group: GROUP,
         kind: "Gateway",
         versions: VERSIONS,
         cluster_scoped: false,
-        take: |candidate, all| candidate.store(&mut all.istio.gateways, read_gateway),
+        default_name: None,
+        take: |candidate, all| candidate.store(&mut all.of_mut::<Objects>().gateways, read_gateway),
     },
     Kind {
         group: GROUP,
         kind: "VirtualService",
         versions: VERSIONS,
         cluster_scoped: false,
+        default_name: None,
         take: |candidate, all| {
             let namespace = candidate.meta.key.namespace.clone();
             let read = |value: &Value<'_>| read_virtual_service(value, &namespace);
-            candidate.store(&mut all.istio.virtual_services, read);
+            candidate.store(&mut all.of_mut::<Objects>().virtual_services, read);
         },
     },
     Kind {
@@ -96,7 +131,10 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "ServiceEntry",
         versions: VERSIONS,
         cluster_scoped: false,
-        take: |candidate, all| candidate.store(&mut all.istio.service_entries, read_service_entry),
+        default_name: None,
+        take: |candidate, all| {
+            candidate.store(&mut all.of_mut::<Objects>().service_entries, read_service_entry);
+        },
     },
     protecting(GROUP, "EnvoyFilter", &["v1alpha3"]),
     protecting("security.istio.io", "AuthorizationPolicy", &["v1", "v1beta1"]),

@@ -4,6 +4,7 @@
 
 mod attachment;
 mod backend;
+mod controller;
 mod dialect;
 mod extension;
 mod modes;
@@ -14,12 +15,15 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::dialect::Kgateway;
 use self::{backend::Backend, extension::GatewayExtension, policy::TrafficPolicy};
-use crate::kubernetes::{Kind, Objects as Set};
+use self::{controller::CONTROLLER, dialect::Kgateway};
+use crate::{
+    kubernetes::{Kind, Objects as Set, family},
+    translation::{PolicyKind, System},
+};
 
 /// The group of kgateway.
-pub(crate) const GROUP: &str = "gateway.kgateway.dev";
+const GROUP: &str = "gateway.kgateway.dev";
 
 const VERSIONS: &[&str] = &["v1alpha1"];
 
@@ -39,10 +43,11 @@ const fn other(kind: &'static str) -> Kind {
         kind,
         versions: VERSIONS,
         cluster_scoped: false,
+        default_name: None,
         take: |candidate, all| {
             let message =
                 format!("the kind {} of kgateway is not implemented: it has no effect", candidate.meta.kind);
-            candidate.store_as(&mut all.kgateway.others, &others::OBJECT, |object| {
+            candidate.store_as(&mut all.of_mut::<Objects>().others, &others::OBJECT, |object| {
                 object.value().warning(message, "remove it, or serve it with kgateway");
                 Some(())
             });
@@ -50,15 +55,33 @@ const fn other(kind: &'static str) -> Kind {
     }
 }
 
-pub(crate) const KINDS: &[Kind] = &[
+family!(Objects);
+
+/// kgateway.
+pub(crate) static KGATEWAY: System = System {
+    name: "kgateway",
+    kinds: KINDS,
+    policies: &[
+        PolicyKind::without_target(GROUP, "TrafficPolicy"),
+        PolicyKind::without_target(GROUP, "RoutePolicy"),
+        PolicyKind::without_target(GROUP, "HTTPListenerPolicy"),
+        PolicyKind::without_target(GROUP, "ListenerPolicy"),
+    ],
+    controller: Some(&CONTROLLER),
+    dialect: Some(|translator, gateways| Box::new(Kgateway::new(translator, gateways))),
+    ..System::PLAIN
+};
+
+const KINDS: &[Kind] = &[
     Kind {
         group: GROUP,
         kind: "GatewayExtension",
         versions: VERSIONS,
         cluster_scoped: false,
+        default_name: None,
         take: |candidate, all| {
             let namespace = candidate.meta.key.namespace.clone();
-            candidate.store(&mut all.kgateway.extensions, |spec| {
+            candidate.store(&mut all.of_mut::<Objects>().extensions, |spec| {
                 extension::read_gateway_extension(spec, &namespace)
             });
         },
@@ -68,7 +91,10 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "TrafficPolicy",
         versions: VERSIONS,
         cluster_scoped: false,
-        take: |candidate, all| candidate.store(&mut all.kgateway.policies, policy::read_traffic_policy),
+        default_name: None,
+        take: |candidate, all| {
+            candidate.store(&mut all.of_mut::<Objects>().policies, policy::read_traffic_policy);
+        },
     },
     // The name that TrafficPolicy had before.
     Kind {
@@ -76,14 +102,18 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "RoutePolicy",
         versions: VERSIONS,
         cluster_scoped: false,
-        take: |candidate, all| candidate.store(&mut all.kgateway.policies, policy::read_traffic_policy),
+        default_name: None,
+        take: |candidate, all| {
+            candidate.store(&mut all.of_mut::<Objects>().policies, policy::read_traffic_policy);
+        },
     },
     Kind {
         group: GROUP,
         kind: "Backend",
         versions: VERSIONS,
         cluster_scoped: false,
-        take: |candidate, all| candidate.store(&mut all.kgateway.backends, backend::read_backend),
+        default_name: None,
+        take: |candidate, all| candidate.store(&mut all.of_mut::<Objects>().backends, backend::read_backend),
     },
     other("GatewayParameters"),
     other("HTTPListenerPolicy"),

@@ -1,7 +1,7 @@
 //! Kubernetes objects: from documents to typed resources.
 //!
 //! ```text
-//! documents -> kinds: by apiVersion and kind -> Object<T>: metadata, spec, place -> Resources
+//! documents -> kinds: by apiVersion and kind -> Object<T>: metadata, spec, place -> ObjectStore
 //! ```
 //!
 //! Every group of kinds lists what it reads in a table of [`Kind`]s; what the objects mean is the business of
@@ -13,28 +13,26 @@ pub(crate) mod core;
 mod diagnostics;
 mod documents;
 mod generation;
-mod grants;
 mod hints;
 mod kinds;
 mod metadata;
 mod naming;
 mod object;
 mod report;
-mod resources;
 pub(crate) mod selector;
 pub(crate) mod status;
+mod store;
 pub(crate) mod values;
 
 pub use self::report::ObjectReport;
 pub(crate) use self::{
     diagnostics::Diagnostics,
     documents::read_documents,
-    grants::{Grants, Referrer},
     hints::add_hints,
-    kinds::{Candidate, Kind, OBJECT},
+    kinds::{Candidate, Catalogue, Kind, OBJECT},
     metadata::{Age, Metadata},
     object::{Object, ObjectKey, ObjectRef, Objects},
     report::report_objects,
-    resources::Resources,
+    store::{Family, ObjectStore, family},
 };
 pub(crate) use crate::{place::Place, yaml::Document};

@@ -28,10 +28,13 @@ mod laws;
 mod load;
 mod options;
 mod place;
+mod policies;
+mod routing;
 
 mod schema;
 mod source;
 mod suggestion;
+mod systems;
 #[cfg(test)]
 #[path = "../tests/support/template.rs"]
 mod template;

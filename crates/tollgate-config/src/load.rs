@@ -11,8 +11,9 @@ use crate::{
     Explanations, Files, ObjectReport, Options, Reading, Severity, Source,
     diagnostic::Report,
     envoy,
-    kubernetes::{Diagnostics, Document, Place, Resources, add_hints, read_documents, report_objects},
-    translation::{Translator, translate},
+    kubernetes::{Diagnostics, Document, ObjectStore, Place, add_hints, read_documents, report_objects},
+    systems,
+    translation::{Systems, Translator, translate},
     yaml::{self, Content, Location, Node},
 };
 
@@ -24,6 +25,17 @@ struct Parsed {
 
 /// Reads and translates everything that `sources` hold; `before` are the objects of the configuration before.
 pub(crate) fn read(
+    sources: &[Source],
+    before: &[ObjectReport],
+    files: &dyn Files,
+    options: &Options,
+) -> Reading {
+    read_as(systems::all(), sources, before, files, options)
+}
+
+/// The same with the systems that are understood.
+pub(crate) fn read_as(
+    systems: &Systems,
     sources: &[Source],
     before: &[ObjectReport],
     files: &dyn Files,
@@ -75,18 +87,19 @@ pub(crate) fn read(
         None => (Ir::default(), Explanations::default(), None),
     };
     let mut reports = Vec::new();
-    let mut resources = Resources::default();
+    let mut store = ObjectStore::default();
     if !objects.is_empty() {
-        read_documents(objects, before, files, options, &diagnostics, &mut resources);
-        let translator = Translator::new(&resources, &ir, files, options, &diagnostics);
+        let catalogue = systems.catalogue();
+        read_documents(objects, catalogue, before, files, options, &diagnostics, &mut store);
+        let translator = Translator::new(systems, &store, &ir, files, options, &diagnostics);
         let translated = translate(translator);
-        reports = report_objects(&resources, &translated.statuses);
+        reports = report_objects(&store, &translated.statuses);
         let merged = merge(&mut ir, translated, native.as_ref(), &diagnostics);
         explanations.extend(merged.explanations);
         refused |= merged.conflict;
     }
     let mut diagnostics = diagnostics.finish();
-    add_hints(&mut diagnostics, &resources);
+    add_hints(&mut diagnostics, &store);
     let resources = Some(ir).filter(|_| !unreadable && !refused);
     Reading { resources, diagnostics, readable: !unreadable, objects: reports, explanations }
 }

@@ -1,12 +1,14 @@
-//! From resources to a snapshot.
+//! From objects to resources.
 //!
 //! ```text
-//! Resources --attach--> Gateways with listeners and routes --dialects--> processors of each rule --build--> Snapshot
+//! objects --attach--> Gateways with listeners and routes --dialects--> rules as they are served --build--> Resources
 //! ```
 //!
-//! Translation is a function of the objects and of [`Options`]. What all dialects share exists once: references and grants
-//! ([`Translator`]), attachment of routes, statuses, and the building of the snapshot. A dialect only says which
-//! processors a rule of a route stops at ([`Dialect`]).
+//! Translation is a function of the objects and of [`Options`](crate::Options). What all systems share exists once: references
+//! and grants ([`Translator`]), attachment of routes, statuses, and the building of the resources. What is different about a
+//! system is one value, [`System`]: its kinds, the defaults, names and words of its gateways ([`Controller`]), and a
+//! [`Dialect`], which changes listeners, rules, backends and clusters as its policies ask for it, and says which processors
+//! requests stop at. Nothing here knows which systems there are.
 
 mod access_log;
 mod attachment;
@@ -14,8 +16,8 @@ mod backend;
 mod backend_tls;
 mod build;
 mod certificates;
-mod client_settings;
 mod cluster;
+mod controller;
 mod destination;
 mod dialect;
 mod gateway;
@@ -23,27 +25,30 @@ mod hostnames;
 mod messages;
 mod outcome;
 mod processor;
-mod rule;
+mod settings;
 mod statuses;
+mod system;
 #[cfg(test)]
 mod tests;
 mod translator;
 
 pub(crate) use self::{
     access_log::default_format,
+    attachment::Problem,
     backend::{ServiceError, endpoint},
-    build::retries_of_istio,
-    certificates::{CertificateError, CertificateRef},
-    client_settings::{ClientSettings, HttpClientSettings, Limit},
+    certificates::CertificateError,
     cluster::cluster,
-    destination::{BackendError, Destination, is_http2_in_istio, plain_tls, with_defaults_of},
-    dialect::{Dialect, Replacement, RuleExtensions, Site},
-    gateway::{AttachedHostname, AttachedRoute, Controller, ExtensionRef, Gateway, Idle, Listener, Route},
-    outcome::{Translated, translate},
-    processor::{Applied, Position, Processor, Stage},
-    rule::{
-        BackendReference, Filters, HeaderChanges, InvalidRule, Match, Mirror, PortOfRedirect, Precedence,
-        Redirect, Retry, Rule, RuleBackend, Timeouts,
+    controller::{
+        ClusterSite, Controller, Defaults, Names, UNSEEN_OR_REFUSED, Words, parameters_without_effect,
     },
+    destination::{BackendError, Destination, Referring, is_http2, plain_tls},
+    dialect::{Dialect, Replacement, RuleExtensions, Site},
+    gateway::{AttachedHostname, AttachedRoute, GATEWAY_API, Gateway, Idle, Listener, Route, RouteApi},
+    messages::{Message, Validity},
+    outcome::{Translated, translate},
+    processor::{Applied, Position, Processor, Zone},
+    settings::{GatewaySettings, IpFamily, ListenerSettings},
+    system::{PolicyKind, System, Systems},
     translator::Translator,
 };
+use crate::routing::{BackendReference, ExtensionRef, InvalidRule, Rule};

@@ -17,6 +17,30 @@ pub(crate) struct Node {
     pub(crate) location: Location,
 }
 
+impl Node {
+    /// A member of a mapping.
+    pub(crate) fn member(&self, name: &str) -> Option<&Self> {
+        let Content::Mapping(entries) = &self.content else { return None };
+        entries.iter().find(|entry| entry.key == name).map(|entry| &entry.value)
+    }
+
+    /// A scalar.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Plain(text) | Content::Quoted(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The elements of a list; of anything else there are none.
+    pub(crate) fn items(&self) -> &[Self] {
+        match &self.content {
+            Content::Sequence(items) => items,
+            _ => &[],
+        }
+    }
+}
+
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Content {

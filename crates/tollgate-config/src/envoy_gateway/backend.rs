@@ -8,8 +8,8 @@ use super::tls_settings::{
     ALPN, CIPHERS, CLIENT_CERTIFICATE, CURVES, MAXIMUM, MINIMUM, SIGNATURES, TlsSettings, read_tls_settings,
 };
 use crate::{
+    routing::CertificateRef,
     schema::{Enumeration, Message, Schema, Value, bookkeeping, read},
-    translation::CertificateRef,
 };
 
 /// Endpoints without a service.

@@ -2,7 +2,7 @@
 
 mod shares;
 
-use std::{fmt, rc::Rc, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use tollgate_ir::Cluster;
 use tollgate_model::{
@@ -12,13 +12,14 @@ use tollgate_model::{
 
 use self::shares::{Share, combine};
 use super::{
-    Backend, Configuration, GROUP, GatewaySettings,
+    Backend, Configuration, GROUP, ProxySettings,
     backend::BackendEndpoint,
     ext_proc::{BackendRef, Entry},
     tls::{self, Peer},
 };
 use crate::{
-    kubernetes::{Metadata, Object, ObjectKey, ObjectRef, Place, Referrer, status::ParentReference},
+    gateway_api::Referrer,
+    kubernetes::{Metadata, Object, ObjectKey, ObjectRef, Place, status::ParentReference},
     translation::{ServiceError, Translator, cluster, endpoint},
 };
 
@@ -36,7 +37,7 @@ pub(super) struct Backends<'a> {
     pub(super) configuration: &'a Configuration,
     /// The policy that the references stand in.
     pub(super) policy: &'a Metadata,
-    pub(super) gateway: &'a GatewaySettings,
+    pub(super) gateway: &'a ProxySettings,
 }
 
 /// What one reference leads to.
@@ -50,7 +51,7 @@ struct Resolved {
 /// An object that a reference leads to.
 enum Destination<'a> {
     Service { endpoints: Vec<Endpoint>, port_name: &'a str },
-    Backend(&'a Rc<Object<Backend>>),
+    Backend(&'a Arc<Object<Backend>>),
 }
 
 impl Backends<'_> {
@@ -214,7 +215,7 @@ pub(super) fn find_backend<'a>(
     key: &ObjectKey,
     configuration: &Configuration,
     translator: &Translator<'a>,
-) -> Result<&'a Rc<Object<Backend>>, String> {
+) -> Result<&'a Arc<Object<Backend>>, String> {
     // EG-71
     if !configuration.backends_enabled {
         return Err(format!(
@@ -222,7 +223,7 @@ pub(super) fn find_backend<'a>(
             key.name
         ));
     }
-    let backends = &translator.resources.envoy_gateway.backends;
+    let backends = &translator.store.of::<crate::envoy_gateway::Objects>().backends;
     let backend = backends.get(key).ok_or_else(|| format!("backend {key} not found"))?;
     if backend.spec.dynamic {
         return Err(format!("dynamic resolver backend {key} is not supported"));

@@ -7,13 +7,15 @@ mod http;
 use std::sync::Arc;
 
 use super::{
+    ClientSettings,
+    client_settings::Limit,
     others::{NOT_LEFT_OUT, REFUSED},
     settings::read_tcp_keepalive,
-    targets::{Targets, read_targets},
+    targets::read_targets,
 };
 use crate::{
+    policies::Targets,
     schema::{Message, Schema, Value, no_effect, protects, read},
-    translation::{ClientSettings, Limit},
 };
 
 /// How listeners treat clients.

@@ -1,13 +1,14 @@
 //! EnvoyGateway: the configuration of the controller, as an object or inside a ConfigMap (6.9, EG-71, EG-72).
 
-use std::rc::Rc;
+use std::sync::Arc;
 
+use super::{Objects, controller::NAME};
 use crate::{
-    Files, Options, Severity,
+    Severity,
     diagnostic::Report,
-    kubernetes::{Age, Diagnostics, Place, Resources},
+    kubernetes::{Age, Place},
     schema::{Context, Message, Notation, Schema, Value, bookkeeping, no_effect, read},
-    translation::Controller,
+    translation::Translator,
     yaml::{self, Content, Node},
 };
 
@@ -23,7 +24,7 @@ pub(crate) struct Configuration {
 impl Default for Configuration {
     /// No document: nothing was turned off.
     fn default() -> Self {
-        Self { controller_name: Controller::EnvoyGateway.name().to_owned(), backends_enabled: true }
+        Self { controller_name: NAME.to_owned(), backends_enabled: true }
     }
 }
 
@@ -89,21 +90,17 @@ const KEY: &str = "envoy-gateway.yaml";
 
 impl Configuration {
     /// The one configuration that is in force.
-    pub(crate) fn in_force(
-        resources: &Resources,
-        files: &dyn Files,
-        options: &Options,
-        diagnostics: &Diagnostics,
-    ) -> Self {
-        let objects = resources.envoy_gateway.configurations.iter();
+    pub(super) fn in_force(translator: &Translator<'_>) -> Self {
+        let Translator { store, diagnostics, .. } = translator;
+        let objects = store.of::<Objects>().configurations.iter();
         let mut found: Vec<(Age, Place, Self)> = objects
             .map(|object| (object.meta.age(), object.meta.place.clone(), object.spec.clone()))
             .collect();
-        let maps = resources.core.config_maps.iter().filter(|map| map.meta.key.name == CONFIG_MAP);
+        let maps = store.core.config_maps.iter().filter(|map| map.meta.key.name == CONFIG_MAP);
         for map in maps {
             let Some(text) = map.spec.data.get(KEY) else { continue };
             let place = place_of_text(&map.node, &map.meta.place);
-            let read = read_text(text, &place, files, options, diagnostics);
+            let read = read_text(text, &place, translator);
             found.extend(read.map(|configuration| (map.meta.age(), place, configuration)));
         }
         found.sort_by(|(left, ..), (right, ..)| left.cmp(right));
@@ -119,7 +116,7 @@ impl Configuration {
 }
 
 /// Where the text stands in its ConfigMap.
-fn place_of_text(map: &Rc<Node>, whole: &Place) -> Place {
+fn place_of_text(map: &Arc<Node>, whole: &Place) -> Place {
     let member = |node: &Node, name: &str| match &node.content {
         Content::Mapping(entries) => entries.iter().find(|entry| entry.key == name).cloned(),
         _ => None,
@@ -134,13 +131,8 @@ fn place_of_text(map: &Rc<Node>, whole: &Place) -> Place {
 }
 
 /// Reads the text; what is said about it stands at the ConfigMap.
-fn read_text(
-    text: &str,
-    place: &Place,
-    files: &dyn Files,
-    options: &Options,
-    diagnostics: &Diagnostics,
-) -> Option<Configuration> {
+fn read_text(text: &str, place: &Place, translator: &Translator<'_>) -> Option<Configuration> {
+    let Translator { files, options, diagnostics, .. } = *translator;
     let report = Report::new(place.file.clone());
     let documents = yaml::parse(text, &report);
     let context = Context { report: &report, files, options, notation: Notation::Kubernetes };

@@ -2,10 +2,11 @@
 
 use super::{
     ext_proc::{Entry, read_entry},
-    targets::{Targets, read_targets},
+    targets::{name_a_non_route, read_targets},
 };
 use crate::{
     kubernetes::Place,
+    policies::Targets,
     schema::{Enumeration, Message, Schema, Value, read},
 };
 
@@ -77,7 +78,7 @@ pub(super) fn read_extension_policy(value: &Value<'_>) -> Option<ExtensionPolicy
     let spec = value.message(&SPEC)?;
     let targets = read_targets(&spec);
     let merges = spec.get("mergeType").is_some_and(|merge_type| {
-        if targets.name_a_non_route() {
+        if name_a_non_route(&targets) {
             merge_type.error("mergeType can only be used with xRoute targets");
         }
         let read = merge_type.enumeration(&MERGE_TYPE);

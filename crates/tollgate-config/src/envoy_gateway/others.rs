@@ -1,8 +1,9 @@
 //! Kinds that are read and not implemented (6.1).
 
-use super::targets::{Targets, read_targets};
+use super::targets::read_targets;
 use crate::{
     kubernetes::{Candidate, Objects as Set},
+    policies::Targets,
     schema::{Schema, Value, bookkeeping, no_effect, protects, read},
 };
 

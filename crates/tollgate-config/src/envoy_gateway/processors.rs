@@ -1,6 +1,6 @@
 //! From the entries of a policy to processors (6.4).
 
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use extproc::Plan;
 use http::StatusCode;
@@ -8,8 +8,7 @@ use tollgate_ir::{ExtProc, GrpcService};
 use tollgate_model::processor::GrpcTarget;
 
 use super::{
-    Configuration, ExtensionPolicy, GatewaySettings,
-    attachment::Chosen,
+    Configuration, ENVOY_GATEWAY, ExtensionPolicy, ProxySettings,
     backends::{Backends, Problem},
     ext_proc::Entry,
     extension_policy::{ExtensionKind, OtherExtension},
@@ -18,7 +17,8 @@ use super::{
 use crate::{
     envoy::MAX_RECEIVE_MESSAGE_LENGTH,
     kubernetes::{Object, Place},
-    translation::{Applied, Position, Processor, Translator},
+    policies::Chosen,
+    translation::{Applied, Position, Processor, Translator, Zone},
 };
 
 /// What a policy comes to on a gateway.
@@ -41,22 +41,22 @@ pub(super) struct Failure {
 
 /// Makes processors, once for each policy and gateway.
 #[derive(Debug, Default)]
-pub(super) struct Processors(HashMap<(usize, Chosen), Rc<Built>>);
+pub(super) struct Processors(HashMap<(usize, Chosen), Arc<Built>>);
 
 /// What processors are made from.
 pub(super) struct Scope<'a> {
     pub(super) translator: &'a Translator<'a>,
     pub(super) configuration: &'a Configuration,
-    pub(super) policies: &'a [Rc<Object<ExtensionPolicy>>],
+    pub(super) policies: &'a [Arc<Object<ExtensionPolicy>>],
     /// Settings of the gateway, and what tells it from others.
-    pub(super) gateway: &'a GatewaySettings,
+    pub(super) gateway: &'a ProxySettings,
     pub(super) gateway_name: String,
 }
 
 impl Processors {
     /// What the policies come to on a gateway.
-    pub(super) fn get(&mut self, gateway: usize, chosen: Chosen, scope: &Scope<'_>) -> Rc<Built> {
-        Rc::clone(self.0.entry((gateway, chosen)).or_insert_with(|| Rc::new(scope.build(chosen))))
+    pub(super) fn get(&mut self, gateway: usize, chosen: Chosen, scope: &Scope<'_>) -> Arc<Built> {
+        Arc::clone(self.0.entry((gateway, chosen)).or_insert_with(|| Arc::new(scope.build(chosen))))
     }
 }
 
@@ -173,8 +173,12 @@ impl Scope<'_> {
         };
         let settings = ExtProc { plan: Arc::new(plan(&name, entry)), grpc_service };
         Ok(Applied {
-            processor: Rc::new(Processor {
-                position: Position::EnvoyGateway(position(index, &self.gateway.filter_order)),
+            processor: Arc::new(Processor {
+                system: ENVOY_GATEWAY.name,
+                position: Position {
+                    zone: Zone::Middle,
+                    order: [position(index, &self.gateway.filter_order), 0, 0, 0],
+                },
                 name,
                 stat_prefix: String::new(),
                 object: giver.reference(),

@@ -18,7 +18,10 @@ use super::{
         read_tls_settings,
     },
 };
-use crate::schema::{Enumeration, Schema, Value, no_effect, read};
+use crate::{
+    schema::{Enumeration, Schema, Value, no_effect, read},
+    translation::IpFamily,
+};
 
 /// Settings of the gateways of a class, or of one gateway.
 #[derive(Debug, Default)]
@@ -34,14 +37,6 @@ pub(crate) struct EnvoyProxy {
     pub(crate) concurrency: Option<NonZeroUsize>,
     /// Access logs, where they are not those of the command line.
     pub(crate) access_logs: Option<Vec<Arc<AccessLog>>>,
-}
-
-/// Addresses of listeners and of names of backends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum IpFamily {
-    V4,
-    V6,
-    Both,
 }
 
 static SPEC: Schema = Schema {

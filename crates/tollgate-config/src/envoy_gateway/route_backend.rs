@@ -3,31 +3,38 @@
 use tollgate_model::cluster::EndpointAddress;
 
 use super::{
-    Configuration, GROUP, GatewaySettings,
+    Configuration, GROUP, ProxySettings,
     backends::{find_backend, of_backend},
     tls::{self, Peer},
 };
-use crate::translation::{BackendError, BackendReference, Destination, Translator};
+use crate::{
+    kubernetes::ObjectRef,
+    routing::BackendReference,
+    translation::{BackendError, Destination, Translator},
+};
 
 /// Where a backend of a route is; `None` if it is no Backend.
 pub(super) fn destination(
     reference: &BackendReference,
-    gateway: &GatewaySettings,
+    gateway: &ProxySettings,
     configuration: &Configuration,
+    by_kind_alone: bool,
     translator: &Translator<'_>,
 ) -> Option<Result<Destination, BackendError>> {
-    let is_backend = reference.object.group == GROUP && reference.object.kind == "Backend";
-    is_backend.then(|| find(reference, gateway, configuration, translator))
+    let object = &reference.object;
+    // Envoy Gateway knows its Backends by their kind alone.
+    let is_ours = object.group == GROUP || (object.group.is_empty() && by_kind_alone);
+    (is_ours && object.kind == "Backend").then(|| find(reference, gateway, configuration, translator))
 }
 
 fn find(
     reference: &BackendReference,
-    gateway: &GatewaySettings,
+    gateway: &ProxySettings,
     configuration: &Configuration,
     translator: &Translator<'_>,
 ) -> Result<Destination, BackendError> {
     let key = reference.object.key();
-    if translator.resources.envoy_gateway.backends.get(&key).is_none() {
+    if translator.store.of::<crate::envoy_gateway::Objects>().backends.get(&key).is_none() {
         return Err(BackendError::NotFound(format!("backend {key} not found")));
     }
     let backend = find_backend(&key, configuration, translator).map_err(BackendError::Invalid)?;
@@ -45,11 +52,13 @@ fn find(
             Some("its share is that of its weight".to_owned()),
         );
     }
+    let object = ObjectRef::new(GROUP, "Backend", &key);
     let tls = spec.tls.as_ref().map(|tls| {
         let peer = Peer::of_backend(tls, &key.namespace, translator)?;
-        tls::settings(peer, Some((tls, &reference.object)), gateway, translator)
+        tls::settings(peer, Some((tls, &object)), gateway, translator)
     });
     Ok(Destination {
+        object: Some(object),
         endpoints: spec.endpoints.iter().map(of_backend).collect(),
         app_protocol: spec.app_protocols.first().cloned(),
         section: reference.port.map(|port| port.to_string()),

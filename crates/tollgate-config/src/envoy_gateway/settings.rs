@@ -22,10 +22,11 @@ use self::{
     load_balancer::read_load_balancer,
     retry::read_retry,
 };
-use super::IpFamily;
+use super::controller::BUFFER_LIMIT;
 use crate::{
     kubernetes::values::{parse_gateway_duration, parse_go_duration},
     schema::{Schema, Value, no_effect, read},
+    translation::IpFamily,
 };
 
 /// How a processor is reached: everything that is not said has this dialect's default (EG-32).
@@ -83,9 +84,6 @@ fn http2_defaults() -> Http2Options {
         ..Http2Options::default()
     }
 }
-
-/// Buffer limit of clusters of this dialect, bytes (EG-32).
-const BUFFER_LIMIT: usize = 32 * 1024;
 
 static SETTINGS: Schema = Schema {
     name: "ClusterSettings",

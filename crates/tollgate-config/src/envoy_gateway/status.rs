@@ -2,15 +2,13 @@
 
 use serde::Serialize;
 
-use super::{
-    Configuration,
-    attachment::{AttachedTarget, Attachments, Chosen, NotAttached, Overriding, Relations},
-};
+use super::{Configuration, Objects, attachment::Attached};
 use crate::{
     kubernetes::{
         Metadata,
         status::{AncestorStatus, Conditions, Holds, ObjectStatus, ParentReference},
     },
+    policies::{Ancestors, AttachedTarget, Chosen, NotAttached, Overriding, Relation},
     translation::Translator,
 };
 
@@ -26,37 +24,34 @@ struct BackendStatus {
     conditions: Conditions,
 }
 
-/// Most ancestors of a policy.
-const MOST_ANCESTORS: usize = 16;
-
 /// The statuses of all policies that are attached to something. `problem` says what is wrong with policies on a
 /// gateway, and is told whether a route is meant.
 pub(super) fn extension_policies(
-    attachments: &Attachments,
+    attached: &Attached,
     configuration: &Configuration,
     mut problem: impl FnMut(usize, Chosen, bool) -> Option<String>,
 ) -> Vec<ObjectStatus> {
     let mut statuses = Vec::new();
-    for (index, policy) in attachments.policies.iter().enumerate() {
-        let mut ancestors = Ancestors { meta: &policy.meta, of: Vec::new() };
-        for target in &attachments.targets[index] {
-            let relations = attachments.relations.get(&(index, target.target.clone()));
-            let applied = relations.iter().flat_map(|relations| &relations.applied);
+    for (index, policy) in attached.policies.iter().enumerate() {
+        let mut ancestors = Ancestors::new(&policy.meta);
+        for target in &attached.targets[index] {
+            let relation = attached.relations.get(index, &target.target);
+            let applied = relation.iter().flat_map(|relation| &relation.applied);
             let on_route = target.target.object.kind.ends_with("Route");
             let failure = applied.filter_map(|(gateway, chosen)| problem(*gateway, *chosen, on_route)).next();
             for ancestor in &target.ancestors {
-                let conditions = ancestors.get(ancestor);
+                let Some(conditions) = ancestors.get(ancestor) else { continue };
                 accept(conditions, target, failure.as_deref(), &policy.meta);
                 if policy.spec.targets.deprecated {
                     let text = "spec.targetRef is deprecated, use spec.targetRefs instead";
                     conditions.set("Warning", true, "DeprecatedField", text, &policy.meta);
                 }
-                if let Some(relations) = relations {
-                    relate(conditions, relations, ancestor, attachments, &policy.meta);
+                if let Some(relation) = relation {
+                    relate(conditions, relation, ancestor, attached, &policy.meta);
                 }
             }
         }
-        if !ancestors.of.is_empty() {
+        if !ancestors.is_empty() {
             let ancestors = ancestors.finish(&configuration.controller_name);
             statuses.push(ObjectStatus::new(policy.reference(), PolicyStatus { ancestors }));
         }
@@ -97,13 +92,13 @@ fn conflict(target: &AttachedTarget) -> String {
 
 fn relate(
     conditions: &mut Conditions,
-    relations: &Relations,
+    relation: &Relation,
     ancestor: &ParentReference,
-    attachments: &Attachments,
+    attached: &Attached,
     meta: &Metadata,
 ) {
-    if !relations.overridden.is_empty() {
-        let lists = relations.overridden.iter().map(|(kind, names)| {
+    if !relation.overridden.is_empty() {
+        let lists = relation.overridden.iter().map(|(kind, names)| {
             let kind = match kind {
                 Overriding::GatewayListeners => "gateway listeners",
                 Overriding::ListenerSets => "listenersets",
@@ -120,12 +115,12 @@ fn relate(
         );
         conditions.set("Overridden", true, "Overridden", text, meta);
     }
-    if let Some(parent) = relations.merged_with.get(ancestor) {
-        let text = format!("Merged with policy {}", attachments.policies[*parent].meta.key);
+    if let Some(parent) = relation.merged_with.get(ancestor) {
+        let text = format!("Merged with policy {}", attached.policies[*parent].meta.key);
         conditions.set("Merged", true, "Merged", text, meta);
     }
-    if !relations.merged_by.is_empty() {
-        let routes: Vec<&str> = relations.merged_by.iter().map(String::as_str).collect();
+    if !relation.merged_by.is_empty() {
+        let routes: Vec<&str> = relation.merged_by.iter().map(String::as_str).collect();
         let text = format!(
             "This policy is being merged by other envoyExtensionPolicies for these routes: [{}]",
             routes.join(" ")
@@ -134,41 +129,9 @@ fn relate(
     }
 }
 
-/// The ancestors of a policy, in the order of their first mention.
-struct Ancestors<'a> {
-    meta: &'a Metadata,
-    of: Vec<(ParentReference, Conditions)>,
-}
-
-impl Ancestors<'_> {
-    fn get(&mut self, ancestor: &ParentReference) -> &mut Conditions {
-        let at = self.of.iter().position(|(known, _)| known == ancestor).unwrap_or_else(|| {
-            self.of.push((ancestor.clone(), Conditions::default()));
-            self.of.len() - 1
-        });
-        &mut self.of[at].1
-    }
-
-    fn finish(mut self, controller_name: &str) -> Vec<AncestorStatus> {
-        if self.of.len() > MOST_ANCESTORS {
-            self.of.truncate(MOST_ANCESTORS);
-            let text = "Ancestors have been truncated because the number of policy ancestors exceeds 16.";
-            if let Some((_, conditions)) = self.of.last_mut() {
-                conditions.set("Aggregated", true, "Aggregated", text, self.meta);
-            }
-        }
-        let ancestors = self.of.into_iter().map(|(ancestor_ref, conditions)| AncestorStatus {
-            ancestor_ref,
-            controller_name: controller_name.to_owned(),
-            conditions,
-        });
-        ancestors.collect()
-    }
-}
-
 /// The statuses of all Backends.
 pub(super) fn backends(translator: &Translator<'_>, configuration: &Configuration) -> Vec<ObjectStatus> {
-    let backends = translator.resources.envoy_gateway.backends.iter();
+    let backends = translator.store.of::<Objects>().backends.iter();
     let statuses = backends.map(|backend| {
         let problem = backend.spec.problems.iter().chain(&backend.errors).next();
         let rejected = if configuration.backends_enabled {

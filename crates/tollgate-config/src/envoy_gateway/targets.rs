@@ -1,45 +1,12 @@
 //! What a policy is attached to: `targetRef`, `targetRefs` and `targetSelectors` (6.2).
 
-use crate::kubernetes::selector::{LabelSelector, SELECTOR, read_selector};
 use crate::{
     gateway_api,
+    kubernetes::selector::{SELECTOR, read_selector},
+    policies::{SelectedNamespaces, TargetRef, TargetSelector, Targets},
     schema::{Enumeration, Message, Schema, Value, read},
     suggestion::{did_you_mean, nearest},
 };
-
-/// What a policy is attached to.
-#[derive(Debug, Default)]
-pub(super) struct Targets {
-    pub(super) refs: Vec<TargetRef>,
-    pub(super) selectors: Vec<TargetSelector>,
-    /// They were written as the old `targetRef`.
-    pub(super) deprecated: bool,
-}
-
-/// An object of the policy's namespace.
-#[derive(Debug)]
-pub(super) struct TargetRef {
-    pub(super) kind: String,
-    pub(super) name: String,
-    /// A listener or a rule of it; `None` = the whole object.
-    pub(super) section_name: Option<String>,
-}
-
-/// Every object of a kind with certain labels.
-#[derive(Debug)]
-pub(super) struct TargetSelector {
-    pub(super) kind: String,
-    pub(super) namespaces: SelectedNamespaces,
-    pub(super) labels: LabelSelector,
-}
-
-/// Where selected objects may live.
-#[derive(Debug)]
-pub(super) enum SelectedNamespaces {
-    Same,
-    All,
-    Matching(LabelSelector),
-}
 
 static TARGET_REF: Schema = Schema {
     name: "LocalPolicyTargetReferenceWithSectionName",
@@ -116,8 +83,9 @@ pub(super) fn read_target(value: &Value<'_>, field: &str) -> Option<TargetRef> {
     let kind = message.required_string("kind");
     let known = check_kind(value, &kind, field);
     let name = message.required_string("name");
-    let section_name = Some(message.string("sectionName")).filter(|name| !name.is_empty());
-    (known && !name.is_empty()).then_some(TargetRef { kind, name, section_name })
+    let section = Some(message.string("sectionName")).filter(|name| !name.is_empty());
+    let group = gateway_api::GROUP.to_owned();
+    (known && !name.is_empty()).then_some(TargetRef { group, kind, name, section })
 }
 
 fn read_target_selector(value: &Value<'_>) -> Option<TargetSelector> {
@@ -138,7 +106,13 @@ fn read_target_selector(value: &Value<'_>) -> Option<TargetSelector> {
             }
         },
     };
-    known.then(|| TargetSelector { kind, namespaces, labels: read_selector(&message) })
+    known.then(|| TargetSelector {
+        group: gateway_api::GROUP.to_owned(),
+        kind,
+        namespaces,
+        labels: read_selector(&message),
+        section: None,
+    })
 }
 
 /// EG-2
@@ -159,11 +133,9 @@ fn check_kind(value: &Value<'_>, kind: &str, field: &str) -> bool {
     known
 }
 
-impl Targets {
-    /// Whether something else than routes is meant (EG-4).
-    pub(super) fn name_a_non_route(&self) -> bool {
-        let mut kinds = self.refs.iter().map(|target| &target.kind);
-        let mut selected = self.selectors.iter().map(|target| &target.kind);
-        kinds.any(|kind| !kind.ends_with("Route")) || selected.any(|kind| !kind.ends_with("Route"))
-    }
+/// Whether something else than routes is meant (EG-4).
+pub(super) fn name_a_non_route(targets: &Targets) -> bool {
+    let mut kinds = targets.refs.iter().map(|target| &target.kind);
+    let mut selected = targets.selectors.iter().map(|target| &target.kind);
+    kinds.any(|kind| !kind.ends_with("Route")) || selected.any(|kind| !kind.ends_with("Route"))
 }

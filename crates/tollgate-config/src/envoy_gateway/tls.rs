@@ -6,12 +6,13 @@ use tollgate_model::tls::{
 };
 
 use super::{
-    GROUP, GatewaySettings,
+    GROUP, ProxySettings,
     backend::BackendTls,
     tls_settings::{SecretRef, TlsSettings},
 };
 use crate::{
-    kubernetes::{ObjectKey, ObjectRef, Referrer},
+    gateway_api::Referrer,
+    kubernetes::{ObjectKey, ObjectRef},
     translation::Translator,
 };
 
@@ -82,7 +83,7 @@ fn trusted(tls: &BackendTls, namespace: &str, translator: &Translator<'_>) -> Re
 pub(super) fn settings(
     peer: Peer,
     backend: Option<(&BackendTls, &ObjectRef)>,
-    gateway: &GatewaySettings,
+    gateway: &ProxySettings,
     translator: &Translator<'_>,
 ) -> Result<UpstreamTlsSettings, String> {
     let of_proxy = gateway.tls_of_proxy().map(|(settings, _)| settings);
@@ -106,7 +107,7 @@ fn versions(backend: Option<&TlsSettings>, proxy: Option<&TlsSettings>) -> Resul
 /// The first one that is named: by the Backend, the Gateway, the EnvoyProxy (EG-64).
 fn client_certificate(
     backend: Option<(&BackendTls, &ObjectRef)>,
-    gateway: &GatewaySettings,
+    gateway: &ProxySettings,
     translator: &Translator<'_>,
 ) -> Result<Option<Identity>, String> {
     let of_backend = backend.and_then(|(tls, object)| {

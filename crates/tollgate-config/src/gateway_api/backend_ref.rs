@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     kubernetes::{ObjectKey, ObjectRef, Place, values::port_number},
+    routing::{BackendReference, RuleBackend},
     schema::{Message, Schema, Value, read},
-    translation::{BackendReference, RuleBackend},
 };
 
 static BACKEND_REF: Schema = Schema {

@@ -5,8 +5,8 @@ use tollgate_model::{matching::StringMatcher, tls::SubjectAltNameMatcher};
 use super::names::{bounded, optional, precise_hostname};
 use crate::{
     kubernetes::{ObjectKey, ObjectRef, Place},
+    routing::CertificateRef,
     schema::{Enumeration, Message, Schema, Value, no_effect, read},
-    translation::CertificateRef,
 };
 
 /// TLS towards backends.

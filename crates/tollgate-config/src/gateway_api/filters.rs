@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     kubernetes::{Place, values::port_number},
+    routing::{ExtensionRef, Filters, HeaderChanges, Match, Mirror, PortOfRedirect, Redirect},
     schema::{Enumeration, Message, Value},
-    translation::{ExtensionRef, Filters, HeaderChanges, Match, Mirror, PortOfRedirect, Redirect},
 };
 
 /// Where filters stand.

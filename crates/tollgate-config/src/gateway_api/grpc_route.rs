@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     kubernetes::Place,
+    routing::{InvalidRule, Match, Precedence, Rule, Timeouts},
     schema::{Schema, Value, read, refused},
-    translation::{InvalidRule, Match, Precedence, Rule, Timeouts},
 };
 
 static SPEC: Schema = Schema {

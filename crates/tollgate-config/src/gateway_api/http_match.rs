@@ -11,8 +11,8 @@ use super::names::{bounded, header_name, unique_names};
 use crate::{
     envoy::compile_plain,
     kubernetes::Place,
+    routing::{InvalidRule, Match, Precedence},
     schema::{Enumeration, Message, Schema, Value, read},
-    translation::{InvalidRule, Match, Precedence},
 };
 
 static MATCH: Schema = Schema {

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     kubernetes::Place,
+    routing::{Filters, Rule, Timeouts},
     schema::{Schema, Value, read, refused},
-    translation::{Filters, Rule, Timeouts},
 };
 
 static SPEC: Schema = Schema {

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     kubernetes::{ObjectKey, ObjectRef, Place, status::ParentReference, values::port_number},
+    routing::Rule,
     schema::{Message, Schema, Value, read},
-    translation::Rule,
 };
 
 /// A route as it is written.

@@ -9,33 +9,11 @@ pub(super) struct At {
     pub(super) path: String,
 }
 
-/// A member of a mapping.
-pub(super) fn member<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
-    let Content::Mapping(entries) = &node.content else { return None };
-    entries.iter().find(|entry| entry.key == name).map(|entry| &entry.value)
-}
-
-/// A scalar.
-pub(super) fn text(node: &Node) -> Option<&str> {
-    match &node.content {
-        Content::Plain(text) | Content::Quoted(text) => Some(text),
-        _ => None,
-    }
-}
-
-/// The elements of a list.
-pub(super) fn items(node: Option<&Node>) -> &[Node] {
-    match node.map(|node| &node.content) {
-        Some(Content::Sequence(items)) => items,
-        _ => &[],
-    }
-}
-
 /// The labels of a mapping.
-pub(super) fn labels(node: Option<&Node>) -> Vec<(&str, &str)> {
+pub(crate) fn labels(node: Option<&Node>) -> Vec<(&str, &str)> {
     match node.map(|node| &node.content) {
         Some(Content::Mapping(entries)) => {
-            entries.iter().filter_map(|entry| Some((&*entry.key, text(&entry.value)?))).collect()
+            entries.iter().filter_map(|entry| Some((&*entry.key, entry.value.text()?))).collect()
         }
         _ => Vec::new(),
     }
@@ -48,9 +26,9 @@ pub(super) fn sections<'n>(kind: &str, node: &'n Node) -> Vec<&'n str> {
         "VirtualService" => ["http", ""],
         _ => ["rules", "ports"],
     };
-    let spec = member(node, "spec");
-    let entries = list.iter().flat_map(|list| items(spec.and_then(|spec| member(spec, list))));
-    entries.filter_map(|entry| member(entry, "name").and_then(text)).collect()
+    let spec = node.member("spec");
+    let lists = list.iter().filter_map(|list| spec?.member(list));
+    lists.flat_map(Node::items).filter_map(|entry| entry.member("name")?.text()).collect()
 }
 
 /// Which sections there are, for people.
@@ -73,7 +51,7 @@ const HTTP_FILTERS: [&str; 7] = [
 ];
 
 /// Whether a document names HTTP filters anywhere.
-pub(super) fn changes_http_filters(node: &Node) -> bool {
+pub(crate) fn changes_http_filters(node: &Node) -> bool {
     let names = |text: &str| HTTP_FILTERS.iter().any(|name| text.contains(name));
     match &node.content {
         Content::Null => false,

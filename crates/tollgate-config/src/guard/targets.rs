@@ -1,20 +1,21 @@
 //! The targets of policies, as they are written, and the objects that there are.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    rc::Rc,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
 };
 
-use super::nodes::{At, items, member, text};
+use super::nodes::At;
 use crate::{
     kubernetes::{Diagnostics, Metadata, ObjectKey, ObjectRef},
     suggestion::nearest,
+    translation::Systems,
     yaml::{Content, Node},
 };
 
 /// A target of a policy.
-pub(super) struct Target {
-    pub(super) object: ObjectRef,
+pub(crate) struct Target {
+    pub(crate) object: ObjectRef,
     /// Where its name is written.
     pub(super) name_at: At,
     /// A listener or a rule, and where that is written.
@@ -22,15 +23,15 @@ pub(super) struct Target {
 }
 
 /// The objects that a policy of `namespace` names, whether they are written as a list or not.
-pub(super) fn targets(policy: &Node, namespace: &str) -> Vec<Target> {
-    let Some(spec) = member(policy, "spec") else { return Vec::new() };
+pub(crate) fn targets(policy: &Node, namespace: &str) -> Vec<Target> {
+    let Some(spec) = policy.member("spec") else { return Vec::new() };
     let mut found = Vec::new();
     for name in ["targetRef", "targetRefs"] {
-        let Some(value) = member(spec, name) else { continue };
+        let Some(value) = spec.member(name) else { continue };
         if matches!(value.content, Content::Mapping(_)) {
             found.extend(read(value, &format!("spec.{name}"), namespace));
         }
-        let listed = items(Some(value)).iter().enumerate();
+        let listed = value.items().iter().enumerate();
         found
             .extend(listed.filter_map(|(at, target)| read(target, &format!("spec.{name}[{at}]"), namespace)));
     }
@@ -39,37 +40,40 @@ pub(super) fn targets(policy: &Node, namespace: &str) -> Vec<Target> {
 
 /// The sections that the parts of a policy of HTNN are for.
 pub(super) fn sub_sections(policy: &Node) -> Vec<(String, At)> {
-    let parts = items(member(policy, "spec").and_then(|spec| member(spec, "subPolicies")));
-    let named = parts.iter().enumerate().filter_map(|(index, part)| {
-        let section = member(part, "sectionName")?;
+    let parts = policy.member("spec").and_then(|spec| spec.member("subPolicies"));
+    let named = parts.map(Node::items).unwrap_or_default().iter().enumerate().filter_map(|(index, part)| {
+        let section = part.member("sectionName")?;
         let path = format!("spec.subPolicies[{index}].sectionName");
-        Some((text(section)?.to_owned(), At { location: section.location, path }))
+        Some((section.text()?.to_owned(), At { location: section.location, path }))
     });
     named.collect()
 }
 
 /// Whether a policy says by labels what it is for.
 pub(super) fn has_selectors(policy: &Node) -> bool {
-    !items(member(policy, "spec").and_then(|spec| member(spec, "targetSelectors"))).is_empty()
+    policy
+        .member("spec")
+        .and_then(|spec| spec.member("targetSelectors"))
+        .is_some_and(|found| !found.items().is_empty())
 }
 
 /// Whether targets of a policy are written in another form than its schema has, so that it was read without them.
 pub(super) fn are_misplaced(policy: &Node) -> bool {
-    let Some(spec) = member(policy, "spec") else { return false };
-    let is_list = |name| member(spec, name).map(|value| matches!(value.content, Content::Sequence(_)));
+    let Some(spec) = policy.member("spec") else { return false };
+    let is_list = |name| spec.member(name).map(|value| matches!(value.content, Content::Sequence(_)));
     is_list("targetRef") == Some(true) || is_list("targetRefs") == Some(false)
 }
 
 fn read(target: &Node, path: &str, namespace: &str) -> Option<Target> {
-    let of = |name| member(target, name).filter(|node| text(node).is_some_and(|text| !text.is_empty()));
+    let of = |name| target.member(name).filter(|node| node.text().is_some_and(|text| !text.is_empty()));
     let at = |name: &str, node: &Node| At { location: node.location, path: format!("{path}.{name}") };
     let (kind, name) = (of("kind")?, of("name")?);
-    let group = of("group").and_then(text).unwrap_or_default();
+    let group = of("group").and_then(Node::text).unwrap_or_default();
     Some(Target {
-        object: ObjectRef::new(group, text(kind)?, &ObjectKey::new(namespace, text(name)?)),
+        object: ObjectRef::new(group, kind.text()?, &ObjectKey::new(namespace, name.text()?)),
         name_at: at("name", name),
         section: of("sectionName")
-            .and_then(|section| Some((text(section)?.to_owned(), at("sectionName", section)))),
+            .and_then(|section| Some((section.text()?.to_owned(), at("sectionName", section)))),
     })
 }
 
@@ -78,28 +82,14 @@ pub(super) struct World<'a> {
     objects: HashMap<ObjectRef, &'a Node>,
     /// Names by group, kind and namespace.
     names: BTreeMap<(&'a str, &'a str, &'a str), Vec<&'a str>>,
-    kinds: HashSet<(&'a str, &'a str)>,
+    /// Kinds that policies are attached to.
+    kinds: Vec<(&'static str, &'static str)>,
 }
 
-/// Kinds that policies are attached to.
-const TARGETS: [(&str, &str); 11] = [
-    ("gateway.networking.k8s.io", "Gateway"),
-    ("gateway.networking.k8s.io", "ListenerSet"),
-    ("gateway.networking.k8s.io", "HTTPRoute"),
-    ("gateway.networking.k8s.io", "GRPCRoute"),
-    ("gateway.networking.k8s.io", "TCPRoute"),
-    ("gateway.networking.k8s.io", "TLSRoute"),
-    ("gateway.networking.k8s.io", "UDPRoute"),
-    ("gateway.networking.x-k8s.io", "XListenerSet"),
-    ("networking.istio.io", "VirtualService"),
-    ("networking.istio.io", "Gateway"),
-    ("", "Service"),
-];
-
 impl<'a> World<'a> {
-    pub(super) fn new(documents: &'a [(Rc<Metadata>, Rc<Node>)]) -> Self {
-        let mut world =
-            Self { objects: HashMap::new(), names: BTreeMap::new(), kinds: TARGETS.into_iter().collect() };
+    pub(super) fn new(documents: &'a [(Arc<Metadata>, Arc<Node>)], systems: &Systems) -> Self {
+        let kinds = systems.iter().flat_map(|system| system.targets.iter().copied()).collect();
+        let mut world = Self { objects: HashMap::new(), names: BTreeMap::new(), kinds };
         for (meta, node) in documents {
             let key = (&*meta.group, &*meta.kind, &*meta.key.namespace);
             world.names.entry(key).or_default().push(&meta.key.name);
@@ -122,8 +112,8 @@ impl<'a> World<'a> {
         let kinds: Vec<(&str, &str)> = if self.is_kind(object) {
             vec![(&object.group, &object.kind)]
         } else {
-            let meant = nearest(&object.kind, TARGETS.iter().map(|(_, kind)| *kind))?;
-            TARGETS.into_iter().filter(|(_, kind)| *kind == meant).collect()
+            let meant = nearest(&object.kind, self.kinds.iter().map(|(_, kind)| *kind))?;
+            self.kinds.iter().copied().filter(|(_, kind)| *kind == meant).collect()
         };
         kinds.into_iter().find_map(|(group, kind)| {
             let names = self.names.get(&(group, kind, &*object.namespace))?;

@@ -1,6 +1,6 @@
 //! Which policy applies where (3.3, 3.4).
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     GROUP,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     gateway_api, istio,
-    kubernetes::{Age, Metadata, Object, ObjectKey, ObjectRef, Place},
+    kubernetes::{Metadata, Object, ObjectKey, ObjectRef, Place},
     suggestion::{did_you_mean, nearest},
     translation::Translator,
 };
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Policy {
     pub(super) object: ObjectRef,
-    pub(super) meta: Rc<Metadata>,
+    pub(super) meta: Arc<Metadata>,
     pub(super) target: Option<ObjectRef>,
     /// Where the target is named.
     pub(super) target_place: Place,
@@ -38,37 +38,19 @@ pub(super) struct Part {
     pub(super) plugins: BTreeMap<PluginName, Result<Configured, String>>,
 }
 
-/// How much a policy is about a rule: less is more specific (HT-30). Within a scope the
-/// embedded one comes first (HT-33), then the older ones (HT-32).
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Precedence {
-    pub(super) scope: Scope,
-    stored: bool,
-    age: Age,
-}
-
-/// The scopes of policies, the most specific first (HT-30).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Scope {
-    RouteSection,
-    Route,
-    GatewaySection,
-    Gateway,
-}
-
 impl Policy {
     /// Reads and validates a stored policy.
     pub(super) fn stored(object: &Object<FilterPolicy>, translator: &Translator<'_>) -> Self {
         let target = object.spec.target_ref.as_ref();
-        let policy = Self::new(object.reference(), Rc::clone(&object.meta), target);
+        let policy = Self::new(object.reference(), Arc::clone(&object.meta), target);
         policy.read(&object.spec, &object.errors, translator)
     }
 
     /// Reads and validates the policy that its target carries.
-    pub(super) fn embedded_in(meta: &Rc<Metadata>, translator: &Translator<'_>) -> Option<Self> {
+    pub(super) fn embedded_in(meta: &Arc<Metadata>, translator: &Translator<'_>) -> Option<Self> {
         let Embedded { policy: spec, errors, name } = embedded(meta, translator)?;
         let object = ObjectRef::new(GROUP, "FilterPolicy", &ObjectKey::new(&*meta.key.namespace, name));
-        let policy = Self::new(object, Rc::clone(meta), spec.target_ref.as_ref());
+        let policy = Self::new(object, Arc::clone(meta), spec.target_ref.as_ref());
         Some(Self { embedded: true, ..policy }.read(&spec, &errors, translator))
     }
 
@@ -101,7 +83,7 @@ impl Policy {
         self
     }
 
-    fn new(object: ObjectRef, meta: Rc<Metadata>, target: Option<&TargetRef>) -> Self {
+    fn new(object: ObjectRef, meta: Arc<Metadata>, target: Option<&TargetRef>) -> Self {
         let target_place = target.map_or_else(|| meta.place.clone(), |target| target.place.clone());
         let target = target.map(|target| ObjectRef {
             group: target.group.clone(),
@@ -165,11 +147,6 @@ impl Policy {
                 self.invalid = Some(message.to_owned());
             }
         }
-    }
-
-    /// How much a part is about something of this scope.
-    pub(super) fn precedence(&self, scope: Scope) -> Precedence {
-        Precedence { scope, stored: !self.embedded, age: self.meta.age() }
     }
 }
 

@@ -10,11 +10,9 @@ use tollgate_model::{
 };
 
 use crate::{
-    istio::service_key,
+    istio::{self, service_key, speaks_http2},
     kubernetes::{ObjectKey, ObjectRef, Place},
-    translation::{
-        Controller, ServiceError, Translator, cluster, endpoint, is_http2_in_istio, with_defaults_of,
-    },
+    translation::{ServiceError, Translator, cluster, endpoint},
 };
 
 /// A name taken apart (HT-40).
@@ -62,7 +60,7 @@ impl<'a> ClusterName<'a> {
     pub(super) fn authority(&self, policy_namespace: &str, translator: &Translator<'_>) -> String {
         let domain = &*translator.options.cluster_domain;
         match self.service(policy_namespace, domain) {
-            Some((key, certain)) if certain || translator.resources.core.services.get(&key).is_some() => {
+            Some((key, certain)) if certain || translator.store.core.services.get(&key).is_some() => {
                 format!("{}.{}.svc.{domain}:{}", key.name, key.namespace, self.port)
             }
             _ => format!("{}:{}", self.host, self.port),
@@ -89,8 +87,8 @@ impl<'a> ClusterName<'a> {
         }
         let Some(Reached { endpoints, tls }) = self.reach(policy, place, translator) else { return name };
         let protocol = UpstreamProtocol::Http2(Http2Options::default());
-        let built = Cluster { tls, ..cluster(name, endpoints, protocol) };
-        let built = with_defaults_of(Controller::Istio, built);
+        let mut built = Cluster { tls, ..cluster(name, endpoints, protocol) };
+        (istio::CONTROLLER.defaults.cluster)(&mut built);
         translator.add_cluster(built, "htnn", place.origin(Some(policy)))
     }
 
@@ -107,7 +105,7 @@ impl<'a> ClusterName<'a> {
         if let Some((key, certain)) = service {
             match translator.service_endpoints(&key, self.port) {
                 Ok(found) => {
-                    if !is_http2_in_istio(found.port) {
+                    if !speaks_http2(found.port) {
                         let remedy = match found.port.app_protocol {
                             Some(_) => "set appProtocol of the port to kubernetes.io/h2c",
                             None => "name the port grpc",
@@ -116,7 +114,7 @@ impl<'a> ClusterName<'a> {
                     }
                     let object = ObjectRef::new("", "Service", &key);
                     let section = Some(&*found.port.name).filter(|name| !name.is_empty());
-                    let tls = translator.processor_tls(&object, section, policy, Controller::Istio.name());
+                    let tls = translator.processor_tls(&object, section, policy, istio::CONTROLLER.name);
                     return match tls {
                         Ok(tls) => Some(Reached { endpoints: found.endpoints, tls }),
                         Err(error) => {

@@ -2,14 +2,15 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    rc::Rc,
+    sync::Arc,
 };
 
 use http::StatusCode;
 use serde_json::json;
 
 use super::{
-    attachment::{Part, Policy, Precedence, Scope},
+    HTNN,
+    attachment::{Part, Policy},
     plugin::{Configured, PluginName},
 };
 use crate::{
@@ -18,17 +19,21 @@ use crate::{
         Diagnostics, ObjectRef,
         status::{Conditions, ObjectStatus},
     },
+    policies::{Attachments, Target, levels_under},
     translation::{
-        Applied, Dialect, ExtensionRef, Position, Processor, Replacement, RuleExtensions, Site, Translator,
+        Applied, Dialect, Position, Processor, Replacement, RuleExtensions, Site, Translator, Zone,
     },
 };
 
 /// The dialect of HTNN.
-pub(crate) struct Htnn<'a> {
+pub(super) struct Htnn<'a> {
     diagnostics: &'a Diagnostics,
+    /// The embedded ones first (HT-33), then the older ones (HT-32).
     policies: Vec<Policy>,
-    /// Policies by what they are for.
-    by_target: HashMap<ObjectRef, Vec<usize>>,
+    /// What each says about its target or a section of it, by the index of the policy and of the part.
+    parts: Vec<(usize, usize)>,
+    /// The parts by what they are about.
+    attachments: Attachments,
     /// Targets of which a part was seen under a Gateway of their namespace.
     seen: HashSet<ObjectRef>,
     /// Sections that were seen, with the target they belong to.
@@ -41,33 +46,38 @@ pub(crate) struct Htnn<'a> {
 
 impl<'a> Htnn<'a> {
     /// Reads all policies.
-    pub(crate) fn new(translator: &Translator<'a>) -> Self {
-        let objects = &translator.resources.htnn;
+    pub(super) fn new(translator: &Translator<'a>) -> Self {
+        let objects = &translator.store.of::<crate::htnn::Objects>();
         let stored = objects.filter_policies.iter().chain(objects.http_filter_policies.iter());
-        let istio = &translator.resources.istio;
+        let istio = translator.store.of::<istio::Objects>();
         let carriers = istio.virtual_services.iter().map(|object| &object.meta);
         let carriers = carriers.chain(istio.gateways.iter().map(|object| &object.meta));
         let embedded = carriers.filter_map(|meta| Policy::embedded_in(meta, translator));
-        let policies: Vec<Policy> =
+        let mut policies: Vec<Policy> =
             stored.map(|object| Policy::stored(object, translator)).chain(embedded).collect();
-        let mut by_target: HashMap<ObjectRef, Vec<usize>> = HashMap::new();
+        policies.sort_by_cached_key(|policy| (!policy.embedded, policy.meta.age()));
+        let (mut parts, mut attachments) = (Vec::new(), Attachments::default());
         for (index, policy) in policies.iter().enumerate() {
-            if let Some(target) = &policy.target {
-                by_target.entry(target.clone()).or_default().push(index);
+            let Some(object) = &policy.target else { continue };
+            for (part, found) in policy.parts.iter().enumerate() {
+                let target = Target { object: object.clone(), section: found.section.clone() };
+                attachments.attach(parts.len(), target);
+                parts.push((index, part));
             }
         }
-        let existing = by_target.keys().filter(|target| exists(target, translator)).cloned().collect();
+        let targets = policies.iter().filter_map(|policy| policy.target.as_ref());
+        let existing = targets.filter(|target| exists(target, translator)).cloned().collect();
         let unsuitable = istio.virtual_services.iter().filter_map(|object| {
             let reference = object.reference();
-            let problem =
-                object.spec.unsuitable_for_policies().filter(|_| by_target.contains_key(&reference))?;
+            let problem = object.spec.unsuitable_for_policies().filter(|_| attachments.has(&reference))?;
             Some((reference, problem))
         });
         let unsuitable = unsuitable.collect();
         Self {
             diagnostics: translator.diagnostics,
             policies,
-            by_target,
+            parts,
+            attachments,
             seen: HashSet::new(),
             seen_sections: HashSet::new(),
             existing,
@@ -75,33 +85,20 @@ impl<'a> Htnn<'a> {
         }
     }
 
-    /// The parts that are about a rule, each with its precedence.
-    fn candidates(&self, site: &Site<'_>) -> Vec<(Precedence, &Policy, &Part)> {
-        let route = &site.attached.route.object;
+    /// The parts that are about a rule, the one with precedence first (HT-30).
+    fn candidates(&self, site: &Site<'_>) -> impl Iterator<Item = (&Policy, &Part)> {
         let gateway = gateway(site);
-        let rule_name = site.rule().name.as_deref();
-        let mut found = Vec::new();
-        for (target, section, with_section, without) in [
-            (route, rule_name, Scope::RouteSection, Scope::Route),
-            (gateway, Some(&*site.listener.name), Scope::GatewaySection, Scope::Gateway),
-        ] {
-            // HT-35: a policy, its target and the target's Gateway share one namespace.
-            if target.namespace != gateway.namespace || self.unsuitable.contains_key(target) {
-                continue;
-            }
-            for index in self.by_target.get(target).into_iter().flatten() {
-                let policy = &self.policies[*index];
-                found.extend(policy.parts.iter().filter_map(|part| {
-                    let scope = match &part.section {
-                        None => without,
-                        Some(wanted) if Some(wanted.as_str()) == section => with_section,
-                        Some(_) => return None,
-                    };
-                    Some((policy.precedence(scope), policy, part))
-                }));
-            }
-        }
-        found
+        // HT-35: a policy, its target and the target's Gateway share one namespace.
+        let fits = |target: &ObjectRef| {
+            target.namespace == gateway.namespace && !self.unsuitable.contains_key(target)
+        };
+        let levels = levels_under(site, gateway).into_iter().filter(|(_, target)| fits(target.object));
+        let parts: Vec<usize> = levels.flat_map(|(_, target)| self.attachments.at(target).to_vec()).collect();
+        parts.into_iter().map(|part| {
+            let (policy, part) = self.parts[part];
+            let policy = &self.policies[policy];
+            (policy, &policy.parts[part])
+        })
     }
 
     fn mark_seen(&mut self, site: &Site<'_>) {
@@ -119,10 +116,6 @@ impl<'a> Htnn<'a> {
 }
 
 impl Dialect for Htnn<'_> {
-    fn claims(&self, _: &ExtensionRef) -> bool {
-        false
-    }
-
     fn extend(&mut self, site: &Site<'_>) -> RuleExtensions {
         if self.policies.is_empty() {
             return RuleExtensions::default();
@@ -133,27 +126,22 @@ impl Dialect for Htnn<'_> {
             return RuleExtensions::default();
         }
         let route = &site.attached.route.object;
-        if let (Some(problem), Some(policies)) = (self.unsuitable.get(route), self.by_target.get(route))
-            && let Some(policy) = policies.first().map(|index| &self.policies[*index])
+        if let Some(problem) = self.unsuitable.get(route)
+            && let Some(policy) = self.policies.iter().find(|policy| policy.target.as_ref() == Some(route))
         {
             return RuleExtensions { replaced: Some(refused(policy, problem)), ..RuleExtensions::default() };
         }
-        let candidates = self.candidates(site);
+        let candidates: Vec<_> = self.candidates(site).collect();
         let mut extensions = RuleExtensions::default();
         for plugin in PluginName::ALL {
             // HT-31: of every plugin the configuration of the most specific scope counts, whole.
-            let best = candidates
-                .iter()
-                .filter_map(|(precedence, policy, part)| {
-                    Some((precedence, *policy, part.plugins.get(&plugin)?))
-                })
-                .min_by(|(left, ..), (right, ..)| left.cmp(right));
-            match best {
+            let mut found = candidates.iter();
+            match found.find_map(|(policy, part)| Some((*policy, part.plugins.get(&plugin)?))) {
                 None => {}
-                Some((_, policy, Ok(configured))) if policy.invalid.is_none() => {
+                Some((policy, Ok(configured))) if policy.invalid.is_none() => {
                     extensions.processors.push(applied(plugin, policy, configured));
                 }
-                Some((_, policy, configured)) => {
+                Some((policy, configured)) => {
                     let problem = match (&policy.invalid, configured) {
                         (Some(message), _) | (None, Err(message)) => message.clone(),
                         (None, Ok(_)) => String::new(),
@@ -247,8 +235,8 @@ impl Missing {
 
 /// Whether there is an object that a policy is for.
 fn exists(target: &ObjectRef, translator: &Translator<'_>) -> bool {
-    let objects = &translator.resources.gateway_api;
-    let istio = &translator.resources.istio;
+    let objects = translator.store.of::<gateway_api::Objects>();
+    let istio = translator.store.of::<istio::Objects>();
     match (&*target.group, &*target.kind) {
         (gateway_api::GROUP, "HTTPRoute") => objects.http_routes.get(&target.key()).is_some(),
         (gateway_api::GROUP, "Gateway") => objects.gateways.get(&target.key()).is_some(),
@@ -265,12 +253,13 @@ fn gateway<'s>(site: &Site<'s>) -> &'s ObjectRef {
 
 fn applied(plugin: PluginName, policy: &Policy, configured: &Configured) -> Applied {
     Applied {
-        processor: Rc::new(Processor {
+        processor: Arc::new(Processor {
             name: plugin.filter_name().to_owned(),
-            position: match plugin {
-                PluginName::Outer => Position::HtnnOuter,
-                PluginName::Inner => Position::HtnnInner,
-            },
+            system: HTNN.name,
+            position: Position::in_zone(match plugin {
+                PluginName::Outer => Zone::Outermost,
+                PluginName::Inner => Zone::Innermost,
+            }),
             stat_prefix: String::new(),
             object: policy.object.clone(),
             place: configured.place.clone(),

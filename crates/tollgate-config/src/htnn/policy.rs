@@ -1,6 +1,6 @@
 //! FilterPolicy as it is written (3.1).
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::{
     kubernetes::Place,
@@ -33,7 +33,7 @@ pub(super) struct TargetRef {
 pub(super) struct Plugin {
     pub(super) name: String,
     pub(super) place: Place,
-    pub(super) config: Rc<Node>,
+    pub(super) config: Arc<Node>,
 }
 
 /// Plugins for a part of the target.
@@ -123,7 +123,7 @@ fn read_plugins(message: &Message<'_>) -> Vec<Plugin> {
                 Node { content: Content::Mapping(Vec::new()), location: value.location() },
             ),
         };
-        Some(Plugin { name: name.to_owned(), place, config: Rc::new(config) })
+        Some(Plugin { name: name.to_owned(), place, config: Arc::new(config) })
     });
     plugins.collect()
 }

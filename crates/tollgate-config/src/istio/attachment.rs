@@ -3,22 +3,34 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
-    rc::Rc,
+    sync::Arc,
 };
 
+use http::StatusCode;
+
 use super::{
-    Gateway as GatewaySpec, VirtualService,
+    CONTROLLER, Gateway as GatewaySpec, VirtualService,
     gateway::Namespaces,
     listener::{Bind, PortUse, listeners},
 };
 use crate::{
     kubernetes::{Object, ObjectKey, status::ParentReference},
+    routing::Rule,
     suggestion::did_you_mean,
-    translation::{AttachedHostname, AttachedRoute, Controller, Gateway, Idle, Route, Rule, Translator},
+    translation::{
+        AttachedHostname, AttachedRoute, Gateway, GatewaySettings, Idle, Route, RouteApi, Translator,
+    },
 };
 
 /// Whose VirtualServices a listener may have; by its address and its index there.
 type Scopes<'a> = HashMap<(Option<IpAddr>, usize), Vec<&'a Namespaces>>;
+
+/// VirtualServices: a cluster that is not there is answered with 503, and hosts may be anywhere (HT-44).
+pub(super) static ROUTES: RouteApi = RouteApi {
+    unusable_backend: StatusCode::SERVICE_UNAVAILABLE,
+    named_by_rules: true,
+    refers_anywhere: true,
+};
 
 /// All of Istio's Gateways with what is attached to them. As they share one proxy there, they share ports here: those with the
 /// same address are one gateway. `others` have their ports already.
@@ -26,7 +38,7 @@ pub(crate) fn gateways(translator: &Translator<'_>, others: &[Gateway]) -> Vec<G
     let mut found: BTreeMap<Option<IpAddr>, Gateway> = BTreeMap::new();
     let mut ports: HashMap<Bind, PortUse> = HashMap::new();
     let mut scopes = Scopes::new();
-    for object in translator.resources.istio.gateways.by_age() {
+    for object in translator.store.of::<crate::istio::Objects>().gateways.by_age() {
         if !object.errors.is_empty() {
             continue;
         }
@@ -40,8 +52,14 @@ pub(crate) fn gateways(translator: &Translator<'_>, others: &[Gateway]) -> Vec<G
             let own = listeners(translator, object, server, port);
             let gateway = found.entry(server.bind).or_insert_with(|| Gateway {
                 object: object.reference(),
-                meta: Rc::clone(&object.meta),
-                controller: Controller::Istio,
+                meta: Arc::clone(&object.meta),
+                controller: &CONTROLLER,
+                // The first route that matches counts.
+                settings: GatewaySettings {
+                    preserve_route_order: true,
+                    tells_misdirected: false,
+                    ..GatewaySettings::default()
+                },
                 listeners: Vec::new(),
                 addresses: server.bind.into_iter().collect(),
                 client_certificate: None,
@@ -56,7 +74,7 @@ pub(crate) fn gateways(translator: &Translator<'_>, others: &[Gateway]) -> Vec<G
             }
         }
     }
-    for object in translator.resources.istio.virtual_services.by_age() {
+    for object in translator.store.of::<crate::istio::Objects>().virtual_services.by_age() {
         attach(translator, object, &mut found, &scopes);
     }
     found.into_values().collect()
@@ -73,7 +91,7 @@ fn is_taken(others: &[Gateway], bind: Option<IpAddr>, port: u16) -> bool {
 
 fn attach(
     translator: &Translator<'_>,
-    object: &Rc<Object<VirtualService>>,
+    object: &Arc<Object<VirtualService>>,
     gateways: &mut BTreeMap<Option<IpAddr>, Gateway>,
     scopes: &Scopes<'_>,
 ) {
@@ -81,8 +99,9 @@ fn attach(
     let namespace = &object.meta.key.namespace;
     let mut attached = false;
     for (key, place) in &service.gateways {
-        let Some(gateway) = translator.resources.istio.gateways.get(key) else {
-            let others = translator.resources.istio.gateways.iter().map(|other| &other.meta.key);
+        let Some(gateway) = translator.store.of::<crate::istio::Objects>().gateways.get(key) else {
+            let others =
+                translator.store.of::<crate::istio::Objects>().gateways.iter().map(|other| &other.meta.key);
             let others = others.filter(|other| other.namespace == key.namespace);
             let near = translator.diagnostics.nearest(&key.name, others.map(|other| &*other.name));
             translator.diagnostics.error(place, format!("Gateway {key} not found"), near.map(did_you_mean));
@@ -113,13 +132,14 @@ fn attach(
                 }
                 let route = Route {
                     object: object.reference(),
-                    meta: Rc::clone(&object.meta),
+                    meta: Arc::clone(&object.meta),
+                    api: &ROUTES,
                     parents: Vec::new(),
                     rules: rules(service, key, listener.port),
                     broken: object.errors.first().cloned(),
                 };
                 listener.routes.push(AttachedRoute {
-                    route: Rc::new(route),
+                    route: Arc::new(route),
                     parent: ParentReference::to(&reference),
                     hostnames,
                 });

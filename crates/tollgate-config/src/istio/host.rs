@@ -3,7 +3,8 @@
 use super::{GROUP, ServiceEntry};
 use crate::{
     kubernetes::{ObjectKey, ObjectRef},
-    translation::{BackendError, BackendReference, Destination, Translator},
+    routing::BackendReference,
+    translation::{BackendError, Destination, Translator},
 };
 
 /// The kind of references to hosts.
@@ -15,7 +16,7 @@ pub(crate) const SUBSET: &str = "Subset";
 impl<'a> Translator<'a> {
     /// The ServiceEntry of a host; of several the oldest.
     pub(crate) fn service_entry(&self, host: &str) -> Option<&'a ServiceEntry> {
-        let entries = self.resources.istio.service_entries.by_age().into_iter();
+        let entries = self.store.of::<crate::istio::Objects>().service_entries.by_age().into_iter();
         entries.filter(|entry| entry.errors.is_empty()).map(|entry| &entry.spec).find(|entry| entry.has(host))
     }
 
@@ -27,7 +28,7 @@ impl<'a> Translator<'a> {
             return reference.clone();
         }
         let key = service_key(&object.name, &object.namespace, &self.options.cluster_domain);
-        let service = key.and_then(|key| Some((self.resources.core.services.get(&key)?, key)));
+        let service = key.and_then(|key| Some((self.store.core.services.get(&key)?, key)));
         let (object, only_port) = match service {
             Some((service, key)) => {
                 let only = match service.spec.ports.as_slice() {
@@ -61,6 +62,7 @@ impl<'a> Translator<'a> {
             BackendError::NotFound(format!("{what}: the ServiceEntry of {host} has others"))
         })?;
         Ok(Destination {
+            object: None,
             endpoints: entry.endpoints(host, port),
             app_protocol: port.app_protocol(),
             section: None,

@@ -10,12 +10,12 @@ use tollgate_model::{
     route::{Fraction, PathRewrite, RedirectPath, RetryBackOff, RetryOn, RetryPolicy},
 };
 
-use super::{http_match::read_string_match, http_route::read_destination};
+use super::{controller::retries, http_match::read_string_match, http_route::read_destination};
 use crate::{
     envoy::read_regex_rewrite,
     kubernetes::values::{kubernetes_duration, port_number},
+    routing::{Filters, HeaderChanges, Mirror, PortOfRedirect, Redirect, Retry},
     schema::{Enumeration, Message, Schema, Value, no_effect, read, refused},
-    translation::{Filters, HeaderChanges, Mirror, PortOfRedirect, Redirect, Retry, retries_of_istio},
     yaml::Content,
 };
 
@@ -229,7 +229,7 @@ pub(super) fn read_retries(value: &Value<'_>) -> Option<Retry> {
     let message = value.message(&RETRIES)?;
     let duration = |name| message.get(name).and_then(|value| kubernetes_duration(&value));
     let attempts = message.u32("attempts").unwrap_or(0);
-    let defaults = retries_of_istio();
+    let defaults = retries();
     let (retry_on, retriable_status_codes) = match message.get("retryOn") {
         Some(conditions) => read_retry_on(&conditions),
         None => (defaults.retry_on, defaults.retriable_status_codes.clone()),

@@ -10,8 +10,8 @@ use super::virtual_service::gateway_key;
 use crate::{
     envoy::compile_text,
     kubernetes::{ObjectKey, values::port_number},
+    routing::{Match, Precedence},
     schema::{Message, Schema, Value, no_effect, read, refused},
-    translation::{Match, Precedence},
 };
 
 /// A match, and where it counts.

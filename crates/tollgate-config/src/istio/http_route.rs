@@ -15,8 +15,8 @@ use crate::{
         ObjectKey, ObjectRef, Place,
         values::{kubernetes_duration, port_number},
     },
+    routing::{BackendReference, Filters, Rule, RuleBackend, Timeouts},
     schema::{Message, Schema, Value, read, refused},
-    translation::{BackendReference, Filters, Rule, RuleBackend, Timeouts},
 };
 
 /// A route, and which requests it is for.

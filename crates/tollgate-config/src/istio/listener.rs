@@ -1,21 +1,20 @@
 //! From a server of a Gateway to listeners: one for each of its hosts.
 
-use std::{collections::HashSet, net::IpAddr, rc::Rc, sync::Arc};
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 use http::StatusCode;
 use tollgate_model::tls::{ClientValidation, DownstreamTlsSettings, TlsVersions, TrustAnchors};
 
 use super::{
     Gateway as GatewaySpec,
+    attachment::ROUTES,
     gateway::{Clients, Server, ServerTls},
     http_match::every_request,
 };
 use crate::{
     kubernetes::{Object, ObjectKey, Place, status::ParentReference},
-    translation::{
-        AttachedHostname, AttachedRoute, CertificateRef, Filters, Listener, PortOfRedirect, Redirect, Route,
-        Rule, Timeouts, Translator,
-    },
+    routing::{CertificateRef, Filters, PortOfRedirect, Redirect, Rule, Timeouts},
+    translation::{AttachedHostname, AttachedRoute, Listener, Route, Translator},
 };
 
 /// Where secrets of gateways are, if not beside them.
@@ -31,7 +30,7 @@ pub(super) struct PortUse {
 /// The listeners of a server; empty where it cannot be served, which is reported.
 pub(super) fn listeners(
     translator: &Translator<'_>,
-    gateway: &Rc<Object<GatewaySpec>>,
+    gateway: &Arc<Object<GatewaySpec>>,
     server: &Server,
     port: &mut PortUse,
 ) -> Vec<Listener> {
@@ -66,7 +65,7 @@ pub(super) fn listeners(
         }
         found.push(Listener {
             owner: gateway.reference(),
-            owner_meta: Rc::clone(&gateway.meta),
+            owner_meta: Arc::clone(&gateway.meta),
             name: server.name.clone().unwrap_or_else(|| server.port.to_string()),
             port: server.port,
             hostname: host.host.clone(),
@@ -82,7 +81,7 @@ pub(super) fn listeners(
 }
 
 /// The route that sends everybody to TLS.
-fn redirect_to_https(gateway: &Rc<Object<GatewaySpec>>, host: Option<&str>, place: &Place) -> AttachedRoute {
+fn redirect_to_https(gateway: &Arc<Object<GatewaySpec>>, host: Option<&str>, place: &Place) -> AttachedRoute {
     let redirect = Redirect {
         scheme: Some("https"),
         hostname: None,
@@ -104,13 +103,14 @@ fn redirect_to_https(gateway: &Rc<Object<GatewaySpec>>, host: Option<&str>, plac
     };
     let route = Route {
         object: gateway.reference(),
-        meta: Rc::clone(&gateway.meta),
+        meta: Arc::clone(&gateway.meta),
+        api: &ROUTES,
         parents: Vec::new(),
         rules: vec![rule],
         broken: None,
     };
     AttachedRoute {
-        route: Rc::new(route),
+        route: Arc::new(route),
         parent: ParentReference::to(&gateway.reference()),
         hostnames: AttachedHostname::common(None, host).into_iter().collect(),
     }
@@ -121,7 +121,7 @@ fn downstream_tls(
     namespace: &str,
     tls: &ServerTls,
 ) -> Result<DownstreamTlsSettings, String> {
-    let secrets = &translator.resources.core.secrets;
+    let secrets = &translator.store.core.secrets;
     let mut certificates = Vec::new();
     let mut authorities = Vec::new();
     for name in &tls.credentials {

@@ -7,8 +7,9 @@ use tollgate_model::cluster::{Endpoint, EndpointAddress};
 use super::GROUP;
 use crate::{
     kubernetes::values::port_number,
+    routing::BackendReference,
     schema::{Enumeration, Schema, Value, read},
-    translation::{BackendError, BackendReference, Destination, Translator, endpoint},
+    translation::{BackendError, Destination, Translator, endpoint},
 };
 
 /// Hosts outside of the cluster.
@@ -103,13 +104,14 @@ pub(super) fn destination(
     if object.group != GROUP || object.kind != "Backend" {
         return None;
     }
-    let Some(backend) = translator.resources.kgateway.backends.get(&object.key()) else {
+    let Some(backend) = translator.store.of::<crate::kgateway::Objects>().backends.get(&object.key()) else {
         return Some(Err(BackendError::NotFound(format!("Backend {} not found", object.key()))));
     };
     if let Some(error) = backend.errors.first() {
         return Some(Err(BackendError::Invalid(format!("Backend {}: {error}", object.key()))));
     }
     Some(Ok(Destination {
+        object: None,
         endpoints: backend.spec.endpoints(),
         app_protocol: backend.spec.app_protocol.map(str::to_owned),
         section: None,

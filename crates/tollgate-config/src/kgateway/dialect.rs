@@ -1,7 +1,7 @@
 //! What policies of kgateway mean for rules (4.5, 4.8).
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -11,20 +11,22 @@ use tollgate_ir::ExtProc;
 
 use super::{
     GROUP,
-    attachment::{Attachments, PolicyIndex, is_policy},
+    attachment::{Attached, is_policy},
     backend::destination,
     policy::ExtProcPolicy,
     processor::Processors,
     status,
 };
 use crate::{
+    gateway_api::Referrer,
     kubernetes::{
-        ObjectKey, ObjectRef, Place, Referrer,
+        ObjectKey, ObjectRef, Place,
         status::{ObjectStatus, ParentReference},
     },
+    policies::PolicyIndex,
+    routing::{BackendReference, ExtensionRef},
     translation::{
-        Applied, BackendError, BackendReference, Destination, Dialect, ExtensionRef, Gateway, Replacement,
-        RuleExtensions, Site, Translator,
+        Applied, BackendError, Destination, Dialect, Gateway, Replacement, RuleExtensions, Site, Translator,
     },
 };
 
@@ -32,9 +34,9 @@ use crate::{
 const REPLACED: &str = "invalid route configuration detected and replaced with a direct response.";
 
 /// What policies of kgateway mean for rules.
-pub(crate) struct Kgateway<'a> {
+pub(super) struct Kgateway<'a> {
     translator: &'a Translator<'a>,
-    attachments: Attachments,
+    attached: Attached,
     processors: Processors,
     /// What is wrong with each policy.
     errors: Vec<Option<String>>,
@@ -61,13 +63,13 @@ struct Enabled {
 
 impl<'a> Kgateway<'a> {
     /// Reads all policies and finds out what is wrong with them.
-    pub(crate) fn new(translator: &'a Translator<'a>) -> Self {
-        let attachments = Attachments::new(translator);
+    pub(super) fn new(translator: &'a Translator<'a>, gateways: &[Gateway]) -> Self {
+        let attached = Attached::new(translator, gateways);
         let mut processors = Processors::default();
-        let errors = (0..attachments.policies.len())
-            .map(|index| find_error(index, &attachments, &mut processors, translator))
+        let errors = (0..attached.policies.len())
+            .map(|index| find_error(index, &attached, &mut processors, translator))
             .collect();
-        Self { translator, attachments, processors, errors, seen: BTreeMap::new() }
+        Self { translator, attached, processors, errors, seen: BTreeMap::new() }
     }
 
     /// Applies the policies of a level to what comes from above. Gives whether everything is turned off.
@@ -80,7 +82,7 @@ impl<'a> Kgateway<'a> {
         let mut disabled = false;
         let mut combined: Vec<PolicyIndex> = Vec::new();
         for index in level {
-            let Some(ext_proc) = &self.attachments.policies[*index].spec.ext_proc else {
+            let Some(ext_proc) = &self.attached.policies[*index].spec.ext_proc else {
                 self.seen.entry((*index, gateway.clone())).or_default().in_force = true;
                 continue;
             };
@@ -96,7 +98,7 @@ impl<'a> Kgateway<'a> {
                     combined.push(*index);
                 }
                 ExtProcPolicy::Extension { name, namespace, mode, .. } => {
-                    let own = &self.attachments.policies[*index].meta.key.namespace;
+                    let own = &self.attached.policies[*index].meta.key.namespace;
                     let key = ObjectKey::new(namespace.as_deref().unwrap_or(own), &**name);
                     // KG-20: the more specific level has the last word, within one the first policy.
                     let of_this_level =
@@ -122,7 +124,7 @@ impl<'a> Kgateway<'a> {
     fn taint<'i>(&self, mut policies: impl Iterator<Item = &'i PolicyIndex>) -> Option<Replacement> {
         policies.find_map(|index| {
             let error = self.errors[*index].as_ref()?;
-            let policy = &self.attachments.policies[*index];
+            let policy = &self.attached.policies[*index];
             let key = &policy.meta.key;
             let reason = format!("{GROUP}/{}/{}/{}: {error}", policy.meta.kind, key.namespace, key.name);
             Some(replacement(reason, policy.meta.place.clone()))
@@ -134,11 +136,11 @@ impl<'a> Kgateway<'a> {
         for (key, Enabled { policy, mode }) in providers {
             // What cannot be had is an error of its policy, which has been looked at.
             let Ok(built) = self.processors.get(key, self.translator) else { continue };
-            let policy = &self.attachments.policies[*policy];
+            let policy = &self.attached.policies[*policy];
             let mut sources = self
                 .translator
-                .resources
-                .kgateway
+                .store
+                .of::<crate::kgateway::Objects>()
                 .extensions
                 .get(key)
                 .and_then(|extension| extension.spec.provider.as_ref())
@@ -167,7 +169,7 @@ impl<'a> Kgateway<'a> {
     fn of_filters(&self, filters: &[ExtensionRef], namespace: &str) -> Result<Vec<PolicyIndex>, Replacement> {
         let ours = filters.iter().filter(|filter| is_policy(filter));
         ours.map(|filter| {
-            self.attachments.of_filter(filter, namespace).ok_or_else(|| {
+            self.attached.of_filter(filter, namespace).ok_or_else(|| {
                 let key = ObjectKey::new(namespace, &*filter.name);
                 let reason = format!("{GROUP}/{}/{key}: policy not found", filter.kind);
                 self.translator.diagnostics.error(
@@ -195,10 +197,10 @@ impl Dialect for Kgateway<'_> {
             Ok(filters) => filters,
             Err(replacement) => return RuleExtensions { replaced: Some(replacement), ..extensions },
         };
-        if self.attachments.policies.is_empty() {
+        if self.attached.policies.is_empty() {
             return extensions;
         }
-        let levels = self.attachments.levels(site, filters);
+        let levels = self.attached.levels(site, filters);
         let ancestor = ParentReference::to(&site.gateway.object);
         let mut providers = Providers::new();
         let mut disabled = false;
@@ -240,13 +242,15 @@ impl Dialect for Kgateway<'_> {
     }
 
     fn statuses(self: Box<Self>) -> Vec<ObjectStatus> {
-        let Self { translator, attachments, mut processors, errors, seen } = *self;
+        let Self { translator, attached, mut processors, errors, seen } = *self;
         let mut all = status::extensions(translator, &mut processors);
-        let known: BTreeSet<PolicyIndex> = seen.keys().map(|(index, _)| *index).collect();
-        all.extend(attachments.policies.iter().enumerate().map(|(index, policy)| {
-            let here = seen.iter().filter(|((seen, _), _)| *seen == index);
-            let here = here.map(|((_, gateway), seen)| (gateway.clone(), *seen)).collect();
-            status::policy(policy, errors[index].as_deref(), here, known.contains(&index))
+        let mut by_policy: HashMap<PolicyIndex, Vec<(ParentReference, Seen)>> = HashMap::new();
+        for ((index, gateway), seen) in seen {
+            by_policy.entry(index).or_default().push((gateway, seen));
+        }
+        all.extend(attached.policies.iter().enumerate().map(|(index, policy)| {
+            let seen = by_policy.remove(&index).unwrap_or_default();
+            status::policy(policy, errors[index].as_deref(), seen)
         }));
         all
     }
@@ -259,11 +263,11 @@ fn replacement(reason: String, place: Place) -> Replacement {
 /// What is wrong with a policy, if something is.
 fn find_error(
     index: PolicyIndex,
-    attachments: &Attachments,
+    attached: &Attached,
     processors: &mut Processors,
     translator: &Translator<'_>,
 ) -> Option<String> {
-    let policy = &attachments.policies[index];
+    let policy = &attached.policies[index];
     if let Some(error) = policy.errors.first() {
         return Some(error.clone());
     }

@@ -1,6 +1,6 @@
 //! GatewayExtension: a provider (4.2).
 
-use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use extproc::{Attributes, MetadataNamespaces, ProcessingMode, RouteCacheAction};
 use tollgate_model::processor::GrpcRetryPolicy;
@@ -11,8 +11,9 @@ use crate::{
         ObjectKey, ObjectRef, Place,
         values::{kubernetes_duration, parse_gateway_duration, port_number},
     },
+    routing::BackendReference,
     schema::{Enumeration, Message, Schema, Value, no_effect, read},
-    translation::{BackendReference, Position, Stage},
+    translation::{Position, Zone},
 };
 
 /// A provider.
@@ -39,7 +40,7 @@ pub(super) struct Provider {
     pub(super) route_cache_action: RouteCacheAction,
     pub(super) forwarding_namespaces: MetadataNamespaces,
     pub(super) request_attributes: Attributes,
-    pub(super) position: Position,
+    pub(super) stage: Stage,
     /// Where each setting is written.
     pub(super) sources: BTreeMap<&'static str, Place>,
 }
@@ -185,9 +186,33 @@ const AFTER: u8 = 2;
 static PREDICATE: Enumeration<u8> =
     Enumeration { values: &[("Before", 0, Some(0)), ("During", 1, Some(1)), ("After", 2, Some(AFTER))] };
 
+/// A place in kgateway's order (KG-30): stage, predicate, then the higher weight first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stage {
+    stage: u8,
+    predicate: u8,
+    weight: i64,
+}
+
 /// KG-31
-const DEFAULT_STAGE: Stage =
-    Stage { stage: AUTH_Z, predicate: AFTER, extension_weight: Reverse(0), weight: Reverse(0) };
+const DEFAULT_STAGE: Stage = Stage { stage: AUTH_Z, predicate: AFTER, weight: 0 };
+
+impl Stage {
+    /// The place among all filters. The weight of the extension's annotation counts before its own, where policies are
+    /// combined (KG-22), and is 0 elsewhere.
+    pub(super) fn position(self, extension_weight: i64) -> Position {
+        let zone = if self.stage == ROUTE && self.predicate == AFTER {
+            Zone::Upstream // KG-32
+        } else if self.stage < AUTH_Z {
+            Zone::Early
+        } else {
+            Zone::Late
+        };
+        // The complement turns the order round.
+        let order = [self.stage.into(), self.predicate.into(), !extension_weight, !self.weight];
+        Position { zone, order }
+    }
+}
 
 /// Which setting of Envoy's filter a field is.
 const SOURCES: [(&str, &str); 12] = [
@@ -277,10 +302,7 @@ fn read_provider(value: &Value<'_>, namespace: &str) -> Option<Provider> {
             MetadataNamespaces { typed: namespaces.strings("typed"), untyped: namespaces.strings("untyped") }
         }),
         request_attributes: read_attributes(&message),
-        position: message
-            .get("filterStage")
-            .and_then(|stage| read_position(&stage))
-            .unwrap_or(Position::KgatewayLate(DEFAULT_STAGE)),
+        stage: message.get("filterStage").and_then(|stage| read_stage(&stage)).unwrap_or(DEFAULT_STAGE),
         sources: SOURCES
             .iter()
             .filter_map(|(field, setting)| Some((*setting, Place::of(&message.get(field)?))))
@@ -374,21 +396,13 @@ fn read_attributes(message: &Message<'_>) -> Attributes {
     Attributes::parse(expressions).unwrap_or_default()
 }
 
-fn read_position(value: &Value<'_>) -> Option<Position> {
+fn read_stage(value: &Value<'_>) -> Option<Stage> {
     let message = value.message(&FILTER_STAGE)?;
     let weight =
         message.get("weight").and_then(|weight| weight.integer(i64::from(i32::MIN)..=i64::from(i32::MAX)));
-    let stage = Stage {
+    Some(Stage {
         stage: message.enumeration("stage", &STAGE, AUTH_Z),
         predicate: message.enumeration("predicate", &PREDICATE, 1),
-        extension_weight: Reverse(0),
-        weight: Reverse(weight.unwrap_or(0)),
-    };
-    Some(if stage.stage == ROUTE && stage.predicate == AFTER {
-        Position::KgatewayUpstream(stage) // KG-32
-    } else if stage.stage < AUTH_Z {
-        Position::KgatewayEarly(stage)
-    } else {
-        Position::KgatewayLate(stage)
+        weight: weight.unwrap_or(0),
     })
 }

@@ -6,6 +6,7 @@ use super::modes::read_processing_mode;
 use crate::{
     gateway_api,
     kubernetes::{Place, selector::LabelSelector},
+    policies::{SelectedNamespaces, TargetRef, TargetSelector, Targets},
     schema::{Message, Schema, Value, no_effect, protects, read},
     suggestion::{did_you_mean, nearest},
 };
@@ -13,28 +14,8 @@ use crate::{
 /// What turns a provider on, or all of them off.
 #[derive(Debug)]
 pub(crate) struct TrafficPolicy {
-    pub(super) targets: Vec<TargetRef>,
-    pub(super) selectors: Vec<TargetSelector>,
+    pub(super) targets: Targets,
     pub(super) ext_proc: Option<ExtProcPolicy>,
-}
-
-/// An object of the policy's namespace.
-#[derive(Debug)]
-pub(super) struct TargetRef {
-    pub(super) group: String,
-    pub(super) kind: String,
-    pub(super) name: String,
-    /// A listener or a rule of it; `None` = the whole object.
-    pub(super) section_name: Option<String>,
-}
-
-/// Every object of a kind with certain labels, in the policy's namespace.
-#[derive(Debug)]
-pub(super) struct TargetSelector {
-    pub(super) group: String,
-    pub(super) kind: String,
-    pub(super) labels: LabelSelector,
-    pub(super) section_name: Option<String>,
 }
 
 /// `extProc`.
@@ -141,8 +122,11 @@ pub(super) fn read_traffic_policy(value: &Value<'_>) -> Option<TrafficPolicy> {
         "the routes of this policy answer 500: remove the field, or serve the policy with kgateway",
     );
     Some(TrafficPolicy {
-        targets: targets.iter().filter_map(read_target).collect(),
-        selectors: spec.list("targetSelectors").iter().filter_map(read_selector_of).collect(),
+        targets: Targets {
+            refs: targets.iter().filter_map(read_target).collect(),
+            selectors: spec.list("targetSelectors").iter().filter_map(read_selector_of).collect(),
+            deprecated: false,
+        },
         ext_proc: spec.get("extProc").and_then(|ext_proc| read_ext_proc(&ext_proc)),
     })
 }
@@ -150,13 +134,19 @@ pub(super) fn read_traffic_policy(value: &Value<'_>) -> Option<TrafficPolicy> {
 fn read_target(value: &Value<'_>) -> Option<TargetRef> {
     let message = value.message(&TARGET_REF)?;
     let (group, kind) = read_kind(&message);
-    Some(TargetRef { group, kind, name: message.required_string("name"), section_name: section(&message) })
+    Some(TargetRef { group, kind, name: message.required_string("name"), section: section(&message) })
 }
 
 fn read_selector_of(value: &Value<'_>) -> Option<TargetSelector> {
     let message = value.message(&TARGET_SELECTOR)?;
     let (group, kind) = read_kind(&message);
-    Some(TargetSelector { group, kind, labels: read_labels(&message), section_name: section(&message) })
+    Some(TargetSelector {
+        group,
+        kind,
+        namespaces: SelectedNamespaces::Same,
+        labels: read_labels(&message),
+        section: section(&message),
+    })
 }
 
 /// A selector that has nothing but labels.

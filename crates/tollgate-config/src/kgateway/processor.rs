@@ -1,6 +1,6 @@
 //! From extensions to processors (4.7, 4.9).
 
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use extproc::Plan;
 use tollgate_ir::{Cluster, ExtProc, GrpcService};
@@ -10,23 +10,24 @@ use tollgate_model::{
     processor::GrpcTarget,
 };
 
-use super::{GROUP, attachment::policy_weight, extension::Provider};
+use super::{CONTROLLER, GROUP, KGATEWAY, attachment::policy_weight, extension::Provider};
 use crate::{
     envoy::MAX_RECEIVE_MESSAGE_LENGTH,
-    kubernetes::{Metadata, ObjectKey, Referrer},
-    translation::{Controller, Processor, ServiceError, Translator, cluster},
+    gateway_api::Referrer,
+    kubernetes::{Metadata, ObjectKey},
+    translation::{Processor, ServiceError, Translator, cluster},
 };
 
 /// What an extension comes to.
 #[derive(Debug)]
 pub(super) struct Built {
-    pub(super) processor: Rc<Processor>,
+    pub(super) processor: Arc<Processor>,
     pub(super) settings: Arc<ExtProc>,
 }
 
 /// Extensions by name, each made once; or why it cannot be had.
 #[derive(Debug, Default)]
-pub(super) struct Processors(HashMap<ObjectKey, Result<Rc<Built>, String>>);
+pub(super) struct Processors(HashMap<ObjectKey, Result<Arc<Built>, String>>);
 
 /// Where a processor is.
 struct Place {
@@ -38,18 +39,18 @@ struct Place {
 
 impl Processors {
     /// What an extension comes to.
-    pub(super) fn get(&mut self, key: &ObjectKey, translator: &Translator<'_>) -> Result<Rc<Built>, String> {
+    pub(super) fn get(&mut self, key: &ObjectKey, translator: &Translator<'_>) -> Result<Arc<Built>, String> {
         if let Some(known) = self.0.get(key) {
             return known.clone();
         }
-        let built = build(key, translator).map(Rc::new);
+        let built = build(key, translator).map(Arc::new);
         self.0.insert(key.clone(), built.clone());
         built
     }
 }
 
 fn build(key: &ObjectKey, translator: &Translator<'_>) -> Result<Built, String> {
-    let object = translator.resources.kgateway.extensions.get(key);
+    let object = translator.store.of::<crate::kgateway::Objects>().extensions.get(key);
     let object = object.ok_or_else(|| format!("GatewayExtension {key} not found"))?;
     if let Some(error) = object.errors.first() {
         return Err(error.clone());
@@ -62,7 +63,7 @@ fn build(key: &ObjectKey, translator: &Translator<'_>) -> Result<Built, String> 
         translator.diagnostics.error(&provider.backend.place, message.clone(), None);
         message
     })?;
-    let (backend, controller) = (&provider.backend.object, Controller::Kgateway.name());
+    let (backend, controller) = (&provider.backend.object, CONTROLLER.name);
     let tls = translator.processor_tls(backend, place.section.as_deref(), &object.reference(), controller);
     let tls = tls.inspect_err(|error| {
         translator.diagnostics.error(&provider.backend.place, error.clone(), None);
@@ -83,13 +84,14 @@ fn build(key: &ObjectKey, translator: &Translator<'_>) -> Result<Built, String> 
     };
     Ok(Built {
         settings: Arc::new(ExtProc { plan: Arc::new(plan(&name, provider)), grpc_service }),
-        processor: Rc::new(Processor {
+        processor: Arc::new(Processor {
             name,
-            position: if translator.options.kgateway_deep_merge {
-                provider.position.weighed(policy_weight(&object.meta))
+            system: KGATEWAY.name,
+            position: provider.stage.position(if translator.options.kgateway_deep_merge {
+                policy_weight(&object.meta)
             } else {
-                provider.position
-            },
+                0
+            }),
             stat_prefix: provider.stat_prefix.clone(),
             object: object.reference(),
             place: object.meta.place.clone(),
@@ -142,7 +144,7 @@ fn resolve(provider: &Provider, extension: &Metadata, translator: &Translator<'_
             }
         }
         (GROUP, "Backend") => {
-            let backend = translator.resources.kgateway.backends.get(&object.key());
+            let backend = translator.store.of::<crate::kgateway::Objects>().backends.get(&object.key());
             let backend = backend.ok_or_else(|| format!("Backend {} not found", object.key()))?;
             if let Some(error) = backend.errors.first() {
                 return Err(format!("Backend {}: {error}", object.key()));

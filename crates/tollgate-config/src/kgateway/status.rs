@@ -2,18 +2,18 @@
 
 use serde_json::json;
 
-use super::{GROUP, dialect::Seen, policy::TrafficPolicy, processor::Processors};
+use super::{CONTROLLER, GROUP, dialect::Seen, policy::TrafficPolicy, processor::Processors};
 use crate::{
     kubernetes::{
         Object, ObjectKey, ObjectRef,
         status::{AncestorStatus, Conditions, ObjectStatus, ParentReference},
     },
-    translation::{Controller, Translator},
+    translation::Translator,
 };
 
 /// Those of all extensions.
 pub(super) fn extensions(translator: &Translator<'_>, processors: &mut Processors) -> Vec<ObjectStatus> {
-    let extensions = translator.resources.kgateway.extensions.iter();
+    let extensions = translator.store.of::<crate::kgateway::Objects>().extensions.iter();
     extensions
         .map(|extension| {
             let mut conditions = Conditions::default();
@@ -31,15 +31,15 @@ pub(super) fn policy(
     policy: &Object<TrafficPolicy>,
     error: Option<&str>,
     seen: Vec<(ParentReference, Seen)>,
-    found: bool,
 ) -> ObjectStatus {
+    let is_attached = !seen.is_empty();
     let mut ancestors: Vec<AncestorStatus> = seen
         .into_iter()
         .take(16)
         .map(|(gateway, seen)| ancestor(gateway, attached(policy, error, seen)))
         .collect();
-    if !found {
-        ancestors.extend(policy.spec.targets.iter().take(16).map(|target| {
+    if !is_attached {
+        ancestors.extend(policy.spec.targets.refs.iter().take(16).map(|target| {
             let key = ObjectKey::new(&*policy.meta.key.namespace, &*target.name);
             let mut conditions = Conditions::default();
             let message = "Policy is not attached to targets that could not be resolved";
@@ -72,5 +72,5 @@ fn attached(policy: &Object<TrafficPolicy>, error: Option<&str>, seen: Seen) -> 
 }
 
 fn ancestor(ancestor_ref: ParentReference, conditions: Conditions) -> AncestorStatus {
-    AncestorStatus { ancestor_ref, controller_name: Controller::Kgateway.name().to_owned(), conditions }
+    AncestorStatus { ancestor_ref, controller_name: CONTROLLER.name.to_owned(), conditions }
 }

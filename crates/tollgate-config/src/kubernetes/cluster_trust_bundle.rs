@@ -15,6 +15,7 @@ pub(super) const KIND: Kind = Kind {
     kind: "ClusterTrustBundle",
     versions: &["v1", "v1beta1", "v1alpha1"],
     cluster_scoped: true,
+    default_name: None,
     take: |candidate, all| candidate.store(&mut all.core.cluster_trust_bundles, read_bundle),
 };
 

@@ -32,6 +32,7 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "Service",
         versions: &["v1"],
         cluster_scoped: false,
+        default_name: None,
         take: |candidate, all| candidate.store(&mut all.core.services, read_service),
     },
     Kind {
@@ -39,6 +40,7 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "EndpointSlice",
         versions: &["v1", "v1beta1"],
         cluster_scoped: false,
+        default_name: None,
         take: |candidate, all| {
             let service = candidate.meta.labels.get("kubernetes.io/service-name").cloned();
             candidate.store_as(&mut all.core.endpoint_slices, &ENDPOINT_SLICE, |slice| {
@@ -51,6 +53,7 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "Endpoints",
         versions: &["v1"],
         cluster_scoped: false,
+        default_name: None,
         take: |candidate, all| {
             let service = candidate.meta.key.name.clone();
             candidate.store_as(&mut all.core.endpoints, &ENDPOINTS, |endpoints| {
@@ -63,6 +66,7 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "Secret",
         versions: &["v1"],
         cluster_scoped: false,
+        default_name: None,
         take: |candidate, all| candidate.store_as(&mut all.core.secrets, &SECRET, read_secret),
     },
     Kind {
@@ -70,6 +74,7 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "ConfigMap",
         versions: &["v1"],
         cluster_scoped: false,
+        default_name: None,
         take: |candidate, all| candidate.store_as(&mut all.core.config_maps, &CONFIG_MAP, read_config_map),
     },
     cluster_trust_bundle::KIND,
@@ -78,6 +83,7 @@ pub(crate) const KINDS: &[Kind] = &[
         kind: "Namespace",
         versions: &["v1"],
         cluster_scoped: true,
+        default_name: None,
         take: |candidate, all| {
             candidate.store_as(&mut all.core.namespaces, &NAMESPACE, |_| Some(Namespace));
         },

@@ -1,18 +1,18 @@
 //! From the text of files to documents, and from documents to objects (CF-1 to CF-16).
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use super::{
-    Candidate, Diagnostics, Kind, Metadata, ObjectKey, ObjectRef, ObjectReport, Place, Resources,
+    Candidate, Catalogue, Diagnostics, Kind, Metadata, ObjectKey, ObjectRef, ObjectReport, ObjectStore,
+    Place,
     generation::Generations,
     metadata::{METADATA, Written, read_metadata},
     naming::{Mistake, Named, Type},
-    resources::Unknown,
+    store::Unknown,
 };
 use crate::{
     Diagnostic, Files, Options, Severity,
     diagnostic::Report,
-    guard::key_of,
     schema::{Context, Notation, Schema, Value, bookkeeping, read},
     suggestion::{did_you_mean, nearest},
     yaml::{Content, Document, Location, Node},
@@ -42,28 +42,30 @@ static LIST: Schema = Schema {
     unsupported: &[],
 };
 
-/// Reads objects into `resources`; `before` are those of the configuration before. What cannot be read is reported and left out.
+/// Reads objects into a store; `before` are those of the configuration before. What cannot be read is reported and left out.
 pub(crate) fn read_documents(
     documents: Vec<Document>,
+    catalogue: &Catalogue,
     before: &[ObjectReport],
     files: &dyn Files,
     options: &Options,
     diagnostics: &Diagnostics,
-    resources: &mut Resources,
+    store: &mut ObjectStore,
 ) {
     let before = Generations::of(before);
-    let mut reader = Reader { before, files, options, diagnostics, resources, order: 0 };
+    let mut reader = Reader { catalogue, before, files, options, diagnostics, store, order: 0 };
     for document in documents {
         reader.document(&document.file, document.node);
     }
 }
 
 struct Reader<'a> {
+    catalogue: &'a Catalogue,
     before: Generations<'a>,
     files: &'a dyn Files,
     options: &'a Options,
     diagnostics: &'a Diagnostics,
-    resources: &'a mut Resources,
+    store: &'a mut ObjectStore,
     order: usize,
 }
 
@@ -74,7 +76,7 @@ impl Reader<'_> {
             return self.list(file, node);
         }
         self.order += 1;
-        let (kind, mistake) = match Named::of(&found) {
+        let (kind, mistake) = match Named::of(&found, self.catalogue) {
             Named::Known(kind, mistake) => (kind, mistake),
             other => return self.not_read(file, &found, node, other),
         };
@@ -88,11 +90,11 @@ impl Reader<'_> {
             // Nobody can tell what the object would have protected.
             return self.diagnostics.extend(exposing_unless(kind.is_core(), report.finish()));
         };
-        let (meta, node) = (Rc::new(meta), Rc::new(node));
-        self.resources.add_document(Rc::clone(&meta), Rc::clone(&node));
+        let (meta, node) = (Arc::new(meta), Arc::new(node));
+        self.store.add_document(Arc::clone(&meta), Arc::clone(&node));
         let Reader { files, options, diagnostics, .. } = *self;
         let notation = if kind.is_core() { Notation::CoreKubernetes } else { Notation::Kubernetes };
-        (kind.take)(Candidate { meta, node, report, files, options, diagnostics, notation }, self.resources);
+        (kind.take)(Candidate { meta, node, report, files, options, diagnostics, notation }, self.store);
     }
 
     fn list(&mut self, file: &Arc<str>, node: Node) {
@@ -152,7 +154,7 @@ impl Reader<'_> {
             unsupported: &[],
         };
         debug_assert_eq!(METADATA.name, "ObjectMeta");
-        let written = match kind.default_name() {
+        let written = match kind.default_name {
             Some(name) if with_metadata.content == Content::Mapping(Vec::new()) => Written::named(name),
             _ => read_metadata(&Value::root(context, &with_metadata).message(&METADATA_ONLY)?)?,
         };
@@ -189,7 +191,7 @@ impl Reader<'_> {
             Named::Known(..) => {}
             Named::BuiltIn => {
                 let message = format!("ignored: a gateway has no use for a {kind}");
-                let of_group = super::resources::kinds().filter(|known| known.group == group);
+                let of_group = self.catalogue.kinds().filter(|known| known.group == group);
                 let near = nearest(kind, of_group.map(|known| known.kind));
                 self.diagnostics.info(&place("kind"), message, near.map(did_you_mean));
             }
@@ -206,17 +208,22 @@ impl Reader<'_> {
                 self.diagnostics.exposing(&place, message, help);
                 let key = key_of(&node, &self.options.namespace);
                 let (name, namespace) = (format!("{kind} {key}"), key.namespace);
-                self.resources.unknown.push(Unknown { name, namespace, place, node });
+                self.store.unknown.push(Unknown { name, namespace, place, node });
             }
         }
     }
 }
 
+/// The key of an object in a document that is of no known kind.
+fn key_of(node: &Node, default_namespace: &str) -> ObjectKey {
+    let metadata = node.member("metadata");
+    let of = |name| metadata.and_then(|metadata| metadata.member(name)).and_then(Node::text);
+    ObjectKey::new(of("namespace").unwrap_or(default_namespace), of("name").unwrap_or_default())
+}
+
 /// Where a member of a document is written; the document itself when it has no such member.
 fn member_location(node: &Node, name: &str) -> Location {
-    let Content::Mapping(entries) = &node.content else { return node.location };
-    let member = entries.iter().find(|entry| entry.key == name);
-    member.map_or(node.location, |entry| entry.value.location)
+    node.member(name).unwrap_or(node).location
 }
 
 /// Problems because of which an object is not known, which may have protected something.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{ObjectKey, Resources};
+use super::{ObjectKey, ObjectStore};
 use crate::{
     Diagnostic,
     suggestion::{Suggestions, did_you_mean},
@@ -12,7 +12,7 @@ use crate::{
 const MOST_PORTS: usize = 8;
 
 /// Adds help to problems that name an object which is not there, if one of a similar name is.
-pub(crate) fn add_hints(diagnostics: &mut [Diagnostic], resources: &Resources) {
+pub(crate) fn add_hints(diagnostics: &mut [Diagnostic], resources: &ObjectStore) {
     // By kind in lower case, as messages of the original systems have it either way, and namespace.
     let mut names: HashMap<(String, &str), Vec<&str>> = HashMap::new();
     for (meta, _) in resources.documents() {
@@ -42,7 +42,7 @@ fn missing(text: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// The ports that a service has.
-fn ports(service: &str, resources: &Resources) -> Option<String> {
+fn ports(service: &str, resources: &ObjectStore) -> Option<String> {
     let (namespace, name) = service.split_once('/')?;
     let service = resources.core.services.get(&ObjectKey::new(namespace, name))?;
     let of_tcp = service.spec.ports.iter().filter(|port| port.tcp);

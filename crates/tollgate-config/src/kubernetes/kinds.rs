@@ -1,8 +1,8 @@
 //! What kinds there are, and taking an object of one in.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
-use super::{Diagnostics, Metadata, Object, Objects, Resources};
+use super::{Diagnostics, Metadata, Object, ObjectStore, Objects, core};
 use crate::{
     Diagnostic, Files, Options, Severity,
     diagnostic::Report,
@@ -19,15 +19,40 @@ pub(crate) struct Kind {
     pub(crate) versions: &'static [&'static str],
     /// Whether objects belong to no namespace.
     pub(crate) cluster_scoped: bool,
-    /// Reads an object and puts it where it belongs.
-    pub(crate) take: fn(Candidate<'_>, &mut Resources),
-}
-
-impl Kind {
     /// What an object without `metadata` is called, where that is allowed: a configuration file has the form of an object
     /// and no name.
-    pub(super) fn default_name(&self) -> Option<&'static str> {
-        (self.kind == "EnvoyGateway").then_some("envoy-gateway")
+    pub(crate) default_name: Option<&'static str>,
+    /// Reads an object and puts it where it belongs.
+    pub(crate) take: fn(Candidate<'_>, &mut ObjectStore),
+}
+
+/// Every kind that is known.
+pub(crate) struct Catalogue {
+    kinds: Vec<&'static Kind>,
+    /// Kinds that exist, are not read, and protect nothing at a gateway: group and kind.
+    not_implemented: Vec<(&'static str, &'static str)>,
+}
+
+impl Catalogue {
+    /// These kinds and those of Kubernetes itself.
+    pub(crate) fn new(
+        kinds: impl IntoIterator<Item = &'static Kind>,
+        not_implemented: impl IntoIterator<Item = (&'static str, &'static str)>,
+    ) -> Self {
+        Self {
+            kinds: core::KINDS.iter().chain(kinds).collect(),
+            not_implemented: not_implemented.into_iter().collect(),
+        }
+    }
+
+    /// Every kind that is read.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = &'static Kind> + '_ {
+        self.kinds.iter().copied()
+    }
+
+    /// Whether a kind is one that exists and need not be read.
+    pub(super) fn is_not_implemented(&self, group: &str, kind: &str) -> bool {
+        self.not_implemented.contains(&(group, kind))
     }
 }
 
@@ -47,8 +72,8 @@ pub(crate) static OBJECT: Schema = Schema {
 
 /// An object that is about to be read.
 pub(crate) struct Candidate<'a> {
-    pub(crate) meta: Rc<Metadata>,
-    pub(super) node: Rc<Node>,
+    pub(crate) meta: Arc<Metadata>,
+    pub(super) node: Arc<Node>,
     pub(super) report: Report,
     pub(super) files: &'a dyn Files,
     pub(super) options: &'a Options,

@@ -3,7 +3,7 @@
 //! A policy whose kind, group or version is misspelt must not be left out as if it were nothing: what it would protect would be
 //! open. It is taken for the kind that was meant, with an error, so that what it refers to is not served.
 
-use super::{Kind, resources::kinds};
+use super::{Catalogue, Kind};
 use crate::suggestion::{did_you_mean, nearest};
 
 /// `apiVersion` and `kind` of a document.
@@ -65,42 +65,27 @@ const BUILT_IN_GROUPS: [&str; 16] = [
     "storage.k8s.io",
 ];
 
-/// Kinds of our groups that exist, are not read, and protect nothing at a gateway.
-const NOT_IMPLEMENTED: [(&str, &str); 12] = [
-    ("gateway.networking.k8s.io", "BackendLBPolicy"),
-    ("gateway.networking.x-k8s.io", "XBackendTrafficPolicy"),
-    ("gateway.networking.x-k8s.io", "XMesh"),
-    ("networking.istio.io", "DestinationRule"),
-    ("networking.istio.io", "ProxyConfig"),
-    ("networking.istio.io", "Sidecar"),
-    ("networking.istio.io", "WorkloadEntry"),
-    ("networking.istio.io", "WorkloadGroup"),
-    ("security.istio.io", "PeerAuthentication"),
-    ("htnn.mosn.io", "Consumer"),
-    ("htnn.mosn.io", "DynamicConfig"),
-    ("htnn.mosn.io", "ServiceRegistry"),
-];
-
 impl Named {
     /// What a document of this type is.
-    pub(super) fn of(found: &Type) -> Self {
+    pub(super) fn of(found: &Type, catalogue: &Catalogue) -> Self {
+        let kinds = || catalogue.kinds();
         let Type { group, version, kind } = found;
         if group.is_empty() && version.is_empty() {
-            return Self::without_api_version(kind);
+            return Self::without_api_version(kind, catalogue);
         }
-        let ours = is_ours(group);
+        let ours = !is_built_in(group) && kinds().any(|known| known.group == group);
         if let Some(exact) = kinds().find(|known| known.group == group && known.kind == kind) {
             let known = exact.versions.contains(&version.as_str());
             return Self::Known(exact, (!known).then(|| unknown_version(exact, version)));
         }
-        if BUILT_IN_GROUPS.contains(&group.as_str()) {
+        if is_built_in(group) {
             return Self::BuiltIn;
         }
-        if NOT_IMPLEMENTED.contains(&(group, kind)) {
+        if catalogue.is_not_implemented(group, kind) {
             return Self::NotImplemented;
         }
         if ours {
-            return Self::unknown_kind(group, kind);
+            return Self::unknown_kind(group, kind, catalogue);
         }
         // Another group, or one of ours misspelt.
         let groups = kinds().map(|known| known.group).filter(|known| !known.is_empty());
@@ -114,8 +99,8 @@ impl Named {
         }
     }
 
-    fn unknown_kind(group: &str, kind: &str) -> Self {
-        let of_group = || kinds().filter(|known| known.group == group);
+    fn unknown_kind(group: &str, kind: &str, catalogue: &Catalogue) -> Self {
+        let of_group = || catalogue.kinds().filter(|known| known.group == group);
         let near = nearest(kind, of_group().map(|known| known.kind));
         let message = format!("there is no kind {kind} in {group}");
         let help = match near {
@@ -133,8 +118,8 @@ impl Named {
     }
 
     /// A kind that only one group has says which `apiVersion` was meant.
-    fn without_api_version(kind: &str) -> Self {
-        let ours = || kinds().filter(|known| is_ours(known.group));
+    fn without_api_version(kind: &str, catalogue: &Catalogue) -> Self {
+        let ours = || catalogue.kinds().filter(|known| !is_built_in(known.group));
         let near = nearest(kind, ours().map(|known| known.kind)).unwrap_or(kind);
         let mut of_kind = ours().filter(|known| known.kind == near);
         let mistake = |help| Mistake { member: "", message: "\"apiVersion\" is missing".to_owned(), help };
@@ -149,9 +134,9 @@ impl Named {
     }
 }
 
-/// Whether a group is one that gateways are configured with.
-fn is_ours(group: &str) -> bool {
-    !BUILT_IN_GROUPS.contains(&group) && kinds().any(|known| known.group == group)
+/// Whether a group is one of Kubernetes itself, and not one that gateways are configured with.
+fn is_built_in(group: &str) -> bool {
+    BUILT_IN_GROUPS.contains(&group)
 }
 
 fn unknown_version(kind: &Kind, version: &str) -> Mistake {
@@ -165,7 +150,7 @@ fn unknown_version(kind: &Kind, version: &str) -> Mistake {
 impl Kind {
     /// Whether it is a kind of Kubernetes itself.
     pub(super) fn is_core(&self) -> bool {
-        !is_ours(self.group)
+        is_built_in(self.group)
     }
 }
 
@@ -174,7 +159,7 @@ mod tests {
     use super::*;
 
     fn named(api_version: &str, kind: &str) -> String {
-        match Named::of(&Type::new(api_version, kind.to_owned())) {
+        match Named::of(&Type::new(api_version, kind.to_owned()), crate::systems::all().catalogue()) {
             Named::Known(known, None) => format!("{}/{}", known.group, known.kind),
             Named::Known(known, Some(mistake)) => {
                 let help = mistake.help.unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Objects and sets of them.
 
-use std::{collections::BTreeMap, fmt, rc::Rc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::Serialize;
 
@@ -65,13 +65,13 @@ impl fmt::Display for ObjectRef {
 /// One object as it was read.
 #[derive(Debug)]
 pub(crate) struct Object<T> {
-    pub(crate) meta: Rc<Metadata>,
+    pub(crate) meta: Arc<Metadata>,
     /// What it says. With [`errors`](Self::errors) it is what could be had of it.
     pub(crate) spec: T,
     /// What an API server would have refused it for (CF-13); empty for a sound object.
     pub(crate) errors: Vec<String>,
     /// The document, as it was written.
-    pub(crate) node: Rc<Node>,
+    pub(crate) node: Arc<Node>,
 }
 
 impl<T> Object<T> {
@@ -82,7 +82,7 @@ impl<T> Object<T> {
 
 /// All objects of one kind, by namespace and name. A later document replaces an earlier one of the same name.
 #[derive(Debug)]
-pub(crate) struct Objects<T>(BTreeMap<ObjectKey, Rc<Object<T>>>);
+pub(crate) struct Objects<T>(BTreeMap<ObjectKey, Arc<Object<T>>>);
 
 impl<T> Default for Objects<T> {
     fn default() -> Self {
@@ -92,21 +92,21 @@ impl<T> Default for Objects<T> {
 
 impl<T> Objects<T> {
     /// Adds an object; gives the one that it replaces.
-    pub(crate) fn insert(&mut self, object: Object<T>) -> Option<Rc<Object<T>>> {
-        self.0.insert(object.meta.key.clone(), Rc::new(object))
+    pub(crate) fn insert(&mut self, object: Object<T>) -> Option<Arc<Object<T>>> {
+        self.0.insert(object.meta.key.clone(), Arc::new(object))
     }
 
-    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Rc<Object<T>>> {
+    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Arc<Object<T>>> {
         self.0.get(key)
     }
 
     /// All, ordered by namespace and name.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Rc<Object<T>>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Object<T>>> {
         self.0.values()
     }
 
     /// All, the oldest first (CF-9).
-    pub(crate) fn by_age(&self) -> Vec<&Rc<Object<T>>> {
+    pub(crate) fn by_age(&self) -> Vec<&Arc<Object<T>>> {
         let mut all: Vec<_> = self.0.values().collect();
         all.sort_by_key(|object| object.meta.age());
         all

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
-use super::{Metadata, ObjectRef, Place, Resources, status::ObjectStatus};
+use super::{Metadata, ObjectRef, ObjectStore, Place, status::ObjectStatus};
 use crate::{
     schema::plain_value,
     yaml::{Content, Node},
@@ -35,7 +35,7 @@ pub struct ObjectReport {
 }
 
 /// All objects in the order of their documents; of those with the same name the last.
-pub(crate) fn report_objects(resources: &Resources, statuses: &[ObjectStatus]) -> Vec<ObjectReport> {
+pub(crate) fn report_objects(resources: &ObjectStore, statuses: &[ObjectStatus]) -> Vec<ObjectReport> {
     let statuses: HashMap<&ObjectRef, &Value> =
         statuses.iter().map(|status| (&status.object, &status.status)).collect();
     let reference = |meta: &Metadata| ObjectRef::new(&meta.group, &meta.kind, &meta.key);

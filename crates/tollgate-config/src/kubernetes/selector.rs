@@ -89,10 +89,15 @@ impl LabelSelector {
 
     /// Whether an object with these labels is meant.
     pub(crate) fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+        self.matches_by(|label| labels.get(label).map(String::as_str))
+    }
+
+    /// Whether an object is meant whose labels have the values that `get` gives.
+    pub(crate) fn matches_by<'l>(&self, get: impl Fn(&str) -> Option<&'l str>) -> bool {
+        self.labels.iter().all(|(key, value)| get(key) == Some(value))
             && self.expressions.iter().all(|expression| {
-                let found = labels.get(&expression.key);
-                let listed = found.is_some_and(|found| expression.values.contains(found));
+                let found = get(&expression.key);
+                let listed = found.is_some_and(|found| expression.values.iter().any(|value| value == found));
                 match expression.operator {
                     Operator::In => listed,
                     Operator::NotIn => !listed,

@@ -65,7 +65,7 @@ impl Conditions {
 }
 
 /// A reference to a parent of a route or an ancestor of a policy, as it stands in a status.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ParentReference {
     pub(crate) group: String,

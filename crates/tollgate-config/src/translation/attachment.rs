@@ -5,7 +5,7 @@ mod ownership;
 mod routes;
 mod tls;
 
-use std::{collections::HashMap, rc::Rc};
+use std::sync::Arc;
 
 use self::ownership::Classes;
 pub(super) use self::{
@@ -15,9 +15,8 @@ pub(super) use self::{
 };
 use super::{Controller, Gateway, Translator};
 use crate::{
-    envoy_gateway::{Configuration, GatewaySettings},
     gateway_api::{GatewaySpec, ListenerSet},
-    kubernetes::{Object, ObjectRef},
+    kubernetes::Object,
 };
 
 /// Everything that is attached to something.
@@ -29,14 +28,12 @@ pub(super) struct Attachment<'a> {
     pub(super) gateway_reports: Vec<GatewayReport<'a>>,
     pub(super) listener_sets: Vec<ListenerSetReport<'a>>,
     pub(super) routes: Vec<RouteReport<'a>>,
-    /// Settings of those gateways that have any.
-    pub(super) settings: HashMap<ObjectRef, GatewaySettings>,
 }
 
 /// A Gateway of ours and how it fares.
 pub(super) struct GatewayReport<'a> {
-    pub(super) object: &'a Rc<Object<GatewaySpec>>,
-    pub(super) controller: Controller,
+    pub(super) object: &'a Arc<Object<GatewaySpec>>,
+    pub(super) controller: &'static Controller,
     pub(super) controller_name: String,
     /// Why it is not accepted.
     pub(super) refused: Option<Problem>,
@@ -53,7 +50,7 @@ pub(super) struct GatewayReport<'a> {
 
 /// A ListenerSet for a Gateway of ours.
 pub(super) struct ListenerSetReport<'a> {
-    pub(super) object: &'a Rc<Object<ListenerSet>>,
+    pub(super) object: &'a Arc<Object<ListenerSet>>,
     /// Index of the gateway.
     pub(super) gateway: usize,
     pub(super) refused: Option<Problem>,
@@ -62,27 +59,26 @@ pub(super) struct ListenerSetReport<'a> {
 
 /// A reason and a message of a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
-    pub(super) reason: &'static str,
-    pub(super) message: String,
+pub(crate) struct Problem {
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
 }
 
 impl Problem {
-    pub(super) fn new(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: &'static str, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
     }
 }
 
 impl<'a> Attachment<'a> {
-    pub(super) fn new(translator: &Translator<'a>, configuration: &Configuration) -> Self {
-        let classes = Classes::new(translator, configuration);
+    pub(super) fn new(translator: &Translator<'a>) -> Self {
+        let classes = Classes::new(translator);
         let mut attachment = Self {
             classes: classes.reports(translator),
             gateways: Vec::new(),
             gateway_reports: Vec::new(),
             listener_sets: Vec::new(),
             routes: Vec::new(),
-            settings: HashMap::new(),
         };
         listeners::attach(&mut attachment, &classes, translator);
         routes::attach(&mut attachment, translator);

@@ -41,8 +41,7 @@ impl<'a> Translator<'a> {
         key: &ObjectKey,
         port: u16,
     ) -> Result<ServiceEndpoints<'a>, ServiceError> {
-        let object =
-            self.resources.core.services.get(key).ok_or_else(|| ServiceError::NotFound(key.clone()))?;
+        let object = self.store.core.services.get(key).ok_or_else(|| ServiceError::NotFound(key.clone()))?;
         let service = &object.spec;
         if service.service_type == ServiceType::ExternalName {
             return Err(ServiceError::ExternalName(key.clone()));

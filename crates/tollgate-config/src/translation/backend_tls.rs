@@ -16,7 +16,7 @@ use super::{CertificateError, Translator, plain_tls};
 use crate::{
     gateway_api::BackendTlsPolicy,
     kubernetes::{
-        Object, ObjectRef, Resources,
+        Object, ObjectRef, ObjectStore,
         status::{AncestorStatus, Conditions, ObjectStatus, ParentReference},
     },
 };
@@ -49,9 +49,9 @@ pub(super) struct TlsPolicies {
 type Uses = BTreeMap<ObjectRef, BTreeMap<(ParentReference, String), Option<ObjectRef>>>;
 
 impl TlsPolicies {
-    pub(super) fn new(resources: &Resources) -> Self {
+    pub(super) fn new(store: &ObjectStore) -> Self {
         let mut by_target: HashMap<_, Vec<ObjectRef>> = HashMap::new();
-        for policy in resources.gateway_api.backend_tls_policies.by_age() {
+        for policy in store.of::<crate::gateway_api::Objects>().backend_tls_policies.by_age() {
             for target in &policy.spec.targets {
                 let policies = by_target.entry((target.object.clone(), target.section.clone())).or_default();
                 policies.push(policy.reference());
@@ -118,7 +118,8 @@ impl Translator<'_> {
             let users = uses.entry(loser.clone()).or_default();
             users.entry(user.clone()).or_insert_with(|| Some(winner.clone()));
         }
-        let policy = self.resources.gateway_api.backend_tls_policies.get(&winner.key())?;
+        let policy =
+            self.store.of::<crate::gateway_api::Objects>().backend_tls_policies.get(&winner.key())?;
         Some(match self.server_validation(policy) {
             Ok(validation) => Ok(BackendTls { sni: policy.spec.hostname.clone(), validation }),
             Err(message) => Err(BackendTlsError { policy: winner.clone(), message }),
@@ -162,7 +163,7 @@ impl Translator<'_> {
     /// The statuses of all policies, and what is wrong with them.
     pub(super) fn backend_tls_statuses(&self) -> Vec<ObjectStatus> {
         let uses = self.tls_policies.uses.borrow();
-        let policies = self.resources.gateway_api.backend_tls_policies.iter();
+        let policies = self.store.of::<crate::gateway_api::Objects>().backend_tls_policies.iter();
         policies
             .map(|policy| {
                 let reference = policy.reference();

@@ -2,7 +2,6 @@
 
 mod action;
 mod chain;
-mod defaults;
 mod filters;
 mod rules;
 
@@ -17,16 +16,13 @@ use tollgate_model::{
     listener::{
         BindAddress, ConnectionLimits, FilterChainMatch, MisdirectedRequests, ServedBy, TrafficDirection,
     },
-    socket::TcpOptions,
+    tls::DownstreamTlsSettings,
 };
 
 use self::chain::Chain;
-pub(crate) use self::defaults::retries_of_istio;
-use super::{ClientSettings, Dialect, Gateway, Listener as GatewayListener, Translator, attachment::Problem};
+use super::{Dialect, Gateway, IpFamily, Listener as GatewayListener, ListenerSettings, Problem, Translator};
 use crate::{
     Explanations, RouteKey,
-    envoy_gateway::{GatewaySettings, IpFamily},
-    istio,
     kubernetes::{ObjectRef, status::ParentReference},
 };
 
@@ -56,7 +52,6 @@ pub(super) struct RouteOutcome {
 /// What building needs.
 pub(super) struct Builder<'b, 'a> {
     pub(super) translator: &'b Translator<'a>,
-    pub(super) settings: &'b HashMap<ObjectRef, GatewaySettings>,
     pub(super) dialects: Vec<Box<dyn Dialect + 'b>>,
     pub(super) built: Built,
 }
@@ -66,20 +61,38 @@ pub(super) struct Builder<'b, 'a> {
 struct Member<'g> {
     gateway: &'g Gateway,
     listener: &'g GatewayListener,
+    settings: &'g ListenerSettings,
+}
+
+/// A listener of a gateway, and how it treats its clients.
+type WithSettings<'g> = (&'g Gateway, &'g GatewayListener, ListenerSettings);
+
+impl<'g> Member<'g> {
+    /// Settings that all of them have; `None` = they do not agree.
+    fn common_settings(members: &[Self]) -> Option<&'g ListenerSettings> {
+        let first = members.first()?.settings;
+        members.iter().all(|member| member.settings == first).then_some(first)
+    }
 }
 
 impl Builder<'_, '_> {
     /// Builds the listeners of all gateways.
     pub(super) fn gateways<'g>(&mut self, gateways: impl Iterator<Item = &'g Gateway>) {
         let mut groups: Vec<Vec<&Gateway>> = Vec::new();
+        let mut known = HashMap::new();
         for gateway in gateways {
             for (route, parent) in &gateway.idle.waiting {
                 self.note_references(gateway, route, parent);
             }
-            let together = |group: &&mut Vec<&Gateway>| gateway.shares_ports_with(group[0]);
-            match groups.iter_mut().find(together) {
-                Some(group) => group.push(gateway),
-                None => groups.push(vec![gateway]),
+            match gateway.port_share().and_then(|share| known.get(&share)) {
+                Some(index) => {
+                    let group: &mut Vec<&Gateway> = &mut groups[*index];
+                    group.push(gateway);
+                }
+                None => {
+                    known.extend(gateway.port_share().map(|share| (share, groups.len())));
+                    groups.push(vec![gateway]);
+                }
             }
         }
         for group in groups {
@@ -89,52 +102,48 @@ impl Builder<'_, '_> {
 
     /// Builds one listener for each port.
     fn gateways_of_one_address(&mut self, gateways: &[&Gateway]) {
-        let mut ports: Vec<(u16, Vec<Member<'_>>)> = Vec::new();
+        let mut ports: Vec<(u16, Vec<WithSettings<'_>>)> = Vec::new();
+        let mut known: HashMap<u16, usize> = HashMap::new();
         for gateway in gateways {
             for listener in &gateway.listeners {
-                let member = Member { gateway, listener };
-                match ports.iter_mut().find(|(port, _)| *port == listener.port) {
-                    Some((_, members)) => members.push(member),
-                    None => ports.push((listener.port, vec![member])),
-                }
+                let settings = self.listener_settings(gateway, listener);
+                let index = *known.entry(listener.port).or_insert_with(|| {
+                    ports.push((listener.port, Vec::new()));
+                    ports.len() - 1
+                });
+                ports[index].1.push((gateway, listener, settings));
             }
         }
-        for (port, members) in ports {
-            self.port(port, &members);
+        for (port, members) in &ports {
+            let members = members.iter();
+            let members: Vec<Member<'_>> =
+                members.map(|(gateway, listener, settings)| Member { gateway, listener, settings }).collect();
+            self.port(*port, &members);
         }
     }
 
+    /// How a listener treats its clients.
+    fn listener_settings(&self, gateway: &Gateway, listener: &GatewayListener) -> ListenerSettings {
+        let mut settings = ListenerSettings::of(gateway.controller);
+        for dialect in &self.dialects {
+            dialect.listener(gateway, listener, &mut settings);
+        }
+        settings
+    }
+
     fn port(&mut self, port: u16, members: &[Member<'_>]) {
-        let Some(&Member { gateway, listener: first }) = members.first() else { return };
+        let Some(&Member { gateway, listener: first, settings: of_port }) = members.first() else { return };
         let bound = self.bound_port(port);
         let name = self.unique_name(format!("{}/{}", first.owner.key(), first.name), port);
         let is_tls = first.tls.is_some();
-        // One chain serves all host names of cleartext, and those of a server with several.
-        let mut groups: Vec<Vec<Member<'_>>> = Vec::new();
-        for member in members {
-            let together = |group: &&mut Vec<Member<'_>>| match (&group[0].listener.tls, &member.listener.tls)
-            {
-                (Some(one), Some(other)) => {
-                    let settings = |member: &Member<'_>| self.client_settings(member);
-                    Arc::ptr_eq(one, other) && settings(&group[0]) == settings(member)
-                }
-                (one, other) => one.is_none() && other.is_none(),
-            };
-            match groups.iter_mut().find(together) {
-                Some(group) => group.push(*member),
-                None => groups.push(vec![*member]),
-            }
-        }
         let mut filter_chains = Vec::new();
-        for (index, group) in groups.iter().enumerate() {
+        for (index, group) in groups(members).iter().enumerate() {
             let chain = Chain { gateway, members: group, all: members, port: bound };
             // The name of a table need not be unique.
             let table_name = format!("{name}/{index}");
-            let (mut http, table, explained) = self.chain(&chain, table_name.clone());
-            let settings = self.common_settings(group).cloned();
-            if let Some(settings) = &settings {
-                settings.http.apply(&mut http);
-            }
+            let common = Member::common_settings(group).cloned();
+            let settings = common.unwrap_or_else(|| ListenerSettings::of(gateway.controller));
+            let (http, table, explained) = self.chain(&chain, table_name.clone(), settings.http);
             self.built.resources.route_tables.insert(table_name, Arc::new(table));
             for ((virtual_host, route), explanation) in explained {
                 let key = RouteKey { listener: name.clone(), filter_chain: Some(index), virtual_host, route };
@@ -149,12 +158,9 @@ impl Builder<'_, '_> {
                 name: own.name.clone(),
                 filter_chain_match: FilterChainMatch { server_names, ..FilterChainMatch::default() },
                 tls: own.tls.clone(),
-                transport_socket_connect_timeout: settings
-                    .and_then(|settings| settings.handshake_timeout)
-                    .unwrap_or(Some(defaults::HANDSHAKE_TIMEOUT))
-                    .filter(|_| is_tls),
+                transport_socket_connect_timeout: settings.handshake_timeout.filter(|_| is_tls),
                 http: Arc::new(http),
-                misdirected_requests: if is_tls && gateway.object.group != istio::GROUP {
+                misdirected_requests: if is_tls && gateway.settings.tells_misdirected {
                     misdirected(own, members)
                 } else {
                     MisdirectedRequests::default()
@@ -166,9 +172,6 @@ impl Builder<'_, '_> {
             addresses => addresses.to_vec(),
         };
         let bind = addresses.iter().map(|address| BindAddress::Socket(SocketAddr::new(*address, bound)));
-        let of_port = self.client_settings(&members[0]).cloned().unwrap_or_default();
-        let mut tcp = TcpOptions::DOWNSTREAM;
-        tcp.keepalive = of_port.tcp_keepalive.or(tcp.keepalive);
         // Each filter chain may have as many; what is not the same for all is not served.
         let max_connections =
             of_port.max_connections.map(|most| most.saturating_mul(filter_chains.len() as u64));
@@ -178,9 +181,14 @@ impl Builder<'_, '_> {
             addresses: bind.collect(),
             filter_chains,
             default_filter_chain: None,
-            per_connection_buffer_limit_bytes: self.buffer_limit(members),
-            listener_filters_timeout: of_port.inspection_timeout.unwrap_or(Some(defaults::HANDSHAKE_TIMEOUT)),
-            tcp,
+            // The greatest limit of what is served at the port.
+            per_connection_buffer_limit_bytes: members
+                .iter()
+                .map(|member| member.settings.buffer_limit)
+                .max()
+                .unwrap_or(0),
+            listener_filters_timeout: of_port.inspection_timeout,
+            tcp: of_port.tcp,
             limits: ConnectionLimits { max_connections, ..ConnectionLimits::default() },
             traffic_direction: TrafficDirection::Unspecified,
             metadata: extproc::messages::Metadata::default(),
@@ -189,33 +197,12 @@ impl Builder<'_, '_> {
         self.built.resources.listeners.push(Arc::new(Sourced { value: listener, origin }));
     }
 
-    /// How clients of a listener are treated, if it is said.
-    fn client_settings(&self, member: &Member<'_>) -> Option<&ClientSettings> {
-        self.dialects.iter().find_map(|dialect| dialect.client_settings(member.gateway, member.listener))
-    }
-
-    /// The same of a filter chain; nothing where its listeners do not agree.
-    fn common_settings(&self, members: &[Member<'_>]) -> Option<&ClientSettings> {
-        let first = self.client_settings(members.first()?)?;
-        members.iter().all(|member| self.client_settings(member) == Some(first)).then_some(first)
-    }
-
-    /// The greatest limit of what is served at the port.
-    fn buffer_limit(&self, members: &[Member<'_>]) -> usize {
-        let limits = members.iter().map(|member| {
-            let of_dialect = self.client_settings(member).and_then(|settings| settings.buffer_limit);
-            of_dialect.unwrap_or_else(|| defaults::buffer_limit(member.gateway.controller))
-        });
-        limits.max().unwrap_or(0)
-    }
-
     /// Where listeners are bound that name no address: with addresses of one family, if that is asked for.
     fn bind_addresses(&self, gateway: &Gateway) -> Vec<IpAddr> {
         const EVERY_V4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         const EVERY_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         let address = self.translator.options.bind_address;
-        let family = self.settings.get(&gateway.object).and_then(|settings| settings.ip_family);
-        match family {
+        match gateway.settings.ip_family {
             Some(IpFamily::V4) if address.is_unspecified() => vec![EVERY_V4],
             Some(IpFamily::V6) if address.is_unspecified() => vec![EVERY_V6],
             Some(IpFamily::Both) if address.is_unspecified() => vec![EVERY_V4, EVERY_V6],
@@ -237,6 +224,25 @@ impl Builder<'_, '_> {
             name
         }
     }
+}
+
+/// The listeners of a port that one filter chain serves: all host names of cleartext, and those of a server with several.
+fn groups<'g>(members: &[Member<'g>]) -> Vec<Vec<Member<'g>>> {
+    let mut groups: Vec<Vec<Member<'g>>> = Vec::new();
+    let mut known: HashMap<Option<*const DownstreamTlsSettings>, Vec<usize>> = HashMap::new();
+    for member in members {
+        let tls = member.listener.tls.as_ref().map(Arc::as_ptr);
+        let candidates = known.entry(tls).or_default();
+        let together = |index: &&usize| tls.is_none() || groups[**index][0].settings == member.settings;
+        match candidates.iter().find(together) {
+            Some(index) => groups[*index].push(*member),
+            None => {
+                candidates.push(groups.len());
+                groups.push(vec![*member]);
+            }
+        }
+    }
+    groups
 }
 
 /// Requests whose authority belongs to another listener of the port (9.3).

@@ -6,16 +6,7 @@ use thiserror::Error;
 use tollgate_model::tls::{Identity, TrustAnchors};
 
 use super::Translator;
-use crate::kubernetes::ObjectKey;
-
-/// A reference to an object that has certificates of authorities, in the namespace of the referrer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CertificateRef {
-    /// API group; empty = core.
-    pub(crate) group: String,
-    pub(crate) kind: String,
-    pub(crate) name: String,
-}
+use crate::{kubernetes::ObjectKey, routing::CertificateRef};
 
 /// Why an object gives no certificates.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -72,7 +63,7 @@ impl Translator<'_> {
             ("certificates.k8s.io" | "", "ClusterTrustBundle") => CertificateKind::ClusterTrustBundle,
             _ => return Err(CertificateError::UnsupportedKind),
         };
-        let core = &self.resources.core;
+        let core = &self.store.core;
         let text = match kind {
             CertificateKind::ConfigMap => core.config_maps.get(&object).map(|map| {
                 let data = &map.spec.data;
@@ -106,7 +97,7 @@ impl Translator<'_> {
     /// The certificate and key that a secret of type `kubernetes.io/tls` holds.
     pub(crate) fn identity(&self, secret: &ObjectKey) -> Result<Identity, CertificateError> {
         let kind = CertificateKind::Secret;
-        let object = self.resources.core.secrets.get(secret);
+        let object = self.store.core.secrets.get(secret);
         let data =
             &object.ok_or_else(|| CertificateError::NotFound { kind, object: secret.clone() })?.spec.data;
         let unusable =

@@ -1,26 +1,29 @@
 //! Where a backend of a route really is, and the cluster for it (9.6).
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use thiserror::Error;
 use tollgate_ir::Cluster;
 use tollgate_model::{
-    cluster::{CircuitBreakers, Endpoint, LbPolicy, UpstreamProtocol},
+    cluster::{Endpoint, UpstreamProtocol},
     http_connection_manager::Http2Options,
     tls::{ServerNameIndication, TlsVersions, UpstreamTlsSettings},
 };
 
-use super::{BackendReference, Controller, Dialect, Gateway, Route, ServiceError, Translator, cluster};
+use super::{
+    BackendReference, Controller, Dialect, Gateway, Route, ServiceError, Translator, cluster,
+    controller::ClusterSite,
+};
 use crate::{
-    envoy_gateway,
-    gateway_api::GROUP,
-    istio,
-    kubernetes::{Referrer, core::ServicePort, status::ParentReference},
+    gateway_api::{GROUP, Referrer},
+    kubernetes::{ObjectRef, status::ParentReference},
 };
 
 /// Where a backend really is.
 #[derive(Debug)]
 pub(crate) struct Destination {
+    /// The object in full, where the reference does not say it.
+    pub(crate) object: Option<ObjectRef>,
     /// May be empty: nobody is ready.
     pub(crate) endpoints: Vec<Endpoint>,
     /// What is spoken, as `appProtocol` of a service says it.
@@ -57,18 +60,14 @@ pub(crate) enum BackendError {
 
 impl BackendError {
     /// The reason of the condition, in the words of a controller.
-    pub(super) fn reason(&self, controller: Controller) -> &'static str {
-        let of_envoy_gateway = controller == Controller::EnvoyGateway;
-        match self {
+    pub(super) fn reason(&self, controller: &Controller) -> &'static str {
+        (controller.words.backend_reason)(self).unwrap_or(match self {
             Self::Kind { .. } => "InvalidKind",
-            Self::PortNotFound(_) if of_envoy_gateway => "PortNotFound",
             Self::NotFound(_) | Self::PortNotFound(_) => "BackendNotFound",
             Self::NotPermitted(_) => "RefNotPermitted",
-            Self::Unsupported(_) if of_envoy_gateway => "UnsupportedValue",
             Self::Protocol(_) => "UnsupportedProtocol",
-            Self::Tls(_) if of_envoy_gateway => "InvalidBackendTLS",
             Self::Invalid(_) | Self::Tls(_) | Self::Unsupported(_) => "InvalidBackend",
-        }
+        })
     }
 }
 
@@ -83,15 +82,15 @@ pub(super) struct RouteBackend {
 
 /// Where a reference stands.
 #[derive(Clone, Copy)]
-pub(super) struct Referring<'a> {
-    pub(super) gateway: &'a Gateway,
-    pub(super) route: &'a Route,
+pub(crate) struct Referring<'a> {
+    pub(crate) gateway: &'a Gateway,
+    pub(crate) route: &'a Route,
     /// By which of its references to parents.
-    pub(super) parent: &'a ParentReference,
+    pub(crate) parent: &'a ParentReference,
     /// Index of the rule.
-    pub(super) rule: usize,
+    pub(crate) rule: usize,
     /// What the backend is to the rule, and its index.
-    pub(super) role: (&'static str, usize),
+    pub(crate) role: (&'static str, usize),
 }
 
 impl Translator<'_> {
@@ -114,9 +113,10 @@ impl Translator<'_> {
             false => UpstreamProtocol::Http1 { enable_trailers: false },
         };
         let built = Cluster { tls, ..cluster(name, destination.endpoints, protocol) };
-        let mut built = with_defaults_of(site.gateway.controller, built);
+        let mut built = built;
+        (site.gateway.controller.defaults.cluster)(&mut built);
         for dialect in dialects {
-            dialect.adapt(site.gateway, &mut built);
+            dialect.cluster(site, &mut built);
         }
         let origin = reference.place.origin(Some(&site.route.object));
         // Another Gateway may reach the same backend otherwise.
@@ -132,23 +132,19 @@ impl Translator<'_> {
         dialects: &[Box<dyn Dialect + '_>],
     ) -> Result<(BackendReference, Destination), BackendError> {
         let route = &site.route.object;
-        let mut reference = self.service_of_host(reference);
+        let meant = dialects.iter().find_map(|dialect| dialect.meaning(reference));
+        let mut reference = meant.unwrap_or_else(|| reference.clone());
         let referrer = Referrer { group: GROUP, kind: &route.kind, namespace: &route.namespace };
-        // Hosts of VirtualServices may be anywhere (HT-44).
-        let permitted = route.group == istio::GROUP || self.grants.permit(referrer, &reference.object);
-        let object = &mut reference.object;
-        if site.gateway.controller == Controller::EnvoyGateway
-            && object.group.is_empty()
-            && object.kind == "Backend"
-        {
-            // Envoy Gateway knows its Backends by their kind alone.
-            envoy_gateway::GROUP.clone_into(&mut object.group);
-        }
+        let permitted = site.route.api.refers_anywhere || self.grants.permit(referrer, &reference.object);
         // Of what nobody knows the kind is what is wrong, not that nobody permits it.
         match self.destination(&reference, site.gateway, dialects) {
             Err(error @ BackendError::Kind { .. }) => Err(error),
             _ if !permitted => Err(BackendError::NotPermitted(reference.object.to_string())),
-            found => Ok((reference, found?)),
+            found => {
+                let mut found = found?;
+                reference.object = found.object.take().unwrap_or(reference.object);
+                Ok((reference, found))
+            }
         }
     }
 
@@ -161,13 +157,10 @@ impl Translator<'_> {
         dialects: &[Box<dyn Dialect + '_>],
         http2: bool,
     ) -> Result<Option<Arc<UpstreamTlsSettings>>, BackendError> {
-        let ancestor = match site.gateway.controller {
-            Controller::EnvoyGateway => site.parent.clone(),
-            _ => ParentReference::to(&site.gateway.object),
-        };
-        let controller = site.gateway.controller.name();
+        let controller = site.gateway.controller;
+        let ancestor = (controller.words.tls_ancestor)(site.parent, site.gateway);
         let section = destination.section.as_deref();
-        let policy = self.backend_tls(&reference.object, section, &ancestor, controller);
+        let policy = self.backend_tls(&reference.object, section, &ancestor, controller.name);
         let own = destination.tls.clone();
         let mut settings = match policy {
             None => match own {
@@ -208,17 +201,6 @@ impl Translator<'_> {
         dialects: &[Box<dyn Dialect + '_>],
     ) -> Result<Destination, BackendError> {
         let object = &reference.object;
-        if object.group == istio::GROUP && object.kind == istio::HOSTNAME {
-            return self.host_destination(reference);
-        }
-        if object.group == istio::GROUP && object.kind == istio::SUBSET {
-            // The other endpoints are not what was asked for.
-            let (host, subset) = object.name.rsplit_once('|').unwrap_or_default();
-            let reason = "DestinationRules are not read";
-            return Err(BackendError::NotFound(format!(
-                "no endpoint of {host} is in the subset {subset}: {reason}"
-            )));
-        }
         if !(object.group.is_empty() && object.kind == "Service") {
             let found = dialects.iter().find_map(|dialect| dialect.backend(reference, gateway));
             return found.unwrap_or_else(|| {
@@ -234,10 +216,8 @@ impl Translator<'_> {
             ServiceError::ExternalName(_) => BackendError::Unsupported(error.to_string()),
         })?;
         Ok(Destination {
-            app_protocol: match gateway.controller {
-                Controller::Istio => protocol_of_istio(found.port),
-                _ => found.port.app_protocol.clone(),
-            },
+            object: None,
+            app_protocol: (gateway.controller.defaults.app_protocol)(found.port),
             section: Some(found.port.name.clone()).filter(|name| !name.is_empty()),
             endpoints: found.endpoints,
             tls: None,
@@ -252,35 +232,15 @@ impl Translator<'_> {
         grpc: bool,
         own_certificate: bool,
     ) -> String {
-        let object = &reference.object;
         let port = reference.port.map_or_else(String::new, |port| port.to_string());
-        let is_service = object.group.is_empty();
-        let mut name = match site.gateway.controller {
-            Controller::EnvoyGateway => {
-                let route = &site.route.object;
-                let (rule, (role, index)) = (site.rule, site.role);
-                let kind = route.kind.to_ascii_lowercase();
-                format!("{kind}/{}/{}/rule/{rule}/{role}/{index}", route.namespace, route.name)
-            }
-            Controller::Kgateway if is_service => {
-                format!("kube_{}_{}_{port}", object.namespace, object.name)
-            }
-            Controller::Kgateway => format!("backend_{}_{}_{port}", object.namespace, object.name),
-            Controller::Istio if object.kind == istio::HOSTNAME => {
-                format!("outbound|{port}||{}", object.name)
-            }
-            Controller::Istio => {
-                let domain = &self.options.cluster_domain;
-                format!("outbound|{port}||{}.{}.svc.{domain}", object.name, object.namespace)
-            }
-            Controller::Tollgate if is_service => format!("{}/{}:{port}", object.namespace, object.name),
-            Controller::Tollgate => {
-                format!("{}/{}/{}:{port}", object.kind.to_ascii_lowercase(), object.namespace, object.name)
-            }
-        };
-        if grpc && site.gateway.controller != Controller::EnvoyGateway {
-            name.push_str("/grpc");
-        }
+        let cluster_domain = &*self.options.cluster_domain;
+        let mut name = (site.gateway.controller.names.cluster)(&ClusterSite {
+            site,
+            backend: &reference.object,
+            port,
+            grpc,
+            cluster_domain,
+        });
         if own_certificate {
             name.push('@');
             name.push_str(&site.gateway.object.key().to_string());
@@ -301,21 +261,8 @@ pub(crate) fn plain_tls() -> UpstreamTlsSettings {
     }
 }
 
-/// What Istio speaks with a port: by its name, unless it says so itself (HT-45).
-fn protocol_of_istio(port: &ServicePort) -> Option<String> {
-    port.app_protocol.clone().or_else(|| {
-        let first = port.name.split('-').next().unwrap_or_default();
-        ["http2", "grpc"].contains(&first).then(|| first.to_owned())
-    })
-}
-
-/// Whether Istio speaks HTTP/2 with a port (HT-45).
-pub(crate) fn is_http2_in_istio(port: &ServicePort) -> bool {
-    is_http2(protocol_of_istio(port).as_deref()).unwrap_or(false)
-}
-
 /// Whether an `appProtocol` means HTTP/2.
-fn is_http2(app_protocol: Option<&str>) -> Result<bool, BackendError> {
+pub(crate) fn is_http2(app_protocol: Option<&str>) -> Result<bool, BackendError> {
     let Some(protocol) = app_protocol else { return Ok(false) };
     match protocol.split_once('/') {
         Some(("kubernetes.io" | "gateway.envoyproxy.io", "h2c")) => Ok(true),
@@ -328,31 +275,4 @@ fn is_http2(app_protocol: Option<&str>) -> Result<bool, BackendError> {
 /// Whether an `appProtocol` means WebSockets.
 fn is_websocket(app_protocol: &str) -> bool {
     matches!(app_protocol.split_once('/'), Some((_, "ws" | "wss")))
-}
-
-/// What controllers do otherwise than Envoy (2.2, EG-32, EG-37).
-pub(crate) fn with_defaults_of(controller: Controller, cluster: Cluster) -> Cluster {
-    match controller {
-        Controller::Tollgate | Controller::Kgateway => cluster,
-        Controller::EnvoyGateway => Cluster {
-            connect_timeout: Duration::from_secs(10),
-            lb_policy: LbPolicy::LeastRequest,
-            per_connection_buffer_limit_bytes: 32 * 1024,
-            // As many retries as requests: those of pods that restart come in surges.
-            circuit_breakers: CircuitBreakers { max_retries: 1024, ..cluster.circuit_breakers },
-            ..cluster
-        },
-        Controller::Istio => Cluster {
-            connect_timeout: Duration::from_secs(10),
-            lb_policy: LbPolicy::LeastRequest,
-            circuit_breakers: CircuitBreakers {
-                max_connections: u32::MAX,
-                max_pending_requests: u32::MAX,
-                max_requests: u32::MAX,
-                max_retries: u32::MAX,
-                ..cluster.circuit_breakers
-            },
-            ..cluster
-        },
-    }
 }

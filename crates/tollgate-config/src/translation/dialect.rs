@@ -1,29 +1,47 @@
 //! What a dialect gives to the translation.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use http::StatusCode;
 use tollgate_ir::Cluster;
 use tollgate_model::tls::UpstreamTlsSettings;
 
 use super::{
-    Applied, AttachedRoute, BackendError, BackendReference, ClientSettings, Destination, ExtensionRef,
-    Gateway, Listener, Rule,
+    Applied, AttachedRoute, BackendError, BackendReference, Destination, ExtensionRef, Gateway, Listener,
+    ListenerSettings, Referring, Rule,
 };
 use crate::kubernetes::{Place, status::ObjectStatus};
 
-/// A dialect: it says which processors requests stop at.
+/// A dialect: what the policies of a system mean for gateways that are served. Everything that it changes is a copy.
 pub(crate) trait Dialect {
     /// Whether filters of type `ExtensionRef` to this kind of object are its business. A filter that no dialect claims
     /// makes its rule answer 500 (9.6).
-    fn claims(&self, extension: &ExtensionRef) -> bool;
+    fn claims(&self, extension: &ExtensionRef) -> bool {
+        let _ = extension;
+        false
+    }
 
-    /// What applies to a rule of a route under a listener. Called once for each, in the order of the configuration.
-    fn extend(&mut self, site: &Site<'_>) -> RuleExtensions;
+    /// Changes a rule of a route under a listener: its matches, filters, timeouts, retries and backends. Called before
+    /// [`extend`](Self::extend), by which time all dialects have changed it.
+    fn rule(&self, site: &Site<'_>, rule: &mut Cow<'_, Rule>) {
+        let _ = (site, rule);
+    }
 
-    /// How clients of a listener are treated; `None` = as its controller does it.
-    fn client_settings(&self, gateway: &Gateway, listener: &Listener) -> Option<&ClientSettings> {
-        let _ = (gateway, listener);
+    /// What else applies to a rule of a route under a listener: processors, or that it is not served. Called once for each,
+    /// in the order of the configuration.
+    fn extend(&mut self, site: &Site<'_>) -> RuleExtensions {
+        let _ = site;
+        RuleExtensions::default()
+    }
+
+    /// Changes how a listener treats its clients.
+    fn listener(&self, gateway: &Gateway, listener: &Listener, settings: &mut ListenerSettings) {
+        let _ = (gateway, listener, settings);
+    }
+
+    /// What a reference to a backend really means, where that is another object; `None` = not its business.
+    fn meaning(&self, reference: &BackendReference) -> Option<BackendReference> {
+        let _ = reference;
         None
     }
 
@@ -46,13 +64,15 @@ pub(crate) trait Dialect {
         None
     }
 
-    /// Changes a cluster of a gateway's routes as the settings of the gateway ask for it.
-    fn adapt(&self, gateway: &Gateway, cluster: &mut Cluster) {
-        let _ = (gateway, cluster);
+    /// Changes the cluster of a backend of a route.
+    fn cluster(&self, site: Referring<'_>, cluster: &mut Cluster) {
+        let _ = (site, cluster);
     }
 
     /// The statuses of its objects, once every rule was seen.
-    fn statuses(self: Box<Self>) -> Vec<ObjectStatus>;
+    fn statuses(self: Box<Self>) -> Vec<ObjectStatus> {
+        Vec::new()
+    }
 }
 
 /// A rule of a route under a listener.
@@ -61,13 +81,24 @@ pub(crate) struct Site<'a> {
     pub(crate) gateway: &'a Gateway,
     pub(crate) listener: &'a Listener,
     pub(crate) attached: &'a AttachedRoute,
-    pub(crate) rule_index: usize,
+    /// The rule as it is served.
+    pub(crate) rule: &'a Rule,
 }
 
 impl<'a> Site<'a> {
+    /// A rule as it was written.
+    pub(crate) fn new(
+        gateway: &'a Gateway,
+        listener: &'a Listener,
+        attached: &'a AttachedRoute,
+        rule_index: usize,
+    ) -> Self {
+        Self { gateway, listener, attached, rule: &attached.route.rules[rule_index] }
+    }
+
     /// The rule.
     pub(crate) fn rule(&self) -> &'a Rule {
-        &self.attached.route.rules[self.rule_index]
+        self.rule
     }
 }
 

@@ -1,19 +1,24 @@
 //! Gateways, their listeners and the routes that are attached to them, whatever API they were written in.
 
-use std::{net::IpAddr, rc::Rc, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
+use http::StatusCode;
 use tollgate_model::tls::DownstreamTlsSettings;
 
-use super::{Rule, hostnames::intersect};
-use crate::kubernetes::{Metadata, ObjectKey, ObjectRef, Place, status::ParentReference};
+use super::{Controller, GatewaySettings, hostnames::intersect};
+use crate::{
+    kubernetes::{Metadata, ObjectKey, ObjectRef, status::ParentReference},
+    routing::Rule,
+};
 
 /// A gateway of ours.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     pub(crate) object: ObjectRef,
-    pub(crate) meta: Rc<Metadata>,
+    pub(crate) meta: Arc<Metadata>,
     /// Whose rules apply where the systems differ.
-    pub(crate) controller: Controller,
+    pub(crate) controller: &'static Controller,
+    pub(crate) settings: GatewaySettings,
     /// Those that can be served.
     pub(crate) listeners: Vec<Listener>,
     /// Addresses to bind; empty = that of the process.
@@ -27,9 +32,9 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Whether listeners of both can have the same port.
-    pub(crate) fn shares_ports_with(&self, other: &Self) -> bool {
-        self.merged.is_some() && self.merged == other.merged && self.addresses == other.addresses
+    /// What gateways have in common whose listeners can have the same port; `None` = it shares its ports with nobody.
+    pub(crate) fn port_share(&self) -> Option<(&str, &[IpAddr])> {
+        Some((self.merged.as_deref()?, &self.addresses))
     }
 }
 
@@ -37,21 +42,11 @@ impl Gateway {
 #[derive(Debug, Default)]
 pub(crate) struct Idle {
     /// Listeners, by their owner, its metadata and their names.
-    pub(crate) listeners: Vec<(ObjectRef, Rc<Metadata>, String)>,
+    pub(crate) listeners: Vec<(ObjectRef, Arc<Metadata>, String)>,
     /// Routes that no listener takes, with the reference to the gateway.
-    pub(crate) routes: Vec<(Rc<Route>, ParentReference)>,
+    pub(crate) routes: Vec<(Arc<Route>, ParentReference)>,
     /// Those of them that listeners accept which are not served.
-    pub(crate) waiting: Vec<(Rc<Route>, ParentReference)>,
-}
-
-/// The system that a gateway was written for (CF-17).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Controller {
-    /// No other system.
-    Tollgate,
-    EnvoyGateway,
-    Kgateway,
-    Istio,
+    pub(crate) waiting: Vec<(Arc<Route>, ParentReference)>,
 }
 
 /// A listener of a gateway.
@@ -59,7 +54,7 @@ pub(crate) enum Controller {
 pub(crate) struct Listener {
     /// The Gateway or ListenerSet that it belongs to.
     pub(crate) owner: ObjectRef,
-    pub(crate) owner_meta: Rc<Metadata>,
+    pub(crate) owner_meta: Arc<Metadata>,
     pub(crate) name: String,
     pub(crate) port: u16,
     /// Host names it accepts: exact or `*.suffix`; `None` = every one.
@@ -72,7 +67,7 @@ pub(crate) struct Listener {
 /// A route under a listener.
 #[derive(Debug)]
 pub(crate) struct AttachedRoute {
-    pub(crate) route: Rc<Route>,
+    pub(crate) route: Arc<Route>,
     /// By which of its parent references.
     pub(crate) parent: ParentReference,
     /// Host names that both the route and the listener accept. Never empty.
@@ -102,7 +97,8 @@ impl AttachedHostname {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) object: ObjectRef,
-    pub(crate) meta: Rc<Metadata>,
+    pub(crate) meta: Arc<Metadata>,
+    pub(crate) api: &'static RouteApi,
     /// Its references to parents, in their order.
     pub(crate) parents: Vec<ParentReference>,
     pub(crate) rules: Vec<Rule>,
@@ -111,41 +107,20 @@ pub(crate) struct Route {
     pub(crate) broken: Option<String>,
 }
 
-/// A filter of type `ExtensionRef`: an object of the route's namespace.
-#[derive(Debug, Clone)]
-pub(crate) struct ExtensionRef {
-    pub(crate) group: String,
-    pub(crate) kind: String,
-    pub(crate) name: String,
-    pub(crate) place: Place,
+/// What routes of an API do otherwise than those of others.
+#[derive(Debug)]
+pub(crate) struct RouteApi {
+    /// What is answered for backends that cannot be used.
+    pub(crate) unusable_backend: StatusCode,
+    /// They are called as their rules are, and not as the controller calls routes.
+    pub(crate) named_by_rules: bool,
+    /// Backends of other namespaces need no grant.
+    pub(crate) refers_anywhere: bool,
 }
 
-impl Controller {
-    /// The name that stands in `controllerName`.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Tollgate => "tollgate.dev/gateway",
-            Self::EnvoyGateway => "gateway.envoyproxy.io/gatewayclass-controller",
-            Self::Kgateway => "kgateway.dev/kgateway",
-            Self::Istio => "istio.io/gateway-controller",
-        }
-    }
-
-    /// The system that a controller name stands for.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Tollgate, Self::EnvoyGateway, Self::Kgateway, Self::Istio]
-            .into_iter()
-            .find(|controller| controller.name() == name)
-    }
-
-    /// The system of a class whose object is not in the input, by its usual name.
-    pub(crate) fn from_class_name(name: &str) -> Option<Self> {
-        match name {
-            "eg" | "envoy-gateway" | "envoy-gateway-class" => Some(Self::EnvoyGateway),
-            "kgateway" => Some(Self::Kgateway),
-            "istio" | "htnn" => Some(Self::Istio),
-            "tollgate" => Some(Self::Tollgate),
-            _ => None,
-        }
-    }
-}
+/// Routes of Gateway API (9.6).
+pub(crate) static GATEWAY_API: RouteApi = RouteApi {
+    unusable_backend: StatusCode::INTERNAL_SERVER_ERROR,
+    named_by_rules: false,
+    refers_anywhere: false,
+};

@@ -4,7 +4,7 @@ use super::Controller;
 
 /// How many listeners of a set are valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Validity {
+pub(crate) enum Validity {
     All,
     Some,
     Nothing,
@@ -12,7 +12,7 @@ pub(super) enum Validity {
 
 /// What a condition says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Message {
+pub(crate) enum Message {
     ClassAccepted,
     GatewayAccepted,
     GatewayProgrammed {
@@ -61,84 +61,43 @@ pub(super) enum Message {
 }
 
 /// The text.
-pub(super) fn of(message: Message, controller: Controller) -> String {
-    let text = match (message, controller) {
-        (Message::ClassAccepted, _) => "Valid GatewayClass",
-        (Message::GatewayAccepted, Controller::Kgateway) => "Successfully accepted Gateway",
-        (Message::GatewayAccepted, _) => "Valid Gateway",
-        (Message::GatewayProgrammed { .. }, Controller::Kgateway) => "Successfully programmed Gateway",
-        (Message::GatewayProgrammed { has_address: true }, _) => "Address assigned to the Gateway",
-        (Message::GatewayProgrammed { .. }, _) => "Gateway listens on every address of the machine",
-        (Message::GatewayResolved, Controller::Kgateway) => "Successfully resolved all Gateway references",
-        (Message::GatewayResolved, _) => "Gateway references have been resolved",
-        (Message::ListenerAccepted, Controller::Kgateway) => "Successfully accepted Listener",
-        (Message::ListenerAccepted, _) => "Listener has been successfully translated",
-        (Message::ListenerProgrammed, Controller::Kgateway) => "Successfully programmed Listener",
-        (Message::ListenerProgrammed, _) => "Sending translated listener configuration to the data plane",
-        (Message::ListenerResolved, Controller::Kgateway) => "Successfully resolved all references",
-        (Message::ListenerResolved, _) => "Listener references have been resolved",
-        (Message::SetListenerNotConflicted, Controller::EnvoyGateway) => "No conflicts detected",
-        (Message::ListenerNotConflicted | Message::SetListenerNotConflicted, Controller::Kgateway) => {
-            "Successfully verified that Listener has no conflicts"
-        }
-        (Message::ListenerNotConflicted | Message::SetListenerNotConflicted, _) => {
-            "Listener has no conflicts"
-        }
-        (Message::ListenerSetAccepted(validity), Controller::EnvoyGateway) => match validity {
-            Validity::All => "All listeners are accepted",
-            Validity::Some => "Some listeners are invalid",
-            Validity::Nothing => "No listeners are accepted",
-        },
-        (Message::ListenerSetProgrammed(validity), Controller::EnvoyGateway) => match validity {
-            Validity::All => "All listeners are programmed",
-            Validity::Some => "Some listeners are not programmed",
-            Validity::Nothing => "No listeners are programmed",
-        },
-        (Message::ListenerSetNotProgrammed(_), Controller::EnvoyGateway) => "Not Programmed",
-        (Message::ListenerSetNotProgrammed(why), _) => return why,
-        (Message::ListenerSetAccepted(Validity::All), _) => "ListenerSet is accepted",
-        (Message::ListenerSetProgrammed(Validity::All), _) => "ListenerSet is served",
-        (Message::ListenerSetAccepted(_) | Message::ListenerSetProgrammed(_), _) => {
+pub(super) fn of(message: Message, controller: &Controller) -> String {
+    (controller.words.message)(&message).unwrap_or_else(|| plain(message))
+}
+
+fn plain(message: Message) -> String {
+    let text = match message {
+        Message::ClassAccepted => "Valid GatewayClass",
+        Message::GatewayAccepted => "Valid Gateway",
+        Message::GatewayProgrammed { has_address: true } => "Address assigned to the Gateway",
+        Message::GatewayProgrammed { .. } => "Gateway listens on every address of the machine",
+        Message::GatewayResolved => "Gateway references have been resolved",
+        Message::ListenerAccepted => "Listener has been successfully translated",
+        Message::ListenerProgrammed => "Sending translated listener configuration to the data plane",
+        Message::ListenerResolved => "Listener references have been resolved",
+        Message::ListenerNotConflicted | Message::SetListenerNotConflicted => "Listener has no conflicts",
+        Message::ListenerSetNotProgrammed(why) => return why,
+        Message::ListenerSetAccepted(Validity::All) => "ListenerSet is accepted",
+        Message::ListenerSetProgrammed(Validity::All) => "ListenerSet is served",
+        Message::ListenerSetAccepted(_) | Message::ListenerSetProgrammed(_) => {
             "some listeners are not valid, see their conditions"
         }
-        (Message::ListenerSetNotAllowed { gateway, namespace }, Controller::EnvoyGateway) => {
-            return format!(
-                "ListenerSet attachment from namespace {namespace} not allowed by Gateway {gateway}"
-            );
-        }
-        (Message::ListenerSetNotAllowed { gateway, .. }, _) => {
+        Message::ListenerSetNotAllowed { gateway, .. } => {
             return format!("Gateway {gateway} does not allow ListenerSets of this namespace");
         }
-        (Message::ListenerSetParent { gateway }, Controller::EnvoyGateway) => {
-            return format!("Parent Gateway {gateway} not accepted");
-        }
-        (Message::ListenerSetParent { .. }, _) => "the Gateway is not accepted",
-        (Message::ProtocolConflict { listeners, .. }, Controller::EnvoyGateway) => {
-            return format!(
-                "All listeners for a given port must use a compatible protocol, conflicting listeners: {listeners}"
-            );
-        }
-        (Message::ProtocolConflict { port, listeners }, _) => {
+        Message::ListenerSetParent { .. } => "the Gateway is not accepted",
+        Message::ProtocolConflict { port, listeners } => {
             return format!("listeners of port {port} use different protocols: {listeners}");
         }
-        (Message::HostnameConflict { listeners, .. }, Controller::EnvoyGateway) => {
-            return format!(
-                "All listeners for a given port must use a unique hostname, conflicting listeners: {listeners}"
-            );
-        }
-        (Message::HostnameConflict { port, host, listeners }, _) => {
+        Message::HostnameConflict { port, host, listeners } => {
             return format!("listeners of port {port} have the same host name {host}: {listeners}");
         }
-        (Message::ListenerInvalid, _) => "Listener is invalid, see other Conditions for details.",
-        (Message::RouteAccepted, Controller::Kgateway) => "Successfully accepted Route",
-        (Message::RouteAccepted, _) => "Route is accepted",
-        (Message::RouteResolved, Controller::Kgateway) => "Successfully resolved all references",
-        (Message::RouteResolved, _) => "Resolved all the Object references for the Route",
-        (Message::NoMatchingParent, _) => "No listeners match this parent ref",
-        (Message::NotAllowedByListeners, _) => {
-            "No listeners included by this parent ref allowed this attachment."
-        }
-        (Message::NoMatchingListenerHostname(kind), _) => {
+        Message::ListenerInvalid => "Listener is invalid, see other Conditions for details.",
+        Message::RouteAccepted => "Route is accepted",
+        Message::RouteResolved => "Resolved all the Object references for the Route",
+        Message::NoMatchingParent => "No listeners match this parent ref",
+        Message::NotAllowedByListeners => "No listeners included by this parent ref allowed this attachment.",
+        Message::NoMatchingListenerHostname(kind) => {
             return format!(
                 "There were no hostname intersections between the {kind} and this parent ref's Listener(s)."
             );

@@ -3,20 +3,12 @@
 use tollgate_ir::Resources;
 
 use super::{
-    Dialect, Translator,
+    Dialect, Gateway, Translator,
     attachment::Attachment,
     build::{Builder, Built},
     statuses::statuses,
 };
-use crate::{
-    Explanations,
-    envoy_gateway::{Configuration, EnvoyGateway},
-    guard::Guard,
-    htnn::Htnn,
-    istio,
-    kgateway::Kgateway,
-    kubernetes::status::ObjectStatus,
-};
+use crate::{Explanations, kubernetes::status::ObjectStatus};
 
 /// What becomes of Kubernetes objects.
 #[derive(Debug, Default)]
@@ -36,26 +28,21 @@ pub(crate) fn translate(translator: Translator<'_>) -> Translated {
 }
 
 fn everything_but_clusters(translator: &Translator<'_>) -> Translated {
-    let Translator { resources, files, options, diagnostics, .. } = translator;
-    let configuration = Configuration::in_force(resources, *files, options, diagnostics);
-    let attachment = Attachment::new(translator, &configuration);
-    let Attachment { gateways, settings, .. } = &attachment;
+    let attachment = Attachment::new(translator);
+    let gateways = &attachment.gateways;
     // Statuses of equal objects come in this order.
-    let dialects: Vec<Box<dyn Dialect + '_>> = vec![
-        Box::new(Htnn::new(translator)),
-        Box::new(Kgateway::new(translator)),
-        Box::new(EnvoyGateway::new(translator, configuration, gateways)),
-        Box::new(Guard::new(translator)),
-    ];
-    let mut builder = Builder { translator, settings, dialects, built: Built::default() };
-    let of_istio = istio::gateways(translator, gateways);
-    builder.gateways(gateways.iter().chain(&of_istio));
+    let dialects = translator.systems.iter().filter_map(|system| system.dialect);
+    let dialects: Vec<Box<dyn Dialect + '_>> = dialects.map(|new| new(translator, gateways)).collect();
+    let mut builder = Builder { translator, dialects, built: Built::default() };
+    let others = translator.systems.iter().filter_map(|system| system.gateways);
+    let others: Vec<Gateway> = others.flat_map(|read| read(translator, gateways)).collect();
+    builder.gateways(gateways.iter().chain(&others));
     let Builder { dialects, built, .. } = builder;
     let of_dialects: Vec<ObjectStatus> = dialects.into_iter().flat_map(Dialect::statuses).collect();
     let mut all = statuses(translator, &attachment, &built.outcomes);
     all.extend(of_dialects);
     let Built { mut resources, explanations, .. } = built;
     // The greatest number of threads that a gateway asks for.
-    resources.process.concurrency = settings.values().filter_map(|settings| settings.concurrency).max();
+    resources.process.concurrency = gateways.iter().filter_map(|gateway| gateway.settings.concurrency).max();
     Translated { resources, statuses: all, explanations }
 }

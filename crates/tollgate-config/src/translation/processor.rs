@@ -1,6 +1,6 @@
 //! Processors, where they stand in the chain of filters, and what applies to a rule.
 
-use std::{cmp::Reverse, collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tollgate_ir::ExtProc;
 
@@ -11,6 +11,8 @@ use crate::kubernetes::{ObjectRef, Place};
 pub(crate) struct Processor {
     /// Unique name of the filter.
     pub(crate) name: String,
+    /// The system that it was written for, as people call it.
+    pub(crate) system: &'static str,
     /// Where it stands among the others.
     pub(crate) position: Position,
     /// Added to the names of its counters; empty = nothing.
@@ -22,35 +24,44 @@ pub(crate) struct Processor {
 
 /// Where a filter stands: less is earlier on requests and later on responses (CF-31). Equal ones are ordered by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Position {
-    /// HTNN's `outerExtProc`.
-    HtnnOuter,
-    /// kgateway, stages before authorization.
-    KgatewayEarly(Stage),
-    /// Envoy Gateway, by the numbers of EG-34 and EG-35.
-    EnvoyGateway(i64),
-    /// kgateway, from the default stage on.
-    KgatewayLate(Stage),
-    /// HTNN's `innerExtProc`.
-    HtnnInner,
-    /// kgateway behind the router: once for each attempt (KG-32).
-    KgatewayUpstream(Stage),
+pub(crate) struct Position {
+    pub(crate) zone: Zone,
+    /// The place within the zone, by numbers of the system's own.
+    pub(crate) order: [i64; 4],
 }
 
-/// A place in kgateway's order (KG-30): stage, predicate, then the higher weight first.
+/// The parts of a chain of filters, in the order of requests. What is written for different systems meets here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Stage {
-    pub(crate) stage: u8,
-    pub(crate) predicate: u8,
-    /// The weight of the extension's annotation, where policies are combined (KG-22), else 0.
-    pub(crate) extension_weight: Reverse<i64>,
-    pub(crate) weight: Reverse<i64>,
+pub(crate) enum Zone {
+    /// Before everything else.
+    Outermost,
+    /// Before what may be done to a request is decided.
+    Early,
+    Middle,
+    /// When it has been decided what may be done.
+    Late,
+    /// Right before the router.
+    Innermost,
+    /// Behind the router: once for each try.
+    Upstream,
+}
+
+impl Position {
+    /// A place that is the only one in its zone.
+    pub(crate) const fn in_zone(zone: Zone) -> Self {
+        Self { zone, order: [0; 4] }
+    }
+
+    /// Whether the filter runs behind the router, once for each try.
+    pub(crate) fn is_upstream(self) -> bool {
+        self.zone == Zone::Upstream
+    }
 }
 
 /// A processor as it applies to the requests of a rule.
 #[derive(Debug, Clone)]
 pub(crate) struct Applied {
-    pub(crate) processor: Rc<Processor>,
+    pub(crate) processor: Arc<Processor>,
     /// Everything folded.
     pub(crate) settings: Arc<ExtProc>,
     /// The object that turned it on here, and where.
@@ -59,21 +70,4 @@ pub(crate) struct Applied {
     /// Where each setting comes from, by its name in Envoy's `ExternalProcessor` (`failure_mode_allow`,
     /// `processing_mode`, `message_timeout`, ...); those that are not named have the default of the dialect.
     pub(crate) sources: BTreeMap<&'static str, Place>,
-}
-
-impl Position {
-    /// The place among the extensions of combined policies, the one with the higher weight first (KG-22).
-    pub(crate) fn weighed(mut self, weight: i64) -> Self {
-        if let Self::KgatewayEarly(stage) | Self::KgatewayLate(stage) | Self::KgatewayUpstream(stage) =
-            &mut self
-        {
-            stage.extension_weight = Reverse(weight);
-        }
-        self
-    }
-
-    /// Whether the filter runs behind the router, once for each attempt.
-    pub(crate) fn is_upstream(self) -> bool {
-        matches!(self, Self::KgatewayUpstream(_))
-    }
 }

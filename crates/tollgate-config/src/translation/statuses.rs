@@ -101,7 +101,7 @@ pub(super) fn statuses(
             .iter()
             .map(|report| route(report, attachment, outcomes.get(&report.object.reference()))),
     );
-    let gateway_api = &translator.resources.gateway_api;
+    let gateway_api = &translator.store.of::<crate::gateway_api::Objects>();
     for routes in [&gateway_api.tls_routes, &gateway_api.tcp_routes, &gateway_api.udp_routes] {
         all.extend(other_routes(routes, attachment));
     }
@@ -177,7 +177,7 @@ fn gateway(report: &GatewayReport<'_>, addresses: &[IpAddr]) -> ObjectStatus {
 fn listeners(
     reports: &[ListenerReport<'_>],
     meta: &Metadata,
-    controller: Controller,
+    controller: &Controller,
     refused: Option<&Problem>,
     not_conflicted: Message,
 ) -> Vec<Value> {
@@ -197,7 +197,7 @@ fn listeners(
 fn listener(
     report: &ListenerReport<'_>,
     meta: &Metadata,
-    controller: Controller,
+    controller: &Controller,
     refused: Option<&Problem>,
     not_conflicted: &str,
 ) -> Conditions {
@@ -235,7 +235,7 @@ fn listener(
     conditions
 }
 
-fn listener_set(report: &ListenerSetReport<'_>, controller: Controller) -> ObjectStatus {
+fn listener_set(report: &ListenerSetReport<'_>, controller: &Controller) -> ObjectStatus {
     let meta = &report.object.meta;
     let mut conditions = Conditions::default();
     let valid = report.listeners.iter().filter(|listener| !listener.is_invalid()).count();
@@ -292,7 +292,7 @@ fn parent_status(reference: &ParentReference, gateway: &GatewayReport<'_>, condi
 
 fn route_conditions(
     parent: &ParentReport,
-    controller: Controller,
+    controller: &Controller,
     meta: &Metadata,
     outcome: Option<&RouteOutcome>,
     rules: &[Rule],
@@ -319,14 +319,13 @@ fn route_conditions(
         let message = format!("Dropped Rule(s) [{which}]: {}", first.message_with_path());
         conditions.set("PartiallyInvalid", true, "UnsupportedValue", message, meta);
     }
-    // Only kgateway reports an invalid policy in the status of routes (4.8).
-    let replaced = outcome.filter(|_| controller == Controller::Kgateway).map(|outcome| &outcome.replaced);
-    if let Some(replaced) = replaced.filter(|replaced| !replaced.is_empty()) {
+    let replaced = outcome.map(|outcome| &outcome.replaced).filter(|replaced| !replaced.is_empty());
+    if let (Some(condition), Some(replaced)) = (controller.words.replaced_rules, replaced) {
         let rules = replaced.iter().map(|(rule, reason)| format!("Replaced Rule ({rule}): {reason}"));
         let message = rules.collect::<Vec<_>>().join("; ");
         let partial = format!("Dropped Rule: {message}");
         conditions.set("PartiallyInvalid", true, "UnsupportedValue", partial, meta);
-        conditions.set("kgateway.dev/Programmed", Holds::False, "RouteRuleReplaced", message, meta);
+        conditions.set(condition, Holds::False, "RouteRuleReplaced", message, meta);
     }
     conditions
 }

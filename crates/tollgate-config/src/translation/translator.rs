@@ -8,15 +8,17 @@ use std::{
 
 use tollgate_ir::{Cluster, Origin, Resources as Ir};
 
-use super::backend_tls::TlsPolicies;
+use super::{Systems, backend_tls::TlsPolicies};
 use crate::{
     Files, Options,
-    kubernetes::{Diagnostics, Grants, ObjectKey, Resources, core::EndpointSlice},
+    gateway_api::Grants,
+    kubernetes::{Diagnostics, ObjectKey, ObjectStore, core::EndpointSlice, selector::LabelSelector},
 };
 
 /// What every part of the translation needs.
 pub(crate) struct Translator<'a> {
-    pub(crate) resources: &'a Resources,
+    pub(crate) systems: &'a Systems,
+    pub(crate) store: &'a ObjectStore,
     pub(crate) files: &'a dyn Files,
     pub(crate) options: &'a Options,
     pub(crate) diagnostics: &'a Diagnostics,
@@ -31,32 +33,35 @@ pub(crate) struct Translator<'a> {
 
 impl<'a> Translator<'a> {
     pub(crate) fn new(
-        resources: &'a Resources,
+        systems: &'a Systems,
+        store: &'a ObjectStore,
         native: &'a Ir,
         files: &'a dyn Files,
         options: &'a Options,
         diagnostics: &'a Diagnostics,
     ) -> Self {
-        let grants = Grants::new(resources);
+        let grants = Grants::new(store);
         Self {
-            resources,
+            systems,
+            store,
             files,
             options,
             diagnostics,
             grants,
             native,
-            endpoint_slices: endpoint_slices(resources),
-            tls_policies: TlsPolicies::new(resources),
+            endpoint_slices: endpoint_slices(store),
+            tls_policies: TlsPolicies::new(store),
             clusters: RefCell::default(),
         }
     }
 
-    /// The labels of a namespace; every one has its name among them.
-    pub(crate) fn namespace_labels(&self, namespace: &str) -> BTreeMap<String, String> {
-        let object = self.resources.core.namespaces.get(&ObjectKey::new("", namespace));
-        let mut labels = object.map(|object| object.meta.labels.clone()).unwrap_or_default();
-        labels.insert("kubernetes.io/metadata.name".to_owned(), namespace.to_owned());
-        labels
+    /// Whether the labels of a namespace are those that are meant; every namespace has its name among them.
+    pub(crate) fn is_namespace_selected(&self, selector: &LabelSelector, namespace: &str) -> bool {
+        let object = self.store.core.namespaces.get(&ObjectKey::new("", namespace));
+        selector.matches_by(|label| match label {
+            "kubernetes.io/metadata.name" => Some(namespace),
+            _ => object?.meta.labels.get(label).map(String::as_str),
+        })
     }
 
     /// Makes a cluster part of the resources and returns the name that leads to it: its own, or a longer one where another
@@ -87,10 +92,10 @@ impl<'a> Translator<'a> {
     }
 }
 
-fn endpoint_slices(resources: &Resources) -> HashMap<ObjectKey, Vec<&EndpointSlice>> {
+fn endpoint_slices(store: &ObjectStore) -> HashMap<ObjectKey, Vec<&EndpointSlice>> {
     let mut by_service: HashMap<ObjectKey, Vec<&EndpointSlice>> = HashMap::new();
-    let slices = resources.core.endpoint_slices.iter().map(|slice| (&slice.meta, &slice.spec));
-    let endpoints = resources.core.endpoints.iter();
+    let slices = store.core.endpoint_slices.iter().map(|slice| (&slice.meta, &slice.spec));
+    let endpoints = store.core.endpoints.iter();
     let of_endpoints = endpoints.flat_map(|all| all.spec.iter().map(|slice| (&all.meta, slice)));
     for (meta, slice) in slices.chain(of_endpoints) {
         if let Some(service) = &slice.service {
@@ -113,9 +118,10 @@ mod tests {
 
     #[test]
     fn clusters_of_one_name_and_different_content_are_named_apart() {
-        let (resources, native, options) = (Resources::default(), Ir::default(), Options::default());
+        let (store, native, options) = (ObjectStore::default(), Ir::default(), Options::default());
         let diagnostics = Diagnostics::default();
-        let translator = Translator::new(&resources, &native, &FileSystem, &options, &diagnostics);
+        let translator =
+            Translator::new(crate::systems::all(), &store, &native, &FileSystem, &options, &diagnostics);
         let add = |port: u16, end: &str| {
             let address = EndpointAddress::Socket(([127, 0, 0, 1], port).into());
             let protocol = UpstreamProtocol::Http1 { enable_trailers: false };

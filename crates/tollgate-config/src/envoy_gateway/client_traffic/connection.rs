@@ -2,9 +2,9 @@
 
 use super::limit;
 use crate::{
+    envoy_gateway::ClientSettings,
     kubernetes::values::quantity,
     schema::{Schema, Value, no_effect, read},
-    translation::ClientSettings,
 };
 
 static CONNECTION: Schema = Schema {

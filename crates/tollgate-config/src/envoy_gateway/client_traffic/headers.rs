@@ -4,8 +4,8 @@ use tollgate_model::http_connection_manager::HeadersWithUnderscoresAction;
 
 use super::{NOT_LEFT_OUT, REFUSED};
 use crate::{
+    envoy_gateway::client_settings::HttpClientSettings,
     schema::{Enumeration, Schema, Value, no_effect, protects, read},
-    translation::HttpClientSettings,
 };
 
 static HEADERS: Schema = Schema {

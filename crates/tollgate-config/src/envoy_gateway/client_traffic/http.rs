@@ -3,9 +3,9 @@
 use tollgate_model::http_connection_manager::PathWithEscapedSlashesAction;
 
 use crate::{
+    envoy_gateway::client_settings::HttpClientSettings,
     envoy_gateway::settings::{read_client_http2, read_http2_keepalive},
     schema::{Enumeration, Schema, Value, no_effect, read},
-    translation::HttpClientSettings,
 };
 
 static PATH: Schema = Schema {

@@ -8,8 +8,8 @@ use tollgate_model::route::SessionPersistence;
 use super::super::names::optional;
 use crate::{
     kubernetes::values::gateway_duration,
+    routing::{Retry, Timeouts},
     schema::{Enumeration, Message, Schema, Value, read, refused},
-    translation::{Retry, Timeouts},
 };
 
 static TIMEOUTS: Schema = Schema {

@@ -2,7 +2,7 @@
 
 mod merge;
 
-use std::{collections::HashMap, net::IpAddr, rc::Rc, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use tollgate_model::tls::DownstreamTlsSettings;
 
@@ -64,11 +64,11 @@ impl ListenerReport<'_> {
         fits && self.entry.invalid.is_none()
     }
 
-    /// Whether it can be served. Envoy Gateway does not serve a listener that names a kind of routes it does not know.
-    fn is_sound(&self, has_tls: bool, controller: Controller) -> bool {
+    /// Whether it can be served.
+    fn is_sound(&self, has_tls: bool, controller: &Controller) -> bool {
         let kinds = self.unresolved.as_ref().is_some_and(|problem| problem.reason == "InvalidRouteKinds");
         let certificates = has_tls || self.entry.protocol != Protocol::Https;
-        certificates && !(kinds && controller == Controller::EnvoyGateway)
+        certificates && !(kinds && controller.defaults.refuses_unknown_route_kinds)
     }
 }
 
@@ -88,10 +88,10 @@ pub(super) fn attach<'a>(
 ) {
     let mut taken = Taken::default();
     let mut sets: HashMap<_, Vec<_>> = HashMap::new();
-    for set in translator.resources.gateway_api.listener_sets.by_age() {
+    for set in translator.store.of::<gateway_api::Objects>().listener_sets.by_age() {
         sets.entry(set.spec.parent.clone()).or_default().push(set);
     }
-    for object in translator.resources.gateway_api.gateways.by_age() {
+    for object in translator.store.of::<gateway_api::Objects>().gateways.by_age() {
         let Some(owner) = classes.owner(object, translator) else { continue };
         let sets = sets.remove(&object.meta.key).unwrap_or_default();
         attach_gateway(attachment, object, owner, &sets, &mut taken, translator);
@@ -105,9 +105,9 @@ pub(super) fn attach<'a>(
 
 fn attach_gateway<'a>(
     attachment: &mut Attachment<'a>,
-    object: &'a Rc<Object<GatewaySpec>>,
+    object: &'a Arc<Object<GatewaySpec>>,
     owner: Owner<'a>,
-    sets: &[&'a Rc<Object<gateway_api::ListenerSet>>],
+    sets: &[&'a Arc<Object<gateway_api::ListenerSet>>],
     taken: &mut Taken,
     translator: &Translator<'a>,
 ) {
@@ -141,28 +141,15 @@ fn attach_gateway<'a>(
     });
     let merged = owner.class.filter(|_| merges(translator, owner.controller, of_class));
     let merged = merged.map(|class| class.meta.key.name.clone());
-    if let (Ok(settings), Some(own), None) = (&settings, &spec.parameters, &merged)
-        && settings.merge_gateways
-    {
-        let message = "mergeGateways has no effect in the parameters of one Gateway";
-        let help = "refer to the EnvoyProxy from the GatewayClass".to_owned();
-        translator.diagnostics.warning(&own.place, message.to_owned(), Some(help));
-    }
-    if let Ok(mut settings) = settings {
-        settings.client_certificate.clone_from(&client_certificate);
-        settings.own_backend_tls = spec.client_certificate.is_some();
-        if spec.parameters.is_some() || of_class.is_some() || client_certificate.is_some() {
-            attachment.settings.insert(object.reference(), settings);
-        }
-    }
     // One that is refused takes no port.
     let share = merged.clone().filter(|_| refused.is_none()).map(|class| (class, addresses.clone()));
     let of_others = share.as_ref().and_then(|share| taken.merged.remove(share)).unwrap_or_default();
     let index = attachment.gateways.len();
     let mut gateway = Gateway {
         object: object.reference(),
-        meta: Rc::clone(&object.meta),
+        meta: Arc::clone(&object.meta),
         controller: owner.controller,
+        settings: settings.unwrap_or_default(),
         listeners: Vec::new(),
         addresses,
         client_certificate,
@@ -283,14 +270,14 @@ pub(super) fn admits(from: &FromNamespaces, own: &str, namespace: &str, translat
         FromNamespaces::None => false,
         FromNamespaces::Same => namespace == own,
         FromNamespaces::All => true,
-        FromNamespaces::Selector(selector) => selector.matches(&translator.namespace_labels(namespace)),
+        FromNamespaces::Selector(selector) => translator.is_namespace_selected(selector, namespace),
     }
 }
 
 fn not_allowed(
     translator: &Translator<'_>,
     gateway: &Object<GatewaySpec>,
-    controller: Controller,
+    controller: &Controller,
     set: &Object<gateway_api::ListenerSet>,
     gateway_refused: bool,
 ) -> Option<Problem> {

@@ -1,20 +1,20 @@
 //! Which routes are attached to which listeners (9.5).
 
-use std::{collections::HashMap, rc::Rc};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{Attachment, ListenerReport, Problem, listeners::admits};
 use crate::{
     gateway_api::{self, Parent, RouteSpec},
     kubernetes::{Object, ObjectRef, status::ParentReference},
     translation::{
-        AttachedHostname, AttachedRoute, Controller, Gateway, InvalidRule, Route, Translator,
+        AttachedHostname, AttachedRoute, Controller, GATEWAY_API, Gateway, InvalidRule, Route, Translator,
         messages::{self, Message},
     },
 };
 
 /// A route and how it fares under each parent of ours.
 pub(in crate::translation) struct RouteReport<'a> {
-    pub(in crate::translation) object: &'a Rc<Object<RouteSpec>>,
+    pub(in crate::translation) object: &'a Arc<Object<RouteSpec>>,
     pub(in crate::translation) parents: Vec<ParentReport>,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn attach<'a>(attachment: &mut Attachment<'a>, translator: &Translato
     for (index, set) in attachment.listener_sets.iter().enumerate() {
         parents.insert(set.object.reference(), Listeners::OfSet(index));
     }
-    let gateway_api = &translator.resources.gateway_api;
+    let gateway_api = translator.store.of::<gateway_api::Objects>();
     let mut routes = gateway_api.http_routes.by_age();
     routes.extend(gateway_api.grpc_routes.by_age());
     routes.sort_by_cached_key(|route| route.meta.age());
@@ -58,7 +58,7 @@ pub(super) fn attach<'a>(attachment: &mut Attachment<'a>, translator: &Translato
             }
         }
         let mut reports = Vec::new();
-        let mut shared: Option<Rc<Route>> = None;
+        let mut shared: Option<Arc<Route>> = None;
         for parent in &object.spec.parents {
             let reference = parent.object();
             let Some(listeners) = parents.get(&reference) else {
@@ -83,7 +83,7 @@ pub(super) fn attach<'a>(attachment: &mut Attachment<'a>, translator: &Translato
             let built = &mut attachment.gateways[gateway];
             if served_routes(built) == before && object.errors.is_empty() {
                 let route = shared.get_or_insert_with(|| route_of(object));
-                let entry = (Rc::clone(route), parent.reference.clone());
+                let entry = (Arc::clone(route), parent.reference.clone());
                 if refused.is_none() {
                     built.idle.waiting.push(entry.clone());
                 }
@@ -106,12 +106,13 @@ pub(super) fn attach<'a>(attachment: &mut Attachment<'a>, translator: &Translato
     }
 }
 
-fn route_of(object: &Object<RouteSpec>) -> Rc<Route> {
-    let (meta, rules) = (Rc::clone(&object.meta), object.spec.rules.clone());
+fn route_of(object: &Object<RouteSpec>) -> Arc<Route> {
+    let (meta, rules) = (Arc::clone(&object.meta), object.spec.rules.clone());
     let parents = object.spec.parents.iter().map(|parent| parent.reference.clone()).collect();
-    Rc::new(Route {
+    Arc::new(Route {
         object: object.reference(),
         meta,
+        api: &GATEWAY_API,
         parents,
         rules,
         broken: object.errors.first().cloned(),
@@ -124,7 +125,7 @@ fn served_routes(gateway: &Gateway) -> usize {
 }
 
 fn report_unknown(translator: &Translator<'_>, parent: &Parent, reference: &ObjectRef) {
-    let gateway_api = &translator.resources.gateway_api;
+    let gateway_api = translator.store.of::<gateway_api::Objects>();
     let known_kind = match (&*reference.group, &*reference.kind) {
         (gateway_api::GROUP, "Gateway") => {
             // One that is there belongs to somebody else, which was said where it is.
@@ -148,11 +149,11 @@ fn attach_to<'a>(
     attachment: &mut Attachment<'a>,
     listeners: Listeners,
     gateway: usize,
-    object: &'a Rc<Object<RouteSpec>>,
+    object: &'a Arc<Object<RouteSpec>>,
     parent: &Parent,
     translator: &Translator<'a>,
     hosts: &mut Hosts,
-    shared: &mut Option<Rc<Route>>,
+    shared: &mut Option<Arc<Route>>,
 ) -> Option<Problem> {
     let Attachment { gateways, gateway_reports, listener_sets, .. } = attachment;
     let controller = gateway_reports[gateway].controller;
@@ -215,7 +216,7 @@ fn attach_to<'a>(
         let Some(served) = report.served else { continue };
         let route = shared.get_or_insert_with(|| route_of(object));
         gateways[gateway].listeners[served].routes.push(AttachedRoute {
-            route: Rc::clone(route),
+            route: Arc::clone(route),
             parent: reference.clone(),
             hostnames,
         });
@@ -278,7 +279,7 @@ fn taken(
 
 /// The controller of a parent, and its place; for statuses.
 impl ParentReport {
-    pub(in crate::translation) fn controller(&self, attachment: &Attachment<'_>) -> Controller {
+    pub(in crate::translation) fn controller(&self, attachment: &Attachment<'_>) -> &'static Controller {
         attachment.gateway_reports[self.gateway].controller
     }
 }

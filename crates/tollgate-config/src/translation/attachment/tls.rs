@@ -6,9 +6,10 @@ use tollgate_model::tls::{ClientValidation, DownstreamTlsSettings, Identity, Tls
 
 use super::Problem;
 use crate::{
-    gateway_api::{FrontendValidation, GatewaySpec, ListenerEntry, SecretReference},
-    kubernetes::{Metadata, ObjectKey, ObjectRef, Referrer},
-    translation::{CertificateError, CertificateRef, Translator},
+    gateway_api::{FrontendValidation, GatewaySpec, ListenerEntry, Referrer, SecretReference},
+    kubernetes::{Metadata, ObjectKey, ObjectRef},
+    routing::CertificateRef,
+    translation::{CertificateError, Translator},
 };
 
 /// The type of secrets with certificates.
@@ -97,7 +98,7 @@ fn certificate(
         return Err(invalid(format!("a certificate is a Secret, not a {}", reference.kind)));
     }
     let secret = permitted(translator, owner, reference)?;
-    let found = translator.resources.core.secrets.get(&secret);
+    let found = translator.store.core.secrets.get(&secret);
     if let Some(found) = found.filter(|found| found.spec.secret_type != TLS_SECRET) {
         let found = if found.spec.secret_type.is_empty() { "Opaque" } else { &found.spec.secret_type };
         return Err(invalid(format!("secret {secret} is of type {found}, not {TLS_SECRET}")));

@@ -17,16 +17,15 @@ use tollgate_model::{
 use super::{
     Builder,
     chain::Chain,
-    defaults,
     filters::Filters as ChainFilters,
     rules::{RuleSite, not_supported},
 };
 use crate::{
-    istio,
-    kubernetes::{ObjectRef, status::ParentReference},
+    kubernetes::status::ParentReference,
+    routing::{Filters, HeaderChanges, Match, PortOfRedirect, Redirect, Retry, Rule, Timeouts},
     translation::{
-        AttachedRoute, BackendError, Controller, Filters, Gateway, HeaderChanges, PortOfRedirect, Redirect,
-        Replacement, Retry, Route, Rule, Timeouts, attachment::Problem, destination::Referring, rule::Match,
+        AttachedRoute, BackendError, Controller, Gateway, Problem, Referring, Replacement, Route,
+        settings::WEBSOCKET,
     },
 };
 
@@ -93,7 +92,7 @@ impl Builder<'_, '_> {
         site: &RuleSite<'_>,
         filters: &ChainFilters,
     ) -> Prepared {
-        let rule = &site.attached.route.rules[site.rule_index];
+        let rule = &*site.rule;
         let controller = chain.gateway.controller;
         let mut unresolved = site.unresolved.clone();
         // Backends are looked at in any case: the status tells of all of them.
@@ -107,7 +106,7 @@ impl Builder<'_, '_> {
                 changes: Changes::default(),
             };
         }
-        let unusable = unusable(&site.attached.route.object);
+        let unusable = site.attached.route.api.unusable_backend;
         let total: u64 = shares.iter().map(|share| u64::from(share.weight)).sum();
         let does = match &rule.filters.redirect {
             Some(redirect) => Does::Redirect { redirect: redirect.clone(), port: chain.port },
@@ -120,9 +119,9 @@ impl Builder<'_, '_> {
                 unusable,
                 path: rule.filters.rewrite_path.clone(),
                 host: rule.filters.rewrite_host.clone(),
-                append_x_forwarded_host: matches!(controller, Controller::EnvoyGateway | Controller::Istio),
+                append_x_forwarded_host: controller.defaults.append_x_forwarded_host,
                 timeout: request_timeout(rule, controller).unwrap_or_else(|| {
-                    defaults::request_timeout(controller, site.attached.route.object.kind == "GRPCRoute")
+                    (controller.defaults.request_timeout)(site.attached.route.object.kind == "GRPCRoute")
                 }),
                 idle_timeout: idle_timeout(rule, controller),
                 retry: retry_policy(rule, controller),
@@ -144,7 +143,7 @@ impl Builder<'_, '_> {
         filters: &ChainFilters,
         unresolved: &mut Option<Problem>,
     ) -> Vec<Share> {
-        let rule = &site.attached.route.rules[site.rule_index];
+        let rule = &*site.rule;
         let mut shares = Vec::with_capacity(rule.backends.len());
         for (index, backend) in rule.backends.iter().enumerate() {
             let referring = self.referring(site, ("backend", index));
@@ -185,7 +184,7 @@ impl Builder<'_, '_> {
     }
 
     fn mirrors(&self, site: &RuleSite<'_>, unresolved: &mut Option<Problem>) -> Vec<RequestMirrorPolicy> {
-        let rule = &site.attached.route.rules[site.rule_index];
+        let rule = &*site.rule;
         let mut mirrors = Vec::new();
         for (index, mirror) in rule.filters.mirrors.iter().enumerate() {
             let referring = self.referring(site, ("mirror", index));
@@ -287,7 +286,7 @@ impl Forward {
             timeout: self.timeout,
             idle_timeout: self.idle_timeout,
             upgrade_configs: if self.shares.iter().any(|share| share.websocket) {
-                vec![(defaults::WEBSOCKET.to_owned(), true)]
+                vec![(WEBSOCKET.to_owned(), true)]
             } else {
                 Vec::new()
             },
@@ -312,14 +311,6 @@ impl Share {
             path_rewrite: self.path.clone(),
             ..WeightedCluster::new(action, self.weight, self.filters.clone())
         }
-    }
-}
-
-/// What is answered for backends that cannot be used: 500 by Gateway API (9.6), and 503 by Istio, whose cluster is not there.
-fn unusable(route: &ObjectRef) -> StatusCode {
-    match &*route.group {
-        istio::GROUP => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -350,65 +341,50 @@ fn redirect_action(redirect: &Redirect, listener_port: u16) -> RedirectAction {
 /// What is wrong with a reference to a backend, in the words of the controller.
 fn problem(error: &BackendError, site: Referring<'_>) -> Problem {
     let controller = site.gateway.controller;
-    let (role, index) = site.role;
-    let message = match (controller, role) {
-        (Controller::EnvoyGateway, "backend") => {
-            let end =
-                if error.to_string().ends_with(|last: char| last.is_ascii_punctuation()) { "" } else { "." };
-            format!("Failed to process route rule {} backendRef {index}: {error}{end}", site.rule)
-        }
-        _ => error.to_string(),
-    };
-    Problem::new(error.reason(controller), message)
+    Problem::new(error.reason(controller), (controller.words.backend_message)(error, site))
 }
 
 /// How long requests of a rule may take; the outer `None` = it does not say it.
-fn request_timeout(rule: &Rule, controller: Controller) -> Option<Option<Duration>> {
+fn request_timeout(rule: &Rule, controller: &Controller) -> Option<Option<Duration>> {
     let Timeouts { request, backend_request } = rule.timeouts;
-    // Where Envoy Gateway tries nothing again, the limit of the one try is that of the request.
     let of_backend =
-        backend_request.filter(|_| controller == Controller::EnvoyGateway && rule.retry.is_none());
+        backend_request.filter(|_| controller.defaults.limits_requests_by_tries && rule.retry.is_none());
     of_backend.or(request)
 }
 
-/// How long a stream may stand still; the outer `None` = as long as everywhere. Envoy Gateway lets no stream end before its
-/// request may.
-fn idle_timeout(rule: &Rule, controller: Controller) -> Option<Option<Duration>> {
-    const LEAST: Duration = Duration::from_secs(3600);
-    let request = request_timeout(rule, controller).filter(|_| controller == Controller::EnvoyGateway)?;
-    Some(request.map(|request| request.max(LEAST)))
+/// How long a stream may stand still; the outer `None` = as long as everywhere.
+fn idle_timeout(rule: &Rule, controller: &Controller) -> Option<Option<Duration>> {
+    let least = controller.defaults.least_idle_timeout?;
+    let request = request_timeout(rule, controller)?;
+    Some(request.map(|request| request.max(least)))
 }
 
-fn retry_policy(rule: &Rule, controller: Controller) -> Option<Arc<RetryPolicy>> {
+fn retry_policy(rule: &Rule, controller: &Controller) -> Option<Arc<RetryPolicy>> {
     let per_try_timeout = rule.timeouts.backend_request.flatten();
-    let policy = match (&rule.retry, controller) {
-        (Some(Retry::Policy(policy)), _) if per_try_timeout.is_none() => return Some(Arc::clone(policy)),
-        (Some(Retry::Policy(policy)), _) => RetryPolicy { per_try_timeout, ..RetryPolicy::clone(policy) },
-        (Some(Retry::Statuses { codes, attempts, backoff }), _) => {
+    let policy = match &rule.retry {
+        Some(Retry::Policy(policy)) if per_try_timeout.is_none() => return Some(Arc::clone(policy)),
+        Some(Retry::Policy(policy)) => RetryPolicy { per_try_timeout, ..RetryPolicy::clone(policy) },
+        Some(Retry::Statuses { codes, attempts, backoff }) => {
             let back_off = backoff.filter(|interval| !interval.is_zero());
             let back_off = back_off.map_or_else(RetryBackOff::default, |interval| RetryBackOff {
                 base_interval: interval,
                 max_interval: interval.saturating_mul(10),
             });
-            let retries = defaults::retries(controller, codes);
+            let retries = (controller.defaults.retries)(codes);
             let num_retries = attempts.unwrap_or(retries.num_retries);
             RetryPolicy { num_retries, per_try_timeout, back_off, ..retries }
         }
-        (None, Controller::Istio) => RetryPolicy { per_try_timeout, ..defaults::retries_of_istio() },
-        // The limit of the only try is that of the request.
-        (None, Controller::EnvoyGateway) => return None,
-        (None, _) => RetryPolicy { per_try_timeout: Some(per_try_timeout?), ..RetryPolicy::default() },
+        None => (controller.defaults.unasked_retries)(per_try_timeout)?,
     };
     Some(Arc::new(policy))
 }
 
 impl Changes {
-    fn of(filters: &Filters, controller: Controller) -> Self {
+    fn of(filters: &Filters, controller: &Controller) -> Self {
         Self {
             request: filters.request_headers.clone(),
             response: filters.response_headers.clone(),
-            // The others give values to Envoy, which expands `%DYNAMIC_METADATA(…)%` and the like.
-            literal: controller == Controller::Tollgate,
+            literal: !controller.defaults.expands_header_values,
         }
     }
 

@@ -9,14 +9,12 @@ use std::{
 use tollgate_ir::{HttpConnectionManager, PerFilter, Route, RouteTable, VirtualHost};
 use tollgate_model::{header::HeaderMutations, route::PathParameters};
 
-use super::{Builder, Member, action::Prepared, defaults, filters::Filters, rules::RuleSite};
+use super::{Builder, Member, action::Prepared, filters::Filters, rules::RuleSite};
 use crate::{
-    Explanation, istio,
+    Explanation,
+    routing::{Match, Rank, Rule},
     translation::{
-        Controller, Gateway, Listener, Rule,
-        access_log::default_logs,
-        hostnames::covers,
-        rule::{Match, Rank},
+        Controller, Gateway, Listener, access_log::default_logs, controller::RouteSite, hostnames::covers,
     },
 };
 
@@ -38,7 +36,7 @@ pub(super) type Explained = Vec<((usize, usize), Arc<Explanation>)>;
 /// A route that is about to be built: the order of these is that of routes.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
-    /// Of routes that meet in a host name the one with the more specific name comes first, except under Envoy Gateway.
+    /// Of routes that meet in a host name the one with the more specific name comes first, where the controller wants it.
     specificity: Option<Reverse<(bool, usize)>>,
     rank: Option<Rank>,
     /// Routes are attached by age.
@@ -52,20 +50,19 @@ struct Candidate {
 }
 
 impl Builder<'_, '_> {
-    /// The connection manager of a chain, and its route table, which it knows by `table_name`.
+    /// The connection manager of a chain with these settings, and its route table, which it knows by `table_name`.
     pub(super) fn chain(
         &mut self,
         chain: &Chain<'_>,
         table_name: String,
+        mut http: HttpConnectionManager,
     ) -> (HttpConnectionManager, RouteTable, Explained) {
         let controller = chain.gateway.controller;
-        // Of Istio's routes the first that matches counts.
-        let keep_order = chain.gateway.object.group == istio::GROUP
-            || self.settings.get(&chain.gateway.object).is_some_and(|settings| settings.preserve_route_order);
+        let keep_order = chain.gateway.settings.preserve_route_order;
         let mut sites: Vec<RuleSite<'_>> = Vec::new();
         // Which routes each host name has: an ordered map, so that the same input gives the same snapshot.
         let mut domains: BTreeMap<&str, Vec<Candidate>> = BTreeMap::new();
-        for Member { gateway, listener } in chain.members {
+        for Member { gateway, listener, .. } in chain.members {
             // Requests for the host name of a listener are its own, even if it has no route for them.
             domains.entry(listener.hostname.as_deref().unwrap_or("*")).or_default();
             for (attached_index, attached) in listener.routes.iter().enumerate() {
@@ -74,17 +71,17 @@ impl Builder<'_, '_> {
                         continue;
                     }
                     let index = sites.len();
-                    sites.push(self.rule_site(gateway, listener, attached, rule_index));
+                    let site = self.rule_site(gateway, listener, attached, rule_index);
                     let hostnames = attached.hostnames.iter();
                     for hostname in hostnames.filter(|hostname| chain.is_served_by(&hostname.name, listener))
                     {
-                        let specificity = (!keep_order && controller != Controller::EnvoyGateway)
+                        let specificity = (!keep_order && controller.defaults.specific_hosts_first)
                             .then_some(Reverse(hostname.specificity));
                         let candidates = domains.entry(&hostname.name).or_default();
-                        for (match_index, one) in rule.matches.iter().enumerate() {
+                        for (match_index, one) in site.rule.matches.iter().enumerate() {
                             let candidate = |one: &Match, preflight| Candidate {
                                 specificity,
-                                rank: (!keep_order).then(|| one.precedence.rank(controller)),
+                                rank: (!keep_order).then(|| one.precedence.rank(controller.defaults.ranking)),
                                 attached: attached_index,
                                 rule_index,
                                 match_index,
@@ -92,10 +89,11 @@ impl Builder<'_, '_> {
                                 site: index,
                             };
                             candidates.push(candidate(one, false));
-                            let preflight = preflight_of(rule, one, controller);
+                            let preflight = preflight_of(&site.rule, one, controller);
                             candidates.extend(preflight.map(|preflight| candidate(&preflight, true)));
                         }
                     }
+                    sites.push(site);
                 }
             }
         }
@@ -112,7 +110,7 @@ impl Builder<'_, '_> {
                     .entry((candidate.site, candidate.match_index))
                     .or_insert_with(|| site.explanation(candidate.match_index));
                 explained.push(((virtual_host, route), Arc::clone(explanation)));
-                let rule = &site.attached.route.rules[candidate.rule_index];
+                let rule = &site.rule;
                 let one = &rule.matches[candidate.match_index];
                 let preflight = candidate.preflight.then(|| preflight_of(rule, one, controller)).flatten();
                 let one = preflight.as_ref().unwrap_or(one);
@@ -142,9 +140,9 @@ impl Builder<'_, '_> {
         let scheme = if first.tls.is_some() { "https" } else { "http" };
         let stat_prefix = format!("{scheme}-{}", first.port);
         let (downstream, upstream) = filters.build();
-        let mut http = defaults::connection_manager(controller, stat_prefix, table_name, downstream);
-        http.upstream_http_filters = upstream;
-        let own = self.settings.get(&chain.gateway.object).and_then(|settings| settings.access_logs.clone());
+        (http.stat_prefix, http.route_config) = (stat_prefix, table_name);
+        (http.http_filters, http.upstream_http_filters) = (downstream, upstream);
+        let own = chain.gateway.settings.access_logs.clone();
         http.access_log = own.unwrap_or_else(|| default_logs(self.translator.options.access_log));
         (http, table, explained)
     }
@@ -172,8 +170,8 @@ impl Chain<'_> {
 }
 
 /// The match of preflight requests that a match leaves out, where the controller adds one.
-fn preflight_of(rule: &Rule, one: &Match, controller: Controller) -> Option<Match> {
-    let wanted = rule.filters.cors.is_some() && controller == Controller::EnvoyGateway;
+fn preflight_of(rule: &Rule, one: &Match, controller: &Controller) -> Option<Match> {
+    let wanted = rule.filters.cors.is_some() && controller.defaults.preflight_routes;
     if wanted { one.preflight() } else { None }
 }
 
@@ -189,23 +187,16 @@ fn route_of(
     candidate: &Candidate,
     domain: &str,
 ) -> Route {
-    let object = &site.attached.route.object;
-    let name = match chain.gateway.controller {
-        _ if object.group == istio::GROUP => {
-            site.attached.route.rules[site.rule_index].name.clone().unwrap_or_default()
-        }
-        Controller::Istio => format!("{}.{}.{}", object.namespace, object.name, site.rule_index),
-        // EG-36
-        _ => format!(
-            "{}/{}/{}/rule/{}/match/{}/{}{}",
-            object.kind.to_ascii_lowercase(),
-            object.namespace,
-            object.name,
-            site.rule_index,
-            candidate.match_index,
-            if candidate.preflight { "cors-preflight/" } else { "" },
-            domain.replace('.', "_")
-        ),
+    let route = &site.attached.route;
+    let name = match route.api.named_by_rules {
+        true => site.rule.name.clone().unwrap_or_default(),
+        false => (chain.gateway.controller.names.route)(&RouteSite {
+            object: &route.object,
+            rule_index: site.rule_index,
+            match_index: candidate.match_index,
+            preflight: candidate.preflight,
+            domain,
+        }),
     };
     Route {
         name,

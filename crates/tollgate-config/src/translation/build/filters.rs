@@ -1,6 +1,6 @@
 //! The filters of a chain, and what routes say about them.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use tollgate_ir::{ExtProc, ExtProcOverrides, FilterConfig, HttpFilter, Override, PerFilter};
 use tollgate_model::cors::CorsPolicy;
@@ -13,7 +13,7 @@ pub(super) struct Filters {
     /// The origin of the first rule that has a policy.
     cors: Option<Arc<tollgate_ir::Origin>>,
     /// Those of processors in their order, with the ones behind the router last.
-    processors: Vec<Rc<Processor>>,
+    processors: Vec<Arc<Processor>>,
     /// The settings of each filter: those of the first rule that it was found at. The others say what is different.
     base: HashMap<String, (Arc<str>, Arc<ExtProc>)>,
     /// What was found to be different, by settings.
@@ -27,7 +27,7 @@ impl Filters {
         let mut cors = None;
         let mut processors: HashMap<&str, &Applied> = HashMap::new();
         for site in sites {
-            if site.attached.route.rules[site.rule_index].filters.cors.is_some() {
+            if site.rule.filters.cors.is_some() {
                 cors.get_or_insert(&site.origin);
             }
             for applied in site.processors.iter().chain(site.backends.values().flatten()) {
@@ -39,8 +39,8 @@ impl Filters {
             (name.clone(), (Arc::from(name), Arc::clone(&applied.settings)))
         });
         let base = base.collect();
-        let mut processors: Vec<Rc<Processor>> =
-            processors.into_values().map(|applied| Rc::clone(&applied.processor)).collect();
+        let mut processors: Vec<Arc<Processor>> =
+            processors.into_values().map(|applied| Arc::clone(&applied.processor)).collect();
         processors.sort_by(|left, right| key(left).cmp(&key(right)));
         let (upstream, downstream): (Vec<_>, Vec<_>) =
             processors.into_iter().partition(|processor| processor.position.is_upstream());

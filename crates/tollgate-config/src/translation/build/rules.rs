@@ -1,8 +1,8 @@
 //! What dialects say about the rules of a listener.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    rc::Rc,
     sync::Arc,
 };
 
@@ -12,9 +12,9 @@ use super::Builder;
 use crate::{
     Explanation, Origin, ProcessorOrigin, ReplacedBecause, RouteOrigin, RuleOrigin,
     kubernetes::{ObjectRef, Place},
+    routing::{ExtensionRef, Rule},
     translation::{
-        Applied, AttachedRoute, ExtensionRef, Gateway, Listener, Position, Processor, Replacement, Site,
-        attachment::Problem,
+        Applied, AttachedRoute, Gateway, Listener, Position, Problem, Processor, Replacement, Site,
     },
 };
 
@@ -24,6 +24,8 @@ pub(super) struct RuleSite<'g> {
     pub(super) listener: &'g Listener,
     pub(super) attached: &'g AttachedRoute,
     pub(super) rule_index: usize,
+    /// The rule as dialects have changed it.
+    pub(super) rule: Cow<'g, Rule>,
     /// Where the rule is written.
     pub(super) origin: Arc<tollgate_ir::Origin>,
     /// In the order of requests.
@@ -44,12 +46,19 @@ impl Builder<'_, '_> {
         attached: &'g AttachedRoute,
         rule_index: usize,
     ) -> RuleSite<'g> {
-        let site = Site { gateway, listener, attached, rule_index };
+        let written = Site::new(gateway, listener, attached, rule_index);
+        let mut rule = Cow::Borrowed(written.rule);
+        for dialect in &self.dialects {
+            dialect.rule(&written, &mut rule);
+        }
+        let site = Site { rule: &rule, ..written };
         let mut found = RuleSite {
             gateway,
             listener,
             attached,
             rule_index,
+            // Set when nobody looks at it any more.
+            rule: Cow::Borrowed(written.rule),
             origin: site.rule().place.origin(Some(&attached.route.object)),
             processors: Vec::new(),
             backends: BTreeMap::new(),
@@ -82,6 +91,7 @@ impl Builder<'_, '_> {
             found.unresolved = Some(Problem::new("InvalidKind", replacement.reason.clone()));
             found.replaced.get_or_insert(replacement);
         }
+        found.rule = rule;
         found
     }
 
@@ -104,14 +114,14 @@ impl Builder<'_, '_> {
     fn warn_of_mixture(&self, site: &RuleSite<'_>) {
         let mut dialects: Vec<&str> = Vec::new();
         for applied in &site.processors {
-            let dialect = dialect(applied.processor.position);
+            let dialect = applied.processor.system;
             if !dialects.contains(&dialect) {
                 dialects.push(dialect);
             }
         }
         let [others @ .., last] = &dialects[..] else { return };
         if !others.is_empty() {
-            let rule = &site.attached.route.rules[site.rule_index];
+            let rule = &site.rule;
             let message =
                 format!("processors of {} and {last} apply to this rule together", others.join(", "));
             let order: Vec<String> =
@@ -127,16 +137,8 @@ fn sort(processors: &mut [Applied]) {
 }
 
 /// Where a processor stands.
-pub(super) fn key(processor: &Rc<Processor>) -> (Position, &str) {
+pub(super) fn key(processor: &Arc<Processor>) -> (Position, &str) {
     (processor.position, &processor.name)
-}
-
-fn dialect(position: Position) -> &'static str {
-    match position {
-        Position::HtnnOuter | Position::HtnnInner => "HTNN",
-        Position::EnvoyGateway(_) => "Envoy Gateway",
-        Position::KgatewayEarly(_) | Position::KgatewayLate(_) | Position::KgatewayUpstream(_) => "kgateway",
-    }
 }
 
 /// What is answered for a filter that nobody provides (9.6).
@@ -156,7 +158,7 @@ impl RuleSite<'_> {
     /// Where the routes of a match come from.
     pub(super) fn explanation(&self, match_index: usize) -> Arc<Explanation> {
         let route = &self.attached.route;
-        let rule = &route.rules[self.rule_index];
+        let rule = &self.rule;
         let weighed = rule.backends.iter().enumerate().filter(|(_, backend)| backend.weight > 0);
         let shares = weighed.enumerate().map(|(share, (backend, _))| (share, backend));
         let processors = |applied: &[Applied]| applied.iter().map(processor_origin).collect();

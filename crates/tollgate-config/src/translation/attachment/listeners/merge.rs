@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
-    rc::Rc,
+    sync::Arc,
 };
 
 use super::{ListenerReport, ListenerTls, Problem, listener_tls};
@@ -47,7 +47,7 @@ fn protocol_group(protocol: &Protocol) -> u8 {
 impl Merge<'_, '_> {
     /// Reads the certificates of listeners: those that have none conflict with nobody.
     pub(super) fn load_certificates(&mut self, reports: &mut [ListenerReport<'_>], owner: &Metadata) {
-        let meta = Rc::clone(&self.gateway.meta);
+        let meta = Arc::clone(&self.gateway.meta);
         for report in reports {
             if report.refused.is_some() || report.entry.protocol != Protocol::Https {
                 continue;
@@ -148,7 +148,7 @@ impl Merge<'_, '_> {
     pub(super) fn serve(
         &mut self,
         reports: &mut [ListenerReport<'_>],
-        owner_meta: &Rc<Metadata>,
+        owner_meta: &Arc<Metadata>,
         owner: &ObjectRef,
         accepted: bool,
     ) {
@@ -176,7 +176,7 @@ impl Merge<'_, '_> {
             report.served = Some(self.gateway.listeners.len());
             self.gateway.listeners.push(Listener {
                 owner: owner.clone(),
-                owner_meta: Rc::clone(owner_meta),
+                owner_meta: Arc::clone(owner_meta),
                 name: entry.name.clone(),
                 port: entry.port,
                 hostname: entry.hostname.clone(),
@@ -190,11 +190,11 @@ impl Merge<'_, '_> {
     pub(super) fn keep_idle(
         &mut self,
         reports: &[ListenerReport<'_>],
-        owner_meta: &Rc<Metadata>,
+        owner_meta: &Arc<Metadata>,
         owner: &ObjectRef,
     ) {
         let idle = reports.iter().filter(|report| report.is_invalid());
-        let named = idle.map(|report| (owner.clone(), Rc::clone(owner_meta), report.entry.name.clone()));
+        let named = idle.map(|report| (owner.clone(), Arc::clone(owner_meta), report.entry.name.clone()));
         self.gateway.idle.listeners.extend(named);
     }
 

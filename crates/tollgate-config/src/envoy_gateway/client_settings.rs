@@ -1,4 +1,4 @@
-//! How clients of a listener are treated, where it is not as its controller does it.
+//! How clients of a listener are treated, where a policy says so.
 
 use std::time::Duration;
 
@@ -10,57 +10,69 @@ use tollgate_model::{
     socket::TcpKeepalive,
 };
 
+use crate::translation::ListenerSettings;
+
 /// A time that is configured: `Some(None)` = no limit.
-pub(crate) type Limit = Option<Option<Duration>>;
+pub(super) type Limit = Option<Option<Duration>>;
 
 /// How clients of a listener are treated; what is `None` is as the controller does it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct ClientSettings {
+pub(super) struct ClientSettings {
     /// Limit of buffered bodies, bytes.
-    pub(crate) buffer_limit: Option<usize>,
+    pub(super) buffer_limit: Option<usize>,
     /// Most connections at a time.
-    pub(crate) max_connections: Option<u64>,
-    pub(crate) tcp_keepalive: Option<TcpKeepalive>,
+    pub(super) max_connections: Option<u64>,
+    pub(super) tcp_keepalive: Option<TcpKeepalive>,
     /// Of a TLS handshake.
-    pub(crate) handshake_timeout: Limit,
+    pub(super) handshake_timeout: Limit,
     /// Of the first bytes of a connection.
-    pub(crate) inspection_timeout: Limit,
-    pub(crate) http: HttpClientSettings,
+    pub(super) inspection_timeout: Limit,
+    pub(super) http: HttpClientSettings,
 }
 
 /// What the connection manager does.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct HttpClientSettings {
-    pub(crate) request_timeout: Limit,
-    pub(crate) request_headers_timeout: Limit,
-    pub(crate) idle_timeout: Limit,
-    pub(crate) stream_idle_timeout: Limit,
-    pub(crate) max_connection_duration: Limit,
-    pub(crate) max_stream_duration: Limit,
-    pub(crate) max_requests_per_connection: Option<u32>,
-    pub(crate) merge_slashes: Option<bool>,
-    pub(crate) escaped_slashes: Option<PathWithEscapedSlashesAction>,
-    pub(crate) underscores: Option<HeadersWithUnderscoresAction>,
+pub(super) struct HttpClientSettings {
+    pub(super) request_timeout: Limit,
+    pub(super) request_headers_timeout: Limit,
+    pub(super) idle_timeout: Limit,
+    pub(super) stream_idle_timeout: Limit,
+    pub(super) max_connection_duration: Limit,
+    pub(super) max_stream_duration: Limit,
+    pub(super) max_requests_per_connection: Option<u32>,
+    pub(super) merge_slashes: Option<bool>,
+    pub(super) escaped_slashes: Option<PathWithEscapedSlashesAction>,
+    pub(super) underscores: Option<HeadersWithUnderscoresAction>,
     /// Headers `x-envoy-*` are written.
-    pub(crate) envoy_headers: Option<bool>,
+    pub(super) envoy_headers: Option<bool>,
     /// A request id is made where there is none, and one of a client is kept.
-    pub(crate) request_id: Option<(bool, bool)>,
-    pub(crate) http1_trailers: Option<bool>,
-    pub(crate) http_10: bool,
-    pub(crate) http2: Option<Http2Options>,
-    pub(crate) http2_keepalive: Option<Http2Keepalive>,
+    pub(super) request_id: Option<(bool, bool)>,
+    pub(super) http1_trailers: Option<bool>,
+    pub(super) http_10: bool,
+    pub(super) http2: Option<Http2Options>,
+    pub(super) http2_keepalive: Option<Http2Keepalive>,
 }
 
 impl ClientSettings {
     /// Whether it says nothing but how much of a body is buffered.
-    pub(crate) fn is_of_buffers_only(&self) -> bool {
+    pub(super) fn is_of_buffers_only(&self) -> bool {
         *self == Self { buffer_limit: self.buffer_limit, ..Self::default() }
+    }
+
+    /// Makes a listener what these settings say.
+    pub(super) fn apply(&self, listener: &mut ListenerSettings) {
+        listener.buffer_limit = self.buffer_limit.unwrap_or(listener.buffer_limit);
+        listener.max_connections = self.max_connections.or(listener.max_connections);
+        listener.tcp.keepalive = self.tcp_keepalive.or(listener.tcp.keepalive);
+        listener.handshake_timeout = self.handshake_timeout.unwrap_or(listener.handshake_timeout);
+        listener.inspection_timeout = self.inspection_timeout.unwrap_or(listener.inspection_timeout);
+        self.http.apply(&mut listener.http);
     }
 }
 
 impl HttpClientSettings {
     /// Makes a connection manager what these settings say.
-    pub(crate) fn apply(&self, http: &mut HttpConnectionManager) {
+    fn apply(&self, http: &mut HttpConnectionManager) {
         for (setting, said) in [
             (&mut http.request_timeout, self.request_timeout),
             (&mut http.request_headers_timeout, self.request_headers_timeout),

@@ -1,14 +1,10 @@
 //! Policies of Istio that put something in front of a gateway, none of which is implemented.
 
-use super::{
-    Guarded,
-    nodes::{changes_http_filters, items, labels, member, text},
-    targets::targets,
-};
+use super::{CONTROLLER, GROUP, PROTECTING};
 use crate::{
-    istio,
+    guard::{changes_http_filters, labels, targets},
     kubernetes::{Metadata, ObjectRef, Place},
-    translation::{Controller, Site, Translator},
+    translation::{Site, Translator},
     yaml::Node,
 };
 
@@ -24,11 +20,17 @@ const USUAL_LABELS: [(&str, &str); 4] = [
     ("app", "istio-ingress"),
 ];
 
+/// Why something is not served.
+pub(super) struct Protected {
+    pub(super) reason: String,
+    pub(super) place: Place,
+}
+
 /// The policies that protect something.
 pub(super) struct Policies(Vec<Policy>);
 
 struct Policy {
-    guarded: Guarded,
+    protected: Protected,
     namespace: String,
     scope: Scope,
     /// Selectors of Istio's Gateways, by the Gateway.
@@ -47,17 +49,16 @@ enum Scope {
 impl Policies {
     pub(super) fn new(translator: &Translator<'_>) -> Self {
         let mut policies = Vec::new();
-        let documents = translator.resources.documents();
-        let gateways =
-            documents.iter().filter(|(meta, _)| (&*meta.group, &*meta.kind) == (istio::GROUP, "Gateway"));
+        let documents = translator.store.documents();
+        let gateways = documents.iter().filter(|(meta, _)| (&*meta.group, &*meta.kind) == (GROUP, "Gateway"));
         let selectors: Vec<_> = gateways
             .map(|(meta, node)| {
-                let selector = member(node, "spec").and_then(|spec| member(spec, "selector"));
+                let selector = node.member("spec").and_then(|spec| spec.member("selector"));
                 (ObjectRef::new(&meta.group, &meta.kind, &meta.key), owned(labels(selector)))
             })
             .collect();
         for (meta, node) in documents {
-            if !istio::PROTECTING.contains(&(&meta.group, &meta.kind)) {
+            if !PROTECTING.contains(&(&meta.group, &meta.kind)) {
                 continue;
             }
             let reference = ObjectRef::new(&meta.group, &meta.kind, &meta.key);
@@ -68,7 +69,7 @@ impl Policies {
                 continue;
             }
             policies.push(Policy {
-                guarded: Guarded { section: None, reason, place: meta.place.clone() },
+                protected: Protected { reason, place: meta.place.clone() },
                 namespace: meta.key.namespace.clone(),
                 scope: scope(meta, node),
                 selectors: selectors.clone(),
@@ -79,11 +80,11 @@ impl Policies {
     }
 
     /// The policy that protects a rule.
-    pub(super) fn find(&self, site: &Site<'_>) -> Option<&Guarded> {
-        if site.gateway.controller != Controller::Istio {
+    pub(super) fn find(&self, site: &Site<'_>) -> Option<&Protected> {
+        if !std::ptr::eq(site.gateway.controller, &CONTROLLER) {
             return None;
         }
-        self.0.iter().find(|policy| policy.concerns(site)).map(|policy| &policy.guarded)
+        self.0.iter().find(|policy| policy.concerns(site)).map(|policy| &policy.protected)
     }
 }
 
@@ -99,9 +100,9 @@ fn scope(meta: &Metadata, node: &Node) -> Scope {
     if !of_targets.is_empty() {
         return Scope::Targets(of_targets);
     }
-    let spec = member(node, "spec");
+    let spec = node.member("spec");
     let of =
-        |selector, name| spec.and_then(|spec| member(spec, selector)).and_then(|found| member(found, name));
+        |selector, name| spec.and_then(|spec| spec.member(selector)).and_then(|found| found.member(name));
     let mut selected = labels(of("selector", "matchLabels"));
     selected.extend(labels(of("workloadSelector", "labels")));
     if selected.is_empty() { Scope::Namespace } else { Scope::Pods(owned(selected)) }
@@ -113,16 +114,16 @@ fn owned(labels: Vec<(&str, &str)>) -> Vec<(String, String)> {
 
 /// Whether one of the patches of an `EnvoyFilter` is for gateways: those that name no context are for everything.
 fn is_for_gateways(node: &Node) -> bool {
-    let patches = items(member(node, "spec").and_then(|spec| member(spec, "configPatches")));
-    patches.iter().any(|patch| {
-        let context = member(patch, "match").and_then(|found| member(found, "context")).and_then(text);
+    let patches = node.member("spec").and_then(|spec| spec.member("configPatches"));
+    patches.map(Node::items).unwrap_or_default().iter().any(|patch| {
+        let context = patch.member("match").and_then(|found| found.member("context")).and_then(Node::text);
         context.is_none_or(|context| !context.starts_with("SIDECAR"))
     })
 }
 
 impl Policy {
     fn concerns(&self, site: &Site<'_>) -> bool {
-        let of_istio = site.gateway.object.group == istio::GROUP;
+        let of_istio = site.gateway.object.group == GROUP;
         let gateway = if of_istio { &site.listener.owner } else { &site.gateway.object };
         match &self.scope {
             Scope::Targets(targets) => targets.contains(gateway),

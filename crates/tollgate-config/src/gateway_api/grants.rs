@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{ObjectRef, Resources};
-use crate::gateway_api::ReferenceGrant;
+use super::{Objects, ReferenceGrant};
+use crate::kubernetes::{ObjectRef, ObjectStore};
 
 /// Who refers to something.
 #[derive(Debug, Clone, Copy)]
@@ -18,9 +18,9 @@ pub(crate) struct Referrer<'a> {
 pub(crate) struct Grants<'a>(HashMap<&'a str, Vec<&'a ReferenceGrant>>);
 
 impl<'a> Grants<'a> {
-    pub(crate) fn new(resources: &'a Resources) -> Self {
+    pub(crate) fn new(store: &'a ObjectStore) -> Self {
         let mut grants = Self::default();
-        for grant in resources.gateway_api.reference_grants.iter().filter(|grant| grant.errors.is_empty()) {
+        for grant in store.of::<Objects>().reference_grants.iter().filter(|grant| grant.errors.is_empty()) {
             grants.0.entry(&grant.meta.key.namespace).or_default().push(&grant.spec);
         }
         grants

@@ -1,4 +1,4 @@
-//! What a rule says about requests, whatever API it was written in.
+//! Routes whatever API they were written in: rules, what they match, do and refer to.
 
 use std::{cmp::Reverse, sync::Arc, time::Duration};
 
@@ -11,7 +11,6 @@ use tollgate_model::{
     route::{Fraction, PathMatch, PathRewrite, RedirectPath, RetryPolicy, SessionPersistence},
 };
 
-use super::{Controller, ExtensionRef};
 use crate::kubernetes::{ObjectRef, Place};
 
 /// A rule of a route.
@@ -45,6 +44,15 @@ impl InvalidRule {
     pub(crate) fn message_with_path(&self) -> String {
         format!("{}: {}", self.place.path, self.message)
     }
+}
+
+/// A filter of type `ExtensionRef`: an object of the route's namespace.
+#[derive(Debug, Clone)]
+pub(crate) struct ExtensionRef {
+    pub(crate) group: String,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) place: Place,
 }
 
 /// A backend of a rule.
@@ -97,6 +105,15 @@ struct Conditions {
     exact: usize,
 }
 
+/// Which conditions of matches count how much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ranking {
+    /// The path, a method, then the number of headers and of query parameters.
+    MethodFirst,
+    /// A method is a header like the others, and of as many conditions exact ones count more.
+    ExactFirst,
+}
+
 /// Which of several matches that hold comes first: the smallest one (9.6, 9.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank(Reverse<(PathKind, usize, usize, bool, Conditions, Conditions)>);
@@ -143,17 +160,16 @@ impl Precedence {
         }
     }
 
-    /// The place among others under the rules of a controller.
-    pub(crate) fn rank(self, controller: Controller) -> Rank {
+    /// The place among others.
+    pub(crate) fn rank(self, ranking: Ranking) -> Rank {
         let Self { kind, length, second_length, has_method, headers, query_parameters } = self;
-        // For Envoy Gateway the method is a header like the others, and of as many conditions exact ones count more.
-        let (has_method, headers, query_parameters) = match controller {
-            Controller::EnvoyGateway => {
+        let (has_method, headers, query_parameters) = match ranking {
+            Ranking::ExactFirst => {
                 let method = usize::from(has_method);
                 let headers = Conditions { all: headers.all + method, exact: headers.exact + method };
                 (false, headers, query_parameters)
             }
-            _ => {
+            Ranking::MethodFirst => {
                 let number = |conditions: Conditions| Conditions { exact: 0, ..conditions };
                 (has_method, number(headers), number(query_parameters))
             }
@@ -275,4 +291,13 @@ pub(crate) enum Retry {
     },
     /// As Envoy has it.
     Policy(Arc<RetryPolicy>),
+}
+
+/// A reference to an object that has certificates of authorities, in the namespace of the referrer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CertificateRef {
+    /// API group; empty = core.
+    pub(crate) group: String,
+    pub(crate) kind: String,
+    pub(crate) name: String,
 }
