@@ -38,14 +38,17 @@ use std::sync::Arc;
 
 pub use self::grpc_service::MAX_RECEIVE_MESSAGE_LENGTH;
 pub use self::write::{Inexpressible, Written, write_bootstrap};
-#[cfg(test)]
-pub(crate) use self::write::{SYSTEM_BUNDLE, pem};
 pub(crate) use self::{
     matchers::{compile_plain, compile_text},
     per_route::read_standalone_overrides,
     reference::reference,
     route::read_regex_rewrite,
     scope::ClusterFacts,
+};
+#[cfg(test)]
+pub(crate) use self::{
+    reference::schemas,
+    write::{SYSTEM_BUNDLE, pem},
 };
 use tollgate_ir::Resources;
 

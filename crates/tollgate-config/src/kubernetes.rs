@@ -22,6 +22,8 @@ mod report;
 pub(crate) mod selector;
 pub(crate) mod status;
 mod store;
+#[cfg(test)]
+mod tests;
 pub(crate) mod values;
 
 pub use self::report::ObjectReport;

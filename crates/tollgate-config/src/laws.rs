@@ -7,36 +7,72 @@ use tollgate_ir::Resources;
 use tollgate_model::tls::TrustAnchors;
 
 use crate::{
-    Files, Options, Source,
-    envoy::{SYSTEM_BUNDLE, pem},
-    read_with, render, write_bootstrap,
+    Files, Options, Severity, Source,
+    diagnostic::Report,
+    envoy::{self, SYSTEM_BUNDLE, pem},
+    read_with, render,
+    schema::wire::{decode, encode},
+    write_bootstrap,
+    yaml::{self, Document},
 };
 
-/// What is written is read as the same resources.
+/// What is written is read as the same resources, as text and as bytes.
 pub(crate) fn is_read_as_written(resources: &Resources, files: &dyn Files) {
-    let again = read_again(resources, files);
-    if again != *resources {
+    let files = WithBundle(files);
+    let text = text(resources);
+    are_equal(&read_again(&text, &files), resources, &text);
+    are_equal(&read_from_bytes(&text, &files), resources, &text);
+}
+
+/// A bootstrap says the same when it is read from bytes.
+pub(crate) fn is_read_alike_from_bytes(text: &str, resources: &Resources, files: &dyn Files) {
+    are_equal(&read_from_bytes(text, files), resources, text);
+}
+
+fn are_equal(again: &Resources, resources: &Resources, text: &str) {
+    if again != resources {
         let (one, other) = (format!("{again:#?}"), format!("{resources:#?}"));
         let different = one.lines().zip(other.lines()).filter(|(one, other)| one != other);
         let different: Vec<_> = different.filter(|(one, _)| !one.contains("line:")).take(10).collect();
-        panic!("{different:#?}\nin {}", text(resources));
+        panic!("{different:#?}\nin {text}");
     }
+}
+
+/// The resources of a bootstrap that is made bytes of, and a tree of these.
+fn read_from_bytes(text: &str, files: &dyn Files) -> Resources {
+    const BOOTSTRAP: &str = "envoy.config.bootstrap.v3.Bootstrap";
+    let report = Report::new("bytes");
+    let written = yaml::parse(text, &report);
+    let bytes = encode(BOOTSTRAP, &written[0]).unwrap_or_else(|problem| panic!("{problem:?}\nin {text}"));
+    let node = decode(BOOTSTRAP, &bytes, &report);
+    let mut said = Vec::new();
+    let resources = node.map(|node| {
+        let document = Document { file: "bytes".into(), node };
+        let (resources, _, of_reading) = envoy::load(&document, files, &Options::default());
+        said.extend(of_reading);
+        resources
+    });
+    said.extend(report.finish());
+    said.retain(|one| one.severity == Severity::Error);
+    assert!(said.is_empty(), "{said:#?}\nin {text}");
+    resources.unwrap()
 }
 
 /// What is written is written in the same way when it is read again: the first writing left nothing out that it did not
 /// have to.
 pub(crate) fn is_written_once_and_for_all(resources: &Resources, files: &dyn Files) {
-    let again = read_again(resources, files);
-    assert_eq!(text(&again), text(resources));
+    let written = text(resources);
+    let again = read_again(&written, &WithBundle(files));
+    assert_eq!(text(&again), written);
 }
 
 fn text(resources: &Resources) -> String {
     serde_json::to_string_pretty(&write_bootstrap(resources).bootstrap).unwrap()
 }
 
-fn read_again(resources: &Resources, files: &dyn Files) -> Resources {
-    let sources = [Source { path: "written.json".to_owned(), text: text(resources) }];
-    let reading = read_with(&sources, &WithBundle(files), &Options::default());
+fn read_again(text: &str, files: &dyn Files) -> Resources {
+    let sources = [Source { path: "written.json".to_owned(), text: text.to_owned() }];
+    let reading = read_with(&sources, files, &Options::default());
     let said = || {
         let said: Vec<String> = reading.diagnostics.iter().map(|one| render(one, &sources)).collect();
         said.join("\n")

@@ -10,6 +10,7 @@
 //! problems are found in one run. An Envoy configuration with an error is refused as a whole; a Kubernetes object with one
 //! affects only what refers to it, as it would in a cluster.
 
+mod binary;
 mod diagnostic;
 mod envoy;
 mod envoy_gateway;
@@ -44,6 +45,16 @@ mod yaml;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use envoy::translate_regex;
+
+/// The JSON that a bootstrap in protobuf's wire format stands for, for the fuzz targets.
+///
+/// # Errors
+/// The first problem, with its path.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn text_of_bootstrap(bytes: &[u8]) -> Result<String, String> {
+    binary::text_of_bootstrap(bytes)
+}
 
 pub use diagnostic::{Diagnostic, Excerpts, Severity, render};
 pub use envoy::{Inexpressible, MAX_RECEIVE_MESSAGE_LENGTH, Written, write_bootstrap};

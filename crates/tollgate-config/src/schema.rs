@@ -9,16 +9,22 @@ pub(crate) mod base64;
 #[cfg(test)]
 pub(crate) mod coverage;
 mod definition;
+mod descriptors;
 mod duration;
 mod enumeration;
+mod json;
 mod message;
 mod scalar;
 mod value;
+pub(crate) mod wire;
 
+#[cfg(test)]
+pub(crate) use self::message::is_spelling;
 pub(crate) use self::{
     any::Any,
-    definition::{Field, Schema, Support, bookkeeping, no_effect, protects, read, refused},
+    definition::{Field, Schema, Support, bookkeeping, no_effect, protects, read, refused, unimplemented},
     enumeration::Enumeration,
+    json::{from_json, to_json},
     message::Message,
     scalar::{is_number_or_boolean, plain_value},
     value::{Json, Value},

@@ -5,7 +5,7 @@
 
 mod parse;
 
-pub(crate) use parse::parse;
+pub(crate) use parse::{MAX_NODES, parse};
 
 pub(crate) use crate::place::Location;
 use std::sync::Arc;

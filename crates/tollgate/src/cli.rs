@@ -282,6 +282,9 @@ pub(crate) enum Bootstrap {
     Envoy,
     /// The same as JSON.
     Json,
+    /// The same in protobuf's wire format, for a file whose name ends in `.pb`.
+    #[value(alias = "pb")]
+    Protobuf,
 }
 
 /// Form of an answer.

@@ -90,7 +90,7 @@ impl Sources {
         if self.texts.len() + self.unreadable.len() >= MOST_FILES {
             return self.stop_at(path, format!("there are more than {MOST_FILES} files"));
         }
-        let source = Source::read(path);
+        let source = Source::open(path);
         self.add(path, source);
     }
 

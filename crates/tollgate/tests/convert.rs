@@ -51,6 +51,23 @@ fn objects_become_a_bootstrap_that_says_the_same() {
 }
 
 #[test]
+fn a_bootstrap_in_bytes_is_read_as_the_one_in_text() {
+    let folder = scratch("convert_bytes");
+    let (objects, bytes) = (folder.join("objects.yaml"), folder.join("envoy.pb"));
+    fs::write(&objects, OBJECTS).unwrap();
+    let output = tollgate().args(["convert", "-o", "protobuf"]).arg(&objects).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    fs::write(&bytes, &output.stdout).unwrap();
+    let json = |path| tollgate().args(["convert", "-o", "json"]).arg(path).output().unwrap().stdout;
+    assert_eq!(String::from_utf8(json(&bytes)), String::from_utf8(json(&objects)));
+    fs::write(&bytes, b"\xc2\x3e\x00").unwrap();
+    let output = tollgate().arg("check").arg(&bytes).output().unwrap();
+    let (written, said) = texts(&output);
+    assert!(!output.status.success());
+    assert!(format!("{written}{said}").contains("unknown field number 1000 in Bootstrap"), "{written}{said}");
+}
+
+#[test]
 fn what_envoy_cannot_express_has_its_place_and_shows_in_the_exit_status() {
     let file = scratch("convert_missing").join("objects.yaml");
     fs::write(&file, format!("{OBJECTS}{PERSISTENCE}")).unwrap();

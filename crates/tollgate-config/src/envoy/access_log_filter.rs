@@ -10,7 +10,7 @@ use super::{
     metadata_matcher::read_metadata_matcher,
     route::{FRACTION_DENOMINATORS, FRACTIONAL_PERCENT},
 };
-use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused, unimplemented};
 
 pub(super) static ACCESS_LOG_FILTER: Schema = Schema {
     name: "envoy.config.accesslog.v3.AccessLogFilter",
@@ -56,7 +56,7 @@ pub(super) static RUNTIME_UINT32: Schema = Schema {
     title: "",
     fields: &[
         read("default_value", "0", "The number."),
-        no_effect("runtime_key", "runtime keys other than those of features are not looked up"),
+        unimplemented("runtime_key", "runtime keys other than those of features are not looked up"),
     ],
     unsupported: &[],
 };
@@ -65,7 +65,7 @@ pub(super) static RUNTIME_FILTER: Schema = Schema {
     name: "envoy.config.accesslog.v3.RuntimeFilter",
     title: "",
     fields: &[
-        no_effect("runtime_key", "runtime keys other than those of features are not looked up"),
+        unimplemented("runtime_key", "runtime keys other than those of features are not looked up"),
         read("percent_sampled", "0 of 100", "The share that is logged."),
         no_effect("use_independent_randomness", "it always is"),
     ],

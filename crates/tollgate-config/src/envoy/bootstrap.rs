@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Explanations, RouteKey,
     place::Place,
-    schema::{Message, Schema, Value, no_effect, read, refused},
+    schema::{Message, Schema, Value, no_effect, protects, read, refused, unimplemented},
 };
 
 const NO_STATS: &str = "metrics are always on at the admin address";
@@ -35,7 +35,7 @@ pub(super) static BOOTSTRAP: Schema = Schema {
         read("layered_runtime", "", "Runtime keys."),
         read("header_prefix", "x-envoy", "Prefix of the proxy's own headers."),
         no_effect("stats_config", NO_STATS),
-        no_effect("stats_sinks", NO_STATS),
+        unimplemented("stats_sinks", NO_STATS),
         no_effect("stats_flush_interval", NO_STATS),
         no_effect("stats_flush_on_admin", NO_STATS),
         no_effect("deferred_stat_options", NO_STATS),
@@ -48,10 +48,10 @@ pub(super) static BOOTSTRAP: Schema = Schema {
             "{}",
             "Limits of the whole process, and what happens when a resource runs short.",
         ),
-        no_effect("typed_dns_resolver_config", "names are resolved as the system is configured"),
+        unimplemented("typed_dns_resolver_config", "names are resolved as the system is configured"),
         no_effect("default_regex_engine", "expressions have RE2's syntax"),
         no_effect("application_log_config", "logging is set on the command line"),
-        no_effect("tracing", "no spans are exported"),
+        unimplemented("tracing", "no spans are exported"),
         refused("dynamic_resources", ONLY_STATIC),
         refused("hds_config", ONLY_STATIC),
         refused("config_sources", ONLY_STATIC),
@@ -95,10 +95,13 @@ pub(super) static ADMIN: Schema = Schema {
     title: "",
     fields: &[
         read("address", "", "Where the admin server listens; a TCP address. Without it there is none."),
-        no_effect("access_log", "requests to the admin server are not logged"),
-        no_effect("access_log_path", "requests to the admin server are not logged"),
+        unimplemented("access_log", "requests to the admin server are not logged"),
+        unimplemented("access_log_path", "requests to the admin server are not logged"),
         no_effect("profile_path", "there is no profiler to start"),
-        no_effect("allow_paths", "every path of the admin server only reads"),
+        protects(
+            "allow_paths",
+            "bind the admin server to an address that only those reach who may read all of it",
+        ),
         no_effect("socket_options", "the admin server needs none"),
         no_effect("ignore_global_conn_limit", "the admin server has a limit of its own"),
     ],
@@ -129,7 +132,7 @@ pub(super) static CLUSTER_MANAGER: Schema = Schema {
     name: "envoy.config.bootstrap.v3.ClusterManager",
     title: "",
     fields: &[
-        no_effect("local_cluster_name", "no choice depends on where the gateway is"),
+        unimplemented("local_cluster_name", "no choice depends on where the gateway is"),
         no_effect("outlier_detection", "there is no log of ejections"),
         no_effect(
             "enable_deferred_cluster_creation",

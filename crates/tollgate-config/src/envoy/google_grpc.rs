@@ -24,7 +24,7 @@ use super::{
     listener::BUFFER_LIMIT,
     tls::{read_identity, read_trusted_ca, system_roots},
 };
-use crate::schema::{Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Message, Schema, Value, read, refused, unimplemented};
 
 const ONLY_TOKENS: &str = "use access_token";
 
@@ -40,7 +40,7 @@ pub(super) static GOOGLE_GRPC: Schema = Schema {
         read("stat_prefix", "", "Any name. Required."),
         read("channel_credentials", "cleartext", "TLS."),
         read("call_credentials", "[]", "Tokens sent with each call; only with TLS."),
-        no_effect("per_stream_buffer_limit_bytes", "streams are bounded by HTTP/2 windows"),
+        unimplemented("per_stream_buffer_limit_bytes", "streams are bounded by HTTP/2 windows"),
         read("channel_args", "{}", "Settings of the gRPC library."),
         refused("channel_credentials_plugin", "use channel_credentials"),
         refused("call_credentials_plugin", "use call_credentials"),

@@ -15,7 +15,7 @@ use super::{
     protocol_options::{COMMON_HTTP_PROTOCOL_OPTIONS, read_http1_options, read_http2_options},
     route::{TableOrigins, read_route_configuration},
 };
-use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused, unimplemented};
 
 const NO_SPANS: &str = "no spans are exported";
 
@@ -82,9 +82,9 @@ pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
         read("upgrade_configs", "[]", "Upgrades that are allowed, `websocket` for one."),
         read("proxy_100_continue", "false", "Pass `expect: 100-continue` on instead of answering it."),
         read("access_log", "[]", "Access logs."),
-        no_effect("tracing", NO_SPANS),
+        unimplemented("tracing", NO_SPANS),
         no_effect("request_id_extension", "request ids are random UUIDs"),
-        no_effect("access_log_options", "a request is logged once, when it ends"),
+        unimplemented("access_log_options", "a request is logged once, when it ends"),
         refused("rds", "write the routes into route_config"),
         refused("scoped_routes", "write the routes into route_config"),
         refused("http3_protocol_options", "HTTP/3 is not served"),
@@ -96,6 +96,7 @@ pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
     ],
     unsupported: &[
         "add_user_agent",
+        "record_route_resolution_stats",
         "http1_safe_max_connection_duration",
         "scheme_header_transformation",
         "stream_flush_timeout",

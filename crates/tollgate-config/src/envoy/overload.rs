@@ -46,7 +46,7 @@ pub(super) static FIXED_HEAP: Schema = Schema {
         "",
         "Resident memory of the process that counts as all. Required.",
     )],
-    unsupported: &[],
+    unsupported: &["max_heap_size_bytes_runtime"],
 };
 
 pub(super) static CGROUP_MEMORY: Schema = Schema {

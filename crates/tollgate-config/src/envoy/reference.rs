@@ -67,7 +67,7 @@ fn sections() -> Vec<Section> {
 
 /// Every message that is read.
 #[cfg(test)]
-pub(super) fn schemas() -> Vec<&'static Schema> {
+pub(crate) fn schemas() -> Vec<&'static Schema> {
     sections().into_iter().flat_map(|section| section.schemas).collect()
 }
 
@@ -79,8 +79,11 @@ the program itself, so it is always what the reader does.
 
 * A field in a **table works**. Field names may be written in snake_case or lowerCamelCase, enum values by name or
   number, numbers as strings; durations are seconds (`0.2s`). `null` is the same as leaving a field out.
-* **Without effect** are fields that are accepted and named in the output of `tollgate check`, each with the reason.
-  With `--strict` they are refused.
+* **Harmless** are fields without a counterpart here that change nothing for anyone who sends or answers requests. They are
+  accepted, and named in the output of `tollgate check`, each with the reason.
+* **Not implemented** are fields that would change what happens, but protect nothing. They are accepted with a warning that says what
+  happens instead. With `--strict` these and the harmless ones are refused.
+* **Unsafe to leave out** are fields that would protect or limit something. What sets them is refused.
 * **Not supported** are fields that exist in Envoy's API. They, and unknown ones, are refused with their line: nothing
   is accepted silently. All problems of a file are found in one run.
 
@@ -109,7 +112,7 @@ fn write_schema(text: &mut String, schema: &Schema) {
         schema.title
     };
     let _ = write!(text, "\n### {title}\n\n`{}`\n", schema.name);
-    let read = || schema.fields.iter().filter(|field| schema.read_names().any(|name| name == field.name));
+    let read = || with(Support::Read);
     if read().next().is_some() {
         let _ = write!(text, "\n| Field | Default | Meaning |\n|---|---|---|\n");
         for Field { name, default, note, .. } in read() {
@@ -119,9 +122,16 @@ fn write_schema(text: &mut String, schema: &Schema) {
     } else if schema.fields.is_empty() {
         let _ = write!(text, "\nIt has no fields.\n");
     }
-    if with(Support::NoEffect).next().is_some() {
-        let _ = write!(text, "\nWithout effect:\n\n");
-        for Field { name, note, .. } in with(Support::NoEffect) {
+    let classes = [
+        (Support::Harmless, "Harmless"),
+        (Support::Unimplemented, "Not implemented"),
+        (Support::Protects, "Unsafe to leave out"),
+    ];
+    for (support, class) in classes {
+        if with(support).next().is_some() {
+            let _ = write!(text, "\n{class}:\n\n");
+        }
+        for Field { name, note, .. } in with(support) {
             let _ = writeln!(text, "* `{name}`: {note}");
         }
     }

@@ -7,7 +7,7 @@ use tollgate_model::{
     socket::{TcpKeepalive, TcpOptions},
 };
 
-use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused, unimplemented};
 
 pub(super) static TCP_KEEPALIVE: Schema = Schema {
     name: "envoy.config.core.v3.TcpKeepalive",
@@ -44,7 +44,7 @@ pub(super) static SOCKET_OPTION: Schema = Schema {
         read("state", "STATE_PREBIND", "Accepted: the options hold for every connection."),
         refused("buf_value", "use int_value"),
     ],
-    unsupported: &["type"],
+    unsupported: &["type", "ip_version"],
 };
 
 pub(super) static UPSTREAM_CONNECTION_OPTIONS: Schema = Schema {
@@ -56,7 +56,7 @@ pub(super) static UPSTREAM_CONNECTION_OPTIONS: Schema = Schema {
             "set_local_interface_name_on_upstream_connections",
             "nothing shows the name of the interface",
         ),
-        no_effect("happy_eyeballs_config", "addresses of a name are tried one after the other"),
+        unimplemented("happy_eyeballs_config", "addresses of a name are tried one after the other"),
     ],
     unsupported: &[],
 };
@@ -69,7 +69,12 @@ pub(super) static BIND_CONFIG: Schema = Schema {
         refused("source_address", "the system chooses the source address"),
         refused("freebind", "the system chooses the source address"),
     ],
-    unsupported: &["extra_source_addresses", "additional_source_addresses", "local_address_selector"],
+    unsupported: &[
+        "extra_source_addresses",
+        "additional_source_addresses",
+        "local_address_selector",
+        "validate_network_namespaces",
+    ],
 };
 
 /// The schemas of this module.

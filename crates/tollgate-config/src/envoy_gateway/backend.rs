@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use tollgate_model::cluster::EndpointAddress;
 
 use super::tls_settings::{
-    ALPN, CIPHERS, CLIENT_CERTIFICATE, CURVES, MAXIMUM, MINIMUM, SIGNATURES, TlsSettings, read_tls_settings,
+    ALPN, CIPHERS, CLIENT_CERTIFICATE, CURVES, FINGERPRINTS, MAXIMUM, MINIMUM, SIGNATURES, TlsSettings,
+    read_tls_settings,
 };
 use crate::{
     routing::CertificateRef,
@@ -110,6 +111,7 @@ static TLS: Schema = Schema {
         CURVES,
         SIGNATURES,
         ALPN,
+        FINGERPRINTS,
     ],
     unsupported: &[],
 };

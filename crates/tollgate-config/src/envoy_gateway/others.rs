@@ -110,6 +110,7 @@ static SECURITY_POLICY: Schema = Schema {
         read("authorization", "", "Not implemented."),
         read("basicAuth", "", "Not implemented."),
         read("cors", "", "Not implemented."),
+        read("csrf", "", "Not implemented."),
         read("extAuth", "", "Not implemented."),
         read("jwt", "", "Not implemented."),
         read("oidc", "", "Not implemented."),

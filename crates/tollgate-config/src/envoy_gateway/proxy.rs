@@ -14,12 +14,12 @@ use self::{
 use super::{
     filter_order::{FilterMove, read_filter_order},
     tls_settings::{
-        ALPN, CIPHERS, CLIENT_CERTIFICATE, CURVES, MAXIMUM, MINIMUM, SIGNATURES, TlsSettings,
+        ALPN, CIPHERS, CLIENT_CERTIFICATE, CURVES, FINGERPRINTS, MAXIMUM, MINIMUM, SIGNATURES, TlsSettings,
         read_tls_settings,
     },
 };
 use crate::{
-    schema::{Enumeration, Schema, Value, no_effect, read},
+    schema::{Enumeration, Schema, Value, no_effect, read, unimplemented},
     translation::IpFamily,
 };
 
@@ -50,6 +50,11 @@ static SPEC: Schema = Schema {
         read("ipFamily", "IPv4", "IPv4, IPv6 or DualStack."),
         read("preserveRouteOrder", "false", "Try rules in the order in which they are written."),
         read("mergeGateways", "false", "The gateways of the class share their ports."),
+        unimplemented("mergeBackends", "each rule has clusters of its own"),
+        unimplemented("mergeType", "the settings of one EnvoyProxy count, those of the Gateway first"),
+        unimplemented("dynamicModules", "modules are not run"),
+        unimplemented("geoIP", "addresses are not looked up"),
+        no_effect("luaValidation", "Lua is not run"),
         no_effect("logging", "use the options of the command line"),
         read("telemetry", "{}", "Access logs."),
         no_effect("bootstrap", "there is no Envoy to bootstrap"),
@@ -63,7 +68,7 @@ static SPEC: Schema = Schema {
 static BACKEND_TLS: Schema = Schema {
     name: "BackendTLSConfig",
     title: "",
-    fields: &[CLIENT_CERTIFICATE, MINIMUM, MAXIMUM, CIPHERS, CURVES, SIGNATURES, ALPN],
+    fields: &[CLIENT_CERTIFICATE, MINIMUM, MAXIMUM, CIPHERS, CURVES, SIGNATURES, ALPN, FINGERPRINTS],
     unsupported: &[],
 };
 

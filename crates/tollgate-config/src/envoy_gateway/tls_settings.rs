@@ -2,7 +2,7 @@
 
 use tollgate_model::tls::TlsVersion;
 
-use crate::schema::{Enumeration, Field, Message, Schema, Value, no_effect, read};
+use crate::schema::{Enumeration, Field, Message, Schema, Value, no_effect, read, unimplemented};
 
 /// Settings of TLS towards backends.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +31,8 @@ pub(super) const CIPHERS: Field = no_effect("ciphers", LIBRARY);
 pub(super) const CURVES: Field = no_effect("ecdhCurves", LIBRARY);
 pub(super) const SIGNATURES: Field = no_effect("signatureAlgorithms", LIBRARY);
 pub(super) const ALPN: Field = no_effect("alpnProtocols", "ALPN follows from the HTTP version in use");
+pub(super) const FINGERPRINTS: Field =
+    unimplemented("fingerprints", "no fingerprints are made of TLS handshakes");
 
 static SECRET_REF: Schema = Schema {
     name: "SecretObjectReference",

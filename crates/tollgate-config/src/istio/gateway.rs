@@ -121,6 +121,10 @@ static TLS: Schema = Schema {
         refused("minProtocolVersion", "it is TLS 1.2"),
         refused("maxProtocolVersion", "it is TLS 1.3"),
         refused("cipherSuites", "they are those of the TLS library"),
+        refused("ecdhCurves", "they are those of the TLS library"),
+        refused("alpnProtocols", "ALPN follows from the protocol of the server"),
+        refused("caCertCredentialName", "use the `ca.crt` of credentialName"),
+        refused("insecureSkipVerify", "certificates of clients are validated"),
     ],
     unsupported: &[],
 };

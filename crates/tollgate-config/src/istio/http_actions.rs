@@ -48,7 +48,7 @@ static REDIRECT: Schema = Schema {
         read("scheme", "that of the request", "`http` or `https`."),
         read("redirectCode", "301", "301, 302, 303, 307 or 308."),
     ],
-    unsupported: &[],
+    unsupported: &["prefixRewrite"],
 };
 
 static DIRECT_RESPONSE: Schema = Schema {

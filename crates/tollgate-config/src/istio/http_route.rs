@@ -47,6 +47,7 @@ static ROUTE: Schema = Schema {
         read("corsPolicy", "", "Cross-origin resource sharing."),
         read("headers", "{}", "Changes of headers."),
         refused("mirrorPercent", "use mirrorPercentage"),
+        refused("mirror_percent", "use mirrorPercentage"),
         refused("fault", "faults are not injected here"),
         read("delegate", "", "A VirtualService that has the routes: not supported."),
     ],

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{ObjectRef, ObjectReport, report::document};
-use crate::yaml::Node;
+use super::{ObjectRef, ObjectReport};
+use crate::{schema::to_json, yaml::Node};
 
 /// Members of an object that are no part of its spec.
 const NOT_SPEC: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
@@ -32,7 +32,7 @@ impl<'a> Generations<'a> {
         match written {
             Some(written) if Some(written) != written_before => written,
             _ => {
-                let changed = spec(&document(node)) != spec(&before.document);
+                let changed = spec(&to_json(node)) != spec(&before.document);
                 before.generation.saturating_add(i64::from(changed))
             }
         }

@@ -100,6 +100,8 @@ impl Candidate<'_> {
         read: impl FnOnce(&Message<'_>) -> Option<T>,
     ) {
         let Self { meta, node, report, files, options, diagnostics, notation } = self;
+        #[cfg(test)]
+        crate::schema::coverage::begin_object(&meta.group, &meta.kind);
         let context = Context { report: &report, files, options, notation };
         let spec = Value::root(context, &node).message(schema).and_then(|object| read(&object));
         let said = report.finish();

@@ -6,10 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
 use super::{Metadata, ObjectRef, ObjectStore, Place, status::ObjectStatus};
-use crate::{
-    schema::plain_value,
-    yaml::{Content, Node},
-};
+use crate::{schema::to_json, yaml::Node};
 
 /// An object as it was written, with the status that a controller would give it.
 #[derive(Debug, Clone, Serialize)]
@@ -52,26 +49,14 @@ pub(crate) fn report_objects(resources: &ObjectStore, statuses: &[ObjectStatus])
             name: meta.key.name.clone(),
             generation: meta.generation,
             place: meta.place.clone(),
-            document: if meta.kind == "Secret" { without_values(node) } else { document(node) },
+            document: if meta.kind == "Secret" { without_values(node) } else { to_json(node) },
         })
         .collect()
 }
 
-pub(super) fn document(node: &Node) -> Value {
-    match &node.content {
-        Content::Null => Value::Null,
-        Content::Quoted(text) => Value::String(text.clone()),
-        Content::Plain(text) => plain_value(text),
-        Content::Sequence(items) => items.iter().map(document).collect(),
-        Content::Mapping(entries) => {
-            Value::Object(entries.iter().map(|entry| (entry.key.clone(), document(&entry.value))).collect())
-        }
-    }
-}
-
 /// A secret, with the sizes of its values instead of the values.
 fn without_values(node: &Node) -> Value {
-    let mut secret = document(node);
+    let mut secret = to_json(node);
     for member in ["data", "stringData"] {
         if let Some(Value::Object(values)) = secret.get_mut(member) {
             let sizes = values.iter().map(|(key, value)| {

@@ -31,11 +31,14 @@ pub(crate) struct Field {
 pub(crate) enum Support {
     /// It is read and works.
     Read,
-    /// It would protect or limit something and is not implemented: what sets it is refused, for it must not be left out
+    /// It would protect or limit something and is not implemented: what sets it is refused, for it must not be left out. In an
+    /// Envoy configuration that is the whole of it, in an object what the object is for
     /// ([`refuse_protections`](super::Message::refuse_protections)).
     Protects,
-    /// It is accepted and said to have no effect; refused when strict.
-    NoEffect,
+    /// It changes nothing for anyone who sends or answers requests: it is accepted, and said to have no effect.
+    Harmless,
+    /// It would change what happens, but protects nothing: it is accepted with a warning.
+    Unimplemented,
     /// It is a record that the API server keeps about an object; nothing needs to be said about it.
     Bookkeeping,
     /// It is refused.
@@ -54,7 +57,12 @@ pub(crate) const fn protects(name: &'static str, note: &'static str) -> Field {
 
 /// A field that is accepted although it has no counterpart; `note` says why that changes nothing for anyone.
 pub(crate) const fn no_effect(name: &'static str, note: &'static str) -> Field {
-    Field { name, support: Support::NoEffect, note, default: "" }
+    Field { name, support: Support::Harmless, note, default: "" }
+}
+
+/// A field that is accepted although it is not carried out; `note` says what happens instead.
+pub(crate) const fn unimplemented(name: &'static str, note: &'static str) -> Field {
+    Field { name, support: Support::Unimplemented, note, default: "" }
 }
 
 /// A field that an API server writes and nobody has to act on.

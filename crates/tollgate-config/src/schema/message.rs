@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Enumeration, Notation, Schema, Value, definition::Support};
+use super::{Context, Enumeration, Notation, Schema, Value, definition::Support};
 use crate::{
     Severity,
     place::Place,
@@ -23,7 +23,7 @@ impl<'a> Message<'a> {
     pub(super) fn open(value: Value<'a>, schema: &'static Schema) -> Option<Self> {
         let Content::Mapping(entries) = &value.node.content else { return value.expected("a mapping") };
         #[cfg(test)]
-        super::coverage::open(schema);
+        super::coverage::open(schema, &value.path);
         let mut message = Self { value, schema, fields: BTreeMap::new(), explained: Vec::new() };
         for entry in entries {
             message.take(entry);
@@ -51,8 +51,13 @@ impl<'a> Message<'a> {
             Some(field) => (field.support, field.note),
             None => (Support::Refused, ""),
         };
-        let strict = self.value.context.options.strict;
         match support {
+            Support::Protects if self.value.context.notation == Notation::Protobuf => {
+                if !is_default(&entry.value.content) {
+                    let message = format!("\"{name}\" is not implemented and must not be left out");
+                    self.report(Severity::Error, entry, message, note);
+                }
+            }
             Support::Read | Support::Protects => {
                 if let Some(first) = self.fields.insert(name, entry) {
                     let message = format!("\"{}\" and \"{}\" are the same field", first.key, entry.key);
@@ -60,19 +65,7 @@ impl<'a> Message<'a> {
                     self.report(Severity::Error, entry, message, "remove one of them");
                 }
             }
-            Support::NoEffect if strict => {
-                let message = format!("\"{name}\" has no effect (refused by strict)");
-                self.report(Severity::Error, entry, message, note);
-            }
-            Support::NoEffect => {
-                let severity = match self.value.context.notation {
-                    Notation::Protobuf => Severity::Info,
-                    Notation::EmbeddedProtobuf | Notation::Kubernetes | Notation::CoreKubernetes => {
-                        Severity::Warning
-                    }
-                };
-                self.report(severity, entry, format!("\"{name}\" has no effect"), note);
-            }
+            Support::Harmless | Support::Unimplemented => self.left_out(name, support, note, entry),
             Support::Bookkeeping => {}
             Support::Refused if is_default(&entry.value.content) => {}
             Support::Refused => {
@@ -80,6 +73,20 @@ impl<'a> Message<'a> {
                 self.explained.push(name);
             }
         }
+    }
+
+    /// Says that a field is accepted and not carried out.
+    fn left_out(&self, name: &str, support: Support, note: &str, entry: &Entry) {
+        let Context { options, notation, .. } = self.value.context;
+        let (is_harmless, strict) = (support == Support::Harmless, options.strict);
+        let what = if is_harmless { "has no effect" } else { "is not implemented" };
+        let severity = match notation {
+            _ if strict => Severity::Error,
+            Notation::Protobuf if is_harmless => Severity::Info,
+            _ => Severity::Warning,
+        };
+        let refused = if strict { " (refused by strict)" } else { "" };
+        self.report(severity, entry, format!("\"{name}\" {what}{refused}"), note);
     }
 
     /// Reports at the name of a field.
@@ -280,7 +287,7 @@ fn is_default(content: &Content) -> bool {
 }
 
 /// Whether `key` names the field, in snake_case or lowerCamelCase.
-pub(super) fn is_spelling(name: &str, key: &str) -> bool {
+pub(crate) fn is_spelling(name: &str, key: &str) -> bool {
     if name == key {
         return true;
     }

@@ -1,5 +1,7 @@
 //! What scalars mean: the rules of Envoy's YAML reader (YAML 1.1 booleans, C integers) and of its JSON reader.
 
+use crate::yaml::Content;
+
 /// What a scalar without quotes is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plain {
@@ -76,8 +78,34 @@ fn c_integer(text: &str) -> Option<i64> {
     Some(if negative { -number } else { number })
 }
 
+/// A boolean, written as such or as a string.
+pub(super) fn boolean(content: &Content) -> Option<bool> {
+    match content {
+        Content::Plain(text) => match resolve(text) {
+            Plain::Bool(value) => Some(value),
+            Plain::Integer(_) => None,
+            Plain::Text => boolean_from_string(text),
+        },
+        Content::Quoted(text) => boolean_from_string(text),
+        _ => None,
+    }
+}
+
+/// A whole number, written as such or as a string.
+pub(super) fn integer(content: &Content) -> Option<i128> {
+    match content {
+        Content::Plain(text) => match resolve(text) {
+            Plain::Integer(number) => Some(i128::from(number)),
+            Plain::Bool(_) => None,
+            Plain::Text => integer_from_string(text),
+        },
+        Content::Quoted(text) => integer_from_string(text),
+        _ => None,
+    }
+}
+
 /// A boolean written as a string.
-pub(super) fn boolean_from_string(text: &str) -> Option<bool> {
+fn boolean_from_string(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "1" => Some(true),
         "false" | "f" | "no" | "n" | "0" => Some(false),
@@ -86,7 +114,7 @@ pub(super) fn boolean_from_string(text: &str) -> Option<bool> {
 }
 
 /// A whole number written as a string: `12`, `1e2`, `12.0`.
-pub(super) fn integer_from_string(text: &str) -> Option<i128> {
+fn integer_from_string(text: &str) -> Option<i128> {
     if let Ok(number) = text.parse::<i128>() {
         return Some(number);
     }

@@ -153,30 +153,14 @@ impl<'a> Value<'a> {
 
     /// A boolean.
     pub(crate) fn boolean(&self) -> Option<bool> {
-        let found = match &self.node.content {
-            Content::Plain(text) => match scalar::resolve(text) {
-                scalar::Plain::Bool(value) => Some(value),
-                scalar::Plain::Integer(_) => None,
-                scalar::Plain::Text => scalar::boolean_from_string(text),
-            },
-            Content::Quoted(text) => scalar::boolean_from_string(text),
-            _ => None,
-        };
-        found.or_else(|| self.expected("true or false"))
+        scalar::boolean(&self.node.content).or_else(|| self.expected("true or false"))
     }
 
     /// An integer between two bounds, both included; written as a number or a string.
     pub(crate) fn integer(&self, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
-        let number = match &self.node.content {
-            Content::Plain(text) => match scalar::resolve(text) {
-                scalar::Plain::Integer(number) => Some(i128::from(number)),
-                scalar::Plain::Bool(_) => None,
-                scalar::Plain::Text => scalar::integer_from_string(text),
-            },
-            Content::Quoted(text) => scalar::integer_from_string(text),
-            _ => None,
+        let Some(number) = scalar::integer(&self.node.content) else {
+            return self.expected("a whole number");
         };
-        let Some(number) = number else { return self.expected("a whole number") };
         match i64::try_from(number) {
             Ok(number) if range.contains(&number) => Some(number),
             _ => {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Most nodes of a document, aliases expanded: no configuration comes near it, no bomb gets beyond it.
-const MAX_NODES: usize = 1_000_000;
+pub(crate) const MAX_NODES: usize = 1_000_000;
 /// Most nodes of all documents of a text.
 const MAX_NODES_OF_TEXT: usize = 4 * MAX_NODES;
 /// Most bytes of scalars that anchors and aliases make copies of.

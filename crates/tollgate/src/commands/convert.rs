@@ -37,11 +37,18 @@ pub(crate) fn run(arguments: &Convert) -> ExitCode {
     };
     let written = write_bootstrap(&resources);
     say(&list(&written.inexpressible));
-    let text = match arguments.output {
-        Bootstrap::Envoy => yaml::to_string(&written.bootstrap),
-        Bootstrap::Json => format!("{:#}\n", written.bootstrap),
+    let bytes = match arguments.output {
+        Bootstrap::Envoy => yaml::to_string(&written.bootstrap).into_bytes(),
+        Bootstrap::Json => format!("{:#}\n", written.bootstrap).into_bytes(),
+        Bootstrap::Protobuf => match written.to_protobuf() {
+            Ok(bytes) => bytes,
+            Err(problem) => {
+                say(&format!("nothing is written: {problem}\n"));
+                return ExitCode::FAILURE;
+            }
+        },
     };
-    match io::stdout().write_all(text.as_bytes()) {
+    match io::stdout().write_all(&bytes) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
         _ if has_errors => ExitCode::FAILURE,
         _ if !written.inexpressible.is_empty() => ExitCode::from(INCOMPLETE),

@@ -1,6 +1,6 @@
 //! The messages of clusters.
 
-use crate::schema::{Schema, no_effect, read, refused};
+use crate::schema::{Schema, no_effect, read, refused, unimplemented};
 
 const NO_HEALTH_CHECKS: &str = "endpoints are not checked; those that cannot be connected to are passed over";
 const ONE_LOCALITY: &str = "endpoints are chosen without regard to where they are";
@@ -82,8 +82,8 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         ),
         read("dns_failure_refresh_rate", "up to 30s", "Time between lookups that fail."),
         read("dns_jitter", "0s", "Up to so much is added to the time between lookups at random."),
-        no_effect("use_tcp_for_dns_lookups", SYSTEM_DNS),
-        no_effect("typed_dns_resolver_config", SYSTEM_DNS),
+        unimplemented("use_tcp_for_dns_lookups", SYSTEM_DNS),
+        unimplemented("typed_dns_resolver_config", SYSTEM_DNS),
         no_effect("wait_for_warm_on_init", "clusters are looked up before listeners accept"),
         no_effect("cleanup_interval", "it is for clusters of type ORIGINAL_DST"),
         read(
@@ -94,7 +94,7 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         no_effect("track_timeout_budgets", "metrics are always on"),
         no_effect("track_cluster_stats", "metrics are always on"),
         read("common_lb_config", "{}", "Settings of every way to choose endpoints."),
-        no_effect("preconnect_policy", "connections are opened when they are needed"),
+        unimplemented("preconnect_policy", "connections are opened when they are needed"),
         read("round_robin_lb_config", "{}", "Settings of ROUND_ROBIN."),
         read("least_request_lb_config", "{}", "Settings of LEAST_REQUEST."),
         read("upstream_connection_options", "{}", "Settings of the connections."),
@@ -153,7 +153,7 @@ pub(in crate::envoy) static DNS_CLUSTER: Schema = Schema {
         ),
         read("dns_failure_refresh_rate", "up to 30s", "Time between lookups that fail."),
         read("dns_jitter", "0s", "Up to so much is added to the time between lookups at random."),
-        no_effect("typed_dns_resolver_config", SYSTEM_DNS),
+        unimplemented("typed_dns_resolver_config", SYSTEM_DNS),
     ],
     unsupported: &["dns_min_refresh_rate"],
 };
@@ -283,8 +283,8 @@ pub(in crate::envoy) static LEAST_REQUEST: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
     title: "",
     fields: &[
-        no_effect("choice_count", "two random endpoints are compared"),
-        no_effect("active_request_bias", "the number of requests counts as it is"),
+        unimplemented("choice_count", "two random endpoints are compared"),
+        unimplemented("active_request_bias", "the number of requests counts as it is"),
         refused("slow_start_config", NO_SLOW_START),
         read("locality_lb_config", "{}", "How localities are chosen."),
     ],
@@ -303,7 +303,7 @@ pub(in crate::envoy) static COMMON_LB_CONFIG: Schema = Schema {
     title: "",
     fields: &[
         read("locality_weighted_lb_config", "", ONE_LOCALITY_EACH),
-        no_effect("zone_aware_lb_config", NO_LOCAL_CLUSTER),
+        unimplemented("zone_aware_lb_config", NO_LOCAL_CLUSTER),
         no_effect("healthy_panic_threshold", ALL_HEALTHY),
         no_effect("update_merge_window", "every update is put in force immediately"),
         no_effect("ignore_new_hosts_until_first_hc", ALL_HEALTHY),
@@ -325,8 +325,8 @@ pub(in crate::envoy) static LEAST_REQUEST_LB_CONFIG: Schema = Schema {
     name: "envoy.config.cluster.v3.Cluster.LeastRequestLbConfig",
     title: "",
     fields: &[
-        no_effect("choice_count", "two random endpoints are compared"),
-        no_effect("active_request_bias", "the number of requests counts as it is"),
+        unimplemented("choice_count", "two random endpoints are compared"),
+        unimplemented("active_request_bias", "the number of requests counts as it is"),
         refused("slow_start_config", NO_SLOW_START),
     ],
     unsupported: &[],
@@ -337,7 +337,7 @@ pub(in crate::envoy) static LOCALITY_LB_CONFIG: Schema = Schema {
     title: "",
     fields: &[
         read("locality_weighted_lb_config", "", ONE_LOCALITY_EACH),
-        no_effect("zone_aware_lb_config", NO_LOCAL_CLUSTER),
+        unimplemented("zone_aware_lb_config", NO_LOCAL_CLUSTER),
     ],
     unsupported: &[],
 };
@@ -365,7 +365,7 @@ pub(in crate::envoy) static RETRY_BUDGET: Schema = Schema {
         ),
         read("min_retry_concurrency", "3", "Retries that may be in progress in any case."),
     ],
-    unsupported: &[],
+    unsupported: &["budget_interval"],
 };
 
 pub(in crate::envoy) static HTTP_PROTOCOL_OPTIONS: Schema = Schema {
@@ -407,8 +407,8 @@ pub(in crate::envoy) static UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS: Schema = Sche
             "unlimited",
             "Maximum number of requests on one connection; 0 = unlimited.",
         ),
-        no_effect("max_headers_count", "the limit is built in"),
-        no_effect("max_response_headers_kb", "the limit is built in"),
+        unimplemented("max_headers_count", "the limit is built in"),
+        unimplemented("max_response_headers_kb", "the limit is built in"),
         refused("max_connection_duration", "use idle_timeout or max_requests_per_connection"),
         refused("max_stream_duration", "use timeout of the routes"),
         refused("headers_with_underscores_action", "headers of upstreams are passed on as they are"),

@@ -3,7 +3,7 @@
 use tollgate_model::route::{Fraction, RequestMirrorPolicy};
 
 use super::Table;
-use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused, unimplemented};
 
 pub(in crate::envoy) static REQUEST_MIRROR_POLICY: Schema = Schema {
     name: "envoy.config.route.v3.RouteAction.RequestMirrorPolicy",
@@ -29,7 +29,7 @@ pub(in crate::envoy) static RUNTIME_FRACTIONAL_PERCENT: Schema = Schema {
     title: "",
     fields: &[
         read("default_value", "", "The part. Required."),
-        no_effect("runtime_key", "there is no runtime that would change it"),
+        unimplemented("runtime_key", "there is no runtime that would change it"),
     ],
     unsupported: &[],
 };

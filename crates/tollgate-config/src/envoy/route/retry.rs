@@ -43,7 +43,7 @@ pub(in crate::envoy) static RETRY_POLICY: Schema = Schema {
         refused("rate_limited_retry_back_off", "use retry_back_off"),
         refused("retry_options_predicates", "tries do not differ"),
     ],
-    unsupported: &[],
+    unsupported: &["refresh_cluster_on_retry"],
 };
 
 pub(in crate::envoy) static RETRY_BACK_OFF: Schema = Schema {

@@ -2,7 +2,7 @@
 
 use super::mirror::{FRACTIONAL_PERCENT, REQUEST_MIRROR_POLICY, RUNTIME_FRACTIONAL_PERCENT};
 use super::retry::{PREVIOUS_HOSTS_PREDICATE, RETRY_BACK_OFF, RETRY_HOST_PREDICATE, RETRY_POLICY};
-use crate::schema::{Schema, no_effect, read, refused};
+use crate::schema::{Schema, no_effect, read, refused, unimplemented};
 
 const ADD_REQUEST: &str = "Headers added to requests.";
 const REMOVE_REQUEST: &str = "Headers removed from requests.";
@@ -221,7 +221,7 @@ pub(in crate::envoy) static ROUTE_ACTION: Schema = Schema {
             "A stream without progress ends after this; 0 = never.",
         ),
         read("upgrade_configs", "the connection manager's", "Upgrades that are allowed here or not."),
-        no_effect("priority", "there are no limits by priority"),
+        unimplemented("priority", "there are no limits by priority"),
         no_effect("rate_limits", "there is no rate limit filter that would read it"),
         no_effect("include_vh_rate_limits", "there is no rate limit filter that would read it"),
         refused("host_rewrite_path_regex", "use host_rewrite_literal or host_rewrite_header"),
@@ -277,7 +277,7 @@ pub(in crate::envoy) static WEIGHTED_CLUSTER: Schema = Schema {
     fields: &[
         read("clusters", "", "The shares. Required."),
         no_effect("total_weight", "as in Envoy, the sum of the weights counts"),
-        no_effect("runtime_key_prefix", "weights do not change at run time"),
+        unimplemented("runtime_key_prefix", "weights do not change at run time"),
         refused("header_name", "the choice is random"),
         refused("use_hash_policy", "the choice is random"),
     ],

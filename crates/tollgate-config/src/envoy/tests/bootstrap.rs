@@ -18,7 +18,7 @@ fn node_and_admin_are_read() {
         said,
         [
             "error: the admin server listens on TCP only",
-            "info: \"access_log_path\" has no effect [requests to the admin server are not logged]"
+            "warning: \"access_log_path\" is not implemented [requests to the admin server are not logged]"
         ]
     );
 }

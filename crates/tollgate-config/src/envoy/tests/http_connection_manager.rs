@@ -180,7 +180,10 @@ fn other_settings_are_refused_or_have_no_effect() {
     assert_eq!(refused("server_name: \"a\\nb\""), "error: must not contain line ends or NUL");
     assert_eq!(refused("rds: {}"), "error: \"rds\" is not supported [write the routes into route_config]");
     assert_eq!(refused("add_user_agent: true"), "error: \"add_user_agent\" is not supported");
-    assert_eq!(with("tracing: {}").said(), ["info: \"tracing\" has no effect [no spans are exported]"]);
+    assert_eq!(
+        with("tracing: {}").said(),
+        ["warning: \"tracing\" is not implemented [no spans are exported]"]
+    );
     assert_eq!(
         refused("http2_protocol_options: {initial_stream_window_size: 65534}"),
         "error: 65534 is not between 65535 and 2147483647"

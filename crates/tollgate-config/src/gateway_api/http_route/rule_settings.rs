@@ -41,6 +41,7 @@ static SESSION_PERSISTENCE: Schema = Schema {
         read("type", "Cookie", "Cookie or Header."),
         read("absoluteTimeout", "", "How long the client keeps a permanent cookie."),
         read("cookie", "{}", "How the cookie is made."),
+        read("cookieConfig", "{}", "The same, as it was called up to Gateway API 1.5."),
         read("header", "{}", "The header."),
         refused("idleTimeout", "sessions have no memory here; use absoluteTimeout"),
     ],
@@ -109,7 +110,8 @@ pub(super) fn read_session_persistence(value: &Value<'_>) -> Option<SessionPersi
     let name = |of: Option<&Message<'_>>| {
         of.and_then(|of| optional(of, "name")).unwrap_or_else(|| default_name.clone())
     };
-    let (cookie, header) = (message.message("cookie", &COOKIE), message.message("header", &HEADER));
+    let cookie = message.one_of(&["cookie", "cookieConfig"]).and_then(|(_, cookie)| cookie.message(&COOKIE));
+    let header = message.message("header", &HEADER);
     if message.enumeration("type", &PERSISTENCE_TYPE, true) {
         let lifetime = cookie.as_ref().and_then(|cookie| cookie.get("lifetimeType"));
         let permanent = lifetime.and_then(|lifetime| lifetime.enumeration(&LIFETIME)).unwrap_or(false);

@@ -1,0 +1,65 @@
+//! Bootstraps in protobuf's wire format. Envoy reads them from files whose names end in `.pb`.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    ffi::OsStr,
+    io::{self, ErrorKind},
+    path::Path,
+};
+
+use crate::{
+    Source, Written,
+    diagnostic::Report,
+    files::read_bounded,
+    schema::{
+        from_json, to_json,
+        wire::{decode, encode},
+    },
+};
+
+const BOOTSTRAP: &str = "envoy.config.bootstrap.v3.Bootstrap";
+
+impl Source {
+    /// Reads a file: a text, or, if its name ends in `.pb`, a bootstrap in protobuf's wire format. That becomes the JSON that it
+    /// stands for, with the names of the API's fields, and this is what lines of diagnostics are about.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read); what is no bootstrap, or has fields that are newer than the API that is known here.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        if path.extension() != Some(OsStr::new("pb")) {
+            return Self::read(path);
+        }
+        let text = text_of_bootstrap(&read_bounded(path)?)
+            .map_err(|reason| io::Error::new(ErrorKind::InvalidData, reason))?;
+        Ok(Self { path: path.display().to_string(), text })
+    }
+}
+
+/// The JSON that a bootstrap in the wire format stands for.
+///
+/// # Errors
+/// The first problem, with its path.
+pub(crate) fn text_of_bootstrap(bytes: &[u8]) -> Result<String, String> {
+    let report = Report::new("");
+    let node = decode(BOOTSTRAP, bytes, &report);
+    let problems = report.finish();
+    match (node, problems.first()) {
+        (Some(node), None) => Ok(format!("{:#}\n", to_json(&node))),
+        (_, None) => Err("no bootstrap".to_owned()),
+        (_, Some(problem)) if problem.path.is_empty() => Err(problem.message.clone()),
+        (_, Some(problem)) => Err(format!("{}: {}", problem.path, problem.message)),
+    }
+}
+
+impl Written {
+    /// The bootstrap in protobuf's wire format, for a file whose name ends in `.pb`.
+    ///
+    /// # Errors
+    /// The path and type of a message that has no place in Envoy's API.
+    pub fn to_protobuf(&self) -> Result<Vec<u8>, String> {
+        encode(BOOTSTRAP, &from_json(&self.bootstrap))
+            .map_err(|problem| format!("{}: {}", problem.path, problem.message))
+    }
+}

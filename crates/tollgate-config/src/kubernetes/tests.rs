@@ -1,0 +1,3 @@
+//! What objects of every kind have in common.
+
+mod definitions;
