@@ -1,4 +1,5 @@
-//! The names of rules that code, scenarios and documents use exist in `docs/protocol.md`.
+//! The names of rules that code, scenarios and documents use exist: those of the protocol in `docs/protocol.md`, those of
+//! configurations in `docs/rules`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,9 +9,8 @@ use std::{
 
 use regex::Regex;
 
-/// The families of rules of the protocol; other names (of dialects) have documents of their own, and
-/// longer numbers are those of curves.
-const NAME: &str = r"\b(?:[WLPEMBTROXFISDKVAHQZGUNY])-[0-9]{1,2}(?:\.[0-9]+)?\b";
+/// The families of rules of the protocol and of configurations; longer numbers are those of curves.
+const NAME: &str = r"\b(?:[WLPEMBTROXFISDKVAHQZGUNY]|CF|EG|EN|HT|KG)-[0-9]{1,2}(?:\.[0-9]+)?\b";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -34,7 +34,10 @@ fn names(text: &str) -> BTreeSet<String> {
 }
 
 fn rules() -> BTreeSet<String> {
-    let text = fs::read_to_string(root().join("docs/protocol.md")).expect("the rules");
+    let mut paths = vec![root().join("docs/protocol.md")];
+    files(&root().join("docs/rules"), &mut paths);
+    let texts = paths.iter().map(|path| fs::read_to_string(path).expect("rules"));
+    let text = texts.collect::<Vec<_>>().join("\n");
     let anchor = Regex::new(r#"<a id="([a-z]+-[0-9.]+)"></a>\*\*([A-Z]+-[0-9.]+)\*\*"#).expect("a pattern");
     let mut rules = BTreeSet::new();
     for found in anchor.captures_iter(&text) {
@@ -65,4 +68,34 @@ fn every_name_of_a_rule_that_is_used_exists() {
         }
     }
     assert!(unknown.is_empty(), "names of no rule in docs/protocol.md: {unknown:#?}");
+}
+
+/// Which rules no scenario plays and no test names, for people who look for what to write next:
+/// `cargo test -p conformance --test rules -- --ignored --nocapture`.
+#[test]
+#[ignore = "a report, not a test"]
+#[expect(clippy::print_stdout, reason = "a report for people")]
+fn rules_without_a_scenario() {
+    let used = |directory: &str| {
+        let mut paths = Vec::new();
+        files(&root().join(directory), &mut paths);
+        let of_file = |path: &PathBuf| {
+            // Scenarios and inputs of tests bear the names of their rules, too: `b_6_8_...`, `eg_12_...`.
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_uppercase();
+            let parts: Vec<&str> = stem.split(['_', '-']).collect();
+            let mut found = names(&fs::read_to_string(path).expect("text"));
+            for length in 2..=parts.len().min(3) {
+                found.insert(format!("{}-{}", parts[0], parts[1..length].join(".")));
+            }
+            found
+        };
+        paths.iter().flat_map(of_file).collect::<BTreeSet<String>>()
+    };
+    let (scenarios, code) = (used("conformance/scenarios"), used("crates"));
+    let rules = rules();
+    let without: Vec<&String> = rules.iter().filter(|rule| !scenarios.contains(*rule)).collect();
+    println!("{} of {} rules are played by no scenario.", without.len(), rules.len());
+    for rule in without {
+        println!("{rule}{}", if code.contains(rule) { "" } else { ": and no code or test names it" });
+    }
 }
