@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use extproc::{ResponseHeaders, Slices};
 use http::HeaderMap;
+use tokio::time::Instant;
 
 use crate::meter::Meter;
 
@@ -99,6 +100,9 @@ pub(crate) trait Downstream {
     /// Notes that the request holds so many bytes beside what is queued here. False: it has to end at once, because memory
     /// is short and it holds much; the task is woken when that is so.
     fn note_held(&mut self, beside: usize, cx: &Context<'_>) -> bool;
+
+    /// Ready once the deadline has passed. There is one timer: what counts is the deadline of the latest call.
+    fn poll_deadline(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()>;
 
     /// Bytes received and queued so far.
     fn meter(&self) -> Meter {

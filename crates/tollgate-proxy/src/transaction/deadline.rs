@@ -13,9 +13,9 @@ use super::{
     router::Router,
     tries::TryDeadline,
 };
-use crate::{stream::Downstream, timer::LazyTimer};
+use crate::stream::Downstream;
 
-/// The deadlines that are the transaction's own, and the one timer that serves all of them.
+/// The deadlines that are the transaction's own.
 #[derive(Debug)]
 pub(super) struct Deadlines {
     idle_timeout: Option<Duration>,
@@ -26,7 +26,6 @@ pub(super) struct Deadlines {
     stream: Option<Instant>,
     /// The route's timeout; runs from the end of the request.
     pub(super) response: Option<Instant>,
-    timer: LazyTimer,
 }
 
 /// Which of them passed.
@@ -49,7 +48,6 @@ impl Deadlines {
             request: http.request_timeout.and_then(|timeout| now.checked_add(timeout)),
             stream: http.max_stream_duration.and_then(|timeout| now.checked_add(timeout)),
             response: None,
-            timer: LazyTimer::default(),
         }
     }
 
@@ -70,7 +68,7 @@ impl<D: Downstream> Transaction<'_, D> {
         let Some((deadline, due)) = self.next_deadline() else {
             return false;
         };
-        if self.deadlines.timer.poll(Some(deadline.into()), cx).is_pending() {
+        if self.downstream.poll_deadline(deadline.into(), cx).is_pending() {
             return false;
         }
         self.deadline_passed(due, Instant::now().max(deadline));

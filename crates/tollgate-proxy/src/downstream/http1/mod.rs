@@ -52,6 +52,9 @@ pub(super) struct Wire {
     limit: usize,
     /// What the connection and its request hold.
     account: Account,
+    /// One timer for every deadline of the connection and of its requests. They are mostly the same time away, so it is
+    /// hardly ever armed.
+    timer: LazyTimer,
 }
 
 /// What came of waiting for a request.
@@ -71,10 +74,16 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
     let mut life = Life::new();
     let mut arrived = !first.bytes.is_empty();
     let account = client.memory.account();
-    let mut wire =
-        Wire { stream, input: first, output: WriteQueue::default(), ended: false, limit: 0, account };
+    let mut wire = Wire {
+        stream,
+        input: first,
+        output: WriteQueue::default(),
+        ended: false,
+        limit: 0,
+        account,
+        timer: LazyTimer::default(),
+    };
     let mut reader = RequestReader::default();
-    let mut timer = LazyTimer::default();
     let drain = &client.chain.drain;
     let mut drained = pin!(drain.started());
     loop {
@@ -87,7 +96,7 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
                 }
                 client.chain.with(|configuration| {
                     let overload = client.overload(configuration);
-                    wait.poll(configuration.http(), overload, drain.haste(), &mut timer, cx)
+                    wait.poll(configuration.http(), overload, drain.haste(), cx)
                 })
             })
             .await
@@ -105,7 +114,7 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
             }
             Next::Shed => {
                 let limit = client.chain.with(|configuration| configuration.http().delayed_close_timeout);
-                linger(&mut wire, &mut timer, limit).await;
+                linger(&mut wire, limit).await;
                 return;
             }
             Next::Request(_) | Next::Reject(_) => client.chain.current(),
@@ -137,12 +146,12 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
         let linger_limit = http.delayed_close_timeout;
         // A connection that waits keeps no configuration alive.
         drop(configuration);
-        let flushed = poll_fn(|cx| wire.poll_flush(&mut timer, flush_limit, cx)).await;
+        let flushed = poll_fn(|cx| wire.poll_flush(flush_limit, cx)).await;
         if !flushed {
             return;
         }
         if !is_kept {
-            let has_gone = linger(&mut wire, &mut timer, linger_limit).await;
+            let has_gone = linger(&mut wire, linger_limit).await;
             if let Some(record) = &client.record {
                 record.closed(if has_gone { DRAINED } else { DELAYED });
             }
@@ -260,7 +269,6 @@ impl<'c> WaitForRequest<'c> {
         http: &HttpConnectionManager,
         overload: Option<&Overload>,
         drain: Option<Haste>,
-        timer: &mut LazyTimer,
         cx: &mut Context<'_>,
     ) -> Poll<Next> {
         let limits = limits(http);
@@ -297,7 +305,7 @@ impl<'c> WaitForRequest<'c> {
                 }
                 Some(Haste::WhenIdle) => return Poll::Ready(Next::Close),
             };
-            return timer.poll(deadline, cx).map(|()| if drain.is_none() { Next::Idle } else { Next::Close });
+            return self.wire.timer.poll(deadline, cx).map(|()| if drain.is_none() { Next::Idle } else { Next::Close });
         }
         let since = *self.head_since.get_or_insert_with(Instant::now);
         let limits: [(_, fn() -> Rejection); 3] = [
@@ -307,7 +315,7 @@ impl<'c> WaitForRequest<'c> {
         ];
         let first = limits.into_iter().filter_map(|(limit, rejection)| Some((limit?, rejection)));
         let Some((limit, rejection)) = first.min_by_key(|(limit, _)| *limit) else { return Poll::Pending };
-        ready!(timer.poll(Some(since + limit), cx));
+        ready!(self.wire.timer.poll(Some(since + limit), cx));
         Poll::Ready(Next::Reject(Box::new(rejection())))
     }
 }
@@ -359,22 +367,22 @@ impl Wire {
     }
 
     /// Writes what is queued, until the deadline. `false`: the client does not take it.
-    fn poll_flush(&mut self, timer: &mut LazyTimer, deadline: Instant, cx: &mut Context<'_>) -> Poll<bool> {
+    fn poll_flush(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<bool> {
         match self.output.poll_flush(&mut self.stream, cx) {
             Poll::Ready(outcome) => Poll::Ready(outcome.is_ok()),
-            Poll::Pending => timer.poll(Some(deadline), cx).map(|()| false),
+            Poll::Pending => self.timer.poll(Some(deadline), cx).map(|()| false),
         }
     }
 }
 
 /// Ends our side and reads on for a while: if a socket with unread bytes were closed, the client would get a reset that
 /// may overtake the response. Gives whether the client has seen the end.
-async fn linger(wire: &mut Wire, timer: &mut LazyTimer, limit: Option<Duration>) -> bool {
+async fn linger(wire: &mut Wire, limit: Option<Duration>) -> bool {
     let Some(limit) = limit else { return true };
     let deadline = Some(Instant::now() + limit);
     let mut is_shut = false;
     poll_fn(|cx| {
-        if timer.poll(deadline, cx).is_ready() {
+        if wire.timer.poll(deadline, cx).is_ready() {
             return Poll::Ready(false);
         }
         if !is_shut {

@@ -8,6 +8,7 @@ use std::{
 use bytes::Bytes;
 use extproc::{ResponseHeaders, Slices};
 use http::{HeaderMap, StatusCode, header::CONNECTION};
+use tokio::time::Instant;
 use tollgate_model::http_connection_manager::HttpConnectionManager;
 
 use super::Wire;
@@ -245,6 +246,10 @@ impl Downstream for Http1Stream<'_> {
 
     fn note_held(&mut self, beside: usize, cx: &Context<'_>) -> bool {
         self.wire.note_held(beside, cx)
+    }
+
+    fn poll_deadline(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        self.wire.timer.poll(Some(deadline), cx)
     }
 
     fn meter(&self) -> Meter {

@@ -50,6 +50,7 @@ pub(super) struct Http2Stream {
     head: usize,
     /// Bytes so far.
     meter: Meter,
+    timer: LazyTimer,
 }
 
 enum SendHalf {
@@ -86,6 +87,7 @@ impl Http2Stream {
             account,
             head: 0,
             meter: Meter { http2: true, ..Meter::default() },
+            timer: LazyTimer::default(),
         }
     }
 
@@ -139,7 +141,6 @@ impl Http2Stream {
             return;
         }
         let deadline = Some(Instant::now() + limit);
-        let mut timer = LazyTimer::default();
         let is_flushed = poll_fn(|cx| {
             if !self.is_request_complete {
                 self.body.discard(cx);
@@ -149,7 +150,7 @@ impl Http2Stream {
             }
             match self.poll_flush(cx) {
                 Poll::Ready(_) => Poll::Ready(true),
-                Poll::Pending => timer.poll(deadline, cx).map(|()| false),
+                Poll::Pending => self.timer.poll(deadline, cx).map(|()| false),
             }
         })
         .await;
@@ -291,6 +292,10 @@ impl Downstream for Http2Stream {
             Poll::Pending if self.has_room() => Poll::Ready(Ok(())),
             polled => polled,
         }
+    }
+
+    fn poll_deadline(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        self.timer.poll(Some(deadline), cx)
     }
 
     fn meter(&self) -> Meter {
