@@ -13,10 +13,7 @@ pub fn remove_fields(fields: &mut HeaderMap, names: &[HeaderName]) {
 /// [`remove_fields`] without a new map. As long as few fields stand behind the first of those names, those before it are
 /// not touched: `content-length` is often among the last, with only the gateway's own fields behind it.
 pub(crate) fn try_remove_fields(fields: &mut HeaderMap, names: &[HeaderName]) -> Result<(), MaxSizeReached> {
-    if !names.iter().any(|name| fields.contains_key(name)) {
-        return Ok(());
-    }
-    let Some(first) = fields.keys().position(|name| names.contains(name)) else { return Ok(()) };
+    let Some(first) = first_of(fields, names) else { return Ok(()) };
     let behind = fields.keys_len() - first - 1;
     let is_repeated = fields.len() > fields.keys_len();
     // Taking a field off the end and putting it back costs two look-ups, putting all of them in again one each.
@@ -25,6 +22,20 @@ pub(crate) fn try_remove_fields(fields: &mut HeaderMap, names: &[HeaderName]) ->
     } else {
         put_in_again(fields, names)
     }
+}
+
+/// Whether there is a field of one of these names.
+#[must_use]
+pub fn has_any(fields: &HeaderMap, names: &[HeaderName]) -> bool {
+    first_of(fields, names).is_some()
+}
+
+/// Where the first field of one of these names is. Nearly always there is none, and nearly always its length alone shows
+/// that a name is not among them: that costs less than to look up each of them.
+fn first_of(fields: &HeaderMap, names: &[HeaderName]) -> Option<usize> {
+    let length = |name: &HeaderName| 1_u64 << (name.as_str().len() % 64);
+    let lengths = names.iter().fold(0, |lengths, name| lengths | length(name));
+    fields.keys().position(|name| lengths & length(name) != 0 && names.contains(name))
 }
 
 /// Takes off the last fields up to the first that is removed, and puts the others of them back. No name has two fields.

@@ -88,7 +88,7 @@ mod slices;
 
 pub use attributes::Attributes;
 pub use forward::ForwardRules;
-pub use header_map::remove_fields;
+pub use header_map::{has_any, remove_fields};
 pub use http_message::{Direction, Messages, RequestHeaders, ResponseHeaders};
 pub use mode::{BodySendMode, HeaderSendMode, ProcessingMode, UndefinedMode};
 pub use mutation::MutationRules;

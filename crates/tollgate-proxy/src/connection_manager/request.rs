@@ -197,7 +197,9 @@ fn make_uniform(
         let path = request.path.to_str().ok();
         let normal =
             path.and_then(|path| path::normalize(path, keep_parameters)).ok_or_else(path_not_normal)?;
-        request.path = HeaderValue::from_str(&normal).map_err(|_| path_not_normal())?;
+        if normal.as_bytes() != request.path.as_bytes() {
+            request.path = HeaderValue::from_str(&normal).map_err(|_| path_not_normal())?;
+        }
     }
     if http.merge_slashes
         && let Some(merged) = request.path.to_str().ok().map(path::merge_slashes)

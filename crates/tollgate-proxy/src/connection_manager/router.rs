@@ -5,7 +5,7 @@ mod tests;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use extproc::{RequestHeaders, remove_fields};
+use extproc::{RequestHeaders, has_any, remove_fields};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
@@ -44,7 +44,7 @@ pub(crate) fn router_request(
     route: &RouteAction,
 ) -> Limits {
     let names = EnvoyHeaders::of(&http.header_prefix);
-    let asks = names.router.iter().any(|name| request.fields.contains_key(name));
+    let asks = has_any(&request.fields, &names.router);
     let policy = route.retry_policy.as_ref();
     let mut limits = Limits {
         timeout: route.timeout,

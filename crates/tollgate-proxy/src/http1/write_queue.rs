@@ -14,6 +14,8 @@ use tokio::io::AsyncWrite;
 /// Pieces up to this size are copied together; larger ones keep their memory and are gathered by `writev`.
 const COPY_LIMIT: usize = 8 * 1024;
 const MAX_SLICES: usize = 32;
+/// The buffer grows by so much at least: most heads fit.
+const GROWTH: usize = 1024;
 
 /// A queue of bytes: heads and small pieces are gathered in one buffer, large pieces are kept as they are.
 #[derive(Debug, Default)]
@@ -44,6 +46,9 @@ impl WriteQueue {
     /// Appends a copy.
     pub(crate) fn put_slice(&mut self, bytes: &[u8]) {
         self.queued += bytes.len();
+        if self.tail.capacity() - self.tail.len() < bytes.len() {
+            self.tail.reserve(bytes.len().max(GROWTH));
+        }
         self.tail.extend_from_slice(bytes);
     }
 

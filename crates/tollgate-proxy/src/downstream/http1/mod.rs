@@ -305,7 +305,11 @@ impl<'c> WaitForRequest<'c> {
                 }
                 Some(Haste::WhenIdle) => return Poll::Ready(Next::Close),
             };
-            return self.wire.timer.poll(deadline, cx).map(|()| if drain.is_none() { Next::Idle } else { Next::Close });
+            return self
+                .wire
+                .timer
+                .poll(deadline, cx)
+                .map(|()| if drain.is_none() { Next::Idle } else { Next::Close });
         }
         let since = *self.head_since.get_or_insert_with(Instant::now);
         let limits: [(_, fn() -> Rejection); 3] = [

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use extproc::{RequestHeaders, ResponseHeaders, Slices, remove_fields};
+use extproc::{RequestHeaders, ResponseHeaders, Slices, has_any, remove_fields};
 use h2::{Reason, SendStream, client::ResponseFuture};
 use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri,
@@ -356,7 +356,7 @@ fn request(head: &RequestHeaders) -> Option<Request<()>> {
     // What belongs to a connection has no place in HTTP/2 (RFC 9113 section 8.2.2). That of the client is gone: somebody
     // has added it, and the request fails, as in Envoy.
     let of_connection = [CONNECTION, TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION];
-    let is_forbidden = of_connection.iter().any(|name| fields.contains_key(name));
+    let is_forbidden = has_any(&fields, &of_connection);
     if is_forbidden || fields.get(TE).is_some_and(|value| value != HeaderValue::from_static("trailers")) {
         return None;
     }
