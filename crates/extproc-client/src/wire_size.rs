@@ -4,7 +4,10 @@
 //! RFC 7541 suggests: a field that was the same in the previous head of the connection is an index of one byte, any
 //! other a literal with Huffman coding.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, uri::Authority};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, StatusCode,
+    uri::{Authority, PathAndQuery},
+};
 
 /// Bytes of a frame's own header.
 pub(crate) const FRAME_HEADER: u64 = 9;
@@ -20,6 +23,8 @@ pub(crate) fn data_frames(length: usize) -> u64 {
 /// The heads that went one way on a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Heads {
+    /// The latest path and its size: a processor has few.
+    path: Option<(PathAndQuery, u64)>,
     authority: Option<Authority>,
     status: Option<StatusCode>,
     fields: Vec<(HeaderName, HeaderValue)>,
@@ -30,7 +35,7 @@ impl Heads {
     pub(crate) fn request(&mut self, request: &Request<()>) -> u64 {
         let uri = request.uri();
         // Encoders leave paths out of their tables: there are too many of them.
-        let path = string(uri.path_and_query().map_or("/", |path| path.as_str()).as_bytes());
+        let path = uri.path_and_query().map_or_else(|| string(b"/"), |path| self.path(path));
         let authority = uri.authority();
         let authority = if self.authority.as_ref() == authority {
             0
@@ -39,6 +44,17 @@ impl Heads {
             string(authority.map_or("", |authority| authority.as_str()).as_bytes())
         };
         FRAME_HEADER + 4 + path + authority + self.fields(request.headers())
+    }
+
+    fn path(&mut self, path: &PathAndQuery) -> u64 {
+        if let Some((latest, size)) = &self.path
+            && latest == path
+        {
+            return *size;
+        }
+        let size = string(path.as_str().as_bytes());
+        self.path = Some((path.clone(), size));
+        size
     }
 
     /// The HEADERS frame of a response.

@@ -142,11 +142,12 @@ pub(super) async fn serve<H: Handler>(client: Client<H>, stream: ClientStream, f
         let http = configuration.http();
         let flush_limit = http.stream_idle_timeout.unwrap_or(FLUSH_LIMIT);
         let overload = client.overload(&configuration);
-        let flush_limit = Instant::now() + overload::limit(overload, ClientTimeout::StreamFlush, flush_limit);
+        let flush_limit = overload::limit(overload, ClientTimeout::StreamFlush, flush_limit);
         let linger_limit = http.delayed_close_timeout;
         // A connection that waits keeps no configuration alive.
         drop(configuration);
-        let flushed = poll_fn(|cx| wire.poll_flush(flush_limit, cx)).await;
+        let mut deadline = None;
+        let flushed = poll_fn(|cx| wire.poll_flush(&mut deadline, flush_limit, cx)).await;
         if !flushed {
             return;
         }
@@ -370,11 +371,19 @@ impl Wire {
         Poll::Ready(is_open)
     }
 
-    /// Writes what is queued, until the deadline. `false`: the client does not take it.
-    fn poll_flush(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<bool> {
+    /// Writes what is queued, within a time that begins when it has to wait. `false`: the client does not take it.
+    fn poll_flush(
+        &mut self,
+        deadline: &mut Option<Instant>,
+        limit: Duration,
+        cx: &mut Context<'_>,
+    ) -> Poll<bool> {
         match self.output.poll_flush(&mut self.stream, cx) {
             Poll::Ready(outcome) => Poll::Ready(outcome.is_ok()),
-            Poll::Pending => self.timer.poll(Some(deadline), cx).map(|()| false),
+            Poll::Pending => {
+                let deadline = *deadline.get_or_insert_with(|| Instant::now() + limit);
+                self.timer.poll(Some(deadline), cx).map(|()| false)
+            }
         }
     }
 }
