@@ -6,7 +6,7 @@ use std::{
     iter,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -213,7 +213,10 @@ impl Call {
                     }
                 }
                 State::Paused(pause) => {
-                    ready!(pause.as_mut().poll(cx));
+                    if pause.as_mut().poll(cx).is_pending() {
+                        self.backlog.register(cx);
+                        return Poll::Pending;
+                    }
                     if let Err(status) = self.reopen() {
                         return Poll::Ready(self.close_with(Err(status)));
                     }
