@@ -1,19 +1,12 @@
 //! How many exchanges there may be, and how much of them may lie in memory.
 
 use std::{
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    task::{Context, Poll, ready},
+    cell::Cell,
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use bytes::{Buf, Bytes};
-use hyper::body::{Body, Frame, SizeHint};
-use tonic::Status;
-
 use crate::{
+    Status,
     counters::{Counters, count},
     throttle::Throttle,
 };
@@ -31,10 +24,7 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Place {
     limits: Arc<Limits>,
-    /// All bytes that were taken from the budget.
-    held: AtomicUsize,
-    /// Those of the message that was read last.
-    message: AtomicUsize,
+    held: Cell<usize>,
 }
 
 impl Limits {
@@ -44,7 +34,7 @@ impl Limits {
     /// `RESOURCE_EXHAUSTED` if there is none.
     pub(crate) fn enter(self: &Arc<Self>) -> Result<Place, Status> {
         let active = self.counters.active_exchanges.fetch_add(1, Relaxed);
-        let place = Place { limits: self.clone(), held: AtomicUsize::new(0), message: AtomicUsize::new(0) };
+        let place = Place { limits: self.clone(), held: Cell::new(0) };
         if active < self.max_exchanges {
             count(&self.counters.exchanges);
             return Ok(place);
@@ -58,14 +48,22 @@ impl Limits {
 }
 
 impl Place {
-    /// Takes bytes from the budget of the server.
+    /// So many bytes lie in memory for this exchange now.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` if that is more than there is. The bytes are taken nevertheless, until the place is left.
+    /// `RESOURCE_EXHAUSTED` if that is more than there is for all together. The bytes are taken nevertheless, until the place
+    /// is left.
     pub(crate) fn hold(&self, bytes: usize) -> Result<(), Status> {
-        self.held.fetch_add(bytes, Relaxed);
-        let buffered = self.limits.counters.buffered_bytes.fetch_add(bytes, Relaxed) + bytes;
-        if buffered <= self.limits.max_buffered {
+        let before = self.held.replace(bytes);
+        let counter = &self.limits.counters.buffered_bytes;
+        if bytes <= before {
+            if bytes < before {
+                counter.fetch_sub(before - bytes, Relaxed);
+            }
+            return Ok(());
+        }
+        let more = bytes - before;
+        if counter.fetch_add(more, Relaxed) + more <= self.limits.max_buffered {
             return Ok(());
         }
         count(&self.limits.counters.exhausted_exchanges);
@@ -75,92 +73,20 @@ impl Place {
         }
         Err(Status::resource_exhausted(format!("more than {} bytes are buffered", self.limits.max_buffered)))
     }
-
-    /// Gives bytes back to the budget.
-    fn release(&self, bytes: usize) {
-        // More than is held cannot be given back, whatever the framing of the messages was.
-        let before = self.held.fetch_update(Relaxed, Relaxed, |held| Some(held.saturating_sub(bytes)));
-        let held = before.unwrap_or_default();
-        self.limits.counters.buffered_bytes.fetch_sub(bytes.min(held), Relaxed);
-    }
-
-    /// A message of so many bytes was read, framing included. It is in memory until [`done`](Self::done).
-    pub(crate) fn read(&self, bytes: usize) {
-        self.message.store(bytes, Relaxed);
-    }
-
-    /// The last message and its answer are no longer in memory.
-    pub(crate) fn done(&self) {
-        self.release(self.message.swap(0, Relaxed));
-    }
-
-    /// The answer takes the place of the message.
-    ///
-    /// # Errors
-    /// `RESOURCE_EXHAUSTED` if there is no room for it.
-    pub(crate) fn answered(&self, bytes: usize) -> Result<(), Status> {
-        self.done();
-        self.message.store(bytes, Relaxed);
-        self.hold(bytes)
-    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let counters = &self.limits.counters;
-        counters.buffered_bytes.fetch_sub(*self.held.get_mut(), Relaxed);
+        counters.buffered_bytes.fetch_sub(self.held.get(), Relaxed);
         counters.active_exchanges.fetch_sub(1, Relaxed);
-    }
-}
-
-/// A body of which every byte that arrives is taken from the budget.
-#[derive(Debug)]
-pub(crate) struct Metered<B> {
-    body: B,
-    place: Arc<Place>,
-}
-
-impl<B> Metered<B> {
-    pub(crate) fn new(body: B, place: Arc<Place>) -> Self {
-        Self { body, place }
-    }
-}
-
-impl<B> Body for Metered<B>
-where
-    B: Body<Data = Bytes, Error: std::error::Error + Send + Sync + 'static> + Unpin,
-{
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-            && let Err(status) = self.place.hold(data.remaining())
-        {
-            return Poll::Ready(Some(Err(Box::new(status))));
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tonic::Code;
-
     use super::*;
+    use crate::Code;
 
     fn limits(max_exchanges: usize, max_buffered: usize) -> Arc<Limits> {
         let (counters, warnings) = (Arc::default(), Throttle::default());
@@ -182,16 +108,11 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_held_until_the_answer_is_gone() {
+    fn bytes_are_held_as_long_as_they_are_there() {
         let limits = limits(2, 100);
         let place = limits.enter().unwrap();
         place.hold(70).unwrap();
-        place.read(60);
-        place.answered(20).unwrap();
-        // The answer, and ten bytes of the message behind.
-        assert_eq!(limits.counters.buffered_bytes(), 30);
-        place.done();
-        place.done();
+        place.hold(10).unwrap();
         assert_eq!(limits.counters.buffered_bytes(), 10);
         let other = limits.enter().unwrap();
         assert_eq!(other.hold(91).unwrap_err().code(), Code::ResourceExhausted);

@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{FileTypeExt, MetadataExt},
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     pin::Pin,
 };
@@ -12,7 +12,7 @@ use tokio::{
     net::{TcpListener, UnixListener, UnixStream},
 };
 
-use crate::ListenAddress;
+use crate::{ListenAddress, UnixAddress};
 
 /// An accepted connection.
 pub(crate) type Connection = Pin<Box<dyn Stream>>;
@@ -47,7 +47,7 @@ impl Listener {
                 let bound = ListenAddress::Tcp(listener.local_addr()?);
                 Ok((Self::Tcp(listener), bound))
             }
-            ListenAddress::Unix(path) => {
+            ListenAddress::Unix(UnixAddress { path, mode, owner }) => {
                 let listener = match UnixListener::bind(path) {
                     Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                         remove_abandoned(path, error).await?;
@@ -55,8 +55,14 @@ impl Listener {
                     }
                     result => result?,
                 };
-                let (path, file) = (path.clone(), identity(path));
-                Ok((Self::Unix(UnixSocket { listener, path, file }), address.clone()))
+                let socket = UnixSocket { listener, path: path.clone(), file: identity(path) };
+                if let Some((user, group)) = owner {
+                    chown(path, Some(*user), *group)?;
+                }
+                if let Some(mode) = mode {
+                    fs::set_permissions(path, fs::Permissions::from_mode(*mode))?;
+                }
+                Ok((Self::Unix(socket), address.clone()))
             }
         }
     }

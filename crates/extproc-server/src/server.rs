@@ -1,60 +1,52 @@
 //! The server: accepts connections, serves them, stops.
 
-use std::{convert::Infallible, fmt, io, pin::pin, sync::Arc, time::Duration};
+mod connection;
+mod stop;
 
-use extproc::messages::ProcessingResponse;
-use hyper::{server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::{fmt, io, pin::pin, sync::Arc, time::Duration};
+
+use http::HeaderMap;
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
-use tonic::{Status, metadata::MetadataMap};
 
+use self::connection::{Connecting, serve_connection};
+#[cfg(feature = "tls")]
+use crate::Tls;
 use crate::{
-    Counters, Failure, ListenAddress, Processor, Tls,
+    Counters, Failure, Handler, Health, ListenAddress, Outcome, ProcessorService, Result,
     counters::count,
-    failure::OnFailure,
+    exchange::{Driver, DriverSettings},
+    failure::OnError,
+    handler,
     limits::Limits,
-    listener::{Connection, Listener},
-    preface::preface,
-    service::Service,
+    listener::Listener,
+    raw::{Raw, RawDriver},
+    service::{Exchanger, Inner},
     throttle::Throttle,
 };
 
 /// Most connections at a time; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 4096;
-/// Exchanges at a time on a connection.
-const MAX_CONCURRENT_STREAMS: u32 = 1000;
-/// What may arrive unread for one exchange.
-const STREAM_WINDOW: u32 = 64 << 10;
-/// What may arrive unread on a connection: as much as on all its exchanges together, so that processors that do not read
-/// slow nobody but their own exchanges.
-const CONNECTION_WINDOW: u32 = (MAX_CONCURRENT_STREAMS + 1) * STREAM_WINDOW;
-/// Answers that the gateway does not take are kept up to this size for one exchange; no more is asked of its processor then.
-const SEND_BUFFER: usize = 64 << 10;
-/// Largest request head.
-const MAX_HEADER_LIST_SIZE: u32 = 64 << 10;
-const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the first bytes of HTTP/2. After them PINGs find out whether the peer is there.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A peer that vanished is found out after the interval and the timeout together.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// After an accept that failed for want of something, such as file descriptors: trying at once would only burn time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is served and how. Not bound to an address yet.
-pub struct Server<F> {
-    new_processor: F,
+pub struct Server {
+    new_exchange: Arc<NewExchange>,
     settings: Settings,
 }
 
+/// Makes an exchange from the metadata of its call.
+type NewExchange = dyn Fn(&HeaderMap, &Arc<DriverSettings>) -> Box<dyn Exchanger> + Send + Sync;
+
 /// A server that has its address. It serves when [`serve`](Self::serve) runs; until then clients wait.
-pub struct BoundServer<F> {
-    service: Arc<Service<F>>,
+pub struct BoundServer {
+    service: ProcessorService,
     settings: Settings,
     listener: Listener,
     address: ListenAddress,
@@ -63,56 +55,73 @@ pub struct BoundServer<F> {
 /// Everything that can be set.
 #[derive(Debug)]
 struct Settings {
+    #[cfg(feature = "tls")]
     tls: Option<Tls>,
     preface_timeout: Duration,
+    drain_delay: Duration,
     drain_timeout: Duration,
+    keep_alive: Duration,
     max_message_size: usize,
     max_exchanges: usize,
     max_buffered: usize,
     handler_timeout: Duration,
-    on_failure: OnFailure,
+    on_error: OnError,
     counters: Arc<Counters>,
+    health: Health,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            #[cfg(feature = "tls")]
             tls: None,
             preface_timeout: PREFACE_TIMEOUT,
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(60),
             max_message_size: 64 << 20,
             max_exchanges: 10_000,
             max_buffered: 256 << 20,
             handler_timeout: Duration::from_secs(60),
-            on_failure: OnFailure::default(),
+            on_error: OnError::default(),
             counters: Arc::default(),
+            health: Health::default(),
         }
     }
 }
 
-impl<F> fmt::Debug for Server<F> {
+impl fmt::Debug for Server {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Server").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
-impl<F> fmt::Debug for BoundServer<F> {
+impl fmt::Debug for BoundServer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("BoundServer").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
-impl<F, P> Server<F>
-where
-    F: Fn(&MetadataMap) -> P + Send + Sync + 'static,
-    P: Processor,
-{
-    /// Serves processors made by `new_processor`, one for each exchange, from the metadata of its call.
-    pub fn new(new_processor: F) -> Self {
-        Self { new_processor, settings: Settings::default() }
+impl Server {
+    /// Serves a handler: an `async fn(Request, Next) -> Result<Response>`, or anything else that is a [`Handler`].
+    pub fn new(handler: impl Handler) -> Self {
+        let handler = Arc::new(handler::boxed(handler));
+        Self::making(Arc::new(move |_, settings| Box::new(Driver::new(handler.clone(), settings.clone()))))
+    }
+
+    /// Serves [raw](crate::raw) processors made by `new`, one for each exchange, from the metadata of its call.
+    pub fn raw<R: Raw>(new: impl Fn(&HeaderMap) -> R + Send + Sync + 'static) -> Self {
+        Self::making(Arc::new(move |metadata, settings| {
+            Box::new(RawDriver::new(|| new(metadata), settings.clone()))
+        }))
+    }
+
+    fn making(new_exchange: Arc<NewExchange>) -> Self {
+        Self { new_exchange, settings: Settings::default() }
     }
 
     /// Serves TLS. Default: cleartext.
+    #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.settings.tls = Some(tls);
@@ -127,15 +136,23 @@ where
         self
     }
 
-    /// How long exchanges under way may go on after the stop. Default 10 s.
+    /// How long the server goes on after the stop, while its health says NOT_SERVING. Default: not at all. Gateways that
+    /// check health go elsewhere in that time.
+    #[must_use]
+    pub fn drain_delay(mut self, delay: Duration) -> Self {
+        self.settings.drain_delay = delay;
+        self
+    }
+
+    /// How long exchanges in progress may go on after that. Default 10 s.
     #[must_use]
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.settings.drain_timeout = timeout;
         self
     }
 
-    /// Most exchanges at a time, on all connections together. Default 10,000. Further ones end with
-    /// `RESOURCE_EXHAUSTED`. Up to 64 KiB may have arrived for each that its processor has not read, beside what
+    /// The largest number of exchanges at a time, on all connections together. Default 10,000. Further ones end with
+    /// `RESOURCE_EXHAUSTED`. Up to 64 KiB may have arrived for each that its handler has not read, beside what
     /// [`max_buffered_bytes`](Self::max_buffered_bytes) limits.
     #[must_use]
     pub fn max_exchanges(mut self, exchanges: usize) -> Self {
@@ -143,33 +160,46 @@ where
         self
     }
 
-    /// Most bytes of messages that are in memory at a time, for all exchanges together: those that have been read and not
-    /// been answered, and answers that wait for the gateway. Default 256 MiB. An exchange that needs more than is left
-    /// ends with `RESOURCE_EXHAUSTED`.
+    /// The largest number of bytes of messages that are in memory at a time, for all exchanges together: what no handler has
+    /// taken, what bodies collect, and answers that wait for the gateway. Default 256 MiB. An exchange that needs more than is
+    /// left ends with `RESOURCE_EXHAUSTED`.
     #[must_use]
     pub fn max_buffered_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_buffered = bytes;
         self
     }
 
-    /// How long a processor may take for one answer. Default 60 s. What happens then is up to
-    /// [`on_failure`](Self::on_failure). It works at points where the processor waits: a processor that never waits blocks
-    /// its thread.
+    /// How long a handler may work while the gateway waits for it. Default 60 s. Set it below the gateway's
+    /// `message_timeout` (200 ms by default) to decide with [`on_error`](Self::on_error) what happens then. Time in which the
+    /// handler waits for the gateway does not count, and the clock starts anew with every message in either direction. It works
+    /// at points where the handler waits: one that never does blocks its thread.
     #[must_use]
     pub fn handler_timeout(mut self, timeout: Duration) -> Self {
         self.settings.handler_timeout = timeout;
         self
     }
 
-    /// Decides what becomes of an exchange whose processor panicked or took too long: a last answer, such as an
-    /// immediate response, or a status, with which the gateway does as its failure mode says. Either ends the exchange;
-    /// the processor is dropped. Default: `INTERNAL` and `DEADLINE_EXCEEDED`. Each failure is logged and counted.
+    /// Decides what becomes of an exchange whose handler failed: returned an error, panicked or took too long. Default: 413 for
+    /// a body that is too large, otherwise a status, with which the gateway does as its failure mode says. Each failure is
+    /// counted, and logged by `tracing`, at most one a second.
+    ///
+    /// ```
+    /// use extproc_server::{Failure, Next, Outcome, Request, Response, Result, Server};
+    /// use http::StatusCode;
+    ///
+    /// async fn handler(request: Request, next: Next) -> Result<Response> {
+    ///     next.run(request).await
+    /// }
+    ///
+    /// let server = Server::new(handler).on_error(|failure| match failure {
+    ///     Failure::TimedOut(_) => Outcome::respond(StatusCode::SERVICE_UNAVAILABLE),
+    ///     other => other.into(),
+    /// });
+    /// # drop(server);
+    /// ```
     #[must_use]
-    pub fn on_failure(
-        mut self,
-        decide: impl Fn(&Failure) -> Result<ProcessingResponse, Status> + Send + Sync + 'static,
-    ) -> Self {
-        self.settings.on_failure = OnFailure::new(decide);
+    pub fn on_error(mut self, decide: impl Fn(&Failure) -> Outcome + Send + Sync + 'static) -> Self {
+        self.settings.on_error = OnError::new(decide);
         self
     }
 
@@ -181,19 +211,36 @@ where
         self
     }
 
+    /// How long a connection may be silent before it is asked whether the peer is still there. Default 60 s. One that does not
+    /// answer within 20 s is closed.
+    #[must_use]
+    pub fn keep_alive(mut self, interval: Duration) -> Self {
+        self.settings.keep_alive = interval;
+        self
+    }
+
     /// What this server counts.
     #[must_use]
     pub fn counters(&self) -> Arc<Counters> {
         self.settings.counters.clone()
     }
 
-    /// Binds the address. Connections are accepted from here on, and served when [`BoundServer::serve`] runs.
-    ///
-    /// # Errors
-    /// What the operating system says, for example that the address is in use. A file that is in the place of a Unix
-    /// socket and is none is left alone.
-    pub async fn bind(mut self, address: &ListenAddress) -> io::Result<BoundServer<F>> {
-        let (listener, address) = Listener::bind(address).await?;
+    /// What the health service of this server says.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.settings.health.clone()
+    }
+
+    /// Makes a service for another server to mount: for `hyper`, and with feature `tower` for everything that takes a
+    /// `tower::Service`, such as axum and tonic. It has no connections, so limits of those and TLS are the other server's
+    /// business. Its health says SERVING.
+    #[must_use]
+    pub fn into_service(mut self) -> ProcessorService {
+        self.settings.health.serve();
+        self.service()
+    }
+
+    fn service(&mut self) -> ProcessorService {
         let settings = &mut self.settings;
         let limits = Limits {
             max_exchanges: settings.max_exchanges,
@@ -201,22 +248,55 @@ where
             counters: settings.counters.clone(),
             warnings: Throttle::default(),
         };
-        let service = Arc::new(Service {
-            new_processor: self.new_processor,
-            max_message_size: settings.max_message_size,
+        let driver_settings = Arc::new(DriverSettings {
             handler_timeout: settings.handler_timeout,
-            on_failure: std::mem::take(&mut settings.on_failure),
-            limits: Arc::new(limits),
+            on_error: std::mem::take(&mut settings.on_error),
+            counters: settings.counters.clone(),
+            warnings: Throttle::default(),
         });
+        let new_exchange = self.new_exchange.clone();
+        let inner = Inner {
+            make: Box::new(move |metadata| new_exchange(metadata, &driver_settings)),
+            max_message_size: settings.max_message_size,
+            limits: Arc::new(limits),
+            health: settings.health.clone(),
+        };
+        ProcessorService { inner: Arc::new(inner) }
+    }
+
+    /// Binds the address. Connections are accepted from here on, and served when [`BoundServer::serve`] runs.
+    ///
+    /// # Errors
+    /// The text is no address, or what the operating system says, for example that the address is in use. A file that is in
+    /// the place of a Unix socket and is none is left alone.
+    pub async fn bind(
+        mut self,
+        address: impl TryInto<ListenAddress, Error: Into<crate::ParseListenAddressError>>,
+    ) -> io::Result<BoundServer> {
+        let address =
+            address.try_into().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.into()))?;
+        let (listener, address) = Listener::bind(&address).await?;
+        let service = self.service();
         Ok(BoundServer { service, settings: self.settings, listener, address })
+    }
+
+    /// Binds the address, and serves until SIGTERM or SIGINT: see [`BoundServer::serve`].
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind), or if signals cannot be received.
+    pub async fn serve(
+        self,
+        address: impl TryInto<ListenAddress, Error: Into<crate::ParseListenAddressError>>,
+    ) -> Result<()> {
+        let stop = stop::signal()?;
+        let server = self.bind(address).await?;
+        tracing::info!("the processor listens on {}", server.local_address());
+        server.serve(stop).await;
+        Ok(())
     }
 }
 
-impl<F, P> BoundServer<F>
-where
-    F: Fn(&MetadataMap) -> P + Send + Sync + 'static,
-    P: Processor,
-{
+impl BoundServer {
     /// The address, with the port that the kernel chose if it was asked to.
     #[must_use]
     pub fn local_address(&self) -> &ListenAddress {
@@ -229,15 +309,40 @@ where
         self.settings.counters.clone()
     }
 
-    /// Serves until `stop` is ready. Then no connection is accepted any more, clients are told to open no new streams
-    /// (GOAWAY), exchanges under way go on until they end or the drain timeout is over, and what is left is cut off.
+    /// What the health service of this server says.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.settings.health.clone()
+    }
+
+    /// Serves until `stop` is ready. Then the health service says NOT_SERVING; after the drain delay no connection is accepted
+    /// any more, clients are told to open no new streams (GOAWAY), exchanges in progress go on until they end or the drain
+    /// timeout is over, and what is left is cut off.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let Self { service, settings, listener, .. } = self;
-        let acceptor = settings.tls.map(|Tls(config)| TlsAcceptor::from(config));
+        let counters = settings.counters.clone();
+        let warnings = Throttle::default();
         let (stopping, stopped) = watch::channel(());
+        #[cfg(feature = "tls")]
+        let reloads = settings.tls.as_ref().and_then(Tls::reload);
+        #[cfg(feature = "tls")]
+        let tls = settings.tls.clone();
+        let connecting = Connecting {
+            service,
+            preface_timeout: settings.preface_timeout,
+            keep_alive: settings.keep_alive,
+            stopped,
+            #[cfg(feature = "tls")]
+            tls,
+        };
         let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut connections = JoinSet::new();
-        let mut stop = pin!(stop);
+        settings.health.serve();
+        let mut stop = pin!(async {
+            stop.await;
+            settings.health.stop();
+            sleep(settings.drain_delay).await;
+        });
         loop {
             let accepted = async {
                 // Never closed, so always given.
@@ -248,21 +353,15 @@ where
                 () = &mut stop => break,
                 (connection, permit) = accepted => match connection {
                     Ok(connection) => {
-                        let serve = serve_connection(
-                            connection,
-                            acceptor.clone(),
-                            settings.preface_timeout,
-                            service.clone(),
-                            stopped.clone(),
-                        );
+                        let serve = serve_connection(connection, connecting.clone());
                         connections.spawn(async move {
                             serve.await;
                             drop(permit);
                         });
                     }
                     Err(error) => {
-                        count(&settings.counters.failed_accepts);
-                        if let Some(suppressed) = service.limits.warnings.pass() {
+                        count(&counters.failed_accepts);
+                        if let Some(suppressed) = warnings.pass() {
                             tracing::warn!(%error, suppressed, "cannot accept a connection");
                         }
                         if !is_of_the_peer(&error) {
@@ -278,6 +377,8 @@ where
         }
         drop(listener);
         drop(stopping);
+        #[cfg(feature = "tls")]
+        drop(reloads);
         let all_ended = async { while connections.join_next().await.is_some() {} };
         if timeout(settings.drain_timeout, all_ended).await.is_err() {
             tracing::warn!(connections = connections.len(), "cut off after the drain timeout");
@@ -290,80 +391,6 @@ where
 fn is_of_the_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-async fn serve_connection<F, P>(
-    connection: Connection,
-    acceptor: Option<TlsAcceptor>,
-    preface_timeout: Duration,
-    service: Arc<Service<F>>,
-    stopped: watch::Receiver<()>,
-) where
-    F: Fn(&MetadataMap) -> P + Send + Sync + 'static,
-    P: Processor,
-{
-    let counters = service.limits.counters.clone();
-    let served = async {
-        let connection: Connection = match acceptor {
-            None => connection,
-            Some(acceptor) => {
-                let accepted = timeout(TLS_HANDSHAKE_TIMEOUT, acceptor.accept(connection)).await;
-                Box::pin(accepted.map_err(|_| "the TLS handshake took too long".to_owned())?.map_err(text)?)
-            }
-        };
-        serve_http2(connection, preface_timeout, service, stopped).await
-    };
-    if let Err(error) = served.await {
-        count(&counters.failed_connections);
-        tracing::debug!(%error, "connection failed");
-    }
-}
-
-fn text(error: impl fmt::Display) -> String {
-    error.to_string()
-}
-
-async fn serve_http2<F, P>(
-    connection: Connection,
-    preface_timeout: Duration,
-    service: Arc<Service<F>>,
-    mut stopped: watch::Receiver<()>,
-) -> Result<(), String>
-where
-    F: Fn(&MetadataMap) -> P + Send + Sync + 'static,
-    P: Processor,
-{
-    let connection = tokio::select! {
-        greeted = timeout(preface_timeout, preface(connection)) => {
-            greeted.map_err(|_| "the HTTP/2 preface did not come in time".to_owned())?.map_err(text)?
-        }
-        // Nobody is served yet.
-        _ = stopped.changed() => return Ok(()),
-    };
-    let answer = service_fn(move |request| {
-        let service = service.clone();
-        async move { Ok::<_, Infallible>(service.call(request).await) }
-    });
-    let mut connection = pin!(
-        http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .keep_alive_interval(KEEP_ALIVE_INTERVAL)
-            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .max_send_buf_size(SEND_BUFFER)
-            .max_header_list_size(MAX_HEADER_LIST_SIZE)
-            .serve_connection(TokioIo::new(connection), answer)
-    );
-    tokio::select! {
-        ended = &mut connection => ended.map_err(text),
-        // The sender is dropped to stop; it never sends.
-        _ = stopped.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await.map_err(text)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,148 +1,191 @@
-//! From HTTP/2 requests to the methods of the server.
+//! From HTTP/2 requests to exchanges.
+
+mod inbound;
+mod reply;
+mod write;
 
 use std::{
+    convert::Infallible,
     future::{Ready, ready},
     pin::Pin,
     sync::Arc,
-    time::Duration,
+    task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use extproc::messages::{ProcessingRequest, ProcessingResponse};
-use futures_util::{Stream, stream};
-use http::{Request, Response};
-use hyper::body::Incoming;
-use prost::Message;
-use tonic::{
-    Status, Streaming,
-    body::Body,
-    metadata::MetadataMap,
-    server::{Grpc, StreamingService},
-};
+use http::{HeaderMap, HeaderValue, Request, Response, header::CONTENT_TYPE};
+use http_body::{Body, Frame};
 
+pub(crate) use self::inbound::Inbound;
+use self::reply::Replies;
 use crate::{
-    Processor,
-    codec::ProstCodec,
-    counters::count,
-    failure::{Failure, OnFailure, caught, guarded},
-    health::{CHECK, Check},
-    limits::{Limits, Metered, Place},
+    BoxError, Code, Status,
+    health::{CHECK, Health, HealthReply, WATCH},
+    limits::Limits,
 };
 
 /// Path of the one method a processor has.
-const PROCESS: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
+pub(crate) const PROCESS: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
-/// What answers the requests of every connection.
-#[derive(Debug)]
-pub(crate) struct Service<F> {
-    pub(crate) new_processor: F,
+/// One exchange without its transport.
+pub(crate) trait Exchanger: Send {
+    /// Whether it takes another message.
+    fn wants_input(&self) -> bool;
+
+    /// A message of the gateway.
+    fn receive(&mut self, message: ProcessingRequest) -> Result<(), Status>;
+
+    /// The gateway sends nothing more.
+    fn close(&mut self);
+
+    /// The next message to the gateway, the status that the stream ends with, or nothing: it ends with OK.
+    fn poll_reply(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<ProcessingResponse, Status>>>;
+
+    /// Bytes of messages that it holds.
+    fn buffered(&self) -> usize;
+}
+
+/// Makes the exchanges of a server, from the metadata of their calls.
+pub(crate) type Make = dyn Fn(&HeaderMap) -> Box<dyn Exchanger> + Send + Sync;
+
+/// A server without its connections: a service of HTTP requests. Clones are the same service. With feature `tower` it is a
+/// `tower::Service`, and always one of hyper's: mount it where requests to
+/// `/envoy.service.ext_proc.v3.ExternalProcessor/Process` and `/grpc.health.v1.Health/*` arrive.
+#[derive(Clone)]
+pub struct ProcessorService {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) make: Box<Make>,
     pub(crate) max_message_size: usize,
-    pub(crate) handler_timeout: Duration,
-    pub(crate) on_failure: OnFailure,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) health: Health,
 }
 
-/// Starts one exchange.
-struct Process<F> {
-    service: Arc<Service<F>>,
-    place: Arc<Place>,
+impl std::fmt::Debug for ProcessorService {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("ProcessorService").finish_non_exhaustive()
+    }
 }
 
-/// Answers of one exchange, in the order of its messages.
-type Replies = Pin<Box<dyn Stream<Item = Result<ProcessingResponse, Status>> + Send>>;
-
-impl<F, P> Service<F>
-where
-    F: Fn(&MetadataMap) -> P + Send + Sync + 'static,
-    P: Processor,
-{
+impl ProcessorService {
     /// Answers one request. A path that is no method of ours gets the status UNIMPLEMENTED.
-    pub(crate) async fn call(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) fn answer<B>(&self, request: Request<B>) -> Response<ResponseBody>
+    where
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    {
+        let Inner { make, max_message_size, limits, health } = &*self.inner;
         match request.uri().path() {
-            PROCESS => match self.limits.enter() {
-                Ok(place) => self.process(request, Arc::new(place)).await,
-                Err(status) => status.into_http(),
+            PROCESS => match limits.enter() {
+                Ok(place) => {
+                    let (head, body) = request.into_parts();
+                    let exchange = make(&head.headers);
+                    let inbound = Inbound::new(body, *max_message_size);
+                    let replies = Replies::new(exchange, inbound, place, *max_message_size);
+                    answer(Kind::Replies(Box::new(replies)))
+                }
+                Err(status) => refused(&status),
             },
-            CHECK => Grpc::new(ProstCodec::default()).unary(Check, request).await,
-            path => Status::unimplemented(format!("no method {path}")).into_http(),
-        }
-    }
-
-    async fn process(self: Arc<Self>, request: Request<Incoming>, place: Arc<Place>) -> Response<Body> {
-        let request = request.map(|body| Metered::new(body, place.clone()));
-        Grpc::new(ProstCodec::of(place.clone()))
-            .max_decoding_message_size(self.max_message_size)
-            .max_encoding_message_size(self.max_message_size)
-            .streaming(Process { service: self, place }, request)
-            .await
-    }
-
-    /// The last answer of an exchange whose processor failed, or its status.
-    fn failed(&self, failure: &Failure) -> Result<ProcessingResponse, Status> {
-        let counters = &self.limits.counters;
-        count(match failure {
-            Failure::Panicked(_) => &counters.panics,
-            Failure::TimedOut(_) => &counters.timeouts,
-        });
-        if let Some(suppressed) = self.limits.warnings.pass() {
-            tracing::error!(suppressed, "{failure}");
-        }
-        self.on_failure.decide(failure)
-    }
-}
-
-impl<F, P> StreamingService<ProcessingRequest> for Process<F>
-where
-    F: Fn(&MetadataMap) -> P + Send + Sync + 'static,
-    P: Processor,
-{
-    type Response = ProcessingResponse;
-    type ResponseStream = Replies;
-    type Future = Ready<Result<tonic::Response<Replies>, Status>>;
-
-    fn call(&mut self, request: tonic::Request<Streaming<ProcessingRequest>>) -> Self::Future {
-        let (service, place) = (self.service.clone(), self.place.clone());
-        let replies: Replies = match caught(|| (service.new_processor)(request.metadata())) {
-            Ok(processor) => {
-                Box::pin(replies(Exchange { processor, messages: request.into_inner(), service, place }))
+            CHECK => {
+                let inbound = Inbound::new(request.into_body(), *max_message_size);
+                answer(Kind::Health(Box::new(HealthReply::check(health, inbound))))
             }
-            Err(failure) => Box::pin(stream::iter([service.failed(&failure)])),
-        };
-        ready(Ok(tonic::Response::new(replies)))
+            WATCH => {
+                let inbound = Inbound::new(request.into_body(), *max_message_size);
+                answer(Kind::Health(Box::new(HealthReply::watch(health, inbound))))
+            }
+            path => refused(&Status::new(Code::Unimplemented, format!("no method {path}"))),
+        }
     }
 }
 
-/// One exchange and all that belongs to it.
-struct Exchange<F, P> {
-    processor: P,
-    messages: Streaming<ProcessingRequest>,
-    service: Arc<Service<F>>,
-    place: Arc<Place>,
+fn answer(kind: Kind) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody(kind));
+    response.headers_mut().insert(CONTENT_TYPE, GRPC);
+    response
 }
 
-/// Takes a message when the gateway has room for the answer: no queue, and no task beside the stream's own.
-fn replies<F, P>(exchange: Exchange<F, P>) -> impl Stream<Item = Result<ProcessingResponse, Status>> + Send
-where
-    F: Fn(&MetadataMap) -> P + Send + Sync + 'static,
-    P: Processor,
-{
-    stream::unfold(Some(exchange), async |exchange| {
-        let mut exchange = exchange?;
-        // Whoever asks for the next answer has taken the last.
-        exchange.place.done();
-        let request = match exchange.messages.message().await {
-            Ok(Some(request)) => request,
-            Ok(None) => return None,
-            // The gateway reset the stream, or sent what is no message: nobody waits for an answer.
-            Err(status) => return Some((Err(status), None)),
+fn refused(status: &Status) -> Response<ResponseBody> {
+    let mut response = answer(Kind::Nothing);
+    status.write(response.headers_mut());
+    response
+}
+
+/// The body of an answer to the gateway.
+pub struct ResponseBody(Kind);
+
+enum Kind {
+    Nothing,
+    Replies(Box<Replies>),
+    Health(Box<HealthReply>),
+}
+
+impl std::fmt::Debug for ResponseBody {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("ResponseBody")
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let frame = match &mut self.0 {
+            Kind::Nothing => return Poll::Ready(None),
+            Kind::Replies(replies) => replies.poll_frame(context),
+            Kind::Health(reply) => reply.poll_frame(context),
         };
-        let answer = guarded(exchange.processor.process(request), exchange.service.handler_timeout).await;
-        match answer {
-            Ok(Ok(reply)) => match exchange.place.answered(reply.encoded_len()) {
-                Ok(()) => Some((Ok(reply), Some(exchange))),
-                Err(status) => Some((Err(status), None)),
-            },
-            Ok(Err(status)) => Some((Err(status), None)),
-            Err(failure) => Some((exchange.service.failed(&failure), None)),
-        }
-    })
+        frame.map(|frame| frame.map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.0, Kind::Nothing)
+    }
+}
+
+/// The trailers that end a stream.
+pub(crate) fn trailers(status: &Status) -> Frame<Bytes> {
+    let mut trailers = HeaderMap::new();
+    status.write(&mut trailers);
+    Frame::trailers(trailers)
+}
+
+pub(crate) use self::write::{framed, framed_whole};
+
+impl<B> hyper::service::Service<Request<B>> for ProcessorService
+where
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn call(&self, request: Request<B>) -> Self::Future {
+        ready(Ok(self.answer(request)))
+    }
+}
+
+#[cfg(feature = "tower")]
+impl<B> tower_service::Service<Request<B>> for ProcessorService
+where
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        ready(Ok(self.answer(request)))
+    }
 }

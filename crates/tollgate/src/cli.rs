@@ -1,6 +1,7 @@
 //! What a person can type.
 
 mod lifecycle;
+mod try_processor;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -9,9 +10,13 @@ use std::{
     str::FromStr,
 };
 
-pub(crate) use self::lifecycle::Lifecycle;
+pub(crate) use self::{
+    lifecycle::Lifecycle,
+    try_processor::{Try, TryMode, TryOutput},
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use extproc_server::ListenAddress;
+use http::HeaderName;
 use tollgate_config::{ResolveError, ServiceAddress, ServicePortKey};
 
 const EXAMPLES: &str = "\
@@ -20,6 +25,7 @@ Examples:
   tollgate check envoy.yaml              would this file run? every problem with its place
   tollgate run envoy.yaml                serve it; save the file to serve something else
   tollgate processor instructions        a processor to try a configuration with
+  tollgate try 127.0.0.1:9002 --mode all is this processor right in every mode?
 
 TOLLGATE_LOG chooses what is logged, on standard error: error, warn, info (the default), or for one
 part only, such as warn,tollgate_proxy=info.";
@@ -45,9 +51,14 @@ Examples:
   tollgate explain envoy.yaml -- http://localhost:10000/headers
   tollgate explain manifests/ -- POST https://www.example.com/upload -H 'content-type: text/plain'";
 
+const TRY: &str = "\
+Examples:
+  tollgate try 127.0.0.1:9002 /headers -H 'instructions: {\"setBody\": \"hello\"}'
+  tollgate try 127.0.0.1:9002 -d @request.json --upstream-body 'a secret' --mode duplex
+  tollgate try unix:/run/processor.sock --mode all -o markdown > report.md";
+
 const INSTRUCTIONS: &str = r#"Example:
-  instructions: {"addHeaders": {"name": "value"}, "removeHeaders": ["name"],
-                 "setBody": "text", "setTrailers": {"name": "value"}}"#;
+  instructions: {"addHeaders": {"name": "value"}, "removeHeaders": ["name"], "setBody": "text"}"#;
 
 /// An HTTP gateway for external processing.
 ///
@@ -103,6 +114,24 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Run a sample processor alone.
     Processor(Processor),
+    /// Play requests through a processor, as a gateway would, and report its mistakes.
+    ///
+    /// Shows each message of the exchange with its time, what upstream and client see, and what a gateway would refuse,
+    /// ignore or wait for in vain, with the rule and a remedy. The processor may be written in any language; no gateway
+    /// and no upstream are needed. The exit status is 0 without problems, 1 with some, and 2 if the processor cannot be
+    /// reached.
+    #[command(after_help = TRY)]
+    Try(Try),
+    /// Run an upstream that answers with the request it got.
+    Echo(Echo),
+}
+
+/// Arguments of `echo`.
+#[derive(Debug, Args)]
+pub(crate) struct Echo {
+    /// Where it listens.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = socket_address)]
+    pub(crate) listen: SocketAddr,
 }
 
 /// Arguments of `run`.
@@ -341,33 +370,88 @@ pub(crate) enum Sample {
     ///
     /// It is looked for in requests and in responses. Its value is a JSON object; every member is optional.
     #[command(after_long_help = INSTRUCTIONS)]
-    Instructions {
-        /// Where it listens: an IP address and a port, or unix:PATH.
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:18080")]
-        listen: ListenAddress,
-    },
+    Instructions(Serving),
     /// Mark every request and every response, to see that it passed.
     ///
     /// Requests get x-request-ext-processed and x-request-xds-route-name, responses x-response-ext-processed and
     /// x-response-xds-route-name; x-request-client-header is replaced. Dynamic metadata is written in both directions.
-    Mark {
-        /// Where it listens: an IP address and a port, or unix:PATH.
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9002")]
-        listen: ListenAddress,
+    Mark(Serving),
+    /// Hide members of JSON bodies of responses.
+    ///
+    /// Needs `response_body_mode` BUFFERED, FULL_DUPLEX_STREAMED or STREAMED.
+    Redact {
+        /// Name of a member whose value is hidden; may be repeated.
+        #[arg(long = "member", value_name = "NAME", default_values = ["password", "secret", "token"])]
+        members: Vec<String>,
         #[command(flatten)]
-        tls: Tls,
+        serving: Serving,
+    },
+    /// Answer requests without a known token with 401.
+    Token {
+        /// File of the tokens, one a line, that are expected in `authorization: Bearer ...`.
+        #[arg(long, value_name = "FILE")]
+        tokens: PathBuf,
+        #[command(flatten)]
+        serving: Serving,
+    },
+    /// Replace a text in server-sent events.
+    ///
+    /// Needs `response_body_mode` FULL_DUPLEX_STREAMED or STREAMED.
+    Events {
+        /// The text that is replaced.
+        #[arg(long, value_name = "TEXT")]
+        replace: String,
+        /// What replaces it.
+        #[arg(long, value_name = "TEXT", default_value = "***")]
+        with: String,
+        #[command(flatten)]
+        serving: Serving,
+    },
+    /// Write a member of JSON request bodies into a header, and have the route chosen by it.
+    ///
+    /// Needs `request_body_mode` BUFFERED or FULL_DUPLEX_STREAMED.
+    Route {
+        /// Name of the member.
+        #[arg(long, value_name = "NAME", default_value = "model")]
+        member: String,
+        /// Name of the header.
+        #[arg(long, value_name = "NAME", default_value = "x-model")]
+        header: HeaderName,
+        #[command(flatten)]
+        serving: Serving,
+    },
+    /// Log sizes and times of requests and responses.
+    ///
+    /// Made for `observability_mode`, with bodies in STREAMED if their sizes are to be known.
+    Log(Serving),
+    /// Apply two layers of tower-http: `via` for requests, `x-content-type-options` for responses.
+    Layers(Serving),
+    /// Pick the endpoint of each request: the one with the fewest requests in progress.
+    Pick {
+        /// An endpoint; may be repeated.
+        #[arg(long = "endpoint", value_name = "ADDRESS:PORT", required = true)]
+        endpoints: Vec<SocketAddr>,
+        #[command(flatten)]
+        serving: Serving,
     },
 }
 
-/// TLS of a sample processor; none without a certificate.
+/// Where a sample processor listens.
 #[derive(Debug, Args)]
-pub(crate) struct Tls {
-    /// PEM file of the certificate and those that it is signed through: speak TLS.
+pub(crate) struct Serving {
+    /// Where it listens: an IP address and a port, or unix:PATH[?mode=0660&owner=UID:GID] [default: 127.0.0.1:9002;
+    /// `instructions`: 127.0.0.1:18080].
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<ListenAddress>,
+    /// PEM file of the certificate and those that it is signed through: speak TLS. It is read again when it changes.
     #[arg(long = "tls-certificate", value_name = "FILE", requires = "private_key")]
     pub(crate) certificate: Option<PathBuf>,
     /// PEM file of its private key.
     #[arg(long = "tls-private-key", value_name = "FILE", requires = "certificate")]
     pub(crate) private_key: Option<PathBuf>,
+    /// PEM file of authorities: clients need a certificate of one of them.
+    #[arg(long = "tls-client-ca", value_name = "FILE", requires = "certificate")]
+    pub(crate) client_ca: Option<PathBuf>,
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 pub(crate) mod check;
 pub(crate) mod convert;
 pub(crate) mod demo;
+pub(crate) mod echo;
 pub(crate) mod explain;
 pub(crate) mod processor;
 pub(crate) mod run;
+pub(crate) mod try_processor;

@@ -1,6 +1,13 @@
 //! A small HTTP/1.1 server for what is not the data plane: the admin server and the echo upstream.
 
-use std::{convert::Infallible, future::pending, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{pending, ready},
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -31,11 +38,20 @@ impl Limits {
     pub(crate) const DEFAULT: Self = Self { head: Duration::from_secs(60), life: None };
 }
 
-/// Answers every request by `answer`, which gets the address of the client. Ends when it is dropped; connections
-/// then end with their runtime.
+/// Answers every request by `answer`, which gets the address of the client and does not look at bodies. Ends when it is
+/// dropped; connections then end with their runtime.
 pub(crate) async fn serve<A>(listener: TcpListener, limits: Limits, answer: A) -> Infallible
 where
     A: Fn(&Request<Incoming>, SocketAddr) -> Response<String> + Send + Sync + 'static,
+{
+    serve_with(listener, limits, move |request, peer| ready(answer(&request, peer))).await
+}
+
+/// As [`serve`], by an `answer` that takes its time.
+pub(crate) async fn serve_with<A, R>(listener: TcpListener, limits: Limits, answer: A) -> Infallible
+where
+    A: Fn(Request<Incoming>, SocketAddr) -> R + Send + Sync + 'static,
+    R: Future<Output = Response<String>> + Send,
 {
     let answer = Arc::new(answer);
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -58,12 +74,12 @@ where
     }
 }
 
-async fn serve_connection(
+async fn serve_connection<R: Future<Output = Response<String>>>(
     stream: TcpStream,
     limits: Limits,
-    answer: impl Fn(&Request<Incoming>) -> Response<String>,
+    answer: impl Fn(Request<Incoming>) -> R,
 ) {
-    let service = service_fn(async |request| Ok::<_, Infallible>(answer(&request)));
+    let service = service_fn(async |request| Ok::<_, Infallible>(answer(request).await));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)

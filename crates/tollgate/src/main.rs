@@ -39,6 +39,8 @@ fn main() -> ExitCode {
         Command::Convert(arguments) => commands::convert::run(&arguments),
         Command::Explain(arguments) => commands::explain::run(&arguments),
         Command::Demo(arguments) => commands::demo::run(&arguments),
-        Command::Processor(arguments) => commands::processor::run(&arguments),
+        Command::Echo(arguments) => commands::echo::run(&arguments),
+        Command::Try(arguments) => commands::try_processor::run(&arguments),
+        Command::Processor(arguments) => commands::processor::run(arguments),
     }
 }

@@ -7,10 +7,13 @@ mod support;
 use std::{fs, time::Instant};
 
 use extproc_server::{
-    Processor, Status, continue_with,
-    messages::{
-        BodyMutation, CommonResponse, ProcessingRequest, ProcessingResponse, StreamedBodyResponse,
-        body_mutation::Mutation, processing_request::Request,
+    Status,
+    raw::{
+        Processor, continue_with,
+        messages::{
+            BodyMutation, CommonResponse, ProcessingRequest, ProcessingResponse, StreamedBodyResponse,
+            body_mutation::Mutation, processing_request::Request,
+        },
     },
 };
 use support::{

@@ -17,10 +17,13 @@ use std::{
 };
 
 use extproc_server::{
-    Processor, Status, continue_with,
-    messages::{
-        BodyResponse, CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption, ProcessingRequest,
-        ProcessingResponse, processing_request::Request, processing_response::Response,
+    Status,
+    raw::{
+        Processor, continue_with,
+        messages::{
+            BodyResponse, CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption, ProcessingRequest,
+            ProcessingResponse, processing_request::Request, processing_response::Response,
+        },
     },
 };
 use hyper::{

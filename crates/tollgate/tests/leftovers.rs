@@ -17,8 +17,11 @@ use std::{
 };
 
 use extproc_server::{
-    Processor, Status, continue_with,
-    messages::{CommonResponse, ProcessingRequest, ProcessingResponse},
+    Status,
+    raw::{
+        Processor, continue_with,
+        messages::{CommonResponse, ProcessingRequest, ProcessingResponse},
+    },
 };
 use support::{DEADLINE, gateway::processor, http1, scratch};
 use tokio::{

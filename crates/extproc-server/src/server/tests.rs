@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::unix::fs::PermissionsExt,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -28,13 +29,15 @@ use tonic::{
     client::{Grpc, GrpcService},
 };
 
+use self::codec::ProstCodec;
 use super::*;
 use crate::{
-    codec::ProstCodec,
-    continue_with,
-    health::{CHECK, HealthCheckRequest, HealthCheckResponse},
+    Tls,
+    health::{CHECK, HealthCheckRequest, HealthCheckResponse, WATCH},
+    raw::{Processor, continue_with},
 };
 
+mod codec;
 mod limits;
 
 /// Nothing in these tests takes longer.
@@ -45,9 +48,9 @@ const DEADLINE: Duration = Duration::from_secs(20);
 struct Count(i32);
 
 impl Processor for Count {
-    async fn process(&mut self, request: ProcessingRequest) -> Result<ProcessingResponse, Status> {
+    async fn process(&mut self, request: ProcessingRequest) -> Result<ProcessingResponse, crate::Status> {
         if matches!(request.request, Some(Part::ResponseHeaders(_))) {
-            return Err(Status::failed_precondition("no responses here"));
+            return Err(crate::Status::new(crate::Code::FailedPrecondition, "no responses here"));
         }
         self.0 += 1;
         let mut reply = continue_with(&request, CommonResponse::default())?;
@@ -64,12 +67,8 @@ struct Running {
     ended: JoinHandle<()>,
 }
 
-async fn run(
-    address: &str,
-    configure: impl FnOnce(Server<fn(&MetadataMap) -> Count>) -> Server<fn(&MetadataMap) -> Count>,
-) -> io::Result<Running> {
-    let new_processor: fn(&MetadataMap) -> Count = |_| Count::default();
-    let server = configure(Server::new(new_processor)).bind(&address.parse().unwrap()).await?;
+async fn run(address: &str, configure: impl FnOnce(Server) -> Server) -> io::Result<Running> {
+    let server = configure(Server::raw(|_| Count::default())).bind(address).await?;
     let address = server.local_address().clone();
     let (stop, stopped) = oneshot::channel();
     let ended = tokio::spawn(server.serve(async {
@@ -82,7 +81,7 @@ impl Running {
     async fn connect(&self) -> Client {
         match &self.address {
             ListenAddress::Tcp(address) => Client::new(TcpStream::connect(address).await.unwrap()).await,
-            ListenAddress::Unix(path) => Client::new(UnixStream::connect(path).await.unwrap()).await,
+            ListenAddress::Unix(unix) => Client::new(UnixStream::connect(&unix.path).await.unwrap()).await,
         }
     }
 
@@ -192,7 +191,8 @@ async fn a_unix_socket_serves_and_leaves_nothing_behind() {
     let address = format!("unix:{}", path.display());
     // What a killed server leaves.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    let server = run(&address, |server| server).await.unwrap();
+    let server = run(&format!("{address}?mode=0600"), |server| server).await.unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     exchange(server.connect().await).await;
     let error = run(&address, |server| server).await.err().expect("it is served already");
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
@@ -223,6 +223,91 @@ async fn tls_serves_http2() {
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     exchange(Client::new(stream).await).await;
     server.stop().await;
+}
+
+/// A client's configuration, with a certificate or without one.
+fn client_config(
+    roots: RootCertStore,
+    identity: Option<&rcgen::CertifiedKey<rcgen::KeyPair>>,
+) -> Arc<ClientConfig> {
+    let builder =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let key =
+                rustls::pki_types::PrivateKeyDer::try_from(identity.signing_key.serialize_der()).unwrap();
+            builder.with_client_auth_cert(vec![identity.cert.der().clone()], key).unwrap()
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(config)
+}
+
+#[tokio::test]
+async fn clients_show_certificates_where_they_have_to() {
+    let issued = rcgen::generate_simple_self_signed(["processor.example".to_owned()]).unwrap();
+    let friend = rcgen::generate_simple_self_signed(["gateway.example".to_owned()]).unwrap();
+    let stranger = rcgen::generate_simple_self_signed(["stranger.example".to_owned()]).unwrap();
+    let tls =
+        Tls::from_pem(issued.cert.pem().as_bytes(), issued.signing_key.serialize_pem().as_bytes()).unwrap();
+    let tls = tls.client_ca_pem(friend.cert.pem().as_bytes()).unwrap();
+    let server = run("127.0.0.1:0", |server| server.tls(tls)).await.unwrap();
+    let ListenAddress::Tcp(address) = server.address else { panic!("a TCP address") };
+    let mut roots = RootCertStore::empty();
+    roots.add(issued.cert.der().clone()).unwrap();
+    for (identity, served) in [(Some(&friend), true), (Some(&stranger), false), (None, false)] {
+        let connector = TlsConnector::from(client_config(roots.clone(), identity));
+        let name = ServerName::try_from("processor.example").unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let stream = within(connector.connect(name, stream)).await.unwrap();
+        // TLS 1.3: the client learns that it was refused with the first thing that it reads.
+        let (sender, connection) =
+            within(http2::handshake(TokioExecutor::new(), TokioIo::new(stream))).await.unwrap();
+        let connection = tokio::spawn(connection);
+        if served {
+            exchange(Client(sender)).await;
+        } else {
+            within(connection).await.unwrap().unwrap_err();
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn certificates_are_read_again() {
+    let folder = std::env::temp_dir().join(format!("extproc-server-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (chain, key) = (folder.join("tls.crt"), folder.join("tls.key"));
+    let write = |name: &str| {
+        let issued = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        std::fs::write(&chain, issued.cert.pem()).unwrap();
+        std::fs::write(&key, issued.signing_key.serialize_pem()).unwrap();
+        issued.cert.der().clone()
+    };
+    let first = write("processor.example");
+    let tls = Tls::from_files(&chain, &key).unwrap().reloading();
+    let server = run("127.0.0.1:0", |server| server.tls(tls)).await.unwrap();
+    let ListenAddress::Tcp(address) = server.address else { panic!("a TCP address") };
+    let connects = async |certificate: &rustls::pki_types::CertificateDer<'static>| {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let name = ServerName::try_from("processor.example").unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        within(TlsConnector::from(client_config(roots, None)).connect(name, stream)).await.is_ok()
+    };
+    assert!(connects(&first).await);
+    // Files that are no certificate change nothing.
+    std::fs::write(&chain, "half").unwrap();
+    assert!(connects(&first).await);
+    let second = write("processor.example");
+    within(async { while !connects(&second).await {} }).await;
+    assert!(!connects(&first).await);
+    server.stop().await;
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]
@@ -268,23 +353,58 @@ async fn a_message_over_the_limit_is_refused() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn the_health_service_answers_serving() {
-    let server = run("127.0.0.1:0", |server| server).await.unwrap();
-    let mut call = server.connect().await.grpc();
-    call.ready().await.unwrap();
-    let codec = ProstCodec::<HealthCheckRequest, HealthCheckResponse>::default();
-    let check = tonic::Request::new(HealthCheckRequest { service: "any".into() });
-    let answer = within(call.unary(check, CHECK.parse().unwrap(), codec)).await.unwrap();
-    assert_eq!(answer.into_inner(), HealthCheckResponse { status: 1 });
+type HealthCodec = ProstCodec<HealthCheckRequest, HealthCheckResponse>;
 
-    let codec = ProstCodec::<HealthCheckRequest, HealthCheckResponse>::default();
-    let watch = tonic::Request::new(HealthCheckRequest::default());
-    let path = "/grpc.health.v1.Health/Watch".parse().unwrap();
-    call.ready().await.unwrap();
-    assert_eq!(within(call.unary(watch, path, codec)).await.unwrap_err().code(), Code::Unimplemented);
-    drop(call);
-    server.stop().await;
+async fn check(client: Client, service: &str) -> Result<i32, Status> {
+    let mut call = client.grpc();
+    within(call.ready()).await.unwrap();
+    let question = tonic::Request::new(HealthCheckRequest { service: service.into() });
+    let answer = within(call.unary(question, CHECK.parse().unwrap(), HealthCodec::default())).await?;
+    Ok(answer.into_inner().status)
+}
+
+async fn watch_health(client: Client, service: &str) -> Streaming<HealthCheckResponse> {
+    let mut call = client.grpc();
+    within(call.ready()).await.unwrap();
+    let question = tonic::Request::new(HealthCheckRequest { service: service.into() });
+    let answers = call.server_streaming(question, WATCH.parse().unwrap(), HealthCodec::default());
+    within(answers).await.unwrap().into_inner()
+}
+
+async fn said(answers: &mut Streaming<HealthCheckResponse>) -> Option<i32> {
+    within(answers.message()).await.unwrap().map(|answer| answer.status)
+}
+
+#[tokio::test]
+async fn health_is_what_it_is() {
+    let server =
+        Server::raw(|_| Count::default()).drain_delay(DEADLINE * 10).bind("127.0.0.1:0").await.unwrap();
+    let (address, health) = (server.local_address().clone(), server.health());
+    let (stop, stopped) = oneshot::channel();
+    let ended = tokio::spawn(server.serve(async {
+        let _ = stopped.await;
+    }));
+    let running = Running { address, stop, ended };
+    let client = running.connect().await;
+    for service in ["", "envoy.service.ext_proc.v3.ExternalProcessor"] {
+        assert_eq!(check(client.clone(), service).await.unwrap(), 1);
+    }
+    assert_eq!(check(client.clone(), "other").await.unwrap_err().code(), Code::NotFound);
+    let mut watching = watch_health(client.clone(), "").await;
+    assert_eq!(said(&mut watching).await, Some(1));
+    assert_eq!(said(&mut watch_health(client.clone(), "other").await).await, Some(3));
+    health.set_ready(false);
+    assert_eq!(said(&mut watching).await, Some(2));
+    assert_eq!(check(client.clone(), "").await.unwrap(), 2);
+    health.set_ready(true);
+    assert_eq!(said(&mut watching).await, Some(1));
+    // While it drains it still takes exchanges, and says that it will not for long.
+    running.stop.send(()).unwrap();
+    assert_eq!(said(&mut watching).await, Some(2));
+    assert_eq!(said(&mut watching).await, None, "the end of the call");
+    assert_eq!(check(client.clone(), "").await.unwrap(), 2);
+    exchange(client).await;
+    running.ended.abort();
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@
 
 mod duplex;
 mod reply;
+mod respond;
 mod side;
 #[cfg(test)]
 mod tests;
@@ -56,8 +57,8 @@ pub use self::wish::{Event, Head, NotPossible, Rest};
 use crate::{
     BodySendMode, Direction, HeaderSendMode,
     messages::{
-        self, HeaderMutation, ImmediateResponse, Metadata, ProcessingRequest, ProcessingResponse, Struct,
-        processing_request::Request, processing_response::Response,
+        self, HeaderMutation, Metadata, ProcessingRequest, ProcessingResponse, Struct, Value,
+        processing_request::Request, processing_response::Response, value::Kind,
     },
 };
 
@@ -76,6 +77,8 @@ struct Link {
     observed: bool,
     /// The processor has answered the client, or the stream has ended.
     over: bool,
+    /// The processor answers the client itself, piece by piece: no reply to anything else is possible.
+    responding: bool,
     /// Bodies are sent while the headers are not answered; then no mode can be changed.
     sends_early: bool,
     metadata_context: Option<Metadata>,
@@ -95,7 +98,7 @@ impl Link {
     }
 
     fn message(&mut self, mut message: ProcessingResponse) {
-        if self.observed || self.over {
+        if self.observed || self.over || self.responding {
             return;
         }
         if message.response.is_some() {
@@ -155,6 +158,12 @@ impl Session {
     /// The next message to send.
     pub fn poll_response(&mut self) -> Option<ProcessingResponse> {
         self.link.responses.pop_front()
+    }
+
+    /// Whether there is a message to send.
+    #[must_use]
+    pub fn has_responses(&self) -> bool {
+        !self.link.responses.is_empty()
     }
 
     /// The stream has ended, or will: nothing more is received or sent.
@@ -221,6 +230,15 @@ impl Session {
         self.at(direction).0.change_headers(mutation)
     }
 
+    /// Has the route chosen again with the reply to the body that was read.
+    ///
+    /// # Errors
+    ///
+    /// If the route cannot be chosen any more: only a collected body of a request is answered before it is.
+    pub fn reroute(&mut self, direction: Direction) -> Result<(), NotPossible> {
+        self.at(direction).0.reroute()
+    }
+
     /// Writes a part of the new body, under [`Rest::Rewrite`].
     ///
     /// # Errors
@@ -250,12 +268,6 @@ impl Session {
         side.answer_trailers(link, mutation);
     }
 
-    /// Answers the client instead of going on. Nothing is sent after it.
-    pub fn respond(&mut self, response: ImmediateResponse) {
-        self.link.reply(Response::ImmediateResponse(response));
-        self.link.over = true;
-    }
-
     /// Asks for more time until the reply that is due. The gateway grants it once for each reply, and only up to its
     /// `max_message_timeout`, which is zero unless it is set.
     pub fn extend(&mut self, time: Duration) {
@@ -274,6 +286,21 @@ impl Session {
         self.link.dynamic_metadata = Some(metadata);
     }
 
+    /// Adds a value to the dynamic metadata that goes with the next reply.
+    pub fn add_metadata(&mut self, namespace: &str, key: &str, value: Value) {
+        let metadata = self.link.dynamic_metadata.get_or_insert_default();
+        let namespace = metadata.fields.entry(namespace.to_owned()).or_default();
+        let values = match &mut namespace.kind {
+            Some(Kind::StructValue(values)) => values,
+            other => {
+                *other = Some(Kind::StructValue(Struct::default()));
+                let Some(Kind::StructValue(values)) = other else { return };
+                values
+            }
+        };
+        values.fields.insert(key.to_owned(), value);
+    }
+
     /// The dynamic metadata that the gateway sent last.
     #[must_use]
     pub fn metadata(&self) -> Option<&Metadata> {
@@ -284,6 +311,36 @@ impl Session {
     #[must_use]
     pub fn mode(&self, direction: Direction) -> Option<BodySendMode> {
         self.side(direction).mode
+    }
+
+    /// Whether other modes can be asked for with the reply to the headers of `direction`.
+    ///
+    /// # Errors
+    ///
+    /// If the gateway would not consider them.
+    pub fn check_modes(&self, direction: Direction) -> Result<(), NotPossible> {
+        self.side(direction).check_headers_owed()?;
+        self.checked(direction, messages::ProcessingMode::default()).map(|_| ())
+    }
+
+    /// Whether the headers of a message were shown and are not answered yet.
+    #[must_use]
+    pub fn owes_headers(&self, direction: Direction) -> bool {
+        self.side(direction).headers == side::Headers::Owed
+    }
+
+    /// Bytes of bodies in events and messages that were not taken out, and in pieces that are not answered.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> usize {
+        let event = |event: &Event| match event {
+            Event::Data { data, .. } => data.len(),
+            _ => 0,
+        };
+        let link = &self.link;
+        self.request.buffered_bytes()
+            + self.response.buffered_bytes()
+            + link.events.iter().map(event).sum::<usize>()
+            + link.responses.iter().map(reply::body_length).sum::<usize>()
     }
 
     /// Whether the gateway sends copies only, and awaits no answer.

@@ -6,8 +6,8 @@ use crate::{
     Direction,
     messages::{
         BodyMutation, BodyResponse, CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption,
-        HeadersResponse, StreamedBodyResponse, TrailersResponse, append_action, body_mutation::Mutation,
-        processing_response::Response,
+        HeadersResponse, ProcessingResponse, StreamedBodyResponse, TrailersResponse, append_action,
+        body_mutation::Mutation, processing_response::Response, streamed_immediate_response,
     },
 };
 
@@ -32,11 +32,14 @@ pub(super) fn body(
     direction: Direction,
     body: Option<Bytes>,
     header_mutation: Option<HeaderMutation>,
+    clear_route_cache: bool,
 ) -> Response {
     let body_mutation = body.map(|body| BodyMutation {
         mutation: Some(if body.is_empty() { Mutation::ClearBody(true) } else { Mutation::Body(body) }),
     });
-    common_body(direction, CommonResponse { body_mutation, header_mutation, ..CommonResponse::default() })
+    let common =
+        CommonResponse { body_mutation, header_mutation, clear_route_cache, ..CommonResponse::default() };
+    common_body(direction, common)
 }
 
 /// A piece in FULL_DUPLEX_STREAMED.
@@ -51,6 +54,30 @@ pub(super) fn trailers(direction: Direction, header_mutation: Option<HeaderMutat
     match direction {
         Direction::Request => Response::RequestTrailers(reply),
         Direction::Response => Response::ResponseTrailers(reply),
+    }
+}
+
+/// Bytes of the body in a message.
+pub(super) fn body_length(message: &ProcessingResponse) -> usize {
+    let in_common = |common: &Option<CommonResponse>| {
+        let body = common.as_ref().and_then(|common| common.body_mutation.as_ref()?.mutation.as_ref());
+        match body {
+            Some(Mutation::Body(body)) => body.len(),
+            Some(Mutation::StreamedResponse(piece)) => piece.body.len(),
+            Some(Mutation::ClearBody(_)) | None => 0,
+        }
+    };
+    match &message.response {
+        Some(Response::RequestHeaders(reply) | Response::ResponseHeaders(reply)) => {
+            in_common(&reply.response)
+        }
+        Some(Response::RequestBody(reply) | Response::ResponseBody(reply)) => in_common(&reply.response),
+        Some(Response::ImmediateResponse(response)) => response.body.len(),
+        Some(Response::StreamedImmediateResponse(piece)) => match &piece.response {
+            Some(streamed_immediate_response::Response::BodyResponse(piece)) => piece.body.len(),
+            _ => 0,
+        },
+        Some(Response::RequestTrailers(_) | Response::ResponseTrailers(_)) | None => 0,
     }
 }
 

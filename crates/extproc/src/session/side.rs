@@ -88,6 +88,8 @@ pub(super) struct Side {
     pub(super) has_length: bool,
     /// A change to the headers that goes with the reply to the body.
     pub(super) late: Option<HeaderMutation>,
+    /// The route is to be chosen again with that reply.
+    pub(super) reroutes_late: bool,
     pub(super) waiting: Vec<Arrived>,
     /// Not in FULL_DUPLEX_STREAMED.
     pub(super) owed: VecDeque<Owed>,
@@ -108,6 +110,7 @@ impl Side {
             ended: false,
             has_length: false,
             late: None,
+            reroutes_late: false,
             waiting: Vec::new(),
             owed: VecDeque::new(),
         }
@@ -254,6 +257,21 @@ impl Side {
             || (self.wish != Wish::Dropped && (body || trailers))
     }
 
+    /// Bytes of pieces that wait here.
+    pub(super) fn buffered_bytes(&self) -> usize {
+        let waiting = |arrived: &Arrived| match arrived {
+            Arrived::Body(data, _) => data.len(),
+            Arrived::Trailers(_) => 0,
+        };
+        let owed = |owed: &Owed| match &owed.answer {
+            Answer::Changed(data) => data.len(),
+            Answer::Undecided | Answer::Unchanged => 0,
+        };
+        self.written.iter().map(Bytes::len).sum::<usize>()
+            + self.waiting.iter().map(waiting).sum::<usize>()
+            + self.owed.iter().map(owed).sum::<usize>()
+    }
+
     /// Sends the replies that can be sent, in order.
     pub(super) fn flush(&mut self, link: &mut Link) {
         if self.headers == Headers::Owed || self.wish == Wish::Dropped {
@@ -273,7 +291,12 @@ impl Side {
             if let (Some(body), true) = (&body, self.has_length) {
                 reply::set_length(mutation.get_or_insert_default(), body.len());
             }
-            link.reply(reply::body(self.direction, body, mutation));
+            let reroutes = std::mem::take(&mut self.reroutes_late);
+            if reroutes {
+                // K-3
+                mutation.get_or_insert_default();
+            }
+            link.reply(reply::body(self.direction, body, mutation, reroutes));
         }
         if self.owed.is_empty() {
             self.flush_trailers(link);

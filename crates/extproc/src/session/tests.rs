@@ -9,6 +9,7 @@ use super::{reply::set_length, *};
 use crate::{
     HeaderSendMode, Plan, ProcessingMode,
     lint::{Lint, Rule},
+    messages::ImmediateResponse,
     sim::{Fed, Out, Source, Sources, World, bodies, mode, plan},
 };
 

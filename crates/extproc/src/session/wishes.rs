@@ -7,7 +7,7 @@ use super::{
     side::{Answer, Headers, Owed, Side, Trailers, Wish, joined},
 };
 use crate::{
-    BodySendMode,
+    BodySendMode, Direction,
     messages::{
         BodyMutation, CommonResponse, HeaderMutation, ProcessingMode, ProcessingResponse,
         body_mutation::Mutation, common_response::CONTINUE_AND_REPLACE,
@@ -100,6 +100,20 @@ impl Side {
         let late = self.late.get_or_insert_default();
         late.set_headers.extend(mutation.set_headers);
         late.remove_headers.extend(mutation.remove_headers);
+        Ok(())
+    }
+
+    pub(super) fn reroute(&mut self) -> Result<(), NotPossible> {
+        let collects = matches!(self.mode, Some(BodySendMode::Buffered | BodySendMode::BufferedPartial));
+        self.possible(
+            collects
+                && self.direction == Direction::Request
+                && self.headers == Headers::Answered
+                && self.is_open(),
+            "choose the route again after the body was read",
+            "request_body_mode: BUFFERED, or FULL_DUPLEX_STREAMED with the headers answered later",
+        )?;
+        self.reroutes_late = true;
         Ok(())
     }
 

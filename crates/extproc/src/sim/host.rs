@@ -16,6 +16,8 @@ pub struct Transaction {
     pub messages: Messages,
     /// The dynamic metadata of the request.
     pub metadata: DynamicMetadata,
+    /// The values of attributes, whatever is asked for. Default none.
+    pub attributes: Struct,
     /// The largest number of bytes to hold of a body. Default 1 MiB.
     pub limit: usize,
     /// Limits of header maps after mutations.
@@ -39,6 +41,7 @@ impl Default for Transaction {
         Self {
             messages: Messages { request, request_trailers: None, response: None, response_trailers: None },
             metadata: DynamicMetadata::default(),
+            attributes: Struct::default(),
             limit: 1 << 20,
             header_limits: HeaderLimits::default(),
             upgrade: false,
@@ -61,7 +64,7 @@ impl Host for Transaction {
         &mut self.metadata
     }
     fn attributes(&self, _wanted: &Attributes, _response_headers_shown: bool) -> Struct {
-        Struct::default()
+        self.attributes.clone()
     }
     fn buffer_limit(&self, _direction: Direction) -> usize {
         self.limit

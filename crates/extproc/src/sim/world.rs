@@ -70,6 +70,8 @@ pub struct World {
     pub reply: Option<LocalReply>,
     /// The direction whose body was too large to be collected.
     pub too_large: Option<Direction>,
+    /// The head of a response that the processor gave itself, piece by piece.
+    pub streamed_head: Option<ResponseHeaders>,
     /// What the processor gave as a response of its own, piece by piece.
     pub streamed: Vec<Out>,
     /// How often the route was to be chosen again.
@@ -133,6 +135,7 @@ impl World {
             closed: None,
             reply: None,
             too_large: None,
+            streamed_head: None,
             streamed: Vec::new(),
             route_cleared: 0,
             log: LoggingInfo::default(),
@@ -258,7 +261,8 @@ impl World {
                 Action::ClearRouteCache => self.route_cleared += 1,
                 Action::Reply(reply) => self.reply = Some(*reply),
                 Action::PayloadTooLarge(direction) => self.too_large = Some(direction),
-                Action::ReplyHeaders { end_stream, .. } => {
+                Action::ReplyHeaders { head, end_stream } => {
+                    self.streamed_head = Some(*head);
                     put(&mut self.streamed, Out::Headers { end_stream });
                 }
                 Action::ReplyData { data, end_stream } => {

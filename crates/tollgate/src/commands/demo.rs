@@ -21,7 +21,7 @@ use crate::{
     gateway::{Gateway, Settings},
     http_server::{self, Limits},
     logging,
-    processor::instructions::Instructions,
+    processor::instructions::instructions,
 };
 
 /// The kernel chooses the port.
@@ -54,7 +54,7 @@ async fn serve(port: u16, dialect: Dialect) -> Result<(), Box<dyn Error>> {
     let upstream = upstream_listener.local_addr()?;
     tokio::spawn(http_server::serve(upstream_listener, Limits::DEFAULT, echo::answer));
 
-    let server = Server::new(|_| Instructions).bind(&ListenAddress::Tcp(ANY)).await?;
+    let server = Server::new(instructions).bind(ANY).await?;
     let &ListenAddress::Tcp(processor) = server.local_address() else {
         return Err("the processor is not where it was put".into());
     };

@@ -1,107 +1,46 @@
 //! Leaves marks on what passes, to see that it passed: the demonstration of Envoy Gateway's documentation.
 //!
-//! Requests get `x-request-ext-processed: true` and the name of their route, responses `x-response-ext-processed: true`.
-//! A request header `x-request-client-header` is replaced, its value goes on in `x-request-client-header-received`. What is
-//! known by attributes and by metadata of an authorization filter comes back in headers, and both directions write dynamic
-//! metadata. Bodies and trailers go on as they are.
+//! Requests get `x-request-ext-processed: true` and the name of their route, responses `x-response-ext-processed: true`. A
+//! request header `x-request-client-header` is replaced, its value goes on in `x-request-client-header-received`. What is known
+//! by attributes and by metadata of an authorization filter comes back in headers, and both directions write dynamic metadata.
 
-use extproc_server::{
-    Processor, Status, continue_with,
-    messages::{
-        CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption, HttpHeaders, ProcessingRequest,
-        ProcessingResponse, Struct, Value, processing_request::Request, value::Kind,
-    },
-};
+use extproc_server::{Direction, Exchange, Next, Request, Response, Result};
+use http::HeaderValue;
 
-/// The processor; it keeps nothing between messages.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Mark;
-
-/// Where attributes come.
-const ATTRIBUTES: &str = "envoy.filters.http.ext_proc";
 /// Namespace of the metadata that is written.
 const NAMESPACE: &str = "io.envoyproxy.gateway.e2e";
-/// Namespace and key of what an authorization filter says.
-const AUTHORIZATION: (&str, &str) = ("envoy.filters.http.rbac", "enforced_engine_result");
 
-impl Processor for Mark {
-    async fn process(&mut self, request: ProcessingRequest) -> Result<ProcessingResponse, Status> {
-        let mut metadata = None;
-        let set_headers = match &request.request {
-            Some(Request::RequestHeaders(headers)) => {
-                metadata =
-                    Some(written("ext-proc-emitted-metadata", Kind::StringValue("received".to_owned())));
-                on_request(headers, &request)
-            }
-            Some(Request::ResponseHeaders(_)) => {
-                metadata = Some(written("request_cost_set_by_ext_proc", Kind::NumberValue(10.0)));
-                on_response(&request)
-            }
-            _ => Vec::new(),
-        };
-        let mut response = CommonResponse::default();
-        if !set_headers.is_empty() {
-            response.header_mutation = Some(HeaderMutation { set_headers, remove_headers: Vec::new() });
+pub(crate) async fn mark(mut request: Request, next: Next) -> Result<Response> {
+    let exchange = next.exchange();
+    if exchange.shows_head(Direction::Request) {
+        let headers = request.headers_mut();
+        headers.insert("x-request-ext-processed", HeaderValue::from_static("true"));
+        headers.insert("x-request-xds-route-name", attribute(&exchange, "xds.route_name")?);
+        if let Some(received) = headers.get("x-request-client-header").cloned() {
+            headers.insert("x-request-client-header", HeaderValue::from_static("mutated"));
+            headers.insert("x-request-client-header-received", received);
         }
-        let reply = continue_with(&request, response)?;
-        Ok(ProcessingResponse { dynamic_metadata: metadata, ..reply })
+        exchange.set_metadata(NAMESPACE, "ext-proc-emitted-metadata", "received");
     }
-}
-
-fn on_request(headers: &HttpHeaders, request: &ProcessingRequest) -> Vec<HeaderValueOption> {
-    let mut fields = headers.headers.iter().flat_map(|map| &map.headers);
-    let mut set_headers = vec![
-        set("x-request-ext-processed", "true"),
-        set("x-request-xds-route-name", attribute(request, "xds.route_name").unwrap_or_default()),
-    ];
-    if let Some(client) = fields.find(|field| field.key == "x-request-client-header") {
-        set_headers.push(set("x-request-client-header", "mutated"));
-        set_headers.push(set("x-request-client-header-received", &client.raw_value));
+    let mut response = next.run(request).await?;
+    if exchange.shows_head(Direction::Response) {
+        let headers = response.headers_mut();
+        headers.insert("x-response-ext-processed", HeaderValue::from_static("true"));
+        headers.insert("x-response-xds-route-name", attribute(&exchange, "xds.route_name")?);
+        let authorization = exchange.metadata("envoy.filters.http.rbac").unwrap_or_default();
+        if let Some(result) = authorization["enforced_engine_result"].as_str() {
+            headers.insert("x-response-rbac-result-metadata", result.parse()?);
+        }
+        if exchange.attribute("request.path").is_some() {
+            headers.insert("x-response-request-path", attribute(&exchange, "request.path")?);
+        }
+        exchange.set_metadata(NAMESPACE, "request_cost_set_by_ext_proc", 10);
     }
-    set_headers
+    Ok(response)
 }
 
-fn on_response(request: &ProcessingRequest) -> Vec<HeaderValueOption> {
-    let mut set_headers = vec![
-        set("x-response-ext-processed", "true"),
-        set("x-response-xds-route-name", attribute(request, "xds.route_name").unwrap_or_default()),
-    ];
-    let (namespace, key) = AUTHORIZATION;
-    let metadata = request.metadata_context.as_ref();
-    let authorization = metadata.and_then(|metadata| metadata.filter_metadata.get(namespace));
-    if let Some(result) = authorization.and_then(|found| text(found, key)) {
-        set_headers.push(set("x-response-rbac-result-metadata", result));
-    }
-    if let Some(path) = attribute(request, "request.path") {
-        set_headers.push(set("x-response-request-path", path));
-    }
-    set_headers
+/// The text of an attribute; empty if it was not sent.
+fn attribute(exchange: &Exchange, name: &str) -> Result<HeaderValue> {
+    let value = exchange.attribute(name).unwrap_or_default();
+    Ok(value.as_str().unwrap_or_default().parse()?)
 }
-
-/// An attribute that was sent with this message.
-fn attribute(request: &ProcessingRequest, name: &str) -> Option<String> {
-    text(request.attributes.get(ATTRIBUTES)?, name)
-}
-
-fn text(of: &Struct, key: &str) -> Option<String> {
-    match of.fields.get(key)?.kind.as_ref()? {
-        Kind::StringValue(text) => Some(text.clone()),
-        _ => None,
-    }
-}
-
-/// A value of our namespace.
-fn written(key: &str, kind: Kind) -> Struct {
-    let one = |key: &str, kind| Struct { fields: [(key.to_owned(), Value { kind: Some(kind) })].into() };
-    one(NAMESPACE, Kind::StructValue(one(key, kind)))
-}
-
-/// Replaces a header.
-fn set(key: &str, value: impl AsRef<[u8]>) -> HeaderValueOption {
-    let raw_value = value.as_ref().to_vec().into();
-    let header = HeaderValue { key: key.to_owned(), raw_value, ..Default::default() };
-    HeaderValueOption { header: Some(header), ..Default::default() }
-}
-
-#[cfg(test)]
-mod tests;

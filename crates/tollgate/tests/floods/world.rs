@@ -15,8 +15,11 @@ use std::{
 };
 
 use extproc_server::{
-    Processor, Status, continue_with,
-    messages::{CommonResponse, ProcessingRequest, ProcessingResponse, processing_request::Request},
+    Status,
+    raw::{
+        Processor, continue_with,
+        messages::{CommonResponse, ProcessingRequest, ProcessingResponse, processing_request::Request},
+    },
 };
 use hyper::{
     Request as HttpRequest, Response,

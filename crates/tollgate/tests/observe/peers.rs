@@ -11,11 +11,14 @@ use std::{
 };
 
 use extproc_server::{
-    Processor, Status, continue_with,
-    messages::{
-        BodyMutation, CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption, ImmediateResponse,
-        ProcessingRequest, ProcessingResponse, StreamedImmediateResponse, body_mutation::Mutation,
-        processing_request::Request, processing_response::Response, streamed_immediate_response,
+    Status,
+    raw::{
+        Processor, continue_with,
+        messages::{
+            BodyMutation, CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption, ImmediateResponse,
+            ProcessingRequest, ProcessingResponse, StreamedImmediateResponse, body_mutation::Mutation,
+            processing_request::Request, processing_response::Response, streamed_immediate_response,
+        },
     },
 };
 
@@ -56,7 +59,9 @@ impl Processor for Puppet {
                 return Err(Status::internal("database is down"));
             }
             ("wrong-kind", "request_headers") => {
-                return respond(Response::ResponseBody(extproc_server::messages::BodyResponse::default()));
+                return respond(Response::ResponseBody(
+                    extproc_server::raw::messages::BodyResponse::default(),
+                ));
             }
             ("bad-header", "request_headers") => common.header_mutation = set("x-bad name", "v"),
             ("host", "request_headers") => common.header_mutation = set("host", "elsewhere"),
@@ -86,7 +91,7 @@ impl Processor for Puppet {
                 // Only the extension; the reply never comes.
                 let milliseconds = if self.task == "timeout-0" { 0 } else { 50 };
                 return Ok(ProcessingResponse {
-                    override_message_timeout: Some(extproc_server::messages::Duration {
+                    override_message_timeout: Some(extproc_server::raw::messages::Duration {
                         seconds: 0,
                         nanos: milliseconds * 1_000_000,
                     }),

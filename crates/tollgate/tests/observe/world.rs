@@ -100,7 +100,7 @@ impl World {
     /// Starts the peers, and the gateway before them. `resets` is an upstream of HTTP/2.
     pub(crate) async fn start(test: &str, resets: SocketAddr) -> Self {
         let any: ListenAddress = "127.0.0.1:0".parse().expect("an address");
-        let server = Server::new(|_| Puppet::default()).bind(&any).await.expect("a port");
+        let server = Server::raw(|_| Puppet::default()).bind(&any).await.expect("a port");
         let puppet = server.local_address().to_string().parse().expect("an address");
         tokio::spawn(server.serve(std::future::pending()));
         let directory = scratch(test);

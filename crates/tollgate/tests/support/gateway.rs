@@ -2,7 +2,8 @@
 
 use std::{fmt::Write, fs, net::SocketAddr};
 
-use extproc_server::{ListenAddress, MetadataMap, Processor, Server};
+use extproc_server::{ListenAddress, Server, raw::Processor};
+use http::HeaderMap;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{http1::echo, process::Running, scratch, tollgate};
@@ -45,10 +46,10 @@ impl Gateway {
 
 /// Serves processors made by `new` until the task is aborted, which cuts its connections.
 pub(crate) async fn processor<P: Processor>(
-    new: impl Fn(&MetadataMap) -> P + Send + Sync + 'static,
+    new: impl Fn(&HeaderMap) -> P + Send + Sync + 'static,
 ) -> (SocketAddr, JoinHandle<()>) {
     let any: ListenAddress = "127.0.0.1:0".parse().expect("an address");
-    let server = Server::new(new).bind(&any).await.expect("a port");
+    let server = Server::raw(new).bind(&any).await.expect("a port");
     let address = server.local_address().to_string().parse().expect("a TCP address");
     (address, tokio::spawn(server.serve(std::future::pending())))
 }

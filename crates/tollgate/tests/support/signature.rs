@@ -1,10 +1,13 @@
 //! A processor that shows the order of several.
 
 use extproc_server::{
-    Processor, Status, continue_with,
-    messages::{
-        BoolValue, CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption, ProcessingRequest,
-        ProcessingResponse, processing_request::Request,
+    Status,
+    raw::{
+        Processor, continue_with,
+        messages::{
+            BoolValue, CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption, ProcessingRequest,
+            ProcessingResponse, processing_request::Request,
+        },
     },
 };
 

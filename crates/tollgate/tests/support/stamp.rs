@@ -1,11 +1,14 @@
 //! A processor that changes everything it sees, differently for each request: what is lost, doubled or mixed up shows.
 
 use extproc_server::{
-    Processor, Status, continue_with,
-    messages::{
-        BodyMutation, CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption, HttpHeaders,
-        ProcessingRequest, ProcessingResponse, StreamedBodyResponse, body_mutation::Mutation,
-        processing_request::Request,
+    Status,
+    raw::{
+        Processor, continue_with,
+        messages::{
+            BodyMutation, CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption, HttpHeaders,
+            ProcessingRequest, ProcessingResponse, StreamedBodyResponse, body_mutation::Mutation,
+            processing_request::Request,
+        },
     },
 };
 

@@ -12,12 +12,16 @@ use std::{
 };
 
 use extproc_server::{
-    ListenAddress, MetadataMap, Processor, Server, Status, continue_with,
-    messages::{
-        CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption, ProcessingRequest,
-        ProcessingResponse, processing_request::Request as Part,
+    ListenAddress, Server, Status,
+    raw::{
+        Processor, continue_with,
+        messages::{
+            CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption, ProcessingRequest,
+            ProcessingResponse, processing_request::Request as Part,
+        },
     },
 };
+use http::HeaderMap;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
@@ -242,16 +246,16 @@ impl Processor for Note {
 }
 
 async fn processor(index: usize) -> SocketAddr {
-    let text = |metadata: &MetadataMap, name: &str| {
+    let text = |metadata: &HeaderMap, name: &str| {
         metadata.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
     };
-    let new = move |metadata: &MetadataMap| Note {
+    let new = move |metadata: &HeaderMap| Note {
         index,
         policy: text(metadata, "x-policy"),
         filter: text(metadata, "x-filter"),
     };
     let any: ListenAddress = "127.0.0.1:0".parse().unwrap();
-    let server = Server::new(new).bind(&any).await.unwrap();
+    let server = Server::raw(new).bind(&any).await.unwrap();
     let address = server.local_address().to_string().parse().unwrap();
     tokio::spawn(server.serve(std::future::pending()));
     address

@@ -3,7 +3,6 @@
 use std::{future::pending, io::ErrorKind, task::Poll::Pending};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use extproc::messages::{ImmediateResponse, processing_response};
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -13,7 +12,7 @@ use super::*;
 struct Odd;
 
 impl Processor for Odd {
-    async fn process(&mut self, request: ProcessingRequest) -> Result<ProcessingResponse, Status> {
+    async fn process(&mut self, request: ProcessingRequest) -> Result<ProcessingResponse, crate::Status> {
         match body(&request) {
             b"panic" => panic!("as I was told"),
             b"wait" => pending().await,
@@ -33,15 +32,13 @@ fn say(text: &'static str) -> Part {
     Part::RequestBody(HttpBody { body: text.into(), ..HttpBody::default() })
 }
 
-type NewOdd = fn(&MetadataMap) -> Odd;
-
 /// A server of odd processors, in the background until its runtime ends.
-async fn odd(configure: impl FnOnce(Server<NewOdd>) -> Server<NewOdd>) -> (ListenAddress, Arc<Counters>) {
-    let new_processor: NewOdd = |metadata| {
+async fn odd(configure: impl FnOnce(Server) -> Server) -> (ListenAddress, Arc<Counters>) {
+    let server = Server::raw(|metadata| {
         assert!(!metadata.contains_key("x-panic"), "as I was told");
         Odd
-    };
-    let server = configure(Server::new(new_processor)).bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
+    });
+    let server = configure(server).bind("127.0.0.1:0").await.unwrap();
     let (address, counters) = (server.local_address().clone(), server.counters());
     tokio::spawn(server.serve(pending()));
     (address, counters)
@@ -124,7 +121,7 @@ async fn a_panic_ends_its_own_exchange_only() {
     let mut other = client.clone().exchange().await.unwrap();
     other.ask(request_headers()).await.unwrap().unwrap();
     let status = exchange_of(client.clone(), "panic").await.unwrap_err();
-    assert_eq!((status.code(), status.message()), (Code::Internal, "the processor panicked"));
+    assert_eq!((status.code(), status.message()), (Code::Internal, "the handler panicked"));
     other.ask(say("hello")).await.unwrap().unwrap();
     assert_eq!(counters.panics(), 1);
     drop(other);
@@ -159,12 +156,9 @@ async fn a_processor_that_takes_too_long_is_given_up() {
 #[tokio::test]
 async fn the_author_says_what_becomes_of_a_failure() {
     let (address, _) = odd(|server| {
-        server.handler_timeout(Duration::from_millis(20)).on_failure(|failure| match failure {
-            Failure::Panicked(text) => Err(Status::aborted(text.clone())),
-            Failure::TimedOut(_) => Ok(ProcessingResponse {
-                response: Some(Reply::ImmediateResponse(ImmediateResponse::default())),
-                ..ProcessingResponse::default()
-            }),
+        server.handler_timeout(Duration::from_millis(20)).on_error(|failure| match failure {
+            Failure::Panicked(text) => Outcome::Status(crate::Status::new(crate::Code::Aborted, text)),
+            _ => Outcome::respond(http::StatusCode::SERVICE_UNAVAILABLE),
         })
     })
     .await;
@@ -173,7 +167,8 @@ async fn the_author_says_what_becomes_of_a_failure() {
     assert_eq!((status.code(), status.message()), (Code::Aborted, "as I was told"));
     let mut exchange = client.exchange().await.unwrap();
     let last = exchange.ask(say("wait")).await.unwrap().unwrap();
-    assert!(matches!(last.response, Some(processing_response::Response::ImmediateResponse(_))));
+    let Some(Reply::ImmediateResponse(response)) = last.response else { panic!("an answer") };
+    assert_eq!(response.status.unwrap().code, 503);
     assert_eq!(within(exchange.replies.message()).await.unwrap(), None, "nothing follows");
 }
 

@@ -1,18 +1,39 @@
-//! What a processor is.
+//! The messages of the protocol themselves, for what the model of handlers does not cover.
+//!
+//! A [`Raw`] processor takes messages and sends others, as many and when it likes. What is right in which mode is its own
+//! business; the rules are in the documentation of the crate `extproc`, and `extproc::lint` reads along in tests.
+//!
+//! A [`Processor`] is one that answers each message with exactly one.
+
+mod exchange;
 
 use extproc::messages::{
     BodyResponse, CommonResponse, HeadersResponse, ProcessingRequest, ProcessingResponse, TrailersResponse,
     processing_request::Request, processing_response::Response,
 };
-use tonic::Status;
+pub use extproc::{BodySendMode, Direction, HeaderSendMode, ProcessingMode, messages, session};
 
-/// The processor's side of one exchange: all messages about one HTTP request and its response.
+pub(crate) use self::exchange::RawDriver;
+pub use self::exchange::{Gone, RawExchange};
+use crate::Status;
+
+/// The processor's side of one exchange, message by message.
+pub trait Raw: Send + 'static {
+    /// Handles one exchange. The stream ends when it returns. It is dropped when the gateway ends the stream.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the exchange with that gRPC status; the gateway then does as its failure mode says.
+    fn run(self, exchange: RawExchange) -> impl Future<Output = Result<(), Status>> + Send;
+}
+
+/// A processor that answers each message with exactly one.
 pub trait Processor: Send + 'static {
     /// Answers one message. Messages come one at a time, in the order the gateway sent them; the next one is read when
     /// the answer to this one is on its way.
     ///
     /// The kind of the answer must be that of the message (request headers are answered by request headers, and so on)
-    /// or an immediate response; [`continue_with`] sees to it.
+    /// or an immediate response; [`continue_with`] makes one.
     ///
     /// # Errors
     /// An error ends the exchange with that gRPC status; the gateway then does as its failure mode says.
@@ -20,6 +41,18 @@ pub trait Processor: Send + 'static {
         &mut self,
         request: ProcessingRequest,
     ) -> impl Future<Output = Result<ProcessingResponse, Status>> + Send;
+}
+
+impl<P: Processor> Raw for P {
+    async fn run(mut self, exchange: RawExchange) -> Result<(), Status> {
+        while let Some(request) = exchange.next().await {
+            let reply = self.process(request).await?;
+            if exchange.send(reply).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The answer of the right kind that lets the HTTP message go on, changed as `response` says.

@@ -1,0 +1,346 @@
+//! Heads: from the protocol's to those of `http`, and the difference between two.
+
+use bytes::Bytes;
+use extproc::{
+    Direction,
+    messages::{self, BoolValue, HeaderMutation, HeaderValueOption},
+};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request, response,
+    uri::{self, Authority, PathAndQuery, Scheme},
+};
+
+use crate::{BoxError, Code, Status};
+
+const LENGTH: &str = "content-length";
+
+/// The value of an entry. Gateways send `raw_value`; some of old `value`.
+fn value(entry: &messages::HeaderValue) -> Bytes {
+    if entry.raw_value.is_empty() && !entry.value.is_empty() {
+        Bytes::copy_from_slice(entry.value.as_bytes())
+    } else {
+        entry.raw_value.clone()
+    }
+}
+
+fn pseudo(map: &messages::HeaderMap, name: &str) -> Option<Bytes> {
+    map.headers
+        .iter()
+        .take_while(|entry| entry.key.starts_with(':'))
+        .find(|entry| entry.key == name)
+        .map(value)
+}
+
+fn is_pseudo(entry: &messages::HeaderValue) -> bool {
+    entry.key.starts_with(':')
+}
+
+/// All fields but pseudo-headers.
+pub(crate) fn fields(map: &messages::HeaderMap) -> Result<HeaderMap, BoxError> {
+    let mut fields = HeaderMap::with_capacity(map.headers.len());
+    for entry in map.headers.iter().filter(|entry| !is_pseudo(entry)) {
+        let name = HeaderName::from_bytes(entry.key.as_bytes())?;
+        fields.append(name, HeaderValue::from_maybe_shared(value(entry))?);
+    }
+    Ok(fields)
+}
+
+fn unreadable(error: &BoxError) -> BoxError {
+    Status::new(Code::InvalidArgument, format!("the head of the message cannot be read: {error}")).into()
+}
+
+/// What stands in the place of a head that the gateway does not show.
+pub(crate) fn hidden(direction: Direction) -> messages::HeaderMap {
+    let entries: &[_] = match direction {
+        Direction::Request => &[(":method", "GET"), (":path", "/")],
+        Direction::Response => &[(":status", "200")],
+    };
+    let entries = entries.iter().map(|(name, value)| entry(name, Bytes::from_static(value.as_bytes())));
+    messages::HeaderMap { headers: entries.collect() }
+}
+
+/// The head of a request.
+pub(crate) fn request(map: &messages::HeaderMap) -> Result<request::Parts, BoxError> {
+    read_request(map).map_err(|error| unreadable(&error))
+}
+
+fn read_request(map: &messages::HeaderMap) -> Result<request::Parts, BoxError> {
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    if let Some(method) = pseudo(map, ":method") {
+        parts.method = Method::from_bytes(&method)?;
+    }
+    let mut uri = uri::Parts::default();
+    uri.authority = pseudo(map, ":authority").map(Authority::from_maybe_shared).transpose()?;
+    uri.path_and_query = pseudo(map, ":path").map(PathAndQuery::from_maybe_shared).transpose()?;
+    if uri.authority.is_some() && uri.path_and_query.is_some() {
+        let scheme = pseudo(map, ":scheme");
+        uri.scheme = Some(scheme.as_deref().map_or(Ok(Scheme::HTTP), Scheme::try_from)?);
+    }
+    if uri.authority.is_some() || uri.path_and_query.is_some() {
+        parts.uri = Uri::from_parts(uri)?;
+    }
+    parts.headers = fields(map)?;
+    Ok(parts)
+}
+
+/// The head of a response.
+pub(crate) fn response(map: &messages::HeaderMap) -> Result<response::Parts, BoxError> {
+    read_response(map).map_err(|error| unreadable(&error))
+}
+
+fn read_response(map: &messages::HeaderMap) -> Result<response::Parts, BoxError> {
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    if let Some(status) = pseudo(map, ":status") {
+        parts.status = StatusCode::from_bytes(&status)?;
+    }
+    parts.headers = fields(map)?;
+    Ok(parts)
+}
+
+/// What changes one head into another. `original` is what was shown; `length` whether `content-length` counts: it is not the
+/// handler's business where the body is another one.
+pub(crate) fn request_difference(
+    original: &messages::HeaderMap,
+    new: &request::Parts,
+    length: bool,
+) -> Option<HeaderMutation> {
+    let mut mutation = HeaderMutation::default();
+    let mut set = |name: &str, new: &[u8]| {
+        let old = pseudo(original, name);
+        if !new.is_empty() && old.as_deref() != Some(new) {
+            put(&mut mutation, name, Bytes::copy_from_slice(new), false);
+        }
+    };
+    set(":method", new.method.as_str().as_bytes());
+    // A head without a path has got one, too.
+    let path = new.uri.path_and_query().map(PathAndQuery::as_str);
+    if let Some(path) = path.filter(|path| *path != "/" || pseudo(original, ":path").is_some()) {
+        set(":path", path.as_bytes());
+    }
+    if let Some(authority) = new.uri.authority() {
+        set(":authority", authority.as_str().as_bytes());
+    }
+    // A head without a scheme has got one, for an `http::Uri` must have it.
+    if let (Some(scheme), Some(_)) = (new.uri.scheme_str(), pseudo(original, ":scheme")) {
+        set(":scheme", scheme.as_bytes());
+    }
+    fields_difference(original, &new.headers, length, &mut mutation);
+    non_empty(mutation)
+}
+
+/// As [`request_difference`].
+pub(crate) fn response_difference(
+    original: &messages::HeaderMap,
+    new: &response::Parts,
+    length: bool,
+) -> Option<HeaderMutation> {
+    let mut mutation = HeaderMutation::default();
+    if pseudo(original, ":status").as_deref() != Some(new.status.as_str().as_bytes()) {
+        put(&mut mutation, ":status", Bytes::copy_from_slice(new.status.as_str().as_bytes()), false);
+    }
+    fields_difference(original, &new.headers, length, &mut mutation);
+    non_empty(mutation)
+}
+
+/// As [`request_difference`], of trailers.
+pub(crate) fn trailers_difference(original: &messages::HeaderMap, new: &HeaderMap) -> Option<HeaderMutation> {
+    let mut mutation = HeaderMutation::default();
+    fields_difference(original, new, true, &mut mutation);
+    non_empty(mutation)
+}
+
+fn non_empty(mutation: HeaderMutation) -> Option<HeaderMutation> {
+    (!mutation.set_headers.is_empty() || !mutation.remove_headers.is_empty()).then_some(mutation)
+}
+
+/// The whole head of a response, for an answer of the processor's own. Its length is the gateway's business.
+pub(crate) fn answer(new: &HeaderMap) -> Option<HeaderMutation> {
+    let mut mutation = HeaderMutation::default();
+    fields_difference(&messages::HeaderMap::default(), new, false, &mut mutation);
+    non_empty(mutation)
+}
+
+/// The head of a response as the protocol writes it.
+pub(crate) fn written(status: StatusCode, fields: &HeaderMap) -> messages::HeaderMap {
+    let status = entry(":status", Bytes::copy_from_slice(status.as_str().as_bytes()));
+    let mut map = written_fields(fields);
+    map.headers.insert(0, status);
+    map
+}
+
+/// Fields as the protocol writes them.
+pub(crate) fn written_fields(fields: &HeaderMap) -> messages::HeaderMap {
+    let entries =
+        fields.iter().map(|(name, value)| entry(name.as_str(), Bytes::copy_from_slice(value.as_bytes())));
+    messages::HeaderMap { headers: entries.collect() }
+}
+
+fn entry(key: &str, raw_value: Bytes) -> messages::HeaderValue {
+    messages::HeaderValue { key: key.to_owned(), raw_value, ..Default::default() }
+}
+
+/// Per name: nothing if the values are equal; more values are appended; others are set; none is a removal.
+fn fields_difference(
+    original: &messages::HeaderMap,
+    new: &HeaderMap,
+    length: bool,
+    mutation: &mut HeaderMutation,
+) {
+    let entries = &original.headers;
+    let counts = |name: &str| length || name != LENGTH;
+    let mut known = 0;
+    for (index, entry) in entries.iter().enumerate() {
+        let name = entry.key.as_str();
+        let same = |other: &&messages::HeaderValue| other.key == name;
+        if is_pseudo(entry) || entries[..index].iter().any(|other| same(&other)) {
+            continue;
+        }
+        let mut values = new.get_all(name).iter();
+        known += usize::from(values.size_hint().1 != Some(0) && new.contains_key(name));
+        if !counts(name) {
+            continue;
+        }
+        let mut kept = 0;
+        let is_prefix = entries[index..].iter().filter(same).all(|old| {
+            kept += 1;
+            values.next().is_some_and(|new| *new.as_bytes() == value(old))
+        });
+        if is_prefix {
+            values.for_each(|added| put(mutation, name, added.clone(), true));
+        } else if new.contains_key(name) {
+            let values = new.get_all(name).iter();
+            values.enumerate().for_each(|(index, value)| put(mutation, name, value.clone(), index > 0));
+        } else {
+            mutation.remove_headers.push(name.to_owned());
+        }
+    }
+    if known == new.keys_len() {
+        return;
+    }
+    for name in new.keys() {
+        let name = name.as_str();
+        if counts(name) && !entries.iter().any(|entry| entry.key == name) {
+            let values = new.get_all(name).iter();
+            values.enumerate().for_each(|(index, value)| put(mutation, name, value.clone(), index > 0));
+        }
+    }
+}
+
+/// The bytes of a value.
+trait IntoBytes {
+    fn into_bytes(self) -> Bytes;
+}
+
+impl IntoBytes for Bytes {
+    fn into_bytes(self) -> Bytes {
+        self
+    }
+}
+
+impl IntoBytes for HeaderValue {
+    fn into_bytes(self) -> Bytes {
+        Bytes::copy_from_slice(self.as_bytes())
+    }
+}
+
+fn put(mutation: &mut HeaderMutation, name: &str, value: impl IntoBytes, append: bool) {
+    mutation.set_headers.push(HeaderValueOption {
+        header: Some(entry(name, value.into_bytes())),
+        append: append.then_some(BoolValue { value: true }),
+        // What newer gateways look at instead of `append`.
+        append_action: match append {
+            true => messages::append_action::APPEND_IF_EXISTS_OR_ADD,
+            false => messages::append_action::OVERWRITE_IF_EXISTS_OR_ADD,
+        },
+        ..Default::default()
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(entries: &[(&str, &'static str)]) -> messages::HeaderMap {
+        let entry = |(name, value): &(&str, &'static str)| entry(name, Bytes::from_static(value.as_bytes()));
+        messages::HeaderMap { headers: entries.iter().map(entry).collect() }
+    }
+
+    /// `=` sets, `+` appends, `-` removes.
+    fn changes(mutation: Option<HeaderMutation>) -> Vec<String> {
+        let Some(mutation) = mutation else { return Vec::new() };
+        let set = mutation.set_headers.iter().map(|option| {
+            let header = option.header.as_ref().unwrap();
+            let sign = if option.append.is_some() { '+' } else { '=' };
+            format!("{}{sign}{}", header.key, String::from_utf8_lossy(&header.raw_value))
+        });
+        set.chain(mutation.remove_headers.iter().map(|name| format!("-{name}"))).collect()
+    }
+
+    fn changed(change: impl FnOnce(&mut request::Parts)) -> Vec<String> {
+        let original = map(&[
+            (":authority", "example.com"),
+            (":path", "/a?b"),
+            (":method", "GET"),
+            (":scheme", "https"),
+            ("accept", "*/*"),
+            ("cookie", "a=1"),
+            ("cookie", "b=2"),
+            ("content-length", "5"),
+        ]);
+        let mut parts = request(&original).unwrap();
+        assert_eq!(
+            (parts.method.as_str(), parts.uri.to_string().as_str()),
+            ("GET", "https://example.com/a?b")
+        );
+        change(&mut parts);
+        changes(request_difference(&original, &parts, false))
+    }
+
+    #[test]
+    fn only_what_differs_is_said() {
+        assert_eq!(changed(|_| {}), [""; 0]);
+        assert_eq!(changed(|head| head.headers.clear()), ["-accept", "-cookie"]);
+        assert_eq!(
+            changed(|head| drop(head.headers.insert("accept", "text/html".parse().unwrap()))),
+            ["accept=text/html"]
+        );
+        assert_eq!(
+            changed(|head| assert!(head.headers.append("cookie", "c=3".parse().unwrap()))),
+            ["cookie+c=3"]
+        );
+        let shorter = |head: &mut request::Parts| drop(head.headers.insert("cookie", "a=1".parse().unwrap()));
+        assert_eq!(changed(shorter), ["cookie=a=1"]);
+        let twice = |head: &mut request::Parts| {
+            head.headers.append("x-new", "1".parse().unwrap());
+            head.headers.append("x-new", "2".parse().unwrap());
+        };
+        assert_eq!(changed(twice), ["x-new=1", "x-new+2"]);
+        assert_eq!(changed(|head| head.uri = "https://example.com/other".parse().unwrap()), [":path=/other"]);
+        assert_eq!(changed(|head| head.uri = "/other".parse().unwrap()), [":path=/other"]);
+        assert_eq!(changed(|head| head.method = Method::POST), [":method=POST"]);
+        // A name that takes the place of another.
+        let replaced = |head: &mut request::Parts| {
+            head.headers.remove("accept");
+            head.headers.insert("x-new", "1".parse().unwrap());
+        };
+        assert_eq!(changed(replaced), ["x-new=1", "-accept"]);
+    }
+
+    #[test]
+    fn a_head_that_is_not_shown_differs_in_nothing() {
+        let none = hidden(Direction::Request);
+        let parts = request(&none).unwrap();
+        assert_eq!((&parts.method, parts.uri.path()), (&Method::GET, "/"));
+        assert_eq!(request_difference(&none, &parts, true), None);
+        let none = hidden(Direction::Response);
+        assert_eq!(response_difference(&none, &response(&none).unwrap(), true), None);
+    }
+
+    #[test]
+    fn heads_that_http_does_not_have_are_errors() {
+        for entry in [("x", "a\nb"), (":path", "/a b"), (":method", "G T"), ("a b", "c")] {
+            let error = request(&map(&[entry])).unwrap_err();
+            assert!(error.to_string().contains("the head of the message cannot be read"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! One play.
+
+use std::{future::poll_fn, task::Poll, time::Duration};
+
+use bytes::Bytes;
+use extproc::{
+    Direction, Plan,
+    exchange::StreamEnd,
+    lint::Lint,
+    messages::{ProcessingRequest, ProcessingResponse, processing_request::Request},
+    sim::{Out, World, kind_of},
+};
+
+use super::{
+    Message, Played, details, played,
+    script::{Cut, Script, Sender},
+};
+use tokio::time::{Instant, timeout};
+
+use crate::service::Exchanger;
+
+struct Play<'s> {
+    exchange: Option<Box<dyn Exchanger>>,
+    world: World,
+    lint: Lint,
+    script: &'s Script,
+    request: Sender,
+    response: Sender,
+    /// Messages that the processor has got.
+    received: usize,
+    /// It knows that there will be no more.
+    closed: bool,
+    begin: Instant,
+    /// When the last message was sent that has no answer.
+    sent: Option<Instant>,
+    played: Played,
+}
+
+pub(super) async fn play(
+    exchange: Box<dyn Exchanger>,
+    plan: Plan,
+    script: &Script,
+    cut: Cut,
+    eager: bool,
+    patience: Duration,
+) -> Played {
+    let played = Played {
+        mode: plan.processing_mode,
+        cut,
+        eager,
+        client: Message::default(),
+        upstream: None,
+        metadata: Default::default(),
+        rerouted: 0,
+        status: None,
+        details: None,
+        failed: false,
+        hangs: false,
+        slowest: Duration::ZERO,
+        transcript: Vec::new(),
+        findings: Vec::new(),
+    };
+    let lint = Lint::new(&plan);
+    let mut world = World::new(plan);
+    world.transaction.attributes = script.attributes.clone();
+    let namespaces: Vec<_> = script.metadata.fields.keys().cloned().collect();
+    assert!(world.transaction.metadata.merge(script.metadata.clone(), &namespaces), "too much metadata");
+    let mut play = Play {
+        exchange: Some(exchange),
+        world,
+        lint,
+        script,
+        request: Sender::new(Direction::Request, &script.request, cut),
+        response: Sender::new(Direction::Response, &script.response, cut),
+        received: 0,
+        closed: false,
+        begin: Instant::now(),
+        sent: None,
+        played,
+    };
+    play.played.hangs = !play.run(eager, patience).await;
+    play.finish();
+    play.played
+}
+
+impl Play<'_> {
+    /// True if it has come to an end.
+    async fn run(&mut self, eager: bool, patience: Duration) -> bool {
+        loop {
+            let mut progress = false;
+            // Everything that can arrive does, or one part at a time.
+            while self.feed() {
+                progress = true;
+                self.look();
+                if !eager {
+                    break;
+                }
+            }
+            while self.deliver() {
+                progress = true;
+            }
+            match timeout(patience, self.replies(!progress)).await {
+                Ok(replied) => progress |= replied,
+                Err(_) => return false,
+            }
+            self.look();
+            if self.script.leaves_after == Some(self.received) {
+                self.exchange = None;
+                self.world.end();
+                self.say("client", "leaves");
+                return true;
+            }
+            if !progress {
+                return true;
+            }
+        }
+    }
+
+    /// A part of a message arrives.
+    fn feed(&mut self) -> bool {
+        if self.world.is_answered() {
+            return false;
+        }
+        if let Some(part) = self.request.feed(&mut self.world, self.script) {
+            self.say("client", part);
+            return true;
+        }
+        let upstream = !self.world.request.is_empty() && self.world.streamed.is_empty();
+        if upstream && let Some(part) = self.response.feed(&mut self.world, self.script) {
+            self.say("upstream", part);
+            return true;
+        }
+        false
+    }
+
+    fn say(&mut self, who: &str, what: &str) {
+        let time = Instant::now().duration_since(self.begin);
+        self.played.transcript.push((time, format!("{who}: {what}")));
+    }
+
+    /// A message reaches the processor.
+    fn deliver(&mut self) -> bool {
+        let Some(exchange) = &mut self.exchange else { return false };
+        if self.script.leaves_after == Some(self.received) {
+            return false;
+        }
+        let Some(message) = self.world.sent.get(self.received) else {
+            if self.world.closed.is_none() || self.closed {
+                return false;
+            }
+            exchange.close();
+            self.closed = true;
+            self.say("gateway", "ends the stream");
+            return true;
+        };
+        if !exchange.wants_input() {
+            return false;
+        }
+        self.received += 1;
+        self.lint.sent(message);
+        let message = message.clone();
+        self.sent = Some(Instant::now());
+        self.say("gateway", &shown(&message));
+        let received = self.exchange.as_mut().map(|exchange| exchange.receive(message));
+        if let Some(Err(status)) = received {
+            self.end(Some(status));
+        }
+        true
+    }
+
+    /// The processor's messages, as far as there are some. `wait` for them, if nothing else happens.
+    async fn replies(&mut self, wait: bool) -> bool {
+        let closed = self.world.closed.is_some();
+        let Some(exchange) = &mut self.exchange else { return false };
+        let awaited = wait && self.world.exchange.awaits_processor() && !closed
+            || wait && self.world.exchange.is_replying();
+        let arrived =
+            self.received < self.world.sent.len() && self.script.leaves_after != Some(self.received);
+        let reply = poll_fn(|context| match exchange.poll_reply(context) {
+            Poll::Ready(reply) => Poll::Ready(Some(reply)),
+            Poll::Pending if arrived && exchange.wants_input() => Poll::Ready(None),
+            Poll::Pending if awaited => Poll::Pending,
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await;
+        match reply {
+            None => arrived && self.exchange.as_ref().is_some_and(|exchange| exchange.wants_input()),
+            Some(None) => {
+                self.end(None);
+                true
+            }
+            Some(Some(Err(status))) => {
+                self.end(Some(status));
+                true
+            }
+            Some(Some(Ok(message))) => {
+                self.reply(&message);
+                true
+            }
+        }
+    }
+
+    fn reply(&mut self, message: &ProcessingResponse) {
+        if let Some(sent) = self.sent.take() {
+            self.played.slowest = self.played.slowest.max(Instant::now().duration_since(sent));
+        }
+        self.say("processor", &played::shown(message));
+        if !self.world.is_open() {
+            return;
+        }
+        let found = self.lint.received(message);
+        self.played.findings.extend(found);
+        if let Some(metadata) = &message.dynamic_metadata {
+            let namespaces: Vec<_> = metadata.fields.keys().cloned().collect();
+            let fits = self.played.metadata.merge(metadata.clone(), &namespaces);
+            assert!(fits, "too much metadata");
+        }
+        self.world.message(message);
+    }
+
+    /// The processor ends the stream.
+    fn end(&mut self, status: Option<crate::Status>) {
+        self.exchange = None;
+        let text = status
+            .as_ref()
+            .map_or_else(|| "ends the stream".to_owned(), |status| format!("ends the stream: {status}"));
+        self.say("processor", &text);
+        if self.world.is_open() {
+            let end = match &status {
+                None => {
+                    let unsaid = self.lint.ended();
+                    self.played.findings.extend(unsaid);
+                    StreamEnd::Ok
+                }
+                Some(status) => {
+                    StreamEnd::Error { code: status.code() as i32, details: details(status), started: true }
+                }
+            };
+            self.world.stream_end(end);
+        }
+        self.played.status = status;
+    }
+
+    /// Looks at heads when they pass: what is changed later does not count.
+    fn look(&mut self) {
+        let messages = &self.world.transaction.messages;
+        if self.played.upstream.is_none() && !self.world.request.is_empty() {
+            let head = &messages.request;
+            self.played.upstream = Some(Message {
+                method: Some(head.method.clone()),
+                path: String::from_utf8_lossy(head.path.as_bytes()).into_owned(),
+                headers: head.fields.clone(),
+                ..Message::default()
+            });
+        }
+        if self.played.client.status.is_none()
+            && !self.world.response.is_empty()
+            && let Some(head) = &messages.response
+        {
+            self.played.client.status = Some(head.status);
+            self.played.client.headers = head.fields.clone();
+        }
+    }
+
+    /// What has come of it.
+    fn finish(&mut self) {
+        self.look();
+        self.exchange = None;
+        let world = &self.world;
+        let played = &mut self.played;
+        if let Some(upstream) = &mut played.upstream {
+            upstream.body = world.body(Direction::Request).into();
+            upstream.complete = world.request.last().is_some_and(Out::ends);
+            upstream.trailers =
+                trailers(&world.request, world.transaction.messages.request_trailers.as_ref());
+        }
+        let client = &mut played.client;
+        if let Some(reply) = &world.reply
+            && client.status.is_none()
+        {
+            client.status = Some(reply.status);
+            client.headers = reply.fields.clone();
+            client.body = reply.body.clone();
+            client.complete = true;
+        } else if let Some(direction) = world.too_large
+            && client.status.is_none()
+        {
+            let status = if direction == Direction::Request { 413 } else { 500 };
+            client.status = http::StatusCode::from_u16(status).ok();
+            client.complete = true;
+        } else if let Some(head) = &world.streamed_head {
+            client.status = Some(head.status);
+            client.headers = head.fields.clone();
+            client.body = body(&world.streamed);
+            client.complete = world.streamed.last().is_some_and(Out::ends);
+        } else {
+            client.body = world.body(Direction::Response).into();
+            client.complete = world.reply.is_none() && world.response.last().is_some_and(Out::ends);
+            client.trailers =
+                trailers(&world.response, world.transaction.messages.response_trailers.as_ref());
+        }
+        played.details = world.reply.as_ref().map(|reply| reply.details.clone());
+        played.rerouted = world.route_cleared;
+        played.failed = !world.failed.is_empty();
+        let fails: Vec<_> = world.failed.iter().map(|failed| format!("fails: {}", failed.details)).collect();
+        fails.iter().for_each(|text| self.say("gateway", text));
+    }
+}
+
+fn body(parts: &[Out]) -> Bytes {
+    let data = parts.iter().filter_map(|part| match part {
+        Out::Data { data, .. } => Some(&data[..]),
+        Out::Headers { .. } | Out::Trailers => None,
+    });
+    data.collect::<Vec<_>>().concat().into()
+}
+
+fn trailers(parts: &[Out], trailers: Option<&http::HeaderMap>) -> Option<http::HeaderMap> {
+    matches!(parts.last(), Some(Out::Trailers)).then(|| trailers.cloned()).flatten()
+}
+
+/// A message in a line.
+fn shown(message: &ProcessingRequest) -> String {
+    let kind = kind_of(message.request.as_ref());
+    match &message.request {
+        Some(Request::RequestHeaders(head) | Request::ResponseHeaders(head)) => {
+            let headers = head.headers.iter().flat_map(|map| &map.headers);
+            let headers: Vec<_> = headers
+                .map(|header| format!("{}: {}", header.key, String::from_utf8_lossy(&header.raw_value)))
+                .collect();
+            let end = if head.end_of_stream { ", the end" } else { "" };
+            format!("{kind} {}{end}", headers.join(", "))
+        }
+        Some(Request::RequestBody(body) | Request::ResponseBody(body)) => {
+            let end = if body.end_of_stream { ", the end" } else { "" };
+            format!("{kind} {:?}{end}", String::from_utf8_lossy(&body.body))
+        }
+        _ => kind.to_owned(),
+    }
+}

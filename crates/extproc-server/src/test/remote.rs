@@ -1,0 +1,192 @@
+//! A processor at an address, whatever it is written in.
+
+use std::{
+    convert::Infallible,
+    fmt, io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use extproc::messages::{ProcessingRequest, ProcessingResponse};
+use http::{HeaderMap, Request, Response};
+use http_body::{Body, Frame};
+use hyper::{body::Incoming, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    sync::mpsc,
+};
+
+use crate::{
+    Code, ListenAddress, Status,
+    service::{Exchanger, Inbound, PROCESS, framed_whole},
+};
+
+/// Messages that may wait to be sent.
+const QUEUE: usize = 64;
+/// Largest message of a processor.
+const MAX_MESSAGE_SIZE: usize = 64 << 20;
+
+/// A connection to a processor.
+#[derive(Clone)]
+pub(super) struct Remote(http2::SendRequest<Messages>);
+
+impl Remote {
+    /// Connects.
+    pub(super) async fn connect(address: &ListenAddress) -> io::Result<Self> {
+        match address {
+            ListenAddress::Tcp(address) => Self::handshake(TcpStream::connect(address).await?).await,
+            ListenAddress::Unix(unix) => Self::handshake(UnixStream::connect(&unix.path).await?).await,
+        }
+    }
+
+    /// Speaks HTTP/2 on a connection.
+    pub(super) async fn handshake(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> io::Result<Self> {
+        let connected = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+        let (sender, connection) = connected.map_err(io::Error::other)?;
+        // Its errors are those of its streams.
+        tokio::spawn(connection);
+        Ok(Self(sender))
+    }
+
+    /// Opens an exchange.
+    pub(super) fn exchange(&self) -> Call {
+        let (messages, receiver) = mpsc::channel(QUEUE);
+        let request = Request::post(format!("http://processor{PROCESS}"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(Messages(receiver))
+            .expect("a request of constant parts");
+        let mut sender = self.0.clone();
+        let response = Box::pin(async move {
+            sender.ready().await?;
+            sender.send_request(request).await
+        });
+        Call { messages: Some(messages), state: State::Opening(response) }
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Remote")
+    }
+}
+
+/// Messages on their way to the processor.
+pub(super) struct Messages(mpsc::Receiver<Bytes>);
+
+impl Body for Messages {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|message| message.map(|message| Ok(Frame::data(message))))
+    }
+}
+
+type Opening = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>;
+
+/// One exchange.
+pub(super) struct Call {
+    messages: Option<mpsc::Sender<Bytes>>,
+    state: State,
+}
+
+enum State {
+    Opening(Opening),
+    Open(Box<Open>),
+    Ended,
+}
+
+struct Open {
+    inbound: Inbound,
+    /// The head of the answer, which has the status if there is nothing else.
+    head: HeaderMap,
+}
+
+impl Exchanger for Call {
+    fn wants_input(&self) -> bool {
+        let ended = matches!(self.state, State::Ended);
+        !ended && self.messages.as_ref().is_some_and(|messages| messages.capacity() > 0)
+    }
+
+    fn receive(&mut self, message: ProcessingRequest) -> Result<(), Status> {
+        if let Some(messages) = &self.messages {
+            // Full it is not, and what is closed says so by its status.
+            let _ = messages.try_send(framed_whole(&message));
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.messages = None;
+    }
+
+    fn poll_reply(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<ProcessingResponse, Status>>> {
+        loop {
+            match &mut self.state {
+                State::Ended => return Poll::Ready(None),
+                State::Opening(response) => match ready!(response.as_mut().poll(context)) {
+                    Ok(response) => {
+                        let (head, body) = response.into_parts();
+                        if !head.status.is_success() {
+                            let text = format!("HTTP status {}", head.status);
+                            return self.end(Some(Status::new(Code::Unknown, text)));
+                        }
+                        let inbound = Inbound::new(body, MAX_MESSAGE_SIZE);
+                        self.state = State::Open(Box::new(Open { inbound, head: head.headers }));
+                    }
+                    Err(error) => {
+                        return self.end(Some(Status::new(Code::Unavailable, error.to_string())));
+                    }
+                },
+                State::Open(open) => {
+                    let Open { inbound, head } = &mut **open;
+                    match inbound.next() {
+                        Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
+                        Ok(None) => {}
+                        Err(status) => return self.end(Some(status)),
+                    }
+                    match ready!(inbound.poll_arrived(context)) {
+                        Ok(Some(())) => {}
+                        Ok(None) => {
+                            let trailers = inbound.trailers.take();
+                            let status = status(trailers.as_ref().unwrap_or(head));
+                            return self.end(status);
+                        }
+                        Err(status) => return self.end(Some(status)),
+                    }
+                }
+            }
+        }
+    }
+
+    fn buffered(&self) -> usize {
+        0
+    }
+}
+
+impl Call {
+    fn end(&mut self, status: Option<Status>) -> Poll<Option<Result<ProcessingResponse, Status>>> {
+        self.state = State::Ended;
+        self.messages = None;
+        Poll::Ready(status.map(Err))
+    }
+}
+
+/// What the end of a stream says; nothing if it is OK.
+fn status(fields: &HeaderMap) -> Option<Status> {
+    let text = |name| fields.get(name).and_then(|value| value.to_str().ok());
+    let Some(number) = text("grpc-status") else {
+        return Some(Status::new(Code::Unknown, "the stream ended without a grpc-status"));
+    };
+    let code = Code::from_number(number.parse().unwrap_or(-1));
+    (number != "0").then(|| Status::new(code, text("grpc-message").unwrap_or_default()))
+}

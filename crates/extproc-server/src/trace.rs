@@ -1,0 +1,38 @@
+//! Spans that belong to the traces of the requests.
+
+use http::request;
+use tracing::Span;
+
+/// A span for an exchange, with the ids of the trace that the request belongs to (W3C `traceparent`).
+pub(crate) fn span(head: &request::Parts) -> Span {
+    let (trace, parent) = head.headers.get("traceparent").and_then(|value| ids(value.to_str().ok()?)).unzip();
+    tracing::info_span!(
+        "exchange",
+        method = head.method.as_str(),
+        path = head.uri.path(),
+        trace_id = trace,
+        parent_id = parent,
+    )
+}
+
+/// Trace and parent of `00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01`.
+fn ids(text: &str) -> Option<(&str, &str)> {
+    let mut parts = text.split('-');
+    let (version, trace, parent) = (parts.next()?, parts.next()?, parts.next()?);
+    let hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (hex(version, 2) && hex(trace, 32) && hex(parent, 16)).then_some((trace, parent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_a_traceparent_is_taken() {
+        let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert_eq!(ids(text), Some(("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")));
+        for text in ["", "00", "00-1-2-3", "00-0af7651916cd43dd8448eb211c80319x-b7ad6b7169203331-01"] {
+            assert_eq!(ids(text), None);
+        }
+    }
+}

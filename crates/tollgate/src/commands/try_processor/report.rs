@@ -1,0 +1,119 @@
+//! What has come of it, for people and machines.
+
+use std::fmt::Write;
+
+use extproc_server::{ListenAddress, test::Played};
+use serde_json::{Value, json};
+
+use crate::cli::TryMode;
+
+/// Some plays of one kind.
+#[derive(Debug)]
+pub(super) struct Case {
+    mode: TryMode,
+    name: &'static str,
+    played: Vec<Played>,
+}
+
+impl Case {
+    pub(super) fn new(mode: TryMode, name: &'static str, played: Vec<Played>) -> Self {
+        Self { mode, name, played }
+    }
+
+    pub(super) fn has_problems(&self) -> bool {
+        self.played.iter().any(|played| !played.problems().is_empty())
+    }
+
+    /// The first play with a problem, or the first at all.
+    fn example(&self) -> Option<&Played> {
+        let problem = self.played.iter().find(|played| !played.problems().is_empty());
+        problem.or_else(|| self.played.first())
+    }
+
+    /// Each problem once.
+    fn problems(&self) -> Vec<String> {
+        let mut problems: Vec<_> = self.played.iter().flat_map(Played::problems).collect();
+        problems.sort();
+        problems.dedup();
+        problems
+    }
+
+    fn slowest(&self) -> f64 {
+        let slowest = self.played.iter().map(Played::slowest).max().unwrap_or_default();
+        slowest.as_secs_f64() * 1000.0
+    }
+
+    fn mode(&self) -> &'static str {
+        match self.mode {
+            TryMode::Headers | TryMode::All => "NONE",
+            TryMode::Buffered => "BUFFERED",
+            TryMode::Partial => "BUFFERED_PARTIAL",
+            TryMode::Streamed => "STREAMED",
+            TryMode::Duplex => "FULL_DUPLEX_STREAMED",
+            TryMode::Observe => "observability",
+        }
+    }
+}
+
+pub(super) fn text(cases: &[Case]) -> String {
+    let mut text = String::new();
+    for case in cases {
+        let verdict = if case.has_problems() { "problems" } else { "ok" };
+        let (plays, slowest) = (case.played.len(), case.slowest());
+        let _ = writeln!(
+            text,
+            "{} {}: {verdict} ({plays} plays, slowest answer {slowest:.1} ms)",
+            case.mode(),
+            case.name
+        );
+        let shows = case.has_problems() || case.name == "as given";
+        if let Some(played) = case.example().filter(|_| shows) {
+            let _ = writeln!(text, "{played}");
+        }
+    }
+    let problems: usize = cases.iter().map(|case| case.problems().len()).sum();
+    let _ = writeln!(text, "{problems} problems");
+    text
+}
+
+pub(super) fn markdown(address: &ListenAddress, cases: &[Case]) -> String {
+    let mut text = format!(
+        "# The processor at {address}\n\n| mode | case | plays | slowest answer | problems |\n|---|---|---|---|---|\n"
+    );
+    for case in cases {
+        let problems = case.problems();
+        let problems = if problems.is_empty() { "none".to_owned() } else { problems.join("<br>") };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {:.1} ms | {problems} |",
+            case.mode(),
+            case.name,
+            case.played.len(),
+            case.slowest()
+        );
+    }
+    for case in cases.iter().filter(|case| case.has_problems()) {
+        if let Some(played) = case.example() {
+            let _ = writeln!(text, "\n## {}, {}\n\n```text\n{played}```", case.mode(), case.name);
+        }
+    }
+    text
+}
+
+pub(super) fn json(address: &ListenAddress, cases: &[Case]) -> String {
+    let cases: Vec<Value> = cases.iter().map(case).collect();
+    format!("{:#}\n", json!({ "address": address.to_string(), "cases": cases }))
+}
+
+fn case(case: &Case) -> Value {
+    let example = case.example();
+    json!({
+        "mode": case.mode(),
+        "case": case.name,
+        "plays": case.played.len(),
+        "slowest_answer_ms": case.slowest(),
+        "problems": case.problems(),
+        "client_status": example.map(|played| played.client().status()),
+        "exchange": example.map(|played| played.to_string().lines().map(ToOwned::to_owned).collect::<Vec<_>>()),
+    })
+}

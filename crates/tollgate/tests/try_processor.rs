@@ -1,0 +1,124 @@
+//! `tollgate try` and `tollgate echo`.
+
+mod support;
+
+use std::net::SocketAddr;
+
+use extproc_server::{
+    Next, Request, Response, Server, Status,
+    raw::{
+        Processor, continue_with,
+        messages::{
+            CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption, ProcessingRequest,
+            ProcessingResponse,
+        },
+    },
+};
+use support::{process::Running, texts, tollgate};
+
+/// Serves in the background, and says where.
+async fn served(server: Server) -> String {
+    let server = server.bind("127.0.0.1:0").await.expect("a port");
+    let address = server.local_address().to_string();
+    tokio::spawn(server.serve(std::future::pending()));
+    address
+}
+
+/// Runs `tollgate try` with these arguments: status, standard output, standard error.
+async fn tried(arguments: Vec<String>) -> (Option<i32>, String, String) {
+    let run = move || tollgate().arg("try").args(arguments).output().expect("it runs");
+    let output = tokio::task::spawn_blocking(run).await.expect("it runs");
+    let (out, errors) = texts(&output);
+    (output.status.code(), out, errors)
+}
+
+fn arguments(address: &str, more: &[&str]) -> Vec<String> {
+    [address].iter().chain(more).map(ToString::to_string).collect()
+}
+
+async fn upper(request: Request, next: Next) -> extproc_server::Result<Response> {
+    Ok(next.run(request).await?.map(|body| body.map_text(|text| text.to_uppercase())))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exchange_is_shown() {
+    let address = served(Server::new(upper)).await;
+    let more = ["/a", "-H", "x-a: 1", "--upstream-body", "hello", "--mode", "buffered"];
+    let (status, out, errors) = tried(arguments(&address, &more)).await;
+    assert_eq!(status, Some(0), "{out}{errors}");
+    assert!(out.contains("BUFFERED as given: ok"), "{out}");
+    assert!(
+        out.contains("gateway: request_headers :authority: example.com, :path: /a, :method: GET"),
+        "{out}"
+    );
+    assert!(out.contains("\"HELLO\"") && out.contains("0 problems"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_processor_is_right_in_every_mode() {
+    let address = served(Server::new(async |request: Request, next: Next| next.run(request).await)).await;
+    let (status, out, errors) = tried(arguments(&address, &["--mode", "all", "-o", "markdown"])).await;
+    assert_eq!(status, Some(0), "{out}{errors}");
+    assert!(out.contains("| FULL_DUPLEX_STREAMED | 50 at a time |"), "{out}");
+    let (status, out, _) = tried(arguments(&address, &["-o", "json"])).await;
+    assert_eq!(status, Some(0), "{out}");
+    assert!(out.contains("\"client_status\": 200"), "{out}");
+}
+
+/// Sets `host` in `value`, and knows no other body mode than BUFFERED.
+struct Wrong;
+
+impl Processor for Wrong {
+    async fn process(&mut self, request: ProcessingRequest) -> Result<ProcessingResponse, Status> {
+        let header = HeaderValue { key: "host".into(), value: "elsewhere".into(), ..Default::default() };
+        let option = HeaderValueOption { header: Some(header), ..Default::default() };
+        let header_mutation = Some(HeaderMutation { set_headers: vec![option], ..Default::default() });
+        continue_with(&request, CommonResponse { header_mutation, ..Default::default() })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_are_named() {
+    let address = served(Server::raw(|_| Wrong)).await;
+    let (status, out, _) =
+        tried(arguments(&address, &["--mode", "duplex", "-d", "body", "--timeout", "1"])).await;
+    assert_eq!(status, Some(1), "{out}");
+    for rule in ["refused-header", "value-member", "plain-body"] {
+        assert!(out.contains(rule), "{rule}: {out}");
+    }
+    assert!(out.contains("Put the value into raw_value"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_an_error() {
+    let (status, _, errors) = tried(arguments("127.0.0.1:1", &[])).await;
+    assert_eq!(status, Some(2), "{errors}");
+    assert!(errors.contains("127.0.0.1:1"), "{errors}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_echo_shows_what_it_got() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (echo, address) = tokio::task::spawn_blocking(|| {
+        let mut echo = Running::spawn(tollgate().args(["echo", "--listen", "127.0.0.1:0"]));
+        let address: SocketAddr = echo.wait_for("echo listens on ").parse().expect("an address");
+        (echo, address)
+    })
+    .await
+    .expect("it runs");
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
+    let request =
+        b"POST /a?b HTTP/1.1\r\nhost: echo\r\nx-a: 1\r\nconnection: close\r\ncontent-length: 4\r\n\r\nbody";
+    stream.write_all(request).await.expect("sent");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.expect("an answer");
+    for part in ["\"method\": \"POST\"", "\"path\": \"/a?b\"", "\"body\": \"body\"", "\"x-a\": ["] {
+        assert!(response.contains(part), "{response}");
+    }
+    tokio::task::spawn_blocking(move || {
+        echo.signal("TERM");
+        assert_eq!(echo.wait().0.code(), Some(0));
+    })
+    .await
+    .expect("it ends");
+}
