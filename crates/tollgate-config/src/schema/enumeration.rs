@@ -1,6 +1,6 @@
 //! Enums: by name or number (1.3).
 
-use super::Value;
+use super::{Notation, Value};
 use crate::{suggestion::nearest, yaml::Content};
 
 /// The values of an enum. A value without counterpart exists in Envoy and is refused.
@@ -21,7 +21,10 @@ impl<T: Copy> Enumeration<T> {
             Content::Plain(text) | Content::Quoted(text) => {
                 let by_number = !value.context.notation.is_kubernetes();
                 let number = text.parse::<i64>().ok().filter(|_| by_number);
-                self.values.iter().find(|(name, index, _)| name == text || Some(*index) == number)
+                // Envoy reads its own files without regard to case. Controllers that embed its messages do not.
+                let any_case = value.context.notation == Notation::Protobuf;
+                let is_name = |name: &str| name == text || any_case && name.eq_ignore_ascii_case(text);
+                self.values.iter().find(|(name, index, _)| is_name(name) || Some(*index) == number)
             }
             _ => return value.expected(&format!("one of {}", self.supported())),
         };

@@ -165,10 +165,26 @@ fn enums_are_names_or_numbers() {
     assert_eq!(good("colour: 1", colour), 'g');
     assert_eq!(good("colour: '1'", colour), 'g');
     assert_eq!(good("{}", colour), 'x');
-    assert_eq!(said("colour: green", colour), ["1:9 colour: unknown value green"]);
+    assert_eq!(said("colour: grün", colour), ["1:9 colour: unknown value grün"]);
     assert_eq!(said("colour: 2", colour), ["1:9 colour: unknown value 2"]);
     assert_eq!(said("colour: ULTRAVIOLET", colour), ["1:9 colour: \"ULTRAVIOLET\" is not supported"]);
     assert_eq!(said("colour: 7", colour), ["1:9 colour: \"ULTRAVIOLET\" is not supported"]);
+}
+
+/// As Envoy's reader does: but what stands between words is no part of the case.
+#[test]
+fn enums_are_names_in_any_case() {
+    static POLICY: Enumeration<char> = Enumeration { values: &[("ROUND_ROBIN", 0, Some('r'))] };
+    let policy = |message: &Message<'_>| message.enumeration("colour", &POLICY, 'x');
+    for text in ["round_robin", "Round_Robin", "ROUND_robin"] {
+        assert_eq!(good(&format!("colour: {text}"), policy), 'r');
+    }
+    for text in ["round-robin", "roundRobin", "round_robin "] {
+        assert_eq!(
+            said(&format!("colour: '{text}'"), policy),
+            [format!("1:9 colour: unknown value \"{text}\"")]
+        );
+    }
 }
 
 #[test]
