@@ -19,6 +19,7 @@ mod limits;
 mod listener;
 mod matchers;
 mod metadata;
+mod metadata_key;
 mod metadata_matcher;
 mod overload;
 mod per_route;

@@ -118,6 +118,7 @@ impl Compiler<'_> {
             listener_filters_timeout: value.listener_filters_timeout,
             tcp: value.tcp,
             limits: value.limits,
+            original_dst: value.original_dst,
             traffic_direction: value.traffic_direction,
             metadata: value.metadata,
             access_log: value.access_log,

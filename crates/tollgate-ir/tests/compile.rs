@@ -82,6 +82,7 @@ fn resources(routes: Vec<Route>) -> Resources {
         listener_filters_timeout: None,
         tcp: TcpOptions::DOWNSTREAM,
         limits: ConnectionLimits::default(),
+        original_dst: false,
         traffic_direction: TrafficDirection::Unspecified,
         metadata: Metadata::default(),
         access_log: Vec::new(),

@@ -6,11 +6,15 @@ use extproc::messages::Metadata;
 use serde::Serialize;
 
 mod health_check;
+mod original_dst;
 mod outlier_detection;
+mod override_host;
 
 pub use self::{
     health_check::{GrpcHealthCheck, HealthCheck, HealthChecker, HttpHealthCheck, TcpHealthCheck},
+    original_dst::OriginalDst,
     outlier_detection::{FailurePercentage, OutlierDetection, SuccessRate},
+    override_host::{OverrideHost, OverrideHostSource},
 };
 use crate::{http_connection_manager::Http2Options, socket::TcpOptions, tls::UpstreamTls};
 
@@ -30,6 +34,9 @@ pub struct Cluster<T = UpstreamTls, E = Vec<Endpoint>> {
     pub endpoints: E,
     /// How one is chosen.
     pub lb_policy: LbPolicy,
+    /// Who may choose one before that policy does. Default nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub override_host: Option<OverrideHost>,
     /// Time for TCP and TLS to be established. Default 5 s.
     pub connect_timeout: Duration,
     /// What is spoken.
@@ -64,6 +71,7 @@ impl<T, E> Cluster<T, E> {
             discovery,
             endpoints,
             lb_policy: LbPolicy::RoundRobin,
+            override_host: None,
             connect_timeout: Duration::from_secs(5),
             protocol: UpstreamProtocol::Http1 { enable_trailers: false },
             tls: None,
@@ -92,6 +100,7 @@ impl<T, E> Cluster<T, E> {
             discovery: self.discovery,
             endpoints: endpoints(self.endpoints),
             lb_policy: self.lb_policy,
+            override_host: self.override_host,
             connect_timeout: self.connect_timeout,
             protocol: self.protocol,
             tls: self.tls.map(tls).transpose()?,
@@ -117,6 +126,7 @@ impl<T: PartialEq, E> Cluster<T, E> {
             discovery,
             endpoints: _,
             lb_policy,
+            override_host,
             connect_timeout,
             protocol,
             tls,
@@ -132,6 +142,7 @@ impl<T: PartialEq, E> Cluster<T, E> {
             && *alt_stat_name == other.alt_stat_name
             && *discovery == other.discovery
             && *lb_policy == other.lb_policy
+            && *override_host == other.override_host
             && *connect_timeout == other.connect_timeout
             && *protocol == other.protocol
             && *tls == other.tls
@@ -154,6 +165,8 @@ pub enum Discovery {
     StrictDns(Dns),
     /// One endpoint; each new connection uses the first address DNS returned last.
     LogicalDns(Dns),
+    /// Every address that requests name, or that their clients wanted to connect to, is an endpoint.
+    OriginalDst(OriginalDst),
 }
 
 /// DNS settings.

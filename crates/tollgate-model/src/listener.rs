@@ -29,6 +29,10 @@ pub struct Listener<C = FilterChain> {
     pub per_connection_buffer_limit_bytes: usize,
     /// How long the first bytes (TLS ClientHello) may take. Default 15 s; `None` means no limit was asked for (0).
     pub listener_filters_timeout: Option<Duration>,
+    /// Connections that were redirected here (by iptables) are served as if their client had reached the address it wanted.
+    /// Default false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub original_dst: bool,
     /// Settings of the connections. Default [`TcpOptions::DOWNSTREAM`].
     pub tcp: TcpOptions,
     /// How many connections there may be. Default: any number, counted by the limit of the process.

@@ -8,6 +8,49 @@ use serde::{
     ser::{SerializeMap, SerializeSeq},
 };
 
+/// Where a value of metadata is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MetadataKey {
+    /// The namespace.
+    pub namespace: String,
+    /// Keys from outside in; never empty.
+    pub path: Vec<String>,
+}
+
+impl MetadataKey {
+    /// The string that is there in the fields of the namespace. `None` if there is none, or something else.
+    #[must_use]
+    pub fn string<'a>(&self, namespace: Option<&'a Struct>) -> Option<&'a str> {
+        let (last, outer) = self.path.split_last()?;
+        let mut fields = namespace?;
+        for key in outer {
+            match fields.fields.get(key)?.kind.as_ref()? {
+                Kind::StructValue(inner) => fields = inner,
+                _ => return None,
+            }
+        }
+        match fields.fields.get(last)?.kind.as_ref()? {
+            Kind::StringValue(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Metadata with nothing but this string there, by namespace.
+    #[must_use]
+    pub fn holding(&self, text: &str) -> Struct {
+        let value = Value { kind: Some(Kind::StringValue(text.to_owned())) };
+        let keys = std::iter::once(&self.namespace).chain(&self.path).rev();
+        let value = keys.fold(value, |inner, key| {
+            let fields = std::iter::once((key.clone(), inner)).collect();
+            Value { kind: Some(Kind::StructValue(Struct { fields })) }
+        });
+        match value.kind {
+            Some(Kind::StructValue(namespaces)) => namespaces,
+            _ => Struct::default(),
+        }
+    }
+}
+
 /// Writes the namespaces of `filter_metadata` as JSON objects.
 ///
 /// # Errors
@@ -53,5 +96,34 @@ impl Serialize for Json<'_> {
                 sequence.end()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(path: &[&str]) -> MetadataKey {
+        MetadataKey { namespace: "envoy.lb".into(), path: path.iter().map(|key| (*key).into()).collect() }
+    }
+
+    #[test]
+    fn what_a_key_holds_is_found_by_it() {
+        for path in [&["a"][..], &["a", "b", "c"]] {
+            let held = key(path).holding("10.0.0.1:80");
+            let Some(Kind::StructValue(namespace)) = &held.fields["envoy.lb"].kind else { panic!("{held:?}") };
+            assert_eq!(key(path).string(Some(namespace)), Some("10.0.0.1:80"));
+            assert_eq!(key(&["a", "x"]).string(Some(namespace)), None);
+            assert_eq!(key(&["x"]).string(Some(namespace)), None);
+        }
+    }
+
+    #[test]
+    fn other_values_are_no_strings() {
+        let number = Value { kind: Some(Kind::NumberValue(1.0)) };
+        let namespace = Struct { fields: std::iter::once(("a".to_owned(), number)).collect() };
+        assert_eq!(key(&["a"]).string(Some(&namespace)), None);
+        assert_eq!(key(&["a", "b"]).string(Some(&namespace)), None);
+        assert_eq!(key(&["a"]).string(None), None);
     }
 }

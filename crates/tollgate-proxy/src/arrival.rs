@@ -82,6 +82,7 @@ pub fn try_request<'c>(
         id: 0,
         remote_address: facts.remote_address,
         local_address: facts.local_address,
+        original_destination: None,
         tls: facts.tls.then(tls),
         accepted: Instant::now(),
         handshake: None,

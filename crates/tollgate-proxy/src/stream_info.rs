@@ -35,6 +35,9 @@ pub(crate) struct ConnectionInfo {
     pub(crate) remote_address: Option<SocketAddr>,
     /// Our side; `None` on a Unix socket.
     pub(crate) local_address: Option<SocketAddr>,
+    /// What the client wanted to connect to, if it was redirected and the listener asks for it: `local_address` is this one
+    /// then.
+    pub(crate) original_destination: Option<SocketAddr>,
     /// TLS facts, if any.
     pub(crate) tls: Option<TlsInfo>,
     /// When it was accepted.

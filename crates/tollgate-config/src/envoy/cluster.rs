@@ -2,6 +2,7 @@
 
 pub(super) mod discovery;
 mod endpoints;
+pub(super) mod load_balancing;
 pub(super) mod protocol;
 pub(super) mod schema;
 
@@ -9,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use tollgate_ir::Cluster;
 use tollgate_model::{
-    cluster::{CircuitBreakers, HealthPolicy, LbPolicy, RetryBudget, UpstreamProtocol},
+    cluster::{CircuitBreakers, HealthPolicy, RetryBudget, UpstreamProtocol},
     tls::UpstreamTlsSettings,
 };
 
@@ -17,26 +18,15 @@ pub(super) use self::schema::{SCHEMAS, TYPED_EXTENSION_CONFIG};
 use self::{
     discovery::read_discovery,
     endpoints::read_endpoints,
+    load_balancing::{LoadBalancing, read_load_balancing, read_locality_weighting},
     protocol::{Protocol, read_protocol},
-    schema::{CIRCUIT_BREAKERS, CLUSTER, LOAD_BALANCING_POLICY, POLICY, RETRY_BUDGET, THRESHOLDS},
+    schema::{CIRCUIT_BREAKERS, CLUSTER, RETRY_BUDGET, THRESHOLDS},
 };
 use super::{
     listener::BUFFER_LIMIT, metadata::read_metadata, protocol_options::PERCENT,
     socket_options::read_upstream_options, tls::read_upstream_transport_socket,
 };
 use crate::schema::{Enumeration, Message, Value};
-
-pub(in crate::envoy) static LB_POLICY: Enumeration<LbPolicy> = Enumeration {
-    values: &[
-        ("ROUND_ROBIN", 0, Some(LbPolicy::RoundRobin)),
-        ("LEAST_REQUEST", 1, Some(LbPolicy::LeastRequest)),
-        ("RING_HASH", 2, None),
-        ("RANDOM", 3, Some(LbPolicy::Random)),
-        ("MAGLEV", 5, None),
-        ("CLUSTER_PROVIDED", 6, None),
-        ("LOAD_BALANCING_POLICY_CONFIG", 7, None),
-    ],
-};
 
 pub(in crate::envoy) static ROUTING_PRIORITY: Enumeration<bool> =
     Enumeration { values: &[("DEFAULT", 0, Some(true)), ("HIGH", 1, Some(false))] };
@@ -65,8 +55,10 @@ pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
     };
     let tls: Option<UpstreamTlsSettings> =
         message.get("transport_socket").and_then(|socket| read_upstream_transport_socket(&socket, alpn));
+    let LoadBalancing { policy, override_host } = read_load_balancing(&message, discovery.as_ref());
     Some(Cluster {
-        lb_policy: read_lb_policy(&message),
+        lb_policy: policy,
+        override_host,
         circuit_breakers: read_circuit_breakers(&message),
         health: HealthPolicy::default(),
         per_connection_buffer_limit_bytes: message
@@ -84,65 +76,6 @@ pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
         alt_stat_name: Some(message.string("alt_stat_name")).filter(|name| !name.is_empty()),
         name: Some(name).filter(|name| !name.is_empty())?,
     })
-}
-
-/// Where localities are given shares of their own, if they are.
-fn read_locality_weighting<'a>(message: &Message<'a>) -> Option<Value<'a>> {
-    message.message("round_robin_lb_config", &schema::ROUND_ROBIN_LB_CONFIG);
-    message.message("least_request_lb_config", &schema::LEAST_REQUEST_LB_CONFIG);
-    let common = message.message("common_lb_config", &schema::COMMON_LB_CONFIG);
-    let of_cluster = common.and_then(|common| common.get("locality_weighted_lb_config"));
-    let policies = message.get("load_balancing_policy").map(|policy| policy.member_list("policies"));
-    let of_policy = policies.into_iter().flatten().find_map(|policy| {
-        let config = policy.member("typed_extension_config")?.member("typed_config")?;
-        config.member("locality_lb_config")?.member("locality_weighted_lb_config")
-    });
-    of_cluster.or(of_policy)
-}
-
-fn read_lb_policy(message: &Message<'_>) -> LbPolicy {
-    let by_name = message.enumeration("lb_policy", &LB_POLICY, LbPolicy::RoundRobin);
-    match message.get("load_balancing_policy") {
-        None => by_name,
-        Some(policy) => read_load_balancing_policy(&policy).unwrap_or(by_name),
-    }
-}
-
-/// The first policy of the list that is known, as in Envoy.
-fn read_load_balancing_policy(value: &Value<'_>) -> Option<LbPolicy> {
-    let package = "envoy.extensions.load_balancing_policies";
-    let names = [
-        (format!("{package}.round_robin.v3.RoundRobin"), LbPolicy::RoundRobin),
-        (format!("{package}.least_request.v3.LeastRequest"), LbPolicy::LeastRequest),
-        (format!("{package}.random.v3.Random"), LbPolicy::Random),
-    ];
-    let policies = value.message(&LOAD_BALANCING_POLICY)?.list("policies");
-    let mut unknown = Vec::new();
-    for policy in &policies {
-        let extension =
-            policy.message(&POLICY)?.required("typed_extension_config")?.message(&TYPED_EXTENSION_CONFIG)?;
-        extension.required_string("name");
-        let any = extension.required("typed_config")?.any()?;
-        if let Some((_, found)) = names.iter().find(|(name, _)| *name == any.type_name) {
-            let settings = any.value.message(match found {
-                LbPolicy::RoundRobin => &schema::ROUND_ROBIN,
-                LbPolicy::LeastRequest => &schema::LEAST_REQUEST,
-                LbPolicy::Random => &schema::RANDOM,
-            })?;
-            if let Some(localities) = settings.message("locality_lb_config", &schema::LOCALITY_LB_CONFIG) {
-                // Looked at with the endpoints.
-                localities.get("locality_weighted_lb_config");
-            }
-            return Some(*found);
-        }
-        unknown.push(any);
-    }
-    let supported: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
-    match unknown.first() {
-        Some(any) => any.unsupported("load balancing policy", &supported),
-        None => value.error("\"policies\" is missing"),
-    }
-    None
 }
 
 fn read_budget(message: &Message<'_>) -> RetryBudget {

@@ -15,7 +15,8 @@ pub(super) use self::schema::SCHEMAS;
 use self::{
     matching::{check_overlap, read_filter_chain_match},
     schema::{
-        ADDITIONAL_ADDRESS, FILTER, FILTER_CHAIN, HTTP_INSPECTOR, LISTENER, LISTENER_FILTER, TLS_INSPECTOR,
+        ADDITIONAL_ADDRESS, FILTER, FILTER_CHAIN, HTTP_INSPECTOR, LISTENER, LISTENER_FILTER, ORIGINAL_DST,
+        TLS_INSPECTOR,
     },
 };
 use super::{
@@ -83,8 +84,9 @@ pub(super) fn read_listener(
     {
         bind.error_with_help("a listener that is not bound is not supported", "remove bind_to_port");
     }
+    let mut original_dst = false;
     for filter in message.list("listener_filters") {
-        read_listener_filter(&filter);
+        original_dst |= read_listener_filter(&filter) == Some(ListenerFilter::OriginalDst);
     }
     let chains = message.list("filter_chains");
     let default = message.get("default_filter_chain");
@@ -115,6 +117,7 @@ pub(super) fn read_listener(
         tcp.keepalive = read_tcp_keepalive(&keepalive);
     }
     let listener = Listener {
+        original_dst,
         tcp,
         limits: ConnectionLimits {
             max_connections: None,
@@ -140,16 +143,31 @@ pub(super) fn read_listener(
     Some((listener, tables))
 }
 
-fn read_listener_filter(value: &Value<'_>) {
-    let Some(message) = value.message(&LISTENER_FILTER) else { return };
+#[derive(PartialEq, Eq)]
+enum ListenerFilter {
+    /// Looks at what comes first.
+    Inspector,
+    OriginalDst,
+}
+
+fn read_listener_filter(value: &Value<'_>) -> Option<ListenerFilter> {
+    let message = value.message(&LISTENER_FILTER)?;
     message.string("name");
-    let Some(any) = message.required("typed_config").and_then(|config| config.any()) else { return };
-    let supported = [TLS_INSPECTOR.name, HTTP_INSPECTOR.name];
+    let any = message.required("typed_config")?.any()?;
+    let supported = [TLS_INSPECTOR.name, HTTP_INSPECTOR.name, ORIGINAL_DST.name];
     match any.type_name.as_str() {
-        name if name == TLS_INSPECTOR.name => drop(any.value.message(&TLS_INSPECTOR)),
-        name if name == HTTP_INSPECTOR.name => drop(any.value.message(&HTTP_INSPECTOR)),
-        _ => any.unsupported("listener filter", &supported),
-    }
+        name if name == TLS_INSPECTOR.name => any.value.message(&TLS_INSPECTOR)?,
+        name if name == HTTP_INSPECTOR.name => any.value.message(&HTTP_INSPECTOR)?,
+        name if name == ORIGINAL_DST.name => {
+            any.value.message(&ORIGINAL_DST)?;
+            return Some(ListenerFilter::OriginalDst);
+        }
+        _ => {
+            any.unsupported("listener filter", &supported);
+            return None;
+        }
+    };
+    Some(ListenerFilter::Inspector)
 }
 
 fn read_filter_chain(

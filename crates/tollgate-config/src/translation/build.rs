@@ -190,6 +190,7 @@ impl Builder<'_, '_> {
             listener_filters_timeout: of_port.inspection_timeout,
             tcp: of_port.tcp,
             limits: ConnectionLimits { max_connections, ..ConnectionLimits::default() },
+            original_dst: false,
             traffic_direction: TrafficDirection::Unspecified,
             metadata: extproc::messages::Metadata::default(),
         };

@@ -26,6 +26,7 @@ pub(crate) fn connection(peer: &str) -> ConnectionInfo {
         id: 1,
         remote_address: Some(SocketAddr::new(peer.parse().unwrap(), 5000)),
         local_address: Some("127.0.0.1:10000".parse().unwrap()),
+        original_destination: None,
         tls: None,
         accepted: Instant::now(),
         handshake: None,
@@ -53,6 +54,7 @@ pub(crate) fn chain() -> Rc<FilterChainInfo> {
         listener_filters_timeout: None,
         tcp: tollgate_model::socket::TcpOptions::DOWNSTREAM,
         limits: Default::default(),
+        original_dst: false,
         traffic_direction: TrafficDirection::default(),
         metadata: Metadata::default(),
     };

@@ -53,13 +53,22 @@ pub(super) struct Accepted {
     id: u64,
     remote_address: Option<SocketAddr>,
     local_address: Option<SocketAddr>,
+    original_destination: Option<SocketAddr>,
     at: std::time::Instant,
 }
 
 impl Accepted {
-    pub(super) fn new(id: u64, socket: &Socket) -> Self {
+    /// `restore` looks for the address that the client wanted to connect to, before it was redirected here.
+    pub(super) fn new(id: u64, socket: &Socket, restore: bool) -> Self {
         let (remote_address, local_address) = socket.addresses();
-        Self { id, remote_address, local_address, at: std::time::Instant::now() }
+        let original_destination = if restore { socket.original_destination() } else { None };
+        Self {
+            id,
+            remote_address,
+            local_address: original_destination.or(local_address),
+            original_destination,
+            at: std::time::Instant::now(),
+        }
     }
 
     /// The facts of a connection without TLS.
@@ -68,6 +77,7 @@ impl Accepted {
             id: self.id,
             remote_address: self.remote_address,
             local_address: self.local_address,
+            original_destination: self.original_destination,
             tls: None,
             accepted: self.at,
             handshake: None,

@@ -84,7 +84,7 @@ pub(crate) async fn serve<H: Handler>(
 ) {
     let _counted = ListenerConnection::new(&listener.metrics);
     let id = worker.next_connection_id();
-    let accepted = Accepted::new(id, &socket);
+    let accepted = Accepted::new(id, &socket, listener.current().listener.original_dst);
     let mut logged = LoggedConnection::new(&worker, &listener.current().listener, || accepted.info());
     let record = logged.as_ref().map(|logged| logged.record().clone());
     // Each phase is boxed: the task of an idle connection holds the state of its present phase and no more.

@@ -53,6 +53,15 @@ impl Socket {
         }
     }
 
+    /// What the client wanted to connect to, if iptables redirected it here.
+    pub(crate) fn original_destination(&self) -> Option<SocketAddr> {
+        let Self::Tcp(socket) = self else { return None };
+        let own = socket.local_addr().ok()?;
+        let socket = socket2::SockRef::from(socket);
+        let found = if own.is_ipv4() { socket.original_dst_v4() } else { socket.original_dst_v6() };
+        found.ok()?.as_socket().filter(|found| *found != own)
+    }
+
     /// Sets the options that the listener's connections have.
     pub(crate) fn set_options(&self, options: &TcpOptions) {
         if let Self::Tcp(socket) = self {

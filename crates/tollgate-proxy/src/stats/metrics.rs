@@ -416,6 +416,8 @@ metrics! {
         Http2InboundResetFrames: Counter = "http2.inbound_reset_frames_flood",
         /// HTTP/2 connections closed because of HEADERS frames.
         Http2InboundHeadersFrames: Counter = "http2.inbound_headers_frames_flood",
+        /// Requests of an ORIGINAL_DST cluster whose header or metadata have no address.
+        OriginalDstHostInvalid: Counter = "original_dst_host_invalid",
         /// Requests without a usable endpoint.
         UpstreamCxNoneHealthy: Counter = "upstream_cx_none_healthy",
         /// Requests.

@@ -23,7 +23,7 @@ use crate::{
     session::Session,
     stats::HttpMetric,
     stream_info::{Protocol, ResponseFlags, VIA_UPSTREAM},
-    upstream::{UpstreamFailure, UpstreamRequest},
+    upstream::{Choice, UpstreamFailure, UpstreamRequest, WorkerCluster},
 };
 
 /// A request on its way upstream.
@@ -107,12 +107,12 @@ impl Core {
             .ok_or_else(not_found)?;
         // Headers and logs may ask for it before there is an endpoint.
         self.info.upstream.attempt_count = 1;
-        let wanted = self.decision.session.as_ref().and_then(Session::wanted);
-        let upstream = UpstreamRequest::start(&cluster, wanted, now).map_err(|failure| {
+        let upstream = UpstreamRequest::start(&cluster, &self.choice(), 1, now).map_err(|failure| {
             let reply = self.upstream_failure_reply(&failure);
             self.charge_upstream(reply.status);
             reply
         })?;
+        self.tell_selected_host(&cluster, &upstream);
         let configuration = self.configuration.clone();
         let http = configuration.http();
         let limits = router_request(&mut self.messages.request, http, action);
@@ -129,6 +129,29 @@ impl Core {
         });
         let mirrors = Mirrors::start(self, &action.request_mirror_policies, end_stream, now);
         Ok(Forward { upstream, tries, mirrors })
+    }
+
+    /// What the request says about the host it is to have.
+    pub(super) fn choice(&self) -> Choice<'_> {
+        Choice {
+            session: self.decision.session.as_ref().and_then(Session::wanted),
+            request: Some(&self.messages.request),
+            metadata: Some(&self.info.metadata),
+            original_destination: self.info.connection.original_destination,
+            picked: Some(&self.decision.picked),
+            tried: None,
+        }
+    }
+
+    /// Tells in dynamic metadata which host was chosen, where its cluster asks for that.
+    pub(super) fn tell_selected_host(&mut self, cluster: &WorkerCluster, upstream: &UpstreamRequest) {
+        if let Some(key) = cluster.selected_host_key()
+            && let Some(address) = &upstream.info().address
+        {
+            let metadata = &mut self.info.metadata;
+            // An address more or less is never too much.
+            let _ = metadata.merge(key.holding(address), std::slice::from_ref(&key.namespace));
+        }
     }
 
     /// Makes the request head ready for another try.

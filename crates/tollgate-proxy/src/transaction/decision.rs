@@ -11,7 +11,7 @@ use tollgate_model::route::{Action, ClusterSpecifier, Route, RouteAction, Weight
 use crate::{
     configuration::WorkerRoute,
     session::Session,
-    upstream::{ClusterCounts, ClusterManager},
+    upstream::{ClusterCounts, ClusterManager, PickedHosts},
 };
 
 /// Where a request goes, and how long that may take.
@@ -25,6 +25,8 @@ pub(super) struct Decision {
     drawn: u64,
     /// The client's session, if the route has such.
     pub(super) session: Option<Session>,
+    /// The hosts that filters have picked.
+    pub(super) picked: PickedHosts,
     /// How long the upstream may take, once the request goes there.
     pub(super) timeout: Option<Duration>,
 }
@@ -32,7 +34,7 @@ pub(super) struct Decision {
 impl Decision {
     /// Before there is a route; `drawn` chooses among shares.
     pub(super) fn new(drawn: u64) -> Self {
-        Self { cluster: None, random: drawn, drawn, session: None, timeout: None }
+        Self { cluster: None, random: drawn, drawn, session: None, picked: PickedHosts::default(), timeout: None }
     }
 
     /// A route comes into force.

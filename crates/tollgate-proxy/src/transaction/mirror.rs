@@ -21,7 +21,7 @@ use super::{core::Core, router::Waiting, upgrade::Upgrade};
 use crate::{
     connection_manager::tell_internal,
     stream::{BodyEvent, ResponseEvent},
-    upstream::{UpstreamFailure, UpstreamRequest},
+    upstream::{Choice, UpstreamFailure, UpstreamRequest},
 };
 
 /// How long a copy may take once its request is complete, where the route has no timeout.
@@ -53,7 +53,9 @@ impl Mirrors {
         let mut feeds = SmallVec::new();
         for policy in policies.iter().filter(|policy| policy.fraction.includes(fastrand::u64(..))) {
             let Some(cluster) = core.configuration.clusters.get(&policy.cluster) else { continue };
-            let Ok(upstream) = UpstreamRequest::start(&cluster, None, now) else { continue };
+            // A copy belongs to no session, and nobody has picked a host for it.
+            let choice = Choice { session: None, picked: None, ..core.choice() };
+            let Ok(upstream) = UpstreamRequest::start(&cluster, &choice, 1, now) else { continue };
             let mut head = core.messages.request.clone();
             if !policy.disable_shadow_host_suffix_append {
                 head.authority = shadow_host(&head.authority);

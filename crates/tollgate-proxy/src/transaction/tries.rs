@@ -22,7 +22,7 @@ use crate::{
     stats::ClusterMetric,
     stream::Downstream,
     stream_info::ResponseFlags,
-    upstream::{HostsTried, RetryPermit, UpstreamFailure, UpstreamRequest, WorkerCluster},
+    upstream::{Choice, HostsTried, RetryPermit, Tried, UpstreamFailure, UpstreamRequest, WorkerCluster},
 };
 
 /// What a request needs to be tried more than once, or within a time.
@@ -86,7 +86,7 @@ impl Tries {
         let replay = Replay { parts: Vec::new(), bytes: 0, limit };
         let mut hosts = HostsTried::default();
         if policy.avoid_previous_hosts > 0 {
-            hosts.add(first);
+            first.add_to(&mut hosts);
         }
         Self {
             cluster,
@@ -251,18 +251,21 @@ impl<D: Downstream> Transaction<'_, D> {
         tries.try_deadline = None;
         tries.last_activity = None;
         let most = tries.policy.avoid_previous_hosts;
-        let mut upstream =
-            match UpstreamRequest::start_again(&tries.cluster, &tries.hosts, most, tries.count, now) {
-                Ok(upstream) => upstream,
-                Err(failure) => {
-                    self.core.info.upstream.attempt_count = tries.count;
-                    let reply = self.core.upstream_failure_reply(&failure);
-                    self.core.charge_upstream(reply.status);
-                    return self.local_reply(reply, now);
-                }
-            };
+        // Wherever the session wanted to go: that has been tried.
+        let choice =
+            Choice { tried: Some(Tried { hosts: &tries.hosts, most }), session: None, ..self.core.choice() };
+        let mut upstream = match UpstreamRequest::start(&tries.cluster, &choice, tries.count, now) {
+            Ok(upstream) => upstream,
+            Err(failure) => {
+                self.core.info.upstream.attempt_count = tries.count;
+                let reply = self.core.upstream_failure_reply(&failure);
+                self.core.charge_upstream(reply.status);
+                return self.local_reply(reply, now);
+            }
+        };
+        self.core.tell_selected_host(&tries.cluster, &upstream);
         if most > 0 {
-            tries.hosts.add(&upstream);
+            upstream.add_to(&mut tries.hosts);
         }
         if !self.core.http().hold_generic_upgrades {
             upstream.trust_generic_upgrades();

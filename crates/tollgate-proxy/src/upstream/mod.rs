@@ -11,6 +11,7 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use cluster::choice::{Choice, HostsTried, PickedHosts, Tried};
 pub(crate) use cluster::circuit_breaker::Permit as RetryPermit;
 pub use cluster::dns::{NameLookup, NameLookups};
 pub(crate) use cluster::manager::{ClusterCounts, ClusterManager, WorkerCluster};
@@ -18,4 +19,4 @@ pub(crate) use cluster::processor::{Processor, ProcessorCall};
 pub(crate) use cluster::shared::SharedClusters;
 pub(crate) use cluster::targets::for_each_target;
 pub(crate) use exchange::failure::UpstreamFailure;
-pub(crate) use exchange::request::{HostsTried, UpstreamRequest};
+pub(crate) use exchange::request::UpstreamRequest;

@@ -133,6 +133,7 @@ pub(crate) fn snapshot(action: RouteAction, clusters: Vec<Cluster>) -> Snapshot 
         listener_filters_timeout: None,
         tcp: tollgate_model::socket::TcpOptions::DOWNSTREAM,
         limits: Default::default(),
+        original_dst: false,
         traffic_direction: TrafficDirection::Unspecified,
         metadata: Default::default(),
     };

@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
-use tollgate_model::cluster::{Discovery, Dns, DnsFailureRefresh, DnsLookupFamily};
+use http::HeaderName;
+use tollgate_model::cluster::{Discovery, Dns, DnsFailureRefresh, DnsLookupFamily, OriginalDst};
 
-use super::schema::{CUSTOM_CLUSTER_TYPE, DNS_CLUSTER, REFRESH_RATE};
-use crate::schema::{Enumeration, Message, Value};
+use super::schema::{CUSTOM_CLUSTER_TYPE, DNS_CLUSTER, ORIGINAL_DST_LB_CONFIG, REFRESH_RATE};
+use crate::{
+    envoy::{header::read_header_name, metadata_key::read_metadata_key},
+    schema::{Enumeration, Message, Value},
+};
 
 #[derive(Clone, Copy)]
 enum Type {
     Static,
     StrictDns,
     LogicalDns,
+    OriginalDst,
 }
 
 static TYPE: Enumeration<Type> = Enumeration {
@@ -20,7 +25,7 @@ static TYPE: Enumeration<Type> = Enumeration {
         ("STRICT_DNS", 1, Some(Type::StrictDns)),
         ("LOGICAL_DNS", 2, Some(Type::LogicalDns)),
         ("EDS", 3, None),
-        ("ORIGINAL_DST", 4, None),
+        ("ORIGINAL_DST", 4, Some(Type::OriginalDst)),
     ],
 };
 
@@ -54,15 +59,48 @@ pub(super) fn read_discovery(cluster: &Message<'_>) -> Option<Discovery> {
         failure_refresh: read_failure_refresh(cluster),
         jitter: cluster.duration("dns_jitter").unwrap_or_default(),
     };
+    let original_dst = read_original_dst(cluster);
     match cluster.one_of(&["type", "cluster_type"]) {
         None => Some(Discovery::Static),
         Some(("type", value)) => Some(match value.enumeration(&TYPE)? {
             Type::Static => Discovery::Static,
             Type::StrictDns => Discovery::StrictDns(dns),
             Type::LogicalDns => Discovery::LogicalDns(dns),
+            Type::OriginalDst => Discovery::OriginalDst(original_dst?),
         }),
         Some((_, value)) => read_cluster_type(&value),
     }
+}
+
+/// `None`: it cannot be read.
+fn read_original_dst(cluster: &Message<'_>) -> Option<OriginalDst> {
+    let mut settings = OriginalDst::default();
+    if let Some(interval) = cluster.get("cleanup_interval") {
+        settings.cleanup_interval = interval.duration()?;
+        if settings.cleanup_interval.is_zero() {
+            interval.error("must be more than zero");
+        }
+    }
+    let Some(config) = cluster.get("original_dst_lb_config") else { return Some(settings) };
+    let message = config.message(&ORIGINAL_DST_LB_CONFIG)?;
+    let header = match message.get("http_header_name") {
+        Some(name) if !message.boolean("use_http_header", false) => {
+            name.no_effect("http_header_name", "use_http_header is not set");
+            None
+        }
+        Some(name) => read_header_name(&name, false),
+        None => Some(HeaderName::from_static("x-envoy-original-dst-host")),
+    };
+    if message.boolean("use_http_header", false) {
+        settings.header = Some(header?);
+    }
+    if let Some(key) = message.get("metadata_key") {
+        settings.metadata_key = Some(read_metadata_key(&key)?);
+    }
+    if let Some(port) = message.get("upstream_port_override") {
+        settings.port_override = Some(port.port(0)?);
+    }
+    Some(settings)
 }
 
 fn read_cluster_type(value: &Value<'_>) -> Option<Discovery> {

@@ -39,6 +39,7 @@ pub(super) fn read_endpoints(
     let Some(value) = cluster.get("load_assignment") else {
         // Envoy takes a static cluster without endpoints; requests to it get 503.
         return match discovery {
+            Some(Discovery::OriginalDst(_)) => Some(Vec::new()),
             Some(Discovery::LogicalDns(_)) => {
                 cluster
                     .value()
@@ -51,6 +52,10 @@ pub(super) fn read_endpoints(
             }
         };
     };
+    if matches!(discovery, Some(Discovery::OriginalDst(_))) {
+        value.error("a cluster of type ORIGINAL_DST has no endpoints of its own");
+        return None;
+    }
     let message = value.message(&CLUSTER_LOAD_ASSIGNMENT)?;
     message.required_string("cluster_name");
     message.message("policy", &ASSIGNMENT_POLICY);

@@ -12,7 +12,7 @@ const ONE_LOCALITY_EACH: &str =
     "Refused when a priority has several localities: endpoints are chosen without regard to where they are.";
 
 /// The schemas of clusters, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 26] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 30] = [
     &CLUSTER,
     &REFRESH_RATE,
     &CUSTOM_CLUSTER_TYPE,
@@ -35,6 +35,10 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 26] = [
     &ROUND_ROBIN,
     &LEAST_REQUEST,
     &RANDOM,
+    &CLUSTER_PROVIDED,
+    &OVERRIDE_HOST,
+    &OVERRIDE_HOST_SOURCE,
+    &ORIGINAL_DST_LB_CONFIG,
     &HTTP_PROTOCOL_OPTIONS,
     &EXPLICIT_HTTP_CONFIG,
     &UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS,
@@ -46,12 +50,16 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
     title: "",
     fields: &[
         read("name", "", "Unique name. Required."),
-        read("type", "STATIC", "STATIC, STRICT_DNS or LOGICAL_DNS."),
+        read("type", "STATIC", "STATIC, STRICT_DNS, LOGICAL_DNS or ORIGINAL_DST."),
         read("cluster_type", "", "DnsCluster, instead of `type`."),
-        read("load_assignment", "", "The endpoints. Required."),
+        read("load_assignment", "", "The endpoints. Required unless the type is ORIGINAL_DST, which has none."),
         read("connect_timeout", "5s", "Time to connect, TLS included."),
-        read("lb_policy", "ROUND_ROBIN", "ROUND_ROBIN, LEAST_REQUEST or RANDOM."),
-        read("load_balancing_policy", "", "RoundRobin, LeastRequest or Random, instead of `lb_policy`."),
+        read("lb_policy", "ROUND_ROBIN", "ROUND_ROBIN, LEAST_REQUEST or RANDOM; CLUSTER_PROVIDED for ORIGINAL_DST."),
+        read(
+            "load_balancing_policy",
+            "",
+            "RoundRobin, LeastRequest, Random, OverrideHost or ClusterProvided, instead of `lb_policy`.",
+        ),
         read("per_connection_buffer_limit_bytes", "1048576", "What is read ahead of a slow client, bytes."),
         read(
             "typed_extension_protocol_options",
@@ -85,7 +93,7 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         unimplemented("use_tcp_for_dns_lookups", SYSTEM_DNS),
         unimplemented("typed_dns_resolver_config", SYSTEM_DNS),
         no_effect("wait_for_warm_on_init", "clusters are looked up before listeners accept"),
-        no_effect("cleanup_interval", "it is for clusters of type ORIGINAL_DST"),
+        read("cleanup_interval", "5s", "ORIGINAL_DST: endpoints without a request for so long are forgotten."),
         read(
             "metadata",
             "{}",
@@ -93,6 +101,7 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         ),
         no_effect("track_timeout_budgets", "metrics are always on"),
         no_effect("track_cluster_stats", "metrics are always on"),
+        read("original_dst_lb_config", "{}", "How requests of ORIGINAL_DST say where they want to go."),
         read("common_lb_config", "{}", "Settings of every way to choose endpoints."),
         unimplemented("preconnect_policy", "connections are opened when they are needed"),
         read("round_robin_lb_config", "{}", "Settings of ROUND_ROBIN."),
@@ -113,7 +122,6 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         refused("lb_subset_config", "make a cluster of each subset"),
         refused("ring_hash_lb_config", "clusters are balanced without hashing"),
         refused("maglev_lb_config", "clusters are balanced without hashing"),
-        refused("original_dst_lb_config", "clusters of type ORIGINAL_DST are not supported"),
         refused("filters", "network filters are not supported"),
     ],
     unsupported: &[
@@ -295,6 +303,54 @@ pub(in crate::envoy) static RANDOM: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.random.v3.Random",
     title: "",
     fields: &[read("locality_lb_config", "{}", "How localities are chosen.")],
+    unsupported: &[],
+};
+
+/// The policies that `load_balancing_policy` can have.
+pub(in crate::envoy) static POLICIES: [&Schema; 5] =
+    [&ROUND_ROBIN, &LEAST_REQUEST, &RANDOM, &OVERRIDE_HOST, &CLUSTER_PROVIDED];
+
+pub(in crate::envoy) static CLUSTER_PROVIDED: Schema = Schema {
+    name: "envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided",
+    title: "",
+    fields: &[],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static OVERRIDE_HOST: Schema = Schema {
+    name: "envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost",
+    title: "",
+    fields: &[
+        read("override_host_sources", "", "Where lists of endpoints are: all of them are one list. Required."),
+        read(
+            "fallback_policy",
+            "",
+            "RoundRobin, LeastRequest or Random: chooses where no endpoint of the list is left. Required.",
+        ),
+        read("selected_host_key", "", "Dynamic metadata that tell which endpoint was chosen."),
+    ],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static OVERRIDE_HOST_SOURCE: Schema = Schema {
+    name: "envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost.OverrideHostSource",
+    title: "",
+    fields: &[
+        read("header", "", "A header with a list `ip:port,ip:port`; the first of its name counts."),
+        read("metadata", "", "Dynamic metadata with such a list."),
+    ],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static ORIGINAL_DST_LB_CONFIG: Schema = Schema {
+    name: "envoy.config.cluster.v3.Cluster.OriginalDstLbConfig",
+    title: "",
+    fields: &[
+        read("use_http_header", "false", "Look at a header of the request."),
+        read("http_header_name", "x-envoy-original-dst-host", "The header: `ip:port`."),
+        read("metadata_key", "", "Dynamic metadata of the request, which come before the header: `ip:port`."),
+        read("upstream_port_override", "", "Stands for the port of whatever address it is."),
+    ],
     unsupported: &[],
 };
 

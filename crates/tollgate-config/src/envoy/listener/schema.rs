@@ -3,12 +3,13 @@
 use crate::schema::{Schema, no_effect, read, refused};
 
 /// The schemas of this module.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 9] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 10] = [
     &LISTENER,
     &ADDITIONAL_ADDRESS,
     &LISTENER_FILTER,
     &TLS_INSPECTOR,
     &HTTP_INSPECTOR,
+    &ORIGINAL_DST,
     &FILTER_CHAIN,
     &FILTER_CHAIN_MATCH,
     &CIDR_RANGE,
@@ -38,7 +39,7 @@ pub(in crate::envoy) static LISTENER: Schema = Schema {
         read(
             "listener_filters",
             "[]",
-            "tls_inspector and http_inspector are accepted; what they find out is found out whenever it is needed.",
+            "original_dst; tls_inspector and http_inspector, which find out what is found out whenever it is needed.",
         ),
         read(
             "listener_filters_timeout",
@@ -60,9 +61,12 @@ pub(in crate::envoy) static LISTENER: Schema = Schema {
             "Its connections do not count for the limit of the process.",
         ),
         read("bypass_overload_manager", "false", "No overload action concerns its connections."),
+        refused(
+            "use_original_dst",
+            "use the listener filter original_dst: connections are served by the listener that accepts them",
+        ),
         read("tcp_keepalive", "60 s, then 4 probes every 15 s", "Probes of connections without traffic."),
         read("socket_options", "[]", "Settings of the connections."),
-        refused("use_original_dst", "connections are served by the listener that accepts them"),
         refused("transparent", "only ordinary sockets are supported"),
         refused("udp_listener_config", "only TCP is served"),
         refused("api_listener", "give the listener an address"),
@@ -95,7 +99,7 @@ pub(in crate::envoy) static LISTENER_FILTER: Schema = Schema {
     title: "",
     fields: &[
         read("name", "", "Any name."),
-        read("typed_config", "", "TlsInspector or HttpInspector. Required."),
+        read("typed_config", "", "OriginalDst, TlsInspector or HttpInspector. Required."),
         refused("config_discovery", "write the filter itself"),
     ],
     unsupported: &["filter_disabled"],
@@ -117,6 +121,13 @@ pub(in crate::envoy) static TLS_INSPECTOR: Schema = Schema {
 
 pub(in crate::envoy) static HTTP_INSPECTOR: Schema = Schema {
     name: "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
+    title: "",
+    fields: &[],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static ORIGINAL_DST: Schema = Schema {
+    name: "envoy.extensions.filters.listener.original_dst.v3.OriginalDst",
     title: "",
     fields: &[],
     unsupported: &[],

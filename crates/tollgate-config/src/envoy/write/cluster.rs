@@ -7,7 +7,7 @@ use tollgate_ir::{BareCluster, Sourced};
 use tollgate_model::{
     cluster::{
         CircuitBreakers, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, HealthPolicy, LbPolicy,
-        UpstreamProtocol,
+        OriginalDst, OverrideHost, OverrideHostSource, UpstreamProtocol,
     },
     socket::TcpOptions,
 };
@@ -16,19 +16,21 @@ use super::{
     Writer,
     listener::{socket_address, tcp_keepalive, user_timeout},
     manager::http2_options,
-    matchers::metadata,
-    out::{Out, duration},
+    matchers::{metadata, metadata_key},
+    out::{Out, duration, extension},
     tls,
 };
 use crate::envoy::{
     address::{ADDRESS, PIPE},
     cluster::{
-        LB_POLICY,
         discovery::LOOKUP_FAMILY,
+        load_balancing::{LB_POLICY, Named},
         schema::{
             CIRCUIT_BREAKERS, CLUSTER, CLUSTER_LOAD_ASSIGNMENT, ENDPOINT, EXPLICIT_HTTP_CONFIG,
-            HTTP_PROTOCOL_OPTIONS, LB_ENDPOINT, LOCALITY_LB_ENDPOINTS, REFRESH_RATE, RETRY_BUDGET,
-            THRESHOLDS, UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS, UPSTREAM_HTTP1_PROTOCOL_OPTIONS,
+            HTTP_PROTOCOL_OPTIONS, LB_ENDPOINT, LEAST_REQUEST, LOAD_BALANCING_POLICY, LOCALITY_LB_ENDPOINTS,
+            ORIGINAL_DST_LB_CONFIG, OVERRIDE_HOST, OVERRIDE_HOST_SOURCE, POLICY, RANDOM, REFRESH_RATE,
+            RETRY_BUDGET, ROUND_ROBIN, THRESHOLDS, TYPED_EXTENSION_CONFIG,
+            UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS, UPSTREAM_HTTP1_PROTOCOL_OPTIONS,
         },
     },
     listener::BUFFER_LIMIT,
@@ -55,8 +57,18 @@ pub(super) fn cluster(writer: &Writer<'_>, cluster: &Sourced<BareCluster>) -> Va
         Discovery::Static => out.set("type", "STATIC"),
         Discovery::StrictDns(dns) => self::dns(&mut out, "STRICT_DNS", dns),
         Discovery::LogicalDns(dns) => self::dns(&mut out, "LOGICAL_DNS", dns),
+        Discovery::OriginalDst(settings) => original_dst(&mut out, settings),
     }
-    out.name("lb_policy", &LB_POLICY, &cluster.lb_policy, &LbPolicy::RoundRobin);
+    match (&cluster.discovery, &cluster.override_host) {
+        (Discovery::OriginalDst(_), _) => out.some("lb_policy", LB_POLICY.name_of(&Named::ClusterProvided)),
+        (_, Some(override_host)) => {
+            out.set("load_balancing_policy", load_balancing_policy(override_host, cluster.lb_policy));
+        }
+        (_, None) => {
+            let usual = Named::Policy(LbPolicy::RoundRobin);
+            out.name("lb_policy", &LB_POLICY, &Named::Policy(cluster.lb_policy), &usual);
+        }
+    }
     out.timeout("connect_timeout", Some(cluster.connect_timeout), Some(Duration::from_secs(5)));
     let limit = cluster.per_connection_buffer_limit_bytes;
     out.unless("per_connection_buffer_limit_bytes", limit, BUFFER_LIMIT as usize);
@@ -99,8 +111,58 @@ pub(super) fn cluster(writer: &Writer<'_>, cluster: &Sourced<BareCluster>) -> Va
         cannot("the ports of health checks are not written");
     }
     let by_name = matches!(cluster.discovery, Discovery::StrictDns(_) | Discovery::LogicalDns(_));
-    out.set("load_assignment", load_assignment(&cluster.name, endpoints, by_name));
+    if !matches!(cluster.discovery, Discovery::OriginalDst(_)) {
+        out.set("load_assignment", load_assignment(&cluster.name, endpoints, by_name));
+    }
     out.done()
+}
+
+fn original_dst(out: &mut Out, settings: &OriginalDst) {
+    out.set("type", "ORIGINAL_DST");
+    let usual = OriginalDst::default();
+    out.timeout("cleanup_interval", Some(settings.cleanup_interval), Some(usual.cleanup_interval));
+    let mut config = Out::new(&ORIGINAL_DST_LB_CONFIG);
+    if let Some(header) = &settings.header {
+        config.set("use_http_header", true);
+        config.set("http_header_name", header.as_str());
+    }
+    config.some("metadata_key", settings.metadata_key.as_ref().map(metadata_key));
+    config.some("upstream_port_override", settings.port_override);
+    out.unless_empty("original_dst_lb_config", config);
+}
+
+/// `LoadBalancingPolicy` with one policy.
+fn policies(name: &str, policy: Out) -> Value {
+    let mut entry = Out::new(&POLICY);
+    entry.set("typed_extension_config", extension(&TYPED_EXTENSION_CONFIG, name, policy.any()));
+    let mut out = Out::new(&LOAD_BALANCING_POLICY);
+    out.list("policies", vec![entry.done()]);
+    out.done()
+}
+
+fn simple_policy(policy: LbPolicy) -> Value {
+    let (schema, name) = match policy {
+        LbPolicy::RoundRobin => (&ROUND_ROBIN, "envoy.load_balancing_policies.round_robin"),
+        LbPolicy::LeastRequest => (&LEAST_REQUEST, "envoy.load_balancing_policies.least_request"),
+        LbPolicy::Random => (&RANDOM, "envoy.load_balancing_policies.random"),
+    };
+    policies(name, Out::new(schema))
+}
+
+fn load_balancing_policy(override_host: &OverrideHost, fallback: LbPolicy) -> Value {
+    let sources = override_host.sources.iter().map(|source| {
+        let mut out = Out::new(&OVERRIDE_HOST_SOURCE);
+        match source {
+            OverrideHostSource::Header(name) => out.set("header", name.as_str()),
+            OverrideHostSource::Metadata(key) => out.set("metadata", metadata_key(key)),
+        }
+        out.done()
+    });
+    let mut out = Out::new(&OVERRIDE_HOST);
+    out.list("override_host_sources", sources.collect());
+    out.some("selected_host_key", override_host.selected_host_key.as_ref().map(metadata_key));
+    out.set("fallback_policy", simple_policy(fallback));
+    policies("envoy.load_balancing_policies.override_host", out)
 }
 
 fn dns(out: &mut Out, kind: &str, dns: &Dns) {

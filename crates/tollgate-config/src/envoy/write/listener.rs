@@ -24,7 +24,7 @@ use crate::envoy::{
         BUFFER_LIMIT, HANDSHAKE_TIMEOUT, TRAFFIC_DIRECTION,
         schema::{
             ADDITIONAL_ADDRESS, CIDR_RANGE, FILTER, FILTER_CHAIN, FILTER_CHAIN_MATCH, LISTENER,
-            LISTENER_FILTER, TLS_INSPECTOR,
+            LISTENER_FILTER, ORIGINAL_DST, TLS_INSPECTOR,
         },
     },
     socket_options::{SOCKET_OPTION, TCP_KEEPALIVE},
@@ -55,11 +55,16 @@ pub(super) fn listener(writer: &Writer<'_>, listener: &Sourced<Listener>) -> Val
     metadata(&mut out, &listener.metadata);
     out.list("access_log", listener.access_log.iter().map(|log| access_log(log)).collect());
     let chains = || listener.filter_chains.iter().chain(&listener.default_filter_chain);
+    let mut filters = Vec::new();
+    if listener.original_dst {
+        let filter = Out::new(&ORIGINAL_DST).any();
+        filters.push(extension(&LISTENER_FILTER, "envoy.filters.listener.original_dst", filter));
+    }
     if chains().any(looks_into_tls) {
         let inspector = Out::new(&TLS_INSPECTOR).any();
-        let name = "envoy.filters.listener.tls_inspector";
-        out.list("listener_filters", vec![extension(&LISTENER_FILTER, name, inspector)]);
+        filters.push(extension(&LISTENER_FILTER, "envoy.filters.listener.tls_inspector", inspector));
     }
+    out.list("listener_filters", filters);
     let written = listener.filter_chains.iter().map(|chain| filter_chain(writer, chain, &listener.origin));
     out.list("filter_chains", written.collect());
     let default = listener.default_filter_chain.as_ref();

@@ -7,6 +7,7 @@ use tollgate_model::{
     format::Format,
     header::{AppendAction, HeaderMutations},
     matching::{FullRegex, HeaderMatcher, HeaderValueMatch, QueryParameterMatcher, StringMatcher},
+    metadata::MetadataKey,
 };
 
 use super::out::Out;
@@ -15,7 +16,20 @@ use crate::envoy::{
     header::{APPEND_ACTION, HEADER_VALUE_OPTION},
     matchers::{HEADER_MATCHER, INT64_RANGE, QUERY_PARAMETER_MATCHER, REGEX_MATCHER, STRING_MATCHER},
     metadata::METADATA,
+    metadata_key::{METADATA_KEY, PATH_SEGMENT},
 };
+
+pub(super) fn metadata_key(key: &MetadataKey) -> Value {
+    let path = key.path.iter().map(|key| {
+        let mut segment = Out::new(&PATH_SEGMENT);
+        segment.set("key", key.as_str());
+        segment.done()
+    });
+    let mut out = Out::new(&METADATA_KEY);
+    out.set("key", key.namespace.as_str());
+    out.list("path", path.collect());
+    out.done()
+}
 
 pub(super) fn regex(regex: &FullRegex) -> Value {
     pattern(regex.written())

@@ -310,6 +310,7 @@ fn listener(filter_chains: Vec<FilterChain>) -> Listener {
         listener_filters_timeout: Some(Duration::from_secs(15)),
         tcp: tollgate_model::socket::TcpOptions::DOWNSTREAM,
         limits: Default::default(),
+        original_dst: false,
         traffic_direction: Default::default(),
         metadata: Default::default(),
     }

@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, OnceCell},
     rc::Rc,
     sync::Arc,
+    time::Instant,
 };
 
 use tollgate_model::cluster::UpstreamProtocol;
@@ -17,7 +18,7 @@ use crate::upstream::{
         load_balancer::Candidate,
         manager::ClusterCounts,
         processor,
-        shared_cluster::{ClusterId, SharedCluster},
+        shared_cluster::{ClusterId, SharedCluster, SharedEndpoint},
     },
     pool::{
         connect::{DialTarget, Dialer},
@@ -46,7 +47,8 @@ pub(in crate::upstream) struct Host {
     /// What is counted of it and its cluster.
     pub(in crate::upstream) metrics: Metrics<ClusterMetric>,
     place: Place,
-    endpoint: usize,
+    /// Which endpoint of the cluster it is; `None` = a request has named it.
+    endpoint: Option<usize>,
     /// What was configured.
     pub(in crate::upstream) configured: Option<Rc<ConfiguredEndpoint>>,
     weight: u32,
@@ -83,6 +85,14 @@ impl Place {
     }
 }
 
+/// What a host is made of beside its place.
+struct EndpointFacts<'a> {
+    index: Option<usize>,
+    hostname: Option<&'a str>,
+    weight: u32,
+    configured: Option<ConfiguredEndpoint>,
+}
+
 impl Host {
     /// A host without connections, for the endpoint of that index.
     pub(in crate::upstream) fn new(
@@ -91,36 +101,62 @@ impl Host {
         place: Place,
         counts: &Rc<ClusterCounts>,
     ) -> Rc<Self> {
-        let shared = &cluster.endpoints[endpoint];
         let label = match &place {
             Place::Address(address) => address.to_string(),
             Place::Name(_) => cluster.cluster.endpoints[endpoint].address.to_string(),
         };
         let metrics = counts.stats.endpoint(&counts.metrics, &cluster.name, &label);
+        let SharedEndpoint { hostname, weight, .. } = &cluster.endpoints[endpoint];
+        let configured = ConfiguredEndpoint { cluster: cluster.cluster.clone(), index: endpoint };
+        let configured = (endpoint < cluster.cluster.endpoints.len()).then_some(configured);
+        let endpoint = EndpointFacts { index: Some(endpoint), hostname: hostname.as_deref(), weight: *weight, configured };
+        Self::build(cluster, endpoint, place, counts, metrics)
+    }
+
+    /// A host without connections that a request has named. Its name is what Envoy makes up for such hosts.
+    pub(in crate::upstream) fn named(
+        cluster: &Arc<SharedCluster>,
+        place: Place,
+        counts: &Rc<ClusterCounts>,
+    ) -> Rc<Self> {
+        let hostname = match &place {
+            Place::Address(address) => format!("{}{address}", cluster.name),
+            Place::Name(_) => String::new(),
+        };
+        let endpoint =
+            EndpointFacts { index: None, hostname: Some(&hostname), weight: 1, configured: None };
+        Self::build(cluster, endpoint, place, counts, counts.metrics.clone())
+    }
+
+    fn build(
+        cluster: &Arc<SharedCluster>,
+        endpoint: EndpointFacts<'_>,
+        place: Place,
+        counts: &Rc<ClusterCounts>,
+        metrics: Metrics<ClusterMetric>,
+    ) -> Rc<Self> {
         let (target, address) = match &place {
             Place::Address(address) => (DialTarget::Fixed(address.clone()), Some(address.to_string().into())),
             Place::Name(addresses) => (DialTarget::Name(addresses.clone()), None),
         };
-        let dialer = cluster.dialer(target, shared.hostname.as_deref(), false, &metrics);
+        let dialer = cluster.dialer(target, endpoint.hostname, false, &metrics);
         let pool = match &cluster.cluster.protocol {
             UpstreamProtocol::Http1 { .. } => Pool::Http1(Http1Pool::new(cluster, &dialer)),
             UpstreamProtocol::Http2(options) => Pool::Http2(Http2Pool::new(cluster, &dialer, options)),
         };
-        let configured = (endpoint < cluster.cluster.endpoints.len())
-            .then(|| Rc::new(ConfiguredEndpoint { cluster: cluster.cluster.clone(), index: endpoint }));
         Rc::new(Self {
             cluster: cluster.clone(),
             serves: Cell::new(cluster.id),
             dialer,
-            hostname: shared.hostname.as_deref().map(Rc::from),
+            hostname: endpoint.hostname.map(Rc::from),
             address,
             pool,
             counts: counts.clone(),
             metrics,
             place,
-            endpoint,
-            configured,
-            weight: shared.weight,
+            endpoint: endpoint.index,
+            configured: endpoint.configured.map(Rc::new),
+            weight: endpoint.weight,
             active_requests: Cell::new(0),
             processor: OnceCell::new(),
         })
@@ -128,7 +164,7 @@ impl Host {
 
     /// Whether it is the host of that endpoint at that place.
     pub(in crate::upstream) fn is_at(&self, endpoint: usize, place: &Place) -> bool {
-        self.endpoint == endpoint && self.place.is_same(place)
+        self.endpoint == Some(endpoint) && self.place.is_same(place)
     }
 
     /// Where a connection would be made to now, for logs.
@@ -156,7 +192,7 @@ impl Host {
         endpoint: usize,
         place: &Place,
     ) -> bool {
-        let own = self.cluster.cluster.endpoints.get(self.endpoint);
+        let own = self.endpoint.and_then(|own| self.cluster.cluster.endpoints.get(own));
         own == cluster.cluster.endpoints.get(endpoint) && self.place.is_same(place)
     }
 
@@ -178,6 +214,13 @@ impl Host {
         match &self.pool {
             Pool::Http1(pool) => pool.drain(),
             Pool::Http2(pool) => pool.drain(),
+        }
+    }
+
+    /// Closes idle connections that have been idle for too long or were closed by the host.
+    pub(in crate::upstream) fn close_expired(&self, now: Instant) {
+        if let Pool::Http1(pool) = &self.pool {
+            pool.close_expired(now);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use crate::upstream::cluster::{
+    choice::{Choice, Tried},
     host::{Host, Place},
     load_balancer::LoadBalancer,
     manager::ClusterCounts,
@@ -55,17 +56,50 @@ impl HostSet {
         set
     }
 
-    /// The host of the next request; `None` if there is none.
-    pub(in crate::upstream) fn choose(&mut self) -> Option<&Rc<Host>> {
+    /// The host of a request; `None` if there is none. That of the client's session comes first, then those that filters
+    /// have picked, then the policy.
+    pub(in crate::upstream) fn choose(&mut self, choice: &Choice<'_>) -> Option<&Rc<Host>> {
         self.refresh();
+        let index = choice.session.and_then(|address| self.index_of(address));
+        let index = index.or_else(|| self.picked(choice)).or_else(|| self.balanced(choice))?;
+        self.hosts.get(index)
+    }
+
+    /// The next one that filters have picked.
+    fn picked(&self, choice: &Choice<'_>) -> Option<usize> {
+        let policy = self.cluster.cluster.override_host.as_ref()?;
+        let picked = choice.picked?;
+        while let Some(address) = picked.take(policy, choice) {
+            if let Some(index) = self.index_of(address) {
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// The one that the policy chooses, another one than those tried before as far as it can be had.
+    fn balanced(&self, choice: &Choice<'_>) -> Option<usize> {
         let used = &self.hosts[..self.used];
-        self.balancer.choose(used).map(|index| &used[index])
+        let mut index = self.balancer.choose(used)?;
+        if let Some(Tried { hosts, most }) = choice.tried {
+            for _ in 0..most {
+                if !hosts.contain(&used[index]) {
+                    break;
+                }
+                index = self.balancer.choose(used)?;
+            }
+        }
+        Some(index)
+    }
+
+    fn index_of(&self, address: &str) -> Option<usize> {
+        self.hosts.iter().position(|host| host.address().as_deref() == Some(address))
     }
 
     /// The host at an address, as logs name it.
     pub(in crate::upstream) fn find(&mut self, address: &str) -> Option<&Rc<Host>> {
         self.refresh();
-        self.hosts.iter().find(|host| host.address().as_deref() == Some(address))
+        self.index_of(address).map(|index| &self.hosts[index])
     }
 
     fn refresh(&mut self) {

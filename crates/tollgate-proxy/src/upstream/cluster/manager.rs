@@ -12,14 +12,16 @@ use extproc_client::{Endpoint, PickError};
 use tokio::task::spawn_local;
 use tollgate_model::{
     cluster::Cluster,
+    metadata::MetadataKey,
     processor::{ExtProc, GrpcService, GrpcTarget},
 };
 
 use crate::upstream::{
     cluster::{
+        choice::Choice,
         circuit_breaker::{Permit, WorkerCounter},
-        host::{Host, Pool},
-        host_set::HostSet,
+        host::Host,
+        hosts::Hosts,
         processor::{self, Processor, ProcessorClient},
         shared::SharedClusters,
         shared_cluster::{ClusterId, SharedCluster},
@@ -148,11 +150,7 @@ async fn close_expired_connections(latest: Rc<RefCell<Weak<ClusterManager>>>) {
         let Some(manager) = latest.borrow().upgrade() else { return };
         let now = Instant::now();
         for cluster in manager.clusters.values() {
-            for host in cluster.hosts.borrow().hosts() {
-                if let Pool::Http1(pool) = &host.pool {
-                    pool.close_expired(now);
-                }
-            }
+            cluster.hosts.borrow_mut().tidy(now);
         }
     }
 }
@@ -161,7 +159,7 @@ async fn close_expired_connections(latest: Rc<RefCell<Weak<ClusterManager>>>) {
 #[derive(Debug)]
 pub(crate) struct WorkerCluster {
     shared: Arc<SharedCluster>,
-    hosts: RefCell<HostSet>,
+    hosts: RefCell<Hosts>,
     counts: Rc<ClusterCounts>,
 }
 
@@ -190,7 +188,7 @@ impl WorkerCluster {
             metrics: stats.cluster(&shared.name),
             requests: WorkerCounter::new(&shared.counts.requests, stats.worker()),
         });
-        let hosts = RefCell::new(HostSet::new(shared, &counts));
+        let hosts = RefCell::new(Hosts::new(None, shared, &counts));
         Rc::new(Self { shared: shared.clone(), hosts, counts })
     }
 
@@ -203,7 +201,7 @@ impl WorkerCluster {
             metrics: before.counts.metrics.clone(),
             requests: WorkerCounter::new(&shared.counts.requests, stats.worker()),
         });
-        let hosts = RefCell::new(HostSet::succeeding(&before.hosts.borrow(), shared, &counts));
+        let hosts = RefCell::new(Hosts::new(Some(&before.hosts.borrow()), shared, &counts));
         Rc::new(Self { shared: shared.clone(), hosts, counts })
     }
 
@@ -224,14 +222,9 @@ impl WorkerCluster {
         self.hosts.borrow().retire();
     }
 
-    /// The host of the next request: the one at `wanted` if there is one, else any.
-    pub(in crate::upstream) fn choose(&self, wanted: Option<&str>) -> Result<Rc<Host>, UpstreamFailure> {
-        let mut hosts = self.hosts.borrow_mut();
-        if let Some(host) = wanted.and_then(|wanted| hosts.find(wanted)) {
-            return Ok(host.clone());
-        }
-        let host = hosts.choose().cloned();
-        drop(hosts);
+    /// The host of a request.
+    pub(in crate::upstream) fn choose(&self, choice: &Choice<'_>) -> Result<Rc<Host>, UpstreamFailure> {
+        let host = self.hosts.borrow_mut().choose(choice).cloned();
         host.ok_or_else(|| {
             self.has_no_host();
             UpstreamFailure::NoHealthyUpstream
@@ -258,6 +251,11 @@ impl WorkerCluster {
         self.hosts.borrow_mut().find(address).is_some()
     }
 
+    /// The dynamic metadata that tell which host was chosen, if somebody wants to know.
+    pub(crate) fn selected_host_key(&self) -> Option<&MetadataKey> {
+        self.shared.cluster.override_host.as_ref()?.selected_host_key.as_ref()
+    }
+
     /// Counts one more retry; `None` when there are enough.
     pub(crate) fn try_retry(&self) -> Option<Permit> {
         self.shared.counts.try_retry()
@@ -266,7 +264,7 @@ impl WorkerCluster {
     /// The processor endpoint of the next exchange.
     pub(in crate::upstream) fn choose_processor(&self) -> Result<Rc<Endpoint>, PickError> {
         let mut hosts = self.hosts.borrow_mut();
-        let Some(endpoint) = hosts.choose().map(|host| host.processor().clone()) else {
+        let Some(endpoint) = hosts.choose(&Choice::default()).map(|host| host.processor().clone()) else {
             drop(hosts);
             self.has_no_host();
             return Err(PickError::NoHealthyUpstream);

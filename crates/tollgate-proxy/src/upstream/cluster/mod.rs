@@ -4,12 +4,15 @@
 //! what one of them has: a [`HostSet`](host_set::HostSet) with a pool for each host.
 
 pub(super) mod address;
+pub(super) mod choice;
 pub(super) mod circuit_breaker;
 pub(super) mod dns;
 pub(super) mod host;
 pub(super) mod host_set;
+pub(super) mod hosts;
 pub(super) mod load_balancer;
 pub(super) mod manager;
+pub(super) mod original_dst;
 pub(super) mod processor;
 pub(super) mod shared;
 pub(super) mod shared_cluster;

@@ -218,7 +218,7 @@ fn source(
             Source::OneOf(resolver.watch(host, *port, dns, WhenGone::Keep, control))
         }
         // A name in a static cluster is refused by the configuration; it has no address.
-        (EndpointAddress::Dns { .. }, Discovery::Static) => Source::EachOf(Addresses::none()),
+        (EndpointAddress::Dns { .. }, Discovery::Static | Discovery::OriginalDst(_)) => Source::EachOf(Addresses::none()),
     }
 }
 

@@ -12,6 +12,7 @@ use tollgate_model::cluster::UpstreamProtocol;
 
 use crate::upstream::{
     cluster::{
+        choice::{Choice, HostsTried},
         circuit_breaker::RequestPermit,
         host::{ActiveRequest, Host, Pool},
         manager::{ClusterCounts, WorkerCluster},
@@ -84,56 +85,25 @@ enum State {
     Failed,
 }
 
-/// The hosts that had a request before.
-#[derive(Debug, Default)]
-pub(crate) struct HostsTried(Vec<Rc<Host>>);
-
-impl HostsTried {
-    /// Adds the host of a try.
-    pub(crate) fn add(&mut self, request: &UpstreamRequest) {
-        self.0.push(request.active.host().clone());
-    }
-
-    fn contain(&self, host: &Rc<Host>) -> bool {
-        self.0.iter().any(|tried| Rc::ptr_eq(tried, host))
-    }
-}
-
 impl UpstreamRequest {
-    /// Chooses an endpoint, the one at the address `wanted` if the cluster has it. Nothing is connected or sent yet. `now`
-    /// tells which idle connections are too old.
+    /// Chooses an endpoint for the try of that number, 1 for the first. Nothing is connected or sent yet. `now` tells which
+    /// idle connections are too old.
     ///
     /// # Errors
     ///
     /// [`UpstreamFailure::NoHealthyUpstream`] when there is no endpoint.
     pub(crate) fn start(
         cluster: &Rc<WorkerCluster>,
-        wanted: Option<&str>,
-        now: Instant,
-    ) -> Result<Self, UpstreamFailure> {
-        Ok(Self::on_host(&cluster.choose(wanted)?, 1, now))
-    }
-
-    /// Another try of a request, wherever the session wanted to go. Up to `most` times a host that was tried before is passed over.
-    ///
-    /// # Errors
-    ///
-    /// As for [`start`](Self::start).
-    pub(crate) fn start_again(
-        cluster: &Rc<WorkerCluster>,
-        tried: &HostsTried,
-        most: u32,
+        choice: &Choice<'_>,
         attempt_count: u32,
         now: Instant,
     ) -> Result<Self, UpstreamFailure> {
-        let mut host = cluster.choose(None)?;
-        for _ in 0..most {
-            if !tried.contain(&host) {
-                break;
-            }
-            host = cluster.choose(None)?;
-        }
-        Ok(Self::on_host(&host, attempt_count, now))
+        Ok(Self::on_host(&cluster.choose(choice)?, attempt_count, now))
+    }
+
+    /// Adds its host to those that were tried.
+    pub(crate) fn add_to(&self, tried: &mut HostsTried) {
+        tried.add_host(self.active.host().clone());
     }
 
     fn on_host(host: &Rc<Host>, attempt_count: u32, now: Instant) -> Self {

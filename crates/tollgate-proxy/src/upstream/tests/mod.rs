@@ -31,7 +31,7 @@ use tollgate_model::{
 };
 
 use super::{
-    ClusterManager, SharedClusters, UpstreamFailure, UpstreamRequest, cluster::manager::WorkerCluster,
+    Choice, ClusterManager, SharedClusters, UpstreamFailure, UpstreamRequest, cluster::manager::WorkerCluster,
 };
 use crate::{
     stats::{Stats, WorkerStats},
@@ -107,7 +107,7 @@ impl Worker {
     }
 
     fn start(&self) -> Result<UpstreamRequest, UpstreamFailure> {
-        UpstreamRequest::start(&self.cluster(), None, Instant::now())
+        UpstreamRequest::start(&self.cluster(), &Choice::default(), 1, Instant::now())
     }
 
     /// A request whose head is on its way.

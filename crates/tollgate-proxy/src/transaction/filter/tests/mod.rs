@@ -140,6 +140,7 @@ fn listener(http: HttpConnectionManager) -> Listener {
         listener_filters_timeout: None,
         tcp: tollgate_model::socket::TcpOptions::DOWNSTREAM,
         limits: Default::default(),
+        original_dst: false,
         traffic_direction: Default::default(),
         metadata: Default::default(),
     }

@@ -1,0 +1,74 @@
+//! The hosts of a cluster, wherever they come from.
+
+use std::{rc::Rc, sync::Arc, time::Instant};
+
+use tollgate_model::cluster::Discovery;
+
+use crate::upstream::cluster::{
+    choice::Choice, host::Host, host_set::HostSet, manager::ClusterCounts, original_dst::OriginalDestinations,
+    shared_cluster::SharedCluster,
+};
+
+/// The hosts of a cluster in one worker.
+#[derive(Debug)]
+pub(in crate::upstream) enum Hosts {
+    /// Those of the configuration, or of the names in it.
+    Configured(HostSet),
+    /// Those that requests name.
+    Named(OriginalDestinations),
+}
+
+impl Hosts {
+    /// The hosts as far as they are known. Those of the cluster before, which this one comes in the place of, stay the same
+    /// if they did not change.
+    pub(in crate::upstream) fn new(
+        before: Option<&Self>,
+        cluster: &Arc<SharedCluster>,
+        counts: &Rc<ClusterCounts>,
+    ) -> Self {
+        match (&cluster.cluster.discovery, before) {
+            (Discovery::OriginalDst(settings), _) => {
+                Self::Named(OriginalDestinations::new(cluster, settings, counts))
+            }
+            (_, Some(Self::Configured(before))) => {
+                Self::Configured(HostSet::succeeding(before, cluster, counts))
+            }
+            (_, Some(Self::Named(_)) | None) => Self::Configured(HostSet::new(cluster, counts)),
+        }
+    }
+
+    /// The host of a request; `None` if there is none for it.
+    pub(in crate::upstream) fn choose(&mut self, choice: &Choice<'_>) -> Option<&Rc<Host>> {
+        match self {
+            Self::Configured(hosts) => hosts.choose(choice),
+            Self::Named(hosts) => hosts.choose(choice),
+        }
+    }
+
+    /// The host at an address, as logs name it.
+    pub(in crate::upstream) fn find(&mut self, address: &str) -> Option<&Rc<Host>> {
+        match self {
+            Self::Configured(hosts) => hosts.find(address),
+            Self::Named(hosts) => hosts.find(address),
+        }
+    }
+
+    /// Looks after hosts and connections that are not used any more.
+    pub(in crate::upstream) fn tidy(&mut self, now: Instant) {
+        match self {
+            Self::Configured(hosts) => hosts.hosts().iter().for_each(|host| host.close_expired(now)),
+            Self::Named(hosts) => {
+                hosts.clean_up(now);
+                hosts.hosts().for_each(|host| host.close_expired(now));
+            }
+        }
+    }
+
+    /// Takes all hosts out of service.
+    pub(in crate::upstream) fn retire(&self) {
+        match self {
+            Self::Configured(hosts) => hosts.retire(),
+            Self::Named(hosts) => hosts.retire(),
+        }
+    }
+}
