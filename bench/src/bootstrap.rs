@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, net::SocketAddr, path::PathBuf};
 
-use crate::case::{Case, Filter};
+use crate::case::{Balancing, Case, Filter};
 
 /// Where a processor is.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub(crate) fn bootstrap(case: &Case, port: u16, upstream: SocketAddr, processors
     for index in 0..processors.len() {
         let _ = writeln!(filters, "{}", filter(case.filter, index));
     }
-    let mut clusters = cluster("upstream", &socket_address(upstream), "", "");
+    let mut clusters = cluster("upstream", &socket_address(upstream), "", balancing(case.balancing));
     for (index, processor) in processors.iter().enumerate() {
         clusters.push_str(&processor_cluster(index, processor));
     }
@@ -106,6 +106,35 @@ fn processor_cluster(index: usize, processor: &Endpoint) -> String {
                 authority.display()
             );
             cluster(&name, &socket_address(*address), http2, &tls)
+        }
+    }
+}
+
+/// How the cluster of the upstream looks after its endpoints.
+fn balancing(balancing: Balancing) -> &'static str {
+    match balancing {
+        Balancing::Plain => "",
+        Balancing::Health => {
+            r#"
+    health_checks:
+    - {timeout: 1s, interval: 0.1s, unhealthy_threshold: 3, healthy_threshold: 1, tcp_health_check: {}}
+    outlier_detection: {consecutive_5xx: 5, interval: 1s}"#
+        }
+        Balancing::Picked => {
+            r#"
+    load_balancing_policy:
+      policies:
+      - typed_extension_config:
+          name: envoy.load_balancing_policies.override_host
+          typed_config:
+            "@type": type.googleapis.com/envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost
+            override_host_sources: [{header: x-gateway-destination-endpoint}]
+            fallback_policy:
+              policies:
+              - typed_extension_config:
+                  name: envoy.load_balancing_policies.round_robin
+                  typed_config:
+                    "@type": type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin"#
         }
     }
 }

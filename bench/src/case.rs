@@ -1,5 +1,7 @@
 //! What is measured.
 
+use std::net::SocketAddr;
+
 use crate::{
     http1::Message,
     load::{Clients, Exchange},
@@ -25,7 +27,19 @@ pub(crate) struct Case {
     pub(crate) fields: usize,
     /// Routes of other hosts.
     pub(crate) routes: usize,
+    pub(crate) balancing: Balancing,
     pub(crate) latency: bool,
+}
+
+/// How the upstream's cluster looks after its endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Balancing {
+    /// Not at all.
+    Plain,
+    /// Health checks and outlier detection.
+    Health,
+    /// The `override_host` policy, and a header that picks the endpoint.
+    Picked,
 }
 
 /// What the filters do.
@@ -59,6 +73,7 @@ impl Case {
             body: 0,
             fields: 6,
             routes: 0,
+            balancing: Balancing::Plain,
             latency: false,
         }
     }
@@ -87,6 +102,10 @@ impl Case {
         Self { routes, ..self }
     }
 
+    fn balancing(self, balancing: Balancing) -> Self {
+        Self { balancing, ..self }
+    }
+
     fn with_latency(self) -> Self {
         Self { latency: true, ..self }
     }
@@ -102,7 +121,7 @@ impl Case {
     }
 
     /// What clients send and must get.
-    pub(crate) fn exchange(&self) -> Exchange {
+    pub(crate) fn exchange(&self, upstream: SocketAddr) -> Exchange {
         let expect = if self.filter == Filter::Immediate && self.processors > 0 {
             Message { status: 403, body: 0 }
         } else {
@@ -137,6 +156,9 @@ impl Case {
         ];
         fields.extend(more.map(|name| (name, "a value of some thirty letters.".to_owned())));
         fields.truncate(self.fields);
+        if self.balancing == Balancing::Picked {
+            fields.push(("x-gateway-destination-endpoint", upstream.to_string()));
+        }
         Exchange {
             method: if self.body > 0 { "POST" } else { "GET" },
             host: "bench.example.com".to_owned(),
@@ -170,6 +192,12 @@ pub(crate) fn all() -> Vec<Case> {
         Case::new("none", "no processor", Headers).processors(0).with_latency(),
         Case::new("none-64k", "no processor, 64 KiB bodies", Headers).processors(0).body(64 * KIB),
         Case::new("none-1m", "no processor, 1 MiB bodies", Headers).processors(0).body(MIB),
+        Case::new("none-health", "no processor, health checks and outlier detection", Headers)
+            .processors(0)
+            .balancing(Balancing::Health),
+        Case::new("none-picked", "no processor, override_host by a header", Headers)
+            .processors(0)
+            .balancing(Balancing::Picked),
         Case::new("headers", "headers", Headers).with_latency(),
         Case { fields: 20, ..Case::new("headers-20", "headers, 20 request fields", Headers) },
         Case::new("headers-x2", "headers, 2 processors", Headers).processors(2),

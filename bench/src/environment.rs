@@ -21,6 +21,8 @@ use crate::{
 pub(crate) struct Environment {
     pub(crate) received: Rc<Received>,
     pub(crate) seen: Rc<Seen>,
+    /// Where the upstream is.
+    pub(crate) upstream: SocketAddr,
     /// Where the gateway must listen.
     pub(crate) port: u16,
     pub(crate) bootstrap: std::path::PathBuf,
@@ -46,7 +48,7 @@ impl Environment {
         let port = free_port().await?;
         let path = directory.join("bootstrap.yaml");
         fs::write(&path, bootstrap(case, port, upstream, &endpoints))?;
-        Ok(Self { received, seen, port, bootstrap: path, tasks })
+        Ok(Self { received, seen, upstream, port, bootstrap: path, tasks })
     }
 }
 

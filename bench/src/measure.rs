@@ -81,7 +81,7 @@ impl Stage {
 
     fn load(&self, case: &Case, clients: Clients, pace: Pace) -> Running {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.environment.port));
-        load::start(address, clients, case.exchange(), pace)
+        load::start(address, clients, case.exchange(self.environment.upstream), pace)
     }
 
     fn check(&self, load: &Running) -> Result<()> {

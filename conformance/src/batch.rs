@@ -126,6 +126,7 @@ impl Run {
         let file = self.write(&bootstrap::build(&prepared, admin_port))?;
         drop(admin);
         prepared.iter_mut().for_each(Prepared::release);
+        prepared.iter_mut().for_each(Prepared::serve_early);
         let running = process::start(self.gateway, &self.binary, &file, admin_port).await?;
         Ok((running, prepared, admin_port))
     }

@@ -10,7 +10,7 @@ use crate::{
     board::{Board, State},
     check,
     gateway::admin,
-    prepare::{Prepared, Server},
+    prepare::{Early, Prepared, Server},
     scenario::{
         Scenario,
         expect::{StreamEnd, UpstreamEnd, UpstreamExpect},
@@ -32,10 +32,12 @@ pub(crate) struct Outcome {
 
 /// Plays a scenario.
 pub(crate) async fn play(prepared: Prepared, admin_port: u16) -> Outcome {
-    let Prepared { id, scenario, file, port, upstreams, processors, .. } = prepared;
+    let Prepared { id, scenario, file, port, upstreams, processors, early, .. } = prepared;
     let Prepared { log_file, unfiltered_log_file, connection_log_file, .. } = prepared;
-    let board = Arc::new(Board::new(processors.len(), scenario.deadline.0));
-    let mut servers = JoinSet::new();
+    let Early { board, mut servers } = early.unwrap_or_else(|| Early {
+        board: Arc::new(Board::new(processors.len(), scenario.deadline.0)),
+        servers: JoinSet::new(),
+    });
     let mut kept = Vec::new();
     for (name, answers, server) in upstreams {
         match server {

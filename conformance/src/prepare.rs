@@ -3,14 +3,17 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use regex::Regex;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
+    actors::upstream,
+    board::Board,
     gateway::Gateway,
     scenario::{
         ProcessorScript, Scenario, Upstreams,
@@ -99,10 +102,41 @@ pub(crate) struct Prepared {
     pub upstreams: Vec<(String, Upstreams, Server)>,
     /// Servers of the processors.
     pub processors: Vec<(ProcessorScript, Server)>,
+    /// What serves before the gateway is ready, and what it has seen.
+    pub early: Option<Early>,
     reserved: Option<Reserved>,
 }
 
+/// Upstreams that serve before the gateway is ready.
+#[derive(Debug)]
+pub(crate) struct Early {
+    /// What all parties have seen.
+    pub board: Arc<Board>,
+    /// The servers.
+    pub servers: JoinSet<()>,
+}
+
 impl Prepared {
+    /// Starts the upstreams that serve before the gateway is ready.
+    pub(crate) fn serve_early(&mut self) {
+        let is_early = |answers: &Upstreams| answers.0.iter().any(|answer| answer.early);
+        if !self.upstreams.iter().any(|(_, answers, _)| is_early(answers)) {
+            return;
+        }
+        let board = Arc::new(Board::new(self.processors.len(), self.scenario.deadline.0));
+        let mut servers = JoinSet::new();
+        let all = std::mem::take(&mut self.upstreams);
+        for (name, answers, server) in all {
+            match server {
+                Server::Listening(listener) if is_early(&answers) => {
+                    servers.spawn(upstream::run(Arc::clone(&board), name, answers, listener));
+                }
+                server => self.upstreams.push((name, answers, server)),
+            }
+        }
+        self.early = Some(Early { board, servers });
+    }
+
     /// Prepares a scenario.
     ///
     /// # Errors
@@ -164,6 +198,7 @@ impl Prepared {
             log_file: directory.join(format!("{id}.access.log")),
             unfiltered_log_file: directory.join(format!("{id}.unfiltered.log")),
             connection_log_file: directory.join(format!("{id}.connections.log")),
+            early: None,
             reserved: Some(reserved),
             id,
         })

@@ -272,6 +272,8 @@ pub(crate) struct Upstream {
     pub protocol: Protocol,
     /// Nothing listens.
     pub down: bool,
+    /// It answers before the gateway is ready, which may wait for that.
+    pub early: bool,
 }
 
 impl Default for Upstream {
@@ -287,6 +289,7 @@ impl Default for Upstream {
             send: None,
             protocol: Protocol::default(),
             down: false,
+            early: false,
         }
     }
 }

@@ -220,6 +220,9 @@ pub struct Endpoint {
     pub weight: u32,
     /// Endpoints of the lowest number are used first, the others as far as those are not healthy. Default 0.
     pub priority: u32,
+    /// What the configuration says of its health. Default healthy.
+    #[serde(skip_serializing_if = "EndpointStatus::is_usual")]
+    pub status: EndpointStatus,
     /// Where and how it is checked, if not where requests go.
     pub health_check: EndpointHealthCheck,
     /// Static metadata (attribute `xds.upstream_host_metadata`); empty by default.
@@ -236,9 +239,30 @@ impl Endpoint {
             hostname: String::new(),
             weight: 1,
             priority: 0,
+            status: EndpointStatus::Healthy,
             health_check: EndpointHealthCheck::default(),
             metadata: Metadata::default(),
         }
+    }
+}
+
+/// What the configuration says of an endpoint's health.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum EndpointStatus {
+    /// It is used, as long as nothing else speaks against it.
+    #[default]
+    Healthy,
+    /// It is used when those that are healthy are not enough.
+    Degraded,
+    /// It is not used.
+    Unhealthy,
+}
+
+impl EndpointStatus {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_usual(&self) -> bool {
+        *self == Self::Healthy
     }
 }
 
@@ -361,6 +385,9 @@ pub struct HealthPolicy {
     /// The percentage of healthy endpoints of a priority times this (in hundredths) is the share of traffic it can take;
     /// what remains goes to the next priority. Default 140, 100 or more.
     pub overprovisioning_factor: u32,
+    /// An endpoint counts for nothing before its first check. Default false: it counts as unhealthy.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_new_hosts_until_first_check: bool,
 }
 
 impl Default for HealthPolicy {
@@ -370,6 +397,7 @@ impl Default for HealthPolicy {
             outlier_detection: None,
             healthy_panic_threshold: 50.0,
             overprovisioning_factor: 140,
+            ignore_new_hosts_until_first_check: false,
         }
     }
 }

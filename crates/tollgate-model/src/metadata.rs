@@ -111,7 +111,9 @@ mod tests {
     fn what_a_key_holds_is_found_by_it() {
         for path in [&["a"][..], &["a", "b", "c"]] {
             let held = key(path).holding("10.0.0.1:80");
-            let Some(Kind::StructValue(namespace)) = &held.fields["envoy.lb"].kind else { panic!("{held:?}") };
+            let Some(Kind::StructValue(namespace)) = &held.fields["envoy.lb"].kind else {
+                panic!("{held:?}")
+            };
             assert_eq!(key(path).string(Some(namespace)), Some("10.0.0.1:80"));
             assert_eq!(key(&["a", "x"]).string(Some(namespace)), None);
             assert_eq!(key(&["x"]).string(Some(namespace)), None);

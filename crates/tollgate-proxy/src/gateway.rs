@@ -39,7 +39,7 @@ use crate::{
     overload::Overload,
     stats::{Stats, WorkerStats},
     transaction::Transactions,
-    upstream::{NameLookups, SharedClusters},
+    upstream::{HealthReports, NameLookups, SharedClusters},
 };
 
 /// How to run a gateway.
@@ -112,6 +112,7 @@ pub struct Gateway {
     /// Behind the workers: it ends when their loggers are gone.
     access_log: AccessLogWriter,
     name_lookups: NameLookups,
+    health: HealthReports,
 }
 
 impl Gateway {
@@ -154,8 +155,11 @@ impl Gateway {
             .enable_all()
             .build()
             .map_err(StartError::Thread)?;
-        let shared = SharedClusters::new(snapshot, control.handle(), count);
+        let stats = Stats::new();
+        let of_control = WorkerStats::new(stats.clone(), count);
+        let shared = SharedClusters::new(snapshot, control.handle(), count, &of_control);
         let name_lookups = shared.name_lookups();
+        let health = shared.health();
         wait_until_initialized(&control, &shared);
         let mut sockets: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
         for address in bound {
@@ -165,7 +169,6 @@ impl Gateway {
             }
         }
 
-        let stats = Stats::new();
         let overload = Overload::new(snapshot.clone(), options.max_connections);
         overload.clone().watch(WorkerStats::new(stats.clone(), count), control.handle());
         let with_listeners = addresses.with_listeners();
@@ -226,6 +229,7 @@ impl Gateway {
             failures,
             access_log,
             name_lookups,
+            health,
         })
     }
 
@@ -271,6 +275,12 @@ impl Gateway {
     #[must_use]
     pub fn name_lookups(&self) -> NameLookups {
         self.name_lookups.clone()
+    }
+
+    /// What is known of the health of the endpoints of the configuration in force.
+    #[must_use]
+    pub fn health(&self) -> HealthReports {
+        self.health.clone()
     }
 
     /// The files of access logs.

@@ -27,6 +27,10 @@ pub(crate) enum Incident {
     Keepalive,
     /// A host closed or reset what a request needed.
     UpstreamReset,
+    /// A host failed its health check.
+    HealthCheck,
+    /// A host was ejected.
+    Ejection,
     /// Requests found no host.
     NoHost,
     /// A limit of the cluster was reached.

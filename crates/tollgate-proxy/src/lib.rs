@@ -50,4 +50,4 @@ pub use arrival::{Arrival, Refusal, body_buffer_limit, try_request};
 pub use downstream::filter_chain::{ConnectionFacts, choose as choose_filter_chain};
 pub use gateway::{BindError, Gateway, Options, StartError, Update, UpdateError, Updater};
 pub use stats::Stats;
-pub use upstream::{NameLookup, NameLookups};
+pub use upstream::{HealthFlags, HealthReports, NameLookup, NameLookups};

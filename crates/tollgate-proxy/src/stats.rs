@@ -141,6 +141,19 @@ impl WorkerStats {
         Self { stats, worker }
     }
 
+    /// Whether a cluster has had a connection, of whatever worker.
+    pub(crate) fn cluster_has_connected(&self, name: &str) -> bool {
+        let registry = self.stats.registry();
+        let entry = registry.get(&Scope::Cluster { name: name.to_owned() });
+        let metric = ClusterMetric::UpstreamCxTotal.index();
+        entry.is_some_and(|entry| {
+            entry
+                .workers
+                .iter()
+                .any(|(_, block)| block.values.get(metric).is_some_and(|count| count.get() > 0))
+        })
+    }
+
     /// The number of the worker.
     pub(crate) fn worker(&self) -> usize {
         self.worker

@@ -23,7 +23,7 @@ use hyper::{
 use percent_encoding::percent_decode_str;
 use regex::Regex;
 use serde_json::Value;
-use tollgate_proxy::{AccessLogs, NameLookups, Stats};
+use tollgate_proxy::{AccessLogs, HealthReports, NameLookups, Stats};
 
 use self::{clusters::Clusters, hosts::Hosts};
 use crate::{address::Address, in_force::InForce, process_metrics};
@@ -55,6 +55,7 @@ pub(crate) struct Admin {
     stats: Arc<Stats>,
     access_logs: Option<AccessLogs>,
     name_lookups: Option<NameLookups>,
+    health: HealthReports,
     hosts: Hosts,
     workers: NonZeroUsize,
     started: Instant,
@@ -77,6 +78,7 @@ impl Admin {
             address: None,
             access_logs: None,
             name_lookups: None,
+            health: HealthReports::default(),
             hosts: Hosts::default(),
             workers,
             started,
@@ -87,6 +89,11 @@ impl Admin {
     /// With clusters whose names are looked up.
     pub(crate) fn with_name_lookups(self, name_lookups: NameLookups) -> Self {
         Self { name_lookups: Some(name_lookups), ..self }
+    }
+
+    /// With what is known of the health of endpoints.
+    pub(crate) fn with_health(self, health: HealthReports) -> Self {
+        Self { health, ..self }
     }
 
     /// With the address that it is reached at.
@@ -182,6 +189,7 @@ impl Admin {
                     snapshot: &in_force.snapshot,
                     stats: &self.stats,
                     lookups: self.name_lookups.as_ref(),
+                    health: &self.health,
                 };
                 match query.split('&').any(|parameter| parameter == "format=json") {
                     true => ok(JSON, clusters.json()),

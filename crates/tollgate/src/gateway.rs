@@ -139,6 +139,7 @@ impl Gateway {
             .with_address(admin_address)
             .with_access_logs(data_plane.access_logs())
             .with_name_lookups(data_plane.name_lookups())
+            .with_health(data_plane.health())
             .with_hosts(&lifecycle.admin_host);
         let admin = Arc::new(admin);
         let admin_server = AdminServer::start(admin_listener, admin.clone()).map_err(StartError::Thread)?;

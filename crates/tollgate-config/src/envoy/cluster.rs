@@ -2,6 +2,7 @@
 
 pub(super) mod discovery;
 mod endpoints;
+pub(super) mod health;
 pub(super) mod load_balancing;
 pub(super) mod protocol;
 pub(super) mod schema;
@@ -10,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use tollgate_ir::Cluster;
 use tollgate_model::{
-    cluster::{CircuitBreakers, HealthPolicy, RetryBudget, UpstreamProtocol},
+    cluster::{CircuitBreakers, HealthCheck, HealthChecker, HealthPolicy, RetryBudget, UpstreamProtocol},
     tls::UpstreamTlsSettings,
 };
 
@@ -18,6 +19,7 @@ pub(super) use self::schema::{SCHEMAS, TYPED_EXTENSION_CONFIG};
 use self::{
     discovery::read_discovery,
     endpoints::read_endpoints,
+    health::read_health,
     load_balancing::{LoadBalancing, read_load_balancing, read_locality_weighting},
     protocol::{Protocol, read_protocol},
     schema::{CIRCUIT_BREAKERS, CLUSTER, RETRY_BUDGET, THRESHOLDS},
@@ -49,6 +51,8 @@ pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
         }
     };
     let Protocol { protocol, idle_timeout, max_requests_per_connection } = read_protocol(&message);
+    let health = read_health(&message);
+    check_protocol_of_checks(&message, &health, &protocol);
     let alpn = match protocol {
         UpstreamProtocol::Http1 { .. } => "http/1.1",
         UpstreamProtocol::Http2(_) => "h2",
@@ -60,7 +64,7 @@ pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
         lb_policy: policy,
         override_host,
         circuit_breakers: read_circuit_breakers(&message),
-        health: HealthPolicy::default(),
+        health,
         per_connection_buffer_limit_bytes: message
             .u32("per_connection_buffer_limit_bytes")
             .unwrap_or(BUFFER_LIMIT) as usize,
@@ -76,6 +80,20 @@ pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
         alt_stat_name: Some(message.string("alt_stat_name")).filter(|name| !name.is_empty()),
         name: Some(name).filter(|name| !name.is_empty())?,
     })
+}
+
+/// A gRPC check needs what the cluster speaks, as in Envoy.
+fn check_protocol_of_checks(cluster: &Message<'_>, health: &HealthPolicy, protocol: &UpstreamProtocol) {
+    let is_grpc = |check: &HealthCheck| matches!(check.checker, HealthChecker::Grpc(_));
+    if matches!(protocol, UpstreamProtocol::Http1 { .. })
+        && health.health_checks.iter().any(is_grpc)
+        && let Some(checks) = cluster.get("health_checks")
+    {
+        checks.error_with_help(
+            "a gRPC health check needs a cluster that speaks HTTP/2",
+            "set http2_protocol_options in HttpProtocolOptions",
+        );
+    }
 }
 
 fn read_budget(message: &Message<'_>) -> RetryBudget {

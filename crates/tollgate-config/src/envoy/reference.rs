@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::{
     access_log, access_log_filter, address, bootstrap, cluster, data_source, ext_proc, format, google_grpc,
-    grpc_service, header, http_connection_manager, http_filters, listener, matchers, metadata,
-    metadata_key, metadata_matcher, overload, per_route, protocol_options, route, runtime, socket_options, status, tls,
+    grpc_service, header, http_connection_manager, http_filters, listener, matchers, metadata, metadata_key,
+    metadata_matcher, overload, per_route, protocol_options, route, runtime, socket_options, status, tls,
     watchdog,
 };
 use crate::schema::{Field, Schema, Support};
@@ -60,7 +60,10 @@ fn sections() -> Vec<Section> {
         section("External processing", [&ext_proc::SCHEMAS[..], &status::SCHEMAS[..]].concat()),
         section("External processing by route", per_route::SCHEMAS.to_vec()),
         section("gRPC services", [&grpc_service::SCHEMAS[..], &google_grpc::SCHEMAS[..]].concat()),
-        section("Clusters", [&cluster::SCHEMAS[..], &metadata_key::SCHEMAS[..]].concat()),
+        section(
+            "Clusters",
+            [&cluster::SCHEMAS[..], &cluster::health::SCHEMAS[..], &metadata_key::SCHEMAS[..]].concat(),
+        ),
         section("TLS", [&tls::SCHEMAS[..], &data_source::SCHEMAS[..]].concat()),
     ]
 }

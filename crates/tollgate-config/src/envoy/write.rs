@@ -8,6 +8,7 @@ mod action;
 mod cluster;
 mod ext_proc;
 mod filters;
+mod health;
 mod listener;
 mod manager;
 mod matchers;

@@ -65,6 +65,7 @@ pub(crate) static CONTROLLER: Controller = Controller {
                 codes.to_vec()
             },
             avoid_previous_hosts: 5,
+            avoid_previous_priorities: None,
             ..RetryPolicy::default()
         },
         unasked_retries: |_| None,

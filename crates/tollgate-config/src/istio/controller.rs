@@ -63,6 +63,7 @@ pub(super) fn retries() -> RetryPolicy {
         retry_on: UNSEEN_OR_REFUSED,
         num_retries: 2,
         avoid_previous_hosts: 5,
+        avoid_previous_priorities: None,
         ..RetryPolicy::default()
     }
 }

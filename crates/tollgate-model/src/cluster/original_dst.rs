@@ -26,7 +26,12 @@ pub struct OriginalDst {
 
 impl Default for OriginalDst {
     fn default() -> Self {
-        Self { header: None, metadata_key: None, port_override: None, cleanup_interval: Duration::from_secs(5) }
+        Self {
+            header: None,
+            metadata_key: None,
+            port_override: None,
+            cleanup_interval: Duration::from_secs(5),
+        }
     }
 }
 

@@ -29,6 +29,9 @@ pub struct RetryPolicy {
     pub back_off: RetryBackOff,
     /// How often an endpoint that was tried before is passed over in favour of another one. Default 0: not at all.
     pub avoid_previous_hosts: u32,
+    /// After every so many tries the priorities of the endpoints that were tried are left out. Default: they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub avoid_previous_priorities: Option<std::num::NonZeroU32>,
 }
 
 impl Default for RetryPolicy {
@@ -43,6 +46,7 @@ impl Default for RetryPolicy {
             retriable_request_headers: Vec::new(),
             back_off: RetryBackOff::default(),
             avoid_previous_hosts: 0,
+            avoid_previous_priorities: None,
         }
     }
 }

@@ -418,6 +418,74 @@ metrics! {
         Http2InboundHeadersFrames: Counter = "http2.inbound_headers_frames_flood",
         /// Requests of an ORIGINAL_DST cluster whose header or metadata have no address.
         OriginalDstHostInvalid: Counter = "original_dst_host_invalid",
+        /// Endpoints.
+        MembershipTotal: Gauge = "membership_total",
+        /// Endpoints that are well.
+        MembershipHealthy: Gauge = "membership_healthy",
+        /// Endpoints that are degraded.
+        MembershipDegraded: Gauge = "membership_degraded",
+        /// Endpoints that do not count.
+        MembershipExcluded: Gauge = "membership_excluded",
+        /// Changes of the endpoints.
+        MembershipChange: Counter = "membership_change",
+        /// Requests for which all endpoints were used, because too few are well.
+        LbHealthyPanic: Counter = "lb_healthy_panic",
+        /// Health checks.
+        HealthCheckAttempt: Counter = "health_check.attempt",
+        /// Health checks that succeeded.
+        HealthCheckSuccess: Counter = "health_check.success",
+        /// Health checks that failed, or responses that said so.
+        HealthCheckFailure: Counter = "health_check.failure",
+        /// Responses that said that their endpoint is not well.
+        HealthCheckPassiveFailure: Counter = "health_check.passive_failure",
+        /// Health checks without an answer.
+        HealthCheckNetworkFailure: Counter = "health_check.network_failure",
+        /// Endpoints that pass their health checks.
+        HealthCheckHealthy: Gauge = "health_check.healthy",
+        /// Endpoints whose health checks say that they are degraded.
+        HealthCheckDegraded: Gauge = "health_check.degraded",
+        /// Endpoints ejected at present.
+        EjectionsActive: Gauge = "outlier_detection.ejections_active",
+        /// Ejections.
+        EjectionsEnforcedTotal: Counter = "outlier_detection.ejections_enforced_total",
+        /// Endpoints not ejected because there are as many as may be.
+        EjectionsOverflow: Counter = "outlier_detection.ejections_overflow",
+        /// Endpoints that failed too often in a row.
+        EjectionsDetectedConsecutive5xx: Counter = "outlier_detection.ejections_detected_consecutive_5xx",
+        /// Ejections because of that.
+        EjectionsEnforcedConsecutive5xx: Counter = "outlier_detection.ejections_enforced_consecutive_5xx",
+        /// Endpoints with too many statuses 502, 503 and 504 in a row.
+        EjectionsDetectedConsecutiveGatewayFailure: Counter =
+            "outlier_detection.ejections_detected_consecutive_gateway_failure",
+        /// Ejections because of that.
+        EjectionsEnforcedConsecutiveGatewayFailure: Counter =
+            "outlier_detection.ejections_enforced_consecutive_gateway_failure",
+        /// Endpoints with too many failures on our side in a row.
+        EjectionsDetectedConsecutiveLocalOriginFailure: Counter =
+            "outlier_detection.ejections_detected_consecutive_local_origin_failure",
+        /// Ejections because of that.
+        EjectionsEnforcedConsecutiveLocalOriginFailure: Counter =
+            "outlier_detection.ejections_enforced_consecutive_local_origin_failure",
+        /// Endpoints whose success rate is far below the others'.
+        EjectionsDetectedSuccessRate: Counter = "outlier_detection.ejections_detected_success_rate",
+        /// Ejections because of that.
+        EjectionsEnforcedSuccessRate: Counter = "outlier_detection.ejections_enforced_success_rate",
+        /// The same for failures on our side.
+        EjectionsDetectedLocalOriginSuccessRate: Counter =
+            "outlier_detection.ejections_detected_local_origin_success_rate",
+        /// Ejections because of that.
+        EjectionsEnforcedLocalOriginSuccessRate: Counter =
+            "outlier_detection.ejections_enforced_local_origin_success_rate",
+        /// Endpoints of which too many requests failed.
+        EjectionsDetectedFailurePercentage: Counter = "outlier_detection.ejections_detected_failure_percentage",
+        /// Ejections because of that.
+        EjectionsEnforcedFailurePercentage: Counter = "outlier_detection.ejections_enforced_failure_percentage",
+        /// The same for failures on our side.
+        EjectionsDetectedLocalOriginFailurePercentage: Counter =
+            "outlier_detection.ejections_detected_local_origin_failure_percentage",
+        /// Ejections because of that.
+        EjectionsEnforcedLocalOriginFailurePercentage: Counter =
+            "outlier_detection.ejections_enforced_local_origin_failure_percentage",
         /// Requests without a usable endpoint.
         UpstreamCxNoneHealthy: Counter = "upstream_cx_none_healthy",
         /// Requests.

@@ -34,7 +34,14 @@ pub(super) struct Decision {
 impl Decision {
     /// Before there is a route; `drawn` chooses among shares.
     pub(super) fn new(drawn: u64) -> Self {
-        Self { cluster: None, random: drawn, drawn, session: None, picked: PickedHosts::default(), timeout: None }
+        Self {
+            cluster: None,
+            random: drawn,
+            drawn,
+            session: None,
+            picked: PickedHosts::default(),
+            timeout: None,
+        }
     }
 
     /// A route comes into force.

@@ -85,7 +85,7 @@ impl Tries {
     ) -> Self {
         let replay = Replay { parts: Vec::new(), bytes: 0, limit };
         let mut hosts = HostsTried::default();
-        if policy.avoid_previous_hosts > 0 {
+        if avoids_hosts(&policy) {
             first.add_to(&mut hosts);
         }
         Self {
@@ -175,6 +175,11 @@ impl Tries {
     }
 }
 
+/// Whether it matters where a request was before.
+fn avoids_hosts(policy: &RetryPolicy) -> bool {
+    policy.avoid_previous_hosts > 0 || policy.avoid_previous_priorities.is_some()
+}
+
 impl<D: Downstream> Transaction<'_, D> {
     /// Keeps a part of the request for another try.
     pub(super) fn keep_for_retry(&mut self, part: &Waiting) {
@@ -250,10 +255,14 @@ impl<D: Downstream> Transaction<'_, D> {
         tries.count += 1;
         tries.try_deadline = None;
         tries.last_activity = None;
-        let most = tries.policy.avoid_previous_hosts;
+        let (most, avoids) = (tries.policy.avoid_previous_hosts, avoids_hosts(&tries.policy));
+        let update_frequency = tries.policy.avoid_previous_priorities;
         // Wherever the session wanted to go: that has been tried.
-        let choice =
-            Choice { tried: Some(Tried { hosts: &tries.hosts, most }), session: None, ..self.core.choice() };
+        let choice = Choice {
+            tried: Some(Tried { hosts: &tries.hosts, most, update_frequency }),
+            session: None,
+            ..self.core.choice()
+        };
         let mut upstream = match UpstreamRequest::start(&tries.cluster, &choice, tries.count, now) {
             Ok(upstream) => upstream,
             Err(failure) => {
@@ -264,7 +273,7 @@ impl<D: Downstream> Transaction<'_, D> {
             }
         };
         self.core.tell_selected_host(&tries.cluster, &upstream);
-        if most > 0 {
+        if avoids {
             upstream.add_to(&mut tries.hosts);
         }
         if !self.core.http().hold_generic_upgrades {

@@ -7,6 +7,7 @@
 
 mod cluster;
 mod exchange;
+mod health;
 mod pool;
 #[cfg(test)]
 mod tests;
@@ -20,3 +21,4 @@ pub(crate) use cluster::shared::SharedClusters;
 pub(crate) use cluster::targets::for_each_target;
 pub(crate) use exchange::failure::UpstreamFailure;
 pub(crate) use exchange::request::UpstreamRequest;
+pub use health::{HealthFlags, HealthReports};

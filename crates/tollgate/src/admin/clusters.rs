@@ -6,9 +6,9 @@ use std::{fmt::Write as _, net::SocketAddr};
 use serde_json::{Map, Value, json};
 use tollgate_model::{
     Snapshot,
-    cluster::{Cluster, Discovery, Endpoint, EndpointAddress},
+    cluster::{Cluster, Discovery, Endpoint, EndpointAddress, EndpointStatus},
 };
-use tollgate_proxy::{NameLookup, NameLookups, Stats};
+use tollgate_proxy::{HealthFlags, HealthReports, NameLookup, NameLookups, Stats};
 
 use crate::in_force::timestamp;
 
@@ -21,6 +21,7 @@ pub(super) struct Clusters<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) stats: &'a Stats,
     pub(super) lookups: Option<&'a NameLookups>,
+    pub(super) health: &'a HealthReports,
 }
 
 impl Clusters<'_> {
@@ -55,13 +56,15 @@ impl Clusters<'_> {
         for (metric, value) in self.stats.of_cluster(name) {
             line(format_args!("{metric}::{value}"));
         }
+        let health = self.health.of_cluster(name);
         for endpoint in &cluster.endpoints {
             for address in self.addresses(cluster, endpoint) {
                 for (metric, value) in self.stats.of_endpoint(name, &address) {
                     line(format_args!("{address}::{metric}::{value}"));
                 }
                 line(format_args!("{address}::hostname::{}", endpoint.hostname));
-                line(format_args!("{address}::health_flags::healthy"));
+                let flags = health.get(&address).copied().unwrap_or_default();
+                line(format_args!("{address}::health_flags::{}", flags_text(flags, endpoint.status)));
                 line(format_args!("{address}::weight::{}", endpoint.weight));
                 for part in ["region", "zone", "sub_zone"] {
                     line(format_args!("{address}::{part}::"));
@@ -136,10 +139,11 @@ impl Clusters<'_> {
             stat.insert("name".to_owned(), name.into());
             Value::Object(stat)
         });
+        let flags = self.health.of_cluster(&cluster.name).get(at).copied().unwrap_or_default();
         let mut host = json!({
             "address": address(&endpoint.address, at),
             "stats": stats,
-            "health_status": {"eds_health_status": "HEALTHY"},
+            "health_status": health_status(flags, endpoint.status),
             "weight": endpoint.weight,
             "locality": {},
         });
@@ -151,6 +155,48 @@ impl Clusters<'_> {
         }
         host
     }
+}
+
+/// By Envoy's names, in its order.
+fn known(flags: HealthFlags) -> [(&'static str, &'static str, bool); 6] {
+    [
+        ("failed_active_hc", "failed_active_health_check", flags.failed_active_health_check),
+        ("failed_outlier_check", "failed_outlier_check", flags.failed_outlier_check),
+        ("degraded_active_hc", "failed_active_degraded_check", flags.failed_active_degraded_check),
+        ("pending_active_hc", "pending_active_hc", flags.pending_active_hc),
+        (
+            "excluded_via_immediate_hc_fail",
+            "excluded_via_immediate_hc_fail",
+            flags.excluded_via_immediate_hc_fail,
+        ),
+        ("active_hc_timeout", "active_hc_timeout", flags.active_hc_timeout),
+    ]
+}
+
+/// `/failed_active_hc/...`, or `healthy`.
+fn flags_text(flags: HealthFlags, status: EndpointStatus) -> String {
+    let of_configuration = match status {
+        EndpointStatus::Healthy => None,
+        EndpointStatus::Degraded => Some("degraded_eds_health"),
+        EndpointStatus::Unhealthy => Some("failed_eds_health"),
+    };
+    let names = known(flags).into_iter().filter(|(.., on)| *on).map(|(name, ..)| name);
+    let text: String = names.chain(of_configuration).flat_map(|name| ["/", name]).collect();
+    if text.is_empty() { "healthy".to_owned() } else { text }
+}
+
+fn health_status(flags: HealthFlags, status: EndpointStatus) -> Value {
+    let mut found = Map::new();
+    for (_, name, _) in known(flags).into_iter().filter(|(.., on)| *on) {
+        found.insert(name.to_owned(), true.into());
+    }
+    let status = match status {
+        EndpointStatus::Healthy => "HEALTHY",
+        EndpointStatus::Degraded => "DEGRADED",
+        EndpointStatus::Unhealthy => "UNHEALTHY",
+    };
+    found.insert("eds_health_status".to_owned(), status.into());
+    Value::Object(found)
 }
 
 fn observability_name(cluster: &Cluster) -> &str {

@@ -47,6 +47,13 @@ const ELSEWHERE: &[&str] = &[
     // Peers that answer no PINGs have tests of their own.
     "http.http2.keepalive_timeout",
     "cluster.http2.",
+    // Health checks and outlier detection have tests of their own, and scenarios beside Envoy.
+    "cluster.health_check.",
+    "cluster.outlier_detection.",
+    "cluster.lb_healthy_panic",
+    "cluster.membership_degraded",
+    "cluster.membership_excluded",
+    "cluster.original_dst_host_invalid",
 ];
 
 /// A body that breaks off.

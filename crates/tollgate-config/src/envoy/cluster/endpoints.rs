@@ -5,10 +5,11 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use tollgate_model::cluster::{Discovery, Endpoint, EndpointAddress};
+use tollgate_model::cluster::{Discovery, Endpoint, EndpointAddress, EndpointStatus};
 
-use super::schema::{
-    ASSIGNMENT_POLICY, CLUSTER_LOAD_ASSIGNMENT, ENDPOINT, LB_ENDPOINT, LOCALITY_LB_ENDPOINTS,
+use super::{
+    health::read_endpoint_check,
+    schema::{ASSIGNMENT_POLICY, CLUSTER_LOAD_ASSIGNMENT, ENDPOINT, LB_ENDPOINT, LOCALITY_LB_ENDPOINTS},
 };
 use crate::{
     envoy::{
@@ -18,14 +19,14 @@ use crate::{
     schema::{Enumeration, Message, Value},
 };
 
-pub(in crate::envoy) static HEALTH_STATUS: Enumeration<()> = Enumeration {
+pub(in crate::envoy) static HEALTH_STATUS: Enumeration<EndpointStatus> = Enumeration {
     values: &[
-        ("UNKNOWN", 0, Some(())),
-        ("HEALTHY", 1, Some(())),
-        ("UNHEALTHY", 2, None),
-        ("DRAINING", 3, None),
-        ("TIMEOUT", 4, None),
-        ("DEGRADED", 5, None),
+        ("UNKNOWN", 0, Some(EndpointStatus::Healthy)),
+        ("HEALTHY", 1, Some(EndpointStatus::Healthy)),
+        ("UNHEALTHY", 2, Some(EndpointStatus::Unhealthy)),
+        ("DRAINING", 3, Some(EndpointStatus::Unhealthy)),
+        ("TIMEOUT", 4, Some(EndpointStatus::Unhealthy)),
+        ("DEGRADED", 5, Some(EndpointStatus::Degraded)),
     ],
 };
 
@@ -90,7 +91,7 @@ pub(super) fn read_endpoints(
 
 fn read_lb_endpoint(value: &Value<'_>, discovery: Option<&Discovery>) -> Option<Endpoint> {
     let message = value.message(&LB_ENDPOINT)?;
-    message.enumeration("health_status", &HEALTH_STATUS, ());
+    let status = message.enumeration("health_status", &HEALTH_STATUS, EndpointStatus::Healthy);
     let weight = message
         .get("load_balancing_weight")
         .and_then(|weight| weight.integer(1..=i64::from(u32::MAX)))
@@ -98,6 +99,7 @@ fn read_lb_endpoint(value: &Value<'_>, discovery: Option<&Discovery>) -> Option<
         .unwrap_or(1);
     let endpoint = message.required("endpoint")?.message(&ENDPOINT)?;
     let mut hostname = endpoint.header_text("hostname");
+    let health_check = endpoint.get("health_check_config").and_then(|check| read_endpoint_check(&check));
     let value = endpoint.required("address")?;
     let address = match read_address(&value)? {
         Address::Pipe { path, .. } => {
@@ -131,5 +133,12 @@ fn read_lb_endpoint(value: &Value<'_>, discovery: Option<&Discovery>) -> Option<
             }
         }
     };
-    Some(Endpoint { hostname, weight, metadata: read_metadata(&message), ..Endpoint::new(address) })
+    Some(Endpoint {
+        hostname,
+        weight,
+        status,
+        health_check: health_check.unwrap_or_default(),
+        metadata: read_metadata(&message),
+        ..Endpoint::new(address)
+    })
 }

@@ -158,7 +158,11 @@ fn read_policy(any: &Any<'_>) -> Known {
     })
 }
 
-fn read_simple(value: &Value<'_>, schema: &'static crate::schema::Schema, policy: LbPolicy) -> Option<Policy> {
+fn read_simple(
+    value: &Value<'_>,
+    schema: &'static crate::schema::Schema,
+    policy: LbPolicy,
+) -> Option<Policy> {
     let settings = value.message(schema)?;
     if let Some(localities) = settings.message("locality_lb_config", &schema::LOCALITY_LB_CONFIG) {
         // Looked at with the endpoints.

@@ -2,12 +2,10 @@
 
 use crate::schema::{Schema, no_effect, read, refused, unimplemented};
 
-const NO_HEALTH_CHECKS: &str = "endpoints are not checked; those that cannot be connected to are passed over";
 const ONE_LOCALITY: &str = "endpoints are chosen without regard to where they are";
 const SYSTEM_DNS: &str = "names are resolved as the system is configured";
 const NO_SLOW_START: &str = "endpoints take their share immediately: leave it out";
 const NO_LOCAL_CLUSTER: &str = "there is no local cluster";
-const ALL_HEALTHY: &str = "every endpoint counts as healthy";
 const ONE_LOCALITY_EACH: &str =
     "Refused when a priority has several localities: endpoints are chosen without regard to where they are.";
 
@@ -52,9 +50,17 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         read("name", "", "Unique name. Required."),
         read("type", "STATIC", "STATIC, STRICT_DNS, LOGICAL_DNS or ORIGINAL_DST."),
         read("cluster_type", "", "DnsCluster, instead of `type`."),
-        read("load_assignment", "", "The endpoints. Required unless the type is ORIGINAL_DST, which has none."),
+        read(
+            "load_assignment",
+            "",
+            "The endpoints. Required unless the type is ORIGINAL_DST, which has none.",
+        ),
         read("connect_timeout", "5s", "Time to connect, TLS included."),
-        read("lb_policy", "ROUND_ROBIN", "ROUND_ROBIN, LEAST_REQUEST or RANDOM; CLUSTER_PROVIDED for ORIGINAL_DST."),
+        read(
+            "lb_policy",
+            "ROUND_ROBIN",
+            "ROUND_ROBIN, LEAST_REQUEST or RANDOM; CLUSTER_PROVIDED for ORIGINAL_DST.",
+        ),
         read(
             "load_balancing_policy",
             "",
@@ -93,7 +99,11 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         unimplemented("use_tcp_for_dns_lookups", SYSTEM_DNS),
         unimplemented("typed_dns_resolver_config", SYSTEM_DNS),
         no_effect("wait_for_warm_on_init", "clusters are looked up before listeners accept"),
-        read("cleanup_interval", "5s", "ORIGINAL_DST: endpoints without a request for so long are forgotten."),
+        read(
+            "cleanup_interval",
+            "5s",
+            "ORIGINAL_DST: endpoints without a request for so long are forgotten.",
+        ),
         read(
             "metadata",
             "{}",
@@ -108,8 +118,12 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         read("least_request_lb_config", "{}", "Settings of LEAST_REQUEST."),
         read("upstream_connection_options", "{}", "Settings of the connections."),
         read("upstream_bind_config", "{}", "Settings of the sockets."),
-        refused("health_checks", NO_HEALTH_CHECKS),
-        refused("outlier_detection", NO_HEALTH_CHECKS),
+        read("health_checks", "[]", "How endpoints are asked whether they are well."),
+        read(
+            "outlier_detection",
+            "",
+            "When endpoints are left out for a while because of what requests met.",
+        ),
         refused("protocol_selection", "use HttpProtocolOptions"),
         refused("upstream_http_protocol_options", "set sni in the UpstreamTlsContext"),
         refused("dns_resolvers", SYSTEM_DNS),
@@ -192,7 +206,11 @@ pub(in crate::envoy) static LOCALITY_LB_ENDPOINTS: Schema = Schema {
     title: "",
     fields: &[
         read("lb_endpoints", "[]", "Endpoints."),
-        read("priority", "0", "Up to 128; endpoints of the lowest one that has any are used."),
+        read(
+            "priority",
+            "0",
+            "Up to 128; the next one takes what the healthy endpoints of the one before cannot.",
+        ),
         no_effect("locality", ONE_LOCALITY),
         no_effect("load_balancing_weight", ONE_LOCALITY),
         no_effect("proximity", ONE_LOCALITY),
@@ -207,7 +225,11 @@ pub(in crate::envoy) static LB_ENDPOINT: Schema = Schema {
     fields: &[
         read("endpoint", "", "The endpoint. Required."),
         read("load_balancing_weight", "1", "Its share, 1 or more."),
-        read("health_status", "UNKNOWN", "Only UNKNOWN and HEALTHY."),
+        read(
+            "health_status",
+            "UNKNOWN",
+            "UNKNOWN and HEALTHY: it is used; DEGRADED: when those are not enough; UNHEALTHY, DRAINING and TIMEOUT: it is not.",
+        ),
         read("metadata", "{}", "Metadata (attribute `xds.upstream_host_metadata`)."),
         refused("endpoint_name", "write the endpoint itself"),
     ],
@@ -224,7 +246,7 @@ pub(in crate::envoy) static ENDPOINT: Schema = Schema {
             "Where it is: an IP address or Unix socket; a host name for DNS clusters. Required.",
         ),
         read("hostname", "the DNS name", "Host name for auto_host_rewrite and auto_host_sni."),
-        no_effect("health_check_config", "endpoints are not checked"),
+        read("health_check_config", "{}", "Where and how it is checked."),
         refused("additional_addresses", "make an endpoint of each address"),
     ],
     unsupported: &["observability_name"],
@@ -321,7 +343,11 @@ pub(in crate::envoy) static OVERRIDE_HOST: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost",
     title: "",
     fields: &[
-        read("override_host_sources", "", "Where lists of endpoints are: all of them are one list. Required."),
+        read(
+            "override_host_sources",
+            "",
+            "Where lists of endpoints are: all of them are one list. Required.",
+        ),
         read(
             "fallback_policy",
             "",
@@ -360,11 +386,19 @@ pub(in crate::envoy) static COMMON_LB_CONFIG: Schema = Schema {
     fields: &[
         read("locality_weighted_lb_config", "", ONE_LOCALITY_EACH),
         unimplemented("zone_aware_lb_config", NO_LOCAL_CLUSTER),
-        no_effect("healthy_panic_threshold", ALL_HEALTHY),
+        read(
+            "healthy_panic_threshold",
+            "50",
+            "Percentage of healthy endpoints of a priority below which all of them are used; 0 = never.",
+        ),
         no_effect("update_merge_window", "every update is put in force immediately"),
-        no_effect("ignore_new_hosts_until_first_hc", ALL_HEALTHY),
+        read(
+            "ignore_new_hosts_until_first_hc",
+            "false",
+            "Endpoints count for nothing before their first health check.",
+        ),
         no_effect("consistent_hashing_lb_config", "clusters are balanced without hashing"),
-        no_effect("override_host_status", ALL_HEALTHY),
+        refused("override_host_status", "sessions stay at endpoints that are healthy or degraded"),
         refused("close_connections_on_host_set_change", "connections to endpoints that stay are kept"),
     ],
     unsupported: &[],
@@ -403,9 +437,13 @@ pub(in crate::envoy) static ASSIGNMENT_POLICY: Schema = Schema {
     title: "",
     fields: &[
         refused("drop_overloads", "no share of the requests is dropped: use circuit_breakers"),
-        no_effect("overprovisioning_factor", ALL_HEALTHY),
+        read(
+            "overprovisioning_factor",
+            "140",
+            "Percentage of its share that a priority takes as long as it can.",
+        ),
         no_effect("endpoint_stale_after", "endpoints are those of the file"),
-        no_effect("weighted_priority_health", ALL_HEALTHY),
+        refused("weighted_priority_health", "endpoints count alike, whatever their weight"),
     ],
     unsupported: &[],
 };
@@ -437,7 +475,7 @@ pub(in crate::envoy) static HTTP_PROTOCOL_OPTIONS: Schema = Schema {
         refused("hash_policy", "clusters are balanced without hashing"),
         refused("retry_policy", "requests are only tried again when the connection could not be made"),
         refused("request_mirror_policies", "requests cannot be mirrored"),
-        refused("outlier_detection", NO_HEALTH_CHECKS),
+        refused("outlier_detection", "use outlier_detection of the cluster"),
     ],
     unsupported: &["header_validation_config"],
 };

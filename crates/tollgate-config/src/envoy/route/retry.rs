@@ -1,6 +1,6 @@
 //! What is tried again.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use http::StatusCode;
 use tollgate_model::route::{RetryBackOff, RetryOn, RetryPolicy};
@@ -39,7 +39,7 @@ pub(in crate::envoy) static RETRY_POLICY: Schema = Schema {
             "1",
             "How often another endpoint is looked for, when retry_host_predicate says so.",
         ),
-        refused("retry_priority", "endpoints are chosen by the cluster"),
+        read("retry_priority", "", "`PreviousPrioritiesConfig`: rather another priority than the same."),
         refused("rate_limited_retry_back_off", "use retry_back_off"),
         refused("retry_options_predicates", "tries do not differ"),
     ],
@@ -73,6 +73,27 @@ pub(in crate::envoy) static PREVIOUS_HOSTS_PREDICATE: Schema = Schema {
     unsupported: &[],
 };
 
+pub(in crate::envoy) static RETRY_PRIORITY: Schema = Schema {
+    name: "envoy.config.route.v3.RetryPolicy.RetryPriority",
+    title: "",
+    fields: &[
+        read("name", "", "Free text. Required."),
+        read("typed_config", "", "`PreviousPrioritiesConfig`. Required."),
+    ],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static PREVIOUS_PRIORITIES: Schema = Schema {
+    name: "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+    title: "",
+    fields: &[read(
+        "update_frequency",
+        "",
+        "After every so many tries the priorities that were tried are left out, 1 or more. Required.",
+    )],
+    unsupported: &[],
+};
+
 /// Reads a `RetryPolicy`.
 pub(super) fn read_retry_policy(value: &Value<'_>) -> Option<RetryPolicy> {
     let message = value.message(&RETRY_POLICY)?;
@@ -92,7 +113,21 @@ pub(super) fn read_retry_policy(value: &Value<'_>) -> Option<RetryPolicy> {
             .map(|it| read_back_off(&it))
             .unwrap_or_default(),
         avoid_previous_hosts: read_host_predicates(&message),
+        avoid_previous_priorities: message.get("retry_priority").and_then(|value| read_priority(&value)),
     })
+}
+
+fn read_priority(value: &Value<'_>) -> Option<NonZeroU32> {
+    let priority = value.message(&RETRY_PRIORITY)?;
+    priority.required_string("name");
+    let any = priority.required("typed_config")?.any()?;
+    if any.type_name != PREVIOUS_PRIORITIES.name {
+        any.unsupported("retry priority", &[PREVIOUS_PRIORITIES.name]);
+        return None;
+    }
+    let frequency = any.value.message(&PREVIOUS_PRIORITIES)?.required("update_frequency")?;
+    let number = frequency.integer(1..=i64::from(i32::MAX))?;
+    NonZeroU32::new(u32::try_from(number).ok()?)
 }
 
 /// Reads the conditions, separated by commas. As in Envoy one that is not known does no harm.

@@ -1,7 +1,10 @@
 //! The messages of route tables.
 
 use super::mirror::{FRACTIONAL_PERCENT, REQUEST_MIRROR_POLICY, RUNTIME_FRACTIONAL_PERCENT};
-use super::retry::{PREVIOUS_HOSTS_PREDICATE, RETRY_BACK_OFF, RETRY_HOST_PREDICATE, RETRY_POLICY};
+use super::retry::{
+    PREVIOUS_HOSTS_PREDICATE, PREVIOUS_PRIORITIES, RETRY_BACK_OFF, RETRY_HOST_PREDICATE, RETRY_POLICY,
+    RETRY_PRIORITY,
+};
 use crate::schema::{Schema, no_effect, read, refused, unimplemented};
 
 const ADD_REQUEST: &str = "Headers added to requests.";
@@ -15,7 +18,7 @@ const MIRRORS: &str =
 const NO_VIRTUAL_CLUSTERS: &str = "metrics are kept by route";
 
 /// The schemas of route tables, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 20] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 22] = [
     &ROUTE_CONFIGURATION,
     &VIRTUAL_HOST,
     &ROUTE,
@@ -28,6 +31,8 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 20] = [
     &RETRY_BACK_OFF,
     &RETRY_HOST_PREDICATE,
     &PREVIOUS_HOSTS_PREDICATE,
+    &RETRY_PRIORITY,
+    &PREVIOUS_PRIORITIES,
     &REQUEST_MIRROR_POLICY,
     &RUNTIME_FRACTIONAL_PERCENT,
     &FRACTIONAL_PERCENT,

@@ -26,7 +26,10 @@ use crate::{
             action::CLUSTER_NOT_FOUND_RESPONSE_CODE,
             mirror::{REQUEST_MIRROR_POLICY, RUNTIME_FRACTIONAL_PERCENT},
             reply::RESPONSE_CODE,
-            retry::{PREVIOUS_HOSTS_PREDICATE, RETRY_BACK_OFF, RETRY_HOST_PREDICATE, RETRY_POLICY},
+            retry::{
+                PREVIOUS_HOSTS_PREDICATE, PREVIOUS_PRIORITIES, RETRY_BACK_OFF, RETRY_HOST_PREDICATE,
+                RETRY_POLICY, RETRY_PRIORITY,
+            },
             schema::{
                 CLUSTER_WEIGHT, DIRECT_RESPONSE_ACTION, REDIRECT_ACTION, REGEX_MATCH_AND_SUBSTITUTE,
                 ROUTE_ACTION, UPGRADE_CONFIG, WEIGHTED_CLUSTER,
@@ -208,6 +211,12 @@ fn retry_policy(policy: &RetryPolicy) -> Value {
         back_off.set("base_interval", duration(policy.back_off.base_interval));
         back_off.set("max_interval", duration(policy.back_off.max_interval));
         out.set("retry_back_off", back_off.done());
+    }
+    if let Some(frequency) = policy.avoid_previous_priorities {
+        let mut priorities = Out::new(&PREVIOUS_PRIORITIES);
+        priorities.set("update_frequency", frequency.get());
+        let name = "envoy.retry_priorities.previous_priorities";
+        out.set("retry_priority", extension(&RETRY_PRIORITY, name, priorities.any()));
     }
     if policy.avoid_previous_hosts > 0 {
         let predicate = Out::new(&PREVIOUS_HOSTS_PREDICATE).any();

@@ -6,14 +6,14 @@ use serde_json::{Map, Value, json};
 use tollgate_ir::{BareCluster, Sourced};
 use tollgate_model::{
     cluster::{
-        CircuitBreakers, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, HealthPolicy, LbPolicy,
-        OriginalDst, OverrideHost, OverrideHostSource, UpstreamProtocol,
+        CircuitBreakers, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, EndpointStatus,
+        HealthPolicy, LbPolicy, OriginalDst, OverrideHost, OverrideHostSource, UpstreamProtocol,
     },
     socket::TcpOptions,
 };
 
 use super::{
-    Writer,
+    Writer, health,
     listener::{socket_address, tcp_keepalive, user_timeout},
     manager::http2_options,
     matchers::{metadata, metadata_key},
@@ -26,11 +26,11 @@ use crate::envoy::{
         discovery::LOOKUP_FAMILY,
         load_balancing::{LB_POLICY, Named},
         schema::{
-            CIRCUIT_BREAKERS, CLUSTER, CLUSTER_LOAD_ASSIGNMENT, ENDPOINT, EXPLICIT_HTTP_CONFIG,
-            HTTP_PROTOCOL_OPTIONS, LB_ENDPOINT, LEAST_REQUEST, LOAD_BALANCING_POLICY, LOCALITY_LB_ENDPOINTS,
-            ORIGINAL_DST_LB_CONFIG, OVERRIDE_HOST, OVERRIDE_HOST_SOURCE, POLICY, RANDOM, REFRESH_RATE,
-            RETRY_BUDGET, ROUND_ROBIN, THRESHOLDS, TYPED_EXTENSION_CONFIG,
-            UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS, UPSTREAM_HTTP1_PROTOCOL_OPTIONS,
+            ASSIGNMENT_POLICY, CIRCUIT_BREAKERS, CLUSTER, CLUSTER_LOAD_ASSIGNMENT, COMMON_LB_CONFIG,
+            ENDPOINT, EXPLICIT_HTTP_CONFIG, HTTP_PROTOCOL_OPTIONS, LB_ENDPOINT, LEAST_REQUEST,
+            LOAD_BALANCING_POLICY, LOCALITY_LB_ENDPOINTS, ORIGINAL_DST_LB_CONFIG, OVERRIDE_HOST,
+            OVERRIDE_HOST_SOURCE, POLICY, RANDOM, REFRESH_RATE, RETRY_BUDGET, ROUND_ROBIN, THRESHOLDS,
+            TYPED_EXTENSION_CONFIG, UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS, UPSTREAM_HTTP1_PROTOCOL_OPTIONS,
         },
     },
     listener::BUFFER_LIMIT,
@@ -100,19 +100,11 @@ pub(super) fn cluster(writer: &Writer<'_>, cluster: &Sourced<BareCluster>) -> Va
         by_name.insert(HTTP_PROTOCOL_OPTIONS.name.to_owned(), options);
         out.set("typed_extension_protocol_options", by_name);
     }
-    if cluster.health != HealthPolicy::default() {
-        cannot("health checks and outlier detection are not written");
-    }
+    health(&mut out, &cluster.health);
     let endpoints = writer.resources.endpoints_of(&cluster.name);
-    if endpoints
-        .iter()
-        .any(|endpoint| endpoint.health_check != tollgate_model::cluster::EndpointHealthCheck::default())
-    {
-        cannot("the ports of health checks are not written");
-    }
     let by_name = matches!(cluster.discovery, Discovery::StrictDns(_) | Discovery::LogicalDns(_));
     if !matches!(cluster.discovery, Discovery::OriginalDst(_)) {
-        out.set("load_assignment", load_assignment(&cluster.name, endpoints, by_name));
+        out.set("load_assignment", load_assignment(cluster, endpoints, by_name));
     }
     out.done()
 }
@@ -226,7 +218,7 @@ fn protocol(cluster: &BareCluster, other_limit: impl FnOnce()) -> Option<Value> 
     Some(out.any())
 }
 
-fn load_assignment(name: &str, endpoints: &[Endpoint], by_name: bool) -> Value {
+fn load_assignment(cluster: &BareCluster, endpoints: &[Endpoint], by_name: bool) -> Value {
     let mut priorities: BTreeMap<u32, Vec<Value>> = BTreeMap::new();
     for one in endpoints {
         priorities.entry(one.priority).or_default().push(endpoint(one, by_name));
@@ -238,9 +230,29 @@ fn load_assignment(name: &str, endpoints: &[Endpoint], by_name: bool) -> Value {
         out.done()
     });
     let mut out = Out::new(&CLUSTER_LOAD_ASSIGNMENT);
-    out.set("cluster_name", name);
+    out.set("cluster_name", cluster.name.as_str());
     out.list("endpoints", groups.collect());
+    let factor = cluster.health.overprovisioning_factor;
+    if factor != HealthPolicy::default().overprovisioning_factor {
+        let mut policy = Out::new(&ASSIGNMENT_POLICY);
+        policy.set("overprovisioning_factor", factor);
+        out.set("policy", policy.done());
+    }
     out.done()
+}
+
+fn health(out: &mut Out, policy: &HealthPolicy) {
+    out.list("health_checks", health::health_checks(&policy.health_checks));
+    out.some("outlier_detection", policy.outlier_detection.as_ref().map(health::outlier_detection));
+    let usual = HealthPolicy::default();
+    let mut common = Out::new(&COMMON_LB_CONFIG);
+    if (policy.healthy_panic_threshold - usual.healthy_panic_threshold).abs() > f64::EPSILON {
+        let mut percent = Out::new(&PERCENT);
+        percent.set("value", policy.healthy_panic_threshold);
+        common.set("healthy_panic_threshold", percent.done());
+    }
+    common.unless("ignore_new_hosts_until_first_hc", policy.ignore_new_hosts_until_first_check, false);
+    out.unless_empty("common_lb_config", common);
 }
 
 fn endpoint(endpoint: &Endpoint, by_name: bool) -> Value {
@@ -268,8 +280,14 @@ fn endpoint(endpoint: &Endpoint, by_name: bool) -> Value {
     if !(by_name && endpoint.hostname == host) {
         inner.text("hostname", &endpoint.hostname);
     }
+    inner.some("health_check_config", health::endpoint_check(&endpoint.health_check));
     let mut out = Out::new(&LB_ENDPOINT);
     out.set("endpoint", inner.done());
+    match endpoint.status {
+        EndpointStatus::Healthy => {}
+        EndpointStatus::Degraded => out.set("health_status", "DEGRADED"),
+        EndpointStatus::Unhealthy => out.set("health_status", "UNHEALTHY"),
+    }
     out.unless("load_balancing_weight", endpoint.weight, 1);
     metadata(&mut out, &endpoint.metadata);
     out.done()

@@ -16,13 +16,9 @@ static HEALTH_CHECK: Schema = Schema {
     name: "HealthCheck",
     title: "",
     fields: &[
-        read("active", "none", "Endpoints are asked. Not implemented."),
-        read("passive", "none", "Endpoints that fail requests are left out for a while. Not implemented."),
-        read(
-            "panicThreshold",
-            "50",
-            "Percentage of healthy endpoints below which all are used. Not implemented.",
-        ),
+        read("active", "none", "Endpoints are asked."),
+        read("passive", "none", "Endpoints that fail requests are left out for a while."),
+        read("panicThreshold", "50", "Percentage of healthy endpoints below which all are used."),
     ],
     unsupported: &[],
 };
@@ -128,16 +124,6 @@ static PAYLOAD_TYPE: Enumeration<bool> =
 
 pub(super) fn read_health_check(value: &Value<'_>, settings: &mut BackendSettings) {
     let Some(message) = value.message(&HEALTH_CHECK) else { return };
-    // The data plane takes every endpoint for healthy; what is written here is checked and kept for when it does not.
-    for name in ["active", "passive", "panicThreshold"] {
-        if let Some(value) = message.get(name) {
-            unimplemented(
-                &value,
-                format!("healthCheck.{name}"),
-                "every endpoint counts as healthy as long as it is there",
-            );
-        }
-    }
     if let Some(active) = message.message("active", &ACTIVE) {
         settings.health.health_checks.extend(read_active(&active));
         let overrides = active.message("overrides", &OVERRIDES);

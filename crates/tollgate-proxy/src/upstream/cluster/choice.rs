@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, OnceCell},
     net::SocketAddr,
+    num::NonZeroU32,
     rc::Rc,
 };
 
@@ -34,6 +35,8 @@ pub(crate) struct Tried<'a> {
     pub(crate) hosts: &'a HostsTried,
     /// How often another one is looked for.
     pub(crate) most: u32,
+    /// After every so many tries the priorities of those that were tried are left out, if they ever are.
+    pub(crate) update_frequency: Option<NonZeroU32>,
 }
 
 /// The hosts that had a request before.
@@ -44,6 +47,13 @@ impl HostsTried {
     /// Adds the host of a try.
     pub(in crate::upstream) fn add_host(&mut self, host: Rc<Host>) {
         self.0.push(host);
+    }
+
+    /// The priorities to leave out: those of the hosts that were tried when they were last looked at.
+    pub(in crate::upstream) fn priorities(&self, update_frequency: NonZeroU32) -> Vec<u32> {
+        let frequency = update_frequency.get() as usize;
+        let looked_at = self.0.len() / frequency * frequency;
+        self.0.iter().take(looked_at).map(|host| host.priority()).collect()
     }
 
     /// Whether it is one of them.
@@ -75,7 +85,12 @@ fn read(policy: &OverrideHost, choice: &Choice<'_>) -> Box<[Box<str>]> {
         OverrideHostSource::Header(name) => choice.request?.fields.get(name)?.to_str().ok(),
         OverrideHostSource::Metadata(key) => key.string(choice.metadata?.namespace(&key.namespace)),
     });
-    lists.flat_map(|list| list.split(',')).map(str::trim).filter(|host| !host.is_empty()).map(Box::from).collect()
+    lists
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .filter(|host| !host.is_empty())
+        .map(Box::from)
+        .collect()
 }
 
 #[cfg(test)]
@@ -129,8 +144,7 @@ mod tests {
         let mut metadata = DynamicMetadata::default();
         let OverrideHostSource::Metadata(key) = &policy().sources[1] else { panic!() };
         assert!(metadata.merge(key.holding("10.0.0.2:80"), &["envoy.lb".to_owned()]));
-        let choice =
-            Choice { request: Some(&request), metadata: Some(&metadata), ..Choice::default() };
+        let choice = Choice { request: Some(&request), metadata: Some(&metadata), ..Choice::default() };
         assert_eq!(walk(&choice), ["10.0.0.1:80", "10.0.0.2:80"]);
         assert_eq!(walk(&Choice { request: None, ..choice }), ["10.0.0.2:80"]);
         assert_eq!(walk(&Choice::default()), [""; 0]);

@@ -34,6 +34,11 @@ impl Addresses {
         self.current.has_changed().unwrap_or(false)
     }
 
+    /// Waits for a change; false when there will be none.
+    pub(in crate::upstream) async fn changed(&mut self) -> bool {
+        self.current.changed().await.is_ok()
+    }
+
     /// The addresses, best first; `None` if the first lookup is still under way.
     pub(in crate::upstream) fn read(&mut self) -> Option<Arc<[Address]>> {
         self.current.borrow_and_update().clone()

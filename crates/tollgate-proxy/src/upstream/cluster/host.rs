@@ -7,7 +7,9 @@ use std::{
     time::Instant,
 };
 
-use tollgate_model::cluster::UpstreamProtocol;
+use extproc::ResponseHeaders;
+use http::HeaderName;
+use tollgate_model::cluster::{EndpointStatus, UpstreamProtocol};
 
 use crate::stats::{ClusterMetric, Metrics};
 use crate::stream_info::ConfiguredEndpoint;
@@ -20,6 +22,7 @@ use crate::upstream::{
         processor,
         shared_cluster::{ClusterId, SharedCluster, SharedEndpoint},
     },
+    health::{ClusterHealth, Condition, HostHealth, Outcome, Window},
     pool::{
         connect::{DialTarget, Dialer},
         http1::Http1Pool,
@@ -52,9 +55,23 @@ pub(in crate::upstream) struct Host {
     /// What was configured.
     pub(in crate::upstream) configured: Option<Rc<ConfiguredEndpoint>>,
     weight: u32,
+    priority: u32,
+    /// What is known of its health, if anybody asks for that.
+    health: Option<Watch>,
+    /// What the configuration says of its health.
+    status: EndpointStatus,
     active_requests: Cell<usize>,
     /// Connections for processors, which are always HTTP/2.
     processor: OnceCell<Rc<extproc_client::Endpoint>>,
+}
+
+/// What this worker has to do with the health of a host.
+#[derive(Debug)]
+struct Watch {
+    cluster: Arc<ClusterHealth>,
+    host: Arc<HostHealth>,
+    /// What this worker counts, if anybody wants to know.
+    window: Option<Arc<Window>>,
 }
 
 /// Connections by protocol.
@@ -90,7 +107,10 @@ struct EndpointFacts<'a> {
     index: Option<usize>,
     hostname: Option<&'a str>,
     weight: u32,
+    priority: u32,
     configured: Option<ConfiguredEndpoint>,
+    health: Option<Watch>,
+    status: EndpointStatus,
 }
 
 impl Host {
@@ -106,10 +126,25 @@ impl Host {
             Place::Name(_) => cluster.cluster.endpoints[endpoint].address.to_string(),
         };
         let metrics = counts.stats.endpoint(&counts.metrics, &cluster.name, &label);
-        let SharedEndpoint { hostname, weight, .. } = &cluster.endpoints[endpoint];
+        let SharedEndpoint { hostname, weight, priority, .. } = &cluster.endpoints[endpoint];
         let configured = ConfiguredEndpoint { cluster: cluster.cluster.clone(), index: endpoint };
         let configured = (endpoint < cluster.cluster.endpoints.len()).then_some(configured);
-        let endpoint = EndpointFacts { index: Some(endpoint), hostname: hostname.as_deref(), weight: *weight, configured };
+        let own = cluster.cluster.endpoints.get(endpoint);
+        let is_checked = own.is_some_and(|own| !own.health_check.disabled);
+        let health = cluster.health.as_ref().map(|health| {
+            let host = health.host(&label, is_checked);
+            Watch { cluster: health.clone(), window: host.window(), host }
+        });
+        let status = own.map(|own| own.status).unwrap_or_default();
+        let endpoint = EndpointFacts {
+            index: Some(endpoint),
+            hostname: hostname.as_deref(),
+            weight: *weight,
+            priority: *priority,
+            configured,
+            health,
+            status,
+        };
         Self::build(cluster, endpoint, place, counts, metrics)
     }
 
@@ -123,8 +158,15 @@ impl Host {
             Place::Address(address) => format!("{}{address}", cluster.name),
             Place::Name(_) => String::new(),
         };
-        let endpoint =
-            EndpointFacts { index: None, hostname: Some(&hostname), weight: 1, configured: None };
+        let endpoint = EndpointFacts {
+            index: None,
+            hostname: Some(&hostname),
+            weight: 1,
+            priority: 0,
+            configured: None,
+            health: None,
+            status: EndpointStatus::Healthy,
+        };
         Self::build(cluster, endpoint, place, counts, counts.metrics.clone())
     }
 
@@ -157,6 +199,9 @@ impl Host {
             endpoint: endpoint.index,
             configured: endpoint.configured.map(Rc::new),
             weight: endpoint.weight,
+            priority: endpoint.priority,
+            health: endpoint.health,
+            status: endpoint.status,
             active_requests: Cell::new(0),
             processor: OnceCell::new(),
         })
@@ -217,6 +262,40 @@ impl Host {
         }
     }
 
+    /// Its priority; the lowest number comes first.
+    pub(in crate::upstream) fn priority(&self) -> u32 {
+        self.priority
+    }
+
+    /// How much it is worth at present.
+    pub(in crate::upstream) fn condition(&self) -> Condition {
+        let known = self.health.as_ref().map_or(Condition::Healthy, |watch| watch.host.condition());
+        match (self.status, known) {
+            (EndpointStatus::Healthy, known) => known,
+            (_, Condition::Excluded) => Condition::Excluded,
+            (EndpointStatus::Unhealthy, _) | (_, Condition::Unhealthy) => Condition::Unhealthy,
+            (EndpointStatus::Degraded, Condition::Healthy | Condition::Degraded) => Condition::Degraded,
+        }
+    }
+
+    /// A request to it ended like this.
+    pub(in crate::upstream) fn note(&self, outcome: Outcome) {
+        if let Some(Watch { cluster, host, window: Some(window) }) = &self.health {
+            cluster.note(host, window, outcome);
+        }
+    }
+
+    /// Takes in what the head of a response says of its health.
+    pub(in crate::upstream) fn note_response(&self, head: &ResponseHeaders) {
+        let Some(watch) = &self.health else { return };
+        if watch.window.is_some() {
+            self.note(Outcome::Status(outlier_status(head)));
+        }
+        if watch.cluster.has_checks() && head.fields.contains_key(IMMEDIATE_FAIL) {
+            watch.cluster.says_unwell(&watch.host);
+        }
+    }
+
     /// Closes idle connections that have been idle for too long or were closed by the host.
     pub(in crate::upstream) fn close_expired(&self, now: Instant) {
         if let Pool::Http1(pool) = &self.pool {
@@ -228,6 +307,30 @@ impl Host {
     pub(in crate::upstream) fn begin_request(self: &Rc<Self>) -> ActiveRequest {
         self.active_requests.set(self.active_requests.get() + 1);
         ActiveRequest { host: self.clone() }
+    }
+}
+
+/// With this header a response says that its host is not well.
+const IMMEDIATE_FAIL: HeaderName = HeaderName::from_static("x-envoy-immediate-health-check-fail");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// The status of a response; that of gRPC counts where it is in the head.
+fn outlier_status(head: &ResponseHeaders) -> u16 {
+    let grpc = head.fields.get(GRPC_STATUS).and_then(|status| status.to_str().ok()?.parse::<u32>().ok());
+    match grpc {
+        Some(0) => 200,
+        Some(1) => 499,
+        Some(3 | 9 | 11) => 400,
+        Some(4) => 504,
+        Some(5) => 404,
+        Some(6 | 10) => 409,
+        Some(7) => 403,
+        Some(8) => 429,
+        Some(12) => 501,
+        Some(14) => 503,
+        Some(16) => 401,
+        Some(_) => 500,
+        None => head.status.as_u16(),
     }
 }
 

@@ -2,12 +2,17 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use crate::upstream::cluster::{
-    choice::{Choice, Tried},
-    host::{Host, Place},
-    load_balancer::LoadBalancer,
-    manager::ClusterCounts,
-    shared_cluster::{SharedCluster, Source},
+use crate::stats::ClusterMetric;
+use crate::upstream::{
+    cluster::{
+        choice::{Choice, Tried},
+        host::{Host, Place},
+        load_balancer::LoadBalancer,
+        manager::ClusterCounts,
+        priorities::{Pick, Share, Tier, shares, shares_without},
+        shared_cluster::{SharedCluster, Source},
+    },
+    health::Condition,
 };
 
 /// The hosts of a cluster in one worker.
@@ -20,8 +25,20 @@ pub(in crate::upstream) struct HostSet {
     is_static: bool,
     /// By priority.
     hosts: Vec<Rc<Host>>,
-    /// How many of them, from the first on, have the priority that is used: the first one that has hosts at all.
-    used: usize,
+    /// What of the health of the hosts the shares below were made of.
+    health_version: u64,
+    /// How many hosts of each priority are worth what.
+    tiers: Vec<(u32, Tier)>,
+    /// Who gets which share of the traffic. Empty: there is no host at all.
+    shares: Vec<Shared>,
+    rebuilt: bool,
+}
+
+/// Hosts that have a share of the traffic together.
+#[derive(Debug)]
+struct Shared {
+    share: Share,
+    hosts: Vec<Rc<Host>>,
     balancer: LoadBalancer,
 }
 
@@ -49,8 +66,10 @@ impl HostSet {
             sources,
             counts: counts.clone(),
             hosts: Vec::new(),
-            used: 0,
-            balancer: LoadBalancer::new::<Rc<Host>>(cluster.cluster.lb_policy, &[]),
+            health_version: 0,
+            tiers: Vec::new(),
+            shares: Vec::new(),
+            rebuilt: false,
         };
         set.rebuild(before);
         set
@@ -60,9 +79,15 @@ impl HostSet {
     /// have picked, then the policy.
     pub(in crate::upstream) fn choose(&mut self, choice: &Choice<'_>) -> Option<&Rc<Host>> {
         self.refresh();
-        let index = choice.session.and_then(|address| self.index_of(address));
-        let index = index.or_else(|| self.picked(choice)).or_else(|| self.balanced(choice))?;
-        self.hosts.get(index)
+        let wanted = choice.session.and_then(|address| self.index_of(address));
+        // A session does not keep a client at a host that is not well.
+        let wanted = wanted.filter(|index| {
+            matches!(self.hosts[*index].condition(), Condition::Healthy | Condition::Degraded)
+        });
+        match wanted.or_else(|| self.picked(choice)) {
+            Some(index) => self.hosts.get(index),
+            None => self.balanced(choice),
+        }
     }
 
     /// The next one that filters have picked.
@@ -78,18 +103,64 @@ impl HostSet {
     }
 
     /// The one that the policy chooses, another one than those tried before as far as it can be had.
-    fn balanced(&self, choice: &Choice<'_>) -> Option<usize> {
-        let used = &self.hosts[..self.used];
-        let mut index = self.balancer.choose(used)?;
-        if let Some(Tried { hosts, most }) = choice.tried {
+    fn balanced(&self, choice: &Choice<'_>) -> Option<&Rc<Host>> {
+        if let Some(Tried { hosts, update_frequency: Some(frequency), .. }) = choice.tried
+            && let Some(host) = self.of_another_priority(&hosts.priorities(frequency))
+        {
+            return Some(host);
+        }
+        let mut host = self.balanced_once()?;
+        if let Some(Tried { hosts, most, .. }) = choice.tried {
             for _ in 0..most {
-                if !hosts.contain(&used[index]) {
+                if !hosts.contain(host) {
                     break;
                 }
-                index = self.balancer.choose(used)?;
+                host = self.balanced_once()?;
             }
         }
-        Some(index)
+        Some(host)
+    }
+
+    /// One of a priority that is not among these. `None`: there is no reason to look for one, or nobody else can take anything.
+    fn of_another_priority(&self, tried: &[u32]) -> Option<&Rc<Host>> {
+        if tried.is_empty() {
+            return None;
+        }
+        let tiers: Vec<Tier> = self.tiers.iter().map(|(_, tier)| *tier).collect();
+        let left_out: Vec<bool> = self.tiers.iter().map(|(priority, _)| tried.contains(priority)).collect();
+        let factor = self.cluster.cluster.health.overprovisioning_factor;
+        let shares = shares_without(&tiers, factor, &left_out)?;
+        let drawn = fastrand::u32(..100);
+        let share = shares.iter().find(|share| drawn < share.end)?;
+        let members: Vec<&Rc<Host>> = self.hosts.iter().filter(|host| self.has_share(share, host)).collect();
+        let owned: Vec<Rc<Host>> = members.iter().map(|host| Rc::clone(host)).collect();
+        let balancer = LoadBalancer::new(self.cluster.cluster.lb_policy, &owned);
+        balancer.choose(&owned).map(|index| members[index])
+    }
+
+    /// Whether a host has a part in a share.
+    fn has_share(&self, share: &Share, host: &Host) -> bool {
+        let condition = host.condition();
+        self.tiers.get(share.tier).is_some_and(|(priority, _)| *priority == host.priority())
+            && match share.pick {
+                Pick::Healthy => condition == Condition::Healthy,
+                Pick::Degraded => condition == Condition::Degraded,
+                Pick::Panic => true,
+            }
+    }
+
+    fn balanced_once(&self) -> Option<&Rc<Host>> {
+        let shared = match self.shares.as_slice() {
+            [only] => only,
+            shares => {
+                let drawn = fastrand::u32(..100);
+                shares.iter().find(|shared| drawn < shared.share.end)?
+            }
+        };
+        if shared.share.pick == Pick::Panic {
+            self.counts.metrics.increment(ClusterMetric::LbHealthyPanic);
+        }
+        shared.balancer.choose(&shared.hosts).map(|index| &shared.hosts[index])
     }
 
     fn index_of(&self, address: &str) -> Option<usize> {
@@ -105,7 +176,73 @@ impl HostSet {
     fn refresh(&mut self) {
         if !self.is_static && self.has_changed() {
             self.rebuild(Vec::new());
+        } else if let Some(health) = &self.cluster.health
+            && health.version() != self.health_version
+        {
+            self.share_out();
         }
+    }
+
+    /// Looks whether anything is different.
+    pub(in crate::upstream) fn keep_up(&mut self) {
+        self.refresh();
+    }
+
+    /// Decides who gets which share of the traffic.
+    fn share_out(&mut self) {
+        if let Some(health) = &self.cluster.health {
+            // Before the flags are read: a change meanwhile is seen the next time.
+            self.health_version = health.version();
+        }
+        let conditions: Vec<Condition> = self.hosts.iter().map(|host| host.condition()).collect();
+        let mut tiers: Vec<(u32, Tier)> = Vec::new();
+        for (host, condition) in self.hosts.iter().zip(&conditions) {
+            let priority = host.priority();
+            if tiers.last().is_none_or(|(last, _)| *last != priority) {
+                tiers.push((priority, Tier::default()));
+            }
+            if let Some((_, tier)) = tiers.last_mut() {
+                tier.add(*condition);
+            }
+        }
+        let policy = &self.cluster.cluster.health;
+        let only_tiers: Vec<Tier> = tiers.iter().map(|(_, tier)| *tier).collect();
+        let shares = shares(&only_tiers, policy.overprovisioning_factor, policy.healthy_panic_threshold);
+        self.shares = shares
+            .into_iter()
+            .map(|share| {
+                let belongs = |host: &Rc<Host>, condition: Condition| {
+                    host.priority() == tiers[share.tier].0
+                        && match share.pick {
+                            Pick::Healthy => condition == Condition::Healthy,
+                            Pick::Degraded => condition == Condition::Degraded,
+                            Pick::Panic => true,
+                        }
+                };
+                let all = self.hosts.iter().zip(&conditions);
+                let hosts: Vec<_> = all
+                    .filter(|(host, condition)| belongs(host, **condition))
+                    .map(|(host, _)| host.clone())
+                    .collect();
+                let balancer = LoadBalancer::new(self.cluster.cluster.lb_policy, &hosts);
+                Shared { share, hosts, balancer }
+            })
+            .collect();
+        self.tiers = tiers;
+        self.count_members(&only_tiers);
+    }
+
+    /// One worker counts for all: they have the same hosts.
+    fn count_members(&self, tiers: &[Tier]) {
+        if self.counts.stats.worker() != 0 {
+            return;
+        }
+        let sum = |of: fn(&Tier) -> u32| u64::from(tiers.iter().map(of).sum::<u32>());
+        let metrics = &self.counts.metrics;
+        metrics.set(ClusterMetric::MembershipTotal, sum(|tier| tier.total));
+        metrics.set(ClusterMetric::MembershipHealthy, sum(|tier| tier.healthy));
+        metrics.set(ClusterMetric::MembershipDegraded, sum(|tier| tier.degraded));
+        metrics.set(ClusterMetric::MembershipExcluded, sum(|tier| tier.excluded));
     }
 
     /// All hosts.
@@ -151,15 +288,14 @@ impl HostSet {
         }
         let priority = |endpoint: usize| self.cluster.endpoints[endpoint].priority;
         places.sort_by_key(|(endpoint, _)| priority(*endpoint));
-        let first = places.first().map(|(endpoint, _)| priority(*endpoint));
-        let used = places.iter().filter(|(endpoint, _)| Some(priority(*endpoint)) == first).count();
         let same = places.len() == self.hosts.len()
             && places
                 .iter()
                 .all(|(endpoint, place)| self.hosts.iter().any(|host| host.is_at(*endpoint, place)));
-        if same {
+        if same && self.rebuilt {
             return;
         }
+        self.rebuilt = true;
         let mut old = std::mem::take(&mut self.hosts);
         for (endpoint, place) in places {
             let known = old.iter().position(|host| host.is_at(endpoint, &place));
@@ -176,8 +312,10 @@ impl HostSet {
         for host in old {
             host.remove(&self.cluster);
         }
-        self.used = used;
-        self.balancer = LoadBalancer::new(self.cluster.cluster.lb_policy, &self.hosts[..used]);
+        if self.counts.stats.worker() == 0 {
+            self.counts.metrics.increment(ClusterMetric::MembershipChange);
+        }
+        self.share_out();
     }
 }
 

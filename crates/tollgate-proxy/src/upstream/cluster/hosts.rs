@@ -5,8 +5,8 @@ use std::{rc::Rc, sync::Arc, time::Instant};
 use tollgate_model::cluster::Discovery;
 
 use crate::upstream::cluster::{
-    choice::Choice, host::Host, host_set::HostSet, manager::ClusterCounts, original_dst::OriginalDestinations,
-    shared_cluster::SharedCluster,
+    choice::Choice, host::Host, host_set::HostSet, manager::ClusterCounts,
+    original_dst::OriginalDestinations, shared_cluster::SharedCluster,
 };
 
 /// The hosts of a cluster in one worker.
@@ -56,7 +56,10 @@ impl Hosts {
     /// Looks after hosts and connections that are not used any more.
     pub(in crate::upstream) fn tidy(&mut self, now: Instant) {
         match self {
-            Self::Configured(hosts) => hosts.hosts().iter().for_each(|host| host.close_expired(now)),
+            Self::Configured(hosts) => {
+                hosts.keep_up();
+                hosts.hosts().iter().for_each(|host| host.close_expired(now));
+            }
             Self::Named(hosts) => {
                 hosts.clean_up(now);
                 hosts.hosts().for_each(|host| host.close_expired(now));

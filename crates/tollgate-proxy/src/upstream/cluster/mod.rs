@@ -13,6 +13,7 @@ pub(super) mod hosts;
 pub(super) mod load_balancer;
 pub(super) mod manager;
 pub(super) mod original_dst;
+pub(super) mod priorities;
 pub(super) mod processor;
 pub(super) mod shared;
 pub(super) mod shared_cluster;

@@ -1,12 +1,6 @@
 //! Hosts that requests name themselves (`ORIGINAL_DST`).
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    rc::Rc,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::HashMap, net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
 
 use tollgate_model::cluster::OriginalDst;
 
@@ -78,9 +72,11 @@ impl OriginalDestinations {
     /// What the metadata say, else what the header says, else what the client wanted to connect to. What is no address is
     /// counted and passed over, as in Envoy.
     fn destination(&self, choice: &Choice<'_>) -> Option<SocketAddr> {
-        let of_metadata = self.settings.metadata_key.as_ref().and_then(|key| {
-            key.string(choice.metadata?.namespace(&key.namespace)).map(str::as_bytes)
-        });
+        let of_metadata = self
+            .settings
+            .metadata_key
+            .as_ref()
+            .and_then(|key| key.string(choice.metadata?.namespace(&key.namespace)).map(str::as_bytes));
         let of_header = || {
             let header = self.settings.header.as_ref()?;
             Some(choice.request?.fields.get(header)?.as_bytes())

@@ -5,10 +5,14 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::runtime::Handle;
 use tollgate_model::{Snapshot, cluster::Cluster};
 
-use crate::upstream::cluster::{
-    dns::{NameLookups, Resolver},
-    shared_cluster::SharedCluster,
-    targets::for_each_target,
+use crate::stats::WorkerStats;
+use crate::upstream::{
+    cluster::{
+        dns::{NameLookups, Resolver},
+        shared_cluster::SharedCluster,
+        targets::for_each_target,
+    },
+    health::HealthReports,
 };
 
 /// The clusters of a snapshot as all workers share them: addresses of names, counts of circuit breakers.
@@ -20,35 +24,63 @@ pub(crate) struct SharedClusters {
     targets: HashMap<String, Vec<Arc<SharedCluster>>>,
     /// How many workers share them.
     workers: usize,
+    /// What the control thread counts.
+    stats: WorkerStats,
+    health: HealthReports,
 }
 
 impl SharedClusters {
-    /// Starts to resolve names on the given runtime, which is not a worker's. They are for so many workers.
-    pub(crate) fn new(snapshot: &Snapshot, control: &Handle, workers: usize) -> Arc<Self> {
-        Self::build(snapshot, Arc::default(), None, control, workers)
+    /// Starts to resolve names and to check hosts on the given runtime, which is not a worker's and has `stats` of its own. They
+    /// are for so many workers.
+    pub(crate) fn new(
+        snapshot: &Snapshot,
+        control: &Handle,
+        workers: usize,
+        stats: &WorkerStats,
+    ) -> Arc<Self> {
+        Self::build(snapshot, None, control, workers, stats)
     }
 
     /// The clusters of the snapshot that comes next: those that did not change are the same.
     pub(crate) fn succeeded_by(&self, snapshot: &Snapshot, control: &Handle) -> Arc<Self> {
-        Self::build(snapshot, self.resolver.clone(), Some(self), control, self.workers)
+        let next = Self::build(snapshot, Some(self), control, self.workers, &self.stats);
+        for cluster in self.by_name.values().chain(self.targets()) {
+            let goes_on = |other: &&Arc<SharedCluster>| match (&other.health, &cluster.health) {
+                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+                _ => false,
+            };
+            if !next.by_name.values().chain(next.targets()).any(|other| goes_on(&other)) {
+                cluster.retire();
+            }
+        }
+        next
     }
 
     fn build(
         snapshot: &Snapshot,
-        resolver: Arc<Resolver>,
         before: Option<&Self>,
         control: &Handle,
         workers: usize,
+        stats: &WorkerStats,
     ) -> Arc<Self> {
+        let resolver = before.map(|before| before.resolver.clone()).unwrap_or_default();
+        let health = before.map(|before| before.health.clone()).unwrap_or_default();
+        let begin = |cluster: Arc<SharedCluster>| {
+            cluster.watch_health(stats, control);
+            cluster
+        };
         let by_name = snapshot.clusters.iter().map(|(name, cluster)| {
             let shared = match before.and_then(|before| before.by_name.get(name)) {
                 Some(known) if known.is(cluster) => known.clone(),
-                Some(known) => SharedCluster::succeeding(known, cluster, &resolver, control, workers),
-                None => SharedCluster::new(cluster, &resolver, control, workers),
+                Some(known) => begin(SharedCluster::succeeding(known, cluster, &resolver, control, workers)),
+                None => begin(SharedCluster::new(cluster, &resolver, control, workers)),
             };
             (name.clone(), shared)
         });
-        let by_name = by_name.collect();
+        let by_name: HashMap<String, Arc<SharedCluster>> = by_name.collect();
+        let watched =
+            |(name, cluster): (&String, &Arc<SharedCluster>)| Some((name.clone(), cluster.health.clone()?));
+        health.replace(by_name.iter().filter_map(watched));
         let mut targets: HashMap<String, Vec<Arc<SharedCluster>>> = HashMap::new();
         for_each_target(snapshot, |cluster| {
             if find(&targets, cluster).is_some() {
@@ -58,7 +90,7 @@ impl SharedClusters {
             let target = known.unwrap_or_else(|| SharedCluster::new(cluster, &resolver, control, workers));
             targets.entry(cluster.name.clone()).or_default().push(target);
         });
-        Arc::new(Self { resolver, by_name, targets, workers })
+        Arc::new(Self { resolver, by_name, targets, workers, stats: stats.clone(), health })
     }
 
     /// What names resolve to, of this snapshot and those that come after it.
@@ -66,7 +98,12 @@ impl SharedClusters {
         NameLookups::of(&self.resolver)
     }
 
-    /// Waits until every name of the snapshot's clusters was looked up once, successfully or not; listeners start
+    /// The health of the endpoints, of this snapshot and those that come after it.
+    pub(crate) fn health(&self) -> HealthReports {
+        self.health.clone()
+    }
+
+    /// Waits until every name of the snapshot's clusters was looked up once, and every endpoint that is to be was checked, successfully or not; listeners start
     /// after that, as Envoy's do. Bounded by the resolver's own timeouts.
     pub(crate) async fn initialized(&self) {
         for cluster in self.by_name.values() {

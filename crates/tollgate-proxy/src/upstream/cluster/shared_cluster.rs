@@ -12,13 +12,14 @@ use tollgate_model::{
     socket::TcpOptions,
 };
 
-use crate::stats::{ClusterMetric, Metrics};
+use crate::stats::{ClusterMetric, Metrics, WorkerStats};
 use crate::upstream::{
     cluster::{
         address::Address,
         circuit_breaker::CircuitBreakerCounts,
         dns::{Addresses, Resolver, WhenGone},
     },
+    health::{ClusterHealth, Watched, WatchedEndpoint},
     pool::connect::{DialTarget, Dialer},
 };
 
@@ -51,6 +52,8 @@ pub(in crate::upstream) struct SharedCluster {
     pub(in crate::upstream) counts: CircuitBreakerCounts,
     /// Endpoints and where they are.
     pub(in crate::upstream) endpoints: Vec<SharedEndpoint>,
+    /// Which of its hosts are well, if anybody asks for that.
+    pub(in crate::upstream) health: Option<Arc<ClusterHealth>>,
     tls: Option<TlsConfigs>,
 }
 
@@ -111,9 +114,40 @@ impl SharedCluster {
             name: cluster.name.as_str().into(),
             counts: CircuitBreakerCounts::new(&cluster.circuit_breakers, workers),
             endpoints: endpoints.collect(),
+            health: ClusterHealth::of(cluster),
             tls,
             cluster: cluster.clone(),
         })
+    }
+
+    /// Begins to look after the health of its hosts, on the control thread; what was known of them before is known on.
+    pub(in crate::upstream) fn watch_health(&self, stats: &WorkerStats, control: &Handle) {
+        let Some(health) = &self.health else { return };
+        let metrics = stats.cluster(&self.name);
+        let endpoints = self.cluster.endpoints.iter().zip(&self.endpoints).map(|(configured, shared)| {
+            let tls = |http2| {
+                let target = DialTarget::Name(Addresses::none());
+                self.dialer(target, shared.hostname.as_deref(), http2, &metrics).tls
+            };
+            WatchedEndpoint {
+                source: shared.source.clone(),
+                label: configured.address.to_string(),
+                check: configured.health_check.clone(),
+                tls: tls(false).zip(tls(true)).map(|(own, http2)| [own, http2]),
+            }
+        });
+        let watched = Watched {
+            cluster: self.name.clone(),
+            endpoints: endpoints.collect(),
+            tcp: self.cluster.tcp,
+            stats: stats.clone(),
+        };
+        health.watch(watched, control);
+    }
+
+    /// It is not part of the configuration any more.
+    pub(in crate::upstream) fn retire(&self) {
+        self.health.iter().for_each(|health| health.stop());
     }
 
     /// Takes over counts and TLS sessions from the cluster in whose place it comes, if it has other endpoints at most.
@@ -130,6 +164,7 @@ impl SharedCluster {
         {
             new.counts = before.counts.clone();
             new.tls.clone_from(&before.tls);
+            new.health.clone_from(&before.health);
         }
         new
     }
@@ -145,12 +180,15 @@ impl SharedCluster {
         Arc::ptr_eq(&self.cluster, cluster) || self.cluster == *cluster
     }
 
-    /// Waits for the end of every first lookup.
+    /// Waits for the end of every first lookup, and of every first health check.
     pub(in crate::upstream) async fn initialized(&self) {
         for endpoint in &self.endpoints {
             if let Source::EachOf(addresses) | Source::OneOf(addresses) = &endpoint.source {
                 addresses.clone().first_answer().await;
             }
+        }
+        if let Some(health) = &self.health {
+            health.checked_once().await;
         }
     }
 
@@ -218,7 +256,9 @@ fn source(
             Source::OneOf(resolver.watch(host, *port, dns, WhenGone::Keep, control))
         }
         // A name in a static cluster is refused by the configuration; it has no address.
-        (EndpointAddress::Dns { .. }, Discovery::Static | Discovery::OriginalDst(_)) => Source::EachOf(Addresses::none()),
+        (EndpointAddress::Dns { .. }, Discovery::Static | Discovery::OriginalDst(_)) => {
+            Source::EachOf(Addresses::none())
+        }
     }
 }
 

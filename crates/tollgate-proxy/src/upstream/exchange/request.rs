@@ -22,6 +22,7 @@ use crate::upstream::{
         http1::{Http1Exchange, Settings},
         http2::Http2Exchange,
     },
+    health::Outcome,
     pool::{connect::ConnectionFacts, http1::Http1Checkout, http2::Http2Checkout},
 };
 use crate::{
@@ -57,6 +58,8 @@ pub(crate) struct UpstreamRequest {
     hold_generic_upgrades: bool,
     /// 1xx heads so far.
     informational: u32,
+    /// The head of the response was there.
+    has_response: bool,
     started: Instant,
     active: ActiveRequest,
     /// How it is counted at present.
@@ -127,6 +130,7 @@ impl UpstreamRequest {
             stale_connections: 0,
             hold_generic_upgrades: true,
             informational: 0,
+            has_response: false,
             started: now,
             active: host.begin_request(),
             phase: Phase::New,
@@ -182,9 +186,13 @@ impl UpstreamRequest {
             }
         };
         match &outcome {
-            Ok(()) => self.enter(Phase::OnConnection),
+            Ok(()) => {
+                self.active.host().note(Outcome::Connected);
+                self.enter(Phase::OnConnection);
+            }
             Err(UpstreamFailure::Overflow) => self.overflow(),
             Err(_) => {
+                self.active.host().note(Outcome::Failed);
                 self.active.host().metrics.increment(ClusterMetric::UpstreamRqPendingFailureEject);
             }
         }
@@ -328,6 +336,8 @@ impl UpstreamRequest {
             meter.count(|meter| meter.received.add(0, size));
         }
         if let Ok(ResponseEvent::Headers { head, .. }) = &outcome {
+            self.has_response = true;
+            self.active.host().note_response(head);
             self.active.host().metrics.increment_endpoint(match head.status.is_server_error() {
                 true => ClusterMetric::UpstreamRq5xx,
                 false => ClusterMetric::UpstreamRq2xx,
@@ -341,6 +351,7 @@ impl UpstreamRequest {
             Ok(ResponseEvent::Informational(_)) => self.informational += 1,
             Ok(_) => {}
             Err(failure) => {
+                self.active.host().note(Outcome::Failed);
                 self.count_failure(failure);
                 self.fail(failure);
             }
@@ -437,6 +448,9 @@ impl UpstreamRequest {
 
     /// Its host took too long.
     pub(crate) fn timed_out(&self) {
+        if !self.has_response {
+            self.active.host().note(Outcome::TimedOut);
+        }
         let metrics = &self.active.host().metrics;
         metrics.increment_endpoint(ClusterMetric::UpstreamRqTimeout);
         metrics.increment_endpoint(ClusterMetric::UpstreamRq5xx);

@@ -231,6 +231,22 @@ async fn connect_to(
     Ok(Dialed { transport, facts })
 }
 
+/// Makes a connection that nobody counts or tells of, for checks. It has no limit in time.
+pub(in crate::upstream) async fn connect_uncounted(
+    address: Address,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    tcp: &TcpOptions,
+) -> Result<Transport, UpstreamFailure> {
+    let socket = connect(&address, tcp).await?;
+    match tls {
+        None => Ok(Transport::Raw(socket)),
+        Some((config, server_name)) => {
+            let stream = TlsConnector::from(config).connect(server_name, socket).await;
+            stream.map(|stream| Transport::Tls(Box::new(stream))).map_err(|error| tls_failure(&error))
+        }
+    }
+}
+
 /// Tries one address after the other.
 async fn connect_first(
     addresses: &[Address],

@@ -185,7 +185,8 @@ fn hosts_come_and_go() {
         Arc::get_mut(&mut shared).unwrap().endpoints[0].source = Source::EachOf(Addresses::set_by(&sender));
         let cluster = WorkerCluster::new(&shared, &WorkerStats::new(Stats::new(), 0));
         let begin = async || {
-            let mut request = UpstreamRequest::start(&cluster, &Choice::default(), 1, Instant::now()).unwrap();
+            let mut request =
+                UpstreamRequest::start(&cluster, &Choice::default(), 1, Instant::now()).unwrap();
             poll_fn(|cx| request.poll_connect(cx, &get("/"), true)).await.unwrap();
             request
         };

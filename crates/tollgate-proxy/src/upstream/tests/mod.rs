@@ -2,6 +2,7 @@
 
 mod churn;
 mod dns;
+mod health;
 mod http1;
 mod http2;
 mod processor;
@@ -79,8 +80,9 @@ impl Worker {
     fn new(cluster: Cluster) -> Self {
         let clusters = HashMap::from([(cluster.name.clone(), Arc::new(cluster))]);
         let snapshot = Snapshot { clusters, ..Snapshot::default() };
-        let shared = SharedClusters::new(&snapshot, &Handle::current(), 1);
         let stats = WorkerStats::new(Stats::new(), 0);
+        let of_control = WorkerStats::new(stats.stats().clone(), 1);
+        let shared = SharedClusters::new(&snapshot, &Handle::current(), 1, &of_control);
         Self { manager: ClusterManager::new(&shared, &stats), shared, stats }
     }
 
