@@ -1,6 +1,12 @@
 //! What a gateway stands between: the upstream and the processors of a case, in this process.
 
-use std::{fs, net::Ipv4Addr, path::Path, rc::Rc, sync::Arc};
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    rc::Rc,
+    sync::Arc,
+};
 
 use rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer};
 use tokio::{

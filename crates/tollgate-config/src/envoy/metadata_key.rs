@@ -18,7 +18,7 @@ pub(super) static PATH_SEGMENT: Schema = Schema {
     name: "envoy.type.metadata.v3.MetadataKey.PathSegment",
     title: "",
     fields: &[read("key", "", "A key. Required.")],
-    unsupported: &[],
+    unsupported: &["index"],
 };
 
 /// The schemas of this module.

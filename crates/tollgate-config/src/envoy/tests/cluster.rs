@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tollgate_model::cluster::{
-    Cluster, Discovery, Dns, DnsLookupFamily, EndpointAddress, LbPolicy, UpstreamProtocol,
+    Cluster, Discovery, Dns, DnsLookupFamily, EndpointAddress, LbPolicy, OriginalDst, UpstreamProtocol,
 };
 
 use super::*;
@@ -169,17 +169,19 @@ fn other_settings_are_refused_or_have_no_effect() {
     assert_eq!(also("dns_refresh_rate: 0.0001s"), "error: must be at least 0.001s");
     assert_eq!(
         also("type: EDS"),
-        "error: \"EDS\" is not supported [supported: STATIC, STRICT_DNS, LOGICAL_DNS]"
+        "error: \"EDS\" is not supported [supported: STATIC, STRICT_DNS, LOGICAL_DNS, ORIGINAL_DST]"
     );
     assert_eq!(
         also("lb_policy: RING_HASH"),
-        "error: \"RING_HASH\" is not supported [supported: ROUND_ROBIN, LEAST_REQUEST, RANDOM]"
+        "error: \"RING_HASH\" is not supported [supported: ROUND_ROBIN, LEAST_REQUEST, RANDOM, CLUSTER_PROVIDED, \
+         LOAD_BALANCING_POLICY_CONFIG]"
     );
     assert_eq!(
         also("hosts: [{}]"),
         "error: \"hosts\" is not supported [use load_assignment: this field belongs to the v2 API]"
     );
-    assert!(also("health_checks: [{}]").starts_with("error: \"health_checks\" is not supported"));
+    let custom = "health_checks: [{custom_health_check: {}}]";
+    assert!(also(custom).starts_with("error: \"custom_health_check\" is not supported"));
     assert_eq!(
         with(&format!("{ASSIGNMENT}, health_checks: [], track_timeout_budgets: true")).said(),
         ["info: \"track_timeout_budgets\" has no effect [metrics are always on]"]
@@ -244,4 +246,26 @@ fn a_budget_of_retries_is_read() {
     };
     assert_eq!(budget(""), (20.0, 3));
     assert_eq!(budget("budget_percent: {value: 12.5}, min_retry_concurrency: 0"), (12.5, 0));
+}
+
+#[test]
+fn endpoints_of_original_destinations_are_named_by_requests() {
+    let cluster = read("type: ORIGINAL_DST, lb_policy: cluster_provided");
+    assert_eq!(cluster.discovery, Discovery::OriginalDst(OriginalDst::default()));
+    let header = "original_dst_lb_config: {http_header_name: x-to}";
+    assert_eq!(
+        with(&format!("type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, {header}")).said(),
+        ["info: http_header_name has no effect [use_http_header is not set]"],
+        "as in Envoy"
+    );
+    let name = "envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided";
+    let policy = format!(
+        "load_balancing_policy: {{policies: [{{typed_extension_config: {{name: a, typed_config: \
+         {{\"@type\": type.googleapis.com/{name}}}}}}}]}}"
+    );
+    assert_eq!(with(&format!("type: ORIGINAL_DST, {policy}")).said(), [""; 0]);
+    assert_eq!(
+        refused("type: ORIGINAL_DST, lb_policy: ROUND_ROBIN"),
+        "error: a cluster of type ORIGINAL_DST needs lb_policy: CLUSTER_PROVIDED"
+    );
 }

@@ -85,6 +85,7 @@ pub(in crate::envoy) static HTTP_HEALTH_CHECK: Schema = Schema {
         refused("receive", "the status alone decides"),
         refused("service_name_matcher", "the status alone decides"),
         refused("response_buffer_size", "the status alone decides"),
+        refused("use_alpn_protocol", "set codec_client_type"),
     ],
     unsupported: &[],
 };
