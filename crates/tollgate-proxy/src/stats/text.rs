@@ -153,8 +153,10 @@ impl Metric {
 
     /// `downstream_rq_2xx` is the class `2` of `downstream_rq_xx`.
     fn class(&self) -> Option<(&'static str, &'static str)> {
-        let start = self.name.strip_suffix("xx")?;
-        start.ends_with(|last: char| last.is_ascii_digit()).then(|| start.split_at(start.len() - 1))
+        let (family, class) =
+            self.name.strip_suffix("xx")?.split_at_checked(self.name.len() - "2xx".len())?;
+        (family.ends_with("_rq_") && class.ends_with(|last: char| last.is_ascii_digit()))
+            .then_some((family, class))
     }
 
     pub(super) fn envoy_name(&self) -> String {
@@ -178,7 +180,8 @@ impl Metric {
             None => self.split().0.replace('.', "_"),
         };
         match self.kind {
-            Kind::Gauge => format!("{scope}{name}"),
+            // Only counters end in this.
+            Kind::Gauge => format!("{scope}{}", name.trim_end_matches("_total")),
             Kind::Counter => format!("{scope}{}_total", name.trim_end_matches("_total")),
             Kind::Histogram => format!("{scope}{}_seconds", name.trim_end_matches("_ms")),
         }

@@ -132,18 +132,17 @@ mod tests {
 
     #[test]
     fn intervals_depend_on_what_was_found() {
-        let interval = |success, transition, traffic| {
-            super::interval(&check(), success, transition, traffic, || 0.0).as_secs()
-        };
+        let seconds =
+            |success, transition, traffic| interval(&check(), success, transition, traffic, || 0.0).as_secs();
         use Transition::{Changed, Pending, Unchanged};
-        assert_eq!(interval(true, Unchanged, true), 1);
-        assert_eq!(interval(true, Changed, true), 1);
-        assert_eq!(interval(true, Pending, true), 4);
-        assert_eq!(interval(false, Unchanged, true), 2);
-        assert_eq!(interval(false, Pending, true), 3);
-        assert_eq!(interval(true, Unchanged, false), 70);
-        assert_eq!(interval(true, Pending, false), 60);
-        assert_eq!(interval(false, Unchanged, false), 60);
+        assert_eq!(seconds(true, Unchanged, true), 1);
+        assert_eq!(seconds(true, Changed, true), 1);
+        assert_eq!(seconds(true, Pending, true), 4);
+        assert_eq!(seconds(false, Unchanged, true), 2);
+        assert_eq!(seconds(false, Pending, true), 3);
+        assert_eq!(seconds(true, Unchanged, false), 70);
+        assert_eq!(seconds(true, Pending, false), 60);
+        assert_eq!(seconds(false, Unchanged, false), 60);
     }
 
     #[test]

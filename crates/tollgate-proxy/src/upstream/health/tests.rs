@@ -249,7 +249,7 @@ fn a_success_rate_far_below_the_others_ejects() {
         ..all_may_go()
     };
     let mut scene = Scene::new(5, settings);
-    let mut requests = |scene: &mut Scene, failures: usize| {
+    let requests = |scene: &mut Scene, failures: usize| {
         for host in 0..5 {
             for request in 0..10 {
                 let fails = host == 3 && request < failures;
