@@ -274,7 +274,7 @@ fn read_outlier_detection(value: &Value<'_>) -> Option<OutlierDetection> {
     let time = |name| message.get(name).and_then(|value| positive(&value));
     let base_ejection_time = time("base_ejection_time").unwrap_or(usual.base_ejection_time);
     let max_ejection_time =
-        time("max_ejection_time").unwrap_or(usual.max_ejection_time.max(base_ejection_time));
+        time("max_ejection_time").unwrap_or_else(|| usual.max_ejection_time.max(base_ejection_time));
     if max_ejection_time < base_ejection_time {
         value.error("\"max_ejection_time\" must not be less than \"base_ejection_time\"");
     }

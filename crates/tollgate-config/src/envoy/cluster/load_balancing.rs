@@ -97,7 +97,7 @@ pub(super) fn read_load_balancing(message: &Message<'_>, discovery: Option<&Disc
         Named::Policy(policy) if !of_cluster => policy.into(),
         Named::Policy(_) => {
             name.as_ref()
-                .unwrap_or(message.value())
+                .unwrap_or_else(|| message.value())
                 .error("a cluster of type ORIGINAL_DST needs lb_policy: CLUSTER_PROVIDED");
             usual()
         }

@@ -135,7 +135,7 @@ pub(super) fn endpoint_check(check: &EndpointHealthCheck) -> Option<Value> {
     match (check.address, check.port) {
         (Some(socket), port) => {
             let mut address = Out::new(&ADDRESS);
-            let port = port.unwrap_or(socket.port());
+            let port = port.unwrap_or_else(|| socket.port());
             address.set("socket_address", socket_address(&socket.ip().to_string(), port));
             out.set("address", address.done());
         }

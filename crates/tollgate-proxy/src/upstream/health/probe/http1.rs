@@ -59,7 +59,7 @@ impl Http1 {
     pub(super) async fn exchange(&mut self, head: &RequestHeaders) -> Result<Answer, Finding> {
         let mut queue = WriteQueue::default();
         encode_request(&mut queue, head, true);
-        poll_fn(|cx| queue.poll_flush(&mut self.transport, cx)).await.map_err(lost)?;
+        poll_fn(|cx| queue.poll_flush(&mut self.transport, cx)).await.map_err(|error| lost(&error))?;
         let kind = RequestKind::of(&head.method, false);
         let mut reader = ResponseReader::default();
         let response = loop {
@@ -92,7 +92,7 @@ impl Http1 {
         match self.transport.read_buf(&mut self.received).await {
             Ok(0) => Err(Finding::Unreachable("the connection was closed".to_owned())),
             Ok(_) => Ok(()),
-            Err(error) => Err(lost(error)),
+            Err(error) => Err(lost(&error)),
         }
     }
 
@@ -104,6 +104,6 @@ impl Http1 {
     }
 }
 
-fn lost(error: io::Error) -> Finding {
+fn lost(error: &io::Error) -> Finding {
     Finding::Unreachable(error.to_string())
 }
