@@ -15,6 +15,7 @@ mod attachment;
 mod backend;
 mod backend_tls;
 mod build;
+mod cache;
 mod certificates;
 mod cluster;
 mod controller;
@@ -37,7 +38,7 @@ pub(crate) use self::{
     attachment::Problem,
     backend::{ServiceError, endpoint},
     certificates::CertificateError,
-    cluster::cluster,
+    cluster::{bare_cluster, cluster},
     controller::{
         ClusterSite, Controller, Defaults, Names, UNSEEN_OR_REFUSED, Words, parameters_without_effect,
     },

@@ -11,6 +11,7 @@ use tollgate_model::{
     cluster::{Cluster, Endpoint},
     listener::{FilterChain, Listener},
     tls::{DownstreamTls, DownstreamTlsSettings, TlsError, UpstreamTls, UpstreamTlsSettings},
+    update::KnownTls,
 };
 
 use self::{filters::Filters, settings::Settings, table::compile_table};
@@ -35,8 +36,10 @@ pub struct CompileError {
 /// When the TLS library refuses certificates, keys or settings.
 pub fn compile(resources: Resources, previous: Option<&Snapshot>) -> Result<Snapshot, CompileError> {
     let Resources { listeners, route_tables, clusters, mut endpoints, process } = resources;
+    let listeners_before = previous.into_iter().flat_map(|previous| &previous.listeners);
     let mut compiler = Compiler {
         previous,
+        listeners: listeners_before.map(|listener| (&*listener.name, &**listener)).collect(),
         uses: uses(&listeners),
         tables: route_tables.into_iter().collect(),
         settings: Settings::default(),
@@ -78,6 +81,8 @@ fn uses(listeners: &[Arc<Sourced<crate::Listener>>]) -> HashMap<String, usize> {
 
 struct Compiler<'p> {
     previous: Option<&'p Snapshot>,
+    /// Its listeners by name.
+    listeners: HashMap<&'p str, &'p Listener>,
     uses: HashMap<String, usize>,
     tables: HashMap<String, Arc<RouteTable>>,
     settings: Settings,
@@ -102,15 +107,16 @@ impl Compiler<'_> {
 
     fn listener(&mut self, listener: Sourced<crate::Listener>) -> Result<Listener, CompileError> {
         let Sourced { value, origin } = listener;
-        let name = value.name.clone();
+        let known = self.listeners.get(&*value.name).map(|listener| KnownTls::of(listener));
+        let known = known.as_ref();
         let chains = value.filter_chains.into_iter();
         let filter_chains =
-            chains.map(|chain| self.filter_chain(chain, &name, &origin)).collect::<Result<Vec<_>, _>>()?;
+            chains.map(|chain| self.filter_chain(chain, known, &origin)).collect::<Result<Vec<_>, _>>()?;
         let default = value.default_filter_chain;
         Ok(Listener {
             filter_chains,
             default_filter_chain: default
-                .map(|chain| self.filter_chain(chain, &name, &origin))
+                .map(|chain| self.filter_chain(chain, known, &origin))
                 .transpose()?,
             name: value.name,
             addresses: value.addresses,
@@ -128,10 +134,10 @@ impl Compiler<'_> {
     fn filter_chain(
         &mut self,
         chain: crate::FilterChain,
-        listener: &str,
+        known: Option<&KnownTls<'_>>,
         origin: &Arc<Origin>,
     ) -> Result<FilterChain, CompileError> {
-        let tls = chain.tls.map(|tls| self.downstream_tls(tls, listener, origin)).transpose()?;
+        let tls = chain.tls.map(|tls| downstream_tls(tls, &chain.name, known, origin)).transpose()?;
         let http = Arc::unwrap_or_clone(chain.http);
         let table = self.table(&http.route_config);
         let mut filters = Filters::new(&http, origin, &mut self.settings)?;
@@ -161,25 +167,19 @@ impl Compiler<'_> {
         let table = if is_last { self.tables.remove(name) } else { self.tables.get(name).cloned() };
         table.map(Arc::unwrap_or_clone).unwrap_or_default()
     }
+}
 
-    fn downstream_tls(
-        &self,
-        settings: Arc<DownstreamTlsSettings>,
-        listener: &str,
-        origin: &Arc<Origin>,
-    ) -> Result<Arc<DownstreamTls>, CompileError> {
-        let previous =
-            self.previous.and_then(|previous| previous.listeners.iter().find(|known| known.name == listener));
-        let chains = previous
-            .into_iter()
-            .flat_map(|known| known.filter_chains.iter().chain(&known.default_filter_chain));
-        let mut known = chains.filter_map(|chain| chain.tls.as_ref());
-        if let Some(known) = known.find(|known| *known.settings() == *settings) {
-            return Ok(Arc::clone(known));
-        }
-        let built = DownstreamTls::new(Arc::unwrap_or_clone(settings));
-        built.map(Arc::new).map_err(|problem| CompileError { origin: Arc::clone(origin), problem })
+fn downstream_tls(
+    settings: Arc<DownstreamTlsSettings>,
+    chain: &str,
+    known: Option<&KnownTls<'_>>,
+    origin: &Arc<Origin>,
+) -> Result<Arc<DownstreamTls>, CompileError> {
+    if let Some(known) = known.and_then(|known| known.find(chain, |known| *known.settings() == *settings)) {
+        return Ok(Arc::clone(known));
     }
+    let built = DownstreamTls::new(Arc::unwrap_or_clone(settings));
+    built.map(Arc::new).map_err(|problem| CompileError { origin: Arc::clone(origin), problem })
 }
 
 fn upstream_tls(

@@ -8,7 +8,7 @@ use extproc::messages::Metadata;
 use ipnet::IpNet;
 use serde::Serialize;
 
-pub use self::misdirected::{MisdirectedRequests, ServedBy};
+pub use self::misdirected::{HostTable, MisdirectedRequests, ServedBy};
 use crate::{
     access_log::AccessLog, http_connection_manager::HttpConnectionManager, socket::TcpOptions,
     tls::DownstreamTls,

@@ -1,6 +1,10 @@
 //! From one configuration to the next: what did not change stays the very same object, and what did has a name.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 use serde::Serialize;
 
@@ -8,6 +12,7 @@ use crate::{
     Snapshot,
     listener::{FilterChain, Listener},
     route::VirtualHost,
+    tls::DownstreamTls,
 };
 
 impl Snapshot {
@@ -23,10 +28,10 @@ impl Snapshot {
                 cluster.clone_from(known);
             }
         }
+        let known: HashMap<&str, &Arc<Listener>> =
+            previous.listeners.iter().map(|listener| (&*listener.name, listener)).collect();
         for listener in &mut self.listeners {
-            let Some(known) = previous.listeners.iter().find(|known| known.name == listener.name) else {
-                continue;
-            };
+            let Some(known) = known.get(&*listener.name).copied() else { continue };
             if known == listener {
                 listener.clone_from(known);
             } else if let Some(listener) = Arc::get_mut(listener) {
@@ -41,12 +46,43 @@ fn chains(listener: &Listener) -> impl Iterator<Item = &FilterChain> {
 }
 
 fn reuse_tls(listener: &mut Listener, previous: &Listener) {
+    let known = KnownTls::of(previous);
     for chain in listener.filter_chains.iter_mut().chain(&mut listener.default_filter_chain) {
         let Some(tls) = &mut chain.tls else { continue };
-        let known = chains(previous).filter_map(|chain| chain.tls.as_ref()).find(|known| *known == tls);
-        if let Some(known) = known {
-            tls.clone_from(known);
+        if let Some(known) = known.find(&chain.name, |known| known == &**tls) {
+            *tls = Arc::clone(known);
         }
+    }
+}
+
+/// The TLS state of the filter chains of a listener.
+#[derive(Debug)]
+pub struct KnownTls<'l> {
+    by_name: HashMap<&'l str, Vec<&'l Arc<DownstreamTls>>>,
+    all: Vec<&'l Arc<DownstreamTls>>,
+}
+
+impl<'l> KnownTls<'l> {
+    /// That of a listener.
+    #[must_use]
+    pub fn of(listener: &'l Listener) -> Self {
+        let mut known = Self { by_name: HashMap::new(), all: Vec::new() };
+        for chain in chains(listener) {
+            let Some(tls) = &chain.tls else { continue };
+            known.by_name.entry(&chain.name).or_default().push(tls);
+            known.all.push(tls);
+        }
+        known
+    }
+
+    /// The state that `is_same`, first among the chains of this name: usually a chain keeps it.
+    pub fn find(
+        &self,
+        chain: &str,
+        is_same: impl Fn(&DownstreamTls) -> bool,
+    ) -> Option<&'l Arc<DownstreamTls>> {
+        let named = self.by_name.get(chain).into_iter().flatten();
+        named.chain(&self.all).copied().find(|known| is_same(known))
     }
 }
 

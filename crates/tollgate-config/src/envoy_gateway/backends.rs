@@ -151,7 +151,7 @@ impl Backends<'_> {
             ),
             other => other.to_string(),
         })?;
-        Ok(Destination::Service { endpoints: found.endpoints, port_name: &found.port.name })
+        Ok(Destination::Service { endpoints: found.endpoints.to_vec(), port_name: &found.port.name })
     }
 
     /// EG-48, EG-49

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use http::StatusCode;
-use tollgate_ir::Cluster;
+use tollgate_ir::BareCluster;
 use tollgate_model::tls::{ServerNameIndication, ServerValidation, UpstreamTlsSettings};
 
 use super::{
@@ -204,10 +204,10 @@ impl Dialect for EnvoyGateway<'_> {
         is_ours(gateway).then(|| tls::settings(peer, None, settings, self.translator))
     }
 
-    fn cluster(&self, site: Referring<'_>, cluster: &mut Cluster) {
+    fn cluster(&self, site: Referring<'_>, cluster: &mut BareCluster) {
         let index = self.indices.get(&site.gateway.object).filter(|_| is_ours(site.gateway));
         if let Some(settings) = index.map(|index| &self.settings[*index]) {
-            BackendSettings::default().look_up_names(cluster, settings.ip_family);
+            BackendSettings::default().look_up_names(&mut cluster.discovery, settings.ip_family);
         }
     }
 

@@ -168,12 +168,12 @@ impl BackendSettings {
         for endpoint in &mut cluster.endpoints {
             endpoint.health_check.port = self.health_check_port;
         }
-        self.look_up_names(cluster, ip_family);
+        self.look_up_names(&mut cluster.discovery, ip_family);
     }
 
     /// Makes the lookup of names what these settings say. One family of the gateway wins over what they ask for, both do not.
-    pub(super) fn look_up_names(&self, cluster: &mut Cluster, ip_family: Option<IpFamily>) {
-        let Discovery::StrictDns(dns) = &mut cluster.discovery else { return };
+    pub(super) fn look_up_names(&self, discovery: &mut Discovery, ip_family: Option<IpFamily>) {
+        let Discovery::StrictDns(dns) = discovery else { return };
         let lookup_family = match ip_family {
             Some(IpFamily::V4) => DnsLookupFamily::V4Only,
             Some(IpFamily::V6) => DnsLookupFamily::V6Only,

@@ -2,7 +2,7 @@
 
 use tollgate_model::tls::{
     Identity, ServerNameIndication, ServerValidation, SubjectAltNameMatcher, TlsVersion, TlsVersions,
-    TrustAnchors, TrustSource, UpstreamTlsSettings,
+    TrustAnchors, UpstreamTlsSettings,
 };
 
 use super::{
@@ -40,9 +40,8 @@ impl Peer {
             return Ok(Self { sni, validation: ServerValidation::Nothing });
         }
         let trusted_ca = if tls.system {
-            TrustAnchors::from_usable(translator.files.system_roots())
-                .map(|anchors| anchors.with_source(TrustSource::System))
-                .map_err(|_| "the operating system trusts no certificate".to_owned())?
+            let trusted = translator.system_anchors();
+            trusted.ok_or_else(|| "the operating system trusts no certificate".to_owned())?
         } else {
             trusted(tls, namespace, translator)?
         };

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tollgate_ir::Cluster;
+use tollgate_ir::BareCluster;
 use tollgate_model::{
     cluster::{Endpoint, EndpointAddress, UpstreamProtocol},
     http_connection_manager::Http2Options,
@@ -12,7 +12,7 @@ use tollgate_model::{
 use crate::{
     istio::{self, service_key, speaks_http2},
     kubernetes::{ObjectKey, ObjectRef, Place},
-    translation::{ServiceError, Translator, cluster, endpoint},
+    translation::{ServiceError, Translator, bare_cluster, endpoint},
 };
 
 /// A name taken apart (HT-40).
@@ -87,9 +87,9 @@ impl<'a> ClusterName<'a> {
         }
         let Some(Reached { endpoints, tls }) = self.reach(policy, place, translator) else { return name };
         let protocol = UpstreamProtocol::Http2(Http2Options::default());
-        let mut built = Cluster { tls, ..cluster(name, endpoints, protocol) };
+        let mut built = BareCluster { tls, ..bare_cluster(name, &endpoints, protocol) };
         (istio::CONTROLLER.defaults.cluster)(&mut built);
-        translator.add_cluster(built, "htnn", place.origin(Some(policy)))
+        translator.add_shared(built, &endpoints, "htnn", place.origin(Some(policy)))
     }
 
     /// The name of the cluster in the snapshot. Routes have clusters of the same name, which may speak HTTP/1.1 (CF-33); and
@@ -154,13 +154,13 @@ impl<'a> ClusterName<'a> {
             if port.app_protocol().is_none() {
                 self.warn_of_http1("ServiceEntry", "set protocol of the port to GRPC", place, translator);
             }
-            return Some(Reached { endpoints: entry.endpoints(self.host, port), tls: None });
+            return Some(Reached { endpoints: entry.endpoints(self.host, port).into(), tls: None });
         }
         let address = match self.host.parse() {
             Ok(address) => EndpointAddress::Socket(SocketAddr::new(address, self.port)),
             Err(_) => EndpointAddress::Dns { host: self.host.to_owned(), port: self.port },
         };
-        Some(Reached { endpoints: vec![endpoint(address)], tls: None })
+        Some(Reached { endpoints: [endpoint(address)].into(), tls: None })
     }
 
     /// HT-45, CF-21: what would fail in the original works here.
@@ -176,7 +176,7 @@ impl<'a> ClusterName<'a> {
 
 /// Where a processor is, and how it is reached.
 struct Reached {
-    endpoints: Vec<Endpoint>,
+    endpoints: Arc<[Endpoint]>,
     tls: Option<Arc<UpstreamTlsSettings>>,
 }
 

@@ -9,12 +9,12 @@ use std::{
 use http::StatusCode;
 
 use super::{
-    CONTROLLER, Gateway as GatewaySpec, VirtualService,
+    CONTROLLER, Gateway as GatewaySpec, Objects, VirtualService,
     gateway::Namespaces,
     listener::{Bind, PortUse, listeners},
 };
 use crate::{
-    kubernetes::{Object, ObjectKey, status::ParentReference},
+    kubernetes::{Object, ObjectKey, ObjectRef, status::ParentReference},
     routing::Rule,
     suggestion::did_you_mean,
     translation::{
@@ -38,7 +38,7 @@ pub(crate) fn gateways(translator: &Translator<'_>, others: &[Gateway]) -> Vec<G
     let mut found: BTreeMap<Option<IpAddr>, Gateway> = BTreeMap::new();
     let mut ports: HashMap<Bind, PortUse> = HashMap::new();
     let mut scopes = Scopes::new();
-    for object in translator.store.of::<crate::istio::Objects>().gateways.by_age() {
+    for object in translator.store.of::<Objects>().gateways.by_age() {
         if !object.errors.is_empty() {
             continue;
         }
@@ -74,8 +74,14 @@ pub(crate) fn gateways(translator: &Translator<'_>, others: &[Gateway]) -> Vec<G
             }
         }
     }
-    for object in translator.store.of::<crate::istio::Objects>().virtual_services.by_age() {
-        attach(translator, object, &mut found, &scopes);
+    let mut of_gateway: HashMap<ObjectRef, Vec<(Option<IpAddr>, usize)>> = HashMap::new();
+    for (bind, gateway) in &found {
+        for (index, listener) in gateway.listeners.iter().enumerate() {
+            of_gateway.entry(listener.owner.clone()).or_default().push((*bind, index));
+        }
+    }
+    for object in translator.store.of::<Objects>().virtual_services.by_age() {
+        attach(translator, object, &mut found, &of_gateway, &scopes);
     }
     found.into_values().collect()
 }
@@ -93,15 +99,15 @@ fn attach(
     translator: &Translator<'_>,
     object: &Arc<Object<VirtualService>>,
     gateways: &mut BTreeMap<Option<IpAddr>, Gateway>,
+    of_gateway: &HashMap<ObjectRef, Vec<(Option<IpAddr>, usize)>>,
     scopes: &Scopes<'_>,
 ) {
     let service = &object.spec;
     let namespace = &object.meta.key.namespace;
     let mut attached = false;
     for (key, place) in &service.gateways {
-        let Some(gateway) = translator.store.of::<crate::istio::Objects>().gateways.get(key) else {
-            let others =
-                translator.store.of::<crate::istio::Objects>().gateways.iter().map(|other| &other.meta.key);
+        let Some(gateway) = translator.store.of::<Objects>().gateways.get(key) else {
+            let others = translator.store.of::<Objects>().gateways.iter().map(|other| &other.meta.key);
             let others = others.filter(|other| other.namespace == key.namespace);
             let near = translator.diagnostics.nearest(&key.name, others.map(|other| &*other.name));
             translator.diagnostics.error(place, format!("Gateway {key} not found"), near.map(did_you_mean));
@@ -115,35 +121,38 @@ fn attach(
         }
         let mut found = false;
         let reference = gateway.reference();
-        for (bind, served) in gateways.iter_mut() {
-            for (index, listener) in served.listeners.iter_mut().enumerate() {
-                let of_gateway = listener.owner == reference;
-                if !of_gateway || !admits(&scopes[&(*bind, index)], namespace, gateway) {
-                    continue;
-                }
-                let hostnames = common(&service.hosts, listener.hostname.as_deref());
-                if hostnames.is_empty() {
-                    continue;
-                }
-                found = true;
-                // Servers that redirect to TLS do nothing else.
-                if listener.routes.iter().any(|attached| attached.route.object == reference) {
-                    continue;
-                }
-                let route = Route {
+        // Listeners of one port have the same rules.
+        let mut by_port: HashMap<u16, Arc<Route>> = HashMap::new();
+        for (bind, index) in of_gateway.get(&reference).into_iter().flatten() {
+            if !admits(&scopes[&(*bind, *index)], namespace, gateway) {
+                continue;
+            }
+            let Some(served) = gateways.get_mut(bind) else { continue };
+            let listener = &mut served.listeners[*index];
+            let hostnames = common(&service.hosts, listener.hostname.as_deref());
+            if hostnames.is_empty() {
+                continue;
+            }
+            found = true;
+            // Servers that redirect to TLS do nothing else.
+            if listener.routes.first().is_some_and(|attached| attached.route.object == reference) {
+                continue;
+            }
+            let route = by_port.entry(listener.port).or_insert_with(|| {
+                Arc::new(Route {
                     object: object.reference(),
                     meta: Arc::clone(&object.meta),
                     api: &ROUTES,
                     parents: Vec::new(),
                     rules: rules(service, key, listener.port),
                     broken: object.errors.first().cloned(),
-                };
-                listener.routes.push(AttachedRoute {
-                    route: Arc::new(route),
-                    parent: ParentReference::to(&reference),
-                    hostnames,
-                });
-            }
+                })
+            });
+            listener.routes.push(AttachedRoute {
+                route: Arc::clone(route),
+                parent: ParentReference::to(&reference),
+                hostnames,
+            });
         }
         if !found && gateway.errors.is_empty() && object.errors.is_empty() {
             let message =

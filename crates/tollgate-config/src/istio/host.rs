@@ -1,8 +1,10 @@
 //! What a host means: a Service, one of a ServiceEntry, or nothing that is known.
 
-use super::{GROUP, ServiceEntry};
+use std::collections::HashMap;
+
+use super::{GROUP, Objects, ServiceEntry};
 use crate::{
-    kubernetes::{ObjectKey, ObjectRef},
+    kubernetes::{ObjectKey, ObjectRef, Objects as Set},
     routing::BackendReference,
     translation::{BackendError, Destination, Translator},
 };
@@ -16,8 +18,9 @@ pub(crate) const SUBSET: &str = "Subset";
 impl<'a> Translator<'a> {
     /// The ServiceEntry of a host; of several the oldest.
     pub(crate) fn service_entry(&self, host: &str) -> Option<&'a ServiceEntry> {
-        let entries = self.store.of::<crate::istio::Objects>().service_entries.by_age().into_iter();
-        entries.filter(|entry| entry.errors.is_empty()).map(|entry| &entry.spec).find(|entry| entry.has(host))
+        let entries = &self.store.of::<Objects>().service_entries;
+        let index = self.once(|| Hosts::of(entries));
+        Some(&entries.get(index.get(host)?)?.spec)
     }
 
     /// A reference to a host as one to the Service that it means, if it means one: `<service>.<namespace>.svc.<domain>`, or
@@ -63,11 +66,46 @@ impl<'a> Translator<'a> {
         })?;
         Ok(Destination {
             object: None,
-            endpoints: entry.endpoints(host, port),
+            endpoints: entry.endpoints(host, port).into(),
             app_protocol: port.app_protocol(),
             section: None,
             tls: None,
         })
+    }
+}
+
+/// The hosts of sound ServiceEntries.
+struct Hosts {
+    /// The oldest first.
+    entries: Vec<ObjectKey>,
+    /// Index of the oldest entry of each exact host, and of each suffix behind `*`.
+    exact: HashMap<String, usize>,
+    suffixes: Vec<(String, usize)>,
+}
+
+impl Hosts {
+    fn of(entries: &Set<ServiceEntry>) -> Self {
+        let mut index = Self { entries: Vec::new(), exact: HashMap::new(), suffixes: Vec::new() };
+        for entry in entries.by_age().into_iter().filter(|entry| entry.errors.is_empty()) {
+            let number = index.entries.len();
+            index.entries.push(entry.meta.key.clone());
+            for host in entry.spec.hosts() {
+                match host.strip_prefix('*') {
+                    Some(suffix) => index.suffixes.push((suffix.to_owned(), number)),
+                    None => {
+                        index.exact.entry(host.clone()).or_insert(number);
+                    }
+                }
+            }
+        }
+        index
+    }
+
+    fn get(&self, host: &str) -> Option<&ObjectKey> {
+        let covers = |suffix: &str| host.len() > suffix.len() && host.ends_with(suffix);
+        let wild = self.suffixes.iter().find(|(suffix, _)| covers(suffix)).map(|(_, number)| *number);
+        let number = self.exact.get(host).copied().into_iter().chain(wild).min()?;
+        self.entries.get(number)
     }
 }
 

@@ -156,12 +156,9 @@ fn unix_path(address: &str) -> Option<&str> {
 }
 
 impl ServiceEntry {
-    /// Whether it is about a host.
-    pub(super) fn has(&self, host: &str) -> bool {
-        self.hosts.iter().any(|own| match own.strip_prefix('*') {
-            Some(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
-            None => own == host,
-        })
+    /// Its hosts, exact or `*.suffix`.
+    pub(super) fn hosts(&self) -> &[String] {
+        &self.hosts
     }
 
     /// A port by its number.

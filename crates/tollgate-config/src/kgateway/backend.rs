@@ -112,7 +112,7 @@ pub(super) fn destination(
     }
     Some(Ok(Destination {
         object: None,
-        endpoints: backend.spec.endpoints(),
+        endpoints: backend.spec.endpoints().into(),
         app_protocol: backend.spec.app_protocol.map(str::to_owned),
         section: None,
         tls: None,

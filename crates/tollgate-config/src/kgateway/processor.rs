@@ -138,7 +138,7 @@ fn resolve(provider: &Provider, extension: &Metadata, translator: &Translator<'_
             }
             let domain = &translator.options.cluster_domain;
             Place {
-                endpoints: found.endpoints,
+                endpoints: found.endpoints.to_vec(),
                 authority: format!("{}.{}.svc.{domain}:{port}", object.name, object.namespace),
                 section: Some(found.port.name.clone()).filter(|name| !name.is_empty()),
             }

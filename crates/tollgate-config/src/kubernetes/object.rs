@@ -108,7 +108,7 @@ impl<T> Objects<T> {
     /// All, the oldest first (CF-9).
     pub(crate) fn by_age(&self) -> Vec<&Arc<Object<T>>> {
         let mut all: Vec<_> = self.0.values().collect();
-        all.sort_by_key(|object| object.meta.age());
+        all.sort_by_cached_key(|object| object.meta.age());
         all
     }
 }

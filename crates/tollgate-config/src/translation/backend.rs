@@ -1,6 +1,9 @@
 //! Where a service really is (1.5).
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use thiserror::Error;
 use tollgate_model::cluster::{Endpoint, EndpointAddress};
@@ -19,7 +22,7 @@ use crate::{
 pub(crate) struct ServiceEndpoints<'a> {
     pub(crate) port: &'a ServicePort,
     /// May be empty: nobody is ready.
-    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) endpoints: Arc<[Endpoint]>,
 }
 
 /// Why a reference to a service leads nowhere.
@@ -51,7 +54,13 @@ impl<'a> Translator<'a> {
             .iter()
             .find(|candidate| candidate.tcp && candidate.port == port)
             .ok_or_else(|| ServiceError::PortNotFound { service: key.clone(), port })?;
-        let endpoints = self.endpoints(key, service, service_port);
+        let known = self.cache.endpoints.borrow().get(key).and_then(|ports| ports.get(&port).cloned());
+        let endpoints = known.unwrap_or_else(|| {
+            let found: Arc<[Endpoint]> = self.endpoints(key, service, service_port).into();
+            let mut known = self.cache.endpoints.borrow_mut();
+            known.entry(key.clone()).or_default().insert(port, Arc::clone(&found));
+            found
+        });
         Ok(ServiceEndpoints { port: service_port, endpoints })
     }
 

@@ -8,8 +8,7 @@ use std::{
 
 use thiserror::Error;
 use tollgate_model::tls::{
-    ServerNameIndication, ServerValidation, SubjectAltNameMatcher, TrustAnchors, TrustSource,
-    UpstreamTlsSettings,
+    ServerNameIndication, ServerValidation, SubjectAltNameMatcher, TrustAnchors, UpstreamTlsSettings,
 };
 
 use super::{CertificateError, Translator, plain_tls};
@@ -120,7 +119,13 @@ impl Translator<'_> {
         }
         let policy =
             self.store.of::<crate::gateway_api::Objects>().backend_tls_policies.get(&winner.key())?;
-        Some(match self.server_validation(policy) {
+        let known = self.cache.validations.borrow().get(winner).cloned();
+        let validation = known.unwrap_or_else(|| {
+            let validation = self.server_validation(policy);
+            self.cache.validations.borrow_mut().insert(winner.clone(), validation.clone());
+            validation
+        });
+        Some(match validation {
             Ok(validation) => Ok(BackendTls { sni: policy.spec.hostname.clone(), validation }),
             Err(message) => Err(BackendTlsError { policy: winner.clone(), message }),
         })
@@ -146,9 +151,7 @@ impl Translator<'_> {
     /// The certificates of every reference that can be used (EG-65).
     fn trusted(&self, policy: &Object<BackendTlsPolicy>) -> Trusted {
         if policy.spec.system_ca {
-            let anchors = TrustAnchors::from_usable(self.files.system_roots()).ok();
-            let anchors = anchors.map(|anchors| anchors.with_source(TrustSource::System));
-            return Trusted { anchors, problems: Vec::new() };
+            return Trusted { anchors: self.system_anchors(), problems: Vec::new() };
         }
         let (mut found, mut problems) = (Vec::new(), Vec::new());
         for reference in &policy.spec.ca_certificates {

@@ -6,7 +6,7 @@ mod filters;
 mod rules;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
@@ -14,12 +14,12 @@ use std::{
 use tollgate_ir::{FilterChain, Listener, Resources, Sourced};
 use tollgate_model::{
     listener::{
-        BindAddress, ConnectionLimits, FilterChainMatch, MisdirectedRequests, ServedBy, TrafficDirection,
+        BindAddress, ConnectionLimits, FilterChainMatch, HostTable, MisdirectedRequests, TrafficDirection,
     },
     tls::DownstreamTlsSettings,
 };
 
-use self::chain::Chain;
+use self::chain::{Chain, Hosts};
 use super::{Dialect, Gateway, IpFamily, Listener as GatewayListener, ListenerSettings, Problem, Translator};
 use crate::{
     Explanations, RouteKey,
@@ -54,6 +54,8 @@ pub(super) struct Builder<'b, 'a> {
     pub(super) translator: &'b Translator<'a>,
     pub(super) dialects: Vec<Box<dyn Dialect + 'b>>,
     pub(super) built: Built,
+    /// Of listeners so far.
+    pub(super) names: HashSet<String>,
 }
 
 /// A listener of a port. Those of merged gateways are of several (6.9).
@@ -136,9 +138,11 @@ impl Builder<'_, '_> {
         let bound = self.bound_port(port);
         let name = self.unique_name(format!("{}/{}", first.owner.key(), first.name), port);
         let is_tls = first.tls.is_some();
+        let hosts = Hosts::of(members);
+        let host_table = is_tls.then(|| host_table(members));
         let mut filter_chains = Vec::new();
         for (index, group) in groups(members).iter().enumerate() {
-            let chain = Chain { gateway, members: group, all: members, port: bound };
+            let chain = Chain { gateway, members: group, hosts: &hosts, port: bound };
             // The name of a table need not be unique.
             let table_name = format!("{name}/{index}");
             let common = Member::common_settings(group).cloned();
@@ -160,10 +164,11 @@ impl Builder<'_, '_> {
                 tls: own.tls.clone(),
                 transport_socket_connect_timeout: settings.handshake_timeout.filter(|_| is_tls),
                 http: Arc::new(http),
-                misdirected_requests: if is_tls && gateway.settings.tells_misdirected {
-                    misdirected(own, members)
-                } else {
-                    MisdirectedRequests::default()
+                misdirected_requests: match &host_table {
+                    Some((names, numbers)) if gateway.settings.tells_misdirected && members.len() > 1 => {
+                        MisdirectedRequests::new(Arc::clone(names), numbers[&std::ptr::from_ref(own)])
+                    }
+                    _ => MisdirectedRequests::default(),
                 },
             });
         }
@@ -218,12 +223,8 @@ impl Builder<'_, '_> {
     }
 
     /// A ListenerSet may be called like its Gateway.
-    fn unique_name(&self, name: String, port: u16) -> String {
-        if self.built.resources.listeners.iter().any(|listener| listener.name == name) {
-            format!("{name}-{port}")
-        } else {
-            name
-        }
+    fn unique_name(&mut self, name: String, port: u16) -> String {
+        if self.names.insert(name.clone()) { name } else { format!("{name}-{port}") }
     }
 }
 
@@ -246,15 +247,13 @@ fn groups<'g>(members: &[Member<'g>]) -> Vec<Vec<Member<'g>>> {
     groups
 }
 
-/// Requests whose authority belongs to another listener of the port (9.3).
-fn misdirected(own: &GatewayListener, all: &[Member<'_>]) -> MisdirectedRequests {
-    if all.len() < 2 {
-        return MisdirectedRequests::default();
-    }
-    let names = all.iter().map(|Member { listener, .. }| {
+/// Which listener of a port each host name belongs to, and the numbers of the listeners (9.3).
+fn host_table<'g>(members: &[Member<'g>]) -> (Arc<HostTable>, HashMap<*const GatewayListener, u32>) {
+    let (mut table, mut numbers) = (HostTable::new(), HashMap::new());
+    for (number, Member { listener, .. }) in (0..).zip(members) {
         let name = listener.hostname.clone().unwrap_or_else(|| "*".to_owned());
-        let here = std::ptr::eq(*listener, own);
-        (name, if here { ServedBy::ThisChain } else { ServedBy::AnotherChain })
-    });
-    MisdirectedRequests { server_names: names.collect() }
+        numbers.insert(std::ptr::from_ref(*listener), number);
+        table.insert(name, number);
+    }
+    (Arc::new(table), numbers)
 }

@@ -28,7 +28,7 @@ pub(crate) enum CertificateError {
 }
 
 /// Kinds of objects with certificates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum CertificateKind {
     ConfigMap,
     Secret,
@@ -63,9 +63,23 @@ impl Translator<'_> {
             ("certificates.k8s.io" | "", "ClusterTrustBundle") => CertificateKind::ClusterTrustBundle,
             _ => return Err(CertificateError::UnsupportedKind),
         };
+        let key = (kind, object);
+        if let Some(known) = self.cache.authorities.borrow().get(&key) {
+            return known.clone();
+        }
+        let read = self.read_authorities(kind, &key.1);
+        self.cache.authorities.borrow_mut().insert(key, read.clone());
+        read
+    }
+
+    fn read_authorities(
+        &self,
+        kind: CertificateKind,
+        object: &ObjectKey,
+    ) -> Result<TrustAnchors, CertificateError> {
         let core = &self.store.core;
         let text = match kind {
-            CertificateKind::ConfigMap => core.config_maps.get(&object).map(|map| {
+            CertificateKind::ConfigMap => core.config_maps.get(object).map(|map| {
                 let data = &map.spec.data;
                 ca_of(
                     |key| data.get(key).map(String::as_bytes),
@@ -73,18 +87,18 @@ impl Translator<'_> {
                     data.values().map(String::as_bytes),
                 )
             }),
-            CertificateKind::Secret => core.secrets.get(&object).map(|secret| {
+            CertificateKind::Secret => core.secrets.get(object).map(|secret| {
                 let data = &secret.spec.data;
                 ca_of(|key| data.get(key).map(Vec::as_slice), data.len(), data.values().map(Vec::as_slice))
             }),
             CertificateKind::ClusterTrustBundle => {
-                let bundle = core.cluster_trust_bundles.get(&ObjectKey::new("", &*reference.name));
-                let bundle = bundle.ok_or_else(|| CertificateError::NoTrustBundle(reference.name.clone()))?;
+                let bundle = core.cluster_trust_bundles.get(&ObjectKey::new("", &*object.name));
+                let bundle = bundle.ok_or_else(|| CertificateError::NoTrustBundle(object.name.clone()))?;
                 Some(Some(bundle.spec.trust_bundle.as_bytes()))
             }
         };
         let name = object.name.clone();
-        let text = text.ok_or(CertificateError::NotFound { kind, object })?;
+        let text = text.ok_or_else(|| CertificateError::NotFound { kind, object: object.clone() })?;
         let Some(text) = text else { return Err(CertificateError::NoCertificate { kind, name }) };
         TrustAnchors::from_pem(text).map_err(|error| match error {
             tollgate_model::tls::TlsError::NoCertificate => {
@@ -96,6 +110,15 @@ impl Translator<'_> {
 
     /// The certificate and key that a secret of type `kubernetes.io/tls` holds.
     pub(crate) fn identity(&self, secret: &ObjectKey) -> Result<Identity, CertificateError> {
+        if let Some(known) = self.cache.identities.borrow().get(secret) {
+            return known.clone();
+        }
+        let read = self.read_identity(secret);
+        self.cache.identities.borrow_mut().insert(secret.clone(), read.clone());
+        read
+    }
+
+    fn read_identity(&self, secret: &ObjectKey) -> Result<Identity, CertificateError> {
         let kind = CertificateKind::Secret;
         let object = self.store.core.secrets.get(secret);
         let data =

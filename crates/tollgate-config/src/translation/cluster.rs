@@ -1,6 +1,8 @@
 //! Clusters, as translation makes them.
 
-use tollgate_ir::Cluster;
+use std::convert::Infallible;
+
+use tollgate_ir::{BareCluster, Cluster};
 use tollgate_model::{
     cluster::{Discovery, Endpoint, UpstreamProtocol},
     socket::TcpOptions,
@@ -10,6 +12,13 @@ use super::backend::dns;
 
 /// A cluster of these endpoints with Envoy's defaults; the caller changes what its dialect does otherwise.
 pub(crate) fn cluster(name: String, endpoints: Vec<Endpoint>, protocol: UpstreamProtocol) -> Cluster {
+    let bare = bare_cluster(name, &endpoints, protocol);
+    let Ok(cluster) = bare.try_map(Ok::<_, Infallible>, |()| endpoints);
+    cluster
+}
+
+/// The same without its endpoints.
+pub(crate) fn bare_cluster(name: String, endpoints: &[Endpoint], protocol: UpstreamProtocol) -> BareCluster {
     let discovery = if endpoints.iter().any(dns::is_name) {
         Discovery::StrictDns(dns::SETTINGS)
     } else {
@@ -19,5 +28,5 @@ pub(crate) fn cluster(name: String, endpoints: Vec<Endpoint>, protocol: Upstream
         UpstreamProtocol::Http1 { .. } => TcpOptions::UPSTREAM,
         UpstreamProtocol::Http2(_) => TcpOptions::HTTP2_UPSTREAM,
     };
-    Cluster { protocol, tcp, ..Cluster::new(name, discovery, endpoints) }
+    BareCluster { protocol, tcp, ..BareCluster::new(name, discovery, ()) }
 }

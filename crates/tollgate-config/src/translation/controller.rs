@@ -5,7 +5,7 @@
 use std::{fmt, time::Duration};
 
 use http::StatusCode;
-use tollgate_ir::{Cluster, HttpConnectionManager};
+use tollgate_ir::{BareCluster, HttpConnectionManager};
 use tollgate_model::route::{RetryOn, RetryPolicy};
 
 use super::{BackendError, Gateway, GatewaySettings, Problem, Referring, Translator, messages::Message};
@@ -52,7 +52,7 @@ pub(crate) struct Defaults {
     /// Changes a connection manager that has Envoy's defaults and lets WebSockets pass.
     pub(crate) connection_manager: fn(&mut HttpConnectionManager),
     /// Changes a cluster that has Envoy's defaults.
-    pub(crate) cluster: fn(&mut Cluster),
+    pub(crate) cluster: fn(&mut BareCluster),
     /// What is tried again by a rule that asks for retries and names these statuses, or none.
     pub(crate) retries: fn(&[StatusCode]) -> RetryPolicy,
     /// What is tried again by a rule that does not ask for it, and limits each try or does not.

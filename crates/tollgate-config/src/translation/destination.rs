@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use thiserror::Error;
-use tollgate_ir::Cluster;
+use tollgate_ir::BareCluster;
 use tollgate_model::{
     cluster::{Endpoint, UpstreamProtocol},
     http_connection_manager::Http2Options,
@@ -11,7 +11,7 @@ use tollgate_model::{
 };
 
 use super::{
-    BackendReference, Controller, Dialect, Gateway, Route, ServiceError, Translator, cluster,
+    BackendReference, Controller, Dialect, Gateway, Route, ServiceError, Translator, bare_cluster,
     controller::ClusterSite,
 };
 use crate::{
@@ -25,7 +25,7 @@ pub(crate) struct Destination {
     /// The object in full, where the reference does not say it.
     pub(crate) object: Option<ObjectRef>,
     /// May be empty: nobody is ready.
-    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) endpoints: Arc<[Endpoint]>,
     /// What is spoken, as `appProtocol` of a service says it.
     pub(crate) app_protocol: Option<String>,
     /// What a BackendTLSPolicy calls its port.
@@ -112,15 +112,15 @@ impl Translator<'_> {
             true => UpstreamProtocol::Http2(Http2Options::default()),
             false => UpstreamProtocol::Http1 { enable_trailers: false },
         };
-        let built = Cluster { tls, ..cluster(name, destination.endpoints, protocol) };
-        let mut built = built;
+        let endpoints = destination.endpoints;
+        let mut built = BareCluster { tls, ..bare_cluster(name, &endpoints, protocol) };
         (site.gateway.controller.defaults.cluster)(&mut built);
         for dialect in dialects {
             dialect.cluster(site, &mut built);
         }
         let origin = reference.place.origin(Some(&site.route.object));
         // Another Gateway may reach the same backend otherwise.
-        let cluster = self.add_cluster(built, &site.gateway.object.key().to_string(), origin);
+        let cluster = self.add_shared(built, &endpoints, &site.gateway.object.key().to_string(), origin);
         Ok(RouteBackend { cluster, websocket })
     }
 

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use http::StatusCode;
-use tollgate_ir::Cluster;
+use tollgate_ir::BareCluster;
 use tollgate_model::tls::UpstreamTlsSettings;
 
 use super::{
@@ -65,7 +65,7 @@ pub(crate) trait Dialect {
     }
 
     /// Changes the cluster of a backend of a route.
-    fn cluster(&self, site: Referring<'_>, cluster: &mut Cluster) {
+    fn cluster(&self, site: Referring<'_>, cluster: &mut BareCluster) {
         let _ = (site, cluster);
     }
 

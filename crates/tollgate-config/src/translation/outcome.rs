@@ -1,12 +1,15 @@
 //! The whole translation.
 
-use tollgate_ir::Resources;
+use std::{collections::HashSet, sync::Arc};
+
+use tollgate_ir::{Resources, Sourced};
 
 use super::{
     Dialect, Gateway, Translator,
     attachment::Attachment,
     build::{Builder, Built},
     statuses::statuses,
+    translator::Added,
 };
 use crate::{Explanations, kubernetes::status::ObjectStatus};
 
@@ -21,8 +24,9 @@ pub(crate) struct Translated {
 /// Translates all resources.
 pub(crate) fn translate(translator: Translator<'_>) -> Translated {
     let mut translated = everything_but_clusters(&translator);
-    for (cluster, origin) in translator.into_clusters().into_values() {
-        translated.resources.insert_cluster(cluster, origin);
+    for (name, Added { cluster, endpoints, origin }) in translator.into_clusters() {
+        translated.resources.endpoints.insert(name.clone(), endpoints);
+        translated.resources.clusters.insert(name, Arc::new(Sourced { value: cluster, origin }));
     }
     translated
 }
@@ -33,7 +37,7 @@ fn everything_but_clusters(translator: &Translator<'_>) -> Translated {
     // Statuses of equal objects come in this order.
     let dialects = translator.systems.iter().filter_map(|system| system.dialect);
     let dialects: Vec<Box<dyn Dialect + '_>> = dialects.map(|new| new(translator, gateways)).collect();
-    let mut builder = Builder { translator, dialects, built: Built::default() };
+    let mut builder = Builder { translator, dialects, built: Built::default(), names: HashSet::new() };
     let others = translator.systems.iter().filter_map(|system| system.gateways);
     let others: Vec<Gateway> = others.flat_map(|read| read(translator, gateways)).collect();
     builder.gateways(gateways.iter().chain(&others));

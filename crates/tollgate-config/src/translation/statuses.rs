@@ -1,6 +1,6 @@
 //! The statuses of Gateway API's own objects (9.2 to 9.6).
 
-use std::net::IpAddr;
+use std::{collections::HashMap, net::IpAddr};
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     gateway_api::OtherRoute,
     kubernetes::{
-        Metadata, Object, ObjectRef, Objects,
+        Metadata, Object, ObjectRef,
         status::{Conditions, Holds, ObjectStatus, ParentReference},
     },
 };
@@ -101,9 +101,10 @@ pub(super) fn statuses(
             .iter()
             .map(|report| route(report, attachment, outcomes.get(&report.object.reference()))),
     );
+    let parents = parents_of_ours(attachment);
     let gateway_api = &translator.store.of::<crate::gateway_api::Objects>();
     for routes in [&gateway_api.tls_routes, &gateway_api.tcp_routes, &gateway_api.udp_routes] {
-        all.extend(other_routes(routes, attachment));
+        all.extend(routes.iter().map(|object| other_route(object, attachment, &parents)));
     }
     all.extend(translator.backend_tls_statuses());
     all
@@ -330,16 +331,16 @@ fn route_conditions(
     conditions
 }
 
-/// Routes of kinds that are not served.
-fn other_routes(routes: &Objects<OtherRoute>, attachment: &Attachment<'_>) -> Vec<ObjectStatus> {
-    let statuses = routes.iter().map(|object| other_route(object, attachment));
-    statuses.collect()
-}
-
-fn other_route(object: &Object<OtherRoute>, attachment: &Attachment<'_>) -> ObjectStatus {
+/// A route of a kind that is not served, under its parents of ours.
+fn other_route(
+    object: &Object<OtherRoute>,
+    attachment: &Attachment<'_>,
+    parents: &HashMap<ObjectRef, usize>,
+) -> ObjectStatus {
     let reference: ObjectRef = object.reference();
-    let parents = parents_of_ours(attachment, &object.spec.parents);
-    let parents = parents.into_iter().map(|(parent, gateway)| {
+    let ours = object.spec.parents.iter();
+    let ours = ours.filter_map(|parent| Some((&parent.reference, *parents.get(&parent.object())?)));
+    let parents = ours.map(|(parent, gateway)| {
         let mut conditions = Conditions::default();
         // No listener that is served takes them.
         let message = format!("routes of kind {} are not served", reference.kind);

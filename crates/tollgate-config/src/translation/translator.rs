@@ -3,12 +3,14 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
+    convert::Infallible,
     sync::Arc,
 };
 
-use tollgate_ir::{Cluster, Origin, Resources as Ir};
+use tollgate_ir::{BareCluster, Cluster, Origin, Resources as Ir};
+use tollgate_model::cluster::Endpoint;
 
-use super::{Systems, backend_tls::TlsPolicies};
+use super::{Systems, backend_tls::TlsPolicies, cache::Cache};
 use crate::{
     Files, Options,
     gateway_api::Grants,
@@ -28,7 +30,15 @@ pub(crate) struct Translator<'a> {
     pub(super) tls_policies: TlsPolicies,
     /// By the service they belong to.
     pub(super) endpoint_slices: HashMap<ObjectKey, Vec<&'a EndpointSlice>>,
-    clusters: RefCell<BTreeMap<String, (Cluster, Arc<Origin>)>>,
+    pub(super) cache: Cache,
+    clusters: RefCell<BTreeMap<String, Added>>,
+}
+
+/// A cluster of the resources.
+pub(super) struct Added {
+    pub(super) cluster: BareCluster,
+    pub(super) endpoints: Arc<[Endpoint]>,
+    pub(super) origin: Arc<Origin>,
 }
 
 impl<'a> Translator<'a> {
@@ -51,6 +61,7 @@ impl<'a> Translator<'a> {
             native,
             endpoint_slices: endpoint_slices(store),
             tls_policies: TlsPolicies::new(store),
+            cache: Cache::default(),
             clusters: RefCell::default(),
         }
     }
@@ -67,12 +78,26 @@ impl<'a> Translator<'a> {
     /// Makes a cluster part of the resources and returns the name that leads to it: its own, or a longer one where another
     /// cluster has that. No cluster replaces another one that has the same name by chance. `end` says what sets this one
     /// apart, the origin is the object that it is made for.
-    pub(crate) fn add_cluster(&self, mut cluster: Cluster, end: &str, origin: Arc<Origin>) -> String {
+    pub(crate) fn add_cluster(&self, cluster: Cluster, end: &str, origin: Arc<Origin>) -> String {
+        let mut endpoints = Vec::new();
+        let Ok(cluster) = cluster.try_map(Ok::<_, Infallible>, |own| endpoints = own);
+        self.add_shared(cluster, &endpoints.into(), end, origin)
+    }
+
+    /// The same with endpoints that others have, too.
+    pub(crate) fn add_shared(
+        &self,
+        mut cluster: BareCluster,
+        endpoints: &Arc<[Endpoint]>,
+        end: &str,
+        origin: Arc<Origin>,
+    ) -> String {
+        let same = |other: &Arc<[Endpoint]>| Arc::ptr_eq(other, endpoints) || other == endpoints;
         let mut clusters = self.clusters.borrow_mut();
         let own = cluster.name.clone();
         let mut number = 1;
-        while let Some((other, _)) = clusters.get(&cluster.name) {
-            if *other == cluster {
+        while let Some(other) = clusters.get(&cluster.name) {
+            if other.cluster == cluster && same(&other.endpoints) {
                 return cluster.name;
             }
             cluster.name = match number {
@@ -82,12 +107,12 @@ impl<'a> Translator<'a> {
             number += 1;
         }
         let name = cluster.name.clone();
-        clusters.insert(name.clone(), (cluster, origin));
+        clusters.insert(name.clone(), Added { cluster, endpoints: Arc::clone(endpoints), origin });
         name
     }
 
     /// All clusters that were added.
-    pub(crate) fn into_clusters(self) -> BTreeMap<String, (Cluster, Arc<Origin>)> {
+    pub(super) fn into_clusters(self) -> BTreeMap<String, Added> {
         self.clusters.into_inner()
     }
 }
@@ -138,9 +163,9 @@ mod tests {
         let ports: Vec<_> = translator
             .into_clusters()
             .into_iter()
-            .map(|(name, (cluster, _))| {
-                assert_eq!(name, cluster.name);
-                cluster.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect::<String>()
+            .map(|(name, added)| {
+                assert_eq!(name, added.cluster.name);
+                added.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect::<String>()
             })
             .collect();
         assert_eq!(ports, ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4", "127.0.0.1:2"]);

@@ -77,7 +77,7 @@ impl Identity {
 impl PartialEq for Identity {
     /// The same chain: its private key belongs to it.
     fn eq(&self, other: &Self) -> bool {
-        self.key.cert == other.key.cert
+        Arc::ptr_eq(&self.key, &other.key) || self.key.cert == other.key.cert
     }
 }
 

@@ -111,7 +111,7 @@ impl TrustAnchors {
 
 impl PartialEq for TrustAnchors {
     fn eq(&self, other: &Self) -> bool {
-        self.certificates == other.certificates
+        Arc::ptr_eq(&self.certificates, &other.certificates) || self.certificates == other.certificates
     }
 }
 

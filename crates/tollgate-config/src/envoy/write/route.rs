@@ -71,10 +71,10 @@ pub(super) fn table(
 fn misdirected(table: &RouteTable, chain: &FilterChain) -> Option<Value> {
     let own: BTreeSet<&str> =
         table.virtual_hosts.iter().flat_map(|host| &host.domains).map(String::as_str).collect();
-    let names = chain.misdirected_requests.server_names.iter();
+    let names = chain.misdirected_requests.server_names();
     let others: BTreeSet<&str> = names
-        .filter(|(name, by)| **by == ServedBy::AnotherChain && !own.contains(name.as_str()))
-        .map(|(name, _)| name.as_str())
+        .filter(|(name, by)| *by == ServedBy::AnotherChain && !own.contains(name))
+        .map(|(name, _)| name)
         .collect();
     if others.is_empty() {
         return None;

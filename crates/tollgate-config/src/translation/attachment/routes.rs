@@ -7,7 +7,7 @@ use crate::{
     gateway_api::{self, Parent, RouteSpec},
     kubernetes::{Object, ObjectRef, status::ParentReference},
     translation::{
-        AttachedHostname, AttachedRoute, Controller, GATEWAY_API, Gateway, InvalidRule, Route, Translator,
+        AttachedHostname, AttachedRoute, Controller, GATEWAY_API, InvalidRule, Route, Translator,
         messages::{self, Message},
     },
 };
@@ -69,8 +69,7 @@ pub(super) fn attach<'a>(attachment: &mut Attachment<'a>, translator: &Translato
                 Listeners::OfGateway(index) => index,
                 Listeners::OfSet(set) => attachment.listener_sets[set].gateway,
             };
-            let before = served_routes(&attachment.gateways[gateway]);
-            let refused = attach_to(
+            let (refused, is_served) = attach_to(
                 attachment,
                 *listeners,
                 gateway,
@@ -81,7 +80,7 @@ pub(super) fn attach<'a>(attachment: &mut Attachment<'a>, translator: &Translato
                 &mut shared,
             );
             let built = &mut attachment.gateways[gateway];
-            if served_routes(built) == before && object.errors.is_empty() {
+            if !is_served && object.errors.is_empty() {
                 let route = shared.get_or_insert_with(|| route_of(object));
                 let entry = (Arc::clone(route), parent.reference.clone());
                 if refused.is_none() {
@@ -119,11 +118,6 @@ fn route_of(object: &Object<RouteSpec>) -> Arc<Route> {
     })
 }
 
-/// How many routes the listeners of a gateway serve.
-fn served_routes(gateway: &Gateway) -> usize {
-    gateway.listeners.iter().map(|listener| listener.routes.len()).sum()
-}
-
 fn report_unknown(translator: &Translator<'_>, parent: &Parent, reference: &ObjectRef) {
     let gateway_api = translator.store.of::<gateway_api::Objects>();
     let known_kind = match (&*reference.group, &*reference.kind) {
@@ -144,6 +138,7 @@ fn report_unknown(translator: &Translator<'_>, parent: &Parent, reference: &Obje
     translator.diagnostics.error(&parent.place, message, None);
 }
 
+/// Gives why it is refused, and whether a listener that is served takes it.
 #[expect(clippy::too_many_arguments, reason = "the state of one loop")]
 fn attach_to<'a>(
     attachment: &mut Attachment<'a>,
@@ -154,18 +149,18 @@ fn attach_to<'a>(
     translator: &Translator<'a>,
     hosts: &mut Hosts,
     shared: &mut Option<Arc<Route>>,
-) -> Option<Problem> {
+) -> (Option<Problem>, bool) {
     let Attachment { gateways, gateway_reports, listener_sets, .. } = attachment;
     let controller = gateway_reports[gateway].controller;
     let invalid = invalid(object);
     if invalid.is_some() && object.spec.hostnames_lost {
-        return invalid;
+        return (invalid, false);
     }
     if let Listeners::OfSet(set) = listeners
         && let Some(refused) = &listener_sets[set].refused
     {
         let message = format!("the ListenerSet is not accepted: {}", refused.message);
-        return invalid.or_else(|| Some(Problem::new("NoMatchingParent", message)));
+        return (invalid.or_else(|| Some(Problem::new("NoMatchingParent", message))), false);
     }
     let (reports, namespace) = match listeners {
         Listeners::OfGateway(index) => {
@@ -187,7 +182,7 @@ fn attach_to<'a>(
         .filter(|report| reference.port.is_none_or(|port| port == report.entry.port))
         .collect();
     if matching.is_empty() {
-        return problem("NoMatchingParent", Message::NoMatchingParent);
+        return (problem("NoMatchingParent", Message::NoMatchingParent), false);
     }
     let meta = &object.meta;
     matching.retain(|report| {
@@ -195,9 +190,9 @@ fn attach_to<'a>(
             && admits(&report.entry.namespaces, namespace, &meta.key.namespace, translator)
     });
     if matching.is_empty() {
-        return problem("NotAllowedByListeners", Message::NotAllowedByListeners);
+        return (problem("NotAllowedByListeners", Message::NotAllowedByListeners), false);
     }
-    let mut found = false;
+    let (mut found, mut is_served) = (false, false);
     let mut conflict = None;
     for report in matching {
         let hostnames = common_hostnames(&object.spec.hostnames, report.entry.hostname.as_deref());
@@ -214,6 +209,7 @@ fn attach_to<'a>(
         found = true;
         report.attached_routes += usize::from(invalid.is_none());
         let Some(served) = report.served else { continue };
+        is_served = true;
         let route = shared.get_or_insert_with(|| route_of(object));
         gateways[gateway].listeners[served].routes.push(AttachedRoute {
             route: Arc::clone(route),
@@ -221,14 +217,15 @@ fn attach_to<'a>(
             hostnames,
         });
     }
-    match (found, conflict) {
+    let refused = match (found, conflict) {
         _ if invalid.is_some() => invalid,
         (true, _) => None,
         (false, Some(conflict)) => Some(conflict),
         (false, None) => {
             problem("NoMatchingListenerHostname", Message::NoMatchingListenerHostname(meta.kind.clone()))
         }
-    }
+    };
+    (refused, is_served)
 }
 
 /// Why a route is not accepted by anything (CF-13).
@@ -284,20 +281,9 @@ impl ParentReport {
     }
 }
 
-/// A route that is read and not served, under its parents of ours: Gateways and their ListenerSets.
-pub(in crate::translation) fn parents_of_ours<'p>(
-    attachment: &Attachment<'_>,
-    parents: &'p [Parent],
-) -> Vec<(&'p ParentReference, usize)> {
-    let found = parents.iter().filter_map(|parent| {
-        let object = parent.object();
-        let of_set = || {
-            let sets = attachment.listener_sets.iter();
-            let mut ours = sets.filter(|set| set.object.reference() == object);
-            ours.next().map(|set| set.gateway)
-        };
-        let gateway = attachment.gateways.iter().position(|gateway| gateway.object == object);
-        Some((&parent.reference, gateway.or_else(of_set)?))
-    });
-    found.collect()
+/// Everything of ours that routes can be attached to, with the index of its gateway.
+pub(in crate::translation) fn parents_of_ours(attachment: &Attachment<'_>) -> HashMap<ObjectRef, usize> {
+    let sets = attachment.listener_sets.iter().map(|set| (set.object.reference(), set.gateway));
+    let gateways = attachment.gateways.iter().enumerate();
+    sets.chain(gateways.map(|(index, gateway)| (gateway.object.clone(), index))).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -13,9 +13,7 @@ use super::{Builder, Member, action::Prepared, filters::Filters, rules::RuleSite
 use crate::{
     Explanation,
     routing::{Match, Rank, Rule},
-    translation::{
-        Controller, Gateway, Listener, access_log::default_logs, controller::RouteSite, hostnames::covers,
-    },
+    translation::{Controller, Gateway, Listener, access_log::default_logs, controller::RouteSite},
 };
 
 /// What a filter chain serves.
@@ -24,8 +22,8 @@ pub(super) struct Chain<'g> {
     pub(super) gateway: &'g Gateway,
     /// The listeners that it serves.
     pub(super) members: &'g [Member<'g>],
-    /// All of the port.
-    pub(super) all: &'g [Member<'g>],
+    /// The host names of all listeners of the port.
+    pub(super) hosts: &'g Hosts<'g>,
     /// The port that is bound.
     pub(super) port: u16,
 }
@@ -73,8 +71,7 @@ impl Builder<'_, '_> {
                     let index = sites.len();
                     let site = self.rule_site(gateway, listener, attached, rule_index);
                     let hostnames = attached.hostnames.iter();
-                    for hostname in hostnames.filter(|hostname| chain.is_served_by(&hostname.name, listener))
-                    {
+                    for hostname in hostnames.filter(|hostname| chain.hosts.serve(&hostname.name, listener)) {
                         let specificity = (!keep_order && controller.defaults.specific_hosts_first)
                             .then_some(Reverse(hostname.specificity));
                         let candidates = domains.entry(&hostname.name).or_default();
@@ -153,19 +150,30 @@ impl Chain<'_> {
     fn name(&self) -> String {
         format!("{}/{}", self.gateway.object.key(), self.members[0].listener.name)
     }
+}
+
+/// The host names of the listeners of a port.
+pub(super) struct Hosts<'g>(HashSet<&'g str>);
+
+impl<'g> Hosts<'g> {
+    pub(super) fn of(members: &[Member<'g>]) -> Self {
+        Self(members.iter().filter_map(|member| member.listener.hostname.as_deref()).collect())
+    }
 
     /// Whether requests for a host name are those of a listener, and not of a more specific one (9.3).
-    fn is_served_by(&self, domain: &str, listener: &Listener) -> bool {
-        // An exact name is more specific than any wildcard.
-        let specific = |candidate: &&Listener| {
-            candidate.hostname.as_ref().map(|name| (!name.starts_with('*'), name.len()))
-        };
-        let covering =
-            self.all.iter().map(|member| member.listener).filter(|candidate| match &candidate.hostname {
-                None => true,
-                Some(hostname) => covers(hostname, domain),
-            });
-        covering.max_by_key(specific).is_none_or(|best| best.hostname == listener.hostname)
+    fn serve(&self, domain: &str, listener: &Listener) -> bool {
+        self.best(domain) == listener.hostname.as_deref()
+    }
+
+    /// The most specific host name of a listener that covers another one; `None` = there is none, and it is for listeners of
+    /// every host.
+    fn best(&self, domain: &str) -> Option<&str> {
+        let exact = self.0.get(domain);
+        // An exact name is more specific than any wildcard, and of wildcards the longer one.
+        let name = domain.strip_prefix('*').unwrap_or(domain);
+        let mut dots = name.match_indices('.').filter(|(dot, _)| *dot > 0);
+        let covering = || dots.find_map(|(dot, _)| self.0.get(&*format!("*{}", &name[dot..])));
+        exact.or_else(covering).or_else(|| self.0.get("*")).copied()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use http::StatusCode;
-use tollgate_ir::Cluster;
+use tollgate_ir::BareCluster;
 use tollgate_model::cluster::EndpointAddress;
 
 use super::{
@@ -88,14 +88,14 @@ impl Dialect for MadeUp<'_> {
         let missing = || BackendError::NotFound(format!("Host {} not found", object.key()));
         Some(host.ok_or_else(missing).map(|host| Destination {
             object: None,
-            endpoints: vec![endpoint(EndpointAddress::Socket(host.spec))],
+            endpoints: [endpoint(EndpointAddress::Socket(host.spec))].into(),
             app_protocol: None,
             section: None,
             tls: None,
         }))
     }
 
-    fn cluster(&self, site: Referring<'_>, cluster: &mut Cluster) {
+    fn cluster(&self, site: Referring<'_>, cluster: &mut BareCluster) {
         let route = TargetView { object: &site.route.object, section: None };
         let policy = self.attachments.at(route).first().map(|policy| &self.policies[*policy]);
         if let Some(timeout) = policy.and_then(|policy| policy.spec.connect_timeout) {
