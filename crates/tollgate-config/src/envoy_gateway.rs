@@ -90,9 +90,11 @@ const KINDS: &[Kind] = &[
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| {
-            let objects = &mut all.of_mut::<Objects>().extension_policies;
-            candidate.store(objects, extension_policy::read_extension_policy);
+        take: |candidate| {
+            candidate.store(
+                |all| &mut all.of_mut::<Objects>().extension_policies,
+                extension_policy::read_extension_policy,
+            )
         },
     },
     Kind {
@@ -101,7 +103,7 @@ const KINDS: &[Kind] = &[
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| candidate.store(&mut all.of_mut::<Objects>().backends, backend::read_backend),
+        take: |candidate| candidate.store(|all| &mut all.of_mut::<Objects>().backends, backend::read_backend),
     },
     Kind {
         group: GROUP,
@@ -109,7 +111,7 @@ const KINDS: &[Kind] = &[
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| candidate.store(&mut all.of_mut::<Objects>().proxies, proxy::read_proxy),
+        take: |candidate| candidate.store(|all| &mut all.of_mut::<Objects>().proxies, proxy::read_proxy),
     },
     Kind {
         group: GROUP,
@@ -117,9 +119,12 @@ const KINDS: &[Kind] = &[
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: Some("envoy-gateway"),
-        take: |candidate, all| {
-            let objects = &mut all.of_mut::<Objects>().configurations;
-            candidate.store_as(objects, &configuration::ENVOY_GATEWAY, configuration::read_configuration);
+        take: |candidate| {
+            candidate.store_as(
+                |all| &mut all.of_mut::<Objects>().configurations,
+                &configuration::ENVOY_GATEWAY,
+                configuration::read_configuration,
+            )
         },
     },
     Kind {
@@ -128,8 +133,9 @@ const KINDS: &[Kind] = &[
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| {
-            candidate.store(&mut all.of_mut::<Objects>().security_policies, others::read_security_policy);
+        take: |candidate| {
+            candidate
+                .store(|all| &mut all.of_mut::<Objects>().security_policies, others::read_security_policy)
         },
     },
     Kind {
@@ -138,9 +144,11 @@ const KINDS: &[Kind] = &[
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| {
-            let objects = &mut all.of_mut::<Objects>().client_traffic_policies;
-            candidate.store(objects, client_traffic::read_client_traffic_policy);
+        take: |candidate| {
+            candidate.store(
+                |all| &mut all.of_mut::<Objects>().client_traffic_policies,
+                client_traffic::read_client_traffic_policy,
+            )
         },
     },
     Kind {
@@ -149,9 +157,11 @@ const KINDS: &[Kind] = &[
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| {
-            let objects = &mut all.of_mut::<Objects>().backend_traffic_policies;
-            candidate.store(objects, others::read_backend_traffic_policy);
+        take: |candidate| {
+            candidate.store(
+                |all| &mut all.of_mut::<Objects>().backend_traffic_policies,
+                others::read_backend_traffic_policy,
+            )
         },
     },
     Kind {
@@ -160,7 +170,7 @@ const KINDS: &[Kind] = &[
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| others::take(candidate, &mut all.of_mut::<Objects>().http_route_filters),
+        take: |candidate| others::take(candidate, |all| &mut all.of_mut::<Objects>().http_route_filters),
     },
     Kind {
         group: GROUP,
@@ -168,9 +178,12 @@ const KINDS: &[Kind] = &[
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| {
-            let objects = &mut all.of_mut::<Objects>().patch_policies;
-            candidate.store_as(objects, &others::PATCH, |_| Some(Unimplemented));
+        take: |candidate| {
+            candidate.store_as(
+                |all| &mut all.of_mut::<Objects>().patch_policies,
+                &others::PATCH,
+                |_| Some(Unimplemented),
+            )
         },
     },
 ];

@@ -32,7 +32,7 @@ pub(crate) use self::{
     route::{Parent, RouteSpec},
 };
 use crate::{
-    kubernetes::{Candidate, Kind, ObjectStore, Objects as Set, family},
+    kubernetes::{Candidate, Kind, Objects as Set, SetOf, Stored, family},
     schema::Value,
 };
 
@@ -63,65 +63,68 @@ family!(Objects);
 const fn kind(
     kind: &'static str,
     versions: &'static [&'static str],
-    take: fn(Candidate<'_>, &mut ObjectStore),
+    take: fn(Candidate<'_>) -> Stored,
 ) -> Kind {
     Kind { group: GROUP, kind, versions, cluster_scoped: false, default_name: None, take }
 }
 
-fn store<T>(
+fn store<T: Send + Sync + 'static>(
     candidate: Candidate<'_>,
-    objects: &mut Set<T>,
+    objects: SetOf<T>,
     read: impl FnOnce(&Value<'_>, &str) -> Option<T>,
-) {
+) -> Stored {
     let meta = Arc::clone(&candidate.meta);
-    candidate.store(objects, |spec| read(spec, &meta.key.namespace));
+    candidate.store(objects, |spec| read(spec, &meta.key.namespace))
 }
 
-fn take_listener_set(candidate: Candidate<'_>, all: &mut ObjectStore) {
-    store(candidate, &mut all.of_mut::<Objects>().listener_sets, listener_set::read_listener_set);
+fn take_listener_set(candidate: Candidate<'_>) -> Stored {
+    store(candidate, |all| &mut all.of_mut::<Objects>().listener_sets, listener_set::read_listener_set)
 }
 
 /// Takes a route of a kind that is not served.
-fn take_other_route(candidate: Candidate<'_>, routes: &mut Set<OtherRoute>) {
-    let place = candidate.meta.place.clone();
-    let message = format!("a {} is read and not served: only HTTP is", candidate.meta.kind);
-    candidate.diagnostics().warning(&place, message, None);
-    store(candidate, routes, other_routes::read_other_route);
+fn take_other_route(candidate: Candidate<'_>, routes: SetOf<OtherRoute>) -> Stored {
+    candidate.warn(format!("a {} is read and not served: only HTTP is", candidate.meta.kind));
+    store(candidate, routes, other_routes::read_other_route)
 }
 
 pub(crate) const KINDS: &[Kind] = &[
     Kind {
         cluster_scoped: true,
         default_name: None,
-        ..kind("GatewayClass", &["v1", "v1beta1"], |candidate, all| {
-            candidate.store(&mut all.of_mut::<Objects>().gateway_classes, gateway_class::read_gateway_class);
+        ..kind("GatewayClass", &["v1", "v1beta1"], |candidate| {
+            candidate
+                .store(|all| &mut all.of_mut::<Objects>().gateway_classes, gateway_class::read_gateway_class)
         })
     },
-    kind("Gateway", &["v1", "v1beta1"], |candidate, all| {
-        store(candidate, &mut all.of_mut::<Objects>().gateways, gateway::read_gateway);
+    kind("Gateway", &["v1", "v1beta1"], |candidate| {
+        store(candidate, |all| &mut all.of_mut::<Objects>().gateways, gateway::read_gateway)
     }),
     kind("ListenerSet", &["v1"], take_listener_set),
     Kind { group: EXPERIMENTAL_GROUP, ..kind("XListenerSet", &["v1alpha1"], take_listener_set) },
-    kind("HTTPRoute", &["v1", "v1beta1"], |candidate, all| {
-        store(candidate, &mut all.of_mut::<Objects>().http_routes, http_route::read_http_route);
+    kind("HTTPRoute", &["v1", "v1beta1"], |candidate| {
+        store(candidate, |all| &mut all.of_mut::<Objects>().http_routes, http_route::read_http_route)
     }),
-    kind("GRPCRoute", &["v1", "v1alpha2"], |candidate, all| {
-        store(candidate, &mut all.of_mut::<Objects>().grpc_routes, grpc_route::read_grpc_route);
+    kind("GRPCRoute", &["v1", "v1alpha2"], |candidate| {
+        store(candidate, |all| &mut all.of_mut::<Objects>().grpc_routes, grpc_route::read_grpc_route)
     }),
-    kind("TLSRoute", &["v1", "v1alpha3", "v1alpha2"], |candidate, all| {
-        take_other_route(candidate, &mut all.of_mut::<Objects>().tls_routes);
+    kind("TLSRoute", &["v1", "v1alpha3", "v1alpha2"], |candidate| {
+        take_other_route(candidate, |all| &mut all.of_mut::<Objects>().tls_routes)
     }),
-    kind("TCPRoute", &["v1", "v1alpha2"], |candidate, all| {
-        take_other_route(candidate, &mut all.of_mut::<Objects>().tcp_routes);
+    kind("TCPRoute", &["v1", "v1alpha2"], |candidate| {
+        take_other_route(candidate, |all| &mut all.of_mut::<Objects>().tcp_routes)
     }),
-    kind("UDPRoute", &["v1", "v1alpha2"], |candidate, all| {
-        take_other_route(candidate, &mut all.of_mut::<Objects>().udp_routes);
+    kind("UDPRoute", &["v1", "v1alpha2"], |candidate| {
+        take_other_route(candidate, |all| &mut all.of_mut::<Objects>().udp_routes)
     }),
-    kind("BackendTLSPolicy", &["v1", "v1alpha3", "v1alpha2"], |candidate, all| {
-        let policies = &mut all.of_mut::<Objects>().backend_tls_policies;
-        store(candidate, policies, backend_tls_policy::read_backend_tls_policy);
+    kind("BackendTLSPolicy", &["v1", "v1alpha3", "v1alpha2"], |candidate| {
+        store(
+            candidate,
+            |all| &mut all.of_mut::<Objects>().backend_tls_policies,
+            backend_tls_policy::read_backend_tls_policy,
+        )
     }),
-    kind("ReferenceGrant", &["v1", "v1beta1", "v1alpha2"], |candidate, all| {
-        candidate.store(&mut all.of_mut::<Objects>().reference_grants, reference_grant::read_reference_grant);
+    kind("ReferenceGrant", &["v1", "v1beta1", "v1alpha2"], |candidate| {
+        candidate
+            .store(|all| &mut all.of_mut::<Objects>().reference_grants, reference_grant::read_reference_grant)
     }),
 ];

@@ -17,7 +17,7 @@ pub(crate) use self::{
     targets::targets,
 };
 use crate::{
-    kubernetes::{Metadata, ObjectRef, Place},
+    kubernetes::{Metadata, ObjectRef, Place, Stored},
     suggestion::did_you_mean,
     translation::{Dialect, PolicyKind, Replacement, RuleExtensions, Site, Translator},
     yaml::Node,
@@ -48,7 +48,7 @@ impl Guard {
         let store = translator.store;
         let world = World::new(store.documents(), translator.systems);
         let mut guard = Self { by_object: HashMap::new() };
-        for (meta, node) in store.documents() {
+        for Stored { meta, node, .. } in store.documents() {
             let Some(kind) = translator.systems.policy_kind(&meta.group, &meta.kind) else { continue };
             let policy = ObjectRef::new(&meta.group, &meta.kind, &meta.key);
             let found = targets(node, &meta.key.namespace);

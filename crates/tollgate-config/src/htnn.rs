@@ -53,8 +53,8 @@ const KINDS: &[Kind] = &[
         versions: &["v1"],
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| {
-            candidate.store(&mut all.of_mut::<Objects>().filter_policies, read_filter_policy);
+        take: |candidate| {
+            candidate.store(|all| &mut all.of_mut::<Objects>().filter_policies, read_filter_policy)
         },
     },
     // The name that FilterPolicy had before.
@@ -64,8 +64,8 @@ const KINDS: &[Kind] = &[
         versions: &["v1"],
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| {
-            candidate.store(&mut all.of_mut::<Objects>().http_filter_policies, read_filter_policy);
+        take: |candidate| {
+            candidate.store(|all| &mut all.of_mut::<Objects>().http_filter_policies, read_filter_policy)
         },
     },
 ];

@@ -75,8 +75,8 @@ const fn protecting(group: &'static str, kind: &'static str, versions: &'static 
         versions,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| {
-            candidate.store_as(&mut all.of_mut::<Objects>().protecting, &KEPT, |_| Some(()));
+        take: |candidate| {
+            candidate.store_as(|all| &mut all.of_mut::<Objects>().protecting, &KEPT, |_| Some(()))
         },
     }
 }
@@ -112,7 +112,7 @@ const KINDS: &[Kind] = &[
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| candidate.store(&mut all.of_mut::<Objects>().gateways, read_gateway),
+        take: |candidate| candidate.store(|all| &mut all.of_mut::<Objects>().gateways, read_gateway),
     },
     Kind {
         group: GROUP,
@@ -120,10 +120,10 @@ const KINDS: &[Kind] = &[
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| {
+        take: |candidate| {
             let namespace = candidate.meta.key.namespace.clone();
             let read = |value: &Value<'_>| read_virtual_service(value, &namespace);
-            candidate.store(&mut all.of_mut::<Objects>().virtual_services, read);
+            candidate.store(|all| &mut all.of_mut::<Objects>().virtual_services, read)
         },
     },
     Kind {
@@ -132,8 +132,8 @@ const KINDS: &[Kind] = &[
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| {
-            candidate.store(&mut all.of_mut::<Objects>().service_entries, read_service_entry);
+        take: |candidate| {
+            candidate.store(|all| &mut all.of_mut::<Objects>().service_entries, read_service_entry)
         },
     },
     protecting(GROUP, "EnvoyFilter", &["v1alpha3"]),

@@ -44,13 +44,17 @@ const fn other(kind: &'static str) -> Kind {
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| {
+        take: |candidate| {
             let message =
                 format!("the kind {} of kgateway is not implemented: it has no effect", candidate.meta.kind);
-            candidate.store_as(&mut all.of_mut::<Objects>().others, &others::OBJECT, |object| {
-                object.value().warning(message, "remove it, or serve it with kgateway");
-                Some(())
-            });
+            candidate.store_as(
+                |all| &mut all.of_mut::<Objects>().others,
+                &others::OBJECT,
+                |object| {
+                    object.value().warning(message, "remove it, or serve it with kgateway");
+                    Some(())
+                },
+            )
         },
     }
 }
@@ -79,11 +83,12 @@ const KINDS: &[Kind] = &[
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| {
+        take: |candidate| {
             let namespace = candidate.meta.key.namespace.clone();
-            candidate.store(&mut all.of_mut::<Objects>().extensions, |spec| {
-                extension::read_gateway_extension(spec, &namespace)
-            });
+            candidate.store(
+                |all| &mut all.of_mut::<Objects>().extensions,
+                |spec| extension::read_gateway_extension(spec, &namespace),
+            )
         },
     },
     Kind {
@@ -92,8 +97,8 @@ const KINDS: &[Kind] = &[
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| {
-            candidate.store(&mut all.of_mut::<Objects>().policies, policy::read_traffic_policy);
+        take: |candidate| {
+            candidate.store(|all| &mut all.of_mut::<Objects>().policies, policy::read_traffic_policy)
         },
     },
     // The name that TrafficPolicy had before.
@@ -103,8 +108,8 @@ const KINDS: &[Kind] = &[
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| {
-            candidate.store(&mut all.of_mut::<Objects>().policies, policy::read_traffic_policy);
+        take: |candidate| {
+            candidate.store(|all| &mut all.of_mut::<Objects>().policies, policy::read_traffic_policy)
         },
     },
     Kind {
@@ -113,7 +118,7 @@ const KINDS: &[Kind] = &[
         versions: VERSIONS,
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| candidate.store(&mut all.of_mut::<Objects>().backends, backend::read_backend),
+        take: |candidate| candidate.store(|all| &mut all.of_mut::<Objects>().backends, backend::read_backend),
     },
     other("GatewayParameters"),
     other("HTTPListenerPolicy"),

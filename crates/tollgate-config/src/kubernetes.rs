@@ -22,6 +22,7 @@ mod report;
 pub(crate) mod selector;
 pub(crate) mod status;
 mod store;
+mod stored;
 #[cfg(test)]
 mod tests;
 pub(crate) mod values;
@@ -31,10 +32,11 @@ pub(crate) use self::{
     diagnostics::Diagnostics,
     documents::read_documents,
     hints::add_hints,
-    kinds::{Candidate, Catalogue, Kind, OBJECT},
+    kinds::{Candidate, Catalogue, Kind, OBJECT, SetOf},
     metadata::{Age, Metadata},
     object::{Object, ObjectKey, ObjectRef, Objects},
     report::report_objects,
     store::{Family, ObjectStore, family},
+    stored::Stored,
 };
 pub(crate) use crate::{place::Place, yaml::Document};

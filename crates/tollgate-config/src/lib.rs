@@ -154,14 +154,18 @@ pub fn read_with(sources: &[Source], files: &dyn Files, options: &Options) -> Re
     load::read(sources, &[], files, options)
 }
 
-/// Loads a configuration that comes after another one, which had the objects `before`. As at an API server, an object whose
-/// spec is another one now has the next generation.
+/// The configuration before.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Before<'a> {
+    /// Its objects. As at an API server, one whose spec is another one now has the next generation. One that is the very same is
+    /// not read again.
+    pub objects: &'a [ObjectReport],
+    /// What was compiled of it: what is equal becomes the very same object.
+    pub snapshot: Option<&'a Snapshot>,
+}
+
+/// Loads a configuration that comes after another one, with the same options.
 #[must_use]
-pub fn load_after(
-    before: &[ObjectReport],
-    sources: &[Source],
-    files: &dyn Files,
-    options: &Options,
-) -> Outcome {
-    load::read(sources, before, files, options).compile(None)
+pub fn load_after(before: Before<'_>, sources: &[Source], files: &dyn Files, options: &Options) -> Outcome {
+    load::read(sources, before.objects, files, options).compile(before.snapshot)
 }

@@ -92,8 +92,8 @@ pub(crate) fn read_as(
         let catalogue = systems.catalogue();
         read_documents(objects, catalogue, before, files, options, &diagnostics, &mut store);
         let translator = Translator::new(systems, &store, &ir, files, options, &diagnostics);
-        let translated = translate(translator);
-        reports = report_objects(&store, &translated.statuses);
+        let mut translated = translate(translator);
+        reports = report_objects(&store, std::mem::take(&mut translated.statuses));
         let merged = merge(&mut ir, translated, native.as_ref(), &diagnostics);
         explanations.extend(merged.explanations);
         refused |= merged.conflict;

@@ -339,8 +339,9 @@ impl Updater {
     /// Requests under way end by the configuration they began with; no request sees parts of two. Connections stay, and
     /// their next request is served by the new configuration, as long as there is a filter chain for the same
     /// connections that speaks the same protocol and asks the same of TLS; otherwise they end with their next
-    /// request. Listeners and clusters that did not change keep everything: sockets, connections, addresses of names,
-    /// counts. New names are looked up once before the configuration is in force.
+    /// request. Listeners and clusters that are the same objects as in the configuration in force keep everything: sockets,
+    /// connections, addresses of names, counts. Compiling with that configuration, or [`Snapshot::reuse`], makes what is equal
+    /// the same. New names are looked up once before the configuration is in force.
     ///
     /// Updates are done one after the other. One that was begun is completed even if nobody waits for it.
     ///

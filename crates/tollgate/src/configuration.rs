@@ -8,7 +8,8 @@ use std::{
 };
 
 use tollgate_config::{
-    AccessLogForm, Diagnostic, Explanations, ObjectReport, Options, Outcome, Severity, Source, load_after,
+    AccessLogForm, Before, Diagnostic, Explanations, ObjectReport, Options, Outcome, Severity, Source,
+    load_after,
 };
 use tollgate_model::Snapshot;
 
@@ -48,16 +49,16 @@ pub(crate) struct Input {
 impl Configuration {
     /// Reads and translates files and folders. What cannot be read is refused with a diagnostic, like what is wrong.
     pub(crate) fn load(paths: &[PathBuf], options: &Options) -> Self {
-        Self::translate(Sources::read(paths), &[], options)
+        Self::translate(Sources::read(paths), Before::default(), options)
     }
 
     /// Translates a text.
     pub(crate) fn from_source(source: Source, options: &Options) -> Self {
-        Self::translate(Sources::text(source), &[], options)
+        Self::translate(Sources::text(source), Before::default(), options)
     }
 
-    /// Translates what was read; `before` are the objects of the configuration before.
-    pub(crate) fn translate(sources: Sources, before: &[ObjectReport], options: &Options) -> Self {
+    /// Translates what was read after the configuration `before`.
+    pub(crate) fn translate(sources: Sources, before: Before<'_>, options: &Options) -> Self {
         let files = RecordedFiles::default();
         let problems = sources.problems();
         let outcome = if problems.is_empty() {

@@ -14,7 +14,7 @@ use std::{
 };
 
 use tokio::sync::oneshot;
-use tollgate_config::{Diagnostic, Options};
+use tollgate_config::{Before, Diagnostic, Options};
 use tollgate_proxy::Updater;
 
 use self::watch::Watch;
@@ -110,7 +110,7 @@ impl Reload {
 
             let began = Instant::now();
             let mut is_other = false;
-            if let Some(configuration) = self.look(!missing.is_empty(), admin).await {
+            if let Some(configuration) = self.look(!missing.is_empty(), gateway, admin).await {
                 is_other = configuration.input != self.input;
                 self.input = configuration.input.clone();
                 self.apply(configuration, gateway, admin, &mut missing).await;
@@ -141,15 +141,16 @@ impl Reload {
     }
 
     /// Reads the files and, if they are different or it is `wanted`, translates them. On another thread: both take time.
-    async fn look(&self, wanted: bool, admin: &Admin) -> Option<Configuration> {
-        let objects = admin.in_force().objects;
+    async fn look(&self, wanted: bool, gateway: &Updater, admin: &Admin) -> Option<Configuration> {
+        let (objects, snapshot) = (admin.in_force().objects, gateway.snapshot());
         let (paths, options, input) = (self.paths.clone(), self.options.clone(), self.input.clone());
         let work = tokio::task::spawn_blocking(move || {
             let sources = Sources::read(&paths);
             if !wanted && sources == input.sources && input.named_files.are_unchanged() {
                 return Look::Same;
             }
-            Look::New(Box::new(Configuration::translate(sources, &objects, &options)))
+            let before = Before { objects: &objects, snapshot: Some(&snapshot) };
+            Look::New(Box::new(Configuration::translate(sources, before, &options)))
         });
         match work.await {
             Ok(Look::New(configuration)) => Some(*configuration),

@@ -2,7 +2,7 @@
 
 use super::targets::read_targets;
 use crate::{
-    kubernetes::{Candidate, Objects as Set},
+    kubernetes::{Candidate, SetOf, Stored},
     policies::Targets,
     schema::{Schema, Value, bookkeeping, no_effect, protects, read},
 };
@@ -12,13 +12,13 @@ use crate::{
 pub(crate) struct Unimplemented;
 
 /// Takes such an object in.
-pub(super) fn take(candidate: Candidate<'_>, objects: &mut Set<Unimplemented>) {
+pub(super) fn take(candidate: Candidate<'_>, objects: SetOf<Unimplemented>) -> Stored {
     let (kind, key) = (candidate.meta.kind.clone(), candidate.meta.key.clone());
     candidate.store(objects, |spec| {
         let help = "rules with a filter of this kind answer 500";
         spec.warning(format!("{kind} {key} has no effect: the kind is not implemented"), help);
         Some(Unimplemented)
-    });
+    })
 }
 
 /// What patches say is looked at as a whole.

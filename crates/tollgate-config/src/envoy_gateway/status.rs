@@ -1,28 +1,14 @@
 //! Statuses of policies and Backends (6.7, 6.8).
 
-use serde::Serialize;
-
 use super::{Configuration, Objects, attachment::Attached};
 use crate::{
     kubernetes::{
         Metadata,
-        status::{AncestorStatus, Conditions, Holds, ObjectStatus, ParentReference},
+        status::{Conditions, Holds, ObjectStatus, OwnStatus, ParentReference, PolicyStatus},
     },
     policies::{Ancestors, AttachedTarget, Chosen, NotAttached, Overriding, Relation},
     translation::Translator,
 };
-
-/// `.status` of a policy.
-#[derive(Debug, Serialize)]
-struct PolicyStatus {
-    ancestors: Vec<AncestorStatus>,
-}
-
-/// `.status` of a Backend.
-#[derive(Debug, Serialize)]
-struct BackendStatus {
-    conditions: Conditions,
-}
 
 /// The statuses of all policies that are attached to something. `problem` says what is wrong with policies on a
 /// gateway, and is told whether a route is meant.
@@ -152,7 +138,7 @@ pub(super) fn backends(translator: &Translator<'_>, configuration: &Configuratio
             }
             Some(text) => conditions.set("Accepted", false, "Invalid", text, &backend.meta),
         }
-        ObjectStatus::new(backend.reference(), BackendStatus { conditions })
+        ObjectStatus::new(backend.reference(), OwnStatus { conditions })
     });
     statuses.collect()
 }

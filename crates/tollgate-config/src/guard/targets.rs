@@ -1,13 +1,10 @@
 //! The targets of policies, as they are written, and the objects that there are.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use super::nodes::At;
 use crate::{
-    kubernetes::{Diagnostics, Metadata, ObjectKey, ObjectRef},
+    kubernetes::{Diagnostics, ObjectKey, ObjectRef, Stored},
     suggestion::nearest,
     translation::Systems,
     yaml::{Content, Node},
@@ -87,10 +84,10 @@ pub(super) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(documents: &'a [(Arc<Metadata>, Arc<Node>)], systems: &Systems) -> Self {
+    pub(super) fn new(documents: &'a [Stored], systems: &Systems) -> Self {
         let kinds = systems.iter().flat_map(|system| system.targets.iter().copied()).collect();
         let mut world = Self { objects: HashMap::new(), names: BTreeMap::new(), kinds };
-        for (meta, node) in documents {
+        for Stored { meta, node, .. } in documents {
             let key = (&*meta.group, &*meta.kind, &*meta.key.namespace);
             world.names.entry(key).or_default().push(&meta.key.name);
             world.objects.insert(ObjectRef::new(&meta.group, &meta.kind, &meta.key), node);

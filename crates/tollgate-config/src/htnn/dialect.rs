@@ -6,7 +6,6 @@ use std::{
 };
 
 use http::StatusCode;
-use serde_json::json;
 
 use super::{
     HTNN,
@@ -17,7 +16,7 @@ use crate::{
     gateway_api, istio,
     kubernetes::{
         Diagnostics, ObjectRef,
-        status::{Conditions, ObjectStatus},
+        status::{Conditions, ObjectStatus, OwnStatus},
     },
     policies::{Attachments, Target, levels_under},
     translation::{
@@ -170,7 +169,7 @@ impl Dialect for Htnn<'_> {
                     (None, None) => (true, "Accepted", "The policy has been accepted".to_owned()),
                 };
                 conditions.set("Accepted", holds, reason, message, &policy.meta);
-                ObjectStatus::new(policy.object.clone(), json!({ "conditions": conditions }))
+                ObjectStatus::new(policy.object.clone(), OwnStatus { conditions })
             })
             .collect()
     }

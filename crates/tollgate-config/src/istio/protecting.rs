@@ -3,7 +3,7 @@
 use super::{CONTROLLER, GROUP, PROTECTING};
 use crate::{
     guard::{changes_http_filters, labels, targets},
-    kubernetes::{Metadata, ObjectRef, Place},
+    kubernetes::{Metadata, ObjectRef, Place, Stored},
     translation::{Site, Translator},
     yaml::Node,
 };
@@ -50,14 +50,15 @@ impl Policies {
     pub(super) fn new(translator: &Translator<'_>) -> Self {
         let mut policies = Vec::new();
         let documents = translator.store.documents();
-        let gateways = documents.iter().filter(|(meta, _)| (&*meta.group, &*meta.kind) == (GROUP, "Gateway"));
+        let gateways =
+            documents.iter().filter(|object| (&*object.meta.group, &*object.meta.kind) == (GROUP, "Gateway"));
         let selectors: Vec<_> = gateways
-            .map(|(meta, node)| {
+            .map(|Stored { meta, node, .. }| {
                 let selector = node.member("spec").and_then(|spec| spec.member("selector"));
                 (ObjectRef::new(&meta.group, &meta.kind, &meta.key), owned(labels(selector)))
             })
             .collect();
-        for (meta, node) in documents {
+        for Stored { meta, node, .. } in documents {
             if !PROTECTING.contains(&(&meta.group, &meta.kind)) {
                 continue;
             }

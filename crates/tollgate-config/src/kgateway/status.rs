@@ -1,12 +1,10 @@
 //! Statuses (4.8).
 
-use serde_json::json;
-
 use super::{CONTROLLER, GROUP, dialect::Seen, policy::TrafficPolicy, processor::Processors};
 use crate::{
     kubernetes::{
         Object, ObjectKey, ObjectRef,
-        status::{AncestorStatus, Conditions, ObjectStatus, ParentReference},
+        status::{AncestorStatus, Conditions, ObjectStatus, OwnStatus, ParentReference, PolicyStatus},
     },
     translation::Translator,
 };
@@ -21,7 +19,7 @@ pub(super) fn extensions(translator: &Translator<'_>, processors: &mut Processor
                 Ok(_) => conditions.set("Accepted", true, "Accepted", "", &extension.meta),
                 Err(error) => conditions.set("Accepted", false, "Invalid", error, &extension.meta),
             }
-            ObjectStatus::new(extension.reference(), json!({ "conditions": conditions }))
+            ObjectStatus::new(extension.reference(), OwnStatus { conditions })
         })
         .collect()
 }
@@ -49,7 +47,7 @@ pub(super) fn policy(
         }));
     }
     let object = ObjectRef::new(GROUP, &policy.meta.kind, &policy.meta.key);
-    ObjectStatus::new(object, json!({ "ancestors": ancestors }))
+    ObjectStatus::new(object, PolicyStatus { ancestors })
 }
 
 fn attached(policy: &Object<TrafficPolicy>, error: Option<&str>, seen: Seen) -> Conditions {

@@ -16,7 +16,7 @@ pub(super) const KIND: Kind = Kind {
     versions: &["v1", "v1beta1", "v1alpha1"],
     cluster_scoped: true,
     default_name: None,
-    take: |candidate, all| candidate.store(&mut all.core.cluster_trust_bundles, read_bundle),
+    take: |candidate| candidate.store(|all| &mut all.core.cluster_trust_bundles, read_bundle),
 };
 
 static SPEC: Schema = Schema {

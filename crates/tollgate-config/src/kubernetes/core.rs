@@ -33,7 +33,7 @@ pub(crate) const KINDS: &[Kind] = &[
         versions: &["v1"],
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| candidate.store(&mut all.core.services, read_service),
+        take: |candidate| candidate.store(|all| &mut all.core.services, read_service),
     },
     Kind {
         group: "discovery.k8s.io",
@@ -41,11 +41,13 @@ pub(crate) const KINDS: &[Kind] = &[
         versions: &["v1", "v1beta1"],
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| {
+        take: |candidate| {
             let service = candidate.meta.labels.get("kubernetes.io/service-name").cloned();
-            candidate.store_as(&mut all.core.endpoint_slices, &ENDPOINT_SLICE, |slice| {
-                read_endpoint_slice(slice, service)
-            });
+            candidate.store_as(
+                |all| &mut all.core.endpoint_slices,
+                &ENDPOINT_SLICE,
+                |slice| read_endpoint_slice(slice, service),
+            )
         },
     },
     Kind {
@@ -54,11 +56,13 @@ pub(crate) const KINDS: &[Kind] = &[
         versions: &["v1"],
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| {
+        take: |candidate| {
             let service = candidate.meta.key.name.clone();
-            candidate.store_as(&mut all.core.endpoints, &ENDPOINTS, |endpoints| {
-                Some(read_endpoints(endpoints, &service))
-            });
+            candidate.store_as(
+                |all| &mut all.core.endpoints,
+                &ENDPOINTS,
+                |endpoints| Some(read_endpoints(endpoints, &service)),
+            )
         },
     },
     Kind {
@@ -67,7 +71,7 @@ pub(crate) const KINDS: &[Kind] = &[
         versions: &["v1"],
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| candidate.store_as(&mut all.core.secrets, &SECRET, read_secret),
+        take: |candidate| candidate.store_as(|all| &mut all.core.secrets, &SECRET, read_secret),
     },
     Kind {
         group: "",
@@ -75,7 +79,7 @@ pub(crate) const KINDS: &[Kind] = &[
         versions: &["v1"],
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| candidate.store_as(&mut all.core.config_maps, &CONFIG_MAP, read_config_map),
+        take: |candidate| candidate.store_as(|all| &mut all.core.config_maps, &CONFIG_MAP, read_config_map),
     },
     cluster_trust_bundle::KIND,
     Kind {
@@ -84,9 +88,7 @@ pub(crate) const KINDS: &[Kind] = &[
         versions: &["v1"],
         cluster_scoped: true,
         default_name: None,
-        take: |candidate, all| {
-            candidate.store_as(&mut all.core.namespaces, &NAMESPACE, |_| Some(Namespace));
-        },
+        take: |candidate| candidate.store_as(|all| &mut all.core.namespaces, &NAMESPACE, |_| Some(Namespace)),
     },
 ];
 

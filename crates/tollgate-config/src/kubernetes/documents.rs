@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Candidate, Catalogue, Diagnostics, Kind, Metadata, ObjectKey, ObjectRef, ObjectReport, ObjectStore,
-    Place,
+    Place, Stored,
     generation::Generations,
     metadata::{METADATA, Written, read_metadata},
     naming::{Mistake, Named, Type},
@@ -76,6 +76,9 @@ impl Reader<'_> {
             return self.list(file, node);
         }
         self.order += 1;
+        if let Some(known) = self.before.unchanged(&found, self.order, file, &node) {
+            return self.add(known.clone());
+        }
         let (kind, mistake) = match Named::of(&found, self.catalogue) {
             Named::Known(kind, mistake) => (kind, mistake),
             other => return self.not_read(file, &found, node, other),
@@ -91,10 +94,19 @@ impl Reader<'_> {
             return self.diagnostics.extend(exposing_unless(kind.is_core(), report.finish()));
         };
         let (meta, node) = (Arc::new(meta), Arc::new(node));
-        self.store.add_document(Arc::clone(&meta), Arc::clone(&node));
-        let Reader { files, options, diagnostics, .. } = *self;
+        let Reader { files, options, .. } = *self;
         let notation = if kind.is_core() { Notation::CoreKubernetes } else { Notation::Kubernetes };
-        (kind.take)(Candidate { meta, node, report, files, options, diagnostics, notation }, self.store);
+        let stored = (kind.take)(Candidate { meta, node, report, files, options, notation });
+        self.add(stored);
+    }
+
+    fn add(&mut self, object: Stored) {
+        self.diagnostics.extend(object.said().to_vec());
+        let (reference, place) = (object.reference(), object.meta.place.clone());
+        if let Some(replaced) = self.store.add(object) {
+            let message = format!("{reference} is defined twice; this one replaces the one at {replaced}");
+            self.diagnostics.warning(&place, message, None);
+        }
     }
 
     fn list(&mut self, file: &Arc<str>, node: Node) {

@@ -15,7 +15,8 @@ const MOST_PORTS: usize = 8;
 pub(crate) fn add_hints(diagnostics: &mut [Diagnostic], resources: &ObjectStore) {
     // By kind in lower case, as messages of the original systems have it either way, and namespace.
     let mut names: HashMap<(String, &str), Vec<&str>> = HashMap::new();
-    for (meta, _) in resources.documents() {
+    for object in resources.documents() {
+        let meta = &object.meta;
         let key = (meta.kind.to_ascii_lowercase(), &*meta.key.namespace);
         names.entry(key).or_default().push(&meta.key.name);
     }

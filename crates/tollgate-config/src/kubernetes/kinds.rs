@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Diagnostics, Metadata, Object, ObjectStore, Objects, core};
+use super::{Metadata, Object, ObjectStore, Objects, Stored, core};
 use crate::{
     Diagnostic, Files, Options, Severity,
     diagnostic::Report,
@@ -22,8 +22,8 @@ pub(crate) struct Kind {
     /// What an object without `metadata` is called, where that is allowed: a configuration file has the form of an object
     /// and no name.
     pub(crate) default_name: Option<&'static str>,
-    /// Reads an object and puts it where it belongs.
-    pub(crate) take: fn(Candidate<'_>, &mut ObjectStore),
+    /// Reads an object, for the set that it belongs to.
+    pub(crate) take: fn(Candidate<'_>) -> Stored,
 }
 
 /// Every kind that is known.
@@ -77,29 +77,35 @@ pub(crate) struct Candidate<'a> {
     pub(super) report: Report,
     pub(super) files: &'a dyn Files,
     pub(super) options: &'a Options,
-    pub(super) diagnostics: &'a Diagnostics,
     pub(super) notation: Notation,
 }
 
+/// Where a store keeps the objects of a kind.
+pub(crate) type SetOf<T> = fn(&mut ObjectStore) -> &mut Objects<T>;
+
 impl Candidate<'_> {
-    /// Where problems go that are not about a field.
-    pub(crate) fn diagnostics(&self) -> &Diagnostics {
-        self.diagnostics
+    /// Warns of the object as a whole.
+    pub(crate) fn warn(&self, message: String) {
+        self.report.add(Severity::Warning, self.meta.place.location, "", message, None);
     }
 
-    /// Reads an object that has a `spec` and adds it to its kind.
-    pub(crate) fn store<T>(self, objects: &mut Objects<T>, read: impl FnOnce(&Value<'_>) -> Option<T>) {
-        self.store_as(objects, &OBJECT, |object| read(&object.required("spec")?));
-    }
-
-    /// Reads an object of other members and adds it to its kind.
-    pub(crate) fn store_as<T>(
+    /// Reads an object that has a `spec`, for the set of its kind.
+    pub(crate) fn store<T: Send + Sync + 'static>(
         self,
-        objects: &mut Objects<T>,
+        objects: SetOf<T>,
+        read: impl FnOnce(&Value<'_>) -> Option<T>,
+    ) -> Stored {
+        self.store_as(objects, &OBJECT, |object| read(&object.required("spec")?))
+    }
+
+    /// Reads an object of other members, for the set of its kind.
+    pub(crate) fn store_as<T: Send + Sync + 'static>(
+        self,
+        objects: SetOf<T>,
         schema: &'static Schema,
         read: impl FnOnce(&Message<'_>) -> Option<T>,
-    ) {
-        let Self { meta, node, report, files, options, diagnostics, notation } = self;
+    ) -> Stored {
+        let Self { meta, node, report, files, options, notation } = self;
         #[cfg(test)]
         crate::schema::coverage::begin_object(&meta.group, &meta.kind);
         let context = Context { report: &report, files, options, notation };
@@ -114,16 +120,13 @@ impl Candidate<'_> {
             // Nothing of the object is known, and so not what it would have protected.
             let exposes = notation == Notation::Kubernetes;
             let said = said.into_iter().map(|one| Diagnostic { exposes: one.exposes || exposes, ..one });
-            return diagnostics.extend(said.collect());
+            return Stored::unreadable(meta, node, said.collect());
         };
-        diagnostics.extend(said);
-        let place = meta.place.clone();
-        let object = Object { meta, spec, errors, node };
-        let reference = object.reference();
-        if let Some(replaced) = objects.insert(object) {
-            let message =
-                format!("{reference} is defined twice; this one replaces the one at {}", replaced.meta.place);
-            diagnostics.warning(&place, message, None);
-        }
+        let object = Arc::new(Object { meta: Arc::clone(&meta), spec, errors, node: Arc::clone(&node) });
+        let put = move |store: &mut ObjectStore| {
+            let replaced = objects(store).insert(Arc::clone(&object))?;
+            Some(replaced.meta.place.clone())
+        };
+        Stored::new(meta, node, said, put)
     }
 }

@@ -92,8 +92,8 @@ impl<T> Default for Objects<T> {
 
 impl<T> Objects<T> {
     /// Adds an object; gives the one that it replaces.
-    pub(crate) fn insert(&mut self, object: Object<T>) -> Option<Arc<Object<T>>> {
-        self.0.insert(object.meta.key.clone(), Arc::new(object))
+    pub(crate) fn insert(&mut self, object: Arc<Object<T>>) -> Option<Arc<Object<T>>> {
+        self.0.insert(object.meta.key.clone(), object)
     }
 
     pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Arc<Object<T>>> {

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
-use super::{Metadata, ObjectRef, ObjectStore, Place, status::ObjectStatus};
+use super::{
+    ObjectRef, ObjectStore, Place, Stored,
+    status::{ObjectStatus, Status},
+};
 use crate::{schema::to_json, yaml::Node};
 
 /// An object as it was written, with the status that a controller would give it.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone)]
 pub struct ObjectReport {
     /// API group; empty for the core group.
     pub group: String,
@@ -24,32 +25,59 @@ pub struct ObjectReport {
     pub generation: i64,
     /// Where it is written.
     pub place: Place,
-    /// The document. Secrets keep their values to themselves.
-    pub document: Value,
     /// The value of `.status`, for objects that get one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Value>,
+    typed: Option<Status>,
+    stored: Stored,
+}
+
+impl ObjectReport {
+    /// The document. Secrets keep their values to themselves.
+    #[must_use]
+    pub fn document(&self) -> Value {
+        let node = &self.stored.node;
+        if self.kind == "Secret" { without_values(node) } else { to_json(node) }
+    }
+
+    /// The status as a controller that goes by `names` writes it over the one that an object has: entries of other controllers
+    /// stay, and so do conditions that it does not write and the times of those that do not change. `None` for objects that get
+    /// none.
+    #[must_use]
+    pub fn status_over(&self, written: &Value, names: &[&str]) -> Option<Value> {
+        Some(self.typed.as_ref()?.over(written, names))
+    }
+
+    /// The object as it was read.
+    pub(super) fn stored(&self) -> &Stored {
+        &self.stored
+    }
 }
 
 /// All objects in the order of their documents; of those with the same name the last.
-pub(crate) fn report_objects(resources: &ObjectStore, statuses: &[ObjectStatus]) -> Vec<ObjectReport> {
-    let statuses: HashMap<&ObjectRef, &Value> =
-        statuses.iter().map(|status| (&status.object, &status.status)).collect();
-    let reference = |meta: &Metadata| ObjectRef::new(&meta.group, &meta.kind, &meta.key);
+pub(crate) fn report_objects(store: &ObjectStore, statuses: Vec<ObjectStatus>) -> Vec<ObjectReport> {
+    let mut statuses: HashMap<ObjectRef, Status> =
+        statuses.into_iter().map(|status| (status.object, status.status)).collect();
     let last: HashMap<ObjectRef, usize> =
-        resources.documents.iter().map(|(meta, _)| (reference(meta), meta.order)).collect();
-    let in_force =
-        resources.documents.iter().filter(|(meta, _)| last.get(&reference(meta)) == Some(&meta.order));
+        store.documents().iter().map(|object| (object.reference(), object.meta.order)).collect();
+    let in_force = store.documents().iter().filter_map(|object| {
+        let reference = object.reference();
+        (last.get(&reference) == Some(&object.meta.order)).then_some((reference, object))
+    });
     in_force
-        .map(|(meta, node)| ObjectReport {
-            status: statuses.get(&reference(meta)).map(|status| (*status).clone()),
-            group: meta.group.clone(),
-            kind: meta.kind.clone(),
-            namespace: meta.key.namespace.clone(),
-            name: meta.key.name.clone(),
-            generation: meta.generation,
-            place: meta.place.clone(),
-            document: if meta.kind == "Secret" { without_values(node) } else { to_json(node) },
+        .map(|(reference, object)| {
+            let typed = statuses.remove(&reference);
+            let ObjectRef { group, kind, namespace, name } = reference;
+            ObjectReport {
+                group,
+                kind,
+                namespace,
+                name,
+                generation: object.meta.generation,
+                place: object.meta.place.clone(),
+                status: typed.as_ref().map(Status::to_json),
+                typed,
+                stored: object.clone(),
+            }
         })
         .collect()
 }

@@ -1,8 +1,11 @@
 //! What a controller would write into `.status`.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Metadata, ObjectRef};
+
+mod over;
 
 /// Whether a condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -19,7 +22,8 @@ impl From<bool> for Holds {
 
 /// One condition of an object.
 ///
-/// The time of its last change is left out: a status is a function of the objects alone.
+/// The time of its last change is left out: a status is a function of the objects alone. Whoever writes it over another one knows
+/// which of them changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Condition {
@@ -101,18 +105,139 @@ pub(crate) struct AncestorStatus {
     pub(crate) conditions: Conditions,
 }
 
+/// One entry of a route's `status.parents`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ParentStatus {
+    pub(crate) parent_ref: ParentReference,
+    pub(crate) controller_name: String,
+    pub(crate) conditions: Conditions,
+}
+
+/// That of an object which is judged by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct OwnStatus {
+    pub(crate) conditions: Conditions,
+}
+
+/// That of a GatewayClass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ClassStatus {
+    pub(crate) conditions: Conditions,
+    pub(crate) supported_features: Vec<Feature>,
+}
+
+/// The name of a feature whose tests pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Feature {
+    pub(crate) name: &'static str,
+}
+
+/// That of a Gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct GatewayStatus {
+    pub(crate) addresses: Vec<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) attached_listener_sets: Option<usize>,
+    pub(crate) conditions: Conditions,
+    pub(crate) listeners: Vec<ListenerStatus>,
+}
+
+/// An address that clients can connect to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Address {
+    #[serde(rename = "type")]
+    pub(crate) address_type: &'static str,
+    pub(crate) value: String,
+}
+
+/// That of a ListenerSet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ListenerSetStatus {
+    pub(crate) conditions: Conditions,
+    pub(crate) listeners: Vec<ListenerStatus>,
+}
+
+/// That of a listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ListenerStatus {
+    pub(crate) name: String,
+    pub(crate) attached_routes: usize,
+    pub(crate) supported_kinds: Vec<SupportedKind>,
+    pub(crate) conditions: Conditions,
+}
+
+/// A kind of routes that a listener takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct SupportedKind {
+    pub(crate) group: String,
+    pub(crate) kind: String,
+}
+
+/// That of a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct RouteStatus {
+    pub(crate) parents: Vec<ParentStatus>,
+}
+
+/// That of a policy which is attached to objects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct PolicyStatus {
+    pub(crate) ancestors: Vec<AncestorStatus>,
+}
+
+/// The value of `.status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Status {
+    Own(OwnStatus),
+    Class(ClassStatus),
+    Gateway(GatewayStatus),
+    ListenerSet(ListenerSetStatus),
+    Route(RouteStatus),
+    Policy(PolicyStatus),
+}
+
+impl Status {
+    /// As it stands in JSON.
+    pub(crate) fn to_json(&self) -> Value {
+        // A status holds texts, numbers and lists of them: nothing of that can fail to be JSON.
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+macro_rules! is_a_status {
+    ($($variant:ident: $kind:ty),* $(,)?) => {$(
+        impl From<$kind> for Status {
+            fn from(status: $kind) -> Self {
+                Self::$variant(status)
+            }
+        }
+    )*};
+}
+
+is_a_status! {
+    Own: OwnStatus,
+    Class: ClassStatus,
+    Gateway: GatewayStatus,
+    ListenerSet: ListenerSetStatus,
+    Route: RouteStatus,
+    Policy: PolicyStatus,
+}
+
 /// The status of one object.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ObjectStatus {
     pub(crate) object: ObjectRef,
-    /// The value of `.status`.
-    pub(crate) status: serde_json::Value,
+    pub(crate) status: Status,
 }
 
 impl ObjectStatus {
     /// The status of an object.
-    pub(crate) fn new(object: ObjectRef, status: impl Serialize) -> Self {
-        // A status holds texts, numbers and lists of them: nothing of that can fail to be JSON.
-        Self { object, status: serde_json::to_value(status).unwrap_or_default() }
+    pub(crate) fn new(object: ObjectRef, status: impl Into<Status>) -> Self {
+        Self { object, status: status.into() }
     }
 }

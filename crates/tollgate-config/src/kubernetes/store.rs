@@ -3,10 +3,9 @@
 use std::{
     any::{Any, TypeId},
     collections::{HashMap, HashSet},
-    sync::Arc,
 };
 
-use super::{Metadata, ObjectRef, Place, core};
+use super::{ObjectRef, Place, Stored, core};
 use crate::yaml::Node;
 
 /// The objects of one API, in a set for each of its kinds. The store knows them by their type alone, so that it need not know
@@ -32,8 +31,8 @@ pub(crate) use family;
 /// All objects of a configuration.
 #[derive(Default)]
 pub(crate) struct ObjectStore {
-    /// Every document that names an object, in their order.
-    pub(super) documents: Vec<(Arc<Metadata>, Arc<Node>)>,
+    /// Every object that a document names, in their order.
+    documents: Vec<Stored>,
     names: HashSet<ObjectRef>,
     pub(super) unknown: Vec<Unknown>,
     pub(crate) core: core::Objects,
@@ -65,15 +64,17 @@ impl ObjectStore {
         family.downcast_mut().expect("a family under its own type")
     }
 
-    /// Every document that names an object, in their order.
-    pub(crate) fn documents(&self) -> &[(Arc<Metadata>, Arc<Node>)] {
+    /// Every object that a document names, in their order.
+    pub(crate) fn documents(&self) -> &[Stored] {
         &self.documents
     }
 
-    /// Adds a document that names an object.
-    pub(super) fn add_document(&mut self, meta: Arc<Metadata>, node: Arc<Node>) {
-        self.names.insert(ObjectRef::new(&meta.group, &meta.kind, &meta.key));
-        self.documents.push((meta, node));
+    /// Adds an object; gives where the one is written that it replaces.
+    pub(super) fn add(&mut self, object: Stored) -> Option<Place> {
+        let replaced = object.put(self);
+        self.names.insert(object.reference());
+        self.documents.push(object);
+        replaced
     }
 
     /// Whether there is a document for an object.

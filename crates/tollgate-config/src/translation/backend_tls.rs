@@ -16,7 +16,7 @@ use crate::{
     gateway_api::BackendTlsPolicy,
     kubernetes::{
         Object, ObjectRef, ObjectStore,
-        status::{AncestorStatus, Conditions, ObjectStatus, ParentReference},
+        status::{AncestorStatus, Conditions, ObjectStatus, ParentReference, PolicyStatus},
     },
 };
 
@@ -189,8 +189,8 @@ impl Translator<'_> {
                             conditions,
                         }
                     });
-                let ancestors: Vec<_> = ancestors.collect();
-                ObjectStatus::new(reference, serde_json::json!({ "ancestors": ancestors }))
+                let ancestors = ancestors.collect();
+                ObjectStatus::new(reference, PolicyStatus { ancestors })
             })
             .collect()
     }

@@ -2,8 +2,6 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use serde_json::{Value, json};
-
 use super::{
     Controller, Rule, Translator,
     attachment::{
@@ -17,7 +15,10 @@ use crate::{
     gateway_api::OtherRoute,
     kubernetes::{
         Metadata, Object, ObjectRef,
-        status::{Conditions, Holds, ObjectStatus, ParentReference},
+        status::{
+            Address, ClassStatus, Conditions, Feature, GatewayStatus, Holds, ListenerSetStatus,
+            ListenerStatus, ObjectStatus, ParentReference, ParentStatus, RouteStatus, SupportedKind,
+        },
     },
 };
 
@@ -120,9 +121,8 @@ fn class(report: &ClassReport<'_>) -> ObjectStatus {
             conditions.set("Accepted", true, "Accepted", message, meta);
         }
     }
-    let features: Vec<Value> = SUPPORTED_FEATURES.iter().map(|name| json!({ "name": name })).collect();
-    let status = json!({ "conditions": conditions, "supportedFeatures": features });
-    ObjectStatus::new(report.object.reference(), status)
+    let supported_features = SUPPORTED_FEATURES.iter().map(|name| Feature { name }).collect();
+    ObjectStatus::new(report.object.reference(), ClassStatus { conditions, supported_features })
 }
 
 fn gateway(report: &GatewayReport<'_>, addresses: &[IpAddr]) -> ObjectStatus {
@@ -160,18 +160,21 @@ fn gateway(report: &GatewayReport<'_>, addresses: &[IpAddr]) -> ObjectStatus {
         let message = "clients without a valid certificate are accepted";
         conditions.set("InsecureFrontendValidationMode", true, "ConfigurationChanged", message, meta);
     }
-    let addresses: Vec<Value> = addresses
-        .iter()
-        .map(|address| json!({ "type": "IPAddress", "value": address.to_string() }))
-        .collect();
-    let mut status = json!({
-        "addresses": if programmed { addresses } else { Vec::new() },
-        "conditions": conditions,
-        "listeners": listeners(&report.listeners, meta, controller, report.refused.as_ref(), Message::ListenerNotConflicted),
-    });
-    if report.attached_listener_sets > 0 {
-        status["attachedListenerSets"] = json!(report.attached_listener_sets);
-    }
+    let addresses = addresses.iter().filter(|_| programmed);
+    let addresses =
+        addresses.map(|address| Address { address_type: "IPAddress", value: address.to_string() });
+    let status = GatewayStatus {
+        addresses: addresses.collect(),
+        attached_listener_sets: Some(report.attached_listener_sets).filter(|number| *number > 0),
+        conditions,
+        listeners: listeners(
+            &report.listeners,
+            meta,
+            controller,
+            report.refused.as_ref(),
+            Message::ListenerNotConflicted,
+        ),
+    };
     ObjectStatus::new(report.object.reference(), status)
 }
 
@@ -181,16 +184,17 @@ fn listeners(
     controller: &Controller,
     refused: Option<&Problem>,
     not_conflicted: Message,
-) -> Vec<Value> {
+) -> Vec<ListenerStatus> {
     let not_conflicted = messages::of(not_conflicted, controller);
-    let entries = reports.iter().map(|report| {
-        json!({
-            "name": report.entry.name,
-            "attachedRoutes": report.attached_routes,
-            "supportedKinds": report.kinds.iter().map(|kind| json!({ "group": kind.group, "kind": kind.kind }))
-                .collect::<Vec<_>>(),
-            "conditions": listener(report, meta, controller, refused, &not_conflicted),
-        })
+    let entries = reports.iter().map(|report| ListenerStatus {
+        name: report.entry.name.clone(),
+        attached_routes: report.attached_routes,
+        supported_kinds: report
+            .kinds
+            .iter()
+            .map(|kind| SupportedKind { group: kind.group.clone(), kind: kind.kind.clone() })
+            .collect(),
+        conditions: listener(report, meta, controller, refused, &not_conflicted),
     });
     entries.collect()
 }
@@ -265,8 +269,7 @@ fn listener_set(report: &ListenerSetReport<'_>, controller: &Controller) -> Obje
         Some(_) => Vec::new(),
         None => listeners(&report.listeners, meta, controller, None, Message::SetListenerNotConflicted),
     };
-    let status = json!({ "conditions": conditions, "listeners": listeners });
-    ObjectStatus::new(report.object.reference(), status)
+    ObjectStatus::new(report.object.reference(), ListenerSetStatus { conditions, listeners })
 }
 
 type ByParent = std::collections::BTreeMap<ParentReference, RouteOutcome>;
@@ -277,18 +280,18 @@ fn route(report: &RouteReport<'_>, attachment: &Attachment<'_>, outcomes: Option
         let controller = parent.controller(attachment);
         let outcome = outcomes.and_then(|outcomes| outcomes.get(&parent.reference));
         let conditions = route_conditions(parent, controller, meta, outcome, &report.object.spec.rules);
-        parent_status(&parent.reference, &attachment.gateway_reports[parent.gateway], &conditions)
+        parent_status(&parent.reference, &attachment.gateway_reports[parent.gateway], conditions)
     });
-    let parents: Vec<Value> = parents.collect();
-    ObjectStatus::new(report.object.reference(), json!({ "parents": parents }))
+    ObjectStatus::new(report.object.reference(), RouteStatus { parents: parents.collect() })
 }
 
-fn parent_status(reference: &ParentReference, gateway: &GatewayReport<'_>, conditions: &Conditions) -> Value {
-    json!({
-        "parentRef": reference,
-        "controllerName": gateway.controller_name,
-        "conditions": conditions,
-    })
+fn parent_status(
+    reference: &ParentReference,
+    gateway: &GatewayReport<'_>,
+    conditions: Conditions,
+) -> ParentStatus {
+    let controller_name = gateway.controller_name.clone();
+    ParentStatus { parent_ref: reference.clone(), controller_name, conditions }
 }
 
 fn route_conditions(
@@ -345,8 +348,8 @@ fn other_route(
         // No listener that is served takes them.
         let message = format!("routes of kind {} are not served", reference.kind);
         conditions.set("Accepted", false, "NotAllowedByListeners", message, &object.meta);
-        parent_status(parent, &attachment.gateway_reports[gateway], &conditions)
+        parent_status(parent, &attachment.gateway_reports[gateway], conditions)
     });
-    let parents: Vec<Value> = parents.collect();
-    ObjectStatus::new(reference, json!({ "parents": parents }))
+    let status = RouteStatus { parents: parents.collect() };
+    ObjectStatus::new(object.reference(), status)
 }

@@ -85,7 +85,7 @@ impl Publisher {
     }
 
     /// Puts a configuration in the place of the one in force.
-    pub(super) async fn update(&self, mut snapshot: Snapshot) -> Update {
+    pub(super) async fn update(&self, snapshot: Snapshot) -> Update {
         let mut addresses = self.addresses.lock().await;
         let before = self.in_force().adoption.clone();
         let plan = addresses.plan(&snapshot);
@@ -93,7 +93,6 @@ impl Publisher {
             return Update { difference: Difference::default(), failures: Vec::new() };
         }
         let difference = Difference::between(&before.snapshot, &snapshot);
-        snapshot.reuse(&before.snapshot);
         let snapshot = Arc::new(snapshot);
         let shared = before.shared.succeeded_by(&snapshot, &self.control);
         if tokio::time::timeout(LOOKUP_LIMIT, shared.initialized()).await.is_err() {

@@ -63,7 +63,7 @@ fn json(configuration: &Configuration, name: &str) -> String {
 /// Every object as it was written, with the status that its controller would write.
 fn objects(configuration: &Configuration) -> Vec<Value> {
     let objects = configuration.objects.iter().map(|object| {
-        let mut document = object.document.clone();
+        let mut document = object.document();
         if let (Value::Object(members), Some(status)) = (&mut document, &object.status) {
             members.insert("status".to_owned(), status.clone());
         }

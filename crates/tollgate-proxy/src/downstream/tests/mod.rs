@@ -366,6 +366,8 @@ impl Running {
         let listeners = listeners.into_iter().map(Arc::new).collect();
         let snapshot = Snapshot { listeners, ..Snapshot::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut snapshot = snapshot;
+        snapshot.reuse(&self.gateway.snapshot());
         runtime.block_on(self.gateway.update(snapshot)).unwrap()
     }
 

@@ -11,7 +11,10 @@ use super::{
     objects::{GROUP, Objects, PacePolicy},
 };
 use crate::{
-    kubernetes::{Object, status::ObjectStatus},
+    kubernetes::{
+        Object,
+        status::{ObjectStatus, PolicyStatus},
+    },
     policies::{
         Ancestors, AttachedTarget, Attachments, Level, NotAttached, TargetView, World, levels,
         levels_of_listener,
@@ -119,7 +122,7 @@ impl Dialect for MadeUp<'_> {
                 }
             }
             let ancestors = ancestors.finish(CONTROLLER.name);
-            ObjectStatus::new(policy.reference(), serde_json::json!({ "ancestors": ancestors }))
+            ObjectStatus::new(policy.reference(), PolicyStatus { ancestors })
         });
         statuses.collect()
     }

@@ -35,7 +35,7 @@ pub(super) const KINDS: &[Kind] = &[
         versions: &["v1"],
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| candidate.store(&mut all.of_mut::<Objects>().policies, read_policy),
+        take: |candidate| candidate.store(|all| &mut all.of_mut::<Objects>().policies, read_policy),
     },
     Kind {
         group: GROUP,
@@ -43,7 +43,7 @@ pub(super) const KINDS: &[Kind] = &[
         versions: &["v1"],
         cluster_scoped: false,
         default_name: None,
-        take: |candidate, all| candidate.store(&mut all.of_mut::<Objects>().hosts, read_host),
+        take: |candidate| candidate.store(|all| &mut all.of_mut::<Objects>().hosts, read_host),
     },
 ];
 
