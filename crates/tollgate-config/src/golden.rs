@@ -91,7 +91,7 @@ fn show_route(
     if let Some(replaced) = explanation.and_then(|explanation| explanation.replaced.as_ref()) {
         let _ = writeln!(shown, "  {} ({})", replaced.reason, replaced.place);
     }
-    for (name, filter) in names.iter().zip(&route.filters) {
+    for (name, filter) in names.iter().zip(route.filters.dense()) {
         if let FilterOverride::ExtProc(settings) = filter {
             let origins =
                 explanation.map(|explanation| explanation.processors.as_slice()).unwrap_or_default();
@@ -107,7 +107,7 @@ fn show_route(
         && let ClusterSpecifier::WeightedClusters(shares) = &action.cluster
     {
         for share in shares {
-            let on = names.iter().zip(&share.filters);
+            let on = names.iter().zip(share.filters.dense());
             let on = on.filter(|(_, filter)| matches!(filter, FilterOverride::ExtProc(_)));
             let on: Vec<&str> = on.map(|(name, _)| *name).collect();
             let _ = writeln!(shown, "  share of {}: {}", share.weight, on.join(", "));

@@ -86,7 +86,7 @@ fn served(outcome: &Outcome) -> Served {
     let on = |filter: &FilterOverride| matches!(filter, FilterOverride::ExtProc(_));
     match &route.action {
         Action::DirectResponse(response) => Served::Answered(response.status.as_u16()),
-        _ if route.filters.iter().any(on) => Served::Processed,
+        _ if route.filters.dense().any(on) => Served::Processed,
         _ => Served::Open,
     }
 }

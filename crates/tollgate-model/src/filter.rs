@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{cors::CorsPolicy, processor::ExtProc};
 
@@ -32,4 +32,63 @@ pub enum FilterOverride {
     ExtProc(Arc<ExtProc>),
     /// Answers preflight requests and gives responses their `access-control-*` headers.
     Cors(Arc<CorsPolicy>),
+}
+
+/// What filters do on a route, by their indices. A chain may have a filter for each of many policies, most of which are off on
+/// most routes: only what is not so is kept.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FilterOverrides(Box<[(usize, FilterOverride)]>);
+
+impl FilterOverrides {
+    /// What the filter of an index does; `None` = what it does by default.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&FilterOverride> {
+        let at = self.0.binary_search_by_key(&index, |(known, _)| *known).ok()?;
+        Some(&self.0[at].1)
+    }
+
+    /// Indices, ascending, and what their filters do.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &FilterOverride)> {
+        self.0.iter().map(|(index, does)| (*index, does))
+    }
+
+    /// What the filters up to the last one do that is named; those that are not named are off.
+    pub fn dense(&self) -> impl Iterator<Item = &FilterOverride> {
+        let number = self.0.last().map_or(0, |(last, _)| last + 1);
+        (0..number).map(|index| self.get(index).unwrap_or(&FilterOverride::Disabled))
+    }
+}
+
+impl FromIterator<(usize, FilterOverride)> for FilterOverrides {
+    /// Of two for one index the first one counts.
+    fn from_iter<I: IntoIterator<Item = (usize, FilterOverride)>>(all: I) -> Self {
+        let mut all: Vec<_> = all.into_iter().collect();
+        all.sort_by_key(|(index, _)| *index);
+        all.dedup_by_key(|(index, _)| *index);
+        Self(all.into())
+    }
+}
+
+impl Serialize for FilterOverrides {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.dense())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_named_is_off() {
+        let all = [(3, FilterOverride::Idle), (1, FilterOverride::Disabled), (3, FilterOverride::Disabled)];
+        let overrides: FilterOverrides = all.into_iter().collect();
+        assert_eq!(overrides.get(3), Some(&FilterOverride::Idle));
+        assert_eq!(overrides.get(0), None);
+        let dense: Vec<_> = overrides.dense().collect();
+        let off = &FilterOverride::Disabled;
+        assert_eq!(dense, [off, off, off, &FilterOverride::Idle]);
+        assert_eq!(serde_json::to_value(&overrides).unwrap().as_array().unwrap().len(), 4);
+        assert_eq!(FilterOverrides::default().dense().count(), 0);
+    }
 }

@@ -28,9 +28,9 @@ pub use self::{
     virtual_hosts::{DuplicateDomain, VirtualHosts},
 };
 use crate::{
+    filter::FilterOverrides,
     header::{FieldName, HeaderMutations},
     matching::{FullRegex, HeaderMatcher, QueryParameterMatcher},
-    processor::FilterOverride,
 };
 
 /// A route table.
@@ -98,9 +98,9 @@ pub struct Route {
     pub action: Action,
     /// Header changes of this level.
     pub headers: HeaderMutations,
-    /// Effective per-filter configuration, index by index with `HttpConnectionManager::http_filters` followed by
+    /// Effective per-filter configuration, by the indices of `HttpConnectionManager::http_filters` followed by
     /// `upstream_http_filters`; already folded over table, virtual host and route.
-    pub filters: Vec<FilterOverride>,
+    pub filters: FilterOverrides,
     /// `per_request_buffer_limit_bytes` / `request_body_buffer_limit`: raises the limit of the connection, for both
     /// directions; a lower one has no effect, as in Envoy.
     pub request_body_buffer_limit: Option<usize>,
@@ -118,7 +118,7 @@ impl Route {
             route_match,
             action,
             headers: HeaderMutations::default(),
-            filters: Vec::new(),
+            filters: FilterOverrides::default(),
             request_body_buffer_limit: None,
             metadata: Metadata::default(),
         }
@@ -168,7 +168,7 @@ pub enum PathMatch {
 
 /// What a route does. `F` is what is said about filters: everything folded, or as written.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub enum Action<F = Vec<FilterOverride>> {
+pub enum Action<F = FilterOverrides> {
     /// Forward to a cluster.
     Route(Box<RouteAction<F>>),
     /// Answer with a redirect.
@@ -181,7 +181,7 @@ pub enum Action<F = Vec<FilterOverride>> {
 
 /// Forward to a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RouteAction<F = Vec<FilterOverride>> {
+pub struct RouteAction<F = FilterOverrides> {
     /// Where to.
     pub cluster: ClusterSpecifier<F>,
     /// Status when the named cluster does not exist. Default 503.
@@ -270,7 +270,7 @@ impl<F> RouteAction<F> {
 
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub enum ClusterSpecifier<F = Vec<FilterOverride>> {
+pub enum ClusterSpecifier<F = FilterOverrides> {
     /// One cluster.
     Cluster(String),
     /// The cluster named by the first value of a request header.
@@ -281,7 +281,7 @@ pub enum ClusterSpecifier<F = Vec<FilterOverride>> {
 
 /// One share of the traffic.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct WeightedCluster<F = Vec<FilterOverride>> {
+pub struct WeightedCluster<F = FilterOverrides> {
     /// What becomes of it.
     pub action: WeightedAction,
     /// Relative weight.

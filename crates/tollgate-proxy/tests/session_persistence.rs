@@ -10,6 +10,7 @@ use http::HeaderName;
 use support::{Running, Upstream, cluster, snapshot, to};
 use tollgate_model::{
     cluster::Cluster,
+    filter::FilterOverrides,
     header::HeaderMutations,
     route::{ClusterSpecifier, RouteAction, SessionPersistence, WeightedAction, WeightedCluster},
 };
@@ -31,7 +32,7 @@ fn share(cluster: &Cluster, weight: u32) -> WeightedCluster {
         action: WeightedAction::Cluster(cluster.name.clone()),
         weight,
         headers: HeaderMutations::default(),
-        filters: Vec::new(),
+        filters: FilterOverrides::default(),
         host_rewrite_literal: None,
         path_rewrite: None,
     }

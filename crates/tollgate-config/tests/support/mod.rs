@@ -80,7 +80,7 @@ fn snapshot(outcome: &Outcome, whole: bool, out: &mut String) {
                     writeln!(out, "      {}", route.name).expect("text");
                     writeln!(out, "        {}", short(&route.route_match)).expect("text");
                     writeln!(out, "        {}", short(&route.action)).expect("text");
-                    let filters: Vec<_> = route.filters.iter().map(what_filter_does).collect();
+                    let filters: Vec<_> = route.filters.dense().map(what_filter_does).collect();
                     if filters.iter().any(|does| does != "-") {
                         writeln!(out, "        filters {}", filters.join(" ")).expect("text");
                     }

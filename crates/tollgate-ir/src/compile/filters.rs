@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use tollgate_model::processor::{FilterOverride, HttpFilter};
+use tollgate_model::filter::{FilterOverride, FilterOverrides, HttpFilter};
 
 use super::{CompileError, settings::Settings};
 use crate::{ExtProcOverrides, FilterConfig, HttpConnectionManager, Origin, Override, PerFilter};
@@ -20,9 +20,16 @@ pub(super) struct Filters<'s> {
 #[derive(Clone, Default)]
 pub(super) struct Folded {
     levels: Vec<PerFilter>,
-    /// Index by index with the filters. Filters at the end that are off by default and are still off are left out: with many
-    /// processors most routes would say nothing else.
-    pub(super) overrides: Vec<FilterOverride>,
+    /// By the index of the filter, ascending. Filters that are off by default and are still off are left out: with many processors
+    /// most routes would say nothing else.
+    overrides: Vec<(usize, FilterOverride)>,
+}
+
+impl Folded {
+    /// For the snapshot.
+    pub(super) fn into_overrides(self) -> FilterOverrides {
+        self.overrides.into_iter().collect()
+    }
 }
 
 impl<'s> Filters<'s> {
@@ -53,7 +60,7 @@ impl<'s> Filters<'s> {
 
     /// What applies where no level says anything.
     pub(super) fn defaults(&self) -> Folded {
-        let overrides = self.compiled.iter().map(|filter| filter.default.clone()).collect();
+        let overrides = self.compiled.iter().map(|filter| filter.default.clone()).enumerate().collect();
         self.trimmed(Folded { levels: Vec::new(), overrides })
     }
 
@@ -66,10 +73,11 @@ impl<'s> Filters<'s> {
         folded.levels.push(level.clone());
         for (name, _) in level.iter() {
             for index in self.by_name.get(name).cloned().unwrap_or_default() {
-                while folded.overrides.len() <= index {
-                    folded.overrides.push(FilterOverride::Disabled);
+                let does = self.fold(index, &folded.levels)?;
+                match folded.overrides.binary_search_by_key(&index, |(known, _)| *known) {
+                    Ok(at) => folded.overrides[at].1 = does,
+                    Err(at) => folded.overrides.insert(at, (index, does)),
                 }
-                folded.overrides[index] = self.fold(index, &folded.levels)?;
             }
         }
         Ok(self.trimmed(folded))
@@ -82,10 +90,7 @@ impl<'s> Filters<'s> {
 
     fn trimmed(&self, mut folded: Folded) -> Folded {
         let is_off = |does: &FilterOverride| matches!(does, FilterOverride::Disabled);
-        let mut pairs = folded.overrides.iter().zip(&self.compiled);
-        let used = pairs.rposition(|(own, filter)| !is_off(own) || !is_off(&filter.default));
-        folded.overrides.truncate(used.map_or(0, |last| last + 1));
-        folded.overrides.shrink_to_fit();
+        folded.overrides.retain(|(index, own)| !is_off(own) || !is_off(&self.compiled[*index].default));
         folded
     }
 

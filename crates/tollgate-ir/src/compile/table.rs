@@ -51,14 +51,13 @@ fn virtual_host(
 
 fn route(route: crate::Route, above: &Folded, filters: &mut Filters<'_>) -> Result<Route, CompileError> {
     let folded = filters.below(above, &route.per_filter)?;
-    let action =
-        route.action.try_map(|share| filters.below(&folded, &share).map(|folded| folded.overrides))?;
+    let action = route.action.try_map(|share| filters.below(&folded, &share).map(Folded::into_overrides))?;
     Ok(Route {
         name: route.name,
         route_match: route.route_match,
         action,
         headers: route.headers,
-        filters: folded.overrides,
+        filters: folded.into_overrides(),
         request_body_buffer_limit: route.request_body_buffer_limit,
         metadata: route.metadata,
     })

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tollgate_config::{Explanation, Explanations, ProcessorOrigin, RouteKey, RouteOrigin};
 use tollgate_model::{
     Snapshot,
-    processor::FilterOverride,
+    filter::{FilterOverride, FilterOverrides},
     route::{
         Action, ClusterSpecifier, MatchedRequest, Route, RouteMatchResult, VirtualHost, VirtualHosts,
         WeightedAction, WeightedCluster, host_without_port,
@@ -37,7 +37,7 @@ impl Routing<'_> {
         answer["status"] = json!(404);
         // Filters that need no route to be on see the request before it is answered.
         let origins = self.explanations.without_route(&self.access.listener.name, self.access.index);
-        answer["processors"] = self.processors(None, &[], origins);
+        answer["processors"] = self.processors(None, &FilterOverrides::default(), origins);
         let table = &self.access.chain.http.route_config;
         let host = self.request.authority.as_bytes();
         let host = if table.ignore_port_in_host_matching { host_without_port(host) } else { host };
@@ -192,7 +192,7 @@ impl Routing<'_> {
     fn processors(
         &self,
         route: Option<&Route>,
-        overrides: &[FilterOverride],
+        overrides: &FilterOverrides,
         origins: &[Arc<ProcessorOrigin>],
     ) -> Value {
         let Access { listener, chain, .. } = self.access;

@@ -106,7 +106,7 @@ fn plans(shown: &mut String, snapshot: &Snapshot) {
             show("filter", name, default);
         }
         for route in chain.http.route_config.virtual_hosts.iter().flat_map(|host| &host.routes) {
-            for ((name, does), default) in names.iter().zip(&route.filters).zip(&defaults) {
+            for ((name, does), default) in names.iter().zip(route.filters.dense()).zip(&defaults) {
                 if does != *default {
                     show(&format!("route {}", route.name), name, does);
                 }
@@ -114,7 +114,9 @@ fn plans(shown: &mut String, snapshot: &Snapshot) {
             let Action::Route(action) = &route.action else { continue };
             let ClusterSpecifier::WeightedClusters(shares) = &action.cluster else { continue };
             for (index, share) in shares.iter().enumerate() {
-                for ((name, does), of_route) in names.iter().zip(&share.filters).zip(&route.filters) {
+                for ((name, does), of_route) in
+                    names.iter().zip(share.filters.dense()).zip(route.filters.dense())
+                {
                     if does != of_route {
                         show(&format!("route {} share {index}", route.name), name, does);
                     }

@@ -210,7 +210,7 @@ fn filters_behind_the_router() {
     assert_eq!(names(&manager.http_filters).len(), 1);
     assert_eq!(names(&manager.upstream_http_filters), ["behind"]);
     let route = manager.route_config.virtual_hosts.iter().flat_map(|host| &host.routes).next();
-    assert_eq!(route.map(|route| route.filters.len()), Some(2));
+    assert_eq!(route.map(|route| route.filters.dense().count()), Some(2));
     assert_eq!(said(&text(processor)), ["error: the last HTTP filter has to be the upstream codec"]);
     assert_eq!(
         said(&text(&format!("{CODEC}, {processor}, {CODEC}"))),

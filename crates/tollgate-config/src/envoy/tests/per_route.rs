@@ -2,7 +2,8 @@
 
 use extproc::{BodySendMode, HeaderSendMode, ProcessingMode};
 use tollgate_model::{
-    processor::{ExtProc, FilterOverride, GrpcTarget},
+    filter::{FilterOverride, FilterOverrides},
+    processor::{ExtProc, GrpcTarget},
     route::{Action, ClusterSpecifier},
 };
 
@@ -54,7 +55,7 @@ impl Levels<'_> {
         let Action::Route(action) = &route.action else { panic!() };
         let ClusterSpecifier::WeightedClusters(clusters) = &action.cluster else { panic!() };
         // Filters at the end that are off by default and still off are left out.
-        let first = |filters: &[FilterOverride]| filters.first().cloned().unwrap_or(FilterOverride::Disabled);
+        let first = |filters: &FilterOverrides| filters.get(0).cloned().unwrap_or(FilterOverride::Disabled);
         [first(&route.filters), first(&clusters[0].filters)]
     }
 
@@ -269,7 +270,7 @@ fn what_is_not_different_is_shared() {
     let table = &snapshot.listeners[0].filter_chains[0].http.route_config;
     let routes = &table.virtual_hosts.iter().next().unwrap().routes;
     let [FilterOverride::ExtProc(one), FilterOverride::ExtProc(other)] =
-        [&routes[0].filters[0], &routes[1].filters[0]]
+        [routes[0].filters.get(0).unwrap(), routes[1].filters.get(0).unwrap()]
     else {
         panic!()
     };

@@ -1,7 +1,7 @@
 use super::*;
 
 fn share(name: &str, weight: u32) -> WeightedCluster {
-    WeightedCluster::new(WeightedAction::Cluster(name.to_owned()), weight, Vec::new())
+    WeightedCluster::new(WeightedAction::Cluster(name.to_owned()), weight, FilterOverrides::default())
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn shares_without_a_cluster() {
         body: Bytes::new(),
     });
     let specifier = ClusterSpecifier::WeightedClusters(vec![
-        WeightedCluster::new(invalid, 1, Vec::new()),
+        WeightedCluster::new(invalid, 1, FilterOverrides::default()),
         share("valid", 1),
     ]);
     let request = request("h", "/");

@@ -37,7 +37,8 @@ fn filters(http: &HttpConnectionManager) -> impl Iterator<Item = &FilterOverride
             },
             _ => &[],
         };
-        route.filters.iter().chain(weighted.iter().flat_map(|cluster| &cluster.filters))
+        let of_shares = weighted.iter().flat_map(|cluster| cluster.filters.iter());
+        route.filters.iter().chain(of_shares).map(|(_, does)| does)
     });
     defaults.chain(of_routes)
 }
