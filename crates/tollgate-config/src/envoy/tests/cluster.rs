@@ -180,7 +180,8 @@ fn other_settings_are_refused_or_have_no_effect() {
         also("hosts: [{}]"),
         "error: \"hosts\" is not supported [use load_assignment: this field belongs to the v2 API]"
     );
-    let custom = "health_checks: [{custom_health_check: {}}]";
+    let custom = "health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, \
+                  custom_health_check: {}}]";
     assert!(also(custom).starts_with("error: \"custom_health_check\" is not supported"));
     assert_eq!(
         with(&format!("{ASSIGNMENT}, health_checks: [], track_timeout_budgets: true")).said(),
