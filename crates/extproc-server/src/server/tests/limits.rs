@@ -302,3 +302,58 @@ fn some_failures_of_accept_are_the_peers() {
     let too_many_files = io::Error::from_raw_os_error(24);
     assert!(!is_of_the_peer(&too_many_files));
 }
+
+/// A thousand exchanges with a body of 1 MiB each, in pieces that come back changed.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "moves 2 GiB: cargo test --release -p extproc-server --lib -- --ignored --nocapture"]
+async fn large_bodies_take_little_memory() {
+    const EXCHANGES: usize = 1000;
+    const PIECES: usize = 16;
+    let upper = async |request: crate::Request, next: crate::Next| {
+        next.run(request.map(|body| body.map_chunks(|data| data.to_ascii_uppercase().into()))).await
+    };
+    let server = Server::new(upper).bind("127.0.0.1:0").await.unwrap();
+    let (address, counters) = (server.local_address().clone(), server.counters());
+    tokio::spawn(server.serve(pending()));
+    let client = client(&address).await;
+    let played = (0..EXCHANGES).map(|_| {
+        let client = client.clone();
+        tokio::spawn(async move {
+            let mut exchange = client.exchange().await.unwrap();
+            let config =
+                extproc::messages::ProtocolConfiguration { request_body_mode: 4, ..Default::default() };
+            let head = ProcessingRequest {
+                request: Some(request_headers()),
+                protocol_config: Some(config),
+                ..ProcessingRequest::default()
+            };
+            exchange.messages.send(head).await.unwrap();
+            assert!(matches!(
+                exchange.replies.message().await.unwrap().unwrap().response,
+                Some(Reply::RequestHeaders(_))
+            ));
+            for index in 0..PIECES {
+                let body = HttpBody {
+                    body: vec![b'a'; 64 << 10].into(),
+                    end_of_stream: index + 1 == PIECES,
+                    ..HttpBody::default()
+                };
+                let reply = exchange.ask(Part::RequestBody(body)).await.unwrap().unwrap();
+                assert!(matches!(reply.response, Some(Reply::RequestBody(_))));
+            }
+        })
+    });
+    let mut played: Vec<_> = played.collect();
+    let mut peak = 0;
+    while !played.is_empty() {
+        played.retain(|task| !task.is_finished());
+        peak = peak.max(counters.buffered_bytes());
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(
+        (counters.exchanges(), counters.exhausted_exchanges(), counters.errors()),
+        (EXCHANGES as u64, 0, 0)
+    );
+    println!("at most {} KiB were buffered", peak >> 10);
+    assert!(peak <= EXCHANGES * (128 << 10) + (1 << 20), "{peak} bytes");
+}
