@@ -137,6 +137,8 @@ pub(crate) struct ProcessorSeen {
 pub(crate) struct State {
     /// The client.
     pub client: ClientSeen,
+    /// Statuses of the responses to earlier requests; 0 = there was none.
+    pub before: Vec<u16>,
     /// Upstreams by cluster name.
     pub upstreams: BTreeMap<String, UpstreamSeen>,
     /// Processors by number.

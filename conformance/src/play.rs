@@ -55,7 +55,14 @@ pub(crate) async fn play(prepared: Prepared, admin_port: u16) -> Outcome {
             Server::Refusing { socket } => kept.push(socket),
         }
     }
-    client::run(&board, &scenario, port).await;
+    for request in &scenario.before {
+        client::run(&board, &scenario, request, port).await;
+        board.note("client", "goes on to its next request", |state| {
+            let seen = std::mem::take(&mut state.client);
+            state.before.push(seen.head.map_or(0, |(status, _)| status));
+        });
+    }
+    client::run(&board, &scenario, &scenario.request, port).await;
     board.until(scenario.deadline.0, |state| settled(&scenario, state)).await;
     let mut differences = check::all(&scenario, &board.snapshot(), board.started());
     if differences.is_empty() {
@@ -65,6 +72,7 @@ pub(crate) async fn play(prepared: Prepared, admin_port: u16) -> Outcome {
         differences.extend(log(&scenario, &log_file).await);
         differences.extend(connection_log(&scenario, &connection_log_file).await);
         differences.extend(counters(&scenario, admin_port, &id).await);
+        differences.extend(stats(&scenario, admin_port, &id).await);
     }
     drop(kept);
     Outcome { name: scenario.name, file, differences, transcript: board.transcript() }
@@ -125,7 +133,8 @@ async fn log(scenario: &Scenario, file: &std::path::Path) -> Vec<String> {
     let expect = &scenario.expect;
     if expect.log.is_empty() && expect.log_entries.is_none_or(|entries| entries == 0) {
         let text = tokio::fs::read_to_string(file).await.unwrap_or_default();
-        return entries(&text, expect.log_entries.unwrap_or_else(|| text.lines().count().min(1)));
+        let most = 1 + scenario.before.len();
+        return entries(&text, expect.log_entries.unwrap_or_else(|| text.lines().count().min(most)));
     }
     eventually(|| async {
         let text = tokio::fs::read_to_string(file).await.unwrap_or_default();
@@ -138,7 +147,8 @@ async fn log(scenario: &Scenario, file: &std::path::Path) -> Vec<String> {
             let got = entry.get(name).unwrap_or(&Value::Null);
             check::values::difference(&format!("log {name}"), &expect.0, got)
         });
-        entries(&text, expect.log_entries.unwrap_or(1)).into_iter().chain(fields).collect()
+        let expected = expect.log_entries.unwrap_or(1 + scenario.before.len());
+        entries(&text, expected).into_iter().chain(fields).collect()
     })
     .await
 }
@@ -212,6 +222,22 @@ async fn counters(scenario: &Scenario, admin_port: u16, id: &str) -> Vec<String>
                 .extend(others.map(|(name, value)| format!("counter {name}: expected 0, got {value}")));
         }
         differences
+    })
+    .await
+}
+
+async fn stats(scenario: &Scenario, admin_port: u16, id: &str) -> Vec<String> {
+    let expected = &scenario.expect.stats;
+    if expected.is_empty() {
+        return Vec::new();
+    }
+    eventually(|| async {
+        let got = match admin::stats(admin_port, id).await {
+            Ok(got) => got,
+            Err(error) => return vec![format!("stats: {error}")],
+        };
+        let wrong = expected.iter().filter(|(name, value)| got.get(*name) != Some(*value));
+        wrong.map(|(name, value)| format!("{name}: expected {value}, got {:?}", got.get(name))).collect()
     })
     .await
 }

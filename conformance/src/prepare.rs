@@ -232,17 +232,26 @@ impl Prepared {
     }
 }
 
-/// Replaces `$name` in all strings; unknown names stay as they are.
+fn replaced(text: &str, pattern: &Regex, names: &BTreeMap<String, String>) -> String {
+    let new =
+        |found: &regex::Captures<'_>| names.get(&found[1]).cloned().unwrap_or_else(|| found[0].to_owned());
+    pattern.replace_all(text, new).into_owned()
+}
+
+/// Replaces `$name` in all strings and keys; unknown names stay as they are.
 fn replace(value: &mut Value, pattern: &Regex, names: &BTreeMap<String, String>) {
     match value {
         Value::String(text) => {
-            let new = pattern.replace_all(text, |found: &regex::Captures<'_>| {
-                names.get(&found[1]).cloned().unwrap_or_else(|| found[0].to_owned())
-            });
-            *text = new.into_owned();
+            *text = replaced(text, pattern, names);
         }
         Value::Array(values) => values.iter_mut().for_each(|value| replace(value, pattern, names)),
         Value::Object(map) => {
+            for name in map.keys().filter(|name| name.contains('$')).cloned().collect::<Vec<_>>() {
+                let new = replaced(&name, pattern, names);
+                if let Some(value) = map.remove(&name) {
+                    map.insert(new, value);
+                }
+            }
             // Port numbers stand alone in a string where the configuration wants a number.
             for value in map.values_mut() {
                 let whole = value
@@ -273,11 +282,11 @@ mod tests {
             ("upstream_port".to_owned(), "99".to_owned()),
         ]);
         let pattern = Regex::new(r"\$([a-z][a-z0-9_]*)").expect("pattern");
-        let mut value = json!({"a": "$upstream", "b": ["x$upstream.y", "$other"], "p": "$upstream_port", "u": ":$upstream_port"});
+        let mut value = json!({"a$upstream.b": "$upstream", "b": ["x$upstream.y", "$other"], "p": "$upstream_port", "u": ":$upstream_port"});
         replace(&mut value, &pattern, &names);
         assert_eq!(
             value,
-            json!({"a": "s1-upstream", "b": ["xs1-upstream.y", "$other"], "p": 99, "u": ":99"})
+            json!({"as1-upstream.b": "s1-upstream", "b": ["xs1-upstream.y", "$other"], "p": 99, "u": ":99"})
         );
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     board::{Board, End, Stop},
     http1::{Framing, Reader},
     scenario::{
-        Protocol, Scenario,
+        Protocol, Request, Scenario,
         steps::{SendAction, SendStep},
         text::show,
     },
@@ -22,7 +22,7 @@ use crate::{
 pub(super) const WHO: &str = "client";
 
 /// Sends the request of a scenario and reads the response, until it ended or patience did.
-pub(crate) async fn run(board: &Board, scenario: &Scenario, port: u16) {
+pub(crate) async fn run(board: &Board, scenario: &Scenario, request: &Request, port: u16) {
     let stream = match TcpStream::connect(("127.0.0.1", port)).await {
         Ok(stream) => stream,
         Err(error) => {
@@ -31,10 +31,9 @@ pub(crate) async fn run(board: &Board, scenario: &Scenario, port: u16) {
         }
     };
     let _ = stream.set_nodelay(true);
-    let request = &scenario.request;
-    let out = outgoing(scenario);
+    let out = outgoing(request);
     if request.protocol == Protocol::Http2 {
-        return http2::client(board, scenario, &out, stream).await;
+        return http2::client(board, scenario, request, &out, stream).await;
     }
     let (read, mut write) = stream.into_split();
     let sending = async {
@@ -43,7 +42,7 @@ pub(crate) async fn run(board: &Board, scenario: &Scenario, port: u16) {
             Ok(Sent::Gone) => return board.note(WHO, "left", |state| state.client.left = true),
             Err(Stop) => return,
         }
-        finish(board, scenario).await;
+        finish(board, scenario, request).await;
     };
     tokio::select! {
         () = sending => {}
@@ -52,8 +51,8 @@ pub(crate) async fn run(board: &Board, scenario: &Scenario, port: u16) {
 }
 
 /// Waits for the end of the response, and of the connection if the scenario asks for it.
-pub(crate) async fn finish(board: &Board, scenario: &Scenario) {
-    let patience = scenario.request.patience.unwrap_or(scenario.deadline).0;
+pub(crate) async fn finish(board: &Board, scenario: &Scenario, request: &Request) {
+    let patience = request.patience.unwrap_or(scenario.deadline).0;
     let ended = |state: &crate::board::State| state.client.end.is_some() || !state.failures.is_empty();
     if !board.until(patience, ended).await {
         board.note(WHO, "gives up", |_| ());
@@ -64,8 +63,7 @@ pub(crate) async fn finish(board: &Board, scenario: &Scenario) {
     }
 }
 
-fn outgoing(scenario: &Scenario) -> Outgoing {
-    let request = &scenario.request;
+fn outgoing(request: &Request) -> Outgoing {
     let mut fields = request.headers.0.clone();
     if request.headers.get("host").is_none() {
         fields.insert(0, ("host".to_owned(), b"example.com".to_vec()));

@@ -188,7 +188,13 @@ async fn read_body(mut body: RecvStream, mut on_data: impl FnMut(&[u8])) -> Resu
 }
 
 /// Plays the client of a scenario.
-pub(super) async fn client(board: &Board, scenario: &Scenario, out: &Outgoing, stream: TcpStream) {
+pub(super) async fn client(
+    board: &Board,
+    scenario: &Scenario,
+    request: &crate::scenario::Request,
+    out: &Outgoing,
+    stream: TcpStream,
+) {
     let (send, connection) = match client::handshake(stream).await {
         Ok(both) => both,
         Err(error) => {
@@ -219,7 +225,7 @@ pub(super) async fn client(board: &Board, scenario: &Scenario, out: &Outgoing, s
         let sink = Sink::Request(Box::new(send), Some(answer));
         match play(board, WHO, out, sink).await {
             // Dropping the stream would reset it.
-            Ok((Sent::Open, _stream)) => finish(board, scenario).await,
+            Ok((Sent::Open, _stream)) => finish(board, scenario, request).await,
             // The reset frame has to leave before the connection goes.
             Ok((Sent::Gone, _)) => {
                 board.note(WHO, "left", |state| state.client.left = true);

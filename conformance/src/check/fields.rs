@@ -4,6 +4,7 @@ use super::values_of;
 use crate::scenario::{
     expect::{BodyExpect, FieldExpect, HeadersExpect},
     text::{Field, from_latin1, show},
+    wire,
 };
 
 /// Differences of the named fields; `kind` says what they are.
@@ -54,6 +55,9 @@ pub(crate) fn order(expect: &[String], got: &[Field]) -> Option<String> {
 /// Difference of a body.
 pub(crate) fn body(expect: &BodyExpect, got: &[u8]) -> Option<String> {
     let expected = match expect {
+        BodyExpect::Grpc(message) => {
+            return wire::difference(message, got).map(|difference| format!("body: {difference}"));
+        }
         BodyExpect::Exact(bytes) if bytes == got => return None,
         BodyExpect::Size(size) if *size == got.len() => return None,
         BodyExpect::Matches(regex) if regex.is_match(&from_latin1(got)) => return None,

@@ -28,6 +28,9 @@ pub(crate) fn all(scenario: &Scenario, state: &State, started: std::time::Instan
     };
     let expect = &scenario.expect;
     add("client", client(&expect.client, state, started));
+    if !expect.before.is_empty() && expect.before != state.before {
+        add("client", vec![format!("expected statuses {:?} before, got {:?}", expect.before, state.before)]);
+    }
     let upstreams = expect.upstreams.iter().map(|(name, expect)| (name.as_str(), expect));
     for (name, expect) in expect.upstream.iter().map(|expect| ("upstream", expect)).chain(upstreams) {
         add(name, upstream(expect, state, name));

@@ -50,6 +50,18 @@ pub(crate) async fn counters(port: u16, listener: &str) -> Result<BTreeMap<Strin
     Ok(counters.collect())
 }
 
+/// Everything that is counted under names with `id` in them.
+///
+/// # Errors
+/// The admin server did not answer.
+pub(crate) async fn stats(port: u16, id: &str) -> Result<BTreeMap<String, u64>, String> {
+    let (status, text) = get(port, &format!("/stats?filter={id}")).await?;
+    if status != 200 {
+        return Err(format!("/stats answers {status}"));
+    }
+    Ok(text.lines().filter_map(counter).collect())
+}
+
 fn counter(line: &str) -> Option<(String, u64)> {
     let (name, value) = line.split_once(": ")?;
     Some((name.to_owned(), value.trim().parse().ok()?))

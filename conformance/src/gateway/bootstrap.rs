@@ -84,7 +84,12 @@ fn filters(prepared: &Prepared) -> Vec<Value> {
         let chain = if filter.upstream { &mut upstream_chain } else { &mut chain };
         chain.push(match &filter.typed_config {
             Some(config) => {
-                json!({"name": filter.name.as_deref().unwrap_or("other"), "typed_config": config})
+                let mut entry =
+                    json!({"name": filter.name.as_deref().unwrap_or("other"), "typed_config": config});
+                if let Some(disabled) = filter.disabled {
+                    entry["disabled"] = json!(disabled);
+                }
+                entry
             }
             None => {
                 number += 1;

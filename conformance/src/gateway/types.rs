@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-const TYPES: [(&str, &str); 9] = [
+const TYPES: &[(&str, &str)] = &[
     ("ExternalProcessor", "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor"),
     ("ExtProcPerRoute", "envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute"),
     ("FilterConfig", "envoy.config.route.v3.FilterConfig"),
@@ -11,6 +11,26 @@ const TYPES: [(&str, &str); 9] = [
     ("Router", "envoy.extensions.filters.http.router.v3.Router"),
     ("UpstreamCodec", "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"),
     ("SetMetadata", "envoy.extensions.filters.http.set_metadata.v3.Config"),
+    ("HealthCheck", "envoy.extensions.filters.http.health_check.v3.HealthCheck"),
+    ("HeaderMutation", "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"),
+    ("HeaderMutationPerRoute", "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute"),
+    ("HeaderToMetadata", "envoy.extensions.filters.http.header_to_metadata.v3.Config"),
+    ("ExtensionWithMatcher", "envoy.extensions.common.matching.v3.ExtensionWithMatcher"),
+    ("ExtensionWithMatcherPerRoute", "envoy.extensions.common.matching.v3.ExtensionWithMatcherPerRoute"),
+    ("Composite", "envoy.extensions.filters.http.composite.v3.Composite"),
+    ("ExecuteFilterAction", "envoy.extensions.filters.http.composite.v3.ExecuteFilterAction"),
+    ("SkipFilter", "envoy.extensions.filters.common.matcher.action.v3.SkipFilter"),
+    ("HttpRequestHeaderMatchInput", "envoy.type.matcher.v3.HttpRequestHeaderMatchInput"),
+    ("ExtAuthz", "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"),
+    ("ExtAuthzPerRoute", "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute"),
+    ("Buffer", "envoy.extensions.filters.http.buffer.v3.Buffer"),
+    ("BufferPerRoute", "envoy.extensions.filters.http.buffer.v3.BufferPerRoute"),
+    ("HTTPFault", "envoy.extensions.filters.http.fault.v3.HTTPFault"),
+    ("LocalRateLimit", "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"),
+    ("RBAC", "envoy.extensions.filters.http.rbac.v3.RBAC"),
+    ("RBACPerRoute", "envoy.extensions.filters.http.rbac.v3.RBACPerRoute"),
+    ("Cors", "envoy.extensions.filters.http.cors.v3.Cors"),
+    ("CorsPolicy", "envoy.extensions.filters.http.cors.v3.CorsPolicy"),
     ("FileAccessLog", "envoy.extensions.access_loggers.file.v3.FileAccessLog"),
 ];
 

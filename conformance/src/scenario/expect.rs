@@ -32,6 +32,10 @@ pub(crate) struct Expect {
     pub counters: BTreeMap<String, u64>,
     /// Every ext_proc counter that is not listed must be 0.
     pub counters_exact: bool,
+    /// Statuses of the responses to the requests that came before.
+    pub before: Vec<u16>,
+    /// Counters and gauges by their whole names, as `/stats` shows them.
+    pub stats: BTreeMap<String, u64>,
 }
 
 /// How the exchange ended for the client.
@@ -284,7 +288,7 @@ fn part(kind: &str, value: Value) -> Result<PartExpect, String> {
     Ok(part)
 }
 
-/// An expected body: exact bytes, or `{size: N}`, or `{matches: REGEX}`.
+/// An expected body: exact bytes, or `{size: N}`, `{matches: REGEX}`, `{grpc: FIELDS}`.
 #[derive(Clone, Debug)]
 pub(crate) enum BodyExpect {
     /// Exactly these bytes.
@@ -293,6 +297,8 @@ pub(crate) enum BodyExpect {
     Size(usize),
     /// Text that matches.
     Matches(Regex),
+    /// One message of gRPC with these fields.
+    Grpc(Value),
 }
 
 impl<'de> Deserialize<'de> for BodyExpect {
@@ -303,6 +309,9 @@ impl<'de> Deserialize<'de> for BodyExpect {
         }
         if let Some(text) = value.get("matches").and_then(Value::as_str) {
             return Regex::new(text).map(Self::Matches).map_err(D::Error::custom);
+        }
+        if let Some(message) = value.get("grpc") {
+            return Ok(Self::Grpc(message.clone()));
         }
         serde_json::from_value::<Payload>(value)
             .map(|payload| Self::Exact(payload.0))

@@ -12,6 +12,7 @@ pub(crate) mod reply;
 pub(crate) mod steps;
 pub(crate) mod structs;
 pub(crate) mod text;
+pub(crate) mod wire;
 
 use expect::Expect;
 use steps::{ProcessorAction, ProcessorStep, SendStep};
@@ -66,6 +67,9 @@ pub(crate) struct Scenario {
     /// Fields of the JSON log of the listener, which has a line for each connection: name and operator.
     #[serde(default)]
     pub connection_log: BTreeMap<String, String>,
+    /// Requests that clients send before, one after the other, each on a connection of its own.
+    #[serde(default)]
+    pub before: Vec<Request>,
     /// What the client sends.
     #[serde(default)]
     pub request: Request,

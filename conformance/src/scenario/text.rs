@@ -42,7 +42,7 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// Bytes of a body or a raw write: text, `{hex: ...}`, `{repeat: text, count: N}` or a list of those.
+/// Bytes of a body or a raw write: text, `{hex: ...}`, `{grpc: ...}`, `{repeat: text, count: N}` or a list of those.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Payload(pub Vec<u8>);
 
@@ -62,9 +62,10 @@ fn payload(value: &Value) -> Result<Vec<u8>, String> {
             let parts: Result<Vec<_>, _> = parts.iter().map(payload).collect();
             Ok(parts?.concat())
         }
+        Value::Object(map) if map.contains_key("grpc") && map.len() == 1 => super::wire::grpc(&map["grpc"]),
         Value::Object(map) if map.len() == 1 => match map.get("hex").and_then(Value::as_str) {
             Some(text) => hex(text),
-            None => Err(format!("expected text, {{hex}} or {{repeat, count}}, got {value}")),
+            None => Err(format!("expected text, {{hex}}, {{grpc}} or {{repeat, count}}, got {value}")),
         },
         Value::Object(map) if map.len() == 2 => {
             let repeat = map.get("repeat").and_then(scalar);

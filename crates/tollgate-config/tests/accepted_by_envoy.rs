@@ -8,8 +8,9 @@ use std::{env, fs, io, path::Path, path::PathBuf, process::Command};
 
 use tollgate_config::{Files, Options, Source, load_with};
 
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 3] = [
     ("everything.yaml", include_str!("../src/envoy/tests/everything.yaml")),
+    ("everything_filters.yaml", include_str!("../src/envoy/tests/everything_filters.yaml")),
     ("old_spellings.yaml", include_str!("../src/envoy/tests/old_spellings.yaml")),
 ];
 

@@ -1,5 +1,6 @@
 //! From resources to a snapshot.
 
+mod filter_settings;
 mod filters;
 mod settings;
 mod table;

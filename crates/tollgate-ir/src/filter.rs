@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use tollgate_model::cors::CorsPolicy;
+use tollgate_model::{cors::CorsPolicy, filter::FilterSettings};
 
 use crate::{ExtProc, ExtProcOverrides, Origin};
 
@@ -30,6 +30,8 @@ pub enum FilterConfig {
     ExtProc(Arc<ExtProc>),
     /// Cross-origin resource sharing; the policies stand in the routes.
     Cors,
+    /// Another kind, with its settings.
+    Settings(FilterSettings),
 }
 
 /// What a route table, a virtual host, a route or a weighted cluster says about a filter.
@@ -48,6 +50,8 @@ pub enum Override {
     Instead(Arc<ExtProc>),
     /// The policy of a `cors` filter.
     Cors(Arc<CorsPolicy>),
+    /// It is on, with these settings instead of those of the filter. They concern no filter of another kind.
+    Settings(FilterSettings),
 }
 
 /// What one level says about filters, by their names. Cheap to clone.

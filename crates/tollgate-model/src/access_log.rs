@@ -60,8 +60,10 @@ pub enum LogFilter {
         /// All but these.
         exclude: bool,
     },
-    /// Every request, or none: what is the same for all of them here.
-    Always(bool),
+    /// The request is no health check: no `health_check` filter took it for one.
+    NotHealthCheck,
+    /// None: no request is traced.
+    Never,
 }
 
 /// The kind of an entry.

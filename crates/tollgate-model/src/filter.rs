@@ -1,12 +1,15 @@
 //! The HTTP filters of a chain, by kind.
 //!
-//! A kind of filter has its settings in a module of its own ([`processor`](crate::processor), [`cors`](crate::cors)) and
-//! one variant of [`FilterOverride`] here.
+//! A kind of filter has its settings in a module of its own ([`processor`](crate::processor), [`cors`](crate::cors) and the
+//! modules here) and one variant of [`FilterOverride`] or of [`FilterSettings`].
+
+mod health_check;
 
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
+pub use self::health_check::{HealthCheck, HealthCheckAnswer, HealthCheckCache};
 use crate::{cors::CorsPolicy, processor::ExtProc};
 
 /// One HTTP filter of a chain.
@@ -32,6 +35,15 @@ pub enum FilterOverride {
     ExtProc(Arc<ExtProc>),
     /// Answers preflight requests and gives responses their `access-control-*` headers.
     Cors(Arc<CorsPolicy>),
+    /// Does what these settings say.
+    Settings(FilterSettings),
+}
+
+/// Settings of a filter that are ready for use as they are written: nothing of them is compiled with the snapshot.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum FilterSettings {
+    /// Answers health checks.
+    HealthCheck(Arc<HealthCheck>),
 }
 
 /// What filters do on a route, by their indices. A chain may have a filter for each of many policies, most of which are off on

@@ -120,6 +120,8 @@ pub(crate) struct StreamInfo {
     pub(crate) last_downstream_tx: Option<Instant>,
     /// What the client sent could not be read as the head of a request: there is none to show.
     pub(crate) malformed: bool,
+    /// A filter took the request for a health check.
+    pub(crate) is_health_check: bool,
     /// Body bytes from the client.
     pub(crate) bytes_received: u64,
     /// Body bytes to the client.
@@ -166,6 +168,7 @@ impl StreamInfo {
             first_downstream_tx: None,
             last_downstream_tx: None,
             malformed: false,
+            is_health_check: false,
             bytes_received: 0,
             bytes_sent: 0,
             response_code: None,

@@ -244,8 +244,8 @@ pub(super) fn read_filter(value: &Value<'_>) -> Option<LogFilter> {
             };
             LogFilter::Metadata { matcher, if_absent: message.boolean("match_if_key_not_found", true) }
         }
-        "traceable_filter" => LogFilter::Always(false),
-        _ => LogFilter::Always(true),
+        "traceable_filter" => LogFilter::Never,
+        _ => LogFilter::NotHealthCheck,
     })
 }
 

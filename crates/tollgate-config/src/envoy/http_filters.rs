@@ -1,21 +1,36 @@
-//! The chain of HTTP filters (dialects 5.4): external processing and the router.
+//! The chain of HTTP filters (dialects 5.4): external processing, the [kinds] that stand beside it, and the router.
+
+mod health_check;
+mod kinds;
 
 use std::{rc::Rc, sync::Arc};
 
 use tollgate_ir::{FilterConfig, HttpFilter};
 
+pub(in crate::envoy) use self::{
+    health_check::HEALTH_CHECK,
+    kinds::{Kind, SCHEMAS as KINDS_SCHEMAS},
+};
 use super::{
     Scope,
     ext_proc::{self, Filter, read_external_processor},
 };
-use crate::schema::{Message, Schema, Value, no_effect, read, refused};
+use crate::{
+    place::Place,
+    schema::{Message, Schema, Value, no_effect, read, refused},
+    suggestion::nearest,
+};
 
 pub(super) static HTTP_FILTER: Schema = Schema {
     name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
     title: "",
     fields: &[
         read("name", "", "Unique name in the chain; `typed_per_filter_config` refers to it. Required."),
-        read("typed_config", "", "ExternalProcessor or Router. Required."),
+        read(
+            "typed_config",
+            "",
+            "Router, ExternalProcessor, or one of the other HTTP filters here. Required.",
+        ),
         read(
             "is_optional",
             "false",
@@ -35,7 +50,7 @@ pub(super) static ROUTER: Schema = Schema {
         read(
             "upstream_http_filters",
             "[]",
-            "Filters behind the router, for each attempt: ExternalProcessor, and UpstreamCodec at the end.",
+            "Filters behind the router, for each attempt: those that Envoy has there too, and UpstreamCodec at the end.",
         ),
         no_effect("dynamic_stats", "metrics are always on"),
         no_effect("start_child_span", "no spans are exported"),
@@ -68,8 +83,10 @@ struct Chain<'s> {
 
 /// The filters of a chain, as routes need them.
 pub(super) struct Filters {
-    /// Those that do something, in order; those behind the router come last.
-    pub(super) filters: Vec<Rc<Filter>>,
+    /// Those of external processing, in order; those behind the router come last.
+    pub(super) processors: Vec<Rc<Filter>>,
+    /// All that do something, in the same order.
+    all: Vec<HttpFilter>,
     /// How many of them stand behind the router.
     upstream: usize,
     /// Every name of both chains, those of filters with problems too.
@@ -82,24 +99,17 @@ pub(super) struct Filters {
 
 impl Filters {
     /// The filters before the router, and those behind it.
-    pub(super) fn into_lists(self) -> (Vec<HttpFilter>, Vec<HttpFilter>) {
-        let filters = self.filters.iter().map(|filter| HttpFilter {
-            name: Arc::from(&*filter.name),
-            stat_prefix: filter.stat_prefix.clone(),
-            disabled: filter.disabled,
-            config: FilterConfig::ExtProc(Arc::clone(&filter.settings)),
-            origin: filter.place.origin(None),
-        });
-        let mut filters: Vec<_> = filters.collect();
-        let upstream = filters.split_off(filters.len().saturating_sub(self.upstream));
-        (filters, upstream)
+    pub(super) fn into_lists(mut self) -> (Vec<HttpFilter>, Vec<HttpFilter>) {
+        let upstream = self.all.split_off(self.all.len().saturating_sub(self.upstream));
+        (self.all, upstream)
     }
 }
 
 /// Reads `http_filters` of a connection manager.
 pub(super) fn read_http_filters(manager: &Message<'_>, scope: &Scope) -> Filters {
     let mut filters = Filters {
-        filters: Vec::new(),
+        processors: Vec::new(),
+        all: Vec::new(),
         upstream: 0,
         names: Vec::new(),
         left_out: Vec::new(),
@@ -110,10 +120,10 @@ pub(super) fn read_http_filters(manager: &Message<'_>, scope: &Scope) -> Filters
     if let Some(router) = read_chain(&list, &chain, &mut filters) {
         filters.suppress_envoy_headers = router.boolean("suppress_envoy_headers", false);
         if let Some(list) = router.get("upstream_http_filters") {
-            let before = filters.filters.len();
+            let before = filters.all.len();
             let chain = Chain { end: &UPSTREAM_CODEC, end_name: "the upstream codec", ..chain };
             read_chain(&list, &chain, &mut filters);
-            filters.upstream = filters.filters.len() - before;
+            filters.upstream = filters.all.len() - before;
         }
     }
     filters
@@ -163,10 +173,33 @@ fn read_http_filter<'a>(
         }
         return any.value.message(end);
     }
+    let upstream = end.name == UPSTREAM_CODEC.name;
     if ext_proc::is_type(&any, "ExternalProcessor") {
-        let filter = read_external_processor(&any.value, name, disabled, scope);
-        let upstream = end.name == UPSTREAM_CODEC.name;
-        filters.filters.extend(filter.map(|filter| Rc::new(Filter { upstream, ..filter })));
+        if let Some(filter) = read_external_processor(&any.value, name, disabled, scope) {
+            filters.all.push(HttpFilter {
+                name: Arc::from(&*filter.name),
+                stat_prefix: filter.stat_prefix.clone(),
+                disabled,
+                config: FilterConfig::ExtProc(Arc::clone(&filter.settings)),
+                origin: filter.place.origin(None),
+            });
+            filters.processors.push(Rc::new(Filter { upstream, ..filter }));
+        }
+    } else if let Some(kind) = Kind::find(&any.type_name) {
+        if upstream && !kind.upstream {
+            value.error_with_help(
+                format!("the HTTP filter \"{name}\" cannot stand behind the router"),
+                "put it into http_filters of the connection manager",
+            );
+        }
+        let config = kind.read(&any.value, scope);
+        filters.all.extend(config.map(|config| HttpFilter {
+            name: Arc::from(&*name),
+            stat_prefix: String::new(),
+            disabled,
+            config,
+            origin: Place::of(&any.value).origin(None),
+        }));
     } else if optional && is_harmless(&any.type_name) {
         any.type_value.warning(
             format!("the HTTP filter \"{name}\" is left out: its type is not supported"),
@@ -184,14 +217,17 @@ fn read_http_filter<'a>(
             "put \"is_optional: true\" on the filter to serve without it",
         );
     } else {
-        any.unsupported("HTTP filter", &[ext_proc::EXTERNAL_PROCESSOR.name, end.name]);
+        let names = Kind::names(end.name, upstream);
+        let has_near = nearest(&any.type_name, names.iter().copied()).is_some();
+        let few = [ext_proc::EXTERNAL_PROCESSOR.name, end.name];
+        any.unsupported("HTTP filter", if has_near { &names } else { &few });
     }
     None
 }
 
 /// Packages of filters that requests can do without: whatever they do, none of it lets in who should be kept out, and nothing
 /// that another filter reads comes from them. Everything else may protect something, filters that nobody here knows above all.
-const HARMLESS: [&str; 23] = [
+const HARMLESS: [&str; 22] = [
     "envoy.extensions.filters.http.alternate_protocols_cache.",
     "envoy.extensions.filters.http.cache.",
     "envoy.extensions.filters.http.cache_v2.",
@@ -206,7 +242,6 @@ const HARMLESS: [&str; 23] = [
     "envoy.extensions.filters.http.grpc_json_transcoder.",
     "envoy.extensions.filters.http.grpc_stats.",
     "envoy.extensions.filters.http.grpc_web.",
-    "envoy.extensions.filters.http.health_check.",
     "envoy.extensions.filters.http.kill_request.",
     "envoy.extensions.filters.http.on_demand.",
     "envoy.extensions.filters.http.stateful_session.",

@@ -19,7 +19,7 @@ use super::{
     },
     format::read_header_values,
     grpc_service::read_grpc_service,
-    http_filters::{Filters, is_harmless},
+    http_filters::{Filters, Kind, is_harmless},
     runtime::Runtime,
     scope::ClusterFacts,
 };
@@ -33,7 +33,11 @@ pub(super) static FILTER_CONFIG: Schema = Schema {
     name: "envoy.config.route.v3.FilterConfig",
     title: "",
     fields: &[
-        read("config", "", "ExtProcPerRoute, or `{}` to turn on a filter that is disabled in the chain."),
+        read(
+            "config",
+            "",
+            "What is different for the filter, or `{}` to turn on one that is disabled in the chain.",
+        ),
         read(
             "is_optional",
             "false",
@@ -140,6 +144,9 @@ fn read_said(value: &Value<'_>, level: &str, scope: &Scope) -> Option<Said> {
 
 fn read_per_route(any: &Any<'_>, optional: bool, level: &str, scope: &Scope) -> Option<Said> {
     if !ext_proc::is_type(any, "ExtProcPerRoute") {
+        if let Some(kind) = Kind::find_per_route(&any.type_name) {
+            return kind.read_per_route(&any.value, scope).map(Said::from);
+        }
         if optional && is_harmless(&any.type_name) {
             any.type_value.warning("left out: the type is not supported", "is_optional allows this");
         } else {

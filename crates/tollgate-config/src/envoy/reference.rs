@@ -59,6 +59,7 @@ fn sections() -> Vec<Section> {
         ),
         section("External processing", [&ext_proc::SCHEMAS[..], &status::SCHEMAS[..]].concat()),
         section("External processing by route", per_route::SCHEMAS.to_vec()),
+        section("Other HTTP filters", http_filters::KINDS_SCHEMAS.concat()),
         section("gRPC services", [&grpc_service::SCHEMAS[..], &google_grpc::SCHEMAS[..]].concat()),
         section(
             "Clusters",

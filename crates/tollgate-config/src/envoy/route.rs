@@ -106,8 +106,8 @@ pub(super) fn read_route_configuration(
     };
     table.request_mirror_policies = read_request_mirror_policies(&message, &table);
     let level = read_level(&message, "the route table".to_owned(), filters, scope);
-    let above = Folded::new(&filters.filters);
-    let folded = above.below(&filters.filters, &level);
+    let above = Folded::new(&filters.processors);
+    let folded = above.below(&filters.processors, &level);
     let mut names = HashSet::new();
     let mut domains = HashSet::new();
     let (virtual_hosts, routes) = message
@@ -155,7 +155,7 @@ fn read_virtual_host(
         );
     }
     let level = read_level(&message, format!("virtual host {name}"), table.filters, table.scope);
-    let folded = above.below(&table.filters.filters, &level);
+    let folded = above.below(&table.filters.processors, &level);
     let defaults = Defaults {
         buffer_limit: read_buffer_limit(&message),
         retry_policy: message.get("retry_policy").and_then(|value| read_retry_policy(&value)).map(Arc::new),
@@ -223,7 +223,7 @@ fn read_route(
     let name = message.string("name");
     let level_name = if name.is_empty() { "the route".to_owned() } else { format!("route {name}") };
     let level = read_level(&message, level_name, table.filters, table.scope);
-    let folded = above.below(&table.filters.filters, &level);
+    let folded = above.below(&table.filters.processors, &level);
     let route_match = message.required("match").and_then(|value| read_route_match(&value));
     let mut shares = ShareOrigins::new();
     let action = message

@@ -7,6 +7,7 @@ mod access_log;
 mod action;
 mod cluster;
 mod ext_proc;
+mod filter_settings;
 mod filters;
 mod health;
 mod listener;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tollgate_model::filter::{FilterOverride, FilterOverrides, HttpFilter};
 
-use super::{CompileError, settings::Settings};
+use super::{CompileError, filter_settings, settings::Settings};
 use crate::{ExtProcOverrides, FilterConfig, HttpConnectionManager, Origin, Override, PerFilter};
 
 /// The filters of a connection manager, those behind the router last.
@@ -50,7 +50,7 @@ impl<'s> Filters<'s> {
             let filter = &all.filters[index];
             let stat_prefix = match filter.config {
                 FilterConfig::ExtProc(_) => statistics(filter, &http.stat_prefix, is_upstream),
-                FilterConfig::Cors => String::new(),
+                FilterConfig::Cors | FilterConfig::Settings(_) => String::new(),
             };
             let name = filter.name.to_string();
             all.compiled.push(Arc::new(HttpFilter { name, stat_prefix, default }));
@@ -113,6 +113,9 @@ impl<'s> Filters<'s> {
                 // Without a policy it does nothing.
                 return Ok(policy.unwrap_or(FilterOverride::Disabled));
             }
+            FilterConfig::Settings(settings) => {
+                return Ok(FilterOverride::Settings(filter_settings::fold(settings, &said)));
+            }
         };
         let mut overrides: Vec<Arc<ExtProcOverrides>> = Vec::new();
         let (mut idle, mut hides_mode) = (false, 0);
@@ -127,7 +130,7 @@ impl<'s> Filters<'s> {
                     (settings, idle, hides_mode) = (other, false, 0);
                     overrides.clear();
                 }
-                Override::Disabled | Override::Enabled | Override::Cors(_) => {}
+                Override::Disabled | Override::Enabled | Override::Cors(_) | Override::Settings(_) => {}
             }
         }
         if idle {

@@ -23,6 +23,8 @@ pub(crate) trait Subject {
     fn flags(&self) -> ResponseFlags;
     /// Whether a condition on the head of the request is met. A connection has a head without fields.
     fn matches(&self, matcher: &HeaderMatcher) -> bool;
+    /// Whether it is a health check.
+    fn is_health_check(&self) -> bool;
     /// Dynamic metadata; `None` for connections.
     fn metadata(&self) -> Option<&DynamicMetadata>;
 }
@@ -42,6 +44,10 @@ impl Subject for FormatContext<'_> {
 
     fn matches(&self, matcher: &HeaderMatcher) -> bool {
         matcher.matches(&self.messages.request)
+    }
+
+    fn is_health_check(&self) -> bool {
+        self.info.is_health_check
     }
 
     fn metadata(&self) -> Option<&DynamicMetadata> {
@@ -64,6 +70,10 @@ impl Subject for ConnectionEnd<'_> {
 
     fn matches(&self, matcher: &HeaderMatcher) -> bool {
         matcher.matches_nothing()
+    }
+
+    fn is_health_check(&self) -> bool {
+        false
     }
 
     fn metadata(&self) -> Option<&DynamicMetadata> {
@@ -100,7 +110,8 @@ pub(super) fn admits<S: Facts + Subject>(filter: &LogFilter, subject: &S) -> boo
             found.unwrap_or(*if_absent)
         }
         LogFilter::Kind { kinds, exclude } => kinds.contains(&subject.kind()) != *exclude,
-        LogFilter::Always(admits) => *admits,
+        LogFilter::NotHealthCheck => !subject.is_health_check(),
+        LogFilter::Never => false,
     }
 }
 

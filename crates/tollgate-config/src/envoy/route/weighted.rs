@@ -55,7 +55,7 @@ fn read_weighted_cluster(
     let text = name.non_empty_string()?;
     table.check_cluster(&name, &text);
     let level = read_level(&message, format!("weighted cluster {text}"), table.filters, table.scope);
-    let folded = folded.below(&table.filters.filters, &level);
+    let folded = folded.below(&table.filters.processors, &level);
     let origins = (!level.is_empty()).then(|| folded.processors());
     let cluster = WeightedCluster {
         action: WeightedAction::Cluster(text),

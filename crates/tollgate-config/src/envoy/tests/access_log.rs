@@ -105,7 +105,7 @@ fn a_filter_says_which_requests_are_logged() {
         read_filter("{duration_filter: {comparison: {op: LE, value: {default_value: 10, runtime_key: k}}}}"),
         LogFilter::Duration(comparison(ComparisonOperation::LessOrEqual, 10))
     );
-    assert_eq!(read_filter("{not_health_check_filter: {}}"), LogFilter::Always(true));
+    assert_eq!(read_filter("{not_health_check_filter: {}}"), LogFilter::NotHealthCheck);
     assert_eq!(
         read_filter(
             "{runtime_filter: {runtime_key: k, percent_sampled: {numerator: 5, denominator: MILLION}}}"
@@ -116,11 +116,11 @@ fn a_filter_says_which_requests_are_logged() {
         read_filter(
             "{and_filter: {filters: [{not_health_check_filter: {}}, {response_flag_filter: {flags: [NR]}}]}}"
         ),
-        LogFilter::And(vec![LogFilter::Always(true), LogFilter::ResponseFlags(vec!["NR".into()])])
+        LogFilter::And(vec![LogFilter::NotHealthCheck, LogFilter::ResponseFlags(vec!["NR".into()])])
     );
     assert_eq!(
         read_filter("{or_filter: {filters: [{response_flag_filter: {}}, {not_health_check_filter: {}}]}}"),
-        LogFilter::Or(vec![LogFilter::ResponseFlags(Vec::new()), LogFilter::Always(true)])
+        LogFilter::Or(vec![LogFilter::ResponseFlags(Vec::new()), LogFilter::NotHealthCheck])
     );
     let header = read_filter("{header_filter: {header: {name: x-log, string_match: {exact: a}}}}");
     assert!(matches!(header, LogFilter::Header(_)), "{header:?}");
@@ -136,7 +136,7 @@ fn a_filter_says_which_requests_are_logged() {
         read_filter("{log_type_filter: {types: [DownstreamEnd]}}"),
         LogFilter::Kind { kinds: vec![LogKind::DownstreamEnd], exclude: false }
     );
-    assert_eq!(read_filter("{traceable_filter: {}}"), LogFilter::Always(false));
+    assert_eq!(read_filter("{traceable_filter: {}}"), LogFilter::Never);
     assert_eq!(read_filter("{metadata_filter: {}}"), LogFilter::Metadata { matcher: None, if_absent: true });
 }
 

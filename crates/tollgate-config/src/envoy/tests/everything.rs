@@ -9,11 +9,13 @@ use crate::{
 };
 
 const EVERYTHING: &str = include_str!("everything.yaml");
+const FILTERS: &str = include_str!("everything_filters.yaml");
 const OLD_SPELLINGS: &str = include_str!("old_spellings.yaml");
 
 #[test]
 fn every_field_of_the_reference_is_read() {
     load(EVERYTHING);
+    load(FILTERS);
     load(OLD_SPELLINGS);
     let unread: Vec<String> = schemas()
         .into_iter()
@@ -28,7 +30,7 @@ fn every_field_of_the_reference_is_read() {
 
 #[test]
 fn everything_is_read_as_it_is_written() {
-    for text in [EVERYTHING, OLD_SPELLINGS] {
+    for text in [EVERYTHING, FILTERS, OLD_SPELLINGS] {
         let reading = read_with(&source(text), &TestFiles, &Options::default());
         let resources = reading.resources.unwrap();
         is_read_as_written(&resources, &TestFiles);
@@ -42,6 +44,19 @@ fn everything_becomes_a_snapshot() {
 }
 
 #[test]
+fn filters_become_a_snapshot() {
+    let snapshot = snapshot(FILTERS);
+    let chain = &snapshot.listeners[0].filter_chains[0].http;
+    let all = serde_json::json!({
+        "http_filters": chain.http_filters,
+        "upstream_http_filters": chain.upstream_http_filters,
+        "routes": chain.route_config.virtual_hosts.iter().flat_map(|host| &host.routes).map(|route| &route.filters)
+            .collect::<Vec<_>>(),
+    });
+    insta::assert_snapshot!(serde_json::to_string_pretty(&all).unwrap());
+}
+
+#[test]
 fn old_spellings_become_a_snapshot() {
     insta::assert_snapshot!(json(OLD_SPELLINGS));
 }
@@ -49,4 +64,5 @@ fn old_spellings_become_a_snapshot() {
 #[test]
 fn everything_is_accepted_with_few_words() {
     insta::assert_snapshot!(diagnostics(EVERYTHING) + "\n" + &diagnostics(OLD_SPELLINGS));
+    assert_eq!(diagnostics(FILTERS), "");
 }

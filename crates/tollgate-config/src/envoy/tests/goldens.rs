@@ -215,6 +215,7 @@ golden! {
     google_grpc_problems,
     google_grpc_targets,
     grpc_service_options,
+    http_filters_problems,
     header_changes,
     header_changes_refused,
     header_matchers,

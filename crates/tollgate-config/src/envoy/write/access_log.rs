@@ -121,8 +121,8 @@ fn filter(filter: &LogFilter) -> Value {
             message.unless("match_if_key_not_found", *if_absent, true);
             out.set("metadata_filter", message.done());
         }
-        LogFilter::Always(true) => out.set("not_health_check_filter", json!({})),
-        LogFilter::Always(false) => out.set("traceable_filter", json!({})),
+        LogFilter::NotHealthCheck => out.set("not_health_check_filter", json!({})),
+        LogFilter::Never => out.set("traceable_filter", json!({})),
     }
     out.done()
 }

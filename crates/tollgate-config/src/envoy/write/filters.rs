@@ -14,6 +14,7 @@ use tollgate_model::cors::{AllowList, CorsPolicy, OriginMatcher};
 use super::{
     Writer,
     ext_proc::{external_processor, overrides},
+    filter_settings::filter_settings,
     matchers::{pattern, string_matcher},
     out::{Out, extension, foreign},
     process::levels,
@@ -95,6 +96,10 @@ impl<'w> Filters<'w> {
                     out.unless("disabled", filter.disabled, false);
                     out.set("typed_config", external_processor(self.writer, filter, settings));
                 }
+                FilterConfig::Settings(settings) => {
+                    out.unless("disabled", filter.disabled, false);
+                    out.set("typed_config", filter_settings(settings));
+                }
             }
             list.push(out.done());
             for (settings, name) in self.all.get(&filter.name).map(|known| &*known.others).unwrap_or_default()
@@ -157,6 +162,7 @@ impl<'w> Filters<'w> {
                 return per_route.any();
             }
             Override::Cors(policy) => return self.cors(policy, filter),
+            Override::Settings(settings) => return filter_settings(settings),
         }
         config.any()
     }

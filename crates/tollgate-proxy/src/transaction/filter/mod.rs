@@ -10,14 +10,15 @@
 //!
 //! # A new kind of filter
 //!
-//! * its settings: a type in `tollgate-model` and a variant of [`FilterOverride`](tollgate_model::filter::FilterOverride);
-//! * its schema: a file in `tollgate-config`;
+//! * its settings: a type in `tollgate-model` and a variant of [`FilterSettings`](tollgate_model::filter::FilterSettings);
+//! * its schema: a file in `tollgate-config` (`envoy/http_filters/`), and one that writes it (`envoy/write/filter_settings/`);
 //! * what it does: a file here that implements [`Filter`], and a line in the [registry].
 //!
 //! `tests/header_gate.rs` shows such a file: a filter that waits for a future.
 
 mod cors;
 mod ext_proc;
+mod health_check;
 mod registry;
 #[cfg(test)]
 mod tests;

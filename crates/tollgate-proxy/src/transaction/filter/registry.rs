@@ -1,4 +1,4 @@
-//! Every kind of filter, by the name that its settings have in [`FilterOverride`].
+//! Every kind of filter, by the name that its settings have in [`FilterOverride`] or [`FilterSettings`].
 
 use std::{
     task::{self, Poll},
@@ -6,18 +6,26 @@ use std::{
 };
 
 use extproc::{Direction, Slices};
-use tollgate_model::filter::FilterOverride;
+use tollgate_model::filter::{FilterOverride, FilterSettings};
 
-use super::{Action, Context, Filter, FilterPlace, Room, Slot, cors::Cors, ext_proc::ExtProc};
+use super::{
+    Action, Context, Filter, FilterPlace, Room, Slot, cors::Cors, ext_proc::ExtProc,
+    health_check::HealthCheck,
+};
 use crate::{format::FilterLog, transaction::core::Core};
 
 /// Makes [`AnyFilter`], which hands every call to the filter that it is, and [`begin`].
 macro_rules! registry {
-    ($($kind:ident($filter:ty),)+ $(#[cfg(test)] $exercise:ident($exercise_filter:ty),)+) => {
+    (
+        compiled { $($kind:ident($filter:ty),)+ }
+        settings { $($plain:ident($plain_filter:ty),)+ }
+        tests { $($exercise:ident($exercise_filter:ty),)+ }
+    ) => {
         /// A filter of any kind.
         #[derive(Debug)]
         pub(in crate::transaction) enum AnyFilter {
             $($kind(Box<$filter>),)+
+            $($plain(Box<$plain_filter>),)+
             $(#[cfg(test)] $exercise(Box<$exercise_filter>),)+
         }
 
@@ -29,6 +37,9 @@ macro_rules! registry {
                 $(FilterOverride::$kind(settings) => {
                     Slot::Active(AnyFilter::$kind(Box::new(<$filter>::begin(settings, place, core))))
                 })+
+                $(FilterOverride::Settings(FilterSettings::$plain(settings)) => {
+                    Slot::Active(AnyFilter::$plain(Box::new(<$plain_filter>::begin(settings, place, core))))
+                })+
             }
         }
 
@@ -36,6 +47,7 @@ macro_rules! registry {
             ($this:ident, $name:ident => $call:expr) => {
                 match $this {
                     $(Self::$kind($name) => $call,)+
+                    $(Self::$plain($name) => $call,)+
                     $(#[cfg(test)] Self::$exercise($name) => $call,)+
                 }
             };
@@ -44,9 +56,16 @@ macro_rules! registry {
 }
 
 registry! {
-    ExtProc(ExtProc),
-    Cors(Cors),
-    #[cfg(test)] HeaderGate(super::tests::header_gate::HeaderGate),
+    compiled {
+        ExtProc(ExtProc),
+        Cors(Cors),
+    }
+    settings {
+        HealthCheck(HealthCheck),
+    }
+    tests {
+        HeaderGate(super::tests::header_gate::HeaderGate),
+    }
 }
 
 impl Filter for AnyFilter {

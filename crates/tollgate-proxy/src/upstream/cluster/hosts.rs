@@ -4,9 +4,12 @@ use std::{rc::Rc, sync::Arc, time::Instant};
 
 use tollgate_model::cluster::Discovery;
 
-use crate::upstream::cluster::{
-    choice::Choice, host::Host, host_set::HostSet, manager::ClusterCounts,
-    original_dst::OriginalDestinations, shared_cluster::SharedCluster,
+use crate::upstream::{
+    cluster::{
+        choice::Choice, host::Host, host_set::HostSet, manager::ClusterCounts,
+        original_dst::OriginalDestinations, shared_cluster::SharedCluster,
+    },
+    health::Condition,
 };
 
 /// The hosts of a cluster in one worker.
@@ -50,6 +53,22 @@ impl Hosts {
         match self {
             Self::Configured(hosts) => hosts.find(address),
             Self::Named(hosts) => hosts.find(address),
+        }
+    }
+
+    /// How many hosts there are, and how many of them are used before there is a panic.
+    pub(in crate::upstream) fn membership(&mut self) -> (usize, usize) {
+        let is_used = |host: &Rc<Host>| matches!(host.condition(), Condition::Healthy | Condition::Degraded);
+        match self {
+            Self::Configured(hosts) => {
+                hosts.keep_up();
+                let hosts = hosts.hosts();
+                (hosts.len(), hosts.iter().filter(|host| is_used(host)).count())
+            }
+            Self::Named(hosts) => {
+                let used = hosts.hosts().filter(|host| is_used(host)).count();
+                (hosts.hosts().count(), used)
+            }
         }
     }
 

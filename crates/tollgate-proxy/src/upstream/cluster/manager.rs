@@ -163,6 +163,15 @@ pub(crate) struct WorkerCluster {
     counts: Rc<ClusterCounts>,
 }
 
+/// The hosts of a cluster, by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Membership {
+    /// All of them.
+    pub(crate) total: usize,
+    /// Those that are healthy or degraded.
+    pub(crate) healthy: usize,
+}
+
 /// What one worker counts of a cluster. Requests may have it for longer than there is the cluster.
 #[derive(Debug)]
 pub(crate) struct ClusterCounts {
@@ -244,6 +253,12 @@ impl WorkerCluster {
                 "a request found no endpoint: none is configured, or no name of them has an address"
             );
         }
+    }
+
+    /// How many hosts it has, and how many of them are healthy.
+    pub(crate) fn membership(&self) -> Membership {
+        let (total, healthy) = self.hosts.borrow_mut().membership();
+        Membership { total, healthy }
     }
 
     /// Whether requests can be sent to the host at this address.
