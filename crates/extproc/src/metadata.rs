@@ -55,6 +55,23 @@ impl DynamicMetadata {
         self.fits()
     }
 
+    /// Sets values of a namespace; those of other keys survive. False as in [`merge`](Self::merge).
+    #[must_use]
+    pub fn set(&mut self, namespace: &str, values: Struct) -> bool {
+        self.size_bound += namespace.len() + values.encoded_len();
+        self.untyped.entry(namespace.to_owned()).or_default().fields.extend(values.fields);
+        self.fits()
+    }
+
+    /// Takes values into a namespace and the objects in it; lists go to the ends of lists. False as in
+    /// [`merge`](Self::merge).
+    #[must_use]
+    pub fn update(&mut self, namespace: &str, values: &Struct) -> bool {
+        self.size_bound += namespace.len() + values.encoded_len();
+        update(self.untyped.entry(namespace.to_owned()).or_default(), values);
+        self.fits()
+    }
+
     /// Takes over typed values by namespace (D-5). False as in [`merge`](Self::merge).
     #[must_use]
     pub fn merge_typed(&mut self, values: BTreeMap<String, Any>, allowed: &[String]) -> bool {
@@ -75,6 +92,22 @@ impl DynamicMetadata {
             self.size_bound = untyped.chain(typed).sum();
         }
         self.size_bound <= MAX_BYTES
+    }
+}
+
+fn update(object: &mut Struct, values: &Struct) {
+    for (key, value) in &values.fields {
+        let Some(old) = object.fields.get_mut(key) else {
+            object.fields.insert(key.clone(), value.clone());
+            continue;
+        };
+        match (&mut old.kind, &value.kind) {
+            (Some(Kind::StructValue(old)), Some(Kind::StructValue(new))) => update(old, new),
+            (Some(Kind::ListValue(old)), Some(Kind::ListValue(new))) => {
+                old.values.extend(new.values.iter().cloned())
+            }
+            _ => *old = value.clone(),
+        }
     }
 }
 
@@ -112,6 +145,33 @@ mod tests {
         assert_eq!(metadata.namespace("a"), Some(&expected));
         assert_eq!(metadata.namespace("b"), Some(&Struct::default()));
         assert_eq!(metadata.namespace("c"), None);
+    }
+
+    #[test]
+    fn objects_and_lists_take_values_in() {
+        let list = |values| Value { kind: Some(Kind::ListValue(crate::messages::ListValue { values })) };
+        let mut metadata = DynamicMetadata::default();
+        let first = object(&[
+            ("o", object(&[("x", Value::number(1.0))])),
+            ("l", list(vec![Value::number(1.0)])),
+            ("t", Value::string("a")),
+        ]);
+        assert!(metadata.update("n", &fields(first)));
+        let second = object(&[
+            ("o", object(&[("y", Value::number(2.0))])),
+            ("l", list(vec![Value::number(2.0)])),
+            ("t", object(&[("q", Value::number(1.0))])),
+        ]);
+        assert!(metadata.update("n", &fields(second)));
+        let expected = object(&[
+            ("o", object(&[("x", Value::number(1.0)), ("y", Value::number(2.0))])),
+            ("l", list(vec![Value::number(1.0), Value::number(2.0)])),
+            ("t", object(&[("q", Value::number(1.0))])),
+        ]);
+        assert_eq!(metadata.namespace("n"), Some(&fields(expected)));
+        assert!(metadata.set("n", fields(object(&[("o", Value::bool(true))]))));
+        assert_eq!(metadata.namespace("n").unwrap().fields.get("o"), Some(&Value::bool(true)));
+        assert_eq!(metadata.namespace("n").unwrap().fields.len(), 3);
     }
 
     /// D-7: what is replaced does not count, what is added does.

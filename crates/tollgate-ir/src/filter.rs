@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use tollgate_model::{cors::CorsPolicy, filter::FilterSettings};
+use tollgate_model::{
+    cors::CorsPolicy,
+    filter::{FilterSettings, Mutations},
+};
 
 use crate::{ExtProc, ExtProcOverrides, Origin};
 
@@ -50,8 +53,11 @@ pub enum Override {
     Instead(Arc<ExtProc>),
     /// The policy of a `cors` filter.
     Cors(Arc<CorsPolicy>),
-    /// It is on, with these settings instead of those of the filter. They concern no filter of another kind.
+    /// It is on, with these settings instead of those of the filter. They concern no filter of another kind. What a route sets
+    /// by a `set_metadata` filter comes behind what the filter sets.
     Settings(FilterSettings),
+    /// It is on, and a `header_mutation` filter changes this, too.
+    HeaderMutation(Arc<Mutations>),
 }
 
 /// What one level says about filters, by their names. Cheap to clone.

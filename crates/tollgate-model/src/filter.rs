@@ -3,13 +3,23 @@
 //! A kind of filter has its settings in a module of its own ([`processor`](crate::processor), [`cors`](crate::cors) and the
 //! modules here) and one variant of [`FilterOverride`] or of [`FilterSettings`].
 
+mod header_mutation;
+mod header_to_metadata;
 mod health_check;
+mod set_metadata;
 
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-pub use self::health_check::{HealthCheck, HealthCheckAnswer, HealthCheckCache};
+pub use self::{
+    header_mutation::{HeaderMutation, Mutation, Mutations, QueryParameterMutation},
+    header_to_metadata::{
+        HeaderToMetadata, HeaderToMetadataRule, MetadataKind, MetadataSource, MetadataTarget, TargetValue,
+    },
+    health_check::{HealthCheck, HealthCheckAnswer, HealthCheckCache},
+    set_metadata::{MetadataEntry, SetMetadata},
+};
 use crate::{cors::CorsPolicy, processor::ExtProc};
 
 /// One HTTP filter of a chain.
@@ -44,6 +54,12 @@ pub enum FilterOverride {
 pub enum FilterSettings {
     /// Answers health checks.
     HealthCheck(Arc<HealthCheck>),
+    /// Changes headers, trailers and query parameters.
+    HeaderMutation(Arc<HeaderMutation>),
+    /// Makes dynamic metadata of headers and cookies.
+    HeaderToMetadata(Arc<HeaderToMetadata>),
+    /// Sets dynamic metadata.
+    SetMetadata(Arc<SetMetadata>),
 }
 
 /// What filters do on a route, by their indices. A chain may have a filter for each of many policies, most of which are off on

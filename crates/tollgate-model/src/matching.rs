@@ -1,6 +1,7 @@
 //! Matchers of strings and headers, as Envoy's `StringMatcher` and `HeaderMatcher`.
 
 mod metadata;
+mod substitution;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +12,10 @@ use serde::{Serialize, Serializer};
 
 use crate::header::FieldName;
 
-pub use self::metadata::{MetadataMatcher, ValueMatcher};
+pub use self::{
+    metadata::{MetadataMatcher, ValueMatcher},
+    substitution::Substitution,
+};
 pub use extproc::matching::{FullRegex, StringMatcher};
 
 /// A condition on a header.

@@ -61,12 +61,21 @@ pub fn serialize<S: Serializer>(metadata: &Metadata, serializer: S) -> Result<S:
     namespaces.serialize(serializer)
 }
 
+/// Writes a structure as a JSON object.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn serialize_struct<S: Serializer>(value: &Struct, serializer: S) -> Result<S::Ok, S::Error> {
+    Fields(value).serialize(serializer)
+}
+
 /// Whether there is nothing to write.
 pub(crate) fn is_empty(metadata: &Metadata) -> bool {
     metadata.filter_metadata.is_empty()
 }
 
-struct Fields<'a>(&'a Struct);
+/// Writes the values of a namespace as a JSON object.
+pub(crate) struct Fields<'a>(pub(crate) &'a Struct);
 
 impl Serialize for Fields<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

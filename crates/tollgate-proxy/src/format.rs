@@ -19,7 +19,10 @@ use tollgate_model::{
     format::{Format, FormatPart, Operator},
 };
 
-pub(crate) use self::connection::{CloseType, ConnectionEnd};
+pub(crate) use self::{
+    connection::{CloseType, ConnectionEnd},
+    query::decode as decode_parameter,
+};
 use crate::stream_info::StreamInfo;
 
 /// Something that format strings can be about: a request or a connection.

@@ -90,25 +90,43 @@ fn evaluate<'a>(
 ) -> Changes<'a> {
     let context = FormatContext { info, messages, logs: &[] };
     let mut changes = Changes::default();
-    for HeaderAddition { name, value, append_action, keep_empty_value } in additions {
-        let text = evaluate_header(value, &context);
-        if text.is_empty() && !keep_empty_value {
-            continue;
-        }
-        let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) else { continue };
-        let exists = fields.contains_key(name);
-        match append_action {
-            AppendAction::AppendIfExistsOrAdd => changes.add.push((name, value)),
-            AppendAction::AddIfAbsent if !exists => changes.add.push((name, value)),
-            AppendAction::OverwriteIfExistsOrAdd => changes.set.push((name, value)),
-            AppendAction::OverwriteIfExists if exists => changes.set.push((name, value)),
-            AppendAction::AddIfAbsent | AppendAction::OverwriteIfExists => {}
-        }
+    for addition in additions {
+        changes.take(addition, evaluate_header(&addition.value, &context), fields);
     }
     changes
 }
 
-impl Changes<'_> {
+/// Makes one change at once. `text` is the value of the addition.
+pub(crate) fn change_field(
+    fields: &mut HeaderMap,
+    addition: &HeaderAddition,
+    text: Vec<u8>,
+    side: Side,
+    header_prefix: &str,
+) {
+    let mut changes = Changes::default();
+    changes.take(addition, text, fields);
+    changes.apply(fields, side, header_prefix);
+}
+
+impl<'a> Changes<'a> {
+    /// Takes in what an addition does to these fields.
+    fn take(&mut self, addition: &'a HeaderAddition, text: Vec<u8>, fields: &HeaderMap) {
+        let HeaderAddition { name, append_action, keep_empty_value, .. } = addition;
+        if text.is_empty() && !keep_empty_value {
+            return;
+        }
+        let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) else { return };
+        let exists = fields.contains_key(name);
+        match append_action {
+            AppendAction::AppendIfExistsOrAdd => self.add.push((name, value)),
+            AppendAction::AddIfAbsent if !exists => self.add.push((name, value)),
+            AppendAction::OverwriteIfExistsOrAdd => self.set.push((name, value)),
+            AppendAction::OverwriteIfExists if exists => self.set.push((name, value)),
+            AppendAction::AddIfAbsent | AppendAction::OverwriteIfExists => {}
+        }
+    }
+
     /// What is set comes before what is added. Headers that Envoy keeps as a single entry stay in their place and are
     /// joined with a comma.
     fn apply(self, fields: &mut HeaderMap, side: Side, header_prefix: &str) {

@@ -93,7 +93,7 @@ fn is_below(path: &[u8], cookie_path: &[u8]) -> bool {
 }
 
 /// The value of the first cookie of a name, without quotes.
-fn cookie<'a>(fields: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+pub(crate) fn cookie<'a>(fields: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     let mut pairs =
         fields.get_all(COOKIE).iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
     pairs.find_map(|pair| {

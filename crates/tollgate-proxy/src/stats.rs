@@ -4,6 +4,7 @@
 //! counts on them without locks or read-modify-write operations: each metric has one writer. [`Stats`] reads them all.
 
 mod cell;
+mod filters;
 mod metrics;
 mod scope;
 mod snapshot;
@@ -26,6 +27,7 @@ use self::{
     scope::Scope,
 };
 pub(crate) use self::{
+    filters::{FilterMetrics, HeaderToMetadataMetric, SetMetadataMetric},
     metrics::{
         ClusterMetric, ExtProcMetric, Http2Metric, HttpMetric, ListenerMetric, LoadShedPointMetric,
         MetricSet, OverloadActionMetric, OverloadResourceMetric, ProcessorMetric, ResponseClasses,
@@ -234,26 +236,31 @@ impl WorkerStats {
 
     /// The same metrics for the same scope, as long as somebody holds them.
     fn metrics<S: MetricSet>(&self, scope: Scope) -> Metrics<S> {
+        let (block, incidents) = self.block(scope, S::DESCRIPTION);
+        Metrics { block, endpoint: None, incidents, set: PhantomData }
+    }
+
+    fn block(&self, scope: Scope, description: &'static Description) -> (Arc<Block>, Arc<Incidents>) {
         let is_endpoint = matches!(scope, Scope::Endpoint { .. });
         let mut registry = self.stats.registry();
         let entry = registry.entry(scope).or_insert_with(|| Entry {
-            description: S::DESCRIPTION,
+            description,
             workers: Vec::new(),
             incidents: Arc::default(),
         });
         let incidents = entry.incidents.clone();
         let known = entry.workers.iter().find(|(worker, _)| *worker == self.worker);
         let block = known.map(|(_, block)| block.clone()).unwrap_or_else(|| {
-            let values = S::DESCRIPTION.metrics.iter().map(|_| Counter::default()).collect();
+            let values = description.metrics.iter().map(|_| Counter::default()).collect();
             let histograms = match is_endpoint {
                 true => Box::default(),
-                false => S::DESCRIPTION.histograms.iter().map(|_| Histogram::default()).collect(),
+                false => description.histograms.iter().map(|_| Histogram::default()).collect(),
             };
             let block = Arc::new(Block { values, histograms });
             entry.workers.push((self.worker, block.clone()));
             block
         });
-        Metrics { block, endpoint: None, incidents, set: PhantomData }
+        (block, incidents)
     }
 }
 

@@ -100,6 +100,12 @@ impl Value {
         Self { kind: Some(value::Kind::StringValue(text.into())) }
     }
 
+    /// Reads a value in its binary form. `None`: these bytes are none.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        prost::Message::decode(bytes).ok()
+    }
+
     /// A number.
     #[must_use]
     pub fn number(number: f64) -> Self {

@@ -50,7 +50,8 @@ pub(super) fn read_header_mutations(message: &Message<'_>) -> HeaderMutations {
     }
 }
 
-fn read_addition(value: &Value<'_>) -> Option<HeaderAddition> {
+/// Reads a `HeaderValueOption`.
+pub(super) fn read_addition(value: &Value<'_>) -> Option<HeaderAddition> {
     let message = value.message(&HEADER_VALUE_OPTION)?;
     let mut append_action =
         message.enumeration("append_action", &APPEND_ACTION, AppendAction::AppendIfExistsOrAdd);

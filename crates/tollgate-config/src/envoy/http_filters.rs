@@ -1,7 +1,10 @@
 //! The chain of HTTP filters (dialects 5.4): external processing, the [kinds] that stand beside it, and the router.
 
+pub(in crate::envoy) mod header_mutation;
+pub(in crate::envoy) mod header_to_metadata;
 mod health_check;
 mod kinds;
+pub(in crate::envoy) mod set_metadata;
 
 use std::{rc::Rc, sync::Arc};
 

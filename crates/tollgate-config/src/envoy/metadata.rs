@@ -31,7 +31,7 @@ pub(super) fn read_metadata(message: &Message<'_>) -> Metadata {
 }
 
 /// Reads a `google.protobuf.Struct`.
-fn read_struct(value: &Value<'_>) -> Option<Struct> {
+pub(super) fn read_struct(value: &Value<'_>) -> Option<Struct> {
     match value.json() {
         Json::Object(entries) => Some(Struct { fields: fields(&entries) }),
         _ => {

@@ -17,6 +17,11 @@ use tollgate_ir::{Action, Route, RouteTable, VirtualHost};
 use tollgate_model::route::{PathParameters, RequestMirrorPolicy, RetryPolicy};
 
 pub(crate) use self::action::read_regex_rewrite;
+pub(super) use self::{
+    action::read_regex_substitution,
+    mirror::{DENOMINATOR as FRACTION_DENOMINATORS, FRACTIONAL_PERCENT},
+    schema::{REGEX_MATCH_AND_SUBSTITUTE, SCHEMAS},
+};
 use self::{
     action::read_route_action,
     matching::read_route_match,
@@ -24,10 +29,6 @@ use self::{
     reply::{read_direct_response, read_redirect},
     retry::read_retry_policy,
     schema::{NON_FORWARDING_ACTION, ROUTE, ROUTE_CONFIGURATION, VIRTUAL_HOST},
-};
-pub(super) use self::{
-    mirror::{DENOMINATOR as FRACTION_DENOMINATORS, FRACTIONAL_PERCENT},
-    schema::SCHEMAS,
 };
 use super::{
     Scope,

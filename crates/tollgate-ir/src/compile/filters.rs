@@ -130,7 +130,11 @@ impl<'s> Filters<'s> {
                     (settings, idle, hides_mode) = (other, false, 0);
                     overrides.clear();
                 }
-                Override::Disabled | Override::Enabled | Override::Cors(_) | Override::Settings(_) => {}
+                Override::Disabled
+                | Override::Enabled
+                | Override::Cors(_)
+                | Override::Settings(_)
+                | Override::HeaderMutation(_) => {}
             }
         }
         if idle {

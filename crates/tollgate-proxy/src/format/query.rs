@@ -12,7 +12,7 @@ pub(super) fn parameter(query: &[u8], name: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Decodes `%XX`; what is not two digits stays. A plus sign is one.
-fn decode(text: &[u8]) -> Vec<u8> {
+pub(crate) fn decode(text: &[u8]) -> Vec<u8> {
     decode_if(text, |_| true)
 }
 

@@ -38,7 +38,7 @@ pub(super) enum Kind {
 }
 
 /// Envoy's buckets, milliseconds.
-const REQUEST_BOUNDS: &[f64] = &[
+pub(super) const REQUEST_BOUNDS: &[f64] = &[
     0.5,
     1.0,
     5.0,
@@ -82,6 +82,7 @@ pub(crate) trait ResponseClasses: MetricSet + 'static {
     const CLASSES: &'static [Self; 5];
 }
 
+/// Makes a set of metrics.
 macro_rules! metrics {
     (
         $(#[$documentation:meta])*
@@ -619,6 +620,8 @@ metrics! {
         ServerHalfClosed: Counter = "server_half_closed",
     }
 }
+
+pub(super) use metrics;
 
 macro_rules! response_classes {
     ($set:ident: $($class:ident)+) => {

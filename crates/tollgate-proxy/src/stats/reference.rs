@@ -60,6 +60,8 @@ fn sections() -> Vec<(&'static str, Scope, &'static Description)> {
             },
             ExtProcMetric::DESCRIPTION,
         ),
+        filter_section::<SetMetadataMetric>("set_metadata filters", SetMetadataMetric::OF_FILTER),
+        filter_section::<HeaderToMetadataMetric>("header_to_metadata filters", "STAT_PREFIX"),
         ("Connection managers", Scope::Http { stat_prefix: name("PREFIX") }, HttpMetric::DESCRIPTION),
         ("Listeners", Scope::Listener { name: name("NAME") }, ListenerMetric::DESCRIPTION),
         ("Clusters", Scope::Cluster { name: name("NAME") }, ClusterMetric::DESCRIPTION),
@@ -79,6 +81,13 @@ fn sections() -> Vec<(&'static str, Scope, &'static Description)> {
         ("Overload actions", Scope::OverloadAction { name: name("NAME") }, OverloadActionMetric::DESCRIPTION),
         ("Load shed points", Scope::LoadShedPoint { name: name("NAME") }, LoadShedPointMetric::DESCRIPTION),
     ]
+}
+
+fn filter_section<S: FilterMetrics>(
+    title: &'static str,
+    own: &str,
+) -> (&'static str, Scope, &'static Description) {
+    (title, Scope::Filter { family: S::FAMILY, prefix: S::prefix("PREFIX", own) }, S::DESCRIPTION)
 }
 
 fn row(text: &mut String, scope: &Scope, metric: &Metric) {

@@ -37,6 +37,12 @@ pub(super) enum Scope {
         name: String,
     },
     Workers,
+    /// Filters of another kind, under a prefix that follows from their settings.
+    Filter {
+        /// What precedes the names of the metrics of this kind in the Prometheus form.
+        family: &'static str,
+        prefix: String,
+    },
     /// External processing filters of a connection manager (Z-1).
     ExtProc {
         http_stat_prefix: String,
@@ -65,6 +71,7 @@ impl Scope {
     pub(super) fn prefix(&self) -> String {
         match self {
             Self::Server => "server.".to_owned(),
+            Self::Filter { prefix, .. } => prefix.clone(),
             Self::Listener { name } => format!("listener.{}.", name.replace(':', "_")),
             Self::Http { stat_prefix } => format!("http.{stat_prefix}."),
             Self::Http2 => "http2.".to_owned(),
@@ -93,6 +100,7 @@ impl Scope {
     pub(super) fn family(&self) -> &'static str {
         match self {
             Self::Server => "tollgate_server_",
+            Self::Filter { family, .. } => family,
             Self::Listener { .. } => "tollgate_listener_",
             Self::Http { .. } => "tollgate_http_",
             Self::Http2 => "tollgate_http2_",
@@ -113,6 +121,7 @@ impl Scope {
         match self {
             Self::Server | Self::Http2 | Self::Workers => Vec::new(),
             Self::Listener { name } => vec![("listener_name", name)],
+            Self::Filter { prefix, .. } => vec![("prefix", prefix.trim_end_matches('.'))],
             Self::Http { stat_prefix } => vec![("http_conn_manager_prefix", stat_prefix)],
             Self::Route { virtual_host, route } => vec![("virtual_host", virtual_host), ("route", route)],
             Self::Cluster { name } => vec![("cluster_name", name)],

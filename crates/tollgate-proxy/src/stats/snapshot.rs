@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use tollgate_model::{Snapshot, http_connection_manager::HttpConnectionManager, route::Route};
 
-use super::{ExtProcMetric, HttpMetric, ListenerMetric, Metrics, WorkerStats, scope::Scope};
+use super::{
+    ExtProcMetric, FilterMetrics, HttpMetric, ListenerMetric, Metrics, WorkerStats, filters::OtherFilters,
+    scope::Scope,
+};
 use crate::upstream::for_each_target;
 
 /// Metrics that a snapshot names and that nobody may count on at the moment, because they are looked for when they are
@@ -44,6 +47,8 @@ pub(crate) struct ConnectionStats {
     pub(crate) http: Metrics<HttpMetric>,
     /// Of its external processing filters, at their places among all filters, those behind the router last.
     pub(crate) filters: Vec<Option<Metrics<ExtProcMetric>>>,
+    /// Of its other filters.
+    other_filters: OtherFilters,
 }
 
 impl ConnectionStats {
@@ -57,6 +62,17 @@ impl ConnectionStats {
             let prefix = &*filter.stat_prefix;
             (!prefix.is_empty()).then(|| worker.ext_proc(&http.stat_prefix, prefix))
         });
-        Self { listener: listener.clone(), http: worker.http(&http.stat_prefix), filters: filters.collect() }
+        Self {
+            listener: listener.clone(),
+            http: worker.http(&http.stat_prefix),
+            filters: filters.collect(),
+            other_filters: OtherFilters::new(worker, http),
+        }
+    }
+
+    /// Counts so many more of something that a filter does. `own` is what settles the prefix of its counters beside the
+    /// connection manager.
+    pub(crate) fn count_filter<S: FilterMetrics>(&self, own: &str, metric: S, amount: u64) {
+        self.other_filters.count(own, metric, amount);
     }
 }

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use http::StatusCode;
 use regex::bytes;
 use tollgate_ir::{ClusterSpecifier, RouteAction};
-use tollgate_model::route::{HostRewrite, PathRewrite};
+use tollgate_model::{
+    matching::Substitution,
+    route::{HostRewrite, PathRewrite},
+};
 
 use super::{
     Defaults, ShareOrigins, Table,
@@ -126,6 +129,18 @@ fn read_substitution(pattern: Option<Pattern>, substitution: Option<Value<'_>>) 
     };
     let (pattern, written) = pattern?;
     Some(PathRewrite::Regex { pattern, written, substitution })
+}
+
+/// Reads a `RegexMatchAndSubstitute`.
+pub(in crate::envoy) fn read_regex_substitution(value: &Value<'_>) -> Option<Substitution> {
+    let rewrite = value.message(&REGEX_MATCH_AND_SUBSTITUTE)?;
+    let pattern = rewrite.required("pattern").and_then(|pattern| compile(&pattern, new_pattern));
+    match read_substitution(pattern, rewrite.get("substitution"))? {
+        PathRewrite::Regex { pattern, written, substitution } => {
+            Some(Substitution { pattern, written, substitution })
+        }
+        _ => None,
+    }
 }
 
 /// From RE2's notation of groups (`\1`) to the library's (`${1}`).

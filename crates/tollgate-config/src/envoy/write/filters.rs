@@ -14,7 +14,7 @@ use tollgate_model::cors::{AllowList, CorsPolicy, OriginMatcher};
 use super::{
     Writer,
     ext_proc::{external_processor, overrides},
-    filter_settings::filter_settings,
+    filter_settings::{filter_settings, header_mutation},
     matchers::{pattern, string_matcher},
     out::{Out, extension, foreign},
     process::levels,
@@ -163,6 +163,7 @@ impl<'w> Filters<'w> {
             }
             Override::Cors(policy) => return self.cors(policy, filter),
             Override::Settings(settings) => return filter_settings(settings),
+            Override::HeaderMutation(level) => return header_mutation::per_route(level),
         }
         config.any()
     }

@@ -1,11 +1,11 @@
 //! Matchers, header changes and metadata.
 
-use extproc::messages::Metadata;
+use extproc::messages::{Metadata, Struct};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use tollgate_model::{
     format::Format,
-    header::{AppendAction, HeaderMutations},
+    header::{AppendAction, HeaderAddition, HeaderMutations},
     matching::{FullRegex, HeaderMatcher, HeaderValueMatch, QueryParameterMatcher, StringMatcher},
     metadata::MetadataKey,
 };
@@ -106,15 +106,7 @@ pub(super) fn header_mutations(out: &mut Out, headers: &HeaderMutations) {
     for (name, additions) in
         [("request_headers_to_add", &headers.request_add), ("response_headers_to_add", &headers.response_add)]
     {
-        let additions = additions.iter().map(|addition| {
-            let mut option = Out::new(&HEADER_VALUE_OPTION);
-            option.set("header", header_value(addition.name.as_str(), &addition.value));
-            let usual = AppendAction::AppendIfExistsOrAdd;
-            option.name("append_action", &APPEND_ACTION, &addition.append_action, &usual);
-            option.unless("keep_empty_value", addition.keep_empty_value, false);
-            option.done()
-        });
-        out.list(name, additions.collect());
+        out.list(name, additions.iter().map(header_addition).collect());
     }
     for (name, removed) in [
         ("request_headers_to_remove", &headers.request_remove),
@@ -122,6 +114,15 @@ pub(super) fn header_mutations(out: &mut Out, headers: &HeaderMutations) {
     ] {
         out.list(name, removed.iter().map(|name| Value::from(name.as_str())).collect());
     }
+}
+
+pub(super) fn header_addition(addition: &HeaderAddition) -> Value {
+    let mut option = Out::new(&HEADER_VALUE_OPTION);
+    option.set("header", header_value(addition.name.as_str(), &addition.value));
+    let usual = AppendAction::AppendIfExistsOrAdd;
+    option.name("append_action", &APPEND_ACTION, &addition.append_action, &usual);
+    option.unless("keep_empty_value", addition.keep_empty_value, false);
+    option.done()
 }
 
 pub(super) fn header_value(name: &str, value: &Format) -> Value {
@@ -148,6 +149,19 @@ pub(super) fn metadata(out: &mut Out, metadata: &Metadata) {
         message.set("filter_metadata", namespaces);
         out.set("metadata", message.done());
     }
+}
+
+/// A `google.protobuf.Struct`.
+pub(super) fn structure(value: &Struct) -> Value {
+    struct Object<'m>(&'m Struct);
+    impl Serialize for Object<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            tollgate_model::metadata::serialize_struct(self.0, serializer)
+        }
+    }
+    let mut object = serde_json::to_value(Object(value)).unwrap_or_else(|_| Value::Object(Map::new()));
+    whole_numbers(&mut object);
+    object
 }
 
 /// Writes whole numbers without a fraction: as YAML a text with one is no number for Envoy.

@@ -18,8 +18,11 @@
 
 mod cors;
 mod ext_proc;
+mod header_mutation;
+mod header_to_metadata;
 mod health_check;
 mod registry;
+mod set_metadata;
 #[cfg(test)]
 mod tests;
 

@@ -10,7 +10,8 @@ use tollgate_model::filter::{FilterOverride, FilterSettings};
 
 use super::{
     Action, Context, Filter, FilterPlace, Room, Slot, cors::Cors, ext_proc::ExtProc,
-    health_check::HealthCheck,
+    header_mutation::HeaderMutation, header_to_metadata::HeaderToMetadata, health_check::HealthCheck,
+    set_metadata::SetMetadata,
 };
 use crate::{format::FilterLog, transaction::core::Core};
 
@@ -62,6 +63,9 @@ registry! {
     }
     settings {
         HealthCheck(HealthCheck),
+        HeaderMutation(HeaderMutation),
+        HeaderToMetadata(HeaderToMetadata),
+        SetMetadata(SetMetadata),
     }
     tests {
         HeaderGate(super::tests::header_gate::HeaderGate),

@@ -1,0 +1,156 @@
+//! What filters beside external processing count.
+//!
+//! Their prefixes follow from settings that routes may replace, so the metrics are found by a short look when something is
+//! counted; those of every configured filter are there from the start.
+
+use std::{cell::RefCell, sync::Arc};
+
+use tollgate_model::{
+    filter::{FilterOverride, FilterSettings},
+    http_connection_manager::HttpConnectionManager,
+};
+
+use super::{
+    Block, MetricSet, WorkerStats,
+    metrics::{Description, Kind, Metric, REQUEST_BOUNDS, metrics},
+    scope::Scope,
+};
+
+/// Metrics of a kind of filter.
+pub(crate) trait FilterMetrics: MetricSet {
+    /// What precedes their names in the Prometheus form.
+    const FAMILY: &'static str;
+
+    /// What precedes their names in Envoy's form, for a connection manager and what else settles it.
+    fn prefix(http_stat_prefix: &str, own: &str) -> String;
+}
+
+metrics! {
+    /// Of a `set_metadata` filter.
+    SetMetadataMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// Namespaces left as they were because overwriting them is not allowed.
+        OverwriteDenied: Counter = "overwrite_denied",
+    }
+}
+
+impl SetMetadataMetric {
+    /// What the filter itself sets.
+    pub(crate) const OF_FILTER: &str = "";
+    /// What routes set.
+    pub(crate) const OF_ROUTE: &str = "route";
+}
+
+impl FilterMetrics for SetMetadataMetric {
+    const FAMILY: &'static str = "tollgate_http_set_metadata_";
+
+    fn prefix(http_stat_prefix: &str, own: &str) -> String {
+        // As in Envoy those of routes have no connection manager.
+        match own {
+            Self::OF_ROUTE => "set_metadata.".to_owned(),
+            _ => format!("http.{http_stat_prefix}.set_metadata."),
+        }
+    }
+}
+
+metrics! {
+    /// Of a `header_to_metadata` filter with a `stat_prefix`.
+    HeaderToMetadataMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// Rules for requests that were applied.
+        RequestRulesProcessed: Counter = "request_rules_processed",
+        /// Values of requests that were set.
+        RequestMetadataAdded: Counter = "request_metadata_added",
+        /// Values set because a request has no such header or cookie.
+        RequestHeaderNotFound: Counter = "request_header_not_found",
+        /// Rules for responses that were applied.
+        ResponseRulesProcessed: Counter = "response_rules_processed",
+        /// Values of responses that were set.
+        ResponseMetadataAdded: Counter = "response_metadata_added",
+        /// Values set because a response has no such header.
+        ResponseHeaderNotFound: Counter = "response_header_not_found",
+        /// Values that are not base64.
+        Base64DecodeFailed: Counter = "base64_decode_failed",
+        /// Values of 8 KiB or more.
+        HeaderValueTooLong: Counter = "header_value_too_long",
+        /// Values of which the expression left nothing.
+        RegexSubstitutionFailed: Counter = "regex_substitution_failed",
+    }
+}
+
+impl FilterMetrics for HeaderToMetadataMetric {
+    const FAMILY: &'static str = "tollgate_http_header_to_metadata_";
+
+    fn prefix(_http_stat_prefix: &str, own: &str) -> String {
+        format!("http_filter_name.{own}.")
+    }
+}
+
+/// The metrics of the filters of one connection manager.
+#[derive(Debug)]
+pub(super) struct OtherFilters {
+    worker: WorkerStats,
+    http_stat_prefix: String,
+    known: RefCell<Vec<Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    family: &'static str,
+    own: Box<str>,
+    block: Arc<Block>,
+}
+
+impl OtherFilters {
+    pub(super) fn new(worker: &WorkerStats, http: &HttpConnectionManager) -> Self {
+        let all = Self {
+            worker: worker.clone(),
+            http_stat_prefix: http.stat_prefix.clone(),
+            known: RefCell::default(),
+        };
+        let routes = http.route_config.virtual_hosts.iter().flat_map(|host| &host.routes);
+        let of_routes = routes.flat_map(|route| route.filters.iter().map(|(_, does)| does));
+        for filter in http.filters().map(|filter| &filter.default).chain(of_routes) {
+            if let FilterOverride::Settings(settings) = filter {
+                all.prepare(settings);
+            }
+        }
+        all
+    }
+
+    /// Makes the metrics of these settings, so that reports show them before anything is counted.
+    fn prepare(&self, settings: &FilterSettings) {
+        match settings {
+            FilterSettings::HealthCheck(_) | FilterSettings::HeaderMutation(_) => {}
+            FilterSettings::SetMetadata(settings) => {
+                self.add::<SetMetadataMetric>(SetMetadataMetric::OF_FILTER, 0, 0);
+                if !settings.by_route.is_empty() {
+                    self.add::<SetMetadataMetric>(SetMetadataMetric::OF_ROUTE, 0, 0);
+                }
+            }
+            FilterSettings::HeaderToMetadata(settings) if settings.stat_prefix.is_empty() => {}
+            FilterSettings::HeaderToMetadata(settings) => {
+                self.add::<HeaderToMetadataMetric>(&settings.stat_prefix, 0, 0);
+            }
+        }
+    }
+
+    pub(super) fn count<S: FilterMetrics>(&self, own: &str, metric: S, amount: u64) {
+        self.add::<S>(own, metric.index(), amount);
+    }
+
+    fn add<S: FilterMetrics>(&self, own: &str, index: usize, amount: u64) {
+        let mut known = self.known.borrow_mut();
+        let place = known.iter().position(|known| known.family == S::FAMILY && *known.own == *own);
+        let place = place.unwrap_or_else(|| {
+            let prefix = S::prefix(&self.http_stat_prefix, own);
+            let scope = Scope::Filter { family: S::FAMILY, prefix };
+            let (block, _) = self.worker.block(scope, S::DESCRIPTION);
+            known.push(Known { family: S::FAMILY, own: own.into(), block });
+            known.len() - 1
+        });
+        if let Some(counter) = known.get(place).and_then(|known| known.block.values.get(index)) {
+            counter.add(amount);
+        }
+    }
+}
