@@ -17,6 +17,7 @@ mod http_connection_manager;
 mod http_filters;
 mod limits;
 mod listener;
+mod matcher;
 mod matchers;
 mod metadata;
 mod metadata_key;

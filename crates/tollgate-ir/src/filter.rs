@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use tollgate_model::{
     cors::CorsPolicy,
-    filter::{FilterSettings, Mutations},
+    filter::{FilterSettings, MatchAction, Matched, Mutations},
+    matching::Matcher,
 };
 
 use crate::{ExtProc, ExtProcOverrides, Origin};
@@ -35,6 +36,8 @@ pub enum FilterConfig {
     Cors,
     /// Another kind, with its settings.
     Settings(FilterSettings),
+    /// One of several, as the request decides. What levels say about the filter is said about each of them.
+    Matched(Arc<Matched<Self>>),
 }
 
 /// What a route table, a virtual host, a route or a weighted cluster says about a filter.
@@ -56,6 +59,8 @@ pub enum Override {
     /// It is on, with these settings instead of those of the filter. They concern no filter of another kind. What a route sets
     /// by a `set_metadata` filter comes behind what the filter sets.
     Settings(FilterSettings),
+    /// It is on, and chosen by this matcher.
+    Matcher(Arc<Matcher<MatchAction<FilterConfig>>>),
     /// It is on, and a `header_mutation` filter changes this, too.
     HeaderMutation(Arc<Mutations>),
 }

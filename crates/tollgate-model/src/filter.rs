@@ -6,6 +6,7 @@
 mod header_mutation;
 mod header_to_metadata;
 mod health_check;
+mod matched;
 mod set_metadata;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use self::{
         HeaderToMetadata, HeaderToMetadataRule, MetadataKind, MetadataSource, MetadataTarget, TargetValue,
     },
     health_check::{HealthCheck, HealthCheckAnswer, HealthCheckCache},
+    matched::{MatchAction, Matched},
     set_metadata::{MetadataEntry, SetMetadata},
 };
 use crate::{cors::CorsPolicy, processor::ExtProc};
@@ -47,6 +49,18 @@ pub enum FilterOverride {
     Cors(Arc<CorsPolicy>),
     /// Does what these settings say.
     Settings(FilterSettings),
+    /// Is one of several, as the request decides.
+    Matched(Arc<Matched<Self>>),
+}
+
+impl FilterOverride {
+    /// Shows what it may do: itself, or the filters that a matcher may choose.
+    pub fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
+        match self {
+            Self::Matched(matched) => matched.visit(&mut |inner| inner.visit(visit)),
+            other => visit(other),
+        }
+    }
 }
 
 /// Settings of a filter that are ready for use as they are written: nothing of them is compiled with the snapshot.

@@ -4,6 +4,7 @@ mod metadata;
 mod substitution;
 #[cfg(test)]
 mod tests;
+mod unified;
 
 use extproc::{RequestHeaders, ResponseHeaders};
 use http::{HeaderMap, HeaderValue};
@@ -15,6 +16,7 @@ use crate::header::FieldName;
 pub use self::{
     metadata::{MetadataMatcher, ValueMatcher},
     substitution::Substitution,
+    unified::{Conditions, MatchInput, Matcher, OnMatch, Predicate},
 };
 pub use extproc::matching::{FullRegex, StringMatcher};
 

@@ -27,7 +27,7 @@ use self::{
     scope::Scope,
 };
 pub(crate) use self::{
-    filters::{FilterMetrics, HeaderToMetadataMetric, SetMetadataMetric},
+    filters::{CompositeMetric, FilterMetrics, HeaderToMetadataMetric, SetMetadataMetric},
     metrics::{
         ClusterMetric, ExtProcMetric, Http2Metric, HttpMetric, ListenerMetric, LoadShedPointMetric,
         MetricSet, OverloadActionMetric, OverloadResourceMetric, ProcessorMetric, ResponseClasses,

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::{
     access_log, access_log_filter, address, bootstrap, cluster, data_source, ext_proc, format, google_grpc,
-    grpc_service, header, http_connection_manager, http_filters, listener, matchers, metadata, metadata_key,
-    metadata_matcher, overload, per_route, protocol_options, route, runtime, socket_options, status, tls,
-    watchdog,
+    grpc_service, header, http_connection_manager, http_filters, listener, matcher, matchers, metadata,
+    metadata_key, metadata_matcher, overload, per_route, protocol_options, route, runtime, socket_options,
+    status, tls, watchdog,
 };
 use crate::schema::{Field, Schema, Support};
 
@@ -59,7 +59,10 @@ fn sections() -> Vec<Section> {
         ),
         section("External processing", [&ext_proc::SCHEMAS[..], &status::SCHEMAS[..]].concat()),
         section("External processing by route", per_route::SCHEMAS.to_vec()),
-        section("Other HTTP filters", http_filters::KINDS_SCHEMAS.concat()),
+        section(
+            "Other HTTP filters",
+            [http_filters::KINDS_SCHEMAS.concat(), matcher::SCHEMAS.to_vec()].concat(),
+        ),
         section("gRPC services", [&grpc_service::SCHEMAS[..], &google_grpc::SCHEMAS[..]].concat()),
         section(
             "Clusters",

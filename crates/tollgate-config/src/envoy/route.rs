@@ -19,7 +19,9 @@ use tollgate_model::route::{PathParameters, RequestMirrorPolicy, RetryPolicy};
 pub(crate) use self::action::read_regex_rewrite;
 pub(super) use self::{
     action::read_regex_substitution,
-    mirror::{DENOMINATOR as FRACTION_DENOMINATORS, FRACTIONAL_PERCENT},
+    mirror::{
+        DENOMINATOR as FRACTION_DENOMINATORS, FRACTIONAL_PERCENT, RUNTIME_FRACTIONAL_PERCENT, read_fraction,
+    },
     schema::{REGEX_MATCH_AND_SUBSTITUTE, SCHEMAS},
 };
 use self::{

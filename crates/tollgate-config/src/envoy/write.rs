@@ -12,6 +12,7 @@ mod filters;
 mod health;
 mod listener;
 mod manager;
+mod matcher;
 mod matchers;
 mod out;
 mod overload;

@@ -142,6 +142,7 @@ fn what_filter_does(filter: &FilterOverride) -> String {
         FilterOverride::Disabled => "-".to_owned(),
         FilterOverride::Idle => "idle".to_owned(),
         FilterOverride::ExtProc(settings) => format!("ext_proc {}", short(&settings.grpc_service.target)),
+        FilterOverride::Matched(matched) => format!("matched {}", short(&**matched)),
         FilterOverride::Settings(settings) => format!("settings {}", short(settings)),
         FilterOverride::Cors(policy) => format!("cors {}", short(&**policy)),
     }

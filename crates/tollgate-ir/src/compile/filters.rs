@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use tollgate_model::filter::{FilterOverride, FilterOverrides, HttpFilter};
+use tollgate_model::filter::{FilterOverride, FilterOverrides, HttpFilter, MatchAction, Matched};
 
 use super::{CompileError, filter_settings, settings::Settings};
 use crate::{ExtProcOverrides, FilterConfig, HttpConnectionManager, Origin, Override, PerFilter};
@@ -48,9 +48,9 @@ impl<'s> Filters<'s> {
             let is_upstream = index >= http.http_filters.len();
             let default = all.fold(index, &[])?;
             let filter = &all.filters[index];
-            let stat_prefix = match filter.config {
-                FilterConfig::ExtProc(_) => statistics(filter, &http.stat_prefix, is_upstream),
-                FilterConfig::Cors | FilterConfig::Settings(_) => String::new(),
+            let stat_prefix = match has_processor(&filter.config) {
+                true => statistics(filter, &http.stat_prefix, is_upstream),
+                false => String::new(),
             };
             let name = filter.name.to_string();
             all.compiled.push(Arc::new(HttpFilter { name, stat_prefix, default }));
@@ -103,8 +103,19 @@ impl<'s> Filters<'s> {
         if off {
             return Ok(FilterOverride::Disabled);
         }
-        let mut settings = match &filter.config {
+        let config = filter.config.clone();
+        self.fold_config(&config, &said)
+    }
+
+    /// What a filter that is on does where this is said, by the least specific level first.
+    fn fold_config(
+        &mut self,
+        config: &FilterConfig,
+        said: &[&Override],
+    ) -> Result<FilterOverride, CompileError> {
+        let mut settings = match config {
             FilterConfig::ExtProc(settings) => settings,
+            FilterConfig::Matched(matched) => return self.fold_matched(matched, said),
             FilterConfig::Cors => {
                 let policy = said.iter().rev().find_map(|said| match said {
                     Override::Cors(policy) => Some(FilterOverride::Cors(Arc::clone(policy))),
@@ -114,7 +125,7 @@ impl<'s> Filters<'s> {
                 return Ok(policy.unwrap_or(FilterOverride::Disabled));
             }
             FilterConfig::Settings(settings) => {
-                return Ok(FilterOverride::Settings(filter_settings::fold(settings, &said)));
+                return Ok(FilterOverride::Settings(filter_settings::fold(settings, said)));
             }
         };
         let mut overrides: Vec<Arc<ExtProcOverrides>> = Vec::new();
@@ -134,6 +145,7 @@ impl<'s> Filters<'s> {
                 | Override::Enabled
                 | Override::Cors(_)
                 | Override::Settings(_)
+                | Override::Matcher(_)
                 | Override::HeaderMutation(_) => {}
             }
         }
@@ -146,6 +158,41 @@ impl<'s> Filters<'s> {
             false => self.settings.fold(&settings, &overrides, hides_mode, self.origin)?,
         };
         Ok(FilterOverride::ExtProc(compiled))
+    }
+
+    /// What a matcher may choose does. The matcher of the most specific level counts.
+    fn fold_matched(
+        &mut self,
+        matched: &Matched<FilterConfig>,
+        said: &[&Override],
+    ) -> Result<FilterOverride, CompileError> {
+        let own = said.iter().rev().find_map(|said| match said {
+            Override::Matcher(matcher) => Some(&**matcher),
+            _ => None,
+        });
+        let matcher = own.unwrap_or(&matched.matcher).try_map(&mut |action| {
+            Ok(match action {
+                MatchAction::Skip => MatchAction::Skip,
+                MatchAction::Execute { sample, filter } => {
+                    MatchAction::Execute { sample: *sample, filter: self.fold_config(filter, said)? }
+                }
+            })
+        })?;
+        let filter = matched.filter.as_ref().map(|filter| self.fold_config(filter, said)).transpose()?;
+        Ok(FilterOverride::Matched(Arc::new(Matched { matcher, filter })))
+    }
+}
+
+/// Whether it may be external processing.
+fn has_processor(config: &FilterConfig) -> bool {
+    match config {
+        FilterConfig::ExtProc(_) => true,
+        FilterConfig::Matched(matched) => {
+            let mut found = false;
+            matched.visit(&mut |inner| found |= has_processor(inner));
+            found
+        }
+        FilterConfig::Cors | FilterConfig::Settings(_) => false,
     }
 }
 

@@ -86,6 +86,23 @@ impl FilterMetrics for HeaderToMetadataMetric {
     }
 }
 
+metrics! {
+    /// Of a filter that a matcher chooses.
+    CompositeMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// Requests for which a filter was chosen.
+        FilterDelegationSuccess: Counter = "filter_delegation_success",
+    }
+}
+
+impl FilterMetrics for CompositeMetric {
+    const FAMILY: &'static str = "tollgate_http_composite_";
+
+    fn prefix(http_stat_prefix: &str, _own: &str) -> String {
+        format!("http.{http_stat_prefix}.composite.")
+    }
+}
+
 /// The metrics of the filters of one connection manager.
 #[derive(Debug)]
 pub(super) struct OtherFilters {
@@ -111,9 +128,14 @@ impl OtherFilters {
         let routes = http.route_config.virtual_hosts.iter().flat_map(|host| &host.routes);
         let of_routes = routes.flat_map(|route| route.filters.iter().map(|(_, does)| does));
         for filter in http.filters().map(|filter| &filter.default).chain(of_routes) {
-            if let FilterOverride::Settings(settings) = filter {
-                all.prepare(settings);
+            if let FilterOverride::Matched(_) = filter {
+                all.add::<CompositeMetric>("", 0, 0);
             }
+            filter.visit(&mut |filter| {
+                if let FilterOverride::Settings(settings) = filter {
+                    all.prepare(settings);
+                }
+            });
         }
         all
     }

@@ -60,6 +60,7 @@ fn sections() -> Vec<(&'static str, Scope, &'static Description)> {
             },
             ExtProcMetric::DESCRIPTION,
         ),
+        filter_section::<CompositeMetric>("Composite filters", ""),
         filter_section::<SetMetadataMetric>("set_metadata filters", SetMetadataMetric::OF_FILTER),
         filter_section::<HeaderToMetadataMetric>("header_to_metadata filters", "STAT_PREFIX"),
         ("Connection managers", Scope::Http { stat_prefix: name("PREFIX") }, HttpMetric::DESCRIPTION),

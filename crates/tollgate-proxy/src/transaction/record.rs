@@ -121,9 +121,10 @@ impl Core {
                     Slot::Untouched if index >= http.http_filters.len() => None,
                     Slot::Untouched => match self.filter_override(index) {
                         FilterOverride::ExtProc(_) | FilterOverride::Idle => Some(nothing),
-                        FilterOverride::Disabled | FilterOverride::Cors(_) | FilterOverride::Settings(_) => {
-                            None
-                        }
+                        FilterOverride::Disabled
+                        | FilterOverride::Cors(_)
+                        | FilterOverride::Settings(_)
+                        | FilterOverride::Matched(_) => None,
                     },
                 }
             })

@@ -51,6 +51,7 @@ pub(in crate::envoy) static MUTATIONS: Schema = Schema {
         read("request_trailers_mutations", "[]", "Changes of the request trailers, if there are any."),
         read("response_mutations", "[]", "Changes of the response headers, in order."),
         read("response_trailers_mutations", "[]", "Changes of the response trailers, if there are any."),
+        refused("formatters", "operators of extensions are not supported here"),
     ],
     unsupported: &[],
 };

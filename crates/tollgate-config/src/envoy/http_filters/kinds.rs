@@ -2,7 +2,7 @@
 
 use tollgate_ir::{FilterConfig, Override};
 
-use super::{header_mutation, header_to_metadata, health_check, set_metadata};
+use super::{header_mutation, header_to_metadata, health_check, matched, set_metadata};
 use crate::{
     envoy::{Scope, ext_proc::EXTERNAL_PROCESSOR},
     schema::{Schema, Value},
@@ -27,12 +27,17 @@ pub(in crate::envoy) struct PerRoute {
 }
 
 /// Every kind.
-static KINDS: [Kind; 4] =
-    [health_check::KIND, header_mutation::KIND, set_metadata::KIND, header_to_metadata::KIND];
+static KINDS: [Kind; 5] =
+    [health_check::KIND, header_mutation::KIND, set_metadata::KIND, header_to_metadata::KIND, matched::KIND];
 
 /// The schemas of the kinds, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 4] =
-    [&health_check::SCHEMAS, &header_mutation::SCHEMAS, &set_metadata::SCHEMAS, &header_to_metadata::SCHEMAS];
+pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 5] = [
+    &health_check::SCHEMAS,
+    &header_mutation::SCHEMAS,
+    &set_metadata::SCHEMAS,
+    &header_to_metadata::SCHEMAS,
+    &matched::SCHEMAS,
+];
 
 impl Kind {
     /// The kind whose settings in a chain have this type.

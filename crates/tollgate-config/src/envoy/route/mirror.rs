@@ -72,7 +72,8 @@ fn read_policy(value: &Value<'_>, table: &Table<'_>) -> Option<RequestMirrorPoli
     })
 }
 
-fn read_fraction(value: &Value<'_>) -> Option<Fraction> {
+/// Reads a `FractionalPercent`.
+pub(in crate::envoy) fn read_fraction(value: &Value<'_>) -> Option<Fraction> {
     let message = value.message(&FRACTIONAL_PERCENT)?;
     Some(Fraction {
         numerator: message.u32("numerator").unwrap_or(0),

@@ -9,20 +9,34 @@ use serde_json::{Map, Value, json};
 use tollgate_ir::{
     ExtProc, FilterConfig, HttpConnectionManager, HttpFilter, Override, PerFilter, RouteTable,
 };
-use tollgate_model::cors::{AllowList, CorsPolicy, OriginMatcher};
+use tollgate_model::{
+    cors::{AllowList, CorsPolicy, OriginMatcher},
+    filter::MatchAction,
+    route::Fraction,
+};
 
 use super::{
     Writer,
+    access_log::fractional_percent,
     ext_proc::{external_processor, overrides},
     filter_settings::{filter_settings, header_mutation},
+    matcher::matcher,
     matchers::{pattern, string_matcher},
     out::{Out, extension, foreign},
     process::levels,
     rewrite::quoted,
 };
 use crate::envoy::{
-    http_filters::{HTTP_FILTER, ROUTER, UPSTREAM_CODEC},
+    cluster::TYPED_EXTENSION_CONFIG,
+    http_filters::{
+        HTTP_FILTER, ROUTER, UPSTREAM_CODEC,
+        matched::{
+            COMPOSITE, EXECUTE_FILTER_ACTION, EXTENSION_WITH_MATCHER, EXTENSION_WITH_MATCHER_PER_ROUTE,
+            SKIP_FILTER,
+        },
+    },
     per_route::{EXT_PROC_PER_ROUTE, FILTER_CONFIG},
+    route::RUNTIME_FRACTIONAL_PERCENT,
 };
 
 /// The filters of a connection manager.
@@ -84,23 +98,10 @@ impl<'w> Filters<'w> {
         for filter in filters {
             let mut out = Out::new(&HTTP_FILTER);
             out.set("name", &*filter.name);
-            match &filter.config {
-                // Without a policy of the route it does nothing.
-                FilterConfig::Cors => {
-                    out.set(
-                        "typed_config",
-                        foreign("envoy.extensions.filters.http.cors.v3.Cors", &json!({})),
-                    );
-                }
-                FilterConfig::ExtProc(settings) => {
-                    out.unless("disabled", filter.disabled, false);
-                    out.set("typed_config", external_processor(self.writer, filter, settings));
-                }
-                FilterConfig::Settings(settings) => {
-                    out.unless("disabled", filter.disabled, false);
-                    out.set("typed_config", filter_settings(settings));
-                }
+            if filter.config != FilterConfig::Cors {
+                out.unless("disabled", filter.disabled, false);
             }
+            out.set("typed_config", self.config(filter, &filter.config));
             list.push(out.done());
             for (settings, name) in self.all.get(&filter.name).map(|known| &*known.others).unwrap_or_default()
             {
@@ -112,6 +113,49 @@ impl<'w> Filters<'w> {
             }
         }
         list
+    }
+
+    /// What a filter is and does, with its type.
+    fn config(&self, filter: &HttpFilter, config: &FilterConfig) -> Value {
+        match config {
+            // Without a policy of the route it does nothing.
+            FilterConfig::Cors => foreign("envoy.extensions.filters.http.cors.v3.Cors", &json!({})),
+            FilterConfig::ExtProc(settings) => external_processor(self.writer, filter, settings),
+            FilterConfig::Settings(settings) => filter_settings(settings),
+            FilterConfig::Matched(matched) => {
+                let mut out = Out::new(&EXTENSION_WITH_MATCHER);
+                let inner = match &matched.filter {
+                    None => extension(&TYPED_EXTENSION_CONFIG, "composite", Out::new(&COMPOSITE).any()),
+                    Some(inner) => self.extension(filter, inner),
+                };
+                out.set("extension_config", inner);
+                out.set("xds_matcher", matcher(&matched.matcher, &|action| self.action(filter, action)));
+                out.any()
+            }
+        }
+    }
+
+    /// A filter inside of another one.
+    fn extension(&self, filter: &HttpFilter, config: &FilterConfig) -> Value {
+        let name = match config {
+            FilterConfig::ExtProc(settings) => &*settings.plan.filter_name,
+            _ => "filter",
+        };
+        extension(&TYPED_EXTENSION_CONFIG, name, self.config(filter, config))
+    }
+
+    fn action(&self, filter: &HttpFilter, action: &MatchAction<FilterConfig>) -> Value {
+        let MatchAction::Execute { sample, filter: inner } = action else {
+            return Out::new(&SKIP_FILTER).any();
+        };
+        let mut out = Out::new(&EXECUTE_FILTER_ACTION);
+        if *sample != Fraction::ALL {
+            let mut percent = Out::new(&RUNTIME_FRACTIONAL_PERCENT);
+            percent.set("default_value", fractional_percent(*sample));
+            out.set("sample_percent", percent.done());
+        }
+        out.set("typed_config", self.extension(filter, inner));
+        out.any()
     }
 
     /// Sets what a level says about filters. `active` is what the levels above say, and then what this one says with them.
@@ -163,6 +207,13 @@ impl<'w> Filters<'w> {
             }
             Override::Cors(policy) => return self.cors(policy, filter),
             Override::Settings(settings) => return filter_settings(settings),
+            Override::Matcher(own) => {
+                let mut out = Out::new(&EXTENSION_WITH_MATCHER_PER_ROUTE);
+                if let Some(filter) = filter {
+                    out.set("xds_matcher", matcher(own, &|action| self.action(filter, action)));
+                }
+                return out.any();
+            }
             Override::HeaderMutation(level) => return header_mutation::per_route(level),
         }
         config.any()

@@ -112,9 +112,7 @@ fn runtime(resources: &Resources) -> BTreeMap<String, Value> {
                 floods = http.request_floods;
             }
             for filter in http.filters() {
-                if let FilterConfig::ExtProc(settings) = &filter.config {
-                    ext_proc_guards(settings, &mut guard);
-                }
+                filter_guards(&filter.config, &mut guard);
             }
         }
     }
@@ -158,6 +156,18 @@ fn runtime(resources: &Resources) -> BTreeMap<String, Value> {
         keys.insert("overload.global_downstream_max_connections".to_owned(), wide(most));
     }
     keys
+}
+
+fn filter_guards(config: &FilterConfig, guard: &mut impl FnMut(&str, bool, bool)) {
+    let mut inner = Vec::new();
+    match config {
+        FilterConfig::ExtProc(settings) => ext_proc_guards(settings, guard),
+        FilterConfig::Matched(matched) => matched.visit(&mut |filter| inner.push(filter)),
+        FilterConfig::Cors | FilterConfig::Settings(_) => {}
+    }
+    for filter in inner {
+        filter_guards(filter, guard);
+    }
 }
 
 fn ext_proc_guards(settings: &ExtProc, guard: &mut impl FnMut(&str, bool, bool)) {

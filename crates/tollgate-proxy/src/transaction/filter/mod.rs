@@ -21,6 +21,7 @@ mod ext_proc;
 mod header_mutation;
 mod header_to_metadata;
 mod health_check;
+mod matched;
 mod registry;
 mod set_metadata;
 #[cfg(test)]

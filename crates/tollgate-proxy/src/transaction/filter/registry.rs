@@ -11,7 +11,7 @@ use tollgate_model::filter::{FilterOverride, FilterSettings};
 use super::{
     Action, Context, Filter, FilterPlace, Room, Slot, cors::Cors, ext_proc::ExtProc,
     header_mutation::HeaderMutation, header_to_metadata::HeaderToMetadata, health_check::HealthCheck,
-    set_metadata::SetMetadata,
+    matched, set_metadata::SetMetadata,
 };
 use crate::{format::FilterLog, transaction::core::Core};
 
@@ -35,6 +35,7 @@ macro_rules! registry {
             match does {
                 FilterOverride::Disabled => Slot::Disabled,
                 FilterOverride::Idle => Slot::Idle,
+                FilterOverride::Matched(matched) => matched::begin(matched, place, core),
                 $(FilterOverride::$kind(settings) => {
                     Slot::Active(AnyFilter::$kind(Box::new(<$filter>::begin(settings, place, core))))
                 })+

@@ -15,11 +15,13 @@ pub(crate) fn for_each_target(snapshot: &Snapshot, mut visit: impl FnMut(&Arc<Cl
     for listener in &snapshot.listeners {
         for chain in listener.filter_chains.iter().chain(&listener.default_filter_chain) {
             for filter in filters(&chain.http) {
-                if let FilterOverride::ExtProc(ext_proc) = filter
-                    && let GrpcTarget::GoogleGrpc(cluster) = &ext_proc.grpc_service.target
-                {
-                    visit(cluster);
-                }
+                filter.visit(&mut |filter| {
+                    if let FilterOverride::ExtProc(ext_proc) = filter
+                        && let GrpcTarget::GoogleGrpc(cluster) = &ext_proc.grpc_service.target
+                    {
+                        visit(cluster);
+                    }
+                });
             }
         }
     }
