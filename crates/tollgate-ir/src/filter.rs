@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tollgate_model::{
     cors::CorsPolicy,
-    filter::{FilterSettings, MatchAction, Matched, Mutations},
+    filter::{CheckSettings, FilterSettings, MatchAction, Matched, Mutations},
     matching::Matcher,
 };
 
@@ -59,6 +59,8 @@ pub enum Override {
     /// It is on, with these settings instead of those of the filter. They concern no filter of another kind. What a route sets
     /// by a `set_metadata` filter comes behind what the filter sets.
     Settings(FilterSettings),
+    /// It is on, and this is different for an `ext_authz` filter.
+    ExtAuthz(Arc<CheckSettings>),
     /// It is on, and chosen by this matcher.
     Matcher(Arc<Matcher<MatchAction<FilterConfig>>>),
     /// It is on, and a `header_mutation` filter changes this, too.

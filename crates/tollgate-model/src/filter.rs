@@ -3,6 +3,8 @@
 //! A kind of filter has its settings in a module of its own ([`processor`](crate::processor), [`cors`](crate::cors) and the
 //! modules here) and one variant of [`FilterOverride`] or of [`FilterSettings`].
 
+mod buffer;
+mod ext_authz;
 mod header_mutation;
 mod header_to_metadata;
 mod health_check;
@@ -14,6 +16,8 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 pub use self::{
+    buffer::Buffer,
+    ext_authz::{AuthBody, AuthService, CheckSettings, ExtAuthz, GrpcAuthService, HttpAuthService},
     header_mutation::{HeaderMutation, Mutation, Mutations, QueryParameterMutation},
     header_to_metadata::{
         HeaderToMetadata, HeaderToMetadataRule, MetadataKind, MetadataSource, MetadataTarget, TargetValue,
@@ -68,6 +72,10 @@ impl FilterOverride {
 pub enum FilterSettings {
     /// Answers health checks.
     HealthCheck(Arc<HealthCheck>),
+    /// Collects requests.
+    Buffer(Buffer),
+    /// Asks an authorization service.
+    ExtAuthz(Arc<ExtAuthz>),
     /// Changes headers, trailers and query parameters.
     HeaderMutation(Arc<HeaderMutation>),
     /// Makes dynamic metadata of headers and cookies.

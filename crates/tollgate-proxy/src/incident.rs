@@ -57,6 +57,8 @@ pub(crate) enum Incident {
     ProcessorMutation,
     /// A processor's body or response cannot be used.
     ProcessorBody,
+    /// An authorization service gave no verdict.
+    Authorization,
     /// Part of what a processor asked for had no effect.
     ProcessorIgnored,
 }

@@ -27,7 +27,10 @@ use self::{
     scope::Scope,
 };
 pub(crate) use self::{
-    filters::{CompositeMetric, FilterMetrics, HeaderToMetadataMetric, SetMetadataMetric},
+    filters::{
+        CompositeMetric, ExtAuthzMetric, ExtAuthzOfClusterMetric, FilterMetrics, HeaderToMetadataMetric,
+        SetMetadataMetric,
+    },
     metrics::{
         ClusterMetric, ExtProcMetric, Http2Metric, HttpMetric, ListenerMetric, LoadShedPointMetric,
         MetricSet, OverloadActionMetric, OverloadResourceMetric, ProcessorMetric, ResponseClasses,

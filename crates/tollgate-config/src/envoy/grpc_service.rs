@@ -17,7 +17,11 @@ pub(super) static GRPC_SERVICE: Schema = Schema {
     fields: &[
         read("envoy_grpc", "", "The processor is a cluster. This or google_grpc is required."),
         read("google_grpc", "", "The processor is a target of its own."),
-        read("timeout", "none", "Accepted; as in Envoy it does not limit the stream."),
+        read(
+            "timeout",
+            "0.2s",
+            "How long an authorization service may take. As in Envoy streams to processors are not limited.",
+        ),
         read("initial_metadata", "[]", "Metadata of each call; values may hold `%REQ(name)%` and the like."),
         read("retry_policy", "none", "Reopening of streams that failed before the processor answered."),
     ],

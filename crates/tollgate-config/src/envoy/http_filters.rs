@@ -1,5 +1,7 @@
 //! The chain of HTTP filters (dialects 5.4): external processing, the [kinds] that stand beside it, and the router.
 
+pub(in crate::envoy) mod buffer;
+pub(in crate::envoy) mod ext_authz;
 pub(in crate::envoy) mod header_mutation;
 pub(in crate::envoy) mod header_to_metadata;
 mod health_check;

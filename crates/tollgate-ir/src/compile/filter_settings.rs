@@ -2,7 +2,7 @@
 
 use std::{mem::discriminant, sync::Arc};
 
-use tollgate_model::filter::{FilterSettings, HeaderMutation, Mutations, SetMetadata};
+use tollgate_model::filter::{ExtAuthz, FilterSettings, HeaderMutation, Mutations, SetMetadata};
 
 use crate::Override;
 
@@ -13,6 +13,7 @@ pub(super) fn fold(settings: &FilterSettings, said: &[&Override]) -> FilterSetti
         _ => None,
     });
     match (settings, own) {
+        (FilterSettings::ExtAuthz(settings), _) => FilterSettings::ExtAuthz(ext_authz(settings, said)),
         (FilterSettings::HeaderMutation(settings), _) => {
             FilterSettings::HeaderMutation(header_mutation(settings, said))
         }
@@ -22,6 +23,16 @@ pub(super) fn fold(settings: &FilterSettings, said: &[&Override]) -> FilterSetti
         }
         (settings, own) => own.unwrap_or(settings).clone(),
     }
+}
+
+/// Each level changes what those before it have said.
+fn ext_authz(settings: &Arc<ExtAuthz>, said: &[&Override]) -> Arc<ExtAuthz> {
+    let mut levels = said.iter().filter_map(|said| match said {
+        Override::ExtAuthz(level) => Some(&**level),
+        _ => None,
+    });
+    let Some(first) = levels.next() else { return Arc::clone(settings) };
+    Arc::new(levels.fold(ExtAuthz::clone(settings).with(first), ExtAuthz::with))
 }
 
 /// What all levels change counts.

@@ -145,6 +145,7 @@ impl<'s> Filters<'s> {
                 | Override::Enabled
                 | Override::Cors(_)
                 | Override::Settings(_)
+                | Override::ExtAuthz(_)
                 | Override::Matcher(_)
                 | Override::HeaderMutation(_) => {}
             }

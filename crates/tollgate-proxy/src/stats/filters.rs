@@ -87,6 +87,69 @@ impl FilterMetrics for HeaderToMetadataMetric {
 }
 
 metrics! {
+    /// Of an `ext_authz` filter.
+    ExtAuthzMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// Requests that the service lets pass.
+        Ok: Counter = "ok",
+        /// Requests that the service refuses.
+        Denied: Counter = "denied",
+        /// Requests without a verdict.
+        Error: Counter = "error",
+        /// Requests that the service is not asked about.
+        Disabled: Counter = "disabled",
+        /// Requests that pass although there is no verdict.
+        FailureModeAllowed: Counter = "failure_mode_allowed",
+        /// Answers that ask for what cannot be done.
+        Invalid: Counter = "invalid",
+    }
+}
+
+impl FilterMetrics for ExtAuthzMetric {
+    const FAMILY: &'static str = "tollgate_http_ext_authz_";
+
+    fn prefix(http_stat_prefix: &str, own: &str) -> String {
+        match own {
+            "" => format!("http.{http_stat_prefix}.ext_authz."),
+            own => format!("http.{http_stat_prefix}.ext_authz.{own}."),
+        }
+    }
+}
+
+metrics! {
+    /// The same by the cluster that the requests would go to.
+    ExtAuthzOfClusterMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: true {
+        /// Requests that the service lets pass.
+        Ok: Counter = "ok",
+        /// Requests that the service refuses.
+        Denied: Counter = "denied",
+        /// Requests without a verdict.
+        Error: Counter = "error",
+        /// Requests that pass although there is no verdict.
+        FailureModeAllowed: Counter = "failure_mode_allowed",
+    }
+}
+
+impl ExtAuthzOfClusterMetric {
+    /// What settles the prefix.
+    pub(crate) fn own(cluster: &str, stat_prefix: &str) -> String {
+        match stat_prefix {
+            "" => format!("cluster.{cluster}.ext_authz."),
+            own => format!("cluster.{cluster}.ext_authz.{own}."),
+        }
+    }
+}
+
+impl FilterMetrics for ExtAuthzOfClusterMetric {
+    const FAMILY: &'static str = "tollgate_cluster_ext_authz_";
+
+    fn prefix(_http_stat_prefix: &str, own: &str) -> String {
+        own.to_owned()
+    }
+}
+
+metrics! {
     /// Of a filter that a matcher chooses.
     CompositeMetric, histograms: [], bounds: REQUEST_BOUNDS,
     quiet: false {
@@ -143,7 +206,10 @@ impl OtherFilters {
     /// Makes the metrics of these settings, so that reports show them before anything is counted.
     fn prepare(&self, settings: &FilterSettings) {
         match settings {
-            FilterSettings::HealthCheck(_) | FilterSettings::HeaderMutation(_) => {}
+            FilterSettings::HealthCheck(_)
+            | FilterSettings::Buffer(_)
+            | FilterSettings::HeaderMutation(_) => {}
+            FilterSettings::ExtAuthz(settings) => self.add::<ExtAuthzMetric>(&settings.stat_prefix, 0, 0),
             FilterSettings::SetMetadata(settings) => {
                 self.add::<SetMetadataMetric>(SetMetadataMetric::OF_FILTER, 0, 0);
                 if !settings.by_route.is_empty() {

@@ -60,6 +60,11 @@ fn sections() -> Vec<(&'static str, Scope, &'static Description)> {
             },
             ExtProcMetric::DESCRIPTION,
         ),
+        filter_section::<ExtAuthzMetric>("ext_authz filters", "STAT_PREFIX"),
+        filter_section::<ExtAuthzOfClusterMetric>(
+            "ext_authz filters, by the cluster of the route",
+            "cluster.NAME.ext_authz.STAT_PREFIX.",
+        ),
         filter_section::<CompositeMetric>("Composite filters", ""),
         filter_section::<SetMetadataMetric>("set_metadata filters", SetMetadataMetric::OF_FILTER),
         filter_section::<HeaderToMetadataMetric>("header_to_metadata filters", "STAT_PREFIX"),

@@ -80,6 +80,11 @@ impl Core {
         self.overload().is_some_and(|overload| overload.sheds(point))
     }
 
+    /// Whether the request asks for an upgrade that is allowed.
+    pub(super) fn is_upgrade_asked(&self) -> bool {
+        self.upgrade != Upgrade::None
+    }
+
     /// Chooses the route by the request as it is now (K-5).
     pub(super) fn refresh_route(&mut self) {
         let found = self.configuration.http().route_config.find(&self.messages.request);

@@ -72,7 +72,10 @@ pub(super) fn read_forward_rules(value: &Value<'_>) -> Option<ForwardRules> {
 }
 
 /// Reads a `ListStringMatcher`; an empty one is an error, an absent one is `None`.
-fn read_patterns(message: &Message<'_>, name: &'static str) -> Option<Vec<StringMatcher>> {
+pub(in crate::envoy) fn read_patterns(
+    message: &Message<'_>,
+    name: &'static str,
+) -> Option<Vec<StringMatcher>> {
     let list = message.message(name, &LIST_STRING_MATCHER)?;
     let patterns = list.list("patterns");
     if patterns.is_empty() {

@@ -2,7 +2,7 @@
 
 use tollgate_ir::{FilterConfig, Override};
 
-use super::{header_mutation, header_to_metadata, health_check, matched, set_metadata};
+use super::{buffer, ext_authz, header_mutation, header_to_metadata, health_check, matched, set_metadata};
 use crate::{
     envoy::{Scope, ext_proc::EXTERNAL_PROCESSOR},
     schema::{Schema, Value},
@@ -27,12 +27,21 @@ pub(in crate::envoy) struct PerRoute {
 }
 
 /// Every kind.
-static KINDS: [Kind; 5] =
-    [health_check::KIND, header_mutation::KIND, set_metadata::KIND, header_to_metadata::KIND, matched::KIND];
+static KINDS: [Kind; 7] = [
+    health_check::KIND,
+    buffer::KIND,
+    ext_authz::KIND,
+    header_mutation::KIND,
+    set_metadata::KIND,
+    header_to_metadata::KIND,
+    matched::KIND,
+];
 
 /// The schemas of the kinds, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 5] = [
+pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 7] = [
     &health_check::SCHEMAS,
+    &buffer::SCHEMAS,
+    &ext_authz::SCHEMAS,
     &header_mutation::SCHEMAS,
     &set_metadata::SCHEMAS,
     &header_to_metadata::SCHEMAS,

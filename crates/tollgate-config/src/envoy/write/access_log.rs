@@ -127,7 +127,7 @@ fn filter(filter: &LogFilter) -> Value {
     out.done()
 }
 
-fn metadata_matcher(matcher: &MetadataMatcher) -> Value {
+pub(super) fn metadata_matcher(matcher: &MetadataMatcher) -> Value {
     let mut out = Out::new(&METADATA_MATCHER);
     out.set("filter", &*matcher.namespace);
     let segment = |key: &String| {

@@ -1,5 +1,6 @@
 //! Settings of the kinds of filters that are written as they are.
 
+pub(super) mod ext_authz;
 pub(super) mod header_mutation;
 mod health_check;
 mod metadata;
@@ -7,10 +8,33 @@ mod metadata;
 use serde_json::Value;
 use tollgate_model::filter::FilterSettings;
 
+use super::out::Out;
+use crate::envoy::http_filters::buffer::{BUFFER, BUFFER_PER_ROUTE};
+
+/// Settings that a level has instead.
+pub(super) fn of_level(settings: &FilterSettings) -> Value {
+    match settings {
+        FilterSettings::Buffer(buffer) => {
+            let mut inner = Out::new(&BUFFER);
+            inner.set("max_request_bytes", buffer.max_request_bytes);
+            let mut out = Out::new(&BUFFER_PER_ROUTE);
+            out.set("buffer", inner.done());
+            out.any()
+        }
+        settings => filter_settings(settings),
+    }
+}
+
 /// Settings with their type.
 pub(super) fn filter_settings(settings: &FilterSettings) -> Value {
     match settings {
         FilterSettings::HealthCheck(settings) => health_check::written(settings),
+        FilterSettings::Buffer(settings) => {
+            let mut out = Out::new(&BUFFER);
+            out.set("max_request_bytes", settings.max_request_bytes);
+            out.any()
+        }
+        FilterSettings::ExtAuthz(settings) => ext_authz::written(settings),
         FilterSettings::HeaderMutation(settings) => header_mutation::written(settings),
         FilterSettings::HeaderToMetadata(settings) => metadata::header_to_metadata(settings),
         FilterSettings::SetMetadata(settings) => metadata::set_metadata(settings),

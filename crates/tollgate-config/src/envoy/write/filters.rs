@@ -19,7 +19,7 @@ use super::{
     Writer,
     access_log::fractional_percent,
     ext_proc::{external_processor, overrides},
-    filter_settings::{filter_settings, header_mutation},
+    filter_settings::{ext_authz, filter_settings, header_mutation, of_level},
     matcher::matcher,
     matchers::{pattern, string_matcher},
     out::{Out, extension, foreign},
@@ -206,7 +206,7 @@ impl<'w> Filters<'w> {
                 return per_route.any();
             }
             Override::Cors(policy) => return self.cors(policy, filter),
-            Override::Settings(settings) => return filter_settings(settings),
+            Override::Settings(settings) => return of_level(settings),
             Override::Matcher(own) => {
                 let mut out = Out::new(&EXTENSION_WITH_MATCHER_PER_ROUTE);
                 if let Some(filter) = filter {
@@ -214,6 +214,7 @@ impl<'w> Filters<'w> {
                 }
                 return out.any();
             }
+            Override::ExtAuthz(level) => return ext_authz::per_route(level),
             Override::HeaderMutation(level) => return header_mutation::per_route(level),
         }
         config.any()

@@ -16,7 +16,9 @@
 //!
 //! `tests/header_gate.rs` shows such a file: a filter that waits for a future.
 
+mod buffer;
 mod cors;
+mod ext_authz;
 mod ext_proc;
 mod header_mutation;
 mod header_to_metadata;
@@ -24,6 +26,7 @@ mod health_check;
 mod matched;
 mod registry;
 mod set_metadata;
+mod side_call;
 #[cfg(test)]
 mod tests;
 

@@ -9,9 +9,9 @@ use extproc::{Direction, Slices};
 use tollgate_model::filter::{FilterOverride, FilterSettings};
 
 use super::{
-    Action, Context, Filter, FilterPlace, Room, Slot, cors::Cors, ext_proc::ExtProc,
-    header_mutation::HeaderMutation, header_to_metadata::HeaderToMetadata, health_check::HealthCheck,
-    matched, set_metadata::SetMetadata,
+    Action, Context, Filter, FilterPlace, Room, Slot, buffer::Buffer, cors::Cors, ext_authz::ExtAuthz,
+    ext_proc::ExtProc, header_mutation::HeaderMutation, header_to_metadata::HeaderToMetadata,
+    health_check::HealthCheck, matched, set_metadata::SetMetadata,
 };
 use crate::{format::FilterLog, transaction::core::Core};
 
@@ -64,6 +64,8 @@ registry! {
     }
     settings {
         HealthCheck(HealthCheck),
+        Buffer(Buffer),
+        ExtAuthz(ExtAuthz),
         HeaderMutation(HeaderMutation),
         HeaderToMetadata(HeaderToMetadata),
         SetMetadata(SetMetadata),
