@@ -8,6 +8,7 @@ mod ext_authz;
 mod header_mutation;
 mod header_to_metadata;
 mod health_check;
+mod local_ratelimit;
 mod matched;
 mod set_metadata;
 
@@ -23,6 +24,7 @@ pub use self::{
         HeaderToMetadata, HeaderToMetadataRule, MetadataKind, MetadataSource, MetadataTarget, TargetValue,
     },
     health_check::{HealthCheck, HealthCheckAnswer, HealthCheckCache},
+    local_ratelimit::{Left, LocalRateLimit, TokenBucket},
     matched::{MatchAction, Matched},
     set_metadata::{MetadataEntry, SetMetadata},
 };
@@ -80,6 +82,8 @@ pub enum FilterSettings {
     HeaderMutation(Arc<HeaderMutation>),
     /// Makes dynamic metadata of headers and cookies.
     HeaderToMetadata(Arc<HeaderToMetadata>),
+    /// Limits how many requests there may be in a time.
+    LocalRateLimit(Arc<LocalRateLimit>),
     /// Sets dynamic metadata.
     SetMetadata(Arc<SetMetadata>),
 }

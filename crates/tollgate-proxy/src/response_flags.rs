@@ -6,7 +6,7 @@ pub(crate) struct ResponseFlags(u32);
 
 /// Short and long names and the place in the bit set of attributes; a flag's bit here is its place in this list. The order
 /// is that of Envoy's logs: what forbids another try is known before the failure that stands then.
-const NAMES: [(&str, &str, u32); 19] = [
+const NAMES: [(&str, &str, u32); 20] = [
     ("URX", "UpstreamRetryLimitExceeded", 15),
     ("UO", "UpstreamOverflow", 7),
     ("UH", "NoHealthyUpstream", 1),
@@ -26,6 +26,7 @@ const NAMES: [(&str, &str, u32); 19] = [
     ("DR", "DownstreamRemoteReset", 28),
     ("LH", "FailedLocalHealthCheck", 0),
     ("UAEX", "UnauthorizedExternalService", 12),
+    ("RL", "RateLimited", 11),
 ];
 
 impl ResponseFlags {
@@ -51,6 +52,8 @@ impl ResponseFlags {
     pub(crate) const FAILED_LOCAL_HEALTH_CHECK: Self = Self(1 << 17);
     /// An authorization service refused the request, or failed.
     pub(crate) const UNAUTHORIZED_EXTERNAL_SERVICE: Self = Self(1 << 18);
+    /// There were too many requests.
+    pub(crate) const RATE_LIMITED: Self = Self(1 << 19);
     /// There was too much to do, or to hold.
     pub(crate) const OVERLOAD_MANAGER: Self = Self(1 << 15);
     /// The client broke the protocol.

@@ -6,6 +6,7 @@ pub(in crate::envoy) mod header_mutation;
 pub(in crate::envoy) mod header_to_metadata;
 mod health_check;
 mod kinds;
+pub(in crate::envoy) mod local_ratelimit;
 pub(in crate::envoy) mod matched;
 pub(in crate::envoy) mod set_metadata;
 

@@ -47,3 +47,66 @@ fn header_mutation(settings: &Arc<HeaderMutation>, said: &[&Override]) -> Arc<He
     }
     Arc::new(HeaderMutation { by_level, ..HeaderMutation::clone(settings) })
 }
+
+#[cfg(test)]
+mod tests {
+    use tollgate_model::filter::{Buffer, MetadataEntry, QueryParameterMutation};
+
+    use super::*;
+
+    fn metadata(namespace: &str) -> SetMetadata {
+        let entry = MetadataEntry {
+            namespace: namespace.to_owned(),
+            allow_overwrite: false,
+            value: extproc::messages::Struct::default(),
+        };
+        SetMetadata { metadata: vec![entry], by_route: Vec::new() }
+    }
+
+    #[test]
+    fn the_most_specific_level_of_the_kind_counts() {
+        let buffer = |max_request_bytes| FilterSettings::Buffer(Buffer { max_request_bytes });
+        let said = [
+            Override::Settings(buffer(2)),
+            Override::Settings(buffer(3)),
+            Override::Enabled,
+            Override::Settings(FilterSettings::SetMetadata(Arc::new(metadata("other")))),
+        ];
+        let said: Vec<&Override> = said.iter().collect();
+        assert_eq!(fold(&buffer(1), &said), buffer(3));
+        assert_eq!(fold(&buffer(1), &said[2..]), buffer(1));
+    }
+
+    #[test]
+    fn metadata_of_a_level_comes_behind_that_of_the_filter() {
+        let settings = FilterSettings::SetMetadata(Arc::new(metadata("filter")));
+        let level = |name| Override::Settings(FilterSettings::SetMetadata(Arc::new(metadata(name))));
+        let said = [level("host"), level("route")];
+        let FilterSettings::SetMetadata(folded) = fold(&settings, &said.iter().collect::<Vec<_>>()) else {
+            panic!("another kind")
+        };
+        let names =
+            |entries: &[MetadataEntry]| entries.iter().map(|one| one.namespace.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            (names(&folded.metadata), names(&folded.by_route)),
+            (vec!["filter".into()], vec!["route".into()])
+        );
+    }
+
+    #[test]
+    fn changes_of_all_levels_are_made() {
+        let level = |key: &str| {
+            let remove = QueryParameterMutation::Remove(key.to_owned());
+            Arc::new(Mutations { query_parameters: vec![remove], ..Mutations::default() })
+        };
+        let settings = FilterSettings::HeaderMutation(Arc::new(HeaderMutation {
+            mutations: level("filter"),
+            ..HeaderMutation::default()
+        }));
+        let said = [Override::HeaderMutation(level("host")), Override::HeaderMutation(level("route"))];
+        let FilterSettings::HeaderMutation(folded) = fold(&settings, &said.iter().collect::<Vec<_>>()) else {
+            panic!("another kind")
+        };
+        assert_eq!(folded.by_level, [level("host"), level("route")]);
+    }
+}

@@ -150,6 +150,29 @@ impl FilterMetrics for ExtAuthzOfClusterMetric {
 }
 
 metrics! {
+    /// Of a `local_ratelimit` filter.
+    LocalRateLimitMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// Requests for which a token was asked for.
+        Enabled: Counter = "enabled",
+        /// Requests beyond the limit that were refused.
+        Enforced: Counter = "enforced",
+        /// Requests beyond the limit.
+        RateLimited: Counter = "rate_limited",
+        /// Requests within the limit.
+        Ok: Counter = "ok",
+    }
+}
+
+impl FilterMetrics for LocalRateLimitMetric {
+    const FAMILY: &'static str = "tollgate_http_local_rate_limit_";
+
+    fn prefix(_http_stat_prefix: &str, own: &str) -> String {
+        format!("{own}.http_local_rate_limit.")
+    }
+}
+
+metrics! {
     /// Of a filter that a matcher chooses.
     CompositeMetric, histograms: [], bounds: REQUEST_BOUNDS,
     quiet: false {
@@ -209,6 +232,9 @@ impl OtherFilters {
             FilterSettings::HealthCheck(_)
             | FilterSettings::Buffer(_)
             | FilterSettings::HeaderMutation(_) => {}
+            FilterSettings::LocalRateLimit(settings) => {
+                self.add::<LocalRateLimitMetric>(&settings.stat_prefix, 0, 0);
+            }
             FilterSettings::ExtAuthz(settings) => self.add::<ExtAuthzMetric>(&settings.stat_prefix, 0, 0),
             FilterSettings::SetMetadata(settings) => {
                 self.add::<SetMetadataMetric>(SetMetadataMetric::OF_FILTER, 0, 0);

@@ -71,6 +71,7 @@ pub(in crate::envoy) static EXT_AUTHZ: Schema = Schema {
         refused("decoder_header_mutation_rules", "what the service may change cannot be limited"),
         refused("max_denied_response_body_bytes", "answers of at most 1 MiB are taken"),
         refused("enforce_response_header_limits", "remove it"),
+        refused("clear_route_cache_headers", "use clear_route_cache"),
         refused("shadow_mode", "remove the filter, or let it decide"),
     ],
     unsupported: &[],

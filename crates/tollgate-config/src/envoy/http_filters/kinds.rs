@@ -2,7 +2,10 @@
 
 use tollgate_ir::{FilterConfig, Override};
 
-use super::{buffer, ext_authz, header_mutation, header_to_metadata, health_check, matched, set_metadata};
+use super::{
+    buffer, ext_authz, header_mutation, header_to_metadata, health_check, local_ratelimit, matched,
+    set_metadata,
+};
 use crate::{
     envoy::{Scope, ext_proc::EXTERNAL_PROCESSOR},
     schema::{Schema, Value},
@@ -27,9 +30,10 @@ pub(in crate::envoy) struct PerRoute {
 }
 
 /// Every kind.
-static KINDS: [Kind; 7] = [
+static KINDS: [Kind; 8] = [
     health_check::KIND,
     buffer::KIND,
+    local_ratelimit::KIND,
     ext_authz::KIND,
     header_mutation::KIND,
     set_metadata::KIND,
@@ -38,9 +42,10 @@ static KINDS: [Kind; 7] = [
 ];
 
 /// The schemas of the kinds, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 7] = [
+pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 8] = [
     &health_check::SCHEMAS,
     &buffer::SCHEMAS,
+    &local_ratelimit::SCHEMAS,
     &ext_authz::SCHEMAS,
     &header_mutation::SCHEMAS,
     &set_metadata::SCHEMAS,

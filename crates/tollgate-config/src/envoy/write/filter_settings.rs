@@ -3,6 +3,7 @@
 pub(super) mod ext_authz;
 pub(super) mod header_mutation;
 mod health_check;
+mod local_ratelimit;
 mod metadata;
 
 use serde_json::Value;
@@ -37,6 +38,7 @@ pub(super) fn filter_settings(settings: &FilterSettings) -> Value {
         FilterSettings::ExtAuthz(settings) => ext_authz::written(settings),
         FilterSettings::HeaderMutation(settings) => header_mutation::written(settings),
         FilterSettings::HeaderToMetadata(settings) => metadata::header_to_metadata(settings),
+        FilterSettings::LocalRateLimit(settings) => local_ratelimit::written(settings),
         FilterSettings::SetMetadata(settings) => metadata::set_metadata(settings),
     }
 }

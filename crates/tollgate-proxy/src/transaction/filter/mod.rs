@@ -23,6 +23,7 @@ mod ext_proc;
 mod header_mutation;
 mod header_to_metadata;
 mod health_check;
+mod local_ratelimit;
 mod matched;
 mod registry;
 mod set_metadata;

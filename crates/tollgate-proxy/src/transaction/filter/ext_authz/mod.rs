@@ -136,7 +136,8 @@ impl ExtAuthz {
 
     /// Asks the service. `partial`: more of the body follows.
     fn ask(&mut self, partial: bool, cx: &mut Context<'_>) {
-        let body = self.settings.with_request_body.map(|body| {
+        // Of a request without a body nothing is said about one.
+        let body = self.settings.with_request_body.filter(|_| self.waiting_bytes > 0).map(|body| {
             let most = if body.allow_partial_message { body.max_request_bytes } else { usize::MAX };
             SentBody { bytes: self.collected(most), partial, pack_as_bytes: body.pack_as_bytes }
         });
