@@ -24,7 +24,7 @@ async fn play(scenario: Value) -> Vec<String> {
         scenario.upstream.clone(),
         listener,
     ));
-    client::run(&board, &scenario, port).await;
+    client::run(&board, &scenario, &scenario.request, port).await;
     let ended = |state: &crate::board::State| {
         state.upstreams.values().flat_map(|seen| &seen.requests).all(|request| request.end.is_some())
     };
@@ -124,7 +124,7 @@ async fn a_write_that_nobody_reads_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
     let port = listener.local_addr().expect("address").port();
     let (playing, unread) = tokio::join!(
-        tokio::time::timeout(Duration::from_secs(20), client::run(&board, &scenario, port)),
+        tokio::time::timeout(Duration::from_secs(20), client::run(&board, &scenario, &scenario.request, port)),
         listener.accept(),
     );
     playing.expect("the client gives up");
