@@ -74,7 +74,6 @@ fn every_name_of_a_rule_that_is_used_exists() {
 /// `cargo test -p conformance --test rules -- --ignored --nocapture`.
 #[test]
 #[ignore = "a report, not a test"]
-#[expect(clippy::print_stdout, reason = "a report for people")]
 fn rules_without_a_scenario() {
     let used = |directory: &str| {
         let mut paths = Vec::new();

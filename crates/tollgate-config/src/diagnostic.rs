@@ -180,6 +180,16 @@ impl Report {
         self.error_count() > 0
     }
 
+    /// Takes what was said about another source that is a part of this one.
+    pub(crate) fn absorb(&self, other: Self) {
+        if other.is_malformed() {
+            self.mark_malformed();
+        }
+        for diagnostic in other.finish() {
+            self.diagnostics.borrow_mut().push(diagnostic);
+        }
+    }
+
     /// Says that something could not be read as its type at all, unlike what can be and is not allowed.
     pub(crate) fn mark_malformed(&self) {
         self.malformed.set(true);
@@ -190,10 +200,14 @@ impl Report {
         self.malformed.get()
     }
 
-    /// Everything said, in the order of lines.
+    /// Everything said, in the order of lines, and what was said about other sources after it.
     pub(crate) fn finish(self) -> Vec<Diagnostic> {
         let mut diagnostics = self.diagnostics.into_inner().into_diagnostics();
-        diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        let own = |diagnostic: &Diagnostic| *diagnostic.file == *self.file;
+        diagnostics.sort_by(|one, other| {
+            let key = |diagnostic: &Diagnostic| (!own(diagnostic), diagnostic.line, diagnostic.column);
+            key(one).cmp(&key(other))
+        });
         diagnostics.dedup();
         diagnostics
     }

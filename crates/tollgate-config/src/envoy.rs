@@ -7,7 +7,9 @@ mod access_log_filter;
 mod address;
 mod bootstrap;
 mod cluster;
+mod config_source;
 mod data_source;
+mod delivered;
 mod ext_proc;
 mod format;
 mod google_grpc;
@@ -38,6 +40,7 @@ mod write;
 
 use std::sync::Arc;
 
+pub use self::delivered::{Delivered, read_delivered};
 pub use self::grpc_service::MAX_RECEIVE_MESSAGE_LENGTH;
 pub use self::write::{Inexpressible, Written, write_bootstrap};
 pub(crate) use self::{

@@ -10,10 +10,10 @@ use crate::{
     Files, Options, Severity, Source,
     diagnostic::Report,
     envoy::{self, SYSTEM_BUNDLE, pem},
-    read_with, render,
+    read_delivered, read_with, render,
     schema::wire::{decode, encode},
     write_bootstrap,
-    yaml::{self, Document},
+    yaml::{self, Content, Document, Node},
 };
 
 /// What is written is read as the same resources, as text and as bytes.
@@ -27,6 +27,29 @@ pub(crate) fn is_read_as_written(resources: &Resources, files: &dyn Files) {
 /// A bootstrap says the same when it is read from bytes.
 pub(crate) fn is_read_alike_from_bytes(text: &str, resources: &Resources, files: &dyn Files) {
     are_equal(&read_from_bytes(text, files), resources, text);
+}
+
+/// The clusters and listeners of a bootstrap that is accepted are accepted by themselves, too.
+pub(crate) fn resources_are_accepted_by_themselves(text: &str, files: &dyn Files) {
+    let document = yaml::parse(text, &Report::new("text")).remove(0);
+    let types =
+        [("clusters", "envoy.config.cluster.v3.Cluster"), ("listeners", "envoy.config.listener.v3.Listener")];
+    let resources = members(&document, "static_resources");
+    for (list, type_name) in types {
+        for resource in resources.iter().flat_map(|resources| members(resources, list)) {
+            let Content::Sequence(items) = &resource.content else { continue };
+            for item in items {
+                let bytes = encode(type_name, item).unwrap();
+                let delivered = read_delivered(type_name, "name", &bytes, files, &Options::default());
+                assert_eq!(delivered.refusal(), None, "{type_name} in {text}");
+            }
+        }
+    }
+}
+
+fn members<'n>(node: &'n Node, name: &str) -> Vec<&'n Node> {
+    let Content::Mapping(entries) = &node.content else { return Vec::new() };
+    entries.iter().filter(|entry| entry.key == name).map(|entry| &entry.value).collect()
 }
 
 fn are_equal(again: &Resources, resources: &Resources, text: &str) {

@@ -57,7 +57,9 @@ pub fn text_of_bootstrap(bytes: &[u8]) -> Result<String, String> {
 }
 
 pub use diagnostic::{Diagnostic, Excerpts, Severity, render};
-pub use envoy::{Inexpressible, MAX_RECEIVE_MESSAGE_LENGTH, Written, write_bootstrap};
+pub use envoy::{
+    Delivered, Inexpressible, MAX_RECEIVE_MESSAGE_LENGTH, Written, read_delivered, write_bootstrap,
+};
 pub use explanation::{
     Explanation, Explanations, Origin, ProcessorOrigin, ReplacedBecause, RouteKey, RouteOrigin, RuleOrigin,
 };

@@ -128,8 +128,16 @@ fn is_kubernetes_object(node: &Node) -> bool {
 }
 
 fn is_bootstrap(node: &Node) -> bool {
-    let members =
-        ["static_resources", "staticResources", "admin", "node", "layered_runtime", "layeredRuntime"];
+    let members = [
+        "static_resources",
+        "staticResources",
+        "dynamic_resources",
+        "dynamicResources",
+        "admin",
+        "node",
+        "layered_runtime",
+        "layeredRuntime",
+    ];
     has_any(node, &members)
 }
 

@@ -46,6 +46,8 @@ pub(crate) enum Notation {
     /// Protobuf's JSON mapping (EN-2, EN-3): two spellings of names, a single value stands for a list of one, and an
     /// unknown field is an error.
     Protobuf,
+    /// The same of what a management server has delivered: what it refers to need not be there yet.
+    Delivered,
     /// The same inside of a Kubernetes object.
     EmbeddedProtobuf,
     /// Objects of the APIs that gateways are configured with (CF-12): names as they are written, lists are lists, and an unknown
@@ -57,6 +59,11 @@ pub(crate) enum Notation {
 }
 
 impl Notation {
+    /// Whether these are the rules of Envoy's own configurations.
+    pub(crate) fn is_native(self) -> bool {
+        matches!(self, Self::Protobuf | Self::Delivered)
+    }
+
     /// Whether these are the rules of Kubernetes objects.
     pub(crate) fn is_kubernetes(self) -> bool {
         matches!(self, Self::Kubernetes | Self::CoreKubernetes)

@@ -14,6 +14,15 @@ const FILES: [(&str, &str); 3] = [
     ("old_spellings.yaml", include_str!("../src/envoy/tests/old_spellings.yaml")),
 ];
 
+/// Resources that configurations have in files of their own.
+const OF_FILES: [(&str, &str); 5] = [
+    ("cds.yaml", include_str!("../src/envoy/tests/files/cds.yaml")),
+    ("eds.yaml", include_str!("../src/envoy/tests/files/eds.yaml")),
+    ("lds.yaml", include_str!("../src/envoy/tests/files/lds.yaml")),
+    ("rds.yaml", include_str!("../src/envoy/tests/files/rds.yaml")),
+    ("sds.yaml", include_str!("../src/envoy/tests/files/sds.yaml")),
+];
+
 /// A directory that is removed in the end.
 struct Scratch(PathBuf);
 
@@ -43,6 +52,9 @@ fn every_field_that_works_works_in_envoy() {
     write("ca.pem", &certificate.cert.pem());
     write("key.pem", &key);
     write("text.txt", "of a file");
+    for (name, text) in OF_FILES {
+        write(name, text);
+    }
     let mut refused = Vec::new();
     let mut validate = |name: &str, text: &str| {
         write(name, text);

@@ -19,6 +19,15 @@ const OBJECTS: [(&str, Option<&str>); 6] = [
     ("tests/istio", None),
 ];
 
+/// Resources that configurations have in files of their own.
+const OF_FILES: [(&str, &str); 5] = [
+    ("cds.yaml", include_str!("../src/envoy/tests/files/cds.yaml")),
+    ("eds.yaml", include_str!("../src/envoy/tests/files/eds.yaml")),
+    ("lds.yaml", include_str!("../src/envoy/tests/files/lds.yaml")),
+    ("rds.yaml", include_str!("../src/envoy/tests/files/rds.yaml")),
+    ("sds.yaml", include_str!("../src/envoy/tests/files/sds.yaml")),
+];
+
 /// The files that inputs name, in a directory that is removed in the end.
 struct World {
     directory: PathBuf,
@@ -38,7 +47,10 @@ impl World {
             ("ca.pem", &certificate),
             ("key.pem", &key),
             ("text.txt", "of a file"),
-        ] {
+        ]
+        .into_iter()
+        .chain(OF_FILES)
+        {
             fs::write(directory.join(name), text).expect("a file");
         }
         Self { directory, certificate, key, root: made.cert.der().clone() }

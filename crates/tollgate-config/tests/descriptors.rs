@@ -152,7 +152,7 @@ impl Types {
             };
             let oneof = match field.oneof {
                 Some(index) if !field.proto3_optional => {
-                    format!(" |{}", message.oneofs[usize::try_from(index).unwrap()].name)
+                    format!(" |{}", message.oneofs[usize::try_from(index).expect("an index")].name)
                 }
                 _ => String::new(),
             };
@@ -196,7 +196,7 @@ impl Types {
                 (None, Some(lines)) => ("=", lines),
                 (None, None) => panic!("{name} is not in the program"),
             };
-            let package = name.rsplit_once('.').unwrap().0;
+            let package = name.rsplit_once('.').expect("a package").0;
             text.push_str(&format!("{mark}{name}\n"));
             for line in lines {
                 let own = format!(".{name}.");

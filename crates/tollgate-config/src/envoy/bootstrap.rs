@@ -8,12 +8,13 @@ use tollgate_model::{listener::BindAddress, snapshot::Node};
 use super::{
     Scope,
     address::read_bind_address,
-    cluster::read_cluster,
+    cluster::{read_cluster, schema::CLUSTER},
+    config_source::read_resources,
     limits::Limits,
-    listener::{ChainOrigins, ChainTable, read_listener},
+    listener::{ChainOrigins, ChainTable, read_listener, schema::LISTENER},
     overload::read_overload_manager,
     runtime::read_runtime,
-    scope::ClusterFacts,
+    scope::{ClusterFacts, Clusters},
     watchdog::read_watchdog,
 };
 use crate::{
@@ -30,6 +31,7 @@ pub(super) static BOOTSTRAP: Schema = Schema {
     title: "",
     fields: &[
         read("static_resources", "", "Listeners and clusters."),
+        read("dynamic_resources", "", "Listeners and clusters that are in files of their own."),
         read("admin", "", "The admin server."),
         read("node", "", "Who this gateway is."),
         read("layered_runtime", "", "Runtime keys."),
@@ -52,7 +54,6 @@ pub(super) static BOOTSTRAP: Schema = Schema {
         no_effect("default_regex_engine", "expressions have RE2's syntax"),
         no_effect("application_log_config", "logging is set on the command line"),
         unimplemented("tracing", "no spans are exported"),
-        refused("dynamic_resources", ONLY_STATIC),
         refused("hds_config", ONLY_STATIC),
         refused("config_sources", ONLY_STATIC),
         refused("default_config_source", ONLY_STATIC),
@@ -88,6 +89,17 @@ pub(super) static STATIC_RESOURCES: Schema = Schema {
         refused("secrets", "write certificates into the TLS context that uses them"),
     ],
     unsupported: &[],
+};
+
+pub(super) static DYNAMIC_RESOURCES: Schema = Schema {
+    name: "envoy.config.bootstrap.v3.Bootstrap.DynamicResources",
+    title: "",
+    fields: &[
+        read("lds_config", "", "A file with listeners."),
+        read("cds_config", "", "A file with clusters."),
+        refused("ads_config", "no management server is asked; use path_config_source"),
+    ],
+    unsupported: &["lds_resources_locator", "cds_resources_locator"],
 };
 
 pub(super) static ADMIN: Schema = Schema {
@@ -145,7 +157,8 @@ pub(super) static CLUSTER_MANAGER: Schema = Schema {
 };
 
 /// The schemas of this module.
-pub(super) static SCHEMAS: [&Schema; 5] = [&BOOTSTRAP, &STATIC_RESOURCES, &ADMIN, &NODE, &CLUSTER_MANAGER];
+pub(super) static SCHEMAS: [&Schema; 6] =
+    [&BOOTSTRAP, &STATIC_RESOURCES, &DYNAMIC_RESOURCES, &ADMIN, &NODE, &CLUSTER_MANAGER];
 
 /// Reads a bootstrap, and where its routes come from.
 pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanations)> {
@@ -154,7 +167,7 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
     let mut scope = Scope {
         header_prefix: read_header_prefix(&bootstrap),
         runtime: read_runtime(&bootstrap, &mut limits),
-        clusters: HashMap::new(),
+        clusters: Clusters::Known(HashMap::new()),
     };
     let mut found = Resources {
         process: Process {
@@ -170,21 +183,26 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
     }
     found.process.watchdog = read_watchdog(&bootstrap);
     limits.apply_global(&mut found.process.overload);
-    let Some(resources) = bootstrap.message("static_resources", &STATIC_RESOURCES) else {
-        return Some((found, Explanations::default()));
-    };
-    for value in resources.list("clusters") {
-        let Some(cluster) = read_cluster(&value) else { continue };
+    let fixed = bootstrap.message("static_resources", &STATIC_RESOURCES);
+    let dynamic = bootstrap.message("dynamic_resources", &DYNAMIC_RESOURCES);
+    let mut take_cluster = |value: &Value<'_>| {
+        let Some(cluster) = read_cluster(value) else { return };
         let facts = ClusterFacts::of(&cluster.protocol, &cluster.endpoints);
         scope.clusters.insert(cluster.name.clone(), facts);
         if found.clusters.contains_key(&cluster.name) {
             value.error(format!("there are two clusters named \"{}\"", cluster.name));
         }
-        found.insert_cluster(cluster, Place::of(&value).origin(None));
+        found.insert_cluster(cluster, Place::of(value).origin(None));
+    };
+    fixed.iter().flat_map(|fixed| fixed.list("clusters")).for_each(|value| take_cluster(&value));
+    if let Some(source) = dynamic.as_ref().and_then(|dynamic| dynamic.get("cds_config")) {
+        read_resources(&source, &CLUSTER, &mut take_cluster);
     }
     let mut explanations = Explanations::default();
-    for (index, value) in resources.list("listeners").into_iter().enumerate() {
-        let Some((mut listener, tables)) = read_listener(&value, index, &scope) else { continue };
+    let mut index = 0;
+    let mut take_listener = |value: &Value<'_>| {
+        index += 1;
+        let Some((mut listener, tables)) = read_listener(value, index - 1, &scope) else { return };
         listener.limits.max_connections = limits.take(&listener.name);
         if found.listeners.iter().any(|other| other.name == listener.name) {
             value.error(format!("there are two listeners named \"{}\"", listener.name));
@@ -196,7 +214,7 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
         if let Some((name, _)) = taken {
             value.error(format!("it listens where the listener \"{name}\" does"));
         }
-        let place = Place::of(&value);
+        let place = Place::of(value);
         let origin = place.origin(None);
         let mut origins = Vec::new();
         for ChainTable { chain, key, table, origins: of_table } in tables {
@@ -205,6 +223,10 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
         }
         explain(&mut explanations, &listener.name, place, origins);
         found.listeners.push(Arc::new(Sourced { value: listener, origin }));
+    };
+    fixed.iter().flat_map(|fixed| fixed.list("listeners")).for_each(|value| take_listener(&value));
+    if let Some(source) = dynamic.as_ref().and_then(|dynamic| dynamic.get("lds_config")) {
+        read_resources(&source, &LISTENER, &mut take_listener);
     }
     limits.complain_about_the_rest();
     Some((found, explanations))

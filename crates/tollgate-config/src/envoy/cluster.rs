@@ -1,7 +1,7 @@
 //! Clusters (dialects 5.6).
 
 pub(super) mod discovery;
-mod endpoints;
+pub(super) mod endpoints;
 pub(super) mod health;
 pub(super) mod load_balancing;
 pub(super) mod protocol;

@@ -102,8 +102,8 @@ fn read_envoy_grpc(message: &Message<'_>, scope: &Scope) -> Option<GrpcService> 
     let facts = scope.clusters.get(&name);
     match facts {
         // F-9: each exchange fails, and the failure policy decides.
-        None => {
-            let near = cluster.context.report.nearest(&name, scope.clusters.keys().map(String::as_str));
+        None if scope.clusters.lacks(&name) => {
+            let near = cluster.context.report.nearest(&name, scope.clusters.names());
             cluster.warning(
                 format!("there is no cluster \"{name}\"; every exchange with this processor will fail"),
                 near.map_or_else(|| "add the cluster to static_resources.clusters".to_owned(), did_you_mean),
@@ -114,7 +114,7 @@ fn read_envoy_grpc(message: &Message<'_>, scope: &Scope) -> Option<GrpcService> 
             format!("the cluster \"{name}\" is not configured for HTTP/2; Tollgate uses HTTP/2 anyway"),
             "Envoy would fail: add http2_protocol_options to the cluster's HttpProtocolOptions",
         ),
-        Some(_) => {}
+        Some(_) | None => {}
     }
     let authority = match message.get("authority") {
         Some(authority) => {

@@ -11,11 +11,15 @@ use tollgate_model::http_connection_manager::{
 use super::{
     Scope,
     access_log::read_access_logs,
-    http_filters::read_http_filters,
+    config_source::{is_from_server, read_resource},
+    http_filters::{Filters, read_http_filters},
     protocol_options::{COMMON_HTTP_PROTOCOL_OPTIONS, read_http1_options, read_http2_options},
-    route::{TableOrigins, read_route_configuration},
+    route::{TableOrigins, read_route_configuration, schema::ROUTE_CONFIGURATION},
 };
-use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused, unimplemented};
+use crate::{
+    schema::{Enumeration, Message, Schema, Value, no_effect, read, refused, unimplemented},
+    yaml::{Content, Node},
+};
 
 const NO_SPANS: &str = "no spans are exported";
 
@@ -25,7 +29,8 @@ pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
     fields: &[
         read("codec_type", "AUTO", "AUTO (ALPN on TLS, else the HTTP/2 preface), HTTP1 or HTTP2."),
         read("stat_prefix", "", "Prefix of statistics, `http.<stat_prefix>.`. Required."),
-        read("route_config", "", "Virtual hosts and routes. Required."),
+        read("route_config", "", "Virtual hosts and routes. This or rds is required."),
+        read("rds", "", "A file with the routes."),
         read(
             "http_filters",
             "",
@@ -85,7 +90,6 @@ pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
         unimplemented("tracing", NO_SPANS),
         no_effect("request_id_extension", "request ids are random UUIDs"),
         unimplemented("access_log_options", "a request is logged once, when it ends"),
-        refused("rds", "write the routes into route_config"),
         refused("scoped_routes", "write the routes into route_config"),
         refused("http3_protocol_options", "HTTP/3 is not served"),
         refused("local_reply_config", "replies of the proxy cannot be changed"),
@@ -128,8 +132,18 @@ pub(super) static UPGRADE_CONFIG: Schema = Schema {
     unsupported: &[],
 };
 
+pub(super) static RDS: Schema = Schema {
+    name: "envoy.extensions.filters.network.http_connection_manager.v3.Rds",
+    title: "",
+    fields: &[
+        read("route_config_name", "", "Name of the RouteConfiguration. Required."),
+        read("config_source", "", "The file. Required."),
+    ],
+    unsupported: &[],
+};
+
 /// The schemas of this module.
-pub(super) static SCHEMAS: [&Schema; 2] = [&HTTP_CONNECTION_MANAGER, &UPGRADE_CONFIG];
+pub(super) static SCHEMAS: [&Schema; 3] = [&HTTP_CONNECTION_MANAGER, &RDS, &UPGRADE_CONFIG];
 
 pub(in crate::envoy) static CODEC_TYPE: Enumeration<CodecType> = Enumeration {
     values: &[
@@ -178,9 +192,10 @@ pub(super) fn read_http_connection_manager(
     let message = value.message(&HTTP_CONNECTION_MANAGER)?;
     let stat_prefix = message.required_string("stat_prefix");
     let filters = read_http_filters(&message, scope);
-    let route_config = message
-        .required("route_config")
-        .and_then(|routes| read_route_configuration(&routes, &filters, scope));
+    let route_config = match message.required_one_of(&["route_config", "rds"]) {
+        Some(("rds", rds)) => read_rds(&rds, &filters, scope),
+        routes => routes.and_then(|(_, routes)| read_route_configuration(&routes, &filters, scope, true)),
+    };
     let common = message.message("common_http_protocol_options", &COMMON_HTTP_PROTOCOL_OPTIONS);
     let common = common.as_ref();
     let strip_any_host_port = message.boolean("strip_any_host_port", false);
@@ -264,6 +279,23 @@ pub(super) fn read_http_connection_manager(
         stat_prefix,
     };
     Some((manager, routes, origins))
+}
+
+/// Reads the routes that are in a file of their own.
+fn read_rds(value: &Value<'_>, filters: &Filters, scope: &Scope) -> Option<(RouteTable, TableOrigins)> {
+    let message = value.message(&RDS)?;
+    let name = message.required_string("route_config_name");
+    let source = message.required("config_source")?;
+    if is_from_server(&source) {
+        // Nothing yet, but the rest of the manager is looked at.
+        let nothing = Node { content: Content::Mapping(Vec::new()), location: source.location() };
+        let nothing = Value::embedded(source.context, &nothing, &source.path);
+        return read_route_configuration(&nothing, filters, scope, false);
+    }
+    read_resource(&source, &ROUTE_CONFIGURATION, ("name", &name), |routes| {
+        // As in Envoy: such routes may come before their clusters.
+        read_route_configuration(routes, filters, scope, false)
+    })
 }
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -89,6 +89,7 @@ struct Chain<'s> {
 }
 
 /// The filters of a chain, as routes need them.
+#[derive(Default)]
 pub(super) struct Filters {
     /// Those of external processing, in order; those behind the router come last.
     pub(super) processors: Vec<Rc<Filter>>,

@@ -21,7 +21,7 @@ use super::{
     grpc_service::read_grpc_service,
     http_filters::{Filters, Kind, is_harmless},
     runtime::Runtime,
-    scope::ClusterFacts,
+    scope::{ClusterFacts, Clusters},
 };
 use crate::{
     Origin,
@@ -201,7 +201,11 @@ pub(crate) fn read_standalone_overrides(
     clusters: HashMap<String, ClusterFacts>,
     filter_name: &str,
 ) -> Option<ExtProc> {
-    let scope = Scope { header_prefix: "x-envoy".to_owned(), runtime: Runtime::default(), clusters };
+    let scope = Scope {
+        header_prefix: "x-envoy".to_owned(),
+        runtime: Runtime::default(),
+        clusters: Clusters::Known(clusters),
+    };
     let Override::ExtProc(overrides) = read_overrides(value, "", &scope)?.over else { return None };
     let plan = Plan::new(filter_name);
     let grpc_service = overrides.grpc_service.clone()?;

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::{
-    access_log, access_log_filter, address, bootstrap, cluster, data_source, ext_proc, format, google_grpc,
-    grpc_service, header, http_connection_manager, http_filters, listener, matcher, matchers, metadata,
-    metadata_key, metadata_matcher, overload, per_route, protocol_options, route, runtime, socket_options,
-    status, tls, watchdog,
+    access_log, access_log_filter, address, bootstrap, cluster, config_source, data_source, ext_proc, format,
+    google_grpc, grpc_service, header, http_connection_manager, http_filters, listener, matcher, matchers,
+    metadata, metadata_key, metadata_matcher, overload, per_route, protocol_options, route, runtime,
+    socket_options, status, tls, watchdog,
 };
 use crate::schema::{Field, Schema, Support};
 
@@ -23,6 +23,7 @@ fn sections() -> Vec<Section> {
             "Bootstrap",
             [
                 &bootstrap::SCHEMAS[..],
+                &config_source::SCHEMAS[..],
                 &runtime::SCHEMAS[..],
                 &overload::SCHEMAS[..],
                 &watchdog::SCHEMAS[..],

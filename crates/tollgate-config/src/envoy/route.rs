@@ -77,11 +77,11 @@ type ShareOrigins = BTreeMap<usize, Vec<Arc<ProcessorOrigin>>>;
 impl Table<'_> {
     /// Says so when `value` names a cluster that does not exist.
     fn check_cluster(&self, value: &Value<'_>, name: &str) {
-        if self.scope.clusters.contains_key(name) {
+        if !self.scope.clusters.lacks(name) {
             return;
         }
         let message = format!("there is no cluster \"{name}\"");
-        let near = value.context.report.nearest(name, self.scope.clusters.keys().map(String::as_str));
+        let near = value.context.report.nearest(name, self.scope.clusters.names());
         let help = near.map_or_else(|| "add it to static_resources.clusters".to_owned(), did_you_mean);
         if self.validate_clusters {
             value.error_with_help(message, help);
@@ -91,17 +91,18 @@ impl Table<'_> {
     }
 }
 
-/// Reads a `RouteConfiguration` for this chain of filters.
+/// Reads a `RouteConfiguration` for this chain of filters; whether unknown clusters are errors unless it says so.
 pub(super) fn read_route_configuration(
     value: &Value<'_>,
     filters: &Filters,
     scope: &Scope,
+    validate_clusters: bool,
 ) -> Option<(RouteTable, TableOrigins)> {
     let message = value.message(&ROUTE_CONFIGURATION)?;
     let mut table = Table {
         scope,
         filters,
-        validate_clusters: message.boolean("validate_clusters", true),
+        validate_clusters: message.boolean("validate_clusters", validate_clusters),
         max_direct_response_body_size: message
             .u32("max_direct_response_body_size_bytes")
             .map_or(4096, |size| size as usize),

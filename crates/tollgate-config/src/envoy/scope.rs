@@ -12,8 +12,47 @@ pub(super) struct Scope {
     pub(super) header_prefix: String,
     /// Runtime keys.
     pub(super) runtime: Runtime,
-    /// Clusters by name.
-    pub(super) clusters: HashMap<String, ClusterFacts>,
+    /// The clusters that routes and services may name.
+    pub(super) clusters: Clusters,
+}
+
+/// The clusters that routes and services may name.
+pub(super) enum Clusters {
+    /// These, by name.
+    Known(HashMap<String, ClusterFacts>),
+    /// Any: they are delivered by themselves.
+    NotKnown,
+}
+
+impl Clusters {
+    /// What is known of the cluster of that name.
+    pub(super) fn get(&self, name: &str) -> Option<&ClusterFacts> {
+        match self {
+            Self::Known(clusters) => clusters.get(name),
+            Self::NotKnown => None,
+        }
+    }
+
+    /// Whether it is certain that there is no such cluster.
+    pub(super) fn lacks(&self, name: &str) -> bool {
+        matches!(self, Self::Known(clusters) if !clusters.contains_key(name))
+    }
+
+    /// Their names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let known = match self {
+            Self::Known(clusters) => Some(clusters),
+            Self::NotKnown => None,
+        };
+        known.into_iter().flat_map(|clusters| clusters.keys().map(String::as_str))
+    }
+
+    /// One more cluster.
+    pub(super) fn insert(&mut self, name: String, facts: ClusterFacts) {
+        if let Self::Known(clusters) = self {
+            clusters.insert(name, facts);
+        }
+    }
 }
 
 /// What others want to know about a cluster.

@@ -10,6 +10,7 @@ use crate::{Files, Options, Outcome, Severity, Source, load_with, render};
 mod access_log;
 mod bootstrap;
 mod cluster;
+mod delivered;
 mod everything;
 mod explanations;
 mod ext_proc;
@@ -34,13 +35,19 @@ fn certificate() -> &'static CertifiedKey<rcgen::KeyPair> {
 
 impl Files for TestFiles {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        match path.to_str() {
+        match path.to_str().map(|path| path.trim_start_matches("./")) {
             Some("text.txt") => Ok(b"of a file".to_vec()),
             Some("certificate.pem" | "ca.pem") => Ok(certificate().cert.pem().into_bytes()),
             Some("key.pem") => Ok(certificate().signing_key.serialize_pem().into_bytes()),
             Some("other-key.pem") => Ok(rcgen::KeyPair::generate().unwrap().serialize_pem().into_bytes()),
             Some("empty.pem") => Ok(Vec::new()),
             Some("binary") => Ok(vec![0xff]),
+            Some("cds.yaml") => Ok(include_bytes!("tests/files/cds.yaml").to_vec()),
+            Some("eds.yaml") => Ok(include_bytes!("tests/files/eds.yaml").to_vec()),
+            Some("lds.yaml") => Ok(include_bytes!("tests/files/lds.yaml").to_vec()),
+            Some("rds.yaml") => Ok(include_bytes!("tests/files/rds.yaml").to_vec()),
+            Some("sds.yaml") => Ok(include_bytes!("tests/files/sds.yaml").to_vec()),
+            Some("broken.yaml") => Ok(include_bytes!("tests/files/broken.yaml").to_vec()),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }

@@ -9,18 +9,18 @@ use tollgate_model::tls::{
     UpstreamTlsSettings,
 };
 
-use self::{
-    certificate::read_certificates,
-    schema::{
-        COMMON_TLS_CONTEXT, DOWNSTREAM_TLS_CONTEXT, RAW_BUFFER, TLS_PARAMETERS, TRANSPORT_SOCKET,
-        UPSTREAM_TLS_CONTEXT,
-    },
-    validation::{Validation, read_validation},
-};
 pub(super) use self::{
     certificate::read_identity,
     schema::SCHEMAS,
     validation::{read_trusted_ca, system_roots},
+};
+use self::{
+    certificate::{has_certificates, read_certificate, read_certificates},
+    schema::{
+        COMMON_TLS_CONTEXT, DOWNSTREAM_TLS_CONTEXT, RAW_BUFFER, SECRET, TLS_PARAMETERS, TRANSPORT_SOCKET,
+        UPSTREAM_TLS_CONTEXT,
+    },
+    validation::{Validation, is_delivered, read_validation},
 };
 use crate::schema::{Any, Enumeration, Message, Schema, Value};
 
@@ -84,7 +84,7 @@ pub(super) fn read_downstream_transport_socket(value: &Value<'_>) -> Option<Down
         );
     }
     let certificates = read_certificates(&common);
-    if common.list("tls_certificates").is_empty() {
+    if !has_certificates(&common) {
         any.value.error("\"tls_certificates\" is missing: a listener needs a certificate");
     }
     let settings = DownstreamTlsSettings {
@@ -125,6 +125,7 @@ pub(super) fn read_upstream_transport_socket(value: &Value<'_>, alpn: &str) -> O
         Some(Validation { trusted_ca: Some(trusted_ca), subject_alt_names }) => {
             ServerValidation::Chain { trusted_ca, subject_alt_names }
         }
+        _ if common.is_some_and(is_delivered) => ServerValidation::Nothing,
         _ if by_sni => {
             any.value.error("\"auto_sni_san_validation\" needs a trusted_ca");
             ServerValidation::Nothing
@@ -170,6 +171,17 @@ pub(super) fn read_upstream_transport_socket(value: &Value<'_>, alpn: &str) -> O
 
 /// Highest version towards servers when the context says nothing; Envoy's default.
 const UPSTREAM_MAXIMUM: TlsVersion = TlsVersion::Tls12;
+
+/// Reads a secret that a management server has delivered.
+pub(super) fn read_delivered_secret(value: &Value<'_>) {
+    let Some(secret) = value.message(&SECRET) else { return };
+    secret.required_string("name");
+    match secret.required_one_of(&["tls_certificate", "validation_context"]) {
+        Some(("tls_certificate", certificate)) => drop(read_certificate(&certificate)),
+        Some((_, context)) => validation::read_delivered(&context),
+        None => {}
+    }
+}
 
 fn read_alpn(common: &Message<'_>) -> Vec<String> {
     common

@@ -52,7 +52,7 @@ impl<'a> Message<'a> {
             None => (Support::Refused, ""),
         };
         match support {
-            Support::Protects if self.value.context.notation == Notation::Protobuf => {
+            Support::Protects if self.value.context.notation.is_native() => {
                 if !is_default(&entry.value.content) {
                     let message = format!("\"{name}\" is not implemented and must not be left out");
                     self.report(Severity::Error, entry, message, note);
@@ -82,7 +82,7 @@ impl<'a> Message<'a> {
         let what = if is_harmless { "has no effect" } else { "is not implemented" };
         let severity = match notation {
             _ if strict => Severity::Error,
-            Notation::Protobuf if is_harmless => Severity::Info,
+            Notation::Protobuf | Notation::Delivered if is_harmless => Severity::Info,
             _ => Severity::Warning,
         };
         let refused = if strict { " (refused by strict)" } else { "" };
@@ -106,7 +106,7 @@ impl<'a> Message<'a> {
             _ => Severity::Error,
         };
         let message = match self.value.context.notation {
-            Notation::Protobuf => {
+            Notation::Protobuf | Notation::Delivered => {
                 let short = self.schema.name.rsplit('.').next().unwrap_or(self.schema.name);
                 format!("unknown field \"{}\" in {short}", entry.key)
             }
@@ -114,7 +114,9 @@ impl<'a> Message<'a> {
         };
         match self.value.context.notation {
             // A bootstrap with an error is refused as a whole.
-            Notation::Protobuf => report.add(severity, entry.key_location, &path, message, help),
+            Notation::Protobuf | Notation::Delivered => {
+                report.add(severity, entry.key_location, &path, message, help);
+            }
             _ => {
                 if severity == Severity::Error {
                     report.mark_malformed();

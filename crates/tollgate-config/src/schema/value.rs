@@ -324,6 +324,27 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The values inside of a mapping or a list.
+    pub(crate) fn children(&self) -> Vec<Self> {
+        match &self.node.content {
+            Content::Mapping(entries) => {
+                let child =
+                    |entry: &'a Entry| self.child(&entry.value, format!("{}.{}", self.path, entry.key));
+                entries.iter().map(child).collect()
+            }
+            Content::Sequence(items) => {
+                let child = |(index, node)| self.child(node, format!("{}[{index}]", self.path));
+                items.iter().enumerate().map(child).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether this is a scalar with that text.
+    pub(crate) fn is_text(&self, text: &str) -> bool {
+        matches!(&self.node.content, Content::Plain(own) | Content::Quoted(own) if own == text)
+    }
+
     /// Whether this is a mapping.
     pub(crate) fn is_mapping(&self) -> bool {
         matches!(&self.node.content, Content::Mapping(_))

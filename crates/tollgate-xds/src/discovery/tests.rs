@@ -166,7 +166,7 @@ fn the_last_good_one_is_kept_and_nothing_is_read_twice() {
     let mut discovery = discovery(now);
     let good = body("a", 1, &[]);
     let bad = Body { is_bad: true, data: 2, ..good.clone() };
-    discovery.handle_update(now, &update(Kind::Cluster, &[good.clone()]));
+    discovery.handle_update(now, &update(Kind::Cluster, std::slice::from_ref(&good)));
     let other = body("b", 1, &[]);
     for _ in 0..3 {
         let refused = discovery.handle_update(now, &update(Kind::Cluster, &[bad.clone(), other.clone()]));

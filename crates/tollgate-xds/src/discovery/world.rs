@@ -202,7 +202,7 @@ impl<R: Reader> World<R> {
             Ok(Read { value, needs }) => {
                 let resource =
                     Arc::new(Resource { version: version.clone(), value, needs, body: body.clone() });
-                self.install(now, (kind, name.clone()), resource);
+                self.install(now, &(kind, name.clone()), resource);
                 Ok(())
             }
             Err(reason) => {
@@ -215,9 +215,9 @@ impl<R: Reader> World<R> {
     }
 
     /// Puts an accepted resource in its place: it works at once if it has what it needs.
-    fn install(&mut self, now: Instant, key: Key, resource: Arc<Resource<R::Value>>) {
+    fn install(&mut self, now: Instant, key: &Key, resource: Arc<Resource<R::Value>>) {
         let before = self.entry(key.0, &key.1).map(Entry::needs).unwrap_or_default();
-        self.stop_warming(&key);
+        self.stop_warming(key);
         let missing: BTreeSet<Need> =
             resource.needs.iter().filter(|need| !self.works(need)).cloned().collect();
         let until = self.initial_fetch_timeout.map(|timeout| now + timeout);
@@ -233,7 +233,7 @@ impl<R: Reader> World<R> {
         let after = entry.needs();
         if missing.is_empty() {
             self.changes.insert(key.clone());
-            self.deliver(&key);
+            self.deliver(key);
         } else {
             for need in missing {
                 self.waiting.entry(need).or_default().insert(key.clone());

@@ -17,6 +17,7 @@ enum Type {
     StrictDns,
     LogicalDns,
     OriginalDst,
+    Eds,
 }
 
 static TYPE: Enumeration<Type> = Enumeration {
@@ -24,7 +25,7 @@ static TYPE: Enumeration<Type> = Enumeration {
         ("STATIC", 0, Some(Type::Static)),
         ("STRICT_DNS", 1, Some(Type::StrictDns)),
         ("LOGICAL_DNS", 2, Some(Type::LogicalDns)),
-        ("EDS", 3, None),
+        ("EDS", 3, Some(Type::Eds)),
         ("ORIGINAL_DST", 4, Some(Type::OriginalDst)),
     ],
 };
@@ -51,6 +52,11 @@ pub(in crate::envoy) static DNS_CLUSTER_LOOKUP_FAMILY: Enumeration<DnsLookupFami
     ],
 };
 
+/// Whether the endpoints of a cluster are in a file of their own.
+pub(super) fn is_eds(cluster: &Message<'_>) -> bool {
+    cluster.get("type").is_some_and(|value| value.is_text("EDS") || value.is_text("3"))
+}
+
 pub(super) fn read_discovery(cluster: &Message<'_>) -> Option<Discovery> {
     let dns = Dns {
         refresh_rate: read_refresh_rate(cluster),
@@ -63,7 +69,8 @@ pub(super) fn read_discovery(cluster: &Message<'_>) -> Option<Discovery> {
     match cluster.one_of(&["type", "cluster_type"]) {
         None => Some(Discovery::Static),
         Some(("type", value)) => Some(match value.enumeration(&TYPE)? {
-            Type::Static => Discovery::Static,
+            // Endpoints that are in a file have addresses, as those of a static cluster.
+            Type::Static | Type::Eds => Discovery::Static,
             Type::StrictDns => Discovery::StrictDns(dns),
             Type::LogicalDns => Discovery::LogicalDns(dns),
             Type::OriginalDst => Discovery::OriginalDst(original_dst?),

@@ -8,12 +8,17 @@ use std::{
 use tollgate_model::cluster::{Discovery, Endpoint, EndpointAddress, EndpointStatus};
 
 use super::{
+    discovery::is_eds,
     health::read_endpoint_check,
-    schema::{ASSIGNMENT_POLICY, CLUSTER_LOAD_ASSIGNMENT, ENDPOINT, LB_ENDPOINT, LOCALITY_LB_ENDPOINTS},
+    schema::{
+        ASSIGNMENT_POLICY, CLUSTER_LOAD_ASSIGNMENT, EDS_CLUSTER_CONFIG, ENDPOINT, LB_ENDPOINT,
+        LOCALITY_LB_ENDPOINTS,
+    },
 };
 use crate::{
     envoy::{
         address::{Address, read_address},
+        config_source::{is_from_server, read_resource},
         metadata::read_metadata,
     },
     schema::{Enumeration, Message, Value},
@@ -37,6 +42,16 @@ pub(super) fn read_endpoints(
     discovery: Option<&Discovery>,
     weighted: Option<&Value<'_>>,
 ) -> Option<Vec<Endpoint>> {
+    let of_file = cluster.get("eds_cluster_config");
+    if is_eds(cluster) {
+        let Some(config) = of_file else {
+            cluster.value().error("\"eds_cluster_config\" is missing: it names the file with the endpoints");
+            return None;
+        };
+        return read_file(&config, &cluster.string("name"), discovery, weighted);
+    } else if let Some(config) = of_file {
+        config.error("it is for clusters of type EDS");
+    }
     let Some(value) = cluster.get("load_assignment") else {
         // Envoy takes a static cluster without endpoints; requests to it get 503.
         return match discovery {
@@ -57,6 +72,39 @@ pub(super) fn read_endpoints(
         value.error("a cluster of type ORIGINAL_DST has no endpoints of its own");
         return None;
     }
+    read_assignment(&value, discovery, weighted)
+}
+
+/// Reads the endpoints that are in a file of their own.
+fn read_file(
+    config: &Value<'_>,
+    cluster: &str,
+    discovery: Option<&Discovery>,
+    weighted: Option<&Value<'_>>,
+) -> Option<Vec<Endpoint>> {
+    let config = config.message(&EDS_CLUSTER_CONFIG)?;
+    let service = Some(config.string("service_name")).filter(|name| !name.is_empty());
+    let name = service.as_deref().unwrap_or(cluster);
+    let source = config.required("eds_config")?;
+    if is_from_server(&source) {
+        return Some(Vec::new());
+    }
+    read_resource(&source, &CLUSTER_LOAD_ASSIGNMENT, ("cluster_name", name), |assignment| {
+        read_assignment(assignment, discovery, weighted)
+    })
+}
+
+/// Reads the endpoints of a cluster that a management server has delivered.
+pub(in crate::envoy) fn read_delivered_endpoints(value: &Value<'_>) -> Option<Vec<Endpoint>> {
+    read_assignment(value, Some(&Discovery::Static), None)
+}
+
+/// Reads a `ClusterLoadAssignment`.
+fn read_assignment(
+    value: &Value<'_>,
+    discovery: Option<&Discovery>,
+    weighted: Option<&Value<'_>>,
+) -> Option<Vec<Endpoint>> {
     let message = value.message(&CLUSTER_LOAD_ASSIGNMENT)?;
     message.required_string("cluster_name");
     message.message("policy", &ASSIGNMENT_POLICY);

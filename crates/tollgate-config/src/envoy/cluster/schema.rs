@@ -10,8 +10,9 @@ const ONE_LOCALITY_EACH: &str =
     "Refused when a priority has several localities: endpoints are chosen without regard to where they are.";
 
 /// The schemas of clusters, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 30] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 31] = [
     &CLUSTER,
+    &EDS_CLUSTER_CONFIG,
     &REFRESH_RATE,
     &CUSTOM_CLUSTER_TYPE,
     &DNS_CLUSTER,
@@ -71,6 +72,11 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
             "typed_extension_protocol_options",
             "{}",
             "HttpProtocolOptions below the key `envoy.extensions.upstreams.http.v3.HttpProtocolOptions`.",
+        ),
+        read(
+            "eds_cluster_config",
+            "",
+            "The file with the endpoints of a cluster of type EDS, which needs it.",
         ),
         read("http2_protocol_options", "", "Old form of HttpProtocolOptions: HTTP/2 is spoken."),
         read("http_protocol_options", "", "Old form of HttpProtocolOptions: settings of HTTP/1."),
@@ -132,7 +138,6 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         refused("transport_socket_matcher", "use transport_socket, and a cluster for each kind of endpoint"),
         refused("hosts", "use load_assignment: this field belongs to the v2 API"),
         refused("tls_context", "use transport_socket: this field belongs to the v2 API"),
-        refused("eds_cluster_config", "write the endpoints into load_assignment"),
         refused("lb_subset_config", "make a cluster of each subset"),
         refused("ring_hash_lb_config", "clusters are balanced without hashing"),
         refused("maglev_lb_config", "clusters are balanced without hashing"),
@@ -186,6 +191,16 @@ pub(in crate::envoy) static REFRESH_RATE: Schema = Schema {
     fields: &[
         read("base_interval", "", "Maximum time to the second lookup, at least 0.001s. Required."),
         read("max_interval", "10 times base_interval", "Maximum time between lookups."),
+    ],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static EDS_CLUSTER_CONFIG: Schema = Schema {
+    name: "envoy.config.cluster.v3.Cluster.EdsClusterConfig",
+    title: "",
+    fields: &[
+        read("eds_config", "", "The file. Required."),
+        read("service_name", "the cluster's name", "Name of the ClusterLoadAssignment."),
     ],
     unsupported: &[],
 };

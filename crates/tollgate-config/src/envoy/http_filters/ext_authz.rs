@@ -314,7 +314,7 @@ fn read_http(value: &Value<'_>, scope: &Scope) -> Option<HttpAuthService> {
     let uri = server.required_string("uri");
     let cluster = server.required("cluster")?;
     let name = cluster.non_empty_string()?;
-    if !scope.clusters.contains_key(&name) {
+    if scope.clusters.lacks(&name) {
         cluster.warning(
             format!("there is no cluster \"{name}\"; every request to this service will fail"),
             "add the cluster to static_resources.clusters",

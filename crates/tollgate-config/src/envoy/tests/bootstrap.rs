@@ -51,11 +51,11 @@ fn runtime_keys_that_would_change_something_are_refused() {
 }
 
 #[test]
-fn only_static_resources_are_supported() {
+fn dynamic_resources_come_from_files_alone() {
+    assert_eq!(with("dynamic_resources: {}").said(), [""; 0]);
     assert_eq!(
-        with("dynamic_resources: {}").said(),
-        ["error: \"dynamic_resources\" is not supported \
-          [only static resources are supported; write them below static_resources]"]
+        with("dynamic_resources: {ads_config: {api_type: GRPC}}").said(),
+        ["error: \"ads_config\" is not supported [no management server is asked; use path_config_source]"]
     );
 }
 

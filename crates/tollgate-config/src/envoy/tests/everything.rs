@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     envoy::reference::schemas,
-    laws::{is_read_alike_from_bytes, is_read_as_written},
+    laws::{is_read_alike_from_bytes, is_read_as_written, resources_are_accepted_by_themselves},
     read_with,
     schema::{Support, coverage},
 };
@@ -35,6 +35,7 @@ fn everything_is_read_as_it_is_written() {
         let resources = reading.resources.unwrap();
         is_read_as_written(&resources, &TestFiles);
         is_read_alike_from_bytes(text, &resources, &TestFiles);
+        resources_are_accepted_by_themselves(text, &TestFiles);
     }
 }
 

@@ -17,7 +17,7 @@ use tollgate_model::{
 use super::*;
 use crate::{
     golden::changed_fields,
-    laws::{is_read_alike_from_bytes, is_read_as_written},
+    laws::{is_read_alike_from_bytes, is_read_as_written, resources_are_accepted_by_themselves},
     read_with, template,
 };
 
@@ -140,6 +140,7 @@ fn golden(name: &str, input: &str) {
         // EN-40: Envoy's API does not have those types any more.
         if !text.contains("v3alpha") {
             is_read_alike_from_bytes(&text, resources, &TestFiles);
+            resources_are_accepted_by_themselves(&text, &TestFiles);
         }
     }
     let outcome = reading.compile(None);
@@ -251,6 +252,8 @@ golden! {
     processor_without_http2,
     redirect_problems,
     redirects_and_answers,
+    resources_of_files,
+    resources_of_files_problems,
     retries_and_mirrors,
     retry_problems,
     retry_settings,

@@ -175,7 +175,7 @@ fn other_settings_are_refused_or_have_no_effect() {
         "error: \"HTTP3\" is not supported [supported: AUTO, HTTP1, HTTP2]"
     );
     assert_eq!(refused("server_name: \"a\\nb\""), "error: must not contain line ends or NUL");
-    assert_eq!(refused("rds: {}"), "error: \"rds\" is not supported [write the routes into route_config]");
+    assert_eq!(refused("rds: {}"), "error: \"route_config\" and \"rds\" cannot be given together");
     assert_eq!(refused("add_user_agent: true"), "error: \"add_user_agent\" is not supported");
     assert_eq!(
         with("tracing: {}").said(),

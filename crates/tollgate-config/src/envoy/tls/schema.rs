@@ -6,7 +6,10 @@ const INLINE: &str = "write certificates into tls_certificates and validation_co
 const NOT_CHOSEN: &str = "the TLS library's choice is used";
 
 /// The schemas of TLS contexts, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 9] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 12] = [
+    &COMBINED_VALIDATION_CONTEXT,
+    &SDS_SECRET_CONFIG,
+    &SECRET,
     &TRANSPORT_SOCKET,
     &RAW_BUFFER,
     &DOWNSTREAM_TLS_CONTEXT,
@@ -98,9 +101,9 @@ pub(in crate::envoy) static COMMON_TLS_CONTEXT: Schema = Schema {
             "Protocols for ALPN, best first. Towards upstreams the default is the cluster's protocol.",
         ),
         no_effect("key_log", "keys are never logged"),
-        refused("tls_certificate_sds_secret_configs", INLINE),
-        refused("validation_context_sds_secret_config", INLINE),
-        refused("combined_validation_context", INLINE),
+        read("tls_certificate_sds_secret_configs", "[]", "Files with certificates."),
+        read("validation_context_sds_secret_config", "", "A file with a validation context."),
+        read("combined_validation_context", "", "A validation context, and a file with the rest of it."),
         refused("tls_certificate_provider_instance", INLINE),
     ],
     unsupported: &[
@@ -111,6 +114,42 @@ pub(in crate::envoy) static COMMON_TLS_CONTEXT: Schema = Schema {
         "validation_context_certificate_provider_instance",
         "custom_handshaker",
     ],
+};
+
+pub(in crate::envoy) static COMBINED_VALIDATION_CONTEXT: Schema = Schema {
+    name: "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext",
+    title: "",
+    fields: &[
+        read("default_validation_context", "", "What the file does not say. Required."),
+        read("validation_context_sds_secret_config", "", "The file. Required."),
+    ],
+    unsupported: &[
+        "validation_context_certificate_provider",
+        "validation_context_certificate_provider_instance",
+    ],
+};
+
+pub(in crate::envoy) static SDS_SECRET_CONFIG: Schema = Schema {
+    name: "envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig",
+    title: "",
+    fields: &[
+        read("name", "", "Name of the Secret. Required."),
+        read("sds_config", "", "The file. Required."),
+    ],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static SECRET: Schema = Schema {
+    name: "envoy.extensions.transport_sockets.tls.v3.Secret",
+    title: "",
+    fields: &[
+        read("name", "", "Its name."),
+        read("tls_certificate", "", "A certificate and its key."),
+        read("validation_context", "", "How a peer's certificate is verified."),
+        refused("session_ticket_keys", "keys of session tickets are made here"),
+        refused("generic_secret", "nothing takes such a secret"),
+    ],
+    unsupported: &[],
 };
 
 pub(in crate::envoy) static TLS_PARAMETERS: Schema = Schema {

@@ -5,9 +5,12 @@ use tollgate_model::{
     tls::{SubjectAltNameMatcher, TrustAnchors, TrustSource},
 };
 
-use super::schema::{CERTIFICATE_VALIDATION_CONTEXT, SUBJECT_ALT_NAME_MATCHER};
+use super::{
+    certificate::read_secret,
+    schema::{CERTIFICATE_VALIDATION_CONTEXT, COMBINED_VALIDATION_CONTEXT, SUBJECT_ALT_NAME_MATCHER},
+};
 use crate::{
-    envoy::{data_source::read_text, matchers::read_string_matcher},
+    envoy::{config_source::is_from_server, data_source::read_text, matchers::read_string_matcher},
     schema::{Enumeration, Message, Schema, Value},
 };
 
@@ -45,9 +48,60 @@ pub(in crate::envoy) static SYSTEM_ROOT_CERTS: Schema = Schema {
     unsupported: &[],
 };
 
-/// Reads `validation_context`; `None` when there is none.
+/// Reads the validation context in place, in a file of its own, or in both; `None` when there is none.
 pub(super) fn read_validation(common: &Message<'_>) -> Option<Validation> {
-    let value = common.get("validation_context")?;
+    let (kind, value) = common.one_of(&[
+        "validation_context",
+        "validation_context_sds_secret_config",
+        "combined_validation_context",
+    ])?;
+    match kind {
+        "validation_context" => read_whole(&value),
+        "validation_context_sds_secret_config" => read_secret(&value, "validation_context", read_whole),
+        _ => read_combined(&value),
+    }
+}
+
+/// Whether the authorities come from a management server.
+pub(super) fn is_delivered(common: &Message<'_>) -> bool {
+    let secret = common.get("validation_context_sds_secret_config").or_else(|| {
+        common.get("combined_validation_context")?.member("validation_context_sds_secret_config")
+    });
+    secret.and_then(|secret| secret.member("sds_config")).is_some_and(|source| is_from_server(&source))
+}
+
+/// Reads the validation context of a secret that a management server has delivered.
+pub(super) fn read_delivered(value: &Value<'_>) {
+    read_part(value);
+}
+
+/// The file says more than what is in place; of both, the authorities of the file count.
+fn read_combined(value: &Value<'_>) -> Option<Validation> {
+    let message = value.message(&COMBINED_VALIDATION_CONTEXT)?;
+    let in_place = message.required("default_validation_context").and_then(|part| read_part(&part));
+    let config = message.required("validation_context_sds_secret_config")?;
+    let of_file = read_secret(&config, "validation_context", read_part)?;
+    let mut whole = in_place?;
+    whole.trusted_ca = of_file.trusted_ca.or(whole.trusted_ca);
+    whole.subject_alt_names.extend(of_file.subject_alt_names);
+    if whole.trusted_ca.is_none() && !whole.subject_alt_names.is_empty() {
+        value.error("names can only be checked together with a trusted_ca");
+    }
+    Some(whole)
+}
+
+fn read_whole(value: &Value<'_>) -> Option<Validation> {
+    let whole = read_part(value)?;
+    let named = value.member_list("match_typed_subject_alt_names");
+    let has_authority = value.member("trusted_ca").or_else(|| value.member("system_root_certs")).is_some();
+    if let Some(first) = named.first().filter(|_| !has_authority) {
+        first.error("names can only be checked together with a trusted_ca");
+    }
+    Some(whole)
+}
+
+/// Reads a `CertificateValidationContext` that need not say everything.
+fn read_part(value: &Value<'_>) -> Option<Validation> {
     let message = value.message(&CERTIFICATE_VALIDATION_CONTEXT)?;
     message.enumeration("trust_chain_verification", &TRUST_CHAIN_VERIFICATION, ());
     let source = message.one_of(&["trusted_ca", "system_root_certs"]);
@@ -60,9 +114,6 @@ pub(super) fn read_validation(common: &Message<'_>) -> Option<Validation> {
     });
     let names = message.list("match_typed_subject_alt_names");
     let subject_alt_names = names.iter().filter_map(read_subject_alt_name).collect();
-    if let (Some(first), None) = (names.first(), &source) {
-        first.error("names can only be checked together with a trusted_ca");
-    }
     Some(Validation { trusted_ca, subject_alt_names })
 }
 

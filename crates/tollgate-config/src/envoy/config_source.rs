@@ -1,0 +1,188 @@
+//! Resources that are in files of their own (`path_config_source`).
+//!
+//! A file holds a `DiscoveryResponse`, in YAML or JSON, or in protobuf's wire format if its name ends in `.pb`. It is read with the
+//! configuration that names it, and again whenever it changes. What is in it is read by the same schemas, and reported with its own
+//! lines.
+
+use std::{ffi::OsStr, path::Path, sync::Arc};
+
+use crate::{
+    diagnostic::Report,
+    schema::{Context, Message, Notation, Schema, Value, bookkeeping, no_effect, read, refused, wire},
+    yaml::{self, Location, Node},
+};
+
+const NO_SERVER: &str = "no management server is asked; use path_config_source";
+
+pub(super) static CONFIG_SOURCE: Schema = Schema {
+    name: "envoy.config.core.v3.ConfigSource",
+    title: "",
+    fields: &[
+        read("path_config_source", "", "A file. Required."),
+        read("path", "", "Old form of path_config_source.path."),
+        read("resource_api_version", "V3", "V3."),
+        no_effect("initial_fetch_timeout", "files are read at once"),
+        refused("api_config_source", NO_SERVER),
+        refused("ads", NO_SERVER),
+        refused("self", NO_SERVER),
+    ],
+    unsupported: &["authorities"],
+};
+
+/// The same in what a management server has delivered: it may name itself, or another one.
+static DELIVERED_CONFIG_SOURCE: Schema = Schema {
+    name: "envoy.config.core.v3.ConfigSource",
+    title: "ConfigSource of a delivered resource",
+    fields: &[
+        read("path_config_source", "", "A file."),
+        read("path", "", "Old form of path_config_source.path."),
+        read("resource_api_version", "V3", "V3."),
+        read("ads", "", "The aggregated stream of the management server."),
+        read("api_config_source", "", "A management server."),
+        read("self", "", "The management server that this is from."),
+        read("initial_fetch_timeout", "15s", "How long it is waited for."),
+    ],
+    unsupported: &["authorities"],
+};
+
+pub(super) static PATH_CONFIG_SOURCE: Schema = Schema {
+    name: "envoy.config.core.v3.PathConfigSource",
+    title: "",
+    fields: &[
+        read("path", "", "Path of the file, with a slash; it is read again when it changes. Required."),
+        no_effect("watched_directory", "files are watched wherever they are"),
+        no_effect("poll_interval", "changes are noticed, and looked for every 10 seconds"),
+    ],
+    unsupported: &[],
+};
+
+static DISCOVERY_RESPONSE: Schema = Schema {
+    name: "envoy.service.discovery.v3.DiscoveryResponse",
+    title: "",
+    fields: &[
+        read("resources", "[]", "Messages of one type, each with its `@type`."),
+        bookkeeping("version_info"),
+        bookkeeping("type_url"),
+        bookkeeping("nonce"),
+        bookkeeping("control_plane"),
+        bookkeeping("canary"),
+    ],
+    unsupported: &["resource_errors"],
+};
+
+/// The schemas of this module.
+pub(super) static SCHEMAS: [&Schema; 3] = [&CONFIG_SOURCE, &PATH_CONFIG_SOURCE, &DISCOVERY_RESPONSE];
+
+/// Whether a `ConfigSource` of a delivered resource names a management server: what is there is asked for later.
+pub(super) fn is_from_server(source: &Value<'_>) -> bool {
+    let members = ["ads", "api_config_source", "self"];
+    source.context.notation == Notation::Delivered
+        && members.into_iter().any(|member| source.member(member).is_some())
+}
+
+/// Reads the resources of the file that a `ConfigSource` names. `read` is given each that is of the type of `schema`; others are
+/// reported.
+pub(super) fn read_resources(
+    source: &Value<'_>,
+    schema: &'static Schema,
+    mut read: impl FnMut(&Value<'_>),
+) -> Option<()> {
+    let message = source.message(match source.context.notation {
+        Notation::Delivered => &DELIVERED_CONFIG_SOURCE,
+        _ => &CONFIG_SOURCE,
+    })?;
+    message.enumeration("resource_api_version", &VERSION, ());
+    let path = path(&message)?;
+    let name = path.non_empty_string()?;
+    if !name.contains('/') {
+        // Envoy watches the folder of the file, and wants to see which one that is.
+        path.error_with_help(
+            format!("\"{name}\" names no folder"),
+            format!("write it with one: \"./{name}\""),
+        );
+        return None;
+    }
+    let content = match source.context.files.read(Path::new(&name)) {
+        Ok(content) => content,
+        Err(error) => {
+            path.error(format!("the file \"{name}\" cannot be read: {error}"));
+            return None;
+        }
+    };
+    // What is wrong in the file has the file's name.
+    let report = Report::new(Arc::<str>::from(&*name));
+    let document = parse(&name, content, &report);
+    if let Some(document) = &document {
+        let value = Value::root(Context { report: &report, ..source.context }, document);
+        read_response(&value, schema, &mut read);
+    }
+    source.context.report.absorb(report);
+    document.map(drop)
+}
+
+/// Reads the resource of that name out of the file that a `ConfigSource` names; `name_of` is the field with the name.
+pub(super) fn read_resource<T>(
+    source: &Value<'_>,
+    schema: &'static Schema,
+    (name_of, name): (&str, &str),
+    mut read: impl FnMut(&Value<'_>) -> Option<T>,
+) -> Option<T> {
+    let (mut found, mut result) = (false, None);
+    read_resources(source, schema, |resource| {
+        let own = resource.member(name_of).and_then(|own| own.string());
+        if !found && own.as_deref() == Some(name) {
+            found = true;
+            result = read(resource);
+        }
+    })?;
+    if !found {
+        let short = schema.name.rsplit('.').next().unwrap_or(schema.name);
+        source.error(format!("the file has no {short} named \"{name}\""));
+    }
+    result
+}
+
+static VERSION: crate::schema::Enumeration<()> =
+    crate::schema::Enumeration { values: &[("AUTO", 0, None), ("V2", 1, None), ("V3", 2, Some(()))] };
+
+fn path<'a>(message: &Message<'a>) -> Option<Value<'a>> {
+    let (kind, value) = message.required_one_of(&["path_config_source", "path"])?;
+    match kind {
+        "path" => Some(value),
+        _ => value.message(&PATH_CONFIG_SOURCE)?.required("path"),
+    }
+}
+
+/// The response in a file.
+fn parse(name: &str, content: Vec<u8>, report: &Report) -> Option<Node> {
+    if Path::new(name).extension() == Some(OsStr::new("pb")) {
+        return wire::decode(DISCOVERY_RESPONSE.name, &content, report);
+    }
+    let whole = |message: String| {
+        report.add(crate::Severity::Error, Location { line: 1, column: 1, length: 1 }, "", message, None);
+    };
+    let Ok(text) = String::from_utf8(content) else {
+        whole("not UTF-8".to_owned());
+        return None;
+    };
+    let mut documents = yaml::parse(&text, report);
+    if documents.len() > 1 {
+        whole("there is a second document; resources are one document".to_owned());
+    }
+    if documents.is_empty() && !report.has_errors() {
+        whole("the file is empty".to_owned());
+    }
+    documents.drain(..).next()
+}
+
+fn read_response(value: &Value<'_>, schema: &'static Schema, read: &mut dyn FnMut(&Value<'_>)) {
+    let Some(response) = value.message(&DISCOVERY_RESPONSE) else { return };
+    for resource in response.list("resources") {
+        let Some(any) = resource.any() else { continue };
+        if any.type_name == schema.name {
+            read(&any.value);
+        } else {
+            any.unsupported("resource", &[schema.name]);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Resources that a management server delivers.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::{Delivered, diagnostic::Report, read_delivered, schema::wire::encode, yaml};
+
+const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
+const ENDPOINTS: &str = "envoy.config.endpoint.v3.ClusterLoadAssignment";
+const LISTENER: &str = "envoy.config.listener.v3.Listener";
+const ROUTES: &str = "envoy.config.route.v3.RouteConfiguration";
+const SECRET: &str = "envoy.extensions.transport_sockets.tls.v3.Secret";
+
+fn delivered(type_name: &str, name: &str, text: &str) -> Delivered {
+    let tree = yaml::parse(text, &Report::new("text")).remove(0);
+    let bytes = encode(type_name, &tree).unwrap_or_else(|problem| panic!("{problem:?}"));
+    read_delivered(type_name, name, &bytes, &TestFiles, &Options::default())
+}
+
+fn refusal(type_name: &str, text: &str) -> String {
+    delivered(type_name, "a", text).refusal().expect("a reason")
+}
+
+fn needs(delivered: &Delivered) -> BTreeSet<(&str, &str)> {
+    assert_eq!(delivered.refusal(), None);
+    delivered.needs.iter().map(|(kind, name)| (*kind, name.as_str())).collect()
+}
+
+const TLS: &str = "transport_socket: {name: tls, typed_config: {\"@type\": \
+    type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, auto_sni_san_validation: true, \
+    sni: a, common_tls_context: {tls_certificate_sds_secret_configs: [{name: own, sds_config: {ads: {}}}], \
+    validation_context_sds_secret_config: {name: authority, sds_config: {ads: {}, resource_api_version: V3}}}}}";
+
+#[test]
+fn a_cluster_needs_endpoints_and_secrets() {
+    let text = format!("{{name: a, type: EDS, eds_cluster_config: {{eds_config: {{ads: {{}}}}}}, {TLS}}}");
+    let cluster = delivered(CLUSTER, "a", &text);
+    assert_eq!(needs(&cluster), [(ENDPOINTS, "a"), (SECRET, "own"), (SECRET, "authority")].into());
+    let text = text.replace("eds_config:", "service_name: s, eds_config:");
+    assert!(needs(&delivered(CLUSTER, "a", &text)).contains(&(ENDPOINTS, "s")));
+    assert_eq!(needs(&delivered(CLUSTER, "a", &cluster_text())), BTreeSet::new());
+}
+
+fn cluster_text() -> String {
+    cluster("a", "")
+}
+
+fn listener(manager: &str) -> String {
+    format!(
+        "{{name: l, address: {{socket_address: {{address: 127.0.0.1, port_value: 80}}}}, filter_chains: [{{filters: \
+         [{{name: hcm, typed_config: {{\"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, \
+         stat_prefix: i, http_filters: [{}, {ROUTER}], {manager}}}}}]}}]}}",
+        ext_proc("ext", "")
+    )
+}
+
+#[test]
+fn a_listener_needs_its_routes_and_takes_clusters_as_they_come() {
+    let listener_of = |manager: &str| delivered(LISTENER, "l", &listener(manager));
+    let rds = listener_of("rds: {route_config_name: r, config_source: {ads: {}}}");
+    assert_eq!(needs(&rds), [(ROUTES, "r")].into());
+    // The processor's cluster is not there, nor that of the route.
+    let inline = listener_of(
+        "route_config: {virtual_hosts: [{name: a, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: x}}]}]}",
+    );
+    assert_eq!(needs(&inline), BTreeSet::new());
+    assert_eq!(inline.diagnostics, []);
+}
+
+#[test]
+fn what_is_wrong_is_refused_with_its_path() {
+    let path = "filter_chains[0].filters[0].typed_config";
+    let rds = "rds: {route_config_name: r, config_source: {ads: {}}}";
+    // What stands behind routes that are not there yet is looked at, too.
+    assert_eq!(
+        refusal(LISTENER, &listener(&format!("{rds}, codec_type: HTTP3"))),
+        format!("{path}.codec_type: \"HTTP3\" is not supported")
+    );
+    let rbac = listener(rds).replace(
+        "http_filters: [",
+        "http_filters: [{name: rbac, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC}}, ",
+    );
+    assert!(refusal(LISTENER, &rbac).contains("envoy.extensions.filters.http.rbac.v3.RBAC"));
+    assert_eq!(
+        refusal(CLUSTER, "{name: a, type: EDS}"),
+        "\"eds_cluster_config\" is missing: it names the file with the endpoints"
+    );
+    assert_eq!(
+        refusal(
+            ENDPOINTS,
+            "{cluster_name: a, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: a.example.com, port_value: 1}}}}]}]}"
+        ),
+        "endpoints[0].lb_endpoints[0].endpoint.address: \"a.example.com\" is not an IP address"
+    );
+    assert_eq!(
+        refusal("envoy.type.v3.Percent", "{}"),
+        "resources of the type envoy.type.v3.Percent are not supported"
+    );
+    let unknown = read_delivered(CLUSTER, "a", b"\x0a\x01a\xc2\x3e\x00", &TestFiles, &Options::default());
+    assert_eq!(unknown.refusal().unwrap(), "1000: unknown field number 1000 in Cluster");
+    let broken = read_delivered(CLUSTER, "a", b"\x0a", &TestFiles, &Options::default());
+    assert_eq!(broken.refusal().unwrap(), "the message ends too early");
+}
+
+#[test]
+fn routes_endpoints_and_secrets_need_nothing() {
+    let accepted =
+        |type_name: &str, text: &str| assert_eq!(needs(&delivered(type_name, "a", text)), BTreeSet::new());
+    accepted(
+        ROUTES,
+        "{name: a, virtual_hosts: [{name: a, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: x}}]}]}",
+    );
+    accepted(ENDPOINTS, &format!("{{cluster_name: a, endpoints: [{{lb_endpoints: [{ENDPOINT}]}}]}}"));
+    accepted(
+        SECRET,
+        "{name: a, tls_certificate: {certificate_chain: {filename: certificate.pem}, private_key: {filename: key.pem}}}",
+    );
+    accepted(SECRET, "{name: a, validation_context: {trusted_ca: {filename: ca.pem}}}");
+    assert_eq!(
+        refusal(SECRET, "{name: a, tls_certificate: {certificate_chain: {inline_string: x}, private_key: {filename: key.pem}}}")
+            .split(':')
+            .next(),
+        Some("tls_certificate.certificate_chain")
+    );
+}
