@@ -124,7 +124,10 @@ async fn a_write_that_nobody_reads_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
     let port = listener.local_addr().expect("address").port();
     let (playing, unread) = tokio::join!(
-        tokio::time::timeout(Duration::from_secs(20), client::run(&board, &scenario, &scenario.request, port)),
+        tokio::time::timeout(
+            Duration::from_secs(20),
+            client::run(&board, &scenario, &scenario.request, port)
+        ),
         listener.accept(),
     );
     playing.expect("the client gives up");
