@@ -1,7 +1,8 @@
 //! The HTTP connection manager: how HTTP is spoken with clients.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::{access_log::AccessLog, processor::HttpFilter, route::RouteConfiguration};
@@ -32,6 +33,9 @@ pub struct HttpConnectionManager<R = Arc<RouteConfiguration>, F = Arc<HttpFilter
     pub xff_num_trusted_hops: u32,
     /// Do not append the peer address to `x-forwarded-for`. Default false.
     pub skip_xff_append: bool,
+    /// Whose requests are internal: they keep their `x-envoy-*` headers, and `x-envoy-internal` tells it. Default nobody's.
+    #[serde(skip_serializing_if = "is_default")]
+    pub internal_addresses: InternalAddresses,
     /// Appended to `via`; empty = nothing.
     pub via: String,
     /// Create `x-request-id` when missing. Default true.
@@ -102,6 +106,26 @@ pub struct HttpConnectionManager<R = Arc<RouteConfiguration>, F = Arc<HttpFilter
     pub request_floods: RequestFloods,
 }
 
+/// Whose requests are internal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct InternalAddresses {
+    /// Those that come over Unix sockets.
+    pub unix_sockets: bool,
+    /// Those of clients with such an address.
+    pub ranges: Vec<IpNet>,
+}
+
+impl InternalAddresses {
+    /// Whether a client at this address is internal; `None` is a Unix socket.
+    #[must_use]
+    pub fn contain(&self, client: Option<IpAddr>) -> bool {
+        match client {
+            None => self.unix_sockets,
+            Some(client) => self.ranges.iter().any(|range| range.contains(&client)),
+        }
+    }
+}
+
 impl<R, F> HttpConnectionManager<R, F> {
     /// A connection manager with nothing but defaults.
     #[must_use]
@@ -117,6 +141,7 @@ impl<R, F> HttpConnectionManager<R, F> {
             use_remote_address: false,
             xff_num_trusted_hops: 0,
             skip_xff_append: false,
+            internal_addresses: InternalAddresses::default(),
             via: String::new(),
             generate_request_id: true,
             preserve_external_request_id: false,
@@ -178,6 +203,7 @@ impl<R, F> HttpConnectionManager<R, F> {
             use_remote_address: self.use_remote_address,
             xff_num_trusted_hops: self.xff_num_trusted_hops,
             skip_xff_append: self.skip_xff_append,
+            internal_addresses: self.internal_addresses,
             via: self.via,
             generate_request_id: self.generate_request_id,
             preserve_external_request_id: self.preserve_external_request_id,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollgate_ir::{HttpConnectionManager, RouteTable};
 use tollgate_model::http_connection_manager::{
-    CodecType, HeadersWithUnderscoresAction, Http1Options, PathWithEscapedSlashesAction,
+    CodecType, HeadersWithUnderscoresAction, Http1Options, InternalAddresses, PathWithEscapedSlashesAction,
     ServerHeaderTransformation,
 };
 
@@ -13,6 +13,7 @@ use super::{
     access_log::read_access_logs,
     config_source::{is_from_server, read_resource},
     http_filters::{Filters, read_http_filters},
+    listener::read_cidr_range,
     protocol_options::{COMMON_HTTP_PROTOCOL_OPTIONS, read_http1_options, read_http2_options},
     route::{TableOrigins, read_route_configuration, schema::ROUTE_CONFIGURATION},
 };
@@ -96,7 +97,7 @@ pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
         refused("forward_client_cert_details", "x-forwarded-client-cert is not written"),
         refused("set_current_client_cert_details", "x-forwarded-client-cert is not written"),
         refused("original_ip_detection_extensions", "use use_remote_address and xff_num_trusted_hops"),
-        refused("internal_address_config", "private addresses are internal (RFC 1918, RFC 4193)"),
+        read("internal_address_config", "{}", "Whose requests are internal; without it nobody's."),
     ],
     unsupported: &[
         "add_user_agent",
@@ -143,7 +144,18 @@ pub(super) static RDS: Schema = Schema {
 };
 
 /// The schemas of this module.
-pub(super) static SCHEMAS: [&Schema; 3] = [&HTTP_CONNECTION_MANAGER, &RDS, &UPGRADE_CONFIG];
+pub(super) static SCHEMAS: [&Schema; 4] =
+    [&HTTP_CONNECTION_MANAGER, &INTERNAL_ADDRESS_CONFIG, &RDS, &UPGRADE_CONFIG];
+
+pub(in crate::envoy) static INTERNAL_ADDRESS_CONFIG: Schema = Schema {
+    name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
+    title: "",
+    fields: &[
+        read("unix_sockets", "false", "Requests over Unix sockets are."),
+        read("cidr_ranges", "[]", "Requests of clients with such an address are."),
+    ],
+    unsupported: &[],
+};
 
 pub(in crate::envoy) static CODEC_TYPE: Enumeration<CodecType> = Enumeration {
     values: &[
@@ -217,6 +229,7 @@ pub(super) fn read_http_connection_manager(
             ServerHeaderTransformation::Overwrite,
         ),
         use_remote_address: message.boolean("use_remote_address", false),
+        internal_addresses: read_internal_addresses(&message),
         xff_num_trusted_hops: message.u32("xff_num_trusted_hops").unwrap_or(0),
         skip_xff_append: message.boolean("skip_xff_append", false),
         via: message.header_text("via"),
@@ -320,4 +333,15 @@ fn read_upgrade_types(message: &Message<'_>) -> Vec<String> {
         }
     }
     types
+}
+
+fn read_internal_addresses(manager: &Message<'_>) -> InternalAddresses {
+    let Some(config) = manager.message("internal_address_config", &INTERNAL_ADDRESS_CONFIG) else {
+        return InternalAddresses::default();
+    };
+    let ranges = config.list("cidr_ranges");
+    InternalAddresses {
+        unix_sockets: config.boolean("unix_sockets", false),
+        ranges: ranges.iter().filter_map(read_cidr_range).collect(),
+    }
 }

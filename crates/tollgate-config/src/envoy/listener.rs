@@ -11,7 +11,7 @@ use tollgate_model::{
     socket::TcpOptions,
 };
 
-pub(super) use self::schema::SCHEMAS;
+pub(super) use self::{matching::read_cidr_range, schema::SCHEMAS};
 use self::{
     matching::{check_overlap, read_filter_chain_match},
     schema::{

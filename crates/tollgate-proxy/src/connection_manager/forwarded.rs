@@ -70,6 +70,26 @@ fn text(address: IpAddr) -> SmallVec<[u8; 40]> {
     text
 }
 
+/// Whether a request comes from an internal client. Its address has to be beyond doubt: nobody but the peer has named it. Asked
+/// before the `x-forwarded-*` fields are set.
+pub(super) fn is_internal(
+    fields: &HeaderMap,
+    http: &HttpConnectionManager,
+    connection: &ConnectionInfo,
+) -> bool {
+    let internal = &http.internal_addresses;
+    if !internal.unix_sockets && internal.ranges.is_empty() {
+        return false;
+    }
+    if http.use_remote_address {
+        let client = connection.remote_address.map(|peer| peer.ip());
+        return !fields.contains_key(&X_FORWARDED_FOR) && internal.contain(client);
+    }
+    let list = fields.get(&X_FORWARDED_FOR).and_then(|list| list.to_str().ok());
+    let only = list.filter(|list| !list.contains(',') && http.xff_num_trusted_hops == 0);
+    only.and_then(|address| address.trim().parse().ok()).is_some_and(|client| internal.contain(Some(client)))
+}
+
 /// At the edge the client's address is told apart from what it says itself.
 pub(super) fn set_external_address(fields: &mut HeaderMap, names: &EnvoyHeaders, client: Option<SocketAddr>) {
     if let Some(value) = client.and_then(|client| HeaderValue::from_bytes(&text(client.ip())).ok()) {

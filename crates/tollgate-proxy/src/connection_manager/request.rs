@@ -20,7 +20,7 @@ use tollgate_model::{
 use super::{
     envoy_headers::EnvoyHeaders,
     fields::{append_to_list, join_single_entries},
-    forwarded::{scheme, set_external_address, set_forwarded},
+    forwarded::{is_internal, scheme, set_external_address, set_forwarded},
     hop_by_hop::{ConnectionProblem, remove_nominated, strip_request},
     path,
     request_id::new_request_id,
@@ -72,10 +72,15 @@ pub(crate) fn prepare_request<'r>(
 
     let fields = &mut request.fields;
     strip_request(fields, upgrade.is_some());
-    remove_fields(fields, &names.control);
+    let is_internal = is_internal(fields, http, connection);
+    if is_internal {
+        fields.insert(names.internal.clone(), HeaderValue::from_static("true"));
+    } else {
+        remove_fields(fields, &names.control);
+    }
     // Client certificates are ours to tell about.
     remove_fields(fields, &[X_FORWARDED_CLIENT_CERT]);
-    let is_edge = http.use_remote_address;
+    let is_edge = http.use_remote_address && !is_internal;
     if is_edge {
         remove_fields(fields, &names.edge);
     }

@@ -49,10 +49,11 @@ fn read_server_name(value: &Value<'_>) -> Option<String> {
 }
 
 fn read_ranges(message: &Message<'_>, name: &'static str) -> Vec<IpNet> {
-    message.list(name).iter().filter_map(read_range).collect()
+    message.list(name).iter().filter_map(read_cidr_range).collect()
 }
 
-fn read_range(value: &Value<'_>) -> Option<IpNet> {
+/// Reads a `CidrRange`.
+pub(in crate::envoy) fn read_cidr_range(value: &Value<'_>) -> Option<IpNet> {
     let message = value.message(&CIDR_RANGE)?;
     let address = ip(value, &message.required_string("address_prefix"))?;
     let longest = if address.is_ipv4() { 32 } else { 128 };

@@ -163,7 +163,7 @@ fn filter_chain_match(conditions: &FilterChainMatch) -> Out {
     out
 }
 
-fn range(range: &IpNet) -> Value {
+pub(super) fn range(range: &IpNet) -> Value {
     let mut out = Out::new(&CIDR_RANGE);
     out.set("address_prefix", range.addr().to_string());
     out.set("prefix_len", range.prefix_len());

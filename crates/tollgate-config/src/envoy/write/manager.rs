@@ -13,12 +13,13 @@ use super::{
     Writer,
     access_log::access_log,
     filters::Filters,
+    listener::range,
     out::{Out, duration},
     route::table,
 };
 use crate::envoy::{
     http_connection_manager::{
-        CODEC_TYPE, HEADERS_WITH_UNDERSCORES_ACTION, HTTP_CONNECTION_MANAGER,
+        CODEC_TYPE, HEADERS_WITH_UNDERSCORES_ACTION, HTTP_CONNECTION_MANAGER, INTERNAL_ADDRESS_CONFIG,
         PATH_WITH_ESCAPED_SLASHES_ACTION, SERVER_HEADER_TRANSFORMATION, UPGRADE_CONFIG,
     },
     protocol_options::{
@@ -42,6 +43,10 @@ pub(super) fn manager(writer: &Writer<'_>, chain: &FilterChain, origin: &Arc<Ori
         &http.server_header_transformation,
         &ServerHeaderTransformation::Overwrite,
     );
+    let mut internal = Out::new(&INTERNAL_ADDRESS_CONFIG);
+    internal.unless("unix_sockets", http.internal_addresses.unix_sockets, false);
+    internal.list("cidr_ranges", http.internal_addresses.ranges.iter().map(range).collect());
+    out.unless_empty("internal_address_config", internal);
     out.unless("use_remote_address", http.use_remote_address, false);
     out.unless("xff_num_trusted_hops", http.xff_num_trusted_hops, 0);
     out.unless("skip_xff_append", http.skip_xff_append, false);

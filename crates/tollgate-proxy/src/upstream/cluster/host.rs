@@ -222,11 +222,11 @@ impl Host {
     }
 
     /// Its connections for processors.
-    pub(in crate::upstream) fn processor(&self) -> &Rc<extproc_client::Endpoint> {
+    pub(in crate::upstream) fn processor(self: &Rc<Self>) -> &Rc<extproc_client::Endpoint> {
         self.processor.get_or_init(|| {
             let target = self.dialer.target.clone();
             let dialer = self.cluster.dialer(target, self.hostname.as_deref(), true, &self.metrics);
-            processor::endpoint(&self.cluster.cluster, dialer, self.address().as_deref())
+            processor::endpoint(&self.cluster.cluster, dialer, self)
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::Arc,
 };
 
@@ -16,8 +16,9 @@ use tollgate_model::{
 };
 
 use crate::upstream::{
-    cluster::{circuit_breaker::RequestPermit, manager::WorkerCluster},
+    cluster::{circuit_breaker::RequestPermit, host::Host, manager::WorkerCluster},
     exchange::failure::UpstreamFailure,
+    health::Outcome,
     pool::{
         connect::{DialTarget, Dialer},
         counts::{Counted, OpenConnection},
@@ -53,16 +54,12 @@ pub(in crate::upstream) fn client(cluster: &Rc<WorkerCluster>, service: &GrpcSer
 }
 
 /// The connections for processors to one host.
-pub(in crate::upstream) fn endpoint(
-    cluster: &Cluster,
-    dialer: Dialer,
-    address: Option<&str>,
-) -> Rc<Endpoint> {
+pub(in crate::upstream) fn endpoint(cluster: &Cluster, dialer: Dialer, host: &Rc<Host>) -> Rc<Endpoint> {
     let limits = &cluster.circuit_breakers;
     let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
     let defaults = EndpointSettings::default();
     let settings = EndpointSettings {
-        address: address.unwrap_or_default().into(),
+        address: host.address().as_deref().unwrap_or_default().into(),
         connect_timeout: cluster.connect_timeout,
         idle_timeout: cluster.idle_timeout,
         keepalive: Some(keepalive::processor(match &cluster.protocol {
@@ -82,7 +79,7 @@ pub(in crate::upstream) fn endpoint(
             UpstreamProtocol::Http1 { .. } => defaults.frame_limits,
         },
     };
-    Endpoint::new(Rc::new(HostConnector(dialer)), settings)
+    Endpoint::new(Rc::new(HostConnector { dialer, host: Rc::downgrade(host) }), settings)
 }
 
 /// The processor of filters with the same settings, as one worker has it.
@@ -180,14 +177,23 @@ impl Endpoints for ClusterEndpoints {
 }
 
 /// Makes connections to one host.
-struct HostConnector(Dialer);
+struct HostConnector {
+    dialer: Dialer,
+    /// Whose health it is about.
+    host: Weak<Host>,
+}
 
 impl Connector for HostConnector {
     fn connect(&self) -> Connecting {
-        let attempt = self.0.clone().attempt();
-        let count = OpenConnection::new(&self.0.metrics, Protocol::Http2);
+        let attempt = self.dialer.clone().attempt();
+        let count = OpenConnection::new(&self.dialer.metrics, Protocol::Http2);
+        let host = self.host.clone();
         Box::pin(async move {
-            match attempt.await {
+            let outcome = attempt.await;
+            if let Some(host) = host.upgrade() {
+                host.note(if outcome.is_ok() { Outcome::Connected } else { Outcome::Failed });
+            }
+            match outcome {
                 Ok(dialed) => Ok(Box::new(Counted { transport: dialed.transport, _count: count }) as _),
                 Err(UpstreamFailure::ConnectTimeout) => Err(ConnectError::Timeout),
                 Err(UpstreamFailure::ConnectionFailure { detail }) => Err(ConnectError::Remote(detail)),
@@ -197,11 +203,11 @@ impl Connector for HostConnector {
     }
 
     fn flooded(&self, flood: Flood) {
-        self.0.metrics.count_flood(flood);
+        self.dialer.metrics.count_flood(flood);
     }
 
     fn ping_unanswered(&self) {
-        let dialer = &self.0;
+        let dialer = &self.dialer;
         let address = match &dialer.target {
             DialTarget::Fixed(address) => address.to_string(),
             DialTarget::Name(addresses) => {
