@@ -129,6 +129,59 @@ fn a_saved_file_is_served_and_a_broken_one_is_not() {
     assert_eq!(gateway.config()["generation"], 3);
 }
 
+/// Listeners in one file, their routes in another one.
+#[test]
+fn resources_in_files_of_their_own_are_read_again_when_these_change() {
+    let folder = scratch("reload_resources");
+    let file = |name: &str| folder.join(name);
+    let source = |name: &str| format!("{{path_config_source: {{path: {:?}}}}}", file(name));
+    let whole = bootstrap(ANY, "", "");
+    let (listener, _) = whole.split_once("          route_config:").unwrap();
+    let listener = listener.split_once("  - name: main").unwrap().1;
+    let listeners = format!(
+        "resources:\n  - \"@type\": type.googleapis.com/envoy.config.listener.v3.Listener\n    name: main{listener}\
+        \x20         rds: {{route_config_name: routes, config_source: {}}}\n\
+        \x20         http_filters:\n\
+        \x20         - name: router\n\
+        \x20           typed_config: {{\"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}\n",
+        source("routes.yaml")
+    );
+    let routes = |status: &str, body: &str| {
+        format!(
+            "version_info: {body:?}\nresources:\n\
+             - \"@type\": type.googleapis.com/envoy.config.route.v3.RouteConfiguration\n\
+            \x20 name: routes\n\
+            \x20 virtual_hosts:\n\
+            \x20 - {{name: all, domains: [\"*\"], routes: [{{match: {{prefix: /}}, \
+             direct_response: {{{status}: 200, body: {{inline_string: {body:?}}}}}}}]}}\n"
+        )
+    };
+    fs::write(file("listeners.yaml"), listeners).unwrap();
+    fs::write(file("routes.yaml"), routes("status", "one")).unwrap();
+    fs::write(
+        file("gateway.yaml"),
+        format!(
+            "node: {{id: a, cluster: b}}\ndynamic_resources: {{lds_config: {}}}\n",
+            source("listeners.yaml")
+        ),
+    )
+    .unwrap();
+    let mut gateway = Gateway::start(&file("gateway.yaml"));
+    assert_eq!(gateway.body(), "one");
+
+    fs::write(file("routes.yaml"), routes("status", "two")).unwrap();
+    gateway.wait_for_body("two");
+
+    // What is wrong is reported in the file that it is in, and the last good ones stay.
+    fs::write(file("routes.yaml"), routes("statuz", "three")).unwrap();
+    gateway.process.wait_for("routes.yaml:6:");
+    gateway.process.wait_for("the previous configuration stays in force");
+    assert_eq!(gateway.body(), "two");
+
+    fs::write(file("routes.yaml"), routes("status", "three")).unwrap();
+    gateway.wait_for_body("three");
+}
+
 /// As editors save, and programs that write files with care.
 #[test]
 fn a_file_may_be_replaced_by_another() {
