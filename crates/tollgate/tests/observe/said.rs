@@ -48,7 +48,7 @@ const FAILURES: &[(&str, &str, u16, &[&str])] = &[
             "request_id=",
         ],
     ),
-    ("/processor/x", "error", 500, &["ended its stream with an error", "puppet", "database%20is%20down"]),
+    ("/processor/x", "error", 500, &["ended its stream with an error", "puppet", "database_is_down"]),
     (
         "/processor/tls",
         "",
