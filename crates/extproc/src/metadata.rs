@@ -104,7 +104,7 @@ fn update(object: &mut Struct, values: &Struct) {
         match (&mut old.kind, &value.kind) {
             (Some(Kind::StructValue(old)), Some(Kind::StructValue(new))) => update(old, new),
             (Some(Kind::ListValue(old)), Some(Kind::ListValue(new))) => {
-                old.values.extend(new.values.iter().cloned())
+                old.values.extend(new.values.iter().cloned());
             }
             _ => *old = value.clone(),
         }
