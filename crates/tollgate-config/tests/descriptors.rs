@@ -1,9 +1,10 @@
 //! `src/schema/descriptors.txt` is what Envoy's own descriptors say: the program carries them, and this reads them out of it.
+//! It has to be the program itself, not the script that a Python environment has for it.
 //!
 //! After an update of Envoy, write the table anew:
 //!
 //! ```text
-//! ENVOY=path/to/envoy UPDATE_DESCRIPTORS=1 cargo test -p tollgate-config --test descriptors -- --ignored
+//! ENVOY=path/to/site-packages/envoy/_bin/envoy UPDATE_DESCRIPTORS=1 cargo test -p tollgate-config --test descriptors -- --ignored
 //! ```
 
 use std::{
