@@ -17,10 +17,8 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::{
     answer,
     client::ClientSettings,
-    connection::{Slot, Then},
-    endpoint::{Endpoint, Endpoints, PickError, Ticket, Waiting},
-    orphan::Orphan,
     payload::{Backlog, Payload},
+    pool::{Checkout, DetachedRequest, Ending, Endpoint, Endpoints, PendingRequest, PickError, StreamPermit},
     replay::Replay,
     reset::ResetReason,
     status::GrpcStatus,
@@ -75,8 +73,8 @@ pub struct Call {
 
 enum State {
     /// There is a connection to open the stream on.
-    Ready(Slot),
-    Waiting(Waiting),
+    Ready(StreamPermit),
+    Pending(PendingRequest),
     /// There is no connection, and it is too early to make one.
     Failed(ResetReason),
     Open(Box<Stream>),
@@ -85,12 +83,12 @@ enum State {
     Over,
 }
 
-impl From<Ticket> for State {
-    fn from(ticket: Ticket) -> Self {
-        match ticket {
-            Ticket::Slot(slot) => Self::Ready(slot),
-            Ticket::Waiting(waiting) => Self::Waiting(waiting),
-            Ticket::Failed(reason) => Self::Failed(reason),
+impl From<Checkout> for State {
+    fn from(checkout: Checkout) -> Self {
+        match checkout {
+            Checkout::Permit(permit) => Self::Ready(permit),
+            Checkout::Pending(pending) => Self::Pending(pending),
+            Checkout::Failed(reason) => Self::Failed(reason),
         }
     }
 }
@@ -178,15 +176,15 @@ impl Call {
         loop {
             match &mut self.state {
                 State::Ready(_) => {
-                    let State::Ready(slot) = std::mem::replace(&mut self.state, State::Over) else {
+                    let State::Ready(permit) = std::mem::replace(&mut self.state, State::Over) else {
                         continue;
                     };
-                    if let Err(status) = self.open(slot) {
+                    if let Err(status) = self.open(permit) {
                         return Poll::Ready(self.close_with(Err(status)));
                     }
                 }
-                State::Waiting(waiting) => match waiting.poll(cx) {
-                    Poll::Ready(Ok(slot)) => self.state = State::Ready(slot),
+                State::Pending(pending) => match pending.poll(cx) {
+                    Poll::Ready(Ok(permit)) => self.state = State::Ready(permit),
                     Poll::Ready(Err(reason)) => self.state = State::Failed(reason),
                     Poll::Pending => {
                         self.backlog.register(cx);
@@ -258,23 +256,23 @@ impl Call {
     }
 
     /// Opens the stream, or asks for another connection if this one has gone meanwhile.
-    fn open(&mut self, slot: Slot) -> Result<(), GrpcStatus> {
-        if !slot.is_usable() {
-            drop(slot);
+    fn open(&mut self, permit: StreamPermit) -> Result<(), GrpcStatus> {
+        if !permit.is_usable() {
+            drop(permit);
             self.state = self.endpoint.acquire()?.into();
             return Ok(());
         }
         let request = if self.replay.is_some() { self.request.clone() } else { self.request.take() };
         let request = request.ok_or_else(|| answer::local(13))?;
-        let size = slot.connection().requests.borrow_mut().request(&request);
+        let size = permit.connection().requests.borrow_mut().request(&request);
         // The connection takes streams, so the request must be one that HTTP/2 cannot carry.
-        let (response, send) = slot.open(request).map_err(|_| answer::local(13))?;
+        let (response, send) = permit.open(request).map_err(|_| answer::local(13))?;
         self.sent += size;
         match std::mem::take(&mut self.waiting) {
             0 => {}
             waiting => self.sent += wire_size::data_frames(waiting),
         }
-        let stream = Stream::new(slot, response, send, self.settings.max_receive_message_length);
+        let stream = Stream::new(permit, response, send, self.settings.max_receive_message_length);
         self.state = State::Open(Box::new(stream));
         Ok(())
     }
@@ -363,29 +361,29 @@ impl Call {
         if !self.outgoing.is_empty()
             && close != Close::Reset
             && let State::Ready(_) = &self.state
-            && let State::Ready(slot) = std::mem::replace(&mut self.state, State::Over)
+            && let State::Ready(permit) = std::mem::replace(&mut self.state, State::Over)
         {
             // An error leaves nothing to close.
-            let _ = self.open(slot);
+            let _ = self.open(permit);
         }
         if let Some(stream) = match &self.state {
             State::Open(_) => self.take_stream(),
             _ => None,
         } {
-            let then = match close {
-                Close::Reset => Then::Reset,
-                Close::Graceful(timeout) => Then::End(Instant::now() + timeout),
-                Close::Deferred(timeout) => Then::HalfClose(Instant::now() + timeout),
+            let ending = match close {
+                Close::Reset => Ending::Reset,
+                Close::Graceful(timeout) => Ending::End(Instant::now() + timeout),
+                Close::Deferred(timeout) => Ending::HalfClose(Instant::now() + timeout),
             };
-            stream.leave(&mut self.outgoing, then);
+            stream.leave(&mut self.outgoing, ending);
         }
-        if let State::Waiting(waiting) = std::mem::replace(&mut self.state, State::Over)
+        if let State::Pending(pending) = std::mem::replace(&mut self.state, State::Over)
             && let Close::Deferred(timeout) = close
             && let Some(request) = self.request.take()
             && !self.outgoing.is_empty()
         {
             let outgoing = self.outgoing.split();
-            waiting.orphan(Box::new(Orphan::new(request, outgoing, Instant::now() + timeout)));
+            pending.detach(Box::new(DetachedRequest::new(request, outgoing, Instant::now() + timeout)));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::{call::Call, endpoint::Endpoints, retry::RetryPolicy, status::GrpcStatus};
+use crate::{call::Call, pool::Endpoints, retry::RetryPolicy, status::GrpcStatus};
 
 /// Settings of the exchanges of a client.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
 };
 
-use crate::io::{Flood, Io};
+use http2_io::{Flood, Io};
 
 /// A connection attempt under way. Dropping it gives the attempt up.
 pub type Connecting = Pin<Box<dyn Future<Output = Result<Box<dyn Io>, ConnectError>>>>;

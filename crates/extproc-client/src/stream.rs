@@ -11,8 +11,8 @@ use http::{HeaderMap, StatusCode};
 
 use crate::{
     answer,
-    connection::{Leftover, Slot, Then},
     payload::Payload,
+    pool::{DetachedStream, Ending, StreamPermit},
     receive::Receive,
     reset::ResetReason,
     status::GrpcStatus,
@@ -53,12 +53,12 @@ pub(crate) struct Stream {
     received: u64,
     /// What had been received on the connection when it was opened.
     received_before: u64,
-    slot: Slot,
+    permit: StreamPermit,
 }
 
 impl Stream {
     pub(crate) fn new(
-        slot: Slot,
+        permit: StreamPermit,
         response: ResponseFuture,
         send: SendStream<Payload>,
         max_length: usize,
@@ -68,10 +68,10 @@ impl Stream {
             receive: Receive::Head(response),
             end: None,
             decoder: Decoder::new(max_length),
-            window: Window::new(slot.connection().clone()),
+            window: Window::new(permit.connection().clone()),
             received: 0,
-            received_before: slot.connection().received(),
-            slot,
+            received_before: permit.connection().received(),
+            permit,
         }
     }
 
@@ -152,7 +152,7 @@ impl Stream {
 
     fn answered(&mut self, response: http::Response<h2::RecvStream>) -> Progress {
         let (head, body) = response.into_parts();
-        self.received += self.slot.connection().responses.borrow_mut().response(head.status, &head.headers);
+        self.received += self.permit.connection().responses.borrow_mut().response(head.status, &head.headers);
         let ended = body.is_end_stream();
         self.receive = Receive::Body(body);
         if head.headers.len() > answer::MAX_FIELDS {
@@ -173,7 +173,7 @@ impl Stream {
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) -> End {
-        self.received += self.slot.connection().trailers.borrow_mut().trailers(trailers);
+        self.received += self.permit.connection().trailers.borrow_mut().trailers(trailers);
         if trailers.len() > answer::MAX_FIELDS {
             End::ResetAfterHead(ResetReason::RemoteReset)
         } else {
@@ -200,23 +200,23 @@ impl Stream {
     }
 
     /// Leaves the stream to its connection. `rest` is what has not been sent yet.
-    pub(crate) fn leave(mut self, rest: &mut Payload, then: Then) {
+    pub(crate) fn leave(mut self, rest: &mut Payload, ending: Ending) {
         self.send(rest);
         // Where no reply is asked for, silence means nothing.
-        if !matches!(then, Then::HalfClose(_)) {
-            self.slot.connection().suspect(self.received_before);
+        if !matches!(ending, Ending::HalfClose(_)) {
+            self.permit.connection().suspect(self.received_before);
         }
-        self.into_leftover(rest).leave(then);
+        self.detach(rest).leave(ending);
     }
 
     /// Ends the stream after the processor has ended its half. What has not been sent is of no use any more.
     pub(crate) fn end(self, rest: &mut Payload) {
         drop(rest.split());
-        self.into_leftover(rest).end();
+        self.detach(rest).end();
     }
 
-    fn into_leftover(mut self, rest: &mut Payload) -> Leftover {
+    fn detach(mut self, rest: &mut Payload) -> DetachedStream {
         self.release(self.window.held());
-        Leftover { send: self.send, receive: self.receive, nothing: rest.split(), slot: self.slot }
+        DetachedStream { send: self.send, receive: self.receive, nothing: rest.split(), permit: self.permit }
     }
 }

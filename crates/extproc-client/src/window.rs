@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::connection::Connection;
+use crate::pool::Connection;
 
 /// Received bytes that the peer has not got back.
 ///

@@ -35,8 +35,9 @@ const ROOMS: [&str; 24] = [
 ];
 
 /// The crates, lowest first, as ARCHITECTURE.md has them.
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 10] = [
     "extproc",
+    "http2-io",
     "extproc-server",
     "extproc-client",
     "tollgate-model",

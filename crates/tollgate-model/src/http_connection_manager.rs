@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
+pub use http2_io::FrameLimits;
 use ipnet::IpNet;
 use serde::Serialize;
 
@@ -342,7 +343,7 @@ pub struct Http2Options {
     pub keepalive: Option<Http2Keepalive>,
     /// What the peer may send, or have us send, without need. Shown where it is not the default.
     #[serde(skip_serializing_if = "is_default")]
-    pub frame_limits: Http2FrameLimits,
+    pub frame_limits: FrameLimits,
 }
 
 /// PINGs that find peers which are gone (`connection_keepalive`).
@@ -383,40 +384,7 @@ impl Default for Http2Options {
             initial_connection_window_size: 4 * 1024 * 1024,
             stream_buffer_limit: 16 * 1024 * 1024,
             keepalive: None,
-            frame_limits: Http2FrameLimits::default(),
-        }
-    }
-}
-
-/// How many frames an HTTP/2 peer may send, or have us send, without need. More end the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Http2FrameLimits {
-    /// Frames that may wait to be written. Default 10,000.
-    pub max_outbound_frames: u32,
-    /// PING, SETTINGS and RST_STREAM frames that may wait to be written. Default 1,000.
-    pub max_outbound_control_frames: u32,
-    /// HEADERS, CONTINUATION and DATA frames in a row that are empty and end nothing. Default 1.
-    pub max_consecutive_inbound_frames_with_empty_payload: u32,
-    /// PRIORITY frames for each stream opened. Default 100.
-    pub max_inbound_priority_frames_per_stream: u32,
-    /// WINDOW_UPDATE frames for each DATA frame sent. Default 10.
-    pub max_inbound_window_update_frames_per_data_frame_sent: u32,
-    /// RST_STREAM frames that a client may send at once. Default 1,000.
-    pub stream_reset_burst: u32,
-    /// RST_STREAM frames a second that a client may send all the time. Default 33.
-    pub stream_reset_rate: u32,
-}
-
-impl Default for Http2FrameLimits {
-    fn default() -> Self {
-        Self {
-            max_outbound_frames: 10_000,
-            max_outbound_control_frames: 1000,
-            max_consecutive_inbound_frames_with_empty_payload: 1,
-            max_inbound_priority_frames_per_stream: 100,
-            max_inbound_window_update_frames_per_data_frame_sent: 10,
-            stream_reset_burst: 1000,
-            stream_reset_rate: 33,
+            frame_limits: FrameLimits::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{cell::Cell, net::SocketAddr, rc::Rc};
 
 use bytes::Bytes;
 use extproc_client::{
-    ClientSettings, Close, ConnectError, Connecting, Connector, Endpoint, EndpointSettings, io::Io,
+    ClientSettings, Close, ConnectError, Connecting, Connector, Endpoint, EndpointSettings, Io,
 };
 use tokio::{
     net::{TcpListener, TcpStream},

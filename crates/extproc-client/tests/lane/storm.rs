@@ -35,7 +35,7 @@ fn act(peer: &mut Peer, stream: u32, random: &mut Rng) {
 }
 
 /// A processor that takes a random number of streams and may vanish at any time.
-async fn processor(io: Box<dyn extproc_client::io::Io>, mut random: Rng) {
+async fn processor(io: Box<dyn extproc_client::Io>, mut random: Rng) {
     let streams = random.choice([1, 3, 50]).unwrap();
     let window = random.choice([0, 10, 65_535]).unwrap();
     let mut peer = Peer::greet(io, &[(MAX_CONCURRENT_STREAMS, streams), (INITIAL_WINDOW_SIZE, window)]).await;

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use extproc_client::{
     Call, Client, ClientSettings, ConnectError, Connecting, Connector, Endpoint, EndpointSettings, Endpoints,
-    Event, GrpcStatus, PickError, io::Io,
+    Event, GrpcStatus, Io, PickError,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate_model::http_connection_manager::{Http1Options, Http2FrameLimits, Http2Keepalive, Http2Options};
+use tollgate_model::http_connection_manager::{FrameLimits, Http1Options, Http2Keepalive, Http2Options};
 
 use crate::schema::{Schema, Value, no_effect, read, refused};
 
@@ -172,7 +172,7 @@ pub(super) fn read_http2_options(value: Option<&Value<'_>>) -> Http2Options {
     };
     let window = number("initial_stream_window_size", 65_535);
     let limits = defaults.frame_limits;
-    let frame_limits = Http2FrameLimits {
+    let frame_limits = FrameLimits {
         max_outbound_frames: number("max_outbound_frames", 1).unwrap_or(limits.max_outbound_frames),
         max_outbound_control_frames: number("max_outbound_control_frames", 1)
             .unwrap_or(limits.max_outbound_control_frames),

@@ -16,15 +16,15 @@ use tollgate_model::{http_connection_manager::CodecType, overload::ClientTimeout
 
 use super::{
     PREFACE_LIMIT,
-    client_stream::{ClientStream, Rewind, Transport},
+    client_stream::{ClientStream, Transport},
     filter_chain::{self, ConnectionFacts},
     record::{ConnectionRecord, DRAINED, IDLE},
 };
 use crate::{
     configuration::{ChainConfiguration, ServedChain, ServedListener},
     incident::Incident,
-    io::Socket,
     io::read_buffer::ReadBuffer,
+    io::{Rewind, Socket},
     overload,
     stats::ListenerMetric,
     stream_info::{ConnectionInfo, TlsInfo},

@@ -7,9 +7,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use extproc_client::io::FrameLimits;
 use h2::RecvStream;
-use tollgate_model::http_connection_manager::Http2FrameLimits;
 
 use crate::stream::BodyEvent;
 
@@ -21,21 +19,6 @@ pub(crate) const DATA_FRAME_BUDGET: usize = 4 * 1024 * 1024;
 const SMALL: usize = 2 * 1024;
 /// Small pieces that wait are copied together up to this size.
 const MOST_GATHERED: usize = 16 * 1024;
-
-/// What a peer may send without need, as the codec wants to know it.
-pub(crate) fn frame_limits(configured: &Http2FrameLimits) -> FrameLimits {
-    FrameLimits {
-        max_outbound_frames: configured.max_outbound_frames,
-        max_outbound_control_frames: configured.max_outbound_control_frames,
-        max_consecutive_inbound_frames_with_empty_payload: configured
-            .max_consecutive_inbound_frames_with_empty_payload,
-        max_inbound_priority_frames_per_stream: configured.max_inbound_priority_frames_per_stream,
-        max_inbound_window_update_frames_per_data_frame_sent: configured
-            .max_inbound_window_update_frames_per_data_frame_sent,
-        stream_reset_burst: configured.stream_reset_burst,
-        stream_reset_rate: configured.stream_reset_rate,
-    }
-}
 
 /// Whether a connection ended because its peer had sent too much of what moves nothing.
 pub(crate) fn is_flood(error: &h2::Error) -> bool {

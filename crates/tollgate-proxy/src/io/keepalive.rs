@@ -2,7 +2,7 @@
 
 use std::{os::fd::AsFd, time::Duration};
 
-use extproc_client::KeepAlive;
+use http2_io::KeepAlive;
 use socket2::{SockRef, TcpKeepalive};
 use tollgate_model::{http_connection_manager::Http2Keepalive, socket::TcpOptions};
 

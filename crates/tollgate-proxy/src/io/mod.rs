@@ -1,35 +1,41 @@
-//! Bytes on both sides: sockets, reading, bodies of HTTP/2 streams.
+//! Bytes on both sides, of clients and of hosts: sockets, TLS or not, reading, bodies of HTTP/2 streams. What every HTTP/2
+//! connection stands on, those to processors included, is the crate `http2-io`.
 
 pub(crate) mod http2_body;
+pub(crate) mod http2_send;
 pub(crate) mod keepalive;
+mod maybe_tls;
 pub(crate) mod read_buffer;
+mod rewind;
 mod socket;
 
+pub(crate) use maybe_tls::MaybeTls;
+pub(crate) use rewind::Rewind;
 pub(crate) use socket::{ListeningSocket, Socket, StdSocket};
 
-/// Makes an enum of byte streams a byte stream.
+/// Makes a byte stream of an enum of byte streams, or of a struct around one: `[bounds] Type: constructors`.
 macro_rules! byte_stream {
-    ($stream:ty { $($variant:ident),+ }) => {
-        impl ::tokio::io::AsyncRead for $stream {
+    ([$($bounds:tt)*] $stream:ty: $($($constructor:ident)::+),+) => {
+        impl<$($bounds)*> ::tokio::io::AsyncRead for $stream {
             fn poll_read(
                 self: ::std::pin::Pin<&mut Self>,
                 cx: &mut ::std::task::Context<'_>,
                 buf: &mut ::tokio::io::ReadBuf<'_>,
             ) -> ::std::task::Poll<::std::io::Result<()>> {
                 match self.get_mut() {
-                    $(Self::$variant(stream) => ::std::pin::Pin::new(stream).poll_read(cx, buf)),+
+                    $($($constructor)::+(stream) => ::std::pin::Pin::new(stream).poll_read(cx, buf)),+
                 }
             }
         }
 
-        impl ::tokio::io::AsyncWrite for $stream {
+        impl<$($bounds)*> ::tokio::io::AsyncWrite for $stream {
             fn poll_write(
                 self: ::std::pin::Pin<&mut Self>,
                 cx: &mut ::std::task::Context<'_>,
                 buf: &[u8],
             ) -> ::std::task::Poll<::std::io::Result<usize>> {
                 match self.get_mut() {
-                    $(Self::$variant(stream) => ::std::pin::Pin::new(stream).poll_write(cx, buf)),+
+                    $($($constructor)::+(stream) => ::std::pin::Pin::new(stream).poll_write(cx, buf)),+
                 }
             }
 
@@ -39,13 +45,13 @@ macro_rules! byte_stream {
                 bufs: &[::std::io::IoSlice<'_>],
             ) -> ::std::task::Poll<::std::io::Result<usize>> {
                 match self.get_mut() {
-                    $(Self::$variant(stream) => ::std::pin::Pin::new(stream).poll_write_vectored(cx, bufs)),+
+                    $($($constructor)::+(stream) => ::std::pin::Pin::new(stream).poll_write_vectored(cx, bufs)),+
                 }
             }
 
             fn is_write_vectored(&self) -> bool {
                 match self {
-                    $(Self::$variant(stream) => stream.is_write_vectored()),+
+                    $($($constructor)::+(stream) => stream.is_write_vectored()),+
                 }
             }
 
@@ -54,7 +60,7 @@ macro_rules! byte_stream {
                 cx: &mut ::std::task::Context<'_>,
             ) -> ::std::task::Poll<::std::io::Result<()>> {
                 match self.get_mut() {
-                    $(Self::$variant(stream) => ::std::pin::Pin::new(stream).poll_flush(cx)),+
+                    $($($constructor)::+(stream) => ::std::pin::Pin::new(stream).poll_flush(cx)),+
                 }
             }
 
@@ -63,7 +69,7 @@ macro_rules! byte_stream {
                 cx: &mut ::std::task::Context<'_>,
             ) -> ::std::task::Poll<::std::io::Result<()>> {
                 match self.get_mut() {
-                    $(Self::$variant(stream) => ::std::pin::Pin::new(stream).poll_shutdown(cx)),+
+                    $($($constructor)::+(stream) => ::std::pin::Pin::new(stream).poll_shutdown(cx)),+
                 }
             }
         }

@@ -79,7 +79,7 @@ impl Socket {
     }
 }
 
-super::byte_stream!(Socket { Tcp, Unix });
+super::byte_stream!([] Socket: Self::Tcp, Self::Unix);
 
 /// A socket that accepts connections.
 #[derive(Debug)]

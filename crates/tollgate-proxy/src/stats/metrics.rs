@@ -1,6 +1,6 @@
 //! What is counted.
 
-use extproc_client::io::Flood;
+use http2_io::Flood;
 
 use super::Metrics;
 

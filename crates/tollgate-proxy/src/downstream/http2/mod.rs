@@ -14,30 +14,25 @@ use std::{
 
 use bytes::Bytes;
 use extproc::remove_fields;
-use extproc_client::{
-    io::{Coalesced, Flusher, Role},
-    keepalive::Pinger,
-};
 use h2::{
     Reason, RecvStream,
     server::{Builder, Connection, SendResponse},
 };
 use http::{Request, header::EXPECT};
+use http2_io::{Coalesced, Flusher, Role, keepalive::Pinger};
 use tokio::time::Instant;
 use tollgate_model::{
     http_connection_manager::{HttpConnectionManager, RequestFloods},
     overload::{ClientTimeout, OverloadActionKind},
 };
 
-use super::{
-    Client, PREFACE_LIMIT,
-    client_stream::{ClientStream, Rewind},
-};
+use super::{Client, PREFACE_LIMIT, client_stream::ClientStream};
 use crate::{
     configuration::ChainConfiguration,
     handler::Handler,
     incident::Incident,
-    io::http2_body::{DATA_FRAME_BUDGET, frame_limits, is_flood},
+    io::Rewind,
+    io::http2_body::{DATA_FRAME_BUDGET, is_flood},
     io::keepalive,
     io::read_buffer::ReadBuffer,
     overload,
@@ -107,7 +102,7 @@ async fn shake_hands<H>(
     stream.limit_unsent(UNSENT_LIMIT);
     let (builder, limits, limit) = client.chain.with(|configuration| {
         let http = configuration.http();
-        (builder(http), frame_limits(&http.http2.frame_limits), http.idle_timeout)
+        (builder(http), http.http2.frame_limits, http.idle_timeout)
     });
     let io = Rewind::new(first.bytes.freeze(), stream);
     let (io, flusher) = Coalesced::watched(io, Role::Server, limits);

@@ -1,7 +1,6 @@
 //! One HTTP/2 stream, as a transaction sees it.
 
 use std::{
-    collections::VecDeque,
     future::poll_fn,
     task::{Context, Poll, ready},
     time::Duration,
@@ -20,7 +19,8 @@ use crate::{
     header_names::{KEEP_ALIVE, PROXY_CONNECTION},
     http1::{drop_framing, has_one_content_length},
     io::http2_body::Http2Body,
-    memory::{Account, PRESSED_WATERMARK, SLICE},
+    io::http2_send::{Http2Send, Refused, Sent},
+    memory::{Account, PRESSED_WATERMARK},
     meter::{Meter, size_of_fields},
     stream::{BodyEvent, Downstream, DownstreamError},
     timer::LazyTimer,
@@ -39,9 +39,7 @@ pub(super) struct Http2Stream {
     /// Most fields of the trailers.
     max_trailers: usize,
     /// Body and trailers that wait for the client's window.
-    queue: VecDeque<Bytes>,
-    queued: usize,
-    end: End,
+    queue: Http2Send,
     /// The transaction gave the stream up; it is reset when the transaction has ended.
     is_reset: bool,
     /// What the stream and its request hold.
@@ -61,13 +59,6 @@ enum SendHalf {
     Reset,
 }
 
-/// What follows the queued data.
-enum End {
-    Open,
-    Stream,
-    Trailers(HeaderMap),
-}
-
 impl Http2Stream {
     pub(super) fn new(
         respond: SendResponse<Bytes>,
@@ -80,9 +71,7 @@ impl Http2Stream {
             body: Http2Body::new(body),
             max_trailers,
             send: SendHalf::Respond(respond),
-            queue: VecDeque::new(),
-            queued: 0,
-            end: End::Open,
+            queue: Http2Send::default(),
             is_reset: false,
             account,
             head: 0,
@@ -97,11 +86,6 @@ impl Http2Stream {
         if bytes > LARGE_HEAD {
             self.head = bytes;
         }
-    }
-
-    /// What the queue costs: the memory of its slices, too.
-    fn queued_memory(&self) -> usize {
-        self.queued + SLICE * self.queue.len()
     }
 
     /// Nothing was answered, and it is not this side that gave the stream up.
@@ -127,13 +111,12 @@ impl Http2Stream {
             SendHalf::Reset => {}
         }
         self.queue.clear();
-        self.queued = 0;
     }
 
     /// Passes on what is queued as the client's window allows, within a time. A response that its transaction left
     /// incomplete is reset.
     pub(super) async fn finish(mut self, limit: Duration) {
-        if self.is_reset || matches!(self.send, SendHalf::Respond(_)) || matches!(self.end, End::Open) {
+        if self.is_reset || !self.is_started() || !self.is_complete() {
             // A reset discards frames that are not written yet. The connection's task was woken by them and has its
             // turn before this one.
             tokio::task::yield_now().await;
@@ -170,39 +153,17 @@ impl Http2Stream {
                 _ => Poll::Ready(Ok(())),
             };
         };
-        while let Some(front) = self.queue.front_mut() {
-            stream.reserve_capacity(front.len());
-            let capacity = match stream.capacity() {
-                0 => match ready!(stream.poll_capacity(cx)) {
-                    Some(Ok(capacity)) => capacity,
-                    Some(Err(error)) => return Poll::Ready(Err(broken(&error))),
-                    None => return Poll::Ready(Err(gone(stream, cx))),
-                },
-                capacity => capacity,
-            };
-            let piece = front.split_to(capacity.min(front.len()));
-            self.queued -= piece.len();
-            if front.is_empty() {
-                self.queue.pop_front();
-            }
-            let is_last = self.queue.is_empty() && matches!(self.end, End::Stream);
-            if stream.send_data(piece, is_last).is_err() {
-                return Poll::Ready(Err(gone(stream, cx)));
-            }
-            if is_last {
+        match ready!(self.queue.poll(stream, cx)) {
+            Ok(Sent::SoFar) => self.poll_reset(cx),
+            Ok(Sent::Whole) => {
                 self.close();
-                return Poll::Ready(Ok(()));
+                Poll::Ready(Ok(()))
             }
+            Err(Refused(error)) => Poll::Ready(Err(match error {
+                Some(error) => broken(&error),
+                None => gone(stream, cx),
+            })),
         }
-        let sent = match std::mem::replace(&mut self.end, End::Open) {
-            End::Open => return self.poll_reset(cx),
-            End::Stream => stream.send_data(Bytes::new(), true),
-            End::Trailers(trailers) => stream.send_trailers(trailers),
-        };
-        let sent = sent.map_err(|_| gone(stream, cx));
-        self.end = End::Stream;
-        self.close();
-        Poll::Ready(sent)
     }
 
     /// Nothing is left to hand over; a reset of the client still has to be noticed.
@@ -220,6 +181,11 @@ impl Http2Stream {
             SendHalf::Stream(stream) => SendHalf::Closed(stream),
             other => other,
         };
+    }
+
+    /// The end of the response was given.
+    fn is_complete(&self) -> bool {
+        self.queue.is_ended() || matches!(self.send, SendHalf::Closed(_))
     }
 
     fn is_started(&self) -> bool {
@@ -261,7 +227,7 @@ impl Downstream for Http2Stream {
     }
 
     fn has_room(&self) -> bool {
-        let queued = self.queued_memory();
+        let queued = self.queue.memory();
         queued < WRITE_WATERMARK && (queued < PRESSED_WATERMARK || !self.account.is_pressed())
     }
 
@@ -274,7 +240,7 @@ impl Downstream for Http2Stream {
     }
 
     fn note_held(&mut self, beside: usize, cx: &Context<'_>) -> bool {
-        let held = beside + self.head + self.queued_memory() + self.body.waiting();
+        let held = beside + self.head + self.queue.memory() + self.body.waiting();
         self.account.set(held, cx)
     }
 
@@ -318,10 +284,7 @@ impl Downstream for Http2Stream {
         let sent = response(head);
         self.meter.sent.add(0, ":status200".len() + size_of_fields(sent.headers()));
         match respond.send_response(sent, end_stream) {
-            Ok(stream) if end_stream => {
-                self.end = End::Stream;
-                self.send = SendHalf::Closed(stream);
-            }
+            Ok(stream) if end_stream => self.send = SendHalf::Closed(stream),
             Ok(stream) => self.send = SendHalf::Stream(stream),
             // The client has reset the stream; every poll says so from now on.
             Err(_) => self.send = SendHalf::Reset,
@@ -329,20 +292,15 @@ impl Downstream for Http2Stream {
     }
 
     fn send_data(&mut self, data: Slices, end_stream: bool) {
-        if !self.is_started() || !matches!(self.end, End::Open) {
-            return;
-        }
-        self.queued += data.len();
-        self.queue.extend(data);
-        if end_stream {
-            self.end = End::Stream;
+        if self.is_started() && !self.is_complete() {
+            self.queue.push(data, end_stream);
         }
     }
 
     fn send_trailers(&mut self, trailers: &HeaderMap) {
-        if self.is_started() && matches!(self.end, End::Open) {
+        if self.is_started() && !self.is_complete() {
             self.meter.sent.add(0, size_of_fields(trailers));
-            self.end = End::Trailers(trailers.clone());
+            self.queue.push_trailers(trailers.clone());
         }
     }
 

@@ -8,8 +8,9 @@ use std::{
 
 use extproc_client::{
     Call, Client, ClientSettings, Close, ConnectError, Connecting, Connector, Endpoint, EndpointSettings,
-    Endpoints, GrpcStatus, PickError, RetryPolicy, io::Flood,
+    Endpoints, GrpcStatus, PickError, RetryPolicy,
 };
+use http2_io::Flood;
 use tollgate_model::{
     cluster::{Cluster, UpstreamProtocol},
     processor::{ExtProc, GrpcService, GrpcTarget},
@@ -26,7 +27,6 @@ use crate::upstream::{
     },
 };
 use crate::{
-    io::http2_body::frame_limits,
     io::keepalive,
     stats::{ClusterMetric, Metrics, ProcessorMetric, WorkerStats},
     stream_info::Protocol,
@@ -75,7 +75,7 @@ pub(in crate::upstream) fn endpoint(cluster: &Cluster, dialer: Dialer, host: &Rc
         max_pending_requests: count(limits.max_pending_requests),
         max_requests_per_connection: cluster.max_requests_per_connection,
         frame_limits: match &cluster.protocol {
-            UpstreamProtocol::Http2(options) => frame_limits(&options.frame_limits),
+            UpstreamProtocol::Http2(options) => options.frame_limits,
             UpstreamProtocol::Http1 { .. } => defaults.frame_limits,
         },
     };

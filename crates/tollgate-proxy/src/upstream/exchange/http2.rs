@@ -1,7 +1,6 @@
 //! One request and its response on an HTTP/2 stream.
 
 use std::{
-    collections::VecDeque,
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -24,7 +23,7 @@ use crate::{
     header_names::{KEEP_ALIVE, PROXY_CONNECTION},
     http1::{drop_framing, has_one_content_length, is_upgrade},
     io::http2_body::{Http2Body, is_flood},
-    memory::SLICE,
+    io::http2_send::{Http2Send, Sent},
     stream::{BodyEvent, ResponseEvent},
 };
 
@@ -54,16 +53,7 @@ struct RequestSide {
     open: bool,
     /// The host did not open the tunnel: nothing behind the head is for it.
     is_refused: bool,
-    queue: VecDeque<Bytes>,
-    queued: usize,
-    end: Option<End>,
-}
-
-/// How a request ends.
-#[derive(Debug)]
-enum End {
-    Data,
-    Trailers(HeaderMap),
+    body: Http2Send,
 }
 
 #[derive(Debug)]
@@ -94,14 +84,7 @@ impl Http2Exchange {
         };
         let (response, stream) = slot.open(request, end_stream)?;
         Ok(Self {
-            request: RequestSide {
-                stream,
-                open: !end_stream,
-                is_refused: false,
-                queue: VecDeque::new(),
-                queued: 0,
-                end: None,
-            },
+            request: RequestSide { stream, open: !end_stream, is_refused: false, body: Http2Send::default() },
             response: ResponseState::Head(response),
             watermark,
             upgrade,
@@ -118,11 +101,7 @@ impl Http2Exchange {
         if let Some(held) = &mut self.held {
             return held.add(data, end_stream);
         }
-        self.request.queued += data.len();
-        self.request.queue.extend(data);
-        if end_stream {
-            self.request.end = Some(End::Data);
-        }
+        self.request.body.push(data, end_stream);
     }
 
     /// Queues trailers.
@@ -133,7 +112,7 @@ impl Http2Exchange {
         if let Some(held) = &mut self.held {
             return held.end();
         }
-        self.request.end = Some(End::Trailers(trailers.clone()));
+        self.request.body.push_trailers(trailers.clone());
     }
 
     /// Hands on what is queued; ready below the watermark.
@@ -237,7 +216,7 @@ impl Http2Exchange {
     }
 
     fn request_memory(&self) -> usize {
-        self.request.memory() + self.held.as_ref().map_or(0, Held::len)
+        self.request.body.memory() + self.held.as_ref().map_or(0, Held::len)
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseEvent, h2::Error>> {
@@ -282,49 +261,17 @@ impl Drop for Http2Exchange {
 impl RequestSide {
     /// Hands as much to the connection as it takes. A failure shows in the response.
     fn write(&mut self, cx: &mut Context<'_>) {
-        if !self.open {
-            return;
+        if self.open
+            && let Poll::Ready(Ok(Sent::Whole) | Err(_)) = self.body.poll(&mut self.stream, cx)
+        {
+            self.give_up();
         }
-        let stream = &mut self.stream;
-        while let Some(front) = self.queue.front_mut() {
-            stream.reserve_capacity(self.queued);
-            while stream.capacity() == 0 {
-                match stream.poll_capacity(cx) {
-                    Poll::Ready(Some(Ok(_))) => {}
-                    Poll::Ready(Some(Err(_)) | None) => return self.give_up(),
-                    Poll::Pending => return,
-                }
-            }
-            let piece = front.split_to(front.len().min(stream.capacity()));
-            if front.is_empty() {
-                self.queue.pop_front();
-            }
-            self.queued -= piece.len();
-            let last = self.queue.is_empty() && matches!(self.end, Some(End::Data));
-            let sent = stream.send_data(piece, last);
-            if last || sent.is_err() {
-                return self.give_up();
-            }
-        }
-        // Failures show in the response.
-        let _ = match self.end.take() {
-            Some(End::Data) => stream.send_data(Bytes::new(), true),
-            Some(End::Trailers(trailers)) => stream.send_trailers(trailers),
-            None => return,
-        };
-        self.give_up();
-    }
-
-    /// What the queue costs: the memory of its slices, too.
-    fn memory(&self) -> usize {
-        self.queued + SLICE * self.queue.len()
     }
 
     /// Nothing more is sent: all was, or it failed.
     fn give_up(&mut self) {
         self.open = false;
-        self.queue.clear();
-        self.queued = 0;
+        self.body.clear();
     }
 }
 

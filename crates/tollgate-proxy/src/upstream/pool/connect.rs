@@ -212,7 +212,7 @@ async fn connect_to(
     };
     let mut times = ConnectTimes { began, connected: Instant::now(), handshake: None };
     let (transport, tls) = match tls {
-        None => (Transport::Raw(socket), None),
+        None => (Transport::raw(socket), None),
         Some((config, server_name)) => {
             let sent_name = match &server_name {
                 ServerName::DnsName(name) if config.enable_sni => Some(name.as_ref().to_owned()),
@@ -224,7 +224,7 @@ async fn connect_to(
                 .map_err(|error| Failed { failure: tls_failure(&error), explanation: explanation(&error) })?;
             times.handshake = Some(Instant::now());
             let tls = TlsInfo { server_name: sent_name, ..TlsInfo::new(stream.get_ref().1, own.as_deref()) };
-            (Transport::Tls(Box::new(stream)), Some(tls))
+            (Transport::tls(stream), Some(tls))
         }
     };
     let facts = ConnectionFacts::new(&transport, &address, tls, times);
@@ -239,10 +239,10 @@ pub(in crate::upstream) async fn connect_uncounted(
 ) -> Result<Transport, UpstreamFailure> {
     let socket = connect(&address, tcp).await?;
     match tls {
-        None => Ok(Transport::Raw(socket)),
+        None => Ok(Transport::raw(socket)),
         Some((config, server_name)) => {
             let stream = TlsConnector::from(config).connect(server_name, socket).await;
-            stream.map(|stream| Transport::Tls(Box::new(stream))).map_err(|error| tls_failure(&error))
+            stream.map(Transport::tls).map_err(|error| tls_failure(&error))
         }
     }
 }

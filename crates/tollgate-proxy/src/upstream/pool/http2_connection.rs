@@ -10,11 +10,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use extproc_client::{
-    io::{Coalesced, Driven, Role},
+use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
+use http2_io::{
+    Coalesced, Driven, Role,
     keepalive::{Dead, Pinger},
 };
-use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
 use tokio::time::{Sleep, sleep};
 use tollgate_model::http_connection_manager::Http2Options;
 
@@ -29,7 +29,7 @@ use crate::upstream::{
 };
 use crate::{
     incident::Incident,
-    io::http2_body::{DATA_FRAME_BUDGET, frame_limits, is_flood},
+    io::http2_body::{DATA_FRAME_BUDGET, is_flood},
     io::keepalive,
     stats::{ClusterMetric, Metrics},
     timer::LazyTimer,
@@ -270,8 +270,7 @@ async fn establish(
     options: &Http2Options,
 ) -> Result<(Rc<Http2Connection>, Driver), UpstreamFailure> {
     let Dialed { transport, facts } = dialer.dial().await?;
-    let (coalesced, flusher) =
-        Coalesced::watched(transport, Role::Client, frame_limits(&options.frame_limits));
+    let (coalesced, flusher) = Coalesced::watched(transport, Role::Client, options.frame_limits);
     let (send_request, connection) = Builder::new()
         .initial_window_size(options.initial_stream_window_size)
         .initial_connection_window_size(options.initial_connection_window_size)

@@ -2,20 +2,20 @@
 
 use tokio::time::Instant;
 
-use crate::{
-    connection::{Leftover, Slot, Then},
-    payload::Payload,
-    receive::Receive,
+use super::{
+    connection::StreamPermit,
+    detached_stream::{DetachedStream, Ending},
 };
+use crate::{payload::Payload, receive::Receive};
 
 /// Queued messages of an exchange whose caller has left before the stream could be opened.
-pub(crate) struct Orphan {
+pub(crate) struct DetachedRequest {
     request: http::Request<()>,
     outgoing: Payload,
     half_close_at: Instant,
 }
 
-impl Orphan {
+impl DetachedRequest {
     /// Everything an exchange wants to be sent if it can be until then, which is when the stream is half-closed, too.
     pub(crate) fn new(request: http::Request<()>, outgoing: Payload, half_close_at: Instant) -> Self {
         Self { request, outgoing, half_close_at }
@@ -27,13 +27,13 @@ impl Orphan {
     }
 
     /// Opens the stream, sends what was queued and leaves it to the connection.
-    pub(crate) fn open(mut self: Box<Self>, slot: Slot) {
-        if let Ok((response, mut send)) = slot.open(self.request) {
+    pub(crate) fn open(mut self: Box<Self>, permit: StreamPermit) {
+        if let Ok((response, mut send)) = permit.open(self.request) {
             // An error means that the stream has ended.
             let _ = send.send_data(self.outgoing.split(), false);
             let receive = Receive::Head(response);
-            Leftover { send, receive, nothing: self.outgoing, slot }
-                .leave(Then::HalfClose(self.half_close_at));
+            DetachedStream { send, receive, nothing: self.outgoing, permit }
+                .leave(Ending::HalfClose(self.half_close_at));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Streams whose exchange is over and that are brought to their end without anyone waiting (L-5, V-6).
+//! Streams that go on without their exchange, and are brought to their end without anyone waiting (L-5, V-6).
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,7 +10,7 @@ use h2::{Reason, SendStream};
 use slab::Slab;
 use tokio::time::Instant;
 
-use super::Slot;
+use super::connection::StreamPermit;
 use crate::{payload::Payload, receive::Receive};
 
 /// How often streams are checked for deadlines at most.
@@ -18,19 +18,19 @@ const GRANULARITY: Duration = Duration::from_millis(50);
 /// How long a peer has to end a stream that was half-closed after having been left open.
 const DEFERRED_GRACE: Duration = Duration::from_secs(1);
 
-/// What is left of an exchange: an open stream and its place on the connection.
-pub(crate) struct Leftover {
+/// What is left of an exchange: an open stream and its permit.
+pub(crate) struct DetachedStream {
     pub(crate) send: SendStream<Payload>,
     pub(crate) receive: Receive,
     /// An empty payload of the exchange, for the half-close.
     pub(crate) nothing: Payload,
     /// Given up when the stream has ended.
-    pub(crate) slot: Slot,
+    pub(crate) permit: StreamPermit,
 }
 
-/// What happens to a leftover stream.
+/// What happens to a stream stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Then {
+pub(crate) enum Ending {
     /// It is half-closed, and reset as soon as that has been written (L-5 a).
     Reset,
     /// It is half-closed, and reset if the peer has not ended it by then (L-5 b).
@@ -39,10 +39,10 @@ pub(crate) enum Then {
     HalfClose(Instant),
 }
 
-/// The leftover streams of a connection.
+/// The stream streams of a connection.
 #[derive(Default)]
-pub(super) struct Reaper {
-    leftovers: Slab<(Leftover, Then)>,
+pub(super) struct DetachedStreams {
+    streams: Slab<(DetachedStream, Ending)>,
     /// One waker for each place in the slab, made once.
     wakers: Vec<Waker>,
     ready: Arc<Ready>,
@@ -78,26 +78,26 @@ impl Wake for KeyWaker {
     }
 }
 
-impl Reaper {
+impl DetachedStreams {
     /// Takes a stream over. The driver has to be woken.
-    pub(super) fn insert(&mut self, mut leftover: Leftover, then: Then) {
-        if !matches!(then, Then::HalfClose(_)) {
-            leftover.half_close();
+    pub(super) fn insert(&mut self, mut stream: DetachedStream, ending: Ending) {
+        if !matches!(ending, Ending::HalfClose(_)) {
+            stream.half_close();
         }
-        let key = self.leftovers.insert((leftover, then));
+        let key = self.streams.insert((stream, ending));
         if self.wakers.len() <= key {
             let waker = Arc::new(KeyWaker { key, ready: self.ready.clone() });
             self.wakers.push(waker.into());
         }
         self.ready.keys.lock().unwrap_or_else(PoisonError::into_inner).push(key);
-        if let Then::End(at) | Then::HalfClose(at) = then {
+        if let Ending::End(at) | Ending::HalfClose(at) = ending {
             self.sweep = Some(self.sweep.map_or(at, |sweep| sweep.min(at)));
         }
     }
 
-    /// Brings forward what can be. Streams that are done are put into `done`, to be dropped when the reaper is not
+    /// Brings forward what can be. Streams that are done are put into `done`, to be dropped when the detached is not
     /// borrowed. Whether frames were queued, so that the connection has to be polled again.
-    pub(super) fn poll(&mut self, now: Instant, cx: &Context<'_>, done: &mut Vec<Leftover>) -> bool {
+    pub(super) fn poll(&mut self, now: Instant, cx: &Context<'_>, done: &mut Vec<DetachedStream>) -> bool {
         self.register(cx);
         let mut queued = false;
         let mut keys = std::mem::take(&mut *self.ready.keys.lock().unwrap_or_else(PoisonError::into_inner));
@@ -122,8 +122,8 @@ impl Reaper {
     }
 
     /// Gives all streams up.
-    pub(super) fn clear(&mut self) -> Vec<Leftover> {
-        std::mem::take(&mut self.leftovers).into_iter().map(|(_, (leftover, _))| leftover).collect()
+    pub(super) fn clear(&mut self) -> Vec<DetachedStream> {
+        std::mem::take(&mut self.streams).into_iter().map(|(_, (stream, _))| stream).collect()
     }
 
     fn register(&self, cx: &Context<'_>) {
@@ -134,54 +134,54 @@ impl Reaper {
         }
     }
 
-    fn visit(&mut self, key: usize, now: Instant, done: &mut Vec<Leftover>) -> bool {
-        let Some((leftover, then)) = self.leftovers.get_mut(key) else { return false };
-        let due = match *then {
-            Then::Reset => true,
-            Then::End(at) | Then::HalfClose(at) => now >= at,
+    fn visit(&mut self, key: usize, now: Instant, done: &mut Vec<DetachedStream>) -> bool {
+        let Some((stream, ending)) = self.streams.get_mut(key) else { return false };
+        let due = match *ending {
+            Ending::Reset => true,
+            Ending::End(at) | Ending::HalfClose(at) => now >= at,
         };
-        let ended = leftover.receive.poll_end(&mut Context::from_waker(&self.wakers[key])).is_ready();
-        let queued = match (ended, *then) {
-            (true, Then::HalfClose(_)) => {
-                leftover.end();
+        let ended = stream.receive.poll_end(&mut Context::from_waker(&self.wakers[key])).is_ready();
+        let queued = match (ended, *ending) {
+            (true, Ending::HalfClose(_)) => {
+                stream.end();
                 true
             }
-            (true, Then::Reset | Then::End(_)) => leftover.give_up(),
-            (false, Then::HalfClose(_)) if due => {
-                leftover.half_close();
+            (true, Ending::Reset | Ending::End(_)) => stream.give_up(),
+            (false, Ending::HalfClose(_)) if due => {
+                stream.half_close();
                 let at = now + DEFERRED_GRACE;
-                *then = Then::End(at);
+                *ending = Ending::End(at);
                 self.sweep = Some(self.sweep.map_or(at, |sweep| sweep.min(at)));
                 return true;
             }
-            (false, Then::Reset | Then::End(_)) if due => {
-                leftover.send.send_reset(Reason::CANCEL);
+            (false, Ending::Reset | Ending::End(_)) if due => {
+                stream.send.send_reset(Reason::CANCEL);
                 true
             }
             (false, _) => return false,
         };
-        let (leftover, _) = self.leftovers.remove(key);
-        done.push(leftover);
+        let (stream, _) = self.streams.remove(key);
+        done.push(stream);
         queued
     }
 
-    fn sweep(&mut self, now: Instant, done: &mut Vec<Leftover>) -> bool {
+    fn sweep(&mut self, now: Instant, done: &mut Vec<DetachedStream>) -> bool {
         self.sweep = None;
         let mut queued = false;
-        let keys: Vec<usize> = self.leftovers.iter().map(|(key, _)| key).collect();
+        let keys: Vec<usize> = self.streams.iter().map(|(key, _)| key).collect();
         for key in keys {
             queued |= self.visit(key, now, done);
         }
-        let next = self.leftovers.iter().filter_map(|(_, (_, then))| match then {
-            Then::End(at) | Then::HalfClose(at) => Some(*at),
-            Then::Reset => None,
+        let next = self.streams.iter().filter_map(|(_, (_, ending))| match ending {
+            Ending::End(at) | Ending::HalfClose(at) => Some(*at),
+            Ending::Reset => None,
         });
         self.sweep = next.min().map(|at| at.max(now + GRANULARITY));
         queued
     }
 }
 
-impl Leftover {
+impl DetachedStream {
     /// Sends END_STREAM behind everything that is queued, on a frame of its own (L-5).
     fn half_close(&mut self) {
         // An error means that the stream has ended.
@@ -189,9 +189,9 @@ impl Leftover {
     }
 
     /// Leaves the stream to its connection.
-    pub(crate) fn leave(self, then: Then) {
-        let connection = self.slot.connection().clone();
-        connection.leave(self, then);
+    pub(crate) fn leave(self, ending: Ending) {
+        let connection = self.permit.connection().clone();
+        connection.leave(self, ending);
     }
 
     /// Ends this side's half of a stream of which the peer has ended its own.

@@ -10,23 +10,23 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::Endpoint;
-use crate::{connection::Slot, orphan::Orphan, reset::ResetReason};
+use super::{connection::StreamPermit, detached_request::DetachedRequest, endpoint::Endpoint};
+use crate::reset::ResetReason;
 
 /// What an exchange that waits gets.
-pub(crate) type Outcome = Result<Slot, ResetReason>;
+pub(crate) type Outcome = Result<StreamPermit, ResetReason>;
 
 /// One exchange that waits, as the queue and the exchange see it.
 #[derive(Default)]
-struct Cell {
+struct Pending {
     state: RefCell<State>,
 }
 
-impl Cell {
+impl Pending {
     /// Until when what was left behind is to be sent.
     fn expiry(&self) -> Option<Instant> {
         match &*self.state.borrow() {
-            State::Orphaned(orphan) => Some(orphan.expiry()),
+            State::Detached(request) => Some(request.expiry()),
             _ => None,
         }
     }
@@ -40,7 +40,7 @@ enum State {
     /// The exchange is alive and will be woken.
     Waits(Option<Waker>),
     /// The exchange's caller has left; what it had queued is sent nevertheless.
-    Orphaned(Box<Orphan>),
+    Detached(Box<DetachedRequest>),
     Ready(Outcome),
     Taken,
 }
@@ -53,32 +53,32 @@ impl Default for State {
 
 /// The queue of an endpoint, first come first served.
 #[derive(Default)]
-pub(super) struct Queue {
+pub(super) struct PendingRequests {
     next: u64,
-    cells: BTreeMap<u64, Rc<Cell>>,
+    requests: BTreeMap<u64, Rc<Pending>>,
     /// When the first of those whose callers have left runs out of time.
     next_expiry: Option<Instant>,
 }
 
-impl Queue {
+impl PendingRequests {
     pub(super) fn len(&self) -> usize {
-        self.cells.len()
+        self.requests.len()
     }
 
-    pub(super) fn push(&mut self, endpoint: Rc<Endpoint>) -> Waiting {
+    pub(super) fn push(&mut self, endpoint: Rc<Endpoint>) -> PendingRequest {
         let key = self.next;
         self.next += 1;
-        let cell = Rc::<Cell>::default();
-        self.cells.insert(key, cell.clone());
-        Waiting { endpoint, key, cell }
+        let pending = Rc::<Pending>::default();
+        self.requests.insert(key, pending.clone());
+        PendingRequest { endpoint, key, pending }
     }
 
     /// Takes the first that still wants a connection.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<Waiter> {
+    pub(super) fn pop(&mut self, now: Instant) -> Option<Dequeued> {
         loop {
-            let (_, cell) = self.cells.pop_first()?;
-            if !cell.is_expired(now) {
-                return Some(Waiter(cell));
+            let (_, pending) = self.requests.pop_first()?;
+            if !pending.is_expired(now) {
+                return Some(Dequeued(pending));
             }
         }
     }
@@ -86,29 +86,35 @@ impl Queue {
     /// Forgets those whose time has run out.
     pub(super) fn prune(&mut self, now: Instant) {
         if self.next_expiry.is_some_and(|expiry| expiry <= now) {
-            self.cells.retain(|_, cell| !cell.is_expired(now));
-            self.next_expiry = self.cells.values().filter_map(|cell| cell.expiry()).min();
+            self.requests.retain(|_, pending| !pending.is_expired(now));
+            self.next_expiry = self.requests.values().filter_map(|pending| pending.expiry()).min();
         }
     }
 
     /// Whether there is nobody in the queue, not even one whose time has run out.
     pub(super) fn is_empty(&self) -> bool {
-        self.cells.is_empty()
+        self.requests.is_empty()
     }
 
-    pub(super) fn take(&mut self) -> impl Iterator<Item = Waiter> + use<> {
-        std::mem::take(&mut self.cells).into_values().map(Waiter)
+    pub(super) fn take(&mut self) -> impl Iterator<Item = Dequeued> + use<> {
+        std::mem::take(&mut self.requests).into_values().map(Dequeued)
     }
 
-    fn remove(&mut self, key: u64) {
-        self.cells.remove(&key);
+    /// Forgets one that has left.
+    pub(super) fn remove(&mut self, key: u64) {
+        self.requests.remove(&key);
+    }
+
+    /// One whose caller has left runs out of time then.
+    pub(super) fn expires(&mut self, expiry: Instant) {
+        self.next_expiry = Some(self.next_expiry.map_or(expiry, |next| next.min(expiry)));
     }
 }
 
 /// One that was taken out of the queue and has to be given its outcome.
-pub(super) struct Waiter(Rc<Cell>);
+pub(super) struct Dequeued(Rc<Pending>);
 
-impl Waiter {
+impl Dequeued {
     /// Hands the outcome over. The endpoint's pool must not be borrowed.
     pub(super) fn deliver(self, outcome: Outcome) {
         let state = std::mem::replace(&mut *self.0.state.borrow_mut(), State::Taken);
@@ -119,9 +125,9 @@ impl Waiter {
                     waker.wake();
                 }
             }
-            State::Orphaned(orphan) => {
-                if let Ok(slot) = outcome {
-                    orphan.open(slot);
+            State::Detached(request) => {
+                if let Ok(permit) = outcome {
+                    request.open(permit);
                 }
             }
             State::Ready(_) | State::Taken => {}
@@ -130,15 +136,15 @@ impl Waiter {
 }
 
 /// A place in the queue. Dropping it gives the place up, or the connection if there is one already.
-pub(crate) struct Waiting {
+pub(crate) struct PendingRequest {
     endpoint: Rc<Endpoint>,
     key: u64,
-    cell: Rc<Cell>,
+    pending: Rc<Pending>,
 }
 
-impl Waiting {
+impl PendingRequest {
     pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Outcome> {
-        let mut state = self.cell.state.borrow_mut();
+        let mut state = self.pending.state.borrow_mut();
         match &mut *state {
             State::Waits(waker) => {
                 *waker = Some(cx.waker().clone());
@@ -148,25 +154,23 @@ impl Waiting {
                 State::Ready(outcome) => Poll::Ready(outcome),
                 _ => Poll::Pending,
             },
-            State::Orphaned(_) | State::Taken => Poll::Pending,
+            State::Detached(_) | State::Taken => Poll::Pending,
         }
     }
 
     /// Leaves the place to what the exchange had queued.
-    pub(crate) fn orphan(self, orphan: Box<Orphan>) {
-        let mut state = self.cell.state.borrow_mut();
+    pub(crate) fn detach(self, request: Box<DetachedRequest>) {
+        let mut state = self.pending.state.borrow_mut();
         match &*state {
             State::Waits(_) => {
-                let expiry = orphan.expiry();
-                *state = State::Orphaned(orphan);
-                let mut pool = self.endpoint.pool.borrow_mut();
-                let next = &mut pool.queue.next_expiry;
-                *next = Some(next.map_or(expiry, |next| next.min(expiry)));
+                let expiry = request.expiry();
+                *state = State::Detached(request);
+                self.endpoint.expires(expiry);
             }
             State::Ready(Ok(_)) => {
-                if let State::Ready(Ok(slot)) = std::mem::replace(&mut *state, State::Taken) {
+                if let State::Ready(Ok(permit)) = std::mem::replace(&mut *state, State::Taken) {
                     drop(state);
-                    orphan.open(slot);
+                    request.open(permit);
                 }
             }
             _ => {}
@@ -174,17 +178,17 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for PendingRequest {
     fn drop(&mut self) {
-        let waits = matches!(&*self.cell.state.borrow(), State::Waits(_));
+        let waits = matches!(&*self.pending.state.borrow(), State::Waits(_));
         if waits {
-            self.endpoint.pool.borrow_mut().queue.remove(self.key);
+            self.endpoint.forget(self.key);
         }
     }
 }
 
-impl fmt::Debug for Waiting {
+impl fmt::Debug for PendingRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiting").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("PendingRequest").field("key", &self.key).finish_non_exhaustive()
     }
 }

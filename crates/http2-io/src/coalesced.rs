@@ -13,7 +13,10 @@ use std::{
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::frames::{Flood, FrameLimits, Frames, Role};
+use crate::{
+    frames::{Frames, Role},
+    limits::{Flood, FrameLimits},
+};
 
 /// Bytes collected before a write goes to the stream without waiting for the end of the driver's poll.
 const THRESHOLD: usize = 128 * 1024;
@@ -31,7 +34,7 @@ const KEEP: usize = 16 * 1024;
 /// A byte stream whose writes are collected and go out together.
 ///
 /// HTTP/2 libraries write every larger frame on its own. Here a write is appended to a buffer and a flush does nothing;
-/// whoever drives the connection flushes the [`Flusher`] once after each poll, as [`Driven`](super::Driven) does. After
+/// whoever drives the connection flushes the [`Flusher`] once after each poll, as [`Driven`](crate::Driven) does. After
 /// that the buffer is empty or the stream is not writable and the task will be woken when it is.
 ///
 /// Reads pass through until one fills all the space that it was offered. HTTP/2 libraries offer little space, half a frame

@@ -8,15 +8,17 @@ use std::{
     time::Duration,
 };
 
+use http2_io::{
+    Coalesced, Flusher, Io,
+    keepalive::{Dead, Pinger},
+};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{CONNECTION_WINDOW, Connection, PingReason, takes_streams};
-use crate::{
+use super::{
+    connection::{CONNECTION_WINDOW, Connection, ConnectionEvent, PingReason, takes_streams},
     endpoint::EndpointSettings,
-    io::{Coalesced, Flusher, Io},
-    keepalive::{Dead, Pinger},
-    payload::Payload,
 };
+use crate::payload::Payload;
 
 /// How long a connection may take to say goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -73,16 +75,12 @@ impl Driver {
     fn poll_protocol(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..ROUNDS {
             if self.poll_pings(now, cx).is_err() {
-                if let Some(endpoint) = self.connection.endpoint.upgrade() {
-                    endpoint.ping_unanswered();
-                }
+                self.connection.report(ConnectionEvent::PingUnanswered);
                 return Poll::Ready(());
             }
             if Pin::new(&mut self.h2).poll(cx).is_ready() {
-                if let (Some(flood), Some(endpoint)) =
-                    (self.flusher.flood(), self.connection.endpoint.upgrade())
-                {
-                    endpoint.flooded(flood);
+                if let Some(flood) = self.flusher.flood() {
+                    self.connection.report(ConnectionEvent::Flooded(flood));
                 }
                 return Poll::Ready(());
             }
@@ -90,8 +88,8 @@ impl Driver {
             self.observe();
             self.widen();
             let mut done = Vec::new();
-            let again = self.connection.reaper.borrow_mut().poll(now, cx, &mut done);
-            // Places become free here, which other exchanges may take at once.
+            let again = self.connection.detached.borrow_mut().poll(now, cx, &mut done);
+            // Permits are returned here, which other exchanges may take at once.
             drop(done);
             if !again {
                 return Poll::Pending;
@@ -122,17 +120,14 @@ impl Driver {
         drop(sender);
         let limit = streams.min(self.settings.max_concurrent_streams);
         let changed = connection.limit.replace(limit) != limit;
-        let endpoint = connection.endpoint.upgrade();
         if refused && !connection.retired.replace(true) {
-            if let Some(endpoint) = &endpoint {
-                endpoint.retire(connection, connection.streams() > 0);
-            }
-        } else if changed && let Some(endpoint) = &endpoint {
-            endpoint.learned(streams);
+            connection.report(ConnectionEvent::Retired { replace: connection.streams() > 0 });
+        } else if changed {
+            connection.report(ConnectionEvent::MaxStreams(streams));
         }
     }
 
-    /// Sees to it that callers who hold on to what they received slow their own streams only: the peer may always
+    /// Ensures that callers who hold on to what they received slow their own streams only: the peer may always
     /// send another [`CONNECTION_WINDOW`].
     fn widen(&mut self) {
         let held = self.connection.held.get().div_ceil(WINDOW_STEP).saturating_mul(WINDOW_STEP);
@@ -156,9 +151,7 @@ impl Driver {
             Phase::Busy => self.phase = Phase::Idle(now),
             Phase::Idle(since) if idle_timeout.is_some_and(|timeout| now >= since + timeout) => {
                 connection.retired.set(true);
-                if let Some(endpoint) = connection.endpoint.upgrade() {
-                    endpoint.retire(connection, false);
-                }
+                connection.report(ConnectionEvent::Retired { replace: false });
             }
             Phase::Idle(_) | Phase::Closing(_) => {}
         }
@@ -181,7 +174,7 @@ impl Driver {
         let deadlines = [
             use_deadline,
             self.pinger.as_ref().and_then(Pinger::deadline),
-            self.connection.reaper.borrow().deadline(),
+            self.connection.detached.borrow().deadline(),
         ];
         let Some(deadline) = deadlines.into_iter().flatten().min() else { return };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -198,11 +191,9 @@ impl Driver {
         let connection = &self.connection;
         connection.retired.set(true);
         connection.sender.borrow_mut().take();
-        let leftovers = connection.reaper.borrow_mut().clear();
-        if let Some(endpoint) = connection.endpoint.upgrade() {
-            endpoint.retire(connection, false);
-        }
-        drop(leftovers);
+        let streams = connection.detached.borrow_mut().clear();
+        connection.report(ConnectionEvent::Retired { replace: false });
+        drop(streams);
     }
 }
 

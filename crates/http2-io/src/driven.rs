@@ -9,9 +9,9 @@ use std::{
 
 use tokio::io::AsyncWrite;
 
-use super::{Flood, Flusher};
+use crate::{Flood, Flusher};
 
-/// Polls the future that drives a connection (of h2 or hyper) on a [`Coalesced`](super::Coalesced) stream and flushes
+/// Polls the future that drives a connection (of h2 or hyper) on a [`Coalesced`](crate::Coalesced) stream and flushes
 /// that stream once after each poll.
 pub struct Driven<F, S> {
     driver: Pin<Box<F>>,

@@ -1,7 +1,4 @@
-//! One HTTP/2 connection and the places for exchanges on it.
-
-mod driver;
-mod reaper;
+//! One HTTP/2 connection and the permits to open streams on it.
 
 use std::{
     cell::{Cell, RefCell},
@@ -11,24 +8,25 @@ use std::{
 };
 
 use h2::client::{ResponseFuture, SendRequest};
+use http2_io::{Coalesced, Flood, Role};
 use tokio::time::{Instant, timeout};
 
+use super::{
+    detached_stream::{DetachedStream, DetachedStreams, Ending},
+    driver::Driver,
+    endpoint::{Endpoint, EndpointSettings},
+};
 use crate::{
     connect::{ConnectError, Connecting},
-    endpoint::{Endpoint, EndpointSettings},
-    io::{Coalesced, Role},
     payload::Payload,
     reset::ResetReason,
     wire_size::Heads,
 };
 
-use reaper::Reaper;
-pub(crate) use reaper::{Leftover, Then};
-
 /// Bytes a peer may send on one stream before they are given back.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// Bytes a peer may send on all streams together, beyond those that callers hold on to.
-const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+pub(super) const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 /// h2 closes a connection on which too many small frames lie unread. Replies are small frames, and everything a socket
 /// holds is read before any exchange gets its turn, so the limit has to be far above its default.
 const DATA_FRAME_BUDGET: usize = 4 * 1024 * 1024;
@@ -41,26 +39,61 @@ const SEND_BUFFER: usize = 128 * 1024;
 /// Streams that were reset here and whose late frames are still expected.
 const RESET_STREAMS: usize = 1024;
 
+/// Which connection of its endpoint it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct ConnectionId(u64);
+
+impl ConnectionId {
+    /// The one after this.
+    pub(super) fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// What a connection that is about to be opened has to know.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewConnection {
+    pub(super) id: ConnectionId,
+    /// Streams it takes until its peer has said how many that are.
+    pub(super) expected_streams: usize,
+}
+
+/// What a connection reports to its endpoint.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ConnectionEvent {
+    /// An exchange has given its permit back.
+    PermitReturned,
+    /// The peer said how many streams it takes at a time.
+    MaxStreams(usize),
+    /// It takes no more streams. With `replace` it was in use when the peer said so, and another one is made ahead of need.
+    Retired { replace: bool },
+    /// The peer did not answer a PING.
+    PingUnanswered,
+    /// The peer sent too much of what moves nothing.
+    Flooded(Flood),
+}
+
 /// A connection as exchanges see it. Its driver is a task of its own.
 pub(crate) struct Connection {
+    id: ConnectionId,
     endpoint: Weak<Endpoint>,
     /// Gone when the connection is to end.
-    sender: RefCell<Option<SendRequest<Payload>>>,
-    /// Places taken.
+    pub(super) sender: RefCell<Option<SendRequest<Payload>>>,
+    /// Permits given out.
     streams: Cell<usize>,
-    /// Places there are.
-    limit: Cell<usize>,
+    /// Permits there are.
+    pub(super) limit: Cell<usize>,
     /// Exchanges it may still take in its life.
     requests_left: Cell<u32>,
     /// Takes no more exchanges.
-    retired: Cell<bool>,
+    pub(super) retired: Cell<bool>,
     /// Bytes received that callers have not given back.
-    held: Cell<usize>,
+    pub(super) held: Cell<usize>,
     /// Bytes received so far, of everything.
-    received: Cell<u64>,
+    pub(super) received: Cell<u64>,
     /// Why a PING is wanted.
-    ping: Cell<Option<PingReason>>,
-    reaper: RefCell<Reaper>,
+    pub(super) ping: Cell<Option<PingReason>>,
+    pub(super) detached: RefCell<DetachedStreams>,
     driver: RefCell<Option<Waker>>,
     /// Heads sent, for their size.
     pub(crate) requests: RefCell<Heads>,
@@ -72,7 +105,7 @@ pub(crate) struct Connection {
 
 /// Why the driver is to send a PING.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PingReason {
+pub(super) enum PingReason {
     /// A stream was opened: perhaps nothing was received for long.
     Opened,
     /// A stream was given up on which nothing was received.
@@ -83,20 +116,21 @@ impl Connection {
     fn new(
         endpoint: Weak<Endpoint>,
         settings: &EndpointSettings,
-        expected: usize,
+        new: NewConnection,
         sender: SendRequest<Payload>,
     ) -> Rc<Self> {
         Rc::new(Self {
+            id: new.id,
             endpoint,
             sender: RefCell::new(Some(sender)),
             streams: Cell::new(0),
-            limit: Cell::new(expected),
+            limit: Cell::new(new.expected_streams),
             requests_left: Cell::new(settings.max_requests_per_connection.unwrap_or(u32::MAX)),
             retired: Cell::new(false),
             held: Cell::new(0),
             received: Cell::new(0),
             ping: Cell::new(None),
-            reaper: RefCell::default(),
+            detached: RefCell::default(),
             driver: RefCell::default(),
             requests: RefCell::default(),
             responses: RefCell::default(),
@@ -104,30 +138,42 @@ impl Connection {
         })
     }
 
-    /// Places taken.
-    pub(crate) fn streams(&self) -> usize {
+    /// Which of its endpoint's it is.
+    pub(super) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Tells the endpoint, if it is still there.
+    pub(super) fn report(&self, event: ConnectionEvent) {
+        if let Some(endpoint) = self.endpoint.upgrade() {
+            endpoint.handle(self, event);
+        }
+    }
+
+    /// Permits given out.
+    pub(super) fn streams(&self) -> usize {
         self.streams.get()
     }
 
     /// Whether there is a place for another exchange.
-    pub(crate) fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         !self.retired.get() && self.streams.get() < self.limit.get()
     }
 
     /// Whether it has taken as many exchanges as it may in its life.
-    pub(crate) fn is_used_up(&self) -> bool {
+    pub(super) fn is_used_up(&self) -> bool {
         self.requests_left.get() == 0
     }
 
     /// Takes no more exchanges, and ends with the last.
-    pub(crate) fn retire(&self) {
+    pub(super) fn retire(&self) {
         self.retired.set(true);
         self.wake_driver();
     }
 
     /// Has the driver look after a stream whose exchange is over.
-    pub(crate) fn leave(&self, leftover: Leftover, then: Then) {
-        self.reaper.borrow_mut().insert(leftover, then);
+    pub(super) fn leave(&self, stream: DetachedStream, ending: Ending) {
+        self.detached.borrow_mut().insert(stream, ending);
         self.wake_driver();
     }
 
@@ -154,7 +200,7 @@ impl Connection {
         }
     }
 
-    fn register_driver(&self, cx: &Context<'_>) {
+    pub(super) fn register_driver(&self, cx: &Context<'_>) {
         let mut driver = self.driver.borrow_mut();
         match driver.as_mut() {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -175,14 +221,14 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// A place on a connection, for one exchange.
+/// The right to open one stream on a connection.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct StreamPermit {
     connection: Rc<Connection>,
 }
 
-impl Slot {
-    /// Takes a place.
+impl StreamPermit {
+    /// Takes one of the connection's.
     pub(crate) fn new(connection: Rc<Connection>) -> Self {
         connection.streams.set(connection.streams.get() + 1);
         connection.requests_left.set(connection.requests_left.get().saturating_sub(1));
@@ -193,19 +239,16 @@ impl Slot {
         &self.connection
     }
 
-    /// Whether a stream can be opened here, which the peer may have prevented since the place was taken. If not, the
-    /// connection gives out no more places.
+    /// Whether a stream can be opened here, which the peer may have prevented since the permit was given. If not, the
+    /// connection gives out no more of them.
     pub(crate) fn is_usable(&self) -> bool {
         let connection = &self.connection;
         let usable = match &mut *connection.sender.borrow_mut() {
             Some(sender) => takes_streams(sender),
             None => false,
         };
-        if !usable
-            && !connection.retired.replace(true)
-            && let Some(endpoint) = connection.endpoint.upgrade()
-        {
-            endpoint.retire(connection, false);
+        if !usable && !connection.retired.replace(true) {
+            connection.report(ConnectionEvent::Retired { replace: false });
         }
         usable
     }
@@ -221,7 +264,7 @@ impl Slot {
     ) -> Result<(ResponseFuture, h2::SendStream<Payload>), h2::Error> {
         match &*self.connection.sender.borrow() {
             // A handle that has opened a stream beyond the peer's limit opens no other before that one has begun. Such
-            // streams occur: a place is free as soon as an exchange is over, while its last frames are still queued.
+            // streams occur: a permit is returned as soon as an exchange is over, while its last frames are still queued.
             Some(sender) => {
                 if self.connection.ping.get().is_none() {
                     self.connection.ping.set(Some(PingReason::Opened));
@@ -233,7 +276,7 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         let connection = &self.connection;
         connection.streams.set(connection.streams.get() - 1);
@@ -241,14 +284,12 @@ impl Drop for Slot {
             // It may be idle or finished now.
             connection.wake_driver();
         }
-        if let Some(endpoint) = connection.endpoint.upgrade() {
-            endpoint.grant();
-        }
+        connection.report(ConnectionEvent::PermitReturned);
     }
 }
 
 /// Whether the peer takes further streams.
-fn takes_streams(sender: &mut SendRequest<Payload>) -> bool {
+pub(super) fn takes_streams(sender: &mut SendRequest<Payload>) -> bool {
     matches!(sender.poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(())))
 }
 
@@ -280,7 +321,7 @@ impl Drop for Attempt {
 }
 
 /// Makes a connection and drives it to its end.
-pub(crate) async fn run(endpoint: Weak<Endpoint>, settings: Rc<EndpointSettings>, connecting: Connecting) {
+pub(super) async fn run(endpoint: Weak<Endpoint>, settings: Rc<EndpointSettings>, connecting: Connecting) {
     let attempt = Attempt(Some(endpoint.clone()));
     let outcome = match timeout(settings.connect_timeout, connecting).await {
         Ok(outcome) => outcome,
@@ -291,17 +332,17 @@ pub(crate) async fn run(endpoint: Weak<Endpoint>, settings: Rc<EndpointSettings>
         Err(error) => return attempt.failed(&error.into()),
     };
     let (io, flusher) = Coalesced::watched(io, Role::Client, settings.frame_limits);
-    let Some(expected) = endpoint.upgrade().map(|endpoint| endpoint.expected_streams()) else { return };
+    let Some(new) = endpoint.upgrade().map(|endpoint| endpoint.new_connection()) else { return };
     // Does not wait for the peer: the preface is collected like any other write.
-    let (sender, h2) = match protocol(expected).handshake(io).await {
+    let (sender, h2) = match protocol(new.expected_streams).handshake(io).await {
         Ok(pair) => pair,
         Err(error) => return attempt.failed(&(&error).into()),
     };
-    let connection = Connection::new(endpoint, &settings, expected, sender);
+    let connection = Connection::new(endpoint, &settings, new, sender);
     let Some(endpoint) = attempt.succeeded() else { return };
     endpoint.connected(connection.clone());
     drop(endpoint);
-    driver::Driver::new(connection, h2, flusher, settings, Instant::now()).await;
+    Driver::new(connection, h2, flusher, settings, Instant::now()).await;
 }
 
 /// HTTP/2 as it is spoken with processors.

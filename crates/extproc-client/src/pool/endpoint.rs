@@ -1,24 +1,16 @@
 //! One address of a processor and the connections to it.
 
-mod backoff;
-mod waiting;
-
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
+use http2_io::{FrameLimits, KeepAlive};
 use tokio::time::Instant;
 
-use crate::{
-    connect::Connector,
-    connection::{self, Connection, Slot},
-    io::{Flood, FrameLimits},
-    keepalive::KeepAlive,
-    reset::ResetReason,
-    status::GrpcStatus,
+use super::{
+    backoff::Backoff,
+    connection::{self, Connection, ConnectionEvent, ConnectionId, NewConnection, StreamPermit},
+    pending::{PendingRequest, PendingRequests},
 };
-
-use backoff::Backoff;
-use waiting::Queue;
-pub(crate) use waiting::Waiting;
+use crate::{connect::Connector, reset::ResetReason, status::GrpcStatus};
 
 /// The endpoints of a processor.
 pub trait Endpoints: 'static {
@@ -103,9 +95,9 @@ pub struct Endpoint {
 }
 
 /// What an exchange that asked for a connection has got.
-pub(crate) enum Ticket {
-    Slot(Slot),
-    Waiting(Waiting),
+pub(crate) enum Checkout {
+    Permit(StreamPermit),
+    Pending(PendingRequest),
     Failed(ResetReason),
 }
 
@@ -137,23 +129,23 @@ impl Endpoint {
         }
     }
 
-    /// A place on a connection for one exchange, or one in the queue.
+    /// A permit for the stream of one exchange, or a place in the queue.
     ///
     /// # Errors
     ///
     /// The queue is full.
-    pub(crate) fn acquire(self: &Rc<Self>) -> Result<Ticket, PickError> {
+    pub(crate) fn acquire(self: &Rc<Self>) -> Result<Checkout, PickError> {
         let mut pool = self.pool.borrow_mut();
         if pool.queue.is_empty()
-            && let Some(slot) = pool.slot()
+            && let Some(permit) = pool.permit()
         {
-            return Ok(Ticket::Slot(slot));
+            return Ok(Checkout::Permit(permit));
         }
         if pool.connections.is_empty()
             && pool.connecting == 0
             && let Some(reason) = pool.backoff.blocked(Instant::now())
         {
-            return Ok(Ticket::Failed(reason.clone()));
+            return Ok(Checkout::Failed(reason.clone()));
         }
         if pool.queue.len() >= self.settings.max_pending_requests {
             // Those whose time has run out take no place from others.
@@ -162,22 +154,22 @@ impl Endpoint {
                 return Err(PickError::Overflow);
             }
         }
-        let waiting = pool.queue.push(self.clone());
+        let pending = pool.queue.push(self.clone());
         let attempts = self.plan(&mut pool);
         drop(pool);
         self.start(attempts);
-        Ok(Ticket::Waiting(waiting))
+        Ok(Checkout::Pending(pending))
     }
 
-    /// Gives free places to exchanges that wait, and sees to it that those that are left will get one.
-    pub(crate) fn grant(self: &Rc<Self>) {
+    /// Gives permits to exchanges that wait, as far as there are any, and ensures that the others will get one.
+    fn grant(self: &Rc<Self>) {
         loop {
             let mut pool = self.pool.borrow_mut();
             if pool.queue.is_empty() {
                 return;
             }
             let now = Instant::now();
-            let Some(slot) = pool.slot() else {
+            let Some(permit) = pool.permit() else {
                 let attempts = self.plan(&mut pool);
                 drop(pool);
                 return self.start(attempts);
@@ -185,7 +177,7 @@ impl Endpoint {
             let waiter = pool.queue.pop(now);
             drop(pool);
             match waiter {
-                Some(waiter) => waiter.deliver(Ok(slot)),
+                Some(waiter) => waiter.deliver(Ok(permit)),
                 None => return,
             }
         }
@@ -220,13 +212,39 @@ impl Endpoint {
         }
     }
 
-    /// Exchanges a new connection takes until its peer has said how many it takes.
-    pub(crate) fn expected_streams(&self) -> usize {
-        self.pool.borrow().expected(&self.settings)
+    /// What a connection that is about to be opened has to know.
+    pub(super) fn new_connection(&self) -> NewConnection {
+        let mut pool = self.pool.borrow_mut();
+        pool.latest_id = pool.latest_id.next();
+        NewConnection { id: pool.latest_id, expected_streams: pool.expected(&self.settings) }
+    }
+
+    /// A connection has something to say.
+    pub(super) fn handle(self: &Rc<Self>, connection: &Connection, event: ConnectionEvent) {
+        match event {
+            ConnectionEvent::PermitReturned => self.grant(),
+            ConnectionEvent::MaxStreams(streams) => {
+                self.pool.borrow_mut().learned_streams = Some(streams);
+                self.grant();
+            }
+            ConnectionEvent::Retired { replace } => self.retired(connection.id(), replace),
+            ConnectionEvent::PingUnanswered => self.connector.ping_unanswered(),
+            ConnectionEvent::Flooded(flood) => self.connector.flooded(flood),
+        }
+    }
+
+    /// A pending request has left the queue.
+    pub(super) fn forget(&self, key: u64) {
+        self.pool.borrow_mut().queue.remove(key);
+    }
+
+    /// A pending request whose caller has left is of no use any more after that time.
+    pub(super) fn expires(&self, expiry: Instant) {
+        self.pool.borrow_mut().queue.expires(expiry);
     }
 
     /// An attempt succeeded.
-    pub(crate) fn connected(self: &Rc<Self>, connection: Rc<Connection>) {
+    pub(super) fn connected(self: &Rc<Self>, connection: Rc<Connection>) {
         let mut pool = self.pool.borrow_mut();
         pool.connecting -= 1;
         pool.backoff.reset();
@@ -237,7 +255,7 @@ impl Endpoint {
 
     /// An attempt failed, and with it everything that waits, as in Envoy. Without anyone waiting it is as if it had not
     /// been made.
-    pub(crate) fn connect_failed(&self, reason: &ResetReason) {
+    pub(super) fn connect_failed(&self, reason: &ResetReason) {
         let mut pool = self.pool.borrow_mut();
         pool.connecting -= 1;
         if pool.queue.is_empty() {
@@ -251,32 +269,16 @@ impl Endpoint {
         }
     }
 
-    /// A connection's peer did not answer a PING.
-    pub(crate) fn ping_unanswered(&self) {
-        self.connector.ping_unanswered();
-    }
-
-    /// A connection's peer sent too much of what moves nothing.
-    pub(crate) fn flooded(&self, flood: Flood) {
-        self.connector.flooded(flood);
-    }
-
     /// A connection takes no more exchanges. If it was in use, another is made ahead of need.
-    pub(crate) fn retire(self: &Rc<Self>, connection: &Rc<Connection>, replace: bool) {
+    fn retired(self: &Rc<Self>, connection: ConnectionId, replace: bool) {
         let mut pool = self.pool.borrow_mut();
         let before = pool.connections.len();
-        pool.connections.retain(|other| !Rc::ptr_eq(other, connection));
+        pool.connections.retain(|other| other.id() != connection);
         let removed = pool.connections.len() < before;
         let replaced = removed && replace && pool.connections.is_empty() && pool.connecting == 0;
         pool.connecting += usize::from(replaced);
         drop(pool);
         self.start(usize::from(replaced));
-        self.grant();
-    }
-
-    /// A connection's peer said how many exchanges it takes at a time.
-    pub(crate) fn learned(self: &Rc<Self>, streams: usize) {
-        self.pool.borrow_mut().learned_streams = Some(streams);
         self.grant();
     }
 }
@@ -299,9 +301,11 @@ struct Pool {
     connections: Vec<Rc<Connection>>,
     /// Attempts under way.
     connecting: usize,
-    queue: Queue,
+    queue: PendingRequests,
     backoff: Backoff,
     learned_streams: Option<usize>,
+    /// The number of the latest connection.
+    latest_id: ConnectionId,
 }
 
 impl Pool {
@@ -313,20 +317,20 @@ impl Pool {
             .min(settings.max_concurrent_streams.max(1))
     }
 
-    /// A place on the least busy connection.
-    fn slot(&mut self) -> Option<Slot> {
+    /// A permit of the least busy connection.
+    fn permit(&mut self) -> Option<StreamPermit> {
         let connection = self
             .connections
             .iter()
             .filter(|connection| connection.has_room())
             .min_by_key(|connection| connection.streams())?
             .clone();
-        let slot = Slot::new(connection.clone());
+        let permit = StreamPermit::new(connection.clone());
         if connection.is_used_up() {
-            self.connections.retain(|other| !Rc::ptr_eq(other, &connection));
+            self.connections.retain(|other| other.id() != connection.id());
             connection.retire();
         }
-        Some(slot)
+        Some(permit)
     }
 }
 
