@@ -37,7 +37,11 @@ impl Remote {
     /// Connects.
     pub(super) async fn connect(address: &ListenAddress) -> io::Result<Self> {
         match address {
-            ListenAddress::Tcp(address) => Self::handshake(TcpStream::connect(address).await?).await,
+            ListenAddress::Tcp(address) => {
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                Self::handshake(stream).await
+            }
             ListenAddress::Unix(unix) => Self::handshake(UnixStream::connect(&unix.path).await?).await,
         }
     }
