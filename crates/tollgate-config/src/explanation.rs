@@ -94,6 +94,9 @@ pub struct ProcessorOrigin {
     pub filter: String,
     /// Whether it runs behind the router, once for each attempt.
     pub upstream: bool,
+    /// The cluster whose requests alone it is for: it stands behind the router.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// What defines it.
     pub defined_by: Origin,
     /// What turns it on for the route.

@@ -9,7 +9,7 @@ pub(crate) mod base64;
 #[cfg(test)]
 pub(crate) mod coverage;
 mod definition;
-mod descriptors;
+pub(crate) mod descriptors;
 mod duration;
 mod enumeration;
 mod json;

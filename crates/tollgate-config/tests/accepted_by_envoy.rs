@@ -8,9 +8,10 @@ use std::{env, fs, io, path::Path, path::PathBuf, process::Command};
 
 use tollgate_config::{Files, Options, Source, load_with};
 
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("everything.yaml", include_str!("../src/envoy/tests/everything.yaml")),
     ("everything_filters.yaml", include_str!("../src/envoy/tests/everything_filters.yaml")),
+    ("everything_beside.yaml", include_str!("../src/envoy/tests/everything_beside.yaml")),
     ("old_spellings.yaml", include_str!("../src/envoy/tests/old_spellings.yaml")),
 ];
 

@@ -5,18 +5,22 @@ mod filters;
 mod settings;
 mod table;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use tollgate_model::{
     Snapshot,
     cluster::{Cluster, Endpoint},
+    http_connection_manager::ClusterHttpFilters,
     listener::{FilterChain, Listener},
     tls::{DownstreamTls, DownstreamTlsSettings, TlsError, UpstreamTls, UpstreamTlsSettings},
     update::KnownTls,
 };
 
 use self::{filters::Filters, settings::Settings, table::compile_table};
-use crate::{Origin, Resources, RouteTable, Sourced};
+use crate::{HttpFilter, Origin, Resources, RouteTable, Sourced};
 
 /// Why resources make no snapshot.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -36,13 +40,15 @@ pub struct CompileError {
 /// # Errors
 /// When the TLS library refuses certificates, keys or settings.
 pub fn compile(resources: Resources, previous: Option<&Snapshot>) -> Result<Snapshot, CompileError> {
-    let Resources { listeners, route_tables, clusters, mut endpoints, process } = resources;
+    let Resources { listeners, route_tables, clusters, mut endpoints, cluster_http_filters, process } =
+        resources;
     let listeners_before = previous.into_iter().flat_map(|previous| &previous.listeners);
     let mut compiler = Compiler {
         previous,
         listeners: listeners_before.map(|listener| (&*listener.name, &**listener)).collect(),
         uses: uses(&listeners),
         tables: route_tables.into_iter().collect(),
+        cluster_http_filters,
         settings: Settings::default(),
     };
     let mut snapshot = Snapshot {
@@ -86,6 +92,7 @@ struct Compiler<'p> {
     listeners: HashMap<&'p str, &'p Listener>,
     uses: HashMap<String, usize>,
     tables: HashMap<String, Arc<RouteTable>>,
+    cluster_http_filters: BTreeMap<String, Arc<[HttpFilter]>>,
     settings: Settings,
 }
 
@@ -141,12 +148,17 @@ impl Compiler<'_> {
         let tls = chain.tls.map(|tls| downstream_tls(tls, &chain.name, known, origin)).transpose()?;
         let http = Arc::unwrap_or_clone(chain.http);
         let table = self.table(&http.route_config);
-        let mut filters = Filters::new(&http, origin, &mut self.settings)?;
+        let mut filters = Filters::new(&http, &self.cluster_http_filters, origin, &mut self.settings)?;
         let routes = compile_table(table, &mut filters)?;
-        // The filters of the one and of the other list, in this order.
-        let mut compiled = filters.into_compiled();
-        let upstream = compiled.split_off(http.http_filters.len());
-        let http = http.with(Arc::new(routes), compiled, upstream);
+        // The filters of the one, of the other list and of the clusters, in this order.
+        let mut compiled = filters.into_compiled().into_iter();
+        let downstream = compiled.by_ref().take(http.http_filters.len()).collect();
+        let upstream = compiled.by_ref().take(http.upstream_http_filters.len()).collect();
+        let mut of_clusters = ClusterHttpFilters::default();
+        for (cluster, own) in &self.cluster_http_filters {
+            of_clusters.insert(cluster.clone(), compiled.by_ref().take(own.len()));
+        }
+        let http = http.with(Arc::new(routes), downstream, upstream, of_clusters);
         Ok(FilterChain {
             name: chain.name,
             metadata: chain.metadata,

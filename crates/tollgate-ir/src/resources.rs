@@ -40,6 +40,10 @@ pub struct Resources {
     pub clusters: BTreeMap<String, Arc<Sourced<BareCluster>>>,
     /// Endpoints by the name of their cluster. A cluster without an entry has none.
     pub endpoints: BTreeMap<String, Arc<[Endpoint]>>,
+    /// Filters behind the router by the name of their cluster, in request order. They stand instead of the connection
+    /// manager's `upstream_http_filters`; a cluster without an entry has those.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub cluster_http_filters: BTreeMap<String, Arc<[HttpFilter]>>,
     /// What the process is told.
     pub process: Process,
 }
@@ -80,5 +84,6 @@ impl Resources {
     pub fn has_same_cluster(&self, other: &Self, name: &str) -> bool {
         self.clusters.get(name) == other.clusters.get(name)
             && self.endpoints_of(name) == other.endpoints_of(name)
+            && self.cluster_http_filters.get(name) == other.cluster_http_filters.get(name)
     }
 }

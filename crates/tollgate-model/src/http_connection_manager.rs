@@ -1,6 +1,6 @@
 //! The HTTP connection manager: how HTTP is spoken with clients.
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, ops::Range, sync::Arc, time::Duration};
 
 pub use http2_io::FrameLimits;
 use ipnet::IpNet;
@@ -24,6 +24,10 @@ pub struct HttpConnectionManager<R = Arc<RouteConfiguration>, F = Arc<HttpFilter
     /// Filters between the router and the upstream, in request order: they run when cluster and endpoint are chosen and
     /// the router has changed headers and path, once for each attempt. They cannot change the route. Default none.
     pub upstream_http_filters: Vec<F>,
+    /// What stands there instead of them for requests to some clusters. Written with the clusters, so it is empty in a
+    /// configuration as written.
+    #[serde(skip_serializing_if = "ClusterHttpFilters::is_empty")]
+    pub cluster_http_filters: ClusterHttpFilters<F>,
     /// `server` header of responses. Default `envoy`.
     pub server_name: String,
     /// What to do with the upstream's `server` header.
@@ -98,6 +102,9 @@ pub struct HttpConnectionManager<R = Arc<RouteConfiguration>, F = Arc<HttpFilter
     pub proxy_100_continue: bool,
     /// Access logs; empty = off.
     pub access_log: Vec<Arc<AccessLog>>,
+    /// What answers of the gateway's own tell in `proxy-status`. Default nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_status: Option<ProxyStatus>,
     /// Router option: do not add `x-envoy-*` headers. Default false.
     pub suppress_envoy_headers: bool,
     /// Prefix of the proxy's own headers without the trailing dash. Default `x-envoy`.
@@ -105,6 +112,65 @@ pub struct HttpConnectionManager<R = Arc<RouteConfiguration>, F = Arc<HttpFilter
     /// How requests may come and go. Shown where it is not the default.
     #[serde(skip_serializing_if = "is_default")]
     pub request_floods: RequestFloods,
+}
+
+/// The filters that stand behind the router for requests to some clusters.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClusterHttpFilters<F> {
+    /// The places in `filters` of those of a cluster.
+    places: BTreeMap<String, Range<usize>>,
+    filters: Vec<F>,
+}
+
+impl<F> Default for ClusterHttpFilters<F> {
+    fn default() -> Self {
+        Self { places: BTreeMap::new(), filters: Vec::new() }
+    }
+}
+
+impl<F> ClusterHttpFilters<F> {
+    /// Whether no cluster has any.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Those of one more cluster, in request order.
+    pub fn insert(&mut self, cluster: String, filters: impl IntoIterator<Item = F>) {
+        let first = self.filters.len();
+        self.filters.extend(filters);
+        self.places.insert(cluster, first..self.filters.len());
+    }
+
+    fn of(&self, cluster: &str) -> Option<Range<usize>> {
+        if self.places.is_empty() { None } else { self.places.get(cluster).cloned() }
+    }
+}
+
+/// What the field `proxy-status` (RFC 9209) tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProxyStatus {
+    /// What the gateway is called.
+    pub name: ProxyName,
+    /// Leave the details out.
+    pub remove_details: bool,
+    /// Leave out of them why the connection ended.
+    pub remove_connection_termination_details: bool,
+    /// Leave the response flags out of them.
+    pub remove_response_flags: bool,
+    /// The status is the one that RFC 9209 recommends, where it recommends one.
+    pub set_recommended_response_code: bool,
+}
+
+/// What the gateway is called in `proxy-status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum ProxyName {
+    /// As in the field `server`.
+    ServerName,
+    /// The id of its node.
+    NodeId,
+    /// This.
+    Literal(String),
 }
 
 /// Whose requests are internal.
@@ -137,6 +203,7 @@ impl<R, F> HttpConnectionManager<R, F> {
             route_config,
             http_filters,
             upstream_http_filters: Vec::new(),
+            cluster_http_filters: ClusterHttpFilters::default(),
             server_name: "envoy".to_owned(),
             server_header_transformation: ServerHeaderTransformation::Overwrite,
             use_remote_address: false,
@@ -172,16 +239,40 @@ impl<R, F> HttpConnectionManager<R, F> {
             hold_generic_upgrades: true,
             proxy_100_continue: false,
             access_log: Vec::new(),
+            proxy_status: None,
             suppress_envoy_headers: false,
             header_prefix: "x-envoy".to_owned(),
             request_floods: RequestFloods::default(),
         }
     }
 
-    /// Every filter in request order, those behind the router last; [`Route::filters`](crate::route::Route::filters) is
-    /// index by index with this.
+    /// Every filter in request order, those behind the router next, those of clusters last;
+    /// [`Route::filters`](crate::route::Route::filters) is index by index with this.
     pub fn filters(&self) -> impl Iterator<Item = &F> {
-        self.http_filters.iter().chain(&self.upstream_http_filters)
+        self.http_filters.iter().chain(&self.upstream_http_filters).chain(&self.cluster_http_filters.filters)
+    }
+
+    /// The filter at this place among [all](Self::filters).
+    #[must_use]
+    pub fn filter(&self, index: usize) -> Option<&F> {
+        let Some(behind) = index.checked_sub(self.http_filters.len()) else {
+            return self.http_filters.get(index);
+        };
+        match behind.checked_sub(self.upstream_http_filters.len()) {
+            None => self.upstream_http_filters.get(behind),
+            Some(of_clusters) => self.cluster_http_filters.filters.get(of_clusters),
+        }
+    }
+
+    /// The places of the filters behind the router that requests to this cluster pass.
+    #[must_use]
+    pub fn behind_router(&self, cluster: &str) -> Range<usize> {
+        let first = self.http_filters.len();
+        let of_clusters = first + self.upstream_http_filters.len();
+        match self.cluster_http_filters.of(cluster) {
+            Some(own) => of_clusters + own.start..of_clusters + own.end,
+            None => first..of_clusters,
+        }
     }
 
     /// The same with another route table and other filters.
@@ -191,6 +282,7 @@ impl<R, F> HttpConnectionManager<R, F> {
         route_config: R2,
         http_filters: Vec<F2>,
         upstream_http_filters: Vec<F2>,
+        cluster_http_filters: ClusterHttpFilters<F2>,
     ) -> HttpConnectionManager<R2, F2> {
         // Named one by one, so that none is forgotten.
         HttpConnectionManager {
@@ -199,6 +291,7 @@ impl<R, F> HttpConnectionManager<R, F> {
             route_config,
             http_filters,
             upstream_http_filters,
+            cluster_http_filters,
             server_name: self.server_name,
             server_header_transformation: self.server_header_transformation,
             use_remote_address: self.use_remote_address,
@@ -234,6 +327,7 @@ impl<R, F> HttpConnectionManager<R, F> {
             hold_generic_upgrades: self.hold_generic_upgrades,
             proxy_100_continue: self.proxy_100_continue,
             access_log: self.access_log,
+            proxy_status: self.proxy_status,
             suppress_envoy_headers: self.suppress_envoy_headers,
             header_prefix: self.header_prefix,
             request_floods: self.request_floods,

@@ -29,8 +29,9 @@ pub use self::{
 };
 use crate::{
     filter::FilterOverrides,
+    format::Format,
     header::{FieldName, HeaderMutations},
-    matching::{FullRegex, HeaderMatcher, QueryParameterMatcher},
+    matching::{FullRegex, HeaderMatcher, QueryParameterMatcher, Substitution},
 };
 
 /// A route table.
@@ -99,7 +100,7 @@ pub struct Route {
     /// Header changes of this level.
     pub headers: HeaderMutations,
     /// Effective per-filter configuration, by the indices of `HttpConnectionManager::http_filters` followed by
-    /// `upstream_http_filters`; already folded over table, virtual host and route.
+    /// `upstream_http_filters` and those of clusters; already folded over table, virtual host and route.
     pub filters: FilterOverrides,
     /// `per_request_buffer_limit_bytes` / `request_body_buffer_limit`: raises the limit of the connection, for both
     /// directions; a lower one has no effect, as in Envoy.
@@ -354,6 +355,8 @@ pub enum PathRewrite {
         /// Replacement, in the regex crate's syntax.
         substitution: String,
     },
+    /// Replace the whole path by what this gives; the query stays. Nothing is replaced by nothing.
+    Format(Format),
 }
 
 /// Change of the authority.
@@ -365,6 +368,10 @@ pub enum HostRewrite {
     Auto,
     /// First value of a request header; without it nothing is rewritten.
     Header(FieldName),
+    /// What comes of the path, without its query, when every match is replaced.
+    PathRegex(Substitution),
+    /// What this gives, if that is anything; what is missing in it shows as `-`.
+    Format(Format),
 }
 
 /// Answer with a redirect. Unset parts keep the request's.
@@ -406,6 +413,10 @@ pub enum RedirectPath {
     Prefix(String),
     /// Replace the matched prefix by whole path elements, as [`PathRewrite::PathElements`].
     PathElements(String),
+    /// Replace what matches in the path.
+    Regex(Substitution),
+    /// Whole path, as this gives it; keeps the request's query.
+    Format(Format),
 }
 
 /// Answer directly.

@@ -27,6 +27,7 @@ mod local_reply;
 mod memory;
 mod meter;
 mod overload;
+mod proxy_status;
 mod response_flags;
 mod retry;
 mod route_headers;

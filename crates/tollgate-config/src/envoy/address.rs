@@ -75,9 +75,6 @@ fn read_socket_address(message: &Message<'_>) -> Option<Address> {
     // A oneof in the API, so the port has to be written even when it is 0.
     let port = message.required("port_value")?.port(0)?;
     let ipv4_compat = message.boolean("ipv4_compat", false);
-    if ipv4_compat && !matches!(host.parse(), Ok(IpAddr::V6(_))) {
-        message.value().error("\"ipv4_compat\" needs an IPv6 address");
-    }
     (!host.is_empty()).then_some(Address::Socket { host, port, ipv4_compat })
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use tollgate_ir::{Process, Resources, Sourced};
+use tollgate_ir::{Cluster, Process, Resources, Sourced};
 use tollgate_model::{listener::BindAddress, snapshot::Node};
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
     address::read_bind_address,
     cluster::{read_cluster, schema::CLUSTER},
     config_source::read_resources,
+    http_filters::{Filters, read_cluster_http_filters},
     limits::Limits,
     listener::{ChainOrigins, ChainTable, read_listener, schema::LISTENER},
     overload::read_overload_manager,
@@ -168,6 +169,7 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
         header_prefix: read_header_prefix(&bootstrap),
         runtime: read_runtime(&bootstrap, &mut limits),
         clusters: Clusters::Known(HashMap::new()),
+        of_clusters: Filters::default(),
     };
     let mut found = Resources {
         process: Process {
@@ -185,8 +187,8 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
     limits.apply_global(&mut found.process.overload);
     let fixed = bootstrap.message("static_resources", &STATIC_RESOURCES);
     let dynamic = bootstrap.message("dynamic_resources", &DYNAMIC_RESOURCES);
-    let mut take_cluster = |value: &Value<'_>| {
-        let Some(cluster) = read_cluster(value) else { return };
+    let (scope_prefix, scope_runtime) = (scope.header_prefix.clone(), scope.runtime.clone());
+    let mut take_cluster = |value: &Value<'_>, cluster: Cluster| {
         let facts = ClusterFacts::of(&cluster.protocol, &cluster.endpoints);
         scope.clusters.insert(cluster.name.clone(), facts);
         if found.clusters.contains_key(&cluster.name) {
@@ -194,9 +196,41 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
         }
         found.insert_cluster(cluster, Place::of(value).origin(None));
     };
-    fixed.iter().flat_map(|fixed| fixed.list("clusters")).for_each(|value| take_cluster(&value));
+    // Filters of clusters may name clusters that come later.
+    let mut lists = Vec::new();
+    for value in fixed.iter().flat_map(|fixed| fixed.list("clusters")) {
+        let Some((cluster, filters)) = read_cluster(&value) else { continue };
+        lists.extend(filters.map(|filters| (cluster.name.clone(), filters)));
+        take_cluster(&value, cluster);
+    }
+    let mut of_files = Vec::new();
     if let Some(source) = dynamic.as_ref().and_then(|dynamic| dynamic.get("cds_config")) {
-        read_resources(&source, &CLUSTER, &mut take_cluster);
+        let unknown = Scope {
+            header_prefix: scope_prefix,
+            runtime: scope_runtime,
+            clusters: Clusters::NotKnown,
+            of_clusters: Filters::default(),
+        };
+        read_resources(&source, &CLUSTER, |value| {
+            let Some((cluster, filters)) = read_cluster(value) else { return };
+            of_files.extend(filters.map(|filters| {
+                let read = read_cluster_http_filters(&filters, &cluster.name, &unknown);
+                (cluster.name.clone(), read)
+            }));
+            take_cluster(value, cluster);
+        });
+    }
+    let of_lists = lists.into_iter().map(|(cluster, list)| {
+        let filters = read_cluster_http_filters(&list, &cluster, &scope);
+        (cluster, filters)
+    });
+    let of_clusters: Vec<_> = of_lists.collect();
+    for (cluster, mut filters) in of_clusters.into_iter().chain(of_files) {
+        scope.add_filters(&cluster, &mut filters);
+        let filters = filters.into_list();
+        if !filters.is_empty() {
+            found.cluster_http_filters.insert(cluster, filters.into());
+        }
     }
     let mut explanations = Explanations::default();
     let mut index = 0;

@@ -33,8 +33,8 @@ use crate::schema::{Enumeration, Message, Value};
 pub(in crate::envoy) static ROUTING_PRIORITY: Enumeration<bool> =
     Enumeration { values: &[("DEFAULT", 0, Some(true)), ("HIGH", 1, Some(false))] };
 
-/// Reads a cluster.
-pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
+/// Reads a cluster. Its filters are given as they stand there: they may name clusters that come later.
+pub(super) fn read_cluster<'a>(value: &Value<'a>) -> Option<(Cluster, Option<Value<'a>>)> {
     let message = value.message(&CLUSTER)?;
     let name = message.required_string("name");
     let discovery = read_discovery(&message);
@@ -50,17 +50,18 @@ pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
             duration
         }
     };
-    let Protocol { protocol, idle_timeout, max_requests_per_connection } = read_protocol(&message);
-    let health = read_health(&message);
-    check_protocol_of_checks(&message, &health, &protocol);
+    let Protocol { protocol, idle_timeout, max_requests_per_connection, http_filters } =
+        read_protocol(&message);
     let alpn = match protocol {
         UpstreamProtocol::Http1 { .. } => "http/1.1",
         UpstreamProtocol::Http2(_) => "h2",
     };
+    let health = read_health(&message, alpn);
+    check_protocol_of_checks(&message, &health, &protocol);
     let tls: Option<UpstreamTlsSettings> =
         message.get("transport_socket").and_then(|socket| read_upstream_transport_socket(&socket, alpn));
     let LoadBalancing { policy, override_host } = read_load_balancing(&message, discovery.as_ref());
-    Some(Cluster {
+    let cluster = Cluster {
         lb_policy: policy,
         override_host,
         circuit_breakers: read_circuit_breakers(&message),
@@ -79,7 +80,8 @@ pub(super) fn read_cluster(value: &Value<'_>) -> Option<Cluster> {
         discovery: discovery?,
         alt_stat_name: Some(message.string("alt_stat_name")).filter(|name| !name.is_empty()),
         name: Some(name).filter(|name| !name.is_empty())?,
-    })
+    };
+    Some((cluster, http_filters))
 }
 
 /// A gRPC check needs what the cluster speaks, as in Envoy.

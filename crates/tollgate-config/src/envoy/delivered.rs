@@ -10,7 +10,7 @@ use super::{
     cluster::schema::CLUSTER_LOAD_ASSIGNMENT,
     cluster::{endpoints::read_delivered_endpoints, read_cluster, schema::CLUSTER},
     config_source::is_from_server,
-    http_filters::Filters,
+    http_filters::{Filters, read_cluster_http_filters},
     listener::{read_listener, schema::LISTENER},
     route::{read_route_configuration, schema::ROUTE_CONFIGURATION},
     runtime::Runtime,
@@ -69,9 +69,12 @@ fn read_by_type(type_name: &str, value: &Value<'_>) {
         header_prefix: "x-envoy".to_owned(),
         runtime: Runtime::default(),
         clusters: Clusters::NotKnown,
+        of_clusters: Filters::default(),
     };
     if type_name == CLUSTER.name {
-        read_cluster(value);
+        if let Some((cluster, Some(filters))) = read_cluster(value) {
+            read_cluster_http_filters(&filters, &cluster.name, &scope);
+        }
     } else if type_name == LISTENER.name {
         read_listener(value, 0, &scope);
     } else if type_name == ROUTE_CONFIGURATION.name {

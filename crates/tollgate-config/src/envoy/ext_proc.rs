@@ -110,6 +110,8 @@ pub(super) struct Filter {
     pub(super) sources: BTreeMap<&'static str, Place>,
     /// It stands behind the router.
     pub(super) upstream: bool,
+    /// The cluster whose requests alone it is for.
+    pub(super) cluster: Option<String>,
 }
 
 /// Whether this is the ext_proc type of that name, in its v3 or v3alpha form (EN-40).
@@ -155,6 +157,7 @@ pub(super) fn read_external_processor(
         place: Place::of(value),
         sources,
         upstream: false,
+        cluster: None,
         name,
         stat_prefix,
         disabled,

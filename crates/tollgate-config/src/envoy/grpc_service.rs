@@ -100,6 +100,7 @@ fn read_envoy_grpc(message: &Message<'_>, scope: &Scope) -> Option<GrpcService> 
     let cluster = message.required("cluster_name")?;
     let name = cluster.non_empty_string()?;
     let facts = scope.clusters.get(&name);
+    scope.clusters.refuse_filters(&cluster, &name, "calls of a gateway's filters");
     match facts {
         // F-9: each exchange fails, and the failure policy decides.
         None if scope.clusters.lacks(&name) => {

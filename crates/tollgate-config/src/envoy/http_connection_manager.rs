@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tollgate_ir::{HttpConnectionManager, RouteTable};
 use tollgate_model::http_connection_manager::{
-    CodecType, HeadersWithUnderscoresAction, Http1Options, InternalAddresses, PathWithEscapedSlashesAction,
-    ServerHeaderTransformation,
+    ClusterHttpFilters, CodecType, HeadersWithUnderscoresAction, Http1Options, InternalAddresses,
+    PathWithEscapedSlashesAction, ProxyName, ProxyStatus, ServerHeaderTransformation,
 };
 
 use super::{
@@ -88,6 +88,11 @@ pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
         read("upgrade_configs", "[]", "Upgrades that are allowed, `websocket` for one."),
         read("proxy_100_continue", "false", "Pass `expect: 100-continue` on instead of answering it."),
         read("access_log", "[]", "Access logs."),
+        read(
+            "proxy_status_config",
+            "",
+            "Answers of the gateway's own tell in `proxy-status` why; without it they do not.",
+        ),
         unimplemented("tracing", NO_SPANS),
         no_effect("request_id_extension", "request ids are random UUIDs"),
         unimplemented("access_log_options", "a request is logged once, when it ends"),
@@ -114,12 +119,25 @@ pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
         "stream_error_on_invalid_http_message",
         "path_normalization_options",
         "strip_trailing_host_dot",
-        "proxy_status_config",
         "typed_header_validation_config",
         "append_local_overload",
         "add_proxy_protocol_connection_state",
         "forward_proto_config",
     ],
+};
+
+pub(in crate::envoy) static PROXY_STATUS_CONFIG: Schema = Schema {
+    name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ProxyStatusConfig",
+    title: "",
+    fields: &[
+        read("remove_details", "false", "Leave the details out."),
+        read("remove_connection_termination_details", "false", "Leave out of them why the connection ended."),
+        read("remove_response_flags", "false", "Leave the response flags out of them."),
+        read("set_recommended_response_code", "false", "The status is the one that RFC 9209 recommends."),
+        read("use_node_id", "", "The gateway is called by its node's id, whatever is written here."),
+        read("literal_proxy_name", "server_name", "What the gateway is called."),
+    ],
+    unsupported: &[],
 };
 
 pub(super) static UPGRADE_CONFIG: Schema = Schema {
@@ -144,8 +162,8 @@ pub(super) static RDS: Schema = Schema {
 };
 
 /// The schemas of this module.
-pub(super) static SCHEMAS: [&Schema; 4] =
-    [&HTTP_CONNECTION_MANAGER, &INTERNAL_ADDRESS_CONFIG, &RDS, &UPGRADE_CONFIG];
+pub(super) static SCHEMAS: [&Schema; 5] =
+    [&HTTP_CONNECTION_MANAGER, &INTERNAL_ADDRESS_CONFIG, &PROXY_STATUS_CONFIG, &RDS, &UPGRADE_CONFIG];
 
 pub(in crate::envoy) static INTERNAL_ADDRESS_CONFIG: Schema = Schema {
     name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
@@ -283,15 +301,39 @@ pub(super) fn read_http_connection_manager(
         hold_generic_upgrades: scope.runtime.pause_generic_upgrades,
         proxy_100_continue: message.boolean("proxy_100_continue", false),
         access_log: read_access_logs(&message.list("access_log")),
+        proxy_status: message
+            .message("proxy_status_config", &PROXY_STATUS_CONFIG)
+            .map(|s| read_proxy_status(&s)),
         suppress_envoy_headers,
         header_prefix: scope.header_prefix.clone(),
         request_floods: scope.runtime.request_floods,
         http_filters,
         upstream_http_filters,
+        cluster_http_filters: ClusterHttpFilters::default(),
         route_config: table,
         stat_prefix,
     };
     Some((manager, routes, origins))
+}
+
+fn read_proxy_status(message: &Message<'_>) -> ProxyStatus {
+    let name = match message.one_of(&["use_node_id", "literal_proxy_name"]) {
+        // As in Envoy it is enough that it is there.
+        Some(("use_node_id", value)) => {
+            value.boolean();
+            ProxyName::NodeId
+        }
+        Some((_, value)) => ProxyName::Literal(value.header_text().unwrap_or_default()),
+        None => ProxyName::ServerName,
+    };
+    ProxyStatus {
+        name,
+        remove_details: message.boolean("remove_details", false),
+        remove_connection_termination_details: message
+            .boolean("remove_connection_termination_details", false),
+        remove_response_flags: message.boolean("remove_response_flags", false),
+        set_recommended_response_code: message.boolean("set_recommended_response_code", false),
+    }
 }
 
 /// Reads the routes that are in a file of their own.

@@ -86,6 +86,8 @@ struct Chain<'s> {
     /// How messages call that.
     end_name: &'static str,
     scope: &'s Scope,
+    /// The cluster that it belongs to.
+    cluster: Option<&'s str>,
 }
 
 /// The filters of a chain, as routes need them.
@@ -106,6 +108,11 @@ pub(super) struct Filters {
 }
 
 impl Filters {
+    /// All of them.
+    pub(super) fn into_list(self) -> Vec<HttpFilter> {
+        self.all
+    }
+
     /// The filters before the router, and those behind it.
     pub(super) fn into_lists(mut self) -> (Vec<HttpFilter>, Vec<HttpFilter>) {
         let upstream = self.all.split_off(self.all.len().saturating_sub(self.upstream));
@@ -124,7 +131,7 @@ pub(super) fn read_http_filters(manager: &Message<'_>, scope: &Scope) -> Filters
         suppress_envoy_headers: false,
     };
     let Some(list) = manager.required("http_filters") else { return filters };
-    let chain = Chain { end: &ROUTER, end_name: "the router", scope };
+    let chain = Chain { end: &ROUTER, end_name: "the router", scope, cluster: None };
     if let Some(router) = read_chain(&list, &chain, &mut filters) {
         filters.suppress_envoy_headers = router.boolean("suppress_envoy_headers", false);
         if let Some(list) = router.get("upstream_http_filters") {
@@ -133,6 +140,22 @@ pub(super) fn read_http_filters(manager: &Message<'_>, scope: &Scope) -> Filters
             read_chain(&list, &chain, &mut filters);
             filters.upstream = filters.all.len() - before;
         }
+    }
+    // What routes say about the filters of clusters is looked at with the rest.
+    filters.names.extend(scope.of_clusters.names.iter().cloned());
+    filters.left_out.extend(scope.of_clusters.left_out.iter().cloned());
+    filters.processors.extend(scope.of_clusters.processors.iter().map(Rc::clone));
+    filters
+}
+
+/// Reads `http_filters` of a cluster. They stand behind the router.
+pub(super) fn read_cluster_http_filters(list: &Value<'_>, cluster: &str, scope: &Scope) -> Filters {
+    let mut filters = Filters::default();
+    if !list.is_empty_list() {
+        let chain =
+            Chain { end: &UPSTREAM_CODEC, end_name: "the upstream codec", scope, cluster: Some(cluster) };
+        read_chain(list, &chain, &mut filters);
+        filters.upstream = filters.all.len();
     }
     filters
 }
@@ -167,7 +190,7 @@ fn read_http_filter<'a>(
     let disabled = message.boolean("disabled", false);
     let optional = message.boolean("is_optional", false);
     let any = message.required("typed_config").and_then(|config| config.any())?;
-    let Chain { end, end_name, scope } = chain;
+    let Chain { end, end_name, scope, cluster } = chain;
     let is_end = any.type_name == end.name;
     if is_last && !is_end {
         value.error(format!("the last HTTP filter has to be {end_name}"));
@@ -191,7 +214,8 @@ fn read_http_filter<'a>(
                 config: FilterConfig::ExtProc(Arc::clone(&filter.settings)),
                 origin: filter.place.origin(None),
             });
-            filters.processors.push(Rc::new(Filter { upstream, ..filter }));
+            let cluster = cluster.map(str::to_owned);
+            filters.processors.push(Rc::new(Filter { upstream, cluster, ..filter }));
         }
     } else if let Some(kind) = Kind::find(&any.type_name) {
         if upstream && !kind.upstream {

@@ -205,6 +205,7 @@ pub(crate) fn read_standalone_overrides(
         header_prefix: "x-envoy".to_owned(),
         runtime: Runtime::default(),
         clusters: Clusters::Known(clusters),
+        of_clusters: Filters::default(),
     };
     let Override::ExtProc(overrides) = read_overrides(value, "", &scope)?.over else { return None };
     let plan = Plan::new(filter_name);

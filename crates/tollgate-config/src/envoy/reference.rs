@@ -1,5 +1,7 @@
 //! The reference of the dialect: every message and field, as the reader knows them.
 
+mod extensions;
+
 use std::fmt::Write as _;
 
 use super::{
@@ -102,7 +104,11 @@ in `xds.type.v3.TypedStruct`. The `v3alpha` names of the external processing fil
 /// The reference in Markdown.
 pub(crate) fn reference() -> String {
     let mut text = INTRODUCTION.to_owned();
-    for Section { title, schemas } in sections() {
+    let sections = sections();
+    let names: Vec<&str> =
+        sections.iter().flat_map(|section| &section.schemas).map(|schema| schema.name).collect();
+    text.push_str(&extensions::extensions(&names));
+    for Section { title, schemas } in sections {
         // Writing to a string cannot fail.
         let _ = write!(text, "\n## {title}\n");
         for schema in schemas {

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use tollgate_model::cluster::{Endpoint, EndpointAddress, UpstreamProtocol};
 
-use super::runtime::Runtime;
+use super::{http_filters::Filters, runtime::Runtime};
+use crate::schema::Value;
 
 /// What the whole bootstrap says.
 pub(super) struct Scope {
@@ -14,6 +15,19 @@ pub(super) struct Scope {
     pub(super) runtime: Runtime,
     /// The clusters that routes and services may name.
     pub(super) clusters: Clusters,
+    /// The filters that clusters have behind the router.
+    pub(super) of_clusters: Filters,
+}
+
+impl Scope {
+    /// What clusters have behind the router, and which of them do.
+    pub(super) fn add_filters(&mut self, cluster: &str, filters: &mut Filters) {
+        self.clusters.has_filters(cluster);
+        let Filters { names, left_out, processors, .. } = &mut self.of_clusters;
+        names.append(&mut filters.names);
+        left_out.append(&mut filters.left_out);
+        processors.append(&mut filters.processors);
+    }
 }
 
 /// The clusters that routes and services may name.
@@ -47,6 +61,25 @@ impl Clusters {
         known.into_iter().flat_map(|clusters| clusters.keys().map(String::as_str))
     }
 
+    /// The cluster of that name has filters behind the router.
+    fn has_filters(&mut self, name: &str) {
+        if let Self::Known(clusters) = self
+            && let Some(facts) = clusters.get_mut(name)
+        {
+            facts.http_filters = true;
+        }
+    }
+
+    /// Says so where something other than a route leads to a cluster with filters: what goes there passes them in Envoy.
+    pub(super) fn refuse_filters(&self, value: &Value<'_>, name: &str, who: &str) {
+        if self.get(name).is_some_and(|facts| facts.http_filters) {
+            value.error_with_help(
+                format!("the cluster \"{name}\" has http_filters, which {who} do not pass"),
+                "make another cluster of the same endpoints without them",
+            );
+        }
+    }
+
     /// One more cluster.
     pub(super) fn insert(&mut self, name: String, facts: ClusterFacts) {
         if let Self::Known(clusters) = self {
@@ -61,6 +94,8 @@ pub(crate) struct ClusterFacts {
     pub(crate) http2: bool,
     /// `host:port` of its first endpoint, if it has a TCP address.
     pub(crate) first_endpoint: Option<String>,
+    /// It has filters behind the router.
+    pub(crate) http_filters: bool,
 }
 
 impl ClusterFacts {
@@ -71,6 +106,6 @@ impl ClusterFacts {
             EndpointAddress::Dns { host, port } => Some(format!("{host}:{port}")),
             EndpointAddress::Pipe(_) => None,
         });
-        Self { http2: matches!(protocol, UpstreamProtocol::Http2(_)), first_endpoint }
+        Self { http2: matches!(protocol, UpstreamProtocol::Http2(_)), first_endpoint, http_filters: false }
     }
 }

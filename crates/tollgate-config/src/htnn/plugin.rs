@@ -160,12 +160,18 @@ fn known_clusters(
         Err(problem) => {
             invalid.push(problem);
             // The name is reported already: no second message that there is no such cluster.
-            clusters.insert(name.clone(), ClusterFacts { http2: true, first_endpoint: None });
+            clusters.insert(
+                name.clone(),
+                ClusterFacts { http2: true, first_endpoint: None, http_filters: false },
+            );
         }
         Ok(Some(parsed)) => {
             known.name = Some(parsed.add_cluster(policy, &place, translator));
             let authority = parsed.authority(&policy.namespace, translator);
-            clusters.insert(name.clone(), ClusterFacts { http2: true, first_endpoint: Some(authority) });
+            clusters.insert(
+                name.clone(),
+                ClusterFacts { http2: true, first_endpoint: Some(authority), http_filters: false },
+            );
         }
         Ok(None) => {
             if let Some(cluster) = translator.native.clusters.get(name) {

@@ -95,7 +95,6 @@ impl Descriptor {
     }
 
     /// Every message type.
-    #[cfg(test)]
     pub(crate) fn all() -> impl Iterator<Item = &'static Self> {
         DESCRIPTORS.messages.values()
     }

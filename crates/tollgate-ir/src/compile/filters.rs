@@ -1,13 +1,16 @@
 //! How settings of filters and what levels say about them fold (section 19 of the protocol rules).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use tollgate_model::filter::{FilterOverride, FilterOverrides, HttpFilter, MatchAction, Matched};
 
 use super::{CompileError, filter_settings, settings::Settings};
 use crate::{ExtProcOverrides, FilterConfig, HttpConnectionManager, Origin, Override, PerFilter};
 
-/// The filters of a connection manager, those behind the router last.
+/// The filters of a connection manager, those behind the router next, those of clusters last.
 pub(super) struct Filters<'s> {
     filters: Vec<crate::HttpFilter>,
     compiled: Vec<Arc<HttpFilter>>,
@@ -35,21 +38,27 @@ impl Folded {
 impl<'s> Filters<'s> {
     pub(super) fn new(
         http: &HttpConnectionManager,
+        of_clusters: &BTreeMap<String, Arc<[crate::HttpFilter]>>,
         origin: &'s Arc<Origin>,
         settings: &'s mut Settings,
     ) -> Result<Self, CompileError> {
-        let filters: Vec<_> = http.filters().cloned().collect();
+        let filters: Vec<_> =
+            http.filters().chain(of_clusters.values().flat_map(|own| own.iter())).cloned().collect();
+        let clusters =
+            of_clusters.iter().flat_map(|(cluster, own)| own.iter().map(|_| Stand::Cluster(cluster)));
+        let stands = http.http_filters.iter().map(|_| Stand::Manager(&http.stat_prefix));
+        let stands: Vec<Stand<'_>> =
+            stands.chain(http.upstream_http_filters.iter().map(|_| Stand::Router)).chain(clusters).collect();
         let mut by_name: HashMap<Arc<str>, Vec<usize>> = HashMap::with_capacity(filters.len());
         for (index, filter) in filters.iter().enumerate() {
             by_name.entry(Arc::clone(&filter.name)).or_default().push(index);
         }
         let mut all = Self { filters, compiled: Vec::new(), by_name, settings, origin };
-        for index in 0..all.filters.len() {
-            let is_upstream = index >= http.http_filters.len();
+        for (index, stand) in stands.into_iter().enumerate() {
             let default = all.fold(index, &[])?;
             let filter = &all.filters[index];
             let stat_prefix = match has_processor(&filter.config) {
-                true => statistics(filter, &http.stat_prefix, is_upstream),
+                true => statistics(filter, stand),
                 false => String::new(),
             };
             let name = filter.name.to_string();
@@ -197,10 +206,25 @@ fn has_processor(config: &FilterConfig) -> bool {
     }
 }
 
+/// Where a filter stands.
+#[derive(Debug, Clone, Copy)]
+enum Stand<'a> {
+    /// Before the router of a connection manager with this prefix.
+    Manager(&'a str),
+    /// Behind the router.
+    Router,
+    /// Behind the router, for this cluster.
+    Cluster(&'a str),
+}
+
 /// Where the counters of a filter are kept (Z-1). As in Envoy those behind the router count for all connection managers
 /// together.
-fn statistics(filter: &crate::HttpFilter, manager: &str, is_upstream: bool) -> String {
-    let scope = if is_upstream { String::new() } else { format!("http.{manager}.") };
+fn statistics(filter: &crate::HttpFilter, stand: Stand<'_>) -> String {
+    let scope = match stand {
+        Stand::Manager(prefix) => format!("http.{prefix}."),
+        Stand::Router => String::new(),
+        Stand::Cluster(name) => format!("cluster.{name}."),
+    };
     match filter.stat_prefix.as_str() {
         "" => format!("{scope}ext_proc."),
         prefix => format!("{scope}ext_proc.{prefix}."),

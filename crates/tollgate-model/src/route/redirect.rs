@@ -19,7 +19,7 @@ impl RedirectAction {
             Some(RedirectPath::PathElements(prefix)) => {
                 PathRewrite::PathElements(prefix.clone()).rewrite(route_match, &request.path)
             }
-            Some(RedirectPath::Path(_)) | None => None,
+            Some(RedirectPath::Path(_) | RedirectPath::Regex(_) | RedirectPath::Format(_)) | None => None,
         }
     }
 
@@ -76,12 +76,18 @@ impl RedirectAction {
     fn push_path(&self, path: &[u8], location: &mut Vec<u8>) {
         let (before_query, query) = split_path(path);
         let mut keep_query = !self.strip_query && path.len() > before_query.len();
+        let replaced;
         let path = match &self.path {
             Some(RedirectPath::Path(path)) => {
                 keep_query &= !path.contains('?');
                 path.as_bytes()
             }
-            Some(RedirectPath::Prefix(_) | RedirectPath::PathElements(_)) | None => before_query,
+            Some(RedirectPath::Regex(substitution)) => {
+                replaced = substitution.replace_all(before_query);
+                &*replaced
+            }
+            Some(RedirectPath::Prefix(_) | RedirectPath::PathElements(_) | RedirectPath::Format(_))
+            | None => before_query,
         };
         if !path.starts_with(b"/") {
             location.push(b'/');

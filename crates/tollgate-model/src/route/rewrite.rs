@@ -16,13 +16,22 @@ impl PartialEq for PathRewrite {
                 Self::Regex { pattern, substitution, .. },
                 Self::Regex { pattern: other_pattern, substitution: other_substitution, .. },
             ) => pattern.as_str() == other_pattern.as_str() && substitution == other_substitution,
-            (Self::Prefix(_) | Self::PathElements(_) | Self::Full(_) | Self::Regex { .. }, _) => false,
+            (Self::Format(one), Self::Format(other)) => one == other,
+            (
+                Self::Prefix(_)
+                | Self::PathElements(_)
+                | Self::Full(_)
+                | Self::Regex { .. }
+                | Self::Format(_),
+                _,
+            ) => false,
         }
     }
 }
 
 impl PathRewrite {
-    /// The new path, with the old query. `None` when it stays as it is.
+    /// The new path, with the old query. `None` when it stays as it is, or when more than the request has to be known
+    /// ([`PathRewrite::Format`]).
     #[must_use]
     pub fn rewrite(&self, route_match: &PathMatch, path: &HeaderValue) -> Option<HeaderValue> {
         let whole = path.as_bytes();
@@ -41,6 +50,7 @@ impl PathRewrite {
                 let query = &whole[before_query.len()..];
                 HeaderValue::from_bytes(&[replacement.as_bytes(), query].concat()).ok()
             }
+            Self::Format(_) => None,
             Self::Regex { pattern, substitution, .. } => {
                 let rewritten = pattern.replace_all(before_query, substitution.as_bytes());
                 HeaderValue::from_bytes(&[&*rewritten, &whole[before_query.len()..]].concat()).ok()
@@ -62,7 +72,8 @@ fn join_elements(replacement: &[u8], kept: &[u8]) -> Vec<u8> {
 }
 
 impl HostRewrite {
-    /// The new authority. `None` when it stays as it is, or when it depends on the endpoint ([`HostRewrite::Auto`]).
+    /// The new authority. `None` when it stays as it is, or when it depends on more than the request ([`HostRewrite::Auto`],
+    /// [`HostRewrite::Format`]).
     #[must_use]
     pub fn rewrite(&self, request: &RequestHeaders) -> Option<HeaderValue> {
         match self {
@@ -71,7 +82,11 @@ impl HostRewrite {
                 let host = name.first_in_request(request).filter(|host| !host.is_empty())?;
                 HeaderValue::from_bytes(host).ok()
             }
-            Self::Auto => None,
+            Self::PathRegex(substitution) => {
+                let (path, _) = split_path(request.path.as_bytes());
+                HeaderValue::from_bytes(&substitution.replace_all(path)).ok()
+            }
+            Self::Auto | Self::Format(_) => None,
         }
     }
 }

@@ -50,11 +50,21 @@ pub(super) enum Scope {
         behind_router: bool,
         filter_stat_prefix: String,
     },
+    /// External processing filters behind the router that belong to a cluster.
+    ClusterExtProc {
+        cluster: String,
+        filter_stat_prefix: String,
+    },
 }
 
 impl Scope {
     /// From the prefix of the connection manager and the whole prefix of the filter (Z-1).
     pub(super) fn ext_proc(http_stat_prefix: &str, prefix: &str) -> Self {
+        let of_cluster = prefix.strip_prefix("cluster.").and_then(|rest| rest.rsplit_once(".ext_proc."));
+        if let Some((cluster, own)) = of_cluster {
+            let own = own.trim_end_matches('.').to_owned();
+            return Self::ClusterExtProc { cluster: cluster.to_owned(), filter_stat_prefix: own };
+        }
         let of_manager = prefix
             .strip_prefix("http.")
             .and_then(|rest| rest.strip_prefix(http_stat_prefix))
@@ -93,6 +103,13 @@ impl Scope {
                     own => format!("http.{http_stat_prefix}{dot}ext_proc.{own}."),
                 }
             }
+            Self::ClusterExtProc { cluster, filter_stat_prefix } => {
+                let cluster = cluster.replace(':', "_");
+                match filter_stat_prefix.as_str() {
+                    "" => format!("cluster.{cluster}.ext_proc."),
+                    own => format!("cluster.{cluster}.ext_proc.{own}."),
+                }
+            }
         }
     }
 
@@ -112,7 +129,7 @@ impl Scope {
             Self::OverloadResource { .. } => "tollgate_overload_resource_",
             Self::OverloadAction { .. } => "tollgate_overload_action_",
             Self::LoadShedPoint { .. } => "tollgate_load_shed_point_",
-            Self::ExtProc { .. } => "tollgate_http_ext_proc_",
+            Self::ExtProc { .. } | Self::ClusterExtProc { .. } => "tollgate_http_ext_proc_",
         }
     }
 
@@ -130,6 +147,11 @@ impl Scope {
             Self::OverloadResource { name } => vec![("resource", name)],
             Self::OverloadAction { name } => vec![("action", name)],
             Self::LoadShedPoint { name } => vec![("point", name)],
+            Self::ClusterExtProc { cluster, filter_stat_prefix } => vec![
+                ("cluster_name", cluster),
+                ("ext_proc_prefix", filter_stat_prefix),
+                ("filter_chain", "cluster"),
+            ],
             Self::ExtProc { http_stat_prefix, behind_router, filter_stat_prefix } => {
                 let mut labels = vec![
                     ("http_conn_manager_prefix", http_stat_prefix.as_str()),

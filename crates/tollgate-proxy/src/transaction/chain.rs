@@ -208,8 +208,21 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     /// Where a filter stands.
-    pub(super) fn filter_place(&self, index: usize) -> FilterPlace {
-        FilterPlace { index, upstream: self.onion.is_upstream(index) }
+    pub(super) fn filter_place(&self, slot: usize) -> FilterPlace {
+        FilterPlace { index: self.core.place_of_slot(slot), upstream: self.onion.is_upstream(slot) }
+    }
+
+    /// The request goes to this cluster: it may have filters of its own behind the router.
+    pub(super) fn take_filters_of(&mut self, cluster: &str) {
+        let http = self.core.http();
+        if http.cluster_http_filters.is_empty() {
+            return;
+        }
+        let behind_router = http.behind_router(cluster);
+        self.slots.truncate(self.onion.before_router);
+        self.slots.extend(behind_router.clone().map(|_| Slot::Untouched));
+        self.onion.filters = self.slots.len();
+        self.core.behind_router = behind_router;
     }
 }
 

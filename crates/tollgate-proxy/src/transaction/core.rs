@@ -4,6 +4,7 @@
 //! that route. What the route says is done is in [`decide`](super::decide).
 
 use std::{
+    ops::Range,
     rc::Rc,
     time::{Instant, SystemTime},
 };
@@ -47,12 +48,16 @@ pub(super) struct Core {
     pub(super) decision: Decision,
     /// The upgrade that the request asks for, if that is allowed.
     pub(super) upgrade: Upgrade,
+    /// The filters behind the router that the request meets, by their places among all: those of its cluster, once that is
+    /// known.
+    pub(super) behind_router: Range<usize>,
 }
 
 impl Core {
     pub(super) fn new(origin: Origin<'_>, request: RequestHeaders, now: Instant) -> Self {
         let Origin { worker, connection, protocol, configuration } = origin;
         let mut info = StreamInfo::new(connection.clone(), configuration.chain.clone(), protocol, now);
+        let first = configuration.http().http_filters.len();
         info.upstream_meter = configuration.counts_upstream_bytes.then(SharedMeter::default);
         Self {
             configuration: configuration.clone(),
@@ -61,6 +66,7 @@ impl Core {
             info,
             decision: Decision::new(fastrand::u64(..)),
             upgrade: Upgrade::None,
+            behind_router: first..first + configuration.http().upstream_http_filters.len(),
         }
     }
 
@@ -110,13 +116,17 @@ impl Core {
         }
     }
 
+    /// The place among all filters of the one in this slot of the transaction.
+    pub(super) fn place_of_slot(&self, slot: usize) -> usize {
+        match slot.checked_sub(self.http().http_filters.len()) {
+            None => slot,
+            Some(behind) => self.behind_router.start + behind,
+        }
+    }
+
     /// What a filter does on the route in force; those behind the router come after the others.
     pub(super) fn filter_override(&self, index: usize) -> &FilterOverride {
-        let http = self.http();
-        let default = match index.checked_sub(http.http_filters.len()) {
-            None => &http.http_filters[index].default,
-            Some(index) => &http.upstream_http_filters[index].default,
-        };
+        let default = self.http().filter(index).map_or(&FilterOverride::Disabled, |filter| &filter.default);
         let Some(selected) = &self.info.route else {
             return default;
         };

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use extproc::{Direction, ResponseHeaders, remove_fields};
+use extproc::{Direction, RequestHeaders, ResponseHeaders, remove_fields};
 use http::{HeaderMap, HeaderValue, Method};
 use tollgate_model::{
-    http_connection_manager::HttpConnectionManager,
-    route::{Action, DirectResponse, HostRewrite, RedirectAction, Route, RouteAction, WeightedAction},
+    http_connection_manager::{HttpConnectionManager, ProxyName},
+    route::{
+        Action, DirectResponse, HostRewrite, PathRewrite, RedirectAction, RedirectPath, Route, RouteAction,
+        WeightedAction, split_path,
+    },
 };
 
 use super::{core::Core, mirror::Mirrors, tries::Tries, upgrade::Upgrade};
@@ -17,14 +20,27 @@ use crate::{
         EnvoyHeaders, finish_response, replace_host, replace_path, router_request, router_response,
         tell_attempt, tell_timeout,
     },
+    format::{FormatContext, evaluate_header, write_text},
     header_names::KEEP_ALIVE,
     local_reply::LocalReply,
+    proxy_status,
     route_headers::HeaderLevels,
     session::Session,
     stats::HttpMetric,
     stream_info::{Protocol, ResponseFlags, VIA_UPSTREAM},
     upstream::{Choice, UpstreamFailure, UpstreamRequest, WorkerCluster},
 };
+
+/// A new path with the query of the request; none of nothing.
+fn with_query(mut path: Vec<u8>, request: &RequestHeaders) -> Option<HeaderValue> {
+    if path.is_empty() {
+        return None;
+    }
+    let whole = request.path.as_bytes();
+    let (before_query, _) = split_path(whole);
+    path.extend_from_slice(&whole[before_query.len()..]);
+    HeaderValue::from_bytes(&path).ok()
+}
 
 /// A request on its way upstream.
 pub(super) struct Forward {
@@ -84,6 +100,16 @@ impl Core {
             let configuration = self.configuration.clone();
             replace_path(&mut self.messages.request, configuration.http(), path);
         }
+        let formatted = match &redirect.path {
+            Some(RedirectPath::Format(format)) => {
+                let facts = FormatContext { info: &self.info, messages: &self.messages, logs: &[] };
+                String::from_utf8(evaluate_header(format, &facts)).ok().filter(|path| !path.is_empty())
+            }
+            _ => None,
+        };
+        let with_path =
+            formatted.map(|path| RedirectAction { path: Some(RedirectPath::Path(path)), ..redirect.clone() });
+        let redirect = with_path.as_ref().unwrap_or(redirect);
         let forwarded_proto = self.messages.request.fields.get("x-forwarded-proto").cloned();
         let forwarded_proto = forwarded_proto.as_ref().map_or(&b""[..], |value| value.as_bytes());
         match redirect.location(&self.messages.request, forwarded_proto) {
@@ -205,8 +231,26 @@ impl Core {
             // No trace of the old host is left, as in Envoy.
             self.messages.request.authority = host;
         }
+        let facts = FormatContext { info: &self.info, messages: &self.messages, logs: &[] };
+        let share_rewrite = share.and_then(|share| share.path_rewrite.as_ref());
+        let rewrite = share_rewrite.or(action.path_rewrite.as_ref());
+        let formatted_path = match rewrite {
+            Some(PathRewrite::Format(format)) => {
+                with_query(evaluate_header(format, &facts), &self.messages.request)
+            }
+            _ => None,
+        };
+        let formatted_host = match &action.host_rewrite {
+            Some(HostRewrite::Format(format)) => {
+                let mut host = Vec::new();
+                write_text(format, &facts, &mut host);
+                HeaderValue::from_bytes(&host).ok().filter(|host| !host.is_empty())
+            }
+            _ => None,
+        };
         let request = &mut self.messages.request;
         let host = match &action.host_rewrite {
+            Some(HostRewrite::Format(_)) => formatted_host,
             Some(HostRewrite::Auto) => upstream.host_name().and_then(|name| HeaderValue::from_str(name).ok()),
             Some(rewrite) => rewrite.rewrite(request),
             None => None,
@@ -215,9 +259,8 @@ impl Core {
             replace_host(request, http, host, action.append_x_forwarded_host);
         }
         let route_match = &selected.route.route_match.path;
-        let share_rewrite = share.and_then(|share| share.path_rewrite.as_ref());
-        let rewrite = share_rewrite.or(action.path_rewrite.as_ref());
-        if let Some(path) = rewrite.and_then(|rewrite| rewrite.rewrite(route_match, &request.path)) {
+        let rewritten = rewrite.and_then(|rewrite| rewrite.rewrite(route_match, &request.path));
+        if let Some(path) = formatted_path.or(rewritten) {
             replace_path(request, http, path);
         }
     }
@@ -255,7 +298,16 @@ impl Core {
         }
         let date = self.worker.date.value(SystemTime::now());
         if let Some(head) = &mut self.messages.response {
-            finish_response(head, &self.messages.request, self.configuration.http(), date);
+            let http = self.configuration.http();
+            finish_response(head, &self.messages.request, http, date);
+            if let Some(status) = &http.proxy_status {
+                let name = match &status.name {
+                    ProxyName::ServerName => &http.server_name,
+                    ProxyName::NodeId => &self.configuration.snapshot.node.id,
+                    ProxyName::Literal(name) => name,
+                };
+                proxy_status::tell(status, name, &self.info, head);
+            }
         }
     }
 

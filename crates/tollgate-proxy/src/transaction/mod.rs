@@ -61,7 +61,7 @@ use crate::{
 /// One request and its response under way.
 struct Transaction<'d, D: Downstream> {
     core: Core,
-    /// Every filter, those behind the router last.
+    /// Every filter that the request may meet, those behind the router last.
     slots: SmallVec<[Slot; 2]>,
     onion: Onion,
     queue: Queue,
@@ -147,6 +147,7 @@ fn reject<D: Downstream>(origin: Origin<'_>, rejection: Rejection, downstream: &
     core.info.bytes_sent = body.len() as u64;
     core.messages.response = Some(head);
     core.finish_response();
+    core.info.response_code = core.messages.response.as_ref().map(|head| head.status);
     if let Some(head) = &core.messages.response {
         downstream.send_headers(head, body.is_empty());
     }
@@ -160,8 +161,9 @@ fn reject<D: Downstream>(origin: Origin<'_>, rejection: Rejection, downstream: &
 
 impl<'d, D: Downstream> Transaction<'d, D> {
     fn new(core: Core, end_stream: bool, downstream: &'d mut D, now: Instant) -> Self {
-        let slots: SmallVec<_> = core.http().filters().map(|_| Slot::Untouched).collect();
-        let onion = Onion { before_router: core.http().http_filters.len(), filters: slots.len() };
+        let before_router = core.http().http_filters.len();
+        let slots: SmallVec<_> = (0..core.behind_router.end).map(|_| Slot::Untouched).collect();
+        let onion = Onion { before_router, filters: slots.len() };
         Self {
             deadlines: Deadlines::new(core.http(), now),
             core,

@@ -109,12 +109,13 @@ impl Core {
         }
         // G-1: every filter that is there has one, even if it did nothing. Those behind the router are made for a try.
         let nothing = LoggingInfo::default();
-        let logs: Vec<FilterLog<'_>> = http
-            .filters()
-            .enumerate()
-            .filter_map(|(index, filter)| {
+        let all = (0..http.http_filters.len() + self.behind_router.len())
+            .map(|slot| (slot, self.place_of_slot(slot)));
+        let logs: Vec<FilterLog<'_>> = all
+            .filter_map(|(slot, index)| {
+                let filter = http.filter(index)?;
                 let nothing = FilterLog { name: &filter.name, info: &nothing, destination: "" };
-                match slots.get(index).unwrap_or(&Slot::Untouched) {
+                match slots.get(slot).unwrap_or(&Slot::Untouched) {
                     Slot::Active(active) => active.log(&filter.name),
                     Slot::Idle => Some(nothing),
                     Slot::Disabled => None,

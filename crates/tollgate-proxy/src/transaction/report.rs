@@ -37,7 +37,7 @@ impl Core {
     }
 
     pub(super) fn filter_name(&self, index: usize) -> Option<&str> {
-        self.http().filters().nth(index).map(|filter| filter.name.as_str())
+        self.http().filter(index).map(|filter| filter.name.as_str())
     }
 
     pub(super) fn request_id(&self) -> Option<&str> {

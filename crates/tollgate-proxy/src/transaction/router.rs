@@ -182,6 +182,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 }
                 self.tries = tries;
                 self.mirrors = mirrors;
+                self.take_filters_of(&upstream.counts().name);
                 if let Some(timeout) = self.core.route_idle_timeout() {
                     self.deadlines.set_idle_timeout(timeout);
                 }

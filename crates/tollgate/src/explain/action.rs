@@ -118,12 +118,16 @@ fn changes(
     request: &RequestHeaders,
 ) -> Vec<String> {
     let mut changes = Vec::new();
+    if let Some(PathRewrite::Format(format)) = path {
+        changes.push(format!("the path is what \"{}\" gives", format.source()));
+    }
     let path = path.and_then(|rewrite| rewrite.rewrite(&route.route_match.path, &request.path));
     if let Some(path) = path.filter(|path| *path != request.path) {
         changes.push(format!("the path is \"{}\"", String::from_utf8_lossy(path.as_bytes())));
     }
     let host = match host {
         Some(HostRewrite::Auto) => Some("the name of the endpoint".to_owned()),
+        Some(HostRewrite::Format(format)) => Some(format!("what \"{}\" gives", format.source())),
         Some(rewrite) => {
             rewrite.rewrite(request).map(|host| format!("\"{}\"", String::from_utf8_lossy(host.as_bytes())))
         }

@@ -37,7 +37,7 @@ impl Routing<'_> {
         answer["status"] = json!(404);
         // Filters that need no route to be on see the request before it is answered.
         let origins = self.explanations.without_route(&self.access.listener.name, self.access.index);
-        answer["processors"] = self.processors(None, &FilterOverrides::default(), origins);
+        answer["processors"] = self.processors(None, None, &FilterOverrides::default(), origins);
         let table = &self.access.chain.http.route_config;
         let host = self.request.authority.as_bytes();
         let host = if table.ignore_port_in_host_matching { host_without_port(host) } else { host };
@@ -85,7 +85,11 @@ impl Routing<'_> {
             .map(|(index, route)| self.route(route, self.explained(host_index, index)))
             .unwrap_or_default();
         let origins = explanation.map(|explanation| explanation.processors.as_slice()).unwrap_or_default();
-        answer["processors"] = self.processors(Some(found.route), &found.route.filters, origins);
+        let cluster = match &found.route.action {
+            Action::Route(action) => action.cluster.choose(self.request, 0).map(|choice| choice.name),
+            _ => None,
+        };
+        answer["processors"] = self.processors(Some(found.route), cluster, &found.route.filters, origins);
         if let Action::Route(action) = &found.route.action
             && let ClusterSpecifier::WeightedClusters(shares) = &action.cluster
         {
@@ -180,7 +184,11 @@ impl Routing<'_> {
             "headers": headers::describe(&share.headers),
         });
         action::describe_share(&mut described, share, route, self.request, self.snapshot);
-        let mut processors = self.processors(Some(route), &share.filters, origins);
+        let cluster = match &share.action {
+            WeightedAction::Cluster(name) => Some(&**name),
+            _ => None,
+        };
+        let mut processors = self.processors(Some(route), cluster, &share.filters, origins);
         if !matches!(share.action, WeightedAction::Cluster(_)) {
             without_upstream(&mut processors);
         }
@@ -192,21 +200,34 @@ impl Routing<'_> {
     fn processors(
         &self,
         route: Option<&Route>,
+        cluster: Option<&str>,
         overrides: &FilterOverrides,
         origins: &[Arc<ProcessorOrigin>],
     ) -> Value {
         let Access { listener, chain, .. } = self.access;
         let limit = body_buffer_limit(listener, &chain.http, route, self.http2);
-        let filters = chain.http.filters().enumerate().filter_map(|(index, filter)| {
-            let FilterOverride::ExtProc(settings) = overrides.get(index).unwrap_or(&filter.default) else {
-                return None;
-            };
-            let upstream = index >= chain.http.http_filters.len();
-            let mut origins = origins.iter();
-            let origin = origins.find(|origin| origin.filter == filter.name && origin.upstream == upstream);
-            let at = processor::At { filter, upstream, limit, snapshot: self.snapshot };
-            Some(processor::describe(&at, settings, origin.map(|origin| &**origin)))
-        });
+        let http = &chain.http;
+        let behind_router = http.behind_router(cluster.unwrap_or_default());
+        let places = (0..http.http_filters.len()).chain(behind_router);
+        let filters =
+            places.filter_map(|index| Some((index, http.filter(index)?))).filter_map(|(index, filter)| {
+                let FilterOverride::ExtProc(settings) = overrides.get(index).unwrap_or(&filter.default)
+                else {
+                    return None;
+                };
+                let upstream = index >= http.http_filters.len();
+                let of_clusters =
+                    index.checked_sub(http.http_filters.len() + http.upstream_http_filters.len());
+                let own = of_clusters.and(cluster);
+                let mut origins = origins.iter();
+                let origin = origins.find(|origin| {
+                    origin.filter == filter.name
+                        && origin.upstream == upstream
+                        && origin.cluster.as_deref() == own
+                });
+                let at = processor::At { filter, upstream, limit, snapshot: self.snapshot };
+                Some(processor::describe(&at, settings, origin.map(|origin| &**origin)))
+            });
         let mut processors = filters.collect();
         if !matches!(route.map(|route| &route.action), Some(Action::Route(_))) {
             without_upstream(&mut processors);

@@ -12,7 +12,7 @@ use tollgate_model::cluster::{
 
 pub(in crate::envoy) use self::schema::{
     GRPC_HEALTH_CHECK, HEALTH_CHECK, HEALTH_CHECK_CONFIG, HTTP_HEALTH_CHECK, OUTLIER_DETECTION, PAYLOAD,
-    SCHEMAS, TCP_HEALTH_CHECK,
+    SCHEMAS, TCP_HEALTH_CHECK, TLS_OPTIONS,
 };
 use super::schema::{ASSIGNMENT_POLICY, CLUSTER_LOAD_ASSIGNMENT, COMMON_LB_CONFIG};
 use crate::{
@@ -51,7 +51,7 @@ pub(in crate::envoy) static METHOD: Enumeration<i64> = Enumeration {
 };
 
 /// Reads what a cluster says about the health of its endpoints.
-pub(super) fn read_health(cluster: &Message<'_>) -> HealthPolicy {
+pub(super) fn read_health(cluster: &Message<'_>, alpn: &str) -> HealthPolicy {
     let mut policy = HealthPolicy::default();
     let checks = cluster.list("health_checks");
     let mut names: Vec<String> = Vec::new();
@@ -64,7 +64,7 @@ pub(super) fn read_health(cluster: &Message<'_>) -> HealthPolicy {
             value.error(format!("two health checks have the name \"{name}\""));
         }
         names.push(name);
-        policy.health_checks.extend(read_check(&message));
+        policy.health_checks.extend(read_check(&message, alpn));
     }
     if checks.len() > MOST_CHECKS {
         checks[MOST_CHECKS].error(format!("a cluster has at most {MOST_CHECKS} health checks"));
@@ -96,7 +96,21 @@ fn positive(value: &Value<'_>) -> Option<Duration> {
     Some(found)
 }
 
-fn read_check(message: &Message<'_>) -> Option<HealthCheck> {
+/// Checks offer the protocol of the cluster and no other.
+fn check_alpn(message: &Message<'_>, alpn: &str) {
+    let Some(options) = message.message("tls_options", &TLS_OPTIONS) else { return };
+    for protocol in options.list("alpn_protocols") {
+        if !protocol.is_text(alpn) {
+            protocol.error_with_help(
+                "health checks offer the protocol of their cluster",
+                format!("write \"{alpn}\" or leave it out"),
+            );
+        }
+    }
+}
+
+fn read_check(message: &Message<'_>, alpn: &str) -> Option<HealthCheck> {
+    check_alpn(message, alpn);
     let required = |name| message.required(name).and_then(|value| positive(&value));
     let threshold = |name| message.required(name).and_then(|value| value.u32());
     let time = |name| message.get(name).and_then(|value| positive(&value));

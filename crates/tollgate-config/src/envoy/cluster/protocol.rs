@@ -13,18 +13,21 @@ use crate::{
     schema::{Message, Value},
 };
 
-pub(super) struct Protocol {
+pub(super) struct Protocol<'a> {
     pub(super) protocol: UpstreamProtocol,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) max_requests_per_connection: Option<u32>,
+    /// Filters behind the router, not yet read.
+    pub(super) http_filters: Option<Value<'a>>,
 }
 
-impl Default for Protocol {
+impl Default for Protocol<'_> {
     fn default() -> Self {
         Self {
             protocol: UpstreamProtocol::Http1 { enable_trailers: false },
             idle_timeout: Some(Duration::from_secs(3600)),
             max_requests_per_connection: None,
+            http_filters: None,
         }
     }
 }
@@ -33,7 +36,7 @@ const OLD_FIELDS: [&str; 3] =
     ["http2_protocol_options", "http_protocol_options", "common_http_protocol_options"];
 
 /// Reads what is spoken with a cluster.
-pub(super) fn read_protocol(cluster: &Message<'_>) -> Protocol {
+pub(super) fn read_protocol<'a>(cluster: &Message<'a>) -> Protocol<'a> {
     let mut protocol = Protocol::default();
     let mut options = None;
     for (key, value) in cluster.map("typed_extension_protocol_options") {
@@ -63,8 +66,9 @@ pub(super) fn read_protocol(cluster: &Message<'_>) -> Protocol {
     protocol
 }
 
-fn read_http_protocol_options(value: &Value<'_>, protocol: &mut Protocol) {
+fn read_http_protocol_options<'a>(value: &Value<'a>, protocol: &mut Protocol<'a>) {
     let Some(message) = value.message(&HTTP_PROTOCOL_OPTIONS) else { return };
+    protocol.http_filters = message.get("http_filters");
     if let Some(common) = message.get("common_http_protocol_options") {
         read_common(&common, protocol);
     }
@@ -83,7 +87,7 @@ fn read_http_protocol_options(value: &Value<'_>, protocol: &mut Protocol) {
     }
 }
 
-fn read_old_fields(cluster: &Message<'_>, protocol: &mut Protocol) {
+fn read_old_fields(cluster: &Message<'_>, protocol: &mut Protocol<'_>) {
     if let Some(common) = cluster.get("common_http_protocol_options") {
         read_common(&common, protocol);
     }
@@ -101,7 +105,7 @@ fn read_old_fields(cluster: &Message<'_>, protocol: &mut Protocol) {
     }
 }
 
-fn read_common(value: &Value<'_>, protocol: &mut Protocol) {
+fn read_common(value: &Value<'_>, protocol: &mut Protocol<'_>) {
     let Some(message) = value.message(&UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS) else { return };
     protocol.idle_timeout = message.timeout("idle_timeout", protocol.idle_timeout);
     protocol.max_requests_per_connection =

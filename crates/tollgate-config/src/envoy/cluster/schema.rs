@@ -5,6 +5,7 @@ use crate::schema::{Schema, no_effect, read, refused, unimplemented};
 const ONE_LOCALITY: &str = "endpoints are chosen without regard to where they are";
 const SYSTEM_DNS: &str = "names are resolved as the system is configured";
 const NO_SLOW_START: &str = "endpoints take their share immediately: leave it out";
+const OF_LISTENERS: &str = "it is about requests of clients: set it in the HTTP connection manager";
 const NO_LOCAL_CLUSTER: &str = "there is no local cluster";
 const ONE_LOCALITY_EACH: &str =
     "Refused when a priority has several localities: endpoints are chosen without regard to where they are.";
@@ -483,10 +484,14 @@ pub(in crate::envoy) static HTTP_PROTOCOL_OPTIONS: Schema = Schema {
     fields: &[
         read("explicit_http_config", "", "HTTP/1 or HTTP/2. Required."),
         read("common_http_protocol_options", "{}", "Settings of both versions of HTTP."),
+        read(
+            "http_filters",
+            "the router's",
+            "Filters behind the router, for each attempt: they stand instead of upstream_http_filters. UpstreamCodec at the end.",
+        ),
         refused("auto_config", "use explicit_http_config"),
         refused("use_downstream_protocol_config", "use explicit_http_config"),
         refused("upstream_http_protocol_options", "set sni in the UpstreamTlsContext"),
-        refused("http_filters", "use http_filters of the HTTP connection manager"),
         refused("hash_policy", "clusters are balanced without hashing"),
         refused("retry_policy", "requests are only tried again when the connection could not be made"),
         refused("request_mirror_policies", "requests cannot be mirrored"),
@@ -531,16 +536,14 @@ pub(in crate::envoy) static UPSTREAM_HTTP1_PROTOCOL_OPTIONS: Schema = Schema {
     fields: &[
         read("enable_trailers", "false", "Pass trailers on."),
         no_effect("use_balsa_parser", "there is one parser"),
+        no_effect("allow_absolute_url", OF_LISTENERS),
+        no_effect("accept_http_10", OF_LISTENERS),
+        no_effect("default_host_for_http_10", OF_LISTENERS),
+        no_effect("override_stream_error_on_invalid_http_message", OF_LISTENERS),
+        no_effect("allow_custom_methods", "methods are passed on as they are"),
+        no_effect("ignore_http_11_upgrade", OF_LISTENERS),
         refused("allow_chunked_length", "content-length beside transfer-encoding is always refused"),
         refused("header_key_format", "header names are lower case"),
     ],
-    unsupported: &[
-        "allow_absolute_url",
-        "accept_http_10",
-        "default_host_for_http_10",
-        "override_stream_error_on_invalid_http_message",
-        "send_fully_qualified_url",
-        "allow_custom_methods",
-        "ignore_http_11_upgrade",
-    ],
+    unsupported: &["send_fully_qualified_url"],
 };

@@ -59,6 +59,7 @@ impl Filter {
         Arc::new(ProcessorOrigin {
             filter: self.name.clone(),
             upstream: self.upstream,
+            cluster: self.cluster.clone(),
             defined_by: self.defined_by(),
             enabled_by,
             sources,

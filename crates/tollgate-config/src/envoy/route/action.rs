@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     envoy::{
+        format::read_header_format,
         matchers::{compile, read_matched_header},
         per_route::Folded,
     },
@@ -88,7 +89,10 @@ fn read_cluster_specifier(
 
 fn read_path_rewrite(message: &Message<'_>) -> Option<PathRewrite> {
     // Envoy takes the two for one oneof when both are given with content.
-    let (kind, value) = message.one_of(&["prefix_rewrite", "regex_rewrite"])?;
+    let (kind, value) = message.one_of(&["prefix_rewrite", "regex_rewrite", "path_rewrite"])?;
+    if kind == "path_rewrite" {
+        return read_header_format(&value).map(PathRewrite::Format);
+    }
     if kind == "prefix_rewrite" {
         return value.header_text().filter(|prefix| !prefix.is_empty()).map(PathRewrite::Prefix);
     }
@@ -164,14 +168,21 @@ pub(in crate::envoy) fn translate_substitution(text: &str, groups: usize) -> Opt
 }
 
 fn read_host_rewrite(message: &Message<'_>) -> Option<HostRewrite> {
-    let (kind, value) =
-        message.one_of(&["host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header"])?;
+    let (kind, value) = message.one_of(&[
+        "host_rewrite_literal",
+        "auto_host_rewrite",
+        "host_rewrite_header",
+        "host_rewrite_path_regex",
+        "host_rewrite",
+    ])?;
     match kind {
         "host_rewrite_literal" => {
             value.header_text().filter(|host| !host.is_empty()).map(HostRewrite::Literal)
         }
         "auto_host_rewrite" => value.boolean()?.then_some(HostRewrite::Auto),
-        _ => Some(HostRewrite::Header(read_matched_header(&value)?)),
+        "host_rewrite_header" => Some(HostRewrite::Header(read_matched_header(&value)?)),
+        "host_rewrite_path_regex" => read_regex_substitution(&value).map(HostRewrite::PathRegex),
+        _ => read_header_format(&value).map(HostRewrite::Format),
     }
 }
 

@@ -62,6 +62,7 @@ fn read_policy(value: &Value<'_>, table: &Table<'_>) -> Option<RequestMirrorPoli
     let cluster = message.required("cluster")?;
     let name = cluster.non_empty_string()?;
     table.check_cluster(&cluster, &name);
+    table.scope.clusters.refuse_filters(&cluster, &name, "copies of requests");
     Some(RequestMirrorPolicy {
         cluster: name,
         fraction: match message.message("runtime_fraction", &RUNTIME_FRACTIONAL_PERCENT) {

@@ -6,10 +6,11 @@ use tollgate_model::route::{DirectResponse, RedirectAction, RedirectPath, Redire
 
 use super::{
     Table,
+    action::read_regex_substitution,
     schema::{DIRECT_RESPONSE_ACTION, REDIRECT_ACTION},
 };
 use crate::{
-    envoy::data_source::read_data_source,
+    envoy::{data_source::read_data_source, format::read_header_format},
     schema::{Enumeration, Value},
 };
 
@@ -30,9 +31,11 @@ pub(super) fn read_redirect(value: &Value<'_>) -> Option<RedirectAction> {
         Some((_, value)) => value.header_text().filter(|scheme| !scheme.is_empty()),
         None => None,
     };
-    let path = match message.one_of(&["path_redirect", "prefix_rewrite"]) {
+    let path = match message.one_of(&["path_redirect", "prefix_rewrite", "regex_rewrite", "path_rewrite"]) {
         Some(("path_redirect", value)) => value.header_text().map(RedirectPath::Path),
-        Some((_, value)) => value.header_text().map(RedirectPath::Prefix),
+        Some(("prefix_rewrite", value)) => value.header_text().map(RedirectPath::Prefix),
+        Some(("regex_rewrite", value)) => read_regex_substitution(&value).map(RedirectPath::Regex),
+        Some((_, value)) => read_header_format(&value).map(RedirectPath::Format),
         None => None,
     };
     let port = message.get("port_redirect").and_then(|port| port.port(0)).filter(|port| *port != 0);

@@ -211,7 +211,10 @@ pub(in crate::envoy) static ROUTE_ACTION: Schema = Schema {
         ),
         read("prefix_rewrite", "", "Replaces the prefix or path that matched."),
         read("regex_rewrite", "", "Replaces what matches in the path."),
+        read("path_rewrite", "", "What the path becomes; may hold `%OPERATOR%`s. The query stays."),
         read("host_rewrite_literal", "", "Replaces the host."),
+        read("host_rewrite_path_regex", "", "The host becomes the path with what matches in it replaced."),
+        read("host_rewrite", "", "What the host becomes; may hold `%OPERATOR%`s."),
         read("auto_host_rewrite", "false", "The host becomes the endpoint's host name."),
         read("host_rewrite_header", "", "The host becomes the value of this request header."),
         read(
@@ -229,7 +232,6 @@ pub(in crate::envoy) static ROUTE_ACTION: Schema = Schema {
         unimplemented("priority", "there are no limits by priority"),
         no_effect("rate_limits", "there is no rate limit filter that would read it"),
         no_effect("include_vh_rate_limits", "there is no rate limit filter that would read it"),
-        refused("host_rewrite_path_regex", "use host_rewrite_literal or host_rewrite_header"),
         read("retry_policy", "the virtual host's", "What is tried again."),
         read("request_mirror_policies", "[]", MIRRORS),
         refused("hash_policy", "clusters are balanced without hashing"),
@@ -242,8 +244,6 @@ pub(in crate::envoy) static ROUTE_ACTION: Schema = Schema {
     ],
     unsupported: &[
         "path_rewrite_policy",
-        "path_rewrite",
-        "host_rewrite",
         "flush_timeout",
         "early_data_policy",
         "retry_policy_typed_config",
@@ -323,9 +323,10 @@ pub(in crate::envoy) static REDIRECT_ACTION: Schema = Schema {
             "MOVED_PERMANENTLY, FOUND, SEE_OTHER, TEMPORARY_REDIRECT or PERMANENT_REDIRECT.",
         ),
         read("strip_query", "false", "Leave the query out."),
-        refused("regex_rewrite", "use path_redirect or prefix_rewrite"),
+        read("regex_rewrite", "", "Replaces what matches in the path."),
+        read("path_rewrite", "", "New path; may hold `%OPERATOR%`s."),
     ],
-    unsupported: &["path_rewrite"],
+    unsupported: &[],
 };
 
 pub(in crate::envoy) static DIRECT_RESPONSE_ACTION: Schema = Schema {

@@ -10,12 +10,14 @@ use crate::{
 
 const EVERYTHING: &str = include_str!("everything.yaml");
 const FILTERS: &str = include_str!("everything_filters.yaml");
+const BESIDE: &str = include_str!("everything_beside.yaml");
 const OLD_SPELLINGS: &str = include_str!("old_spellings.yaml");
 
 #[test]
 fn every_field_of_the_reference_is_read() {
     load(EVERYTHING);
     load(FILTERS);
+    load(BESIDE);
     load(OLD_SPELLINGS);
     let unread: Vec<String> = schemas()
         .into_iter()
@@ -30,7 +32,7 @@ fn every_field_of_the_reference_is_read() {
 
 #[test]
 fn everything_is_read_as_it_is_written() {
-    for text in [EVERYTHING, FILTERS, OLD_SPELLINGS] {
+    for text in [EVERYTHING, FILTERS, BESIDE, OLD_SPELLINGS] {
         let reading = read_with(&source(text), &TestFiles, &Options::default());
         let resources = reading.resources.unwrap();
         is_read_as_written(&resources, &TestFiles);
@@ -55,6 +57,12 @@ fn filters_become_a_snapshot() {
             .collect::<Vec<_>>(),
     });
     insta::assert_snapshot!(serde_json::to_string_pretty(&all).unwrap());
+}
+
+#[test]
+fn what_stands_beside_becomes_a_snapshot() {
+    insta::assert_snapshot!(json(BESIDE));
+    assert_eq!(said(BESIDE), Vec::<String>::new());
 }
 
 #[test]

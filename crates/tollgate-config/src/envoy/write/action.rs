@@ -5,9 +5,12 @@ use std::{sync::Arc, time::Duration};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tollgate_ir::{Action, ClusterSpecifier, Origin, Route, RouteAction, WeightedCluster};
-use tollgate_model::route::{
-    DirectResponse, HostRewrite, PathMatch, PathRewrite, RedirectAction, RedirectPath, RedirectPort,
-    RetryPolicy, WeightedAction,
+use tollgate_model::{
+    matching::Substitution,
+    route::{
+        DirectResponse, HostRewrite, PathMatch, PathRewrite, RedirectAction, RedirectPath, RedirectPort,
+        RetryPolicy, WeightedAction,
+    },
 };
 
 use super::{
@@ -92,6 +95,7 @@ fn route_action(context: &Context<'_>, route: &Route, action: &RouteAction, acti
                 let found = elements(&route.route_match.path, replacement, cannot);
                 out.set("regex_rewrite", regex_rewrite(&found));
             }
+            PathRewrite::Format(format) => out.set("path_rewrite", format.source()),
             PathRewrite::Full(path) => out.set("regex_rewrite", regex_rewrite(&full(path))),
             PathRewrite::Regex { written, substitution, .. } => {
                 let found = (written.clone(), substitution_of_library(substitution));
@@ -103,6 +107,10 @@ fn route_action(context: &Context<'_>, route: &Route, action: &RouteAction, acti
         None => {}
         Some(HostRewrite::Literal(host)) => out.set("host_rewrite_literal", &**host),
         Some(HostRewrite::Auto) => out.set("auto_host_rewrite", true),
+        Some(HostRewrite::PathRegex(substitution)) => {
+            out.set("host_rewrite_path_regex", written_substitution(substitution));
+        }
+        Some(HostRewrite::Format(format)) => out.set("host_rewrite", format.source()),
         Some(HostRewrite::Header(name)) => out.set("host_rewrite_header", name.as_str()),
     }
     out.unless("append_x_forwarded_host", action.append_x_forwarded_host, false);
@@ -139,6 +147,10 @@ fn elements(path: &PathMatch, replacement: &str, cannot: impl FnOnce(String)) ->
         cannot(format!("the path \"/\" becomes \"{}/\" in Envoy", replacement.trim_end_matches('/')));
     }
     rewrite
+}
+
+fn written_substitution(rewrite: &Substitution) -> Value {
+    regex_rewrite(&(rewrite.written.clone(), substitution_of_library(&rewrite.substitution)))
 }
 
 fn regex_rewrite((expression, substitution): &Rewrite) -> Value {
@@ -251,8 +263,12 @@ fn redirect(context: &Context<'_>, route: &Route, action: &RedirectAction) -> Va
         Some(RedirectPath::PathElements(replacement)) => {
             let cannot = |what| context.writer.cannot(&route.origin, what);
             let rewrite = elements(&route.route_match.path, replacement, cannot);
-            out.unread("regex_rewrite", regex_rewrite(&rewrite));
+            out.set("regex_rewrite", regex_rewrite(&rewrite));
         }
+        Some(RedirectPath::Regex(substitution)) => {
+            out.set("regex_rewrite", written_substitution(substitution));
+        }
+        Some(RedirectPath::Format(format)) => out.set("path_rewrite", format.source()),
     }
     out.name("response_code", &RESPONSE_CODE, &action.response_code, &StatusCode::MOVED_PERMANENTLY);
     out.unless("strip_query", action.strip_query, false);

@@ -13,7 +13,9 @@ use tollgate_model::{
 };
 
 use super::{
-    Writer, health,
+    Writer,
+    filters::of_cluster,
+    health,
     listener::{socket_address, tcp_keepalive, user_timeout},
     manager::http2_options,
     matchers::{metadata, metadata_key},
@@ -94,7 +96,7 @@ pub(super) fn cluster(writer: &Writer<'_>, cluster: &Sourced<BareCluster>) -> Va
         out.set("upstream_bind_config", bind.done());
     }
     let options =
-        protocol(cluster, || cannot("HTTP/2 bodies have a limit that is not the window of a stream"));
+        protocol(writer, cluster, || cannot("HTTP/2 bodies have a limit that is not the window of a stream"));
     if let Some(options) = options {
         let mut by_name = Map::new();
         by_name.insert(HTTP_PROTOCOL_OPTIONS.name.to_owned(), options);
@@ -195,14 +197,15 @@ fn circuit_breakers(breakers: &CircuitBreakers) -> Option<Value> {
 }
 
 /// `HttpProtocolOptions`, unless all of them have their defaults.
-fn protocol(cluster: &BareCluster, other_limit: impl FnOnce()) -> Option<Value> {
+fn protocol(writer: &Writer<'_>, cluster: &BareCluster, other_limit: impl FnOnce()) -> Option<Value> {
     let mut common = Out::new(&UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS);
     common.timeout("idle_timeout", cluster.idle_timeout, Some(Duration::from_secs(3600)));
     common.some("max_requests_per_connection", cluster.max_requests_per_connection);
-    let has_common = !common.is_empty();
+    let filters = writer.resources.cluster_http_filters.get(&cluster.name);
+    let is_plain = common.is_empty() && filters.is_none();
     let mut explicit = Out::new(&EXPLICIT_HTTP_CONFIG);
     match &cluster.protocol {
-        UpstreamProtocol::Http1 { enable_trailers: false } if !has_common => return None,
+        UpstreamProtocol::Http1 { enable_trailers: false } if is_plain => return None,
         UpstreamProtocol::Http1 { enable_trailers } => {
             let mut options = Out::new(&UPSTREAM_HTTP1_PROTOCOL_OPTIONS);
             options.unless("enable_trailers", *enable_trailers, false);
@@ -215,6 +218,9 @@ fn protocol(cluster: &BareCluster, other_limit: impl FnOnce()) -> Option<Value> 
     let mut out = Out::new(&HTTP_PROTOCOL_OPTIONS);
     out.unless_empty("common_http_protocol_options", common);
     out.set("explicit_http_config", explicit.done());
+    if let Some(filters) = filters {
+        out.list("http_filters", of_cluster(writer, filters));
+    }
     Some(out.any())
 }
 

@@ -54,6 +54,18 @@ struct Known {
     others: Vec<(Arc<ExtProc>, String)>,
 }
 
+/// `http_filters` of a cluster.
+pub(super) fn of_cluster(writer: &Writer<'_>, filters: &[HttpFilter]) -> Vec<Value> {
+    let mut list = Filters { writer, all: HashMap::new() }.list(filters);
+    list.push(codec());
+    list
+}
+
+/// What ends the filters behind the router.
+fn codec() -> Value {
+    extension(&HTTP_FILTER, "envoy.filters.http.upstream_codec", Out::new(&UPSTREAM_CODEC).any())
+}
+
 /// Filters that levels turned on so far, by the name that the resources have for them.
 pub(super) type Active = BTreeMap<Arc<str>, BTreeSet<String>>;
 
@@ -84,8 +96,7 @@ impl<'w> Filters<'w> {
         router.unless("suppress_envoy_headers", http.suppress_envoy_headers, false);
         let mut upstream = self.list(&http.upstream_http_filters);
         if !upstream.is_empty() {
-            let codec = Out::new(&UPSTREAM_CODEC).any();
-            upstream.push(extension(&HTTP_FILTER, "envoy.filters.http.upstream_codec", codec));
+            upstream.push(codec());
             router.list("upstream_http_filters", upstream);
         }
         let mut filters = self.list(&http.http_filters);

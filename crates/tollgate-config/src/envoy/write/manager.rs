@@ -6,7 +6,7 @@ use serde_json::Value;
 use tollgate_ir::{FilterChain, HttpConnectionManager, Origin};
 use tollgate_model::http_connection_manager::{
     CodecType, HeadersWithUnderscoresAction, Http1Options, Http2Keepalive, Http2Options,
-    PathWithEscapedSlashesAction, ServerHeaderTransformation,
+    PathWithEscapedSlashesAction, ProxyName, ProxyStatus, ServerHeaderTransformation,
 };
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
 use crate::envoy::{
     http_connection_manager::{
         CODEC_TYPE, HEADERS_WITH_UNDERSCORES_ACTION, HTTP_CONNECTION_MANAGER, INTERNAL_ADDRESS_CONFIG,
-        PATH_WITH_ESCAPED_SLASHES_ACTION, SERVER_HEADER_TRANSFORMATION, UPGRADE_CONFIG,
+        PATH_WITH_ESCAPED_SLASHES_ACTION, PROXY_STATUS_CONFIG, SERVER_HEADER_TRANSFORMATION, UPGRADE_CONFIG,
     },
     protocol_options::{
         COMMON_HTTP_PROTOCOL_OPTIONS, HTTP1_PROTOCOL_OPTIONS, HTTP2_PROTOCOL_OPTIONS, KEEPALIVE_SETTINGS,
@@ -89,6 +89,7 @@ pub(super) fn manager(writer: &Writer<'_>, chain: &FilterChain, origin: &Arc<Ori
         out.done()
     });
     out.list("upgrade_configs", upgrades.collect());
+    out.some("proxy_status_config", http.proxy_status.as_ref().map(proxy_status));
     out.list("access_log", http.access_log.iter().map(|log| access_log(log)).collect());
     let written = writer.resources.route_tables.get(&http.route_config);
     let filters = Filters::new(writer, http, written.map(Arc::as_ref));
@@ -97,6 +98,21 @@ pub(super) fn manager(writer: &Writer<'_>, chain: &FilterChain, origin: &Arc<Ori
     let routes = written.map_or(&fallback, |table| table);
     out.set("route_config", table(writer, routes, chain, &filters, origin));
     out.any()
+}
+
+fn proxy_status(status: &ProxyStatus) -> Value {
+    let mut out = Out::new(&PROXY_STATUS_CONFIG);
+    match &status.name {
+        ProxyName::ServerName => {}
+        ProxyName::NodeId => out.set("use_node_id", true),
+        ProxyName::Literal(name) => out.set("literal_proxy_name", &**name),
+    }
+    out.unless("remove_details", status.remove_details, false);
+    let no_termination = status.remove_connection_termination_details;
+    out.unless("remove_connection_termination_details", no_termination, false);
+    out.unless("remove_response_flags", status.remove_response_flags, false);
+    out.unless("set_recommended_response_code", status.set_recommended_response_code, false);
+    out.done()
 }
 
 fn common_options(http: &HttpConnectionManager) -> Out {

@@ -28,12 +28,6 @@ impl Out {
         self.fields.insert(name.to_owned(), value.into());
     }
 
-    /// Sets a field of Envoy that is not read here.
-    pub(super) fn unread(&mut self, name: &'static str, value: impl Into<Value>) {
-        debug_assert!(self.schema.read_names().all(|known| known != name), "{name} is read");
-        self.fields.insert(name.to_owned(), value.into());
-    }
-
     /// Sets a field that has a value.
     pub(super) fn some<T: Into<Value>>(&mut self, name: &'static str, value: Option<T>) {
         if let Some(value) = value {

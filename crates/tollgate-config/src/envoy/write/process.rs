@@ -116,6 +116,9 @@ fn runtime(resources: &Resources) -> BTreeMap<String, Value> {
             }
         }
     }
+    for filter in resources.cluster_http_filters.values().flat_map(|filters| filters.iter()) {
+        filter_guards(&filter.config, &mut guard);
+    }
     for table in resources.route_tables.values() {
         guard("strip_path_parameters_per_segment", table.path_parameters != PathParameters::EndThePath, true);
         for settings in other_settings(table) {

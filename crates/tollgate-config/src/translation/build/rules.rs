@@ -193,6 +193,7 @@ fn processor_origin(applied: &Applied) -> Arc<ProcessorOrigin> {
     Arc::new(ProcessorOrigin {
         filter: processor.name.clone(),
         upstream: processor.position.is_upstream(),
+        cluster: None,
         defined_by: origin(&processor.object, &processor.place),
         enabled_by: origin(policy, policy_place),
         sources: sources.clone(),

@@ -5,8 +5,9 @@ use crate::schema::{Schema, no_effect, read, refused};
 const EVENTS: &str = "what changes is in the log, and every check in the statistics";
 
 /// The schemas of this module.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 7] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 8] = [
     &HEALTH_CHECK,
+    &TLS_OPTIONS,
     &HTTP_HEALTH_CHECK,
     &TCP_HEALTH_CHECK,
     &GRPC_HEALTH_CHECK,
@@ -59,9 +60,16 @@ pub(in crate::envoy) static HEALTH_CHECK: Schema = Schema {
         no_effect("always_log_health_check_success", EVENTS),
         no_effect("alt_port", "Envoy does not look at it; use health_check_config of the endpoints"),
         refused("custom_health_check", "use http_health_check, tcp_health_check or grpc_health_check"),
-        refused("tls_options", "checks offer the protocols of the cluster"),
+        read("tls_options", "{}", "Checks offer the protocol of the cluster; this may say so."),
         refused("transport_socket_match_criteria", "checks use the transport_socket of the cluster"),
     ],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static TLS_OPTIONS: Schema = Schema {
+    name: "envoy.config.core.v3.HealthCheck.TlsOptions",
+    title: "",
+    fields: &[read("alpn_protocols", "[]", "The protocol of the cluster; others are refused.")],
     unsupported: &[],
 };
 
