@@ -28,7 +28,7 @@ pub use self::{
     matched::{MatchAction, Matched},
     set_metadata::{MetadataEntry, SetMetadata},
 };
-use crate::{cors::CorsPolicy, processor::ExtProc};
+use crate::{cors::CorsPolicy, processor::ExtProcFilter};
 
 /// One HTTP filter of a chain.
 #[derive(Debug, PartialEq, Serialize)]
@@ -50,7 +50,7 @@ pub enum FilterOverride {
     /// It is there, but talks to nobody: only logs know it.
     Idle,
     /// Talks to a processor.
-    ExtProc(Arc<ExtProc>),
+    ExtProc(Arc<ExtProcFilter>),
     /// Answers preflight requests and gives responses their `access-control-*` headers.
     Cors(Arc<CorsPolicy>),
     /// Does what these settings say.

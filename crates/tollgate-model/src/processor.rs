@@ -1,6 +1,14 @@
 //! External processing, and the processors that it talks to.
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    ops::{Deref, RangeInclusive},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use serde::Serialize;
 
@@ -15,6 +23,57 @@ pub struct ExtProc<C = Cluster> {
     pub plan: Arc<extproc::Plan>,
     /// Who is spoken to.
     pub grpc_service: GrpcService<C>,
+}
+
+/// Which external processing filter of the process it is. What runs it is kept by this number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ExtProcId(u64);
+
+/// An external processing filter of a snapshot: its settings with a number. All routes with the same settings share one.
+///
+/// The number says which object it is, not what it is like: filters with the same settings are equal. One that does not
+/// change in an update stays the same object.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub struct ExtProcFilter {
+    #[serde(skip)]
+    id: ExtProcId,
+    settings: ExtProc,
+}
+
+impl ExtProcFilter {
+    /// A filter with these settings, and a number that no other one has.
+    #[must_use]
+    pub fn new(settings: ExtProc) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { id: ExtProcId(NEXT.fetch_add(1, Ordering::Relaxed)), settings }
+    }
+
+    /// Which one it is.
+    #[must_use]
+    pub fn id(&self) -> ExtProcId {
+        self.id
+    }
+}
+
+impl Deref for ExtProcFilter {
+    type Target = ExtProc;
+
+    fn deref(&self) -> &ExtProc {
+        &self.settings
+    }
+}
+
+impl PartialEq for ExtProcFilter {
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings
+    }
+}
+
+impl fmt::Debug for ExtProcFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.settings.fmt(f)
+    }
 }
 
 /// A gRPC service and how it is called.

@@ -20,6 +20,7 @@ mod gateway;
 mod handler;
 mod header_names;
 mod http1;
+mod id;
 mod incident;
 mod io;
 mod listener;

@@ -26,6 +26,7 @@ use std::{
 use slab::Slab;
 use tokio::sync::Notify;
 
+use crate::id::Id;
 use crate::stats::{Metrics, ServerMetric};
 
 /// The bound of the process, bytes, unless something else is asked for.
@@ -107,6 +108,7 @@ impl Memory {
         };
         let limit = limit.min(self.shared.limit / 2);
         Rc::new(ConnectionMemory {
+            id: Id::next(),
             memory: self.clone(),
             limit,
             used: Cell::new(0),
@@ -178,10 +180,9 @@ impl Memory {
         }
     }
 
-    fn give_up_of(&self, connection: Option<&Rc<ConnectionMemory>>, wanted: usize, bound: &str) {
+    fn give_up_of(&self, connection: Option<Id<ConnectionMemory>>, wanted: usize, bound: &str) {
         let holders = self.holders.borrow();
-        let of_connection =
-            |holder: &&Rc<Holder>| connection.is_none_or(|of| Rc::ptr_eq(of, &holder.connection));
+        let of_connection = |holder: &&Rc<Holder>| connection.is_none_or(|of| of == holder.connection.id);
         let mut largest: Vec<_> = holders
             .iter()
             .map(|(_, holder)| holder)
@@ -229,6 +230,7 @@ impl Holder {
 /// What the streams of one connection hold.
 #[derive(Debug)]
 pub(crate) struct ConnectionMemory {
+    id: Id<Self>,
     memory: Rc<Memory>,
     limit: usize,
     used: Cell<usize>,
@@ -252,7 +254,7 @@ impl ConnectionMemory {
         let used = self.used.get().saturating_sub(self.leaving.get());
         // One stream alone has its own limit.
         if used > self.limit && self.streams.get() > 1 {
-            self.memory.give_up_of(Some(self), used - self.limit + self.limit / 8, "connection");
+            self.memory.give_up_of(Some(self.id), used - self.limit + self.limit / 8, "connection");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tollgate_model::{
     cluster::Cluster,
-    processor::{ExtProc, GrpcService, GrpcTarget},
+    processor::{ExtProc, ExtProcFilter, GrpcService, GrpcTarget},
 };
 
 use super::{CompileError, upstream_tls};
@@ -14,7 +14,7 @@ use crate::{ExtProcOverrides, Origin};
 /// address.
 #[derive(Default)]
 pub(super) struct Settings {
-    compiled: HashMap<*const crate::ExtProc, (Arc<crate::ExtProc>, Arc<ExtProc>)>,
+    compiled: HashMap<*const crate::ExtProc, (Arc<crate::ExtProc>, Arc<ExtProcFilter>)>,
     folded: HashMap<Key, Folded>,
     targets: HashMap<*const crate::Cluster, (Arc<crate::Cluster>, Arc<Cluster>)>,
 }
@@ -25,7 +25,7 @@ type Key = (*const crate::ExtProc, Vec<*const ExtProcOverrides>);
 struct Folded {
     /// Where the keys point to.
     _kept: (Arc<crate::ExtProc>, Vec<Arc<ExtProcOverrides>>),
-    compiled: Arc<ExtProc>,
+    compiled: Arc<ExtProcFilter>,
 }
 
 impl Settings {
@@ -34,11 +34,11 @@ impl Settings {
         &mut self,
         settings: &Arc<crate::ExtProc>,
         origin: &Arc<Origin>,
-    ) -> Result<Arc<ExtProc>, CompileError> {
+    ) -> Result<Arc<ExtProcFilter>, CompileError> {
         if let Some((_, compiled)) = self.compiled.get(&Arc::as_ptr(settings)) {
             return Ok(Arc::clone(compiled));
         }
-        let compiled = Arc::new(self.convert(crate::ExtProc::clone(settings), origin)?);
+        let compiled = Arc::new(ExtProcFilter::new(self.convert(crate::ExtProc::clone(settings), origin)?));
         let entry = (Arc::clone(settings), Arc::clone(&compiled));
         self.compiled.insert(Arc::as_ptr(settings), entry);
         Ok(compiled)
@@ -52,7 +52,7 @@ impl Settings {
         levels: &[Arc<ExtProcOverrides>],
         hides_mode: usize,
         origin: &Arc<Origin>,
-    ) -> Result<Arc<ExtProc>, CompileError> {
+    ) -> Result<Arc<ExtProcFilter>, CompileError> {
         let fold = || {
             let levels = levels.iter().enumerate().map(|(index, level)| {
                 let mut level = ExtProcOverrides::clone(level);
@@ -65,13 +65,13 @@ impl Settings {
         };
         if hides_mode > 0 {
             // Rare: two levels contradict each other.
-            return Ok(Arc::new(self.convert(fold(), origin)?));
+            return Ok(Arc::new(ExtProcFilter::new(self.convert(fold(), origin)?)));
         }
         let key = (Arc::as_ptr(settings), levels.iter().map(Arc::as_ptr).collect());
         if let Some(known) = self.folded.get(&key) {
             return Ok(Arc::clone(&known.compiled));
         }
-        let compiled = Arc::new(self.convert(fold(), origin)?);
+        let compiled = Arc::new(ExtProcFilter::new(self.convert(fold(), origin)?));
         let kept = (Arc::clone(settings), levels.to_vec());
         self.folded.insert(key, Folded { _kept: kept, compiled: Arc::clone(&compiled) });
         Ok(compiled)

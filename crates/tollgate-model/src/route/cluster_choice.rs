@@ -47,9 +47,16 @@ impl ClusterSpecifier {
     #[must_use]
     pub fn share(&self, random: u64) -> Option<&WeightedCluster> {
         let Self::WeightedClusters(shares) = self else { return None };
+        shares.get(self.share_index(random)?)
+    }
+
+    /// The place of the share that `random` draws, if there are several.
+    #[must_use]
+    pub fn share_index(&self, random: u64) -> Option<usize> {
+        let Self::WeightedClusters(shares) = self else { return None };
         let total: u64 = shares.iter().map(|share| u64::from(share.weight)).sum();
         let mut selected = random.checked_rem(total)?;
-        shares.iter().find(|share| {
+        shares.iter().position(|share| {
             let weight = u64::from(share.weight);
             let hit = selected < weight;
             selected = selected.saturating_sub(weight);

@@ -18,6 +18,7 @@ use tollgate_model::{
 use super::{AddressId, Adoption, ChainConfiguration, WorkerRoutes};
 use crate::{
     drain::{Drain, Haste},
+    id::Id,
     overload::ConnectionCount,
     stats::{ConnectionStats, ListenerMetric, Metrics, WorkerStats},
     stream_info::FilterChainInfo,
@@ -39,6 +40,8 @@ pub(crate) struct Served {
 /// A listener, whatever its configuration is at the moment.
 #[derive(Debug)]
 pub(crate) struct ServedListener {
+    /// One that comes back under a name is another one.
+    id: Id<Self>,
     current: RefCell<Rc<Chains>>,
     /// Its connections, those of other workers included.
     pub(crate) connections: ConnectionCount,
@@ -165,6 +168,7 @@ impl Served {
                     known
                 }
                 None => Rc::new(ServedListener {
+                    id: Id::next(),
                     current: RefCell::new(Rc::new(chains)),
                     connections: adoption.overload.connections.of_listener(&listener.name),
                     metrics: stats.listener(&listener.name),
@@ -182,7 +186,7 @@ impl Served {
         }
         let former: Vec<_> = former.into_values().collect();
         for listener in former {
-            if !self.addresses.values().any(|served| Rc::ptr_eq(served, &listener)) {
+            if !self.addresses.values().any(|served| served.id == listener.id) {
                 self.retire_listener(&listener);
             }
         }
@@ -198,7 +202,7 @@ impl Served {
         for address in addresses {
             let Some(listener) = self.addresses.remove(address) else { continue };
             let is_served = self.listeners.values().chain(self.addresses.values());
-            if !is_served.into_iter().any(|served| Rc::ptr_eq(served, &listener)) {
+            if !is_served.into_iter().any(|served| served.id == listener.id) {
                 self.retire_listener(&listener);
             }
         }
@@ -281,13 +285,14 @@ impl Renewal<'_> {
     }
 
     fn renew(&self, known: Option<Rc<ServedChain>>, chain: FilterChainInfo) -> Rc<ServedChain> {
+        // What did not change in an update is the same object (`tollgate_model::update`).
         let same = |known: &Rc<ChainConfiguration>| Arc::ptr_eq(&known.chain.listener, &chain.listener);
         let (chain, routes, stats) = match known.as_ref().map(|known| known.current()).filter(same) {
             Some(known) => (known.chain.clone(), known.routes.clone(), known.stats.clone()),
             None => {
                 let listener = self.stats.listener(&chain.listener.name);
                 let http = &chain.filter_chain().http;
-                let routes = WorkerRoutes::new(&http.route_config, self.stats);
+                let routes = WorkerRoutes::new(http, self.stats);
                 let stats = ConnectionStats::new(self.stats, &listener, http);
                 (Rc::new(chain), Rc::new(routes), Rc::new(stats))
             }

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use extproc::{Direction, Slices};
 use smallvec::SmallVec;
+use tollgate_model::http_connection_manager::HttpConnectionManager;
 
 use super::{
     Transaction,
@@ -51,13 +52,23 @@ pub(super) enum Place {
 /// The order of the places.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Onion {
-    /// Filters before the router.
+    /// Filters before the router, which are the first ones.
     pub(super) before_router: usize,
-    /// All filters. Those behind the router belong to one try.
-    pub(super) filters: usize,
+    /// The first filter behind the router, and the first one that is not there any more. They belong to one try, and may be
+    /// those of its cluster.
+    pub(super) behind_router: (usize, usize),
 }
 
 impl Onion {
+    /// The places of a chain, as long as no cluster is known.
+    pub(super) fn of(http: &HttpConnectionManager) -> Self {
+        let before_router = http.http_filters.len();
+        Self {
+            before_router,
+            behind_router: (before_router, before_router + http.upstream_http_filters.len()),
+        }
+    }
+
     /// Where a part goes from `place`.
     pub(super) fn next(self, place: Place, direction: Direction) -> Place {
         match direction {
@@ -65,16 +76,25 @@ impl Onion {
                 Place::Client => self.inwards(0),
                 Place::Filter(index) if self.is_upstream(index) => self.to_upstream(index + 1),
                 Place::Filter(index) => self.inwards(index + 1),
-                Place::Router => self.to_upstream(self.before_router),
+                Place::Router => self.to_upstream(self.behind_router.0),
                 Place::Upstream => Place::Upstream,
             },
             Direction::Response => match place {
-                Place::Upstream => self.to_router(self.filters),
+                Place::Upstream => self.to_router(self.behind_router.1),
                 Place::Filter(index) if self.is_upstream(index) => self.to_router(index),
                 Place::Router => outwards(self.before_router),
                 Place::Filter(index) => outwards(index),
                 Place::Client => Place::Client,
             },
+        }
+    }
+
+    /// Where a part goes from the last filter on this filter's side of the router.
+    pub(super) fn past_filters(self, index: usize, direction: Direction) -> Place {
+        match (self.is_upstream(index), direction) {
+            (false, Direction::Request) | (true, Direction::Response) => Place::Router,
+            (true, Direction::Request) => Place::Upstream,
+            (false, Direction::Response) => Place::Client,
         }
     }
 
@@ -88,11 +108,11 @@ impl Onion {
     }
 
     fn to_upstream(self, index: usize) -> Place {
-        if index < self.filters { Place::Filter(index) } else { Place::Upstream }
+        if index < self.behind_router.1 { Place::Filter(index) } else { Place::Upstream }
     }
 
     fn to_router(self, behind: usize) -> Place {
-        if behind > self.before_router { Place::Filter(behind - 1) } else { Place::Router }
+        if behind > self.behind_router.0 { Place::Filter(behind - 1) } else { Place::Router }
     }
 }
 
@@ -161,14 +181,14 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     fn enter_filter(&mut self, index: usize, direction: Direction, part: Part, now: Instant) {
-        let place = self.filter_place(index);
-        let slot = &mut self.slots[index];
-        if matches!(slot, Slot::Untouched) {
-            *slot = Slot::begin(place, &self.core);
-        }
-        let Slot::Active(filter) = slot else {
-            return self.pass_on(Place::Filter(index), direction, part);
+        let is_head = matches!(part, Part::Headers { .. });
+        let core = &self.core;
+        let begin = |place| Slot::begin(place, core);
+        let Some(index) = self.slots.enter(index, direction, is_head, core.filters_on(), begin) else {
+            return self.queue.enter(self.onion.past_filters(index, direction), direction, part);
         };
+        let place = self.filter_place(index);
+        let Some(filter) = self.slots.get_mut(index) else { return };
         let mut cx = Context { core: &mut self.core, place, now };
         let action = match part {
             Part::Headers { end_stream } => filter.headers(direction, end_stream, &mut cx),
@@ -183,9 +203,7 @@ impl<D: Downstream> Transaction<'_, D> {
 
     fn ask_filter(&mut self, index: usize, now: Instant) {
         let place = self.filter_place(index);
-        let Slot::Active(filter) = &mut self.slots[index] else {
-            return;
-        };
+        let Some(filter) = self.slots.get_mut(index) else { return };
         let mut cx = Context { core: &mut self.core, place, now };
         match filter.next_action(&mut cx) {
             Some(action) => {
@@ -208,8 +226,8 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     /// Where a filter stands.
-    pub(super) fn filter_place(&self, slot: usize) -> FilterPlace {
-        FilterPlace { index: self.core.place_of_slot(slot), upstream: self.onion.is_upstream(slot) }
+    pub(super) fn filter_place(&self, index: usize) -> FilterPlace {
+        FilterPlace { index, upstream: self.onion.is_upstream(index) }
     }
 
     /// The request goes to this cluster: it may have filters of its own behind the router.
@@ -218,11 +236,9 @@ impl<D: Downstream> Transaction<'_, D> {
         if http.cluster_http_filters.is_empty() {
             return;
         }
-        let behind_router = http.behind_router(cluster);
-        self.slots.truncate(self.onion.before_router);
-        self.slots.extend(behind_router.clone().map(|_| Slot::Untouched));
-        self.onion.filters = self.slots.len();
-        self.core.behind_router = behind_router;
+        let own = http.behind_router(cluster);
+        self.onion.behind_router = (own.start, own.end);
+        self.slots.renew_behind_router(self.onion);
     }
 }
 
@@ -246,13 +262,14 @@ mod tests {
     #[test]
     fn requests_go_inwards_and_responses_come_back_the_same_way() {
         use Place::{Client, Filter, Router, Upstream};
-        for (before_router, filters, expected) in [
-            (0, 0, vec![Client, Router, Upstream]),
-            (2, 2, vec![Client, Filter(0), Filter(1), Router, Upstream]),
-            (0, 1, vec![Client, Router, Filter(0), Upstream]),
-            (1, 3, vec![Client, Filter(0), Router, Filter(1), Filter(2), Upstream]),
+        for (before_router, behind_router, expected) in [
+            (0, (0, 0), vec![Client, Router, Upstream]),
+            (2, (2, 2), vec![Client, Filter(0), Filter(1), Router, Upstream]),
+            (0, (0, 1), vec![Client, Router, Filter(0), Upstream]),
+            (2, (5, 7), vec![Client, Filter(0), Filter(1), Router, Filter(5), Filter(6), Upstream]),
+            (1, (1, 3), vec![Client, Filter(0), Router, Filter(1), Filter(2), Upstream]),
         ] {
-            let onion = Onion { before_router, filters };
+            let onion = Onion { before_router, behind_router };
             assert_eq!(way(onion, Direction::Request), expected);
             let back: Vec<_> = expected.into_iter().rev().collect();
             assert_eq!(way(onion, Direction::Response), back);
@@ -262,7 +279,7 @@ mod tests {
     #[test]
     fn what_belongs_to_a_try_is_given_up_with_it() {
         let head = || Part::Headers { end_stream: false };
-        let onion = Onion { before_router: 1, filters: 2 };
+        let onion = Onion { before_router: 1, behind_router: (1, 2) };
         let mut queue = Queue::default();
         queue.enter(Place::Client, Direction::Response, head());
         queue.ask(0);

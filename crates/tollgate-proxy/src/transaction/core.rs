@@ -4,7 +4,6 @@
 //! that route. What the route says is done is in [`decide`](super::decide).
 
 use std::{
-    ops::Range,
     rc::Rc,
     time::{Instant, SystemTime},
 };
@@ -48,16 +47,12 @@ pub(super) struct Core {
     pub(super) decision: Decision,
     /// The upgrade that the request asks for, if that is allowed.
     pub(super) upgrade: Upgrade,
-    /// The filters behind the router that the request meets, by their places among all: those of its cluster, once that is
-    /// known.
-    pub(super) behind_router: Range<usize>,
 }
 
 impl Core {
     pub(super) fn new(origin: Origin<'_>, request: RequestHeaders, now: Instant) -> Self {
         let Origin { worker, connection, protocol, configuration } = origin;
         let mut info = StreamInfo::new(connection.clone(), configuration.chain.clone(), protocol, now);
-        let first = configuration.http().http_filters.len();
         info.upstream_meter = configuration.counts_upstream_bytes.then(SharedMeter::default);
         Self {
             configuration: configuration.clone(),
@@ -66,7 +61,6 @@ impl Core {
             info,
             decision: Decision::new(fastrand::u64(..)),
             upgrade: Upgrade::None,
-            behind_router: first..first + configuration.http().upstream_http_filters.len(),
         }
     }
 
@@ -116,25 +110,26 @@ impl Core {
         }
     }
 
-    /// The place among all filters of the one in this slot of the transaction.
-    pub(super) fn place_of_slot(&self, slot: usize) -> usize {
-        match slot.checked_sub(self.http().http_filters.len()) {
-            None => slot,
-            Some(behind) => self.behind_router.start + behind,
-        }
-    }
-
     /// What a filter does on the route in force; those behind the router come after the others.
     pub(super) fn filter_override(&self, index: usize) -> &FilterOverride {
-        let default = self.http().filter(index).map_or(&FilterOverride::Disabled, |filter| &filter.default);
-        let Some(selected) = &self.info.route else {
-            return default;
-        };
-        let filters = match self.decision.share(&selected.route) {
-            Some(share) => &share.filters,
-            None => &selected.route.filters,
-        };
-        filters.get(index).unwrap_or(default)
+        let said = self.info.route.as_ref().and_then(|selected| {
+            let filters = match self.decision.share(&selected.route) {
+                Some(share) => &share.filters,
+                None => &selected.route.filters,
+            };
+            filters.get(index)
+        });
+        let default =
+            || self.http().filter(index).map_or(&FilterOverride::Disabled, |filter| &filter.default);
+        said.unwrap_or_else(default)
+    }
+
+    /// Indices of the filters that are not off on the route in force, ascending.
+    pub(super) fn filters_on(&self) -> &[usize] {
+        match &self.info.route {
+            Some(selected) => selected.filters_on(self.decision.share_index(&selected.route)),
+            None => self.configuration.routes.filters_on(),
+        }
     }
 
     /// Notes what is known of a try.

@@ -9,7 +9,7 @@ use tollgate_model::{http_connection_manager::HttpConnectionManager, overload::C
 
 use super::{
     Transaction,
-    filter::{Context as FilterContext, Filter, Slot},
+    filter::{Context as FilterContext, Filter},
     router::Router,
     tries::TryDeadline,
 };
@@ -76,7 +76,7 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     fn next_deadline(&self) -> Option<(Instant, Due)> {
-        let filters = self.slots.iter().filter_map(Slot::filter).filter_map(Filter::deadline).min();
+        let filters = self.slots.active().filter_map(Filter::deadline).min();
         let request = if self.client.request_ended { None } else { self.deadlines.request };
         [
             (filters, Due::Filters),
@@ -116,9 +116,11 @@ impl<D: Downstream> Transaction<'_, D> {
     fn deadline_passed(&mut self, due: Due, now: Instant) {
         match due {
             Due::Filters => {
-                for index in 0..self.slots.len() {
+                let mut next = 0;
+                while let Some(index) = self.slots.next_active(next) {
+                    next = index + 1;
                     let place = self.filter_place(index);
-                    if let Slot::Active(filter) = &mut self.slots[index]
+                    if let Some(filter) = self.slots.get_mut(index)
                         && filter.deadline().is_some_and(|deadline| deadline <= now)
                     {
                         filter.deadline_passed(&mut FilterContext { core: &mut self.core, place, now });

@@ -102,6 +102,14 @@ impl Decision {
         }
     }
 
+    /// Which share of the traffic the request belongs to, if its route has shares.
+    pub(super) fn share_index(&self, route: &Route) -> Option<usize> {
+        match &route.action {
+            Action::Route(action) => action.cluster.share_index(self.random),
+            _ => None,
+        }
+    }
+
     /// The name of the cluster the request goes to.
     pub(super) fn cluster_name<'a>(
         &self,

@@ -27,6 +27,7 @@ mod record;
 mod reply;
 mod report;
 mod router;
+mod slots;
 mod tries;
 mod upgrade;
 
@@ -36,7 +37,6 @@ use std::{
 };
 
 use extproc::{Direction, RequestHeaders};
-use smallvec::SmallVec;
 
 pub(crate) use self::handler::Transactions;
 use self::{
@@ -44,9 +44,10 @@ use self::{
     client::Client,
     core::Core,
     deadline::Deadlines,
-    filter::{Context as FilterContext, Filter, Room, Slot},
+    filter::{Context as FilterContext, Filter, Room},
     mirror::Mirrors,
     router::Router,
+    slots::Slots,
     tries::Tries,
 };
 use crate::{
@@ -61,8 +62,8 @@ use crate::{
 /// One request and its response under way.
 struct Transaction<'d, D: Downstream> {
     core: Core,
-    /// Every filter that the request may meet, those behind the router last.
-    slots: SmallVec<[Slot; 2]>,
+    /// The filters that are there.
+    slots: Slots,
     onion: Onion,
     queue: Queue,
     router: Router,
@@ -156,18 +157,16 @@ fn reject<D: Downstream>(origin: Origin<'_>, rejection: Rejection, downstream: &
     }
     core.info.last_downstream_tx = Some(now);
     core.info.downstream_meter = downstream.meter();
-    core.record(&[], now);
+    core.record(&Slots::new(Onion::of(core.http())), now);
 }
 
 impl<'d, D: Downstream> Transaction<'d, D> {
     fn new(core: Core, end_stream: bool, downstream: &'d mut D, now: Instant) -> Self {
-        let before_router = core.http().http_filters.len();
-        let slots: SmallVec<_> = (0..core.behind_router.end).map(|_| Slot::Untouched).collect();
-        let onion = Onion { before_router, filters: slots.len() };
+        let onion = Onion::of(core.http());
         Self {
             deadlines: Deadlines::new(core.http(), now),
             core,
-            slots,
+            slots: Slots::new(onion),
             onion,
             queue: Queue::default(),
             router: Router::Waiting,
@@ -231,30 +230,27 @@ impl<D: Downstream> Transaction<'_, D> {
 
     /// Bytes that the request and its response hold, apart from what is queued for the client.
     fn held(&self) -> usize {
-        let filters: usize = self.slots.iter().filter_map(Slot::filter).map(Filter::held).sum();
+        let filters: usize = self.slots.active().map(Filter::held).sum();
         filters + self.router.held() + self.tries.as_ref().map_or(0, |tries| tries.held())
     }
 
     /// Lets filters drive what they wait for.
     fn poll_filters(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut progress = false;
-        for index in 0..self.slots.len() {
+        let mut next = 0;
+        while let Some(index) = self.slots.next_active(next) {
             while !self.finished && !self.turn.is_over() && self.poll_filter(index, cx, now) {
                 progress = true;
             }
+            next = index + 1;
         }
         progress
     }
 
     fn poll_filter(&mut self, index: usize, cx: &mut Context<'_>, now: Instant) -> bool {
-        if self.slots[index].filter().is_none() {
-            return false;
-        }
         let room = Room { request: self.router_has_room(cx), response: self.client_has_room() };
         let place = self.filter_place(index);
-        let Slot::Active(filter) = &mut self.slots[index] else {
-            return false;
-        };
+        let Some(filter) = self.slots.get_mut(index) else { return false };
         let mut filter_cx = FilterContext { core: &mut self.core, place, now };
         let Poll::Ready(read) = filter.poll(cx, room, &mut filter_cx) else {
             return false;
@@ -327,7 +323,8 @@ impl<D: Downstream> Transaction<'_, D> {
     /// Whether the next piece of the request body has a place to go: every stage has room for it.
     fn request_is_wanted(&self, cx: &Context<'_>) -> bool {
         let pressed = self.downstream.is_pressed();
-        self.router_has_room(cx) && self.slots.iter().all(|slot| slot.has_room(Direction::Request, pressed))
+        self.router_has_room(cx)
+            && self.slots.active().all(|filter| filter.has_room(Direction::Request, pressed))
     }
 
     /// Whether the router and the copies it makes have room for more of the request.
@@ -363,9 +360,7 @@ impl<D: Downstream> Transaction<'_, D> {
         }
         self.finished = true;
         self.router = Router::Done;
-        for index in 0..self.slots.len() {
-            self.end_filter(index, now);
-        }
+        self.end_filters(0, now);
         self.core.info.last_downstream_tx.get_or_insert(now);
         self.core.info.downstream_meter = self.downstream.meter();
         self.core.record(&self.slots, now);

@@ -9,6 +9,7 @@ use tollgate_model::filter::FilterOverride;
 use super::{
     core::Core,
     filter::{Filter, Slot},
+    slots::Slots,
 };
 use crate::{
     format::{FilterLog, FormatContext},
@@ -30,7 +31,7 @@ impl Core {
     }
 
     /// The request is over: counts and logs it.
-    pub(super) fn record(&self, slots: &[Slot], now: Instant) {
+    pub(super) fn record(&self, slots: &Slots, now: Instant) {
         self.count_end(&self.configuration.stats, now);
         self.write_access_log(slots);
     }
@@ -102,34 +103,29 @@ impl Core {
         }
     }
 
-    fn write_access_log(&self, slots: &[Slot]) {
+    fn write_access_log(&self, slots: &Slots) {
         let http = self.http();
         if http.access_log.is_empty() {
             return;
         }
         // G-1: every filter that is there has one, even if it did nothing. Those behind the router are made for a try.
         let nothing = LoggingInfo::default();
-        let all = (0..http.http_filters.len() + self.behind_router.len())
-            .map(|slot| (slot, self.place_of_slot(slot)));
-        let logs: Vec<FilterLog<'_>> = all
-            .filter_map(|(slot, index)| {
-                let filter = http.filter(index)?;
-                let nothing = FilterLog { name: &filter.name, info: &nothing, destination: "" };
-                match slots.get(slot).unwrap_or(&Slot::Untouched) {
-                    Slot::Active(active) => active.log(&filter.name),
-                    Slot::Idle => Some(nothing),
-                    Slot::Disabled => None,
-                    Slot::Untouched if index >= http.http_filters.len() => None,
-                    Slot::Untouched => match self.filter_override(index) {
-                        FilterOverride::ExtProc(_) | FilterOverride::Idle => Some(nothing),
-                        FilterOverride::Disabled
-                        | FilterOverride::Cors(_)
-                        | FilterOverride::Settings(_)
-                        | FilterOverride::Matched(_) => None,
-                    },
-                }
-            })
-            .collect();
+        let idle = |name| FilterLog { name, info: &nothing, destination: "" };
+        let decided = slots.present().filter_map(|(index, slot)| {
+            let name = self.filter_name(index)?;
+            match slot {
+                Slot::Active(filter) => filter.log(name),
+                Slot::Idle => Some(idle(name)),
+            }
+        });
+        let before_router = |index: &&usize| **index < http.http_filters.len();
+        let undecided = self.filters_on().iter().take_while(before_router).filter_map(|index| {
+            let is_logged =
+                matches!(self.filter_override(*index), FilterOverride::ExtProc(_) | FilterOverride::Idle);
+            (is_logged && !slots.is_decided(*index)).then_some(())?;
+            self.filter_name(*index).map(idle)
+        });
+        let logs: Vec<FilterLog<'_>> = decided.chain(undecided).collect();
         let context = FormatContext { info: &self.info, messages: &self.messages, logs: &logs };
         let dropped = self.worker.access_log.log(&http.access_log, &context);
         self.worker.count_dropped_log_lines(dropped);

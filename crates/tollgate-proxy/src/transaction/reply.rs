@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::{
     Transaction,
     chain::{Part, Place},
-    filter::{Context, Filter, Slot},
+    filter::{Context, Filter},
     router::Router,
 };
 use crate::{
@@ -43,9 +43,7 @@ impl<D: Downstream> Transaction<'_, D> {
         self.core.messages.response = Some(head);
         self.client.response_routed = true;
         if !through_chain {
-            for index in 0..self.onion.before_router {
-                self.end_filter(index, now);
-            }
+            self.end_filters_before_router(now);
         }
         let start = match through_chain {
             true => self.onion.next(Place::Router, Direction::Response),
@@ -77,9 +75,9 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     /// The request, or the try, is over for a filter.
-    pub(super) fn end_filter(&mut self, index: usize, now: Instant) {
+    fn end_filter(&mut self, index: usize, now: Instant) {
         let place = self.filter_place(index);
-        if let Slot::Active(filter) = &mut self.slots[index] {
+        if let Some(filter) = self.slots.get_mut(index) {
             let mut cx = Context { core: &mut self.core, place, now };
             filter.end(&mut cx);
             filter.count(&mut cx);
@@ -88,8 +86,23 @@ impl<D: Downstream> Transaction<'_, D> {
 
     /// The attempt is over: so are the filters that belong to it. The next one begins with new ones.
     pub(super) fn end_upstream_filters(&mut self, now: Instant) {
-        for index in self.onion.before_router..self.slots.len() {
+        self.end_filters(self.onion.before_router, now);
+    }
+
+    /// The request is over for the filters from this one on.
+    pub(super) fn end_filters(&mut self, from: usize, now: Instant) {
+        let mut next = from;
+        while let Some(index) = self.slots.next_active(next) {
             self.end_filter(index, now);
+            next = index + 1;
+        }
+    }
+
+    fn end_filters_before_router(&mut self, now: Instant) {
+        let mut next = 0;
+        while let Some(index) = self.slots.next_active(next).filter(|index| !self.onion.is_upstream(*index)) {
+            self.end_filter(index, now);
+            next = index + 1;
         }
     }
 
@@ -97,9 +110,7 @@ impl<D: Downstream> Transaction<'_, D> {
     pub(super) fn renew_upstream_filters(&mut self, now: Instant) {
         self.end_upstream_filters(now);
         self.queue.give_up_try(self.onion);
-        for slot in &mut self.slots[self.onion.before_router..] {
-            *slot = Slot::Untouched;
-        }
+        self.slots.renew_behind_router(self.onion);
     }
 
     /// B-3.6.
@@ -115,11 +126,7 @@ impl<D: Downstream> Transaction<'_, D> {
     /// Memory is short, and this request holds much of it. Its filters end with it: what they hold is what is needed.
     pub(super) fn buffers_full(&mut self, now: Instant) {
         self.client.response_routed = true;
-        for slot in &mut self.slots {
-            if let Slot::Active(filter) = slot {
-                filter.make_haste();
-            }
-        }
+        self.slots.active_mut().for_each(Filter::make_haste);
         self.local_reply(LocalReply::buffers_full(), now);
         self.run(now);
     }
@@ -141,8 +148,7 @@ impl<D: Downstream> Transaction<'_, D> {
 
     /// Nothing has moved for the stream idle timeout. A filter that waits for somebody says so (decision 13).
     pub(super) fn idle_timed_out(&mut self, now: Instant) {
-        let filters = self.slots.iter().filter_map(Slot::filter);
-        let details = filters.filter_map(Filter::waits).next().unwrap_or("stream_idle_timeout");
+        let details = self.slots.active().filter_map(Filter::waits).next().unwrap_or("stream_idle_timeout");
         self.local_reply(LocalReply::stream_timeout(self.client.request_ended, details), now);
     }
 

@@ -12,6 +12,7 @@ use super::{
     Transaction,
     chain::{Part, Place},
     decide::Forward,
+    filter::Filter,
     upgrade::Upgrade,
 };
 use crate::{
@@ -320,7 +321,8 @@ impl<D: Downstream> Transaction<'_, D> {
     /// Whether the next piece of the response has a place to go.
     fn response_is_wanted(&self) -> bool {
         let pressed = self.downstream.is_pressed();
-        self.client_has_room() && self.slots.iter().all(|slot| slot.has_room(Direction::Response, pressed))
+        self.client_has_room()
+            && self.slots.active().all(|filter| filter.has_room(Direction::Response, pressed))
     }
 
     fn response_event(&mut self, event: ResponseEvent, now: Instant) {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use extproc::{BodySendMode, HeaderSendMode, ProcessingMode, RouteCacheAction};
 use http::StatusCode;
-use tollgate_model::processor::{ExtProc, FilterOverride};
+use tollgate_model::processor::{ExtProcFilter, FilterOverride};
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn with(fields: &str) -> Gateway {
     Gateway { filters: ext_proc("ext", fields), ..Gateway::default() }
 }
 
-fn filter(gateway: &Gateway) -> Arc<ExtProc> {
+fn filter(gateway: &Gateway) -> Arc<ExtProcFilter> {
     let snapshot = gateway.snapshot();
     match &snapshot.listeners[0].filter_chains[0].http.http_filters[0].default {
         FilterOverride::ExtProc(filter) => Arc::clone(filter),

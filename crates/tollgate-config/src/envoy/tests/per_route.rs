@@ -3,7 +3,7 @@
 use extproc::{BodySendMode, HeaderSendMode, ProcessingMode};
 use tollgate_model::{
     filter::{FilterOverride, FilterOverrides},
-    processor::{ExtProc, GrpcTarget},
+    processor::{ExtProcFilter, GrpcTarget},
     route::{Action, ClusterSpecifier},
 };
 
@@ -63,7 +63,7 @@ impl Levels<'_> {
         self.applied().map(|applied| matches!(applied, FilterOverride::ExtProc(_)))
     }
 
-    fn on_route(&self) -> std::sync::Arc<ExtProc> {
+    fn on_route(&self) -> std::sync::Arc<ExtProcFilter> {
         match self.applied() {
             [FilterOverride::ExtProc(filter), _] => filter,
             other => panic!("{other:?}"),

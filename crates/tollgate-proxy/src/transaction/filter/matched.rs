@@ -5,9 +5,9 @@ use tollgate_model::filter::{FilterOverride, MatchAction, Matched};
 use super::{FilterPlace, Slot, registry};
 use crate::{stats::CompositeMetric, transaction::core::Core};
 
-/// The filter that works on this request. A response that comes before the filter has seen its request has no part in this:
+/// The filter that works on this request, if any. A response that comes before the filter has seen its request has no part in this:
 /// then nothing is chosen, as in Envoy.
-pub(super) fn begin(matched: &Matched<FilterOverride>, place: FilterPlace, core: &Core) -> Slot {
+pub(super) fn begin(matched: &Matched<FilterOverride>, place: FilterPlace, core: &Core) -> Option<Slot> {
     let is_request = core.messages.response.is_none();
     let action = is_request.then(|| matched.matcher.find(&core.messages.request)).flatten();
     match (action, &matched.filter) {
@@ -16,6 +16,6 @@ pub(super) fn begin(matched: &Matched<FilterOverride>, place: FilterPlace, core:
             registry::begin(filter, place, core)
         }
         (None, Some(filter)) => registry::begin(filter, place, core),
-        (Some(_), _) | (None, None) => Slot::Disabled,
+        (Some(_), _) | (None, None) => None,
     }
 }

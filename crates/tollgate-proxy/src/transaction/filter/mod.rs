@@ -31,6 +31,9 @@ mod side_call;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(super) use self::tests::some_filter;
+
 use std::{
     fmt,
     task::{self, Poll},
@@ -165,25 +168,21 @@ pub(super) struct Room {
     pub(super) response: bool,
 }
 
-/// A place in the chain.
+/// A filter that is there on the route of a request.
 #[derive(Debug)]
 pub(super) enum Slot {
-    /// No head has come by yet, so no route has decided what it does.
-    Untouched,
-    /// Not there on this route.
-    Disabled,
-    /// There, but off on this route.
+    /// There, but off on this route: only logs know it.
     Idle,
     /// At work.
     Active(AnyFilter),
 }
 
 impl Slot {
-    /// What the place becomes when the first head comes by: the route in force decides (Q-9, L-12).
-    pub(super) fn begin(place: FilterPlace, core: &Core) -> Self {
+    /// The filter of a place when the first head comes by: the route in force decides (Q-9, L-12). `None`: it is not there.
+    pub(super) fn begin(place: FilterPlace, core: &Core) -> Option<Self> {
         #[cfg(test)]
         if let Some(filter) = tests::begin(core.filter_name(place.index)) {
-            return Self::Active(filter);
+            return Some(Self::Active(filter));
         }
         registry::begin(core.filter_override(place.index), place, core)
     }
@@ -191,12 +190,7 @@ impl Slot {
     pub(super) fn filter(&self) -> Option<&AnyFilter> {
         match self {
             Self::Active(filter) => Some(filter),
-            Self::Untouched | Self::Disabled | Self::Idle => None,
+            Self::Idle => None,
         }
-    }
-
-    /// Whether more of a body may be handed in; less while memory is short.
-    pub(super) fn has_room(&self, direction: Direction, pressed: bool) -> bool {
-        self.filter().is_none_or(|filter| filter.has_room(direction, pressed))
     }
 }

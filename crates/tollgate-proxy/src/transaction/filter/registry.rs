@@ -30,17 +30,17 @@ macro_rules! registry {
             $(#[cfg(test)] $exercise(Box<$exercise_filter>),)+
         }
 
-        /// The filter that a route asks for.
-        pub(super) fn begin(does: &FilterOverride, place: FilterPlace, core: &Core) -> Slot {
+        /// The filter that a route asks for; `None` = none.
+        pub(super) fn begin(does: &FilterOverride, place: FilterPlace, core: &Core) -> Option<Slot> {
             match does {
-                FilterOverride::Disabled => Slot::Disabled,
-                FilterOverride::Idle => Slot::Idle,
+                FilterOverride::Disabled => None,
+                FilterOverride::Idle => Some(Slot::Idle),
                 FilterOverride::Matched(matched) => matched::begin(matched, place, core),
                 $(FilterOverride::$kind(settings) => {
-                    Slot::Active(AnyFilter::$kind(Box::new(<$filter>::begin(settings, place, core))))
+                    Some(Slot::Active(AnyFilter::$kind(Box::new(<$filter>::begin(settings, place, core)))))
                 })+
                 $(FilterOverride::Settings(FilterSettings::$plain(settings)) => {
-                    Slot::Active(AnyFilter::$plain(Box::new(<$plain_filter>::begin(settings, place, core))))
+                    Some(Slot::Active(AnyFilter::$plain(Box::new(<$plain_filter>::begin(settings, place, core)))))
                 })+
             }
         }

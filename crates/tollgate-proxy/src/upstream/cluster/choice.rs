@@ -58,7 +58,7 @@ impl HostsTried {
 
     /// Whether it is one of them.
     pub(in crate::upstream) fn contain(&self, host: &Rc<Host>) -> bool {
-        self.0.iter().any(|tried| Rc::ptr_eq(tried, host))
+        self.0.iter().any(|tried| tried.id == host.id)
     }
 }
 

@@ -11,6 +11,7 @@ use extproc::ResponseHeaders;
 use http::HeaderName;
 use tollgate_model::cluster::{EndpointStatus, UpstreamProtocol};
 
+use crate::id::Id;
 use crate::stats::{ClusterMetric, Metrics};
 use crate::stream_info::ConfiguredEndpoint;
 use crate::upstream::{
@@ -33,6 +34,8 @@ use crate::upstream::{
 /// One host of a cluster as one worker uses it.
 #[derive(Debug)]
 pub(in crate::upstream) struct Host {
+    /// Which host of the worker it is.
+    pub(in crate::upstream) id: Id<Self>,
     /// Its cluster, as it was when the host was made: the endpoint is the same in the present one.
     pub(in crate::upstream) cluster: Arc<SharedCluster>,
     /// The cluster it serves at present.
@@ -187,6 +190,7 @@ impl Host {
             UpstreamProtocol::Http2(options) => Pool::Http2(Http2Pool::new(cluster, &dialer, options)),
         };
         Rc::new(Self {
+            id: Id::next(),
             cluster: cluster.clone(),
             serves: Cell::new(cluster.id),
             dialer,

@@ -13,7 +13,7 @@ use tokio::task::spawn_local;
 use tollgate_model::{
     cluster::Cluster,
     metadata::MetadataKey,
-    processor::{ExtProc, GrpcService, GrpcTarget},
+    processor::{ExtProcFilter, ExtProcId, GrpcService, GrpcTarget},
 };
 
 use crate::upstream::{
@@ -43,8 +43,8 @@ pub(crate) struct ClusterManager {
     clusters: HashMap<Arc<str>, Rc<WorkerCluster>>,
     /// Clusters of processor targets of their own.
     targets: RefCell<HashMap<ClusterId, Rc<WorkerCluster>>>,
-    /// What filters use, by the place in memory of their settings, which each of them keeps there.
-    processors: RefCell<HashMap<usize, Rc<Processor>>>,
+    /// What external processing filters use.
+    processors: RefCell<HashMap<ExtProcId, Rc<Processor>>>,
     stats: WorkerStats,
     /// The one in use, for the task that looks at idle connections.
     latest: Rc<RefCell<Weak<Self>>>,
@@ -63,7 +63,7 @@ impl ClusterManager {
         let next = Self::build(shared, Some(self), &self.stats);
         let goes_on = |cluster: &Rc<WorkerCluster>| {
             let named = next.clusters.get(&*cluster.shared.name);
-            named.is_some_and(|named| Rc::ptr_eq(named, cluster))
+            named.is_some_and(|named| named.shared.id == cluster.shared.id)
         };
         self.clusters.values().filter(|cluster| !goes_on(cluster)).for_each(|cluster| cluster.retire());
         let next_targets = next.targets.borrow();
@@ -115,14 +115,13 @@ impl ClusterManager {
     }
 
     /// The processor of a filter with these settings, the same for all its requests.
-    pub(crate) fn processor(&self, settings: &Arc<ExtProc>) -> Rc<Processor> {
-        let place = Arc::as_ptr(settings).addr();
-        if let Some(known) = self.processors.borrow().get(&place) {
+    pub(crate) fn processor(&self, filter: &Arc<ExtProcFilter>) -> Rc<Processor> {
+        if let Some(known) = self.processors.borrow().get(&filter.id()) {
             return known.clone();
         }
-        let client = self.client(&settings.grpc_service);
-        let processor = Rc::new(Processor::new(settings, client, &self.stats));
-        self.processors.borrow_mut().insert(place, processor.clone());
+        let client = self.client(&filter.grpc_service);
+        let processor = Rc::new(Processor::new(filter, client, &self.stats));
+        self.processors.borrow_mut().insert(filter.id(), processor.clone());
         processor
     }
 

@@ -13,7 +13,7 @@ use extproc_client::{
 use http2_io::Flood;
 use tollgate_model::{
     cluster::{Cluster, UpstreamProtocol},
-    processor::{ExtProc, GrpcService, GrpcTarget},
+    processor::{ExtProcFilter, GrpcService, GrpcTarget},
 };
 
 use crate::upstream::{
@@ -86,7 +86,7 @@ pub(in crate::upstream) fn endpoint(cluster: &Cluster, dialer: Dialer, host: &Rc
 #[derive(Debug)]
 pub(crate) struct Processor {
     /// The settings.
-    pub(crate) settings: Arc<ExtProc>,
+    pub(crate) settings: Arc<ExtProcFilter>,
     /// `None`: the cluster does not exist.
     pub(crate) client: Option<ProcessorClient>,
     /// Its name in logs: that of its cluster, which is its target where it has none in the configuration.
@@ -99,7 +99,7 @@ pub(crate) struct Processor {
 
 impl Processor {
     pub(in crate::upstream) fn new(
-        settings: &Arc<ExtProc>,
+        settings: &Arc<ExtProcFilter>,
         client: Option<ProcessorClient>,
         stats: &WorkerStats,
     ) -> Self {

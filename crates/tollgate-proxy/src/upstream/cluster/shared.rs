@@ -46,7 +46,7 @@ impl SharedClusters {
         let next = Self::build(snapshot, Some(self), control, self.workers, &self.stats);
         for cluster in self.by_name.values().chain(self.targets()) {
             let goes_on = |other: &&Arc<SharedCluster>| match (&other.health, &cluster.health) {
-                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+                (Some(one), Some(other)) => one.id == other.id,
                 _ => false,
             };
             if !next.by_name.values().chain(next.targets()).any(|other| goes_on(&other)) {

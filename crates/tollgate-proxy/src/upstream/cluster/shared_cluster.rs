@@ -1,9 +1,6 @@
 //! One cluster as all workers share it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use rustls::ClientConfig;
 use tokio::runtime::Handle;
@@ -12,6 +9,7 @@ use tollgate_model::{
     socket::TcpOptions,
 };
 
+use crate::id::Id;
 use crate::stats::{ClusterMetric, Metrics, WorkerStats};
 use crate::upstream::{
     cluster::{
@@ -28,16 +26,8 @@ const ALPN_HTTP1: &[u8] = b"http/1.1";
 /// Most bytes of a request that are queued before its sender pauses, whatever larger limit is configured.
 const MAX_WATERMARK: usize = 128 * 1024;
 
-/// The number of a cluster, which no other one of the process has, whatever their configurations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::upstream) struct ClusterId(u64);
-
-impl ClusterId {
-    fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
+/// Which cluster it is; one whose configuration changes is another one.
+pub(in crate::upstream) type ClusterId = Id<SharedCluster>;
 
 /// One cluster as all workers share it.
 #[derive(Debug)]
@@ -110,7 +100,7 @@ impl SharedCluster {
             TlsConfigs { own_protocol, http2: offering(&tls.config, ALPN_HTTP2, true) }
         });
         Arc::new(Self {
-            id: ClusterId::next(),
+            id: Id::next(),
             name: cluster.name.as_str().into(),
             counts: CircuitBreakerCounts::new(&cluster.circuit_breakers, workers),
             endpoints: endpoints.collect(),
@@ -177,6 +167,7 @@ impl SharedCluster {
 
     /// Whether this is what is configured.
     pub(in crate::upstream) fn is(&self, cluster: &Arc<Cluster>) -> bool {
+        // What did not change in an update is the same object, which spares the comparison.
         Arc::ptr_eq(&self.cluster, cluster) || self.cluster == *cluster
     }
 

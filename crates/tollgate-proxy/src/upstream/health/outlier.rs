@@ -307,7 +307,7 @@ impl Ejections {
     ) -> Judgement {
         let mut judgement = Judgement::default();
         self.recount(all);
-        if let Some((address, host)) = all.iter().find(|(_, known)| Arc::ptr_eq(known, host))
+        if let Some((address, host)) = all.iter().find(|(_, known)| known.id == host.id)
             && !host.is_ejected()
             && let Some(monitor) = &host.monitor
         {

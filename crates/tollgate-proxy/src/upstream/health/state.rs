@@ -12,6 +12,7 @@ use tokio::{sync::mpsc, sync::watch, task::JoinSet};
 use tollgate_model::cluster::{Cluster, HealthPolicy};
 
 use super::outlier::{Ejections, Monitor, Outcome, Window};
+use crate::id::Id;
 
 /// The requests that have met too much trouble wait here for the control thread, so many at most.
 const MOST_EVENTS: usize = 1024;
@@ -26,6 +27,8 @@ const TIMED_OUT: u8 = 4;
 /// The health of a cluster's hosts.
 #[derive(Debug)]
 pub(in crate::upstream) struct ClusterHealth {
+    /// A cluster that takes the place of another one may take over its health.
+    pub(in crate::upstream) id: Id<Self>,
     pub(super) policy: HealthPolicy,
     /// Grows with every change.
     version: AtomicU64,
@@ -53,6 +56,8 @@ pub(super) enum Event {
 /// The health of one host.
 #[derive(Debug)]
 pub(in crate::upstream) struct HostHealth {
+    /// A host that comes back at an address is another one.
+    pub(super) id: Id<Self>,
     /// A bit for each check that says it is not well.
     failing: AtomicU64,
     /// A bit for each check that has not said anything.
@@ -88,6 +93,7 @@ impl ClusterHealth {
         }
         let (events, received) = mpsc::channel(MOST_EVENTS);
         Some(Arc::new(Self {
+            id: Id::next(),
             policy: policy.clone(),
             version: AtomicU64::new(0),
             changed: watch::channel(0).0,
@@ -124,6 +130,7 @@ impl ClusterHealth {
         }
         let checks = if is_checked { self.policy.health_checks.len() } else { 0 };
         let host = Arc::new(HostHealth {
+            id: Id::next(),
             failing: AtomicU64::new(first_bits(checks)),
             unasked: AtomicU64::new(first_bits(checks)),
             degraded: AtomicU64::new(0),

@@ -242,7 +242,7 @@ fn unwell(health: &ClusterHealth, reporter: &Reporter, host: &HostHealth) {
 fn consecutive(health: &ClusterHealth, reporter: &Reporter, host: &Arc<HostHealth>, series: Series) {
     let Some(settings) = &health.policy.outlier_detection else { return };
     let all = health.all();
-    if !all.iter().any(|(_, known)| Arc::ptr_eq(known, host)) {
+    if !all.iter().any(|(_, known)| known.id == host.id) {
         return;
     }
     let mut ejections = health.ejections.lock().unwrap_or_else(PoisonError::into_inner);

@@ -116,7 +116,7 @@ impl Http2Pool {
     /// A connection takes no further streams.
     pub(in crate::upstream) fn retire(&self, connection: &Rc<Http2Connection>) {
         connection.retire();
-        self.connections.borrow_mut().retain(|known| !Rc::ptr_eq(known, connection));
+        self.connections.borrow_mut().retain(|known| known.id != connection.id);
         self.waiting.notify(1);
     }
 

@@ -28,6 +28,7 @@ use crate::upstream::{
     },
 };
 use crate::{
+    id::Id,
     incident::Incident,
     io::http2_body::{DATA_FRAME_BUDGET, is_flood},
     io::keepalive,
@@ -48,6 +49,8 @@ const MAX_SEND_BUFFER_SIZE: usize = 128 * 1024;
 /// One HTTP/2 connection to a host.
 #[derive(Debug)]
 pub(in crate::upstream) struct Http2Connection {
+    /// Which connection it is.
+    pub(in crate::upstream) id: Id<Self>,
     /// `None` once no further streams are opened. The connection closes when its streams have ended.
     send_request: RefCell<Option<SendRequest<Bytes>>>,
     /// Streams under way or about to be opened.
@@ -284,6 +287,7 @@ async fn establish(
         .await
         .map_err(|_| UpstreamFailure::ConnectionTermination)?;
     let connection_state = Http2Connection {
+        id: Id::next(),
         send_request: RefCell::new(Some(send_request)),
         streams: Cell::new(0),
         opened: Cell::new(0),

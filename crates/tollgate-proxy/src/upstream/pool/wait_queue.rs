@@ -13,10 +13,13 @@ use crate::upstream::exchange::failure::UpstreamFailure;
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct WaitQueue {
     waiting: RefCell<VecDeque<Rc<Waiter>>>,
+    /// The number of the next one.
+    next: Cell<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Waiter {
+    number: u64,
     waker: RefCell<Option<Waker>>,
     notified: Cell<bool>,
     failure: RefCell<Option<UpstreamFailure>>,
@@ -38,7 +41,9 @@ impl WaitQueue {
 
     /// Takes a place at the end.
     pub(in crate::upstream) fn join(self: &Rc<Self>) -> Ticket {
-        let waiter = Rc::new(Waiter::default());
+        let number = self.next.get();
+        self.next.set(number + 1);
+        let waiter = Rc::new(Waiter { number, ..Waiter::default() });
         self.waiting.borrow_mut().push_back(waiter.clone());
         Ticket { queue: self.clone(), waiter }
     }
@@ -85,7 +90,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.queue.waiting.borrow_mut().retain(|waiter| !Rc::ptr_eq(waiter, &self.waiter));
+        self.queue.waiting.borrow_mut().retain(|waiter| waiter.number != self.waiter.number);
         if self.waiter.notified.get() {
             self.queue.notify(1);
         }

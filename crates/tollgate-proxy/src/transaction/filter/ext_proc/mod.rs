@@ -16,7 +16,7 @@ use extproc::{
     log::{LoggingInfo, Note},
 };
 use extproc_client::{Event, GrpcStatus};
-use tollgate_model::processor::{ExtProc as Settings, GrpcService, GrpcTarget};
+use tollgate_model::processor::{ExtProcFilter as Settings, GrpcService, GrpcTarget};
 
 use self::counts::StreamCounts;
 use super::{Action, Context, Filter, FilterPlace, Room};

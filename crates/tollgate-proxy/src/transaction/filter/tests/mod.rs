@@ -39,6 +39,11 @@ pub(super) fn begin(name: Option<&str>) -> Option<AnyFilter> {
     Some(AnyFilter::HeaderGate(Box::new(header_gate::HeaderGate::begin(&settings))))
 }
 
+/// A filter that no request comes to.
+pub(in crate::transaction) fn some_filter() -> AnyFilter {
+    AnyFilter::HeaderGate(Box::new(header_gate::HeaderGate::begin(&header_gate::Settings::of_nobody())))
+}
+
 /// A name that no other test of the process has.
 fn unique_name(of: &str) -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
