@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tollgate_model::{
     cors::CorsPolicy,
-    filter::{CheckSettings, FilterSettings, MatchAction, Matched, Mutations},
+    filter::{CheckSettings, FilterSettings, JwtOfRoute, MatchAction, Matched, Mutations},
     matching::Matcher,
 };
 
@@ -61,6 +61,8 @@ pub enum Override {
     Settings(FilterSettings),
     /// It is on, and this is different for an `ext_authz` filter.
     ExtAuthz(Arc<CheckSettings>),
+    /// It is on, and this is what requests need of a `jwt_authn` filter.
+    JwtAuthn(JwtOfRoute),
     /// It is on, and chosen by this matcher.
     Matcher(Arc<Matcher<MatchAction<FilterConfig>>>),
     /// It is on, and a `header_mutation` filter changes this, too.

@@ -8,6 +8,7 @@ mod ext_authz;
 mod header_mutation;
 mod header_to_metadata;
 mod health_check;
+mod jwt_authn;
 mod local_ratelimit;
 mod matched;
 mod set_metadata;
@@ -24,6 +25,10 @@ pub use self::{
         HeaderToMetadata, HeaderToMetadataRule, MetadataKind, MetadataSource, MetadataTarget, TargetValue,
     },
     health_check::{HealthCheck, HealthCheckAnswer, HealthCheckCache},
+    jwt_authn::{
+        AsyncFetch, ClaimToHeader, FetchRetry, JwtAuthn, JwtKeys, JwtOfRoute, JwtProvider, JwtRequirement,
+        JwtRule, LocalJwks, RemoteJwks, TokenCache,
+    },
     local_ratelimit::{Left, LocalRateLimit, TokenBucket},
     matched::{MatchAction, Matched},
     set_metadata::{MetadataEntry, SetMetadata},
@@ -82,6 +87,8 @@ pub enum FilterSettings {
     HeaderMutation(Arc<HeaderMutation>),
     /// Makes dynamic metadata of headers and cookies.
     HeaderToMetadata(Arc<HeaderToMetadata>),
+    /// Wants tokens that somebody has signed.
+    JwtAuthn(Arc<JwtAuthn>),
     /// Limits how many requests there may be in a time.
     LocalRateLimit(Arc<LocalRateLimit>),
     /// Sets dynamic metadata.

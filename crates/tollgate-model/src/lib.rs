@@ -11,6 +11,7 @@ pub mod filter;
 pub mod format;
 pub mod header;
 pub mod http_connection_manager;
+pub mod jwt;
 pub mod listener;
 pub mod matching;
 pub mod metadata;

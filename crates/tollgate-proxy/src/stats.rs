@@ -29,7 +29,7 @@ use self::{
 pub(crate) use self::{
     filters::{
         CompositeMetric, ExtAuthzMetric, ExtAuthzOfClusterMetric, FilterMetrics, HeaderToMetadataMetric,
-        LocalRateLimitMetric, SetMetadataMetric,
+        JwtAuthnMetric, LocalRateLimitMetric, SetMetadataMetric,
     },
     metrics::{
         ClusterMetric, ExtProcMetric, Http2Metric, HttpMetric, ListenerMetric, LoadShedPointMetric,

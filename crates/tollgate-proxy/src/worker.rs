@@ -12,13 +12,14 @@ use tollgate_model::overload::OverloadActionKind;
 
 use crate::{
     access_log::AccessLogger,
-    configuration::{AddressId, Adoption, Served, ServedListener},
+    configuration::{AddressId, Adoption, ChainConfiguration, Served, ServedListener},
     date::DateCache,
     drain::{Drain, Haste, OpenConnections},
     incident::Incident,
     memory::{Memory, SharedMemory},
     overload::{Admission, Overload, Refused},
     stats::{Http2Metric, ListenerMetric, Metrics, ServerMetric, Stats, WorkerStats},
+    upstream::ClusterManager,
 };
 
 /// What the tasks of one worker share. Nothing in it is shared with other threads on the request path.
@@ -111,6 +112,21 @@ impl Worker {
             tracing::warn!(listener = name, suppressed, "a connection was refused: {reason}");
         }
         None
+    }
+
+    /// The configurations of every filter chain that is served.
+    pub(crate) fn chain_configurations(&self) -> Vec<Rc<ChainConfiguration>> {
+        self.served.borrow().chain_configurations()
+    }
+
+    /// The clusters of the configuration in force.
+    pub(crate) fn clusters(&self) -> Rc<ClusterManager> {
+        self.served.borrow().clusters()
+    }
+
+    /// Whether it is the one that does what one worker does for all.
+    pub(crate) fn is_first(&self) -> bool {
+        self.index == 0
     }
 
     /// The listener of an address.

@@ -5,6 +5,7 @@ pub(in crate::envoy) mod ext_authz;
 pub(in crate::envoy) mod header_mutation;
 pub(in crate::envoy) mod header_to_metadata;
 mod health_check;
+pub(in crate::envoy) mod jwt_authn;
 mod kinds;
 pub(in crate::envoy) mod local_ratelimit;
 pub(in crate::envoy) mod matched;

@@ -19,6 +19,7 @@ use tollgate_model::route::{PathParameters, RequestMirrorPolicy, RetryPolicy};
 pub(crate) use self::action::read_regex_rewrite;
 pub(super) use self::{
     action::read_regex_substitution,
+    matching::read_route_match,
     mirror::{
         DENOMINATOR as FRACTION_DENOMINATORS, FRACTIONAL_PERCENT, RUNTIME_FRACTIONAL_PERCENT, read_fraction,
     },
@@ -26,7 +27,6 @@ pub(super) use self::{
 };
 use self::{
     action::read_route_action,
-    matching::read_route_match,
     mirror::read_request_mirror_policies,
     reply::{read_direct_response, read_redirect},
     retry::read_retry_policy,

@@ -2,7 +2,7 @@
 
 use std::{mem::discriminant, sync::Arc};
 
-use tollgate_model::filter::{ExtAuthz, FilterSettings, HeaderMutation, Mutations, SetMetadata};
+use tollgate_model::filter::{ExtAuthz, FilterSettings, HeaderMutation, JwtAuthn, Mutations, SetMetadata};
 
 use crate::Override;
 
@@ -21,6 +21,7 @@ pub(super) fn fold(settings: &FilterSettings, said: &[&Override]) -> FilterSetti
             let (metadata, by_route) = (settings.metadata.clone(), own.metadata.clone());
             FilterSettings::SetMetadata(Arc::new(SetMetadata { metadata, by_route }))
         }
+        (FilterSettings::JwtAuthn(settings), _) => FilterSettings::JwtAuthn(jwt_authn(settings, said)),
         (settings, own) => own.unwrap_or(settings).clone(),
     }
 }
@@ -33,6 +34,15 @@ fn ext_authz(settings: &Arc<ExtAuthz>, said: &[&Override]) -> Arc<ExtAuthz> {
     });
     let Some(first) = levels.next() else { return Arc::clone(settings) };
     Arc::new(levels.fold(ExtAuthz::clone(settings).with(first), ExtAuthz::with))
+}
+
+/// The most specific level counts.
+fn jwt_authn(settings: &Arc<JwtAuthn>, said: &[&Override]) -> Arc<JwtAuthn> {
+    let route = said.iter().rev().find_map(|said| match said {
+        Override::JwtAuthn(route) => Some(route),
+        _ => None,
+    });
+    route.map_or_else(|| Arc::clone(settings), |route| Arc::new(settings.with(route)))
 }
 
 /// What all levels change counts.

@@ -155,6 +155,7 @@ impl<'s> Filters<'s> {
                 | Override::Cors(_)
                 | Override::Settings(_)
                 | Override::ExtAuthz(_)
+                | Override::JwtAuthn(_)
                 | Override::Matcher(_)
                 | Override::HeaderMutation(_) => {}
             }

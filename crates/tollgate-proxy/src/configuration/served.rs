@@ -192,6 +192,17 @@ impl Served {
         }
     }
 
+    /// The configurations of every filter chain.
+    pub(crate) fn chain_configurations(&self) -> Vec<Rc<ChainConfiguration>> {
+        let listeners = self.listeners.values().map(|listener| listener.current());
+        listeners.flat_map(|chains| chains.all().map(|chain| chain.current()).collect::<Vec<_>>()).collect()
+    }
+
+    /// The clusters.
+    pub(crate) fn clusters(&self) -> Rc<ClusterManager> {
+        self.clusters.clone()
+    }
+
     /// The listener of an address.
     pub(crate) fn at(&self, address: AddressId) -> Option<Rc<ServedListener>> {
         self.addresses.get(&address).cloned()

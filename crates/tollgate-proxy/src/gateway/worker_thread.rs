@@ -31,6 +31,7 @@ use crate::{
     memory::SharedMemory,
     overload::Admission,
     stats::Stats,
+    transaction::fetch_keys_ahead,
     worker::Worker,
 };
 
@@ -139,6 +140,9 @@ impl WorkerStart {
         spawn_local(worker.memory.clone().watch());
         spawn_local(relieve(worker.clone()));
         spawn_local(self.pulse.beat());
+        if worker.is_first() {
+            fetch_keys_ahead(&worker);
+        }
         drop(adoption);
         let mut overdue = interval(OVERDUE_INTERVAL.min(drain_time.max(Duration::from_millis(1))));
         overdue.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -263,6 +267,9 @@ impl<H: Handler> Acceptors<H> {
         match command {
             Command::Adopt { adoption, done } => {
                 worker.adopt(&adoption);
+                if worker.is_first() {
+                    fetch_keys_ahead(worker);
+                }
                 let _ = done.send(());
             }
             Command::Accept { opening, closing, done } => {

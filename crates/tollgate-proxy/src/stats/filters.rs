@@ -150,6 +150,38 @@ impl FilterMetrics for ExtAuthzOfClusterMetric {
 }
 
 metrics! {
+    /// Of a `jwt_authn` filter.
+    JwtAuthnMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// Requests that pass.
+        Allowed: Counter = "allowed",
+        /// CORS preflight requests that pass whatever they have.
+        CorsPreflightBypassed: Counter = "cors_preflight_bypassed",
+        /// Requests that are refused.
+        Denied: Counter = "denied",
+        /// Key sets that were fetched.
+        JwksFetchSuccess: Counter = "jwks_fetch_success",
+        /// Key sets that could not be fetched.
+        JwksFetchFailed: Counter = "jwks_fetch_failed",
+        /// Tokens that were verified before.
+        JwtCacheHit: Counter = "jwt_cache_hit",
+        /// Tokens of providers that were not.
+        JwtCacheMiss: Counter = "jwt_cache_miss",
+    }
+}
+
+impl FilterMetrics for JwtAuthnMetric {
+    const FAMILY: &'static str = "tollgate_http_jwt_authn_";
+
+    fn prefix(http_stat_prefix: &str, own: &str) -> String {
+        match own {
+            "" => format!("http.{http_stat_prefix}.jwt_authn."),
+            own => format!("http.{http_stat_prefix}.jwt_authn.{own}."),
+        }
+    }
+}
+
+metrics! {
     /// Of a `local_ratelimit` filter.
     LocalRateLimitMetric, histograms: [], bounds: REQUEST_BOUNDS,
     quiet: false {
@@ -235,6 +267,7 @@ impl OtherFilters {
             FilterSettings::LocalRateLimit(settings) => {
                 self.add::<LocalRateLimitMetric>(&settings.stat_prefix, 0, 0);
             }
+            FilterSettings::JwtAuthn(settings) => self.add::<JwtAuthnMetric>(&settings.stat_prefix, 0, 0),
             FilterSettings::ExtAuthz(settings) => self.add::<ExtAuthzMetric>(&settings.stat_prefix, 0, 0),
             FilterSettings::SetMetadata(settings) => {
                 self.add::<SetMetadataMetric>(SetMetadataMetric::OF_FILTER, 0, 0);

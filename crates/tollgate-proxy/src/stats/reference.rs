@@ -65,6 +65,7 @@ fn sections() -> Vec<(&'static str, Scope, &'static Description)> {
             "ext_authz filters, by the cluster of the route",
             "cluster.NAME.ext_authz.STAT_PREFIX.",
         ),
+        filter_section::<JwtAuthnMetric>("jwt_authn filters", "STAT_PREFIX"),
         filter_section::<LocalRateLimitMetric>("local_ratelimit filters", "STAT_PREFIX"),
         filter_section::<CompositeMetric>("Composite filters", ""),
         filter_section::<SetMetadataMetric>("set_metadata filters", SetMetadataMetric::OF_FILTER),

@@ -38,7 +38,6 @@ use std::{
 
 use extproc::{Direction, RequestHeaders};
 
-pub(crate) use self::handler::Transactions;
 use self::{
     chain::{Onion, Part, Place, Queue},
     client::Client,
@@ -50,6 +49,7 @@ use self::{
     slots::Slots,
     tries::Tries,
 };
+pub(crate) use self::{filter::fetch_keys_ahead, handler::Transactions};
 use crate::{
     handler::{Origin, Rejection},
     local_reply::LocalReply,

@@ -3,8 +3,8 @@
 use tollgate_ir::{FilterConfig, Override};
 
 use super::{
-    buffer, ext_authz, header_mutation, header_to_metadata, health_check, local_ratelimit, matched,
-    set_metadata,
+    buffer, ext_authz, header_mutation, header_to_metadata, health_check, jwt_authn, local_ratelimit,
+    matched, set_metadata,
 };
 use crate::{
     envoy::{Scope, ext_proc::EXTERNAL_PROCESSOR},
@@ -30,10 +30,11 @@ pub(in crate::envoy) struct PerRoute {
 }
 
 /// Every kind.
-static KINDS: [Kind; 8] = [
+static KINDS: [Kind; 9] = [
     health_check::KIND,
     buffer::KIND,
     local_ratelimit::KIND,
+    jwt_authn::KIND,
     ext_authz::KIND,
     header_mutation::KIND,
     set_metadata::KIND,
@@ -42,10 +43,11 @@ static KINDS: [Kind; 8] = [
 ];
 
 /// The schemas of the kinds, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 8] = [
+pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 9] = [
     &health_check::SCHEMAS,
     &buffer::SCHEMAS,
     &local_ratelimit::SCHEMAS,
+    &jwt_authn::schema::SCHEMAS,
     &ext_authz::SCHEMAS,
     &header_mutation::SCHEMAS,
     &set_metadata::SCHEMAS,

@@ -8,7 +8,7 @@ use crate::{
     schema::{Message, Value},
 };
 
-pub(super) fn read_route_match(value: &Value<'_>) -> Option<RouteMatch> {
+pub(in crate::envoy) fn read_route_match(value: &Value<'_>) -> Option<RouteMatch> {
     let message = value.message(&ROUTE_MATCH)?;
     let path = read_path(&message);
     let headers = message.list("headers").iter().filter_map(read_header_matcher).collect();

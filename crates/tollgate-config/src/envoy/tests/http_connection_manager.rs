@@ -131,7 +131,6 @@ fn the_router_comes_last_and_once() {
     );
     // Envoy knows its own filters, so that the flag leaves none of them out; what it does not know may protect something, too.
     for protecting in [
-        "jwt_authn.v3.JwtAuthentication",
         "rbac.v3.RBAC",
         "ratelimit.v3.RateLimit",
         "basic_auth.v3.BasicAuth",

@@ -3,6 +3,7 @@
 pub(super) mod ext_authz;
 pub(super) mod header_mutation;
 mod health_check;
+pub(super) mod jwt_authn;
 mod local_ratelimit;
 mod metadata;
 
@@ -38,6 +39,7 @@ pub(super) fn filter_settings(settings: &FilterSettings) -> Value {
         FilterSettings::ExtAuthz(settings) => ext_authz::written(settings),
         FilterSettings::HeaderMutation(settings) => header_mutation::written(settings),
         FilterSettings::HeaderToMetadata(settings) => metadata::header_to_metadata(settings),
+        FilterSettings::JwtAuthn(settings) => jwt_authn::written(settings),
         FilterSettings::LocalRateLimit(settings) => local_ratelimit::written(settings),
         FilterSettings::SetMetadata(settings) => metadata::set_metadata(settings),
     }

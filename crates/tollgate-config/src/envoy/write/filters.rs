@@ -19,7 +19,7 @@ use super::{
     Writer,
     access_log::fractional_percent,
     ext_proc::{external_processor, overrides},
-    filter_settings::{ext_authz, filter_settings, header_mutation, of_level},
+    filter_settings::{ext_authz, filter_settings, header_mutation, jwt_authn, of_level},
     matcher::matcher,
     matchers::{pattern, string_matcher},
     out::{Out, extension, foreign},
@@ -226,6 +226,7 @@ impl<'w> Filters<'w> {
                 return out.any();
             }
             Override::ExtAuthz(level) => return ext_authz::per_route(level),
+            Override::JwtAuthn(route) => return jwt_authn::per_route(route),
             Override::HeaderMutation(level) => return header_mutation::per_route(level),
         }
         config.any()

@@ -118,7 +118,7 @@ fn route(context: &Context<'_>, route: &Route, above: &Active) -> Value {
     out.done()
 }
 
-fn route_match(conditions: &RouteMatch) -> Value {
+pub(super) fn route_match(conditions: &RouteMatch) -> Value {
     let mut out = Out::new(&ROUTE_MATCH);
     let case_sensitive = match &conditions.path {
         PathMatch::Prefix { prefix, case_sensitive } => {

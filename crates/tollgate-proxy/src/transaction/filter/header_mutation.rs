@@ -2,6 +2,8 @@
 
 mod query;
 
+pub(super) use self::query::remove as remove_query_parameter;
+
 use std::sync::Arc;
 
 use extproc::{Direction, Messages, mutation::Side, remove_fields};

@@ -23,6 +23,7 @@ mod ext_proc;
 mod header_mutation;
 mod header_to_metadata;
 mod health_check;
+mod jwt_authn;
 mod local_ratelimit;
 mod matched;
 mod registry;
@@ -42,6 +43,7 @@ use std::{
 
 use extproc::{Direction, ResponseHeaders, Slices};
 
+pub(crate) use self::jwt_authn::fetch_keys_ahead;
 pub(super) use self::registry::AnyFilter;
 use super::{chain::Part, core::Core};
 use crate::{format::FilterLog, local_reply::LocalReply};

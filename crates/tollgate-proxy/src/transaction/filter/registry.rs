@@ -11,7 +11,8 @@ use tollgate_model::filter::{FilterOverride, FilterSettings};
 use super::{
     Action, Context, Filter, FilterPlace, Room, Slot, buffer::Buffer, cors::Cors, ext_authz::ExtAuthz,
     ext_proc::ExtProc, header_mutation::HeaderMutation, header_to_metadata::HeaderToMetadata,
-    health_check::HealthCheck, local_ratelimit::LocalRateLimit, matched, set_metadata::SetMetadata,
+    health_check::HealthCheck, jwt_authn::JwtAuthn, local_ratelimit::LocalRateLimit, matched,
+    set_metadata::SetMetadata,
 };
 use crate::{format::FilterLog, transaction::core::Core};
 
@@ -68,6 +69,7 @@ registry! {
         ExtAuthz(ExtAuthz),
         HeaderMutation(HeaderMutation),
         HeaderToMetadata(HeaderToMetadata),
+        JwtAuthn(JwtAuthn),
         LocalRateLimit(LocalRateLimit),
         SetMetadata(SetMetadata),
     }

@@ -13,7 +13,7 @@ use crate::{
     stats::ClusterMetric,
     stream::{BodyEvent, ResponseEvent},
     transaction::core::Core,
-    upstream::{Choice, UpstreamFailure, UpstreamRequest},
+    upstream::{Choice, ClusterManager, UpstreamFailure, UpstreamRequest},
 };
 
 /// A request under way. It ends when this is dropped.
@@ -73,11 +73,24 @@ impl SideCall {
         limit: usize,
         now: Instant,
     ) -> Result<Self, Unanswered> {
-        let cluster = core.configuration.clusters.get(cluster).ok_or(Unanswered::NoCluster)?;
         // It belongs to no session, and nobody has picked a host for it.
         let choice = Choice { session: None, picked: None, ..core.choice() };
-        let upstream = UpstreamRequest::start(&cluster, &choice, 1, now).map_err(Unanswered::Failed)?;
-        let deadline = (!timeout.is_zero()).then(|| now + timeout);
+        let call = Self::start_on(&core.configuration.clusters, cluster, &choice, head, body, limit, now)?;
+        Ok(Self { deadline: (!timeout.is_zero()).then(|| now + timeout), ..call })
+    }
+
+    /// The same for nobody's request, and without a deadline.
+    pub(super) fn start_on(
+        clusters: &ClusterManager,
+        cluster: &str,
+        choice: &Choice<'_>,
+        head: RequestHeaders,
+        body: Bytes,
+        limit: usize,
+        now: Instant,
+    ) -> Result<Self, Unanswered> {
+        let cluster = clusters.get(cluster).ok_or(Unanswered::NoCluster)?;
+        let upstream = UpstreamRequest::start(&cluster, choice, 1, now).map_err(Unanswered::Failed)?;
         let body = (!body.is_empty()).then_some(body);
         Ok(Self {
             upstream,
@@ -87,7 +100,7 @@ impl SideCall {
             answer: None,
             collected: Vec::new(),
             limit,
-            deadline,
+            deadline: None,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use extproc::RequestHeaders;
 use http::HeaderValue;
 use tollgate_model::{filter::QueryParameterMutation, header::AppendAction, route::split_path};
 
@@ -36,6 +37,16 @@ pub(super) fn change(mutations: &[QueryParameterMutation], core: &mut Core) {
     }
     if let Ok(path) = HeaderValue::from_bytes(&written(before_query, &parameters)) {
         messages.request.path = path;
+    }
+}
+
+/// Removes a parameter; what follows for the others is the same.
+pub(in crate::transaction::filter) fn remove(key: &str, request: &mut RequestHeaders) {
+    let (before_query, query) = split_path(request.path.as_bytes());
+    let mut parameters = parse(query);
+    parameters.remove(key.as_bytes());
+    if let Ok(path) = HeaderValue::from_bytes(&written(before_query, &parameters)) {
+        request.path = path;
     }
 }
 
