@@ -30,11 +30,19 @@
 //! The gateway's configuration says which bodies it shows, and how: its *body mode*. The function says what it wants, and this
 //! crate finds the replies that the mode takes.
 //!
-//! ```
-//! # use extproc_server::{Next, Request, Response, Result};
-//! async fn redact(request: Request, next: Next) -> Result<Response> {
+//! ```no_run
+//! use extproc_server::{Next, Request, Response, Result, Server};
+//!
+//! async fn redact(mut request: Request, next: Next) -> Result<Response> {
+//!     // What is compressed could not be read.
+//!     request.headers_mut().remove("accept-encoding");
 //!     let response = next.run(request).await?;
 //!     Ok(response.map(|body| body.map_text(|text| text.replace("secret", "***"))))
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<()> {
+//!     Server::new(redact).serve("127.0.0.1:9002").await
 //! }
 //! ```
 //!
@@ -113,7 +121,16 @@
 //! # Layers, and other servers
 //!
 //! With feature `tower`, [`Next`] is a `tower::Service`, and [any layer is a handler](crate::layer). [`Server::into_service`] makes a
-//! service that other servers can mount.
+//! service that other servers can mount: axum and tonic with that feature, hyper always.
+//!
+#![cfg_attr(feature = "tower", doc = "```")]
+#![cfg_attr(not(feature = "tower"), doc = "```ignore")]
+//! # use extproc_server::{Next, Request, Response, Result, Server};
+//! # async fn handler(request: Request, next: Next) -> Result<Response> { next.run(request).await }
+//! let process = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
+//! let router: axum::Router = axum::Router::new().route_service(process, Server::new(handler).into_service());
+//! // For tonic: `tonic::service::Routes::from(router)`.
+//! ```
 //!
 //! # Features
 //!

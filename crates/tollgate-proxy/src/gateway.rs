@@ -37,6 +37,7 @@ use crate::{
     listener::Balance,
     memory::{self, SharedMemory},
     overload::Overload,
+    recording::Recorder,
     stats::{Stats, WorkerStats},
     transaction::Transactions,
     upstream::{HealthReports, NameLookups, SharedClusters},
@@ -113,6 +114,7 @@ pub struct Gateway {
     access_log: AccessLogWriter,
     name_lookups: NameLookups,
     health: HealthReports,
+    recorder: Recorder,
 }
 
 impl Gateway {
@@ -177,6 +179,7 @@ impl Gateway {
         let (access_log, access_logger) = AccessLogWriter::start().map_err(StartError::Thread)?;
         let failures = Failures::new(&WorkerStats::new(stats.clone(), count), control.handle());
         let memory = SharedMemory::new(options.buffer_limit, count);
+        let recorder = Recorder::default();
         let pulses = Pulses::new(count, &snapshot.watchdog);
         let watchdog = Watchdog::start(pulses.clone(), WorkerStats::new(stats.clone(), count).workers())
             .map_err(StartError::Thread)?;
@@ -192,6 +195,7 @@ impl Gateway {
                 stats: stats.clone(),
                 access_log: access_logger.clone(),
                 memory: memory.clone(),
+                recorder: recorder.clone(),
                 pulse: pulses.of(index),
                 sockets,
                 balance: balance.clone(),
@@ -230,6 +234,7 @@ impl Gateway {
             access_log,
             name_lookups,
             health,
+            recorder,
         })
     }
 
@@ -281,6 +286,12 @@ impl Gateway {
     #[must_use]
     pub fn health(&self) -> HealthReports {
         self.health.clone()
+    }
+
+    /// What records exchanges with processors.
+    #[must_use]
+    pub fn recorder(&self) -> Recorder {
+        self.recorder.clone()
     }
 
     /// The files of access logs.

@@ -29,6 +29,7 @@ mod memory;
 mod meter;
 mod overload;
 mod proxy_status;
+mod recording;
 mod response_flags;
 mod retry;
 mod route_headers;
@@ -51,5 +52,8 @@ pub use http1::fuzzing as fuzzing_http1;
 pub use arrival::{Arrival, Refusal, body_buffer_limit, try_request};
 pub use downstream::filter_chain::{ConnectionFacts, choose as choose_filter_chain};
 pub use gateway::{BindError, Gateway, Options, StartError, Update, UpdateError, Updater};
+pub use recording::{
+    AlreadyRecording, Party, RecordedExchange, RecordedMessage, Recorder, Recording, RecordingLimits,
+};
 pub use stats::Stats;
 pub use upstream::{HealthFlags, HealthReports, NameLookup, NameLookups};

@@ -18,6 +18,7 @@ use crate::{
     incident::Incident,
     memory::{Memory, SharedMemory},
     overload::{Admission, Overload, Refused},
+    recording::Recorder,
     stats::{Http2Metric, ListenerMetric, Metrics, ServerMetric, Stats, WorkerStats},
     upstream::ClusterManager,
 };
@@ -47,6 +48,8 @@ pub(crate) struct Worker {
     pub(crate) open_connections: OpenConnections,
     /// What requests hold.
     pub(crate) memory: Rc<Memory>,
+    /// Who wants to see exchanges with processors.
+    pub(crate) recorder: Recorder,
 }
 
 impl Worker {
@@ -58,10 +61,12 @@ impl Worker {
         stats: Arc<Stats>,
         access_log: AccessLogger,
         memory: Arc<SharedMemory>,
+        recorder: Recorder,
     ) -> Rc<Self> {
         let stats = WorkerStats::new(stats, index);
         Rc::new(Self {
             memory: Memory::new(memory, index, stats.server()),
+            recorder,
             served: RefCell::new(Served::new(adoption, &stats)),
             server_metrics: stats.server(),
             http2_metrics: stats.http2(),

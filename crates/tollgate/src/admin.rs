@@ -4,6 +4,7 @@
 mod clusters;
 mod hosts;
 mod logging;
+mod recording;
 mod server_info;
 
 use std::{
@@ -23,13 +24,15 @@ use hyper::{
 use percent_encoding::percent_decode_str;
 use regex::Regex;
 use serde_json::Value;
-use tollgate_proxy::{AccessLogs, HealthReports, NameLookups, Stats};
+use tollgate_proxy::{AccessLogs, HealthReports, NameLookups, Recorder, Stats};
 
 use self::{clusters::Clusters, hosts::Hosts};
 use crate::{address::Address, in_force::InForce, process_metrics};
 
 const TEXT: &str = "text/plain; charset=UTF-8";
 const JSON: &str = "application/json";
+/// JSON, a document a line.
+const JSON_LINES: &str = "application/x-ndjson";
 /// The Prometheus text format.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -44,6 +47,8 @@ const PATHS: &str = "\
 /server_info  version, state, uptime
 /logging      POST: what is logged; level=debug or paths=PART:LEVEL,... changes it
 /reopen_logs  POST: opens the files of access logs again
+/record       POST: exchanges with processors, as they happen in the next seconds=10, up to exchanges=1000 and
+              bytes=16777216; `tollgate record` writes them into a file
 ";
 
 /// What is known about the running gateway.
@@ -57,6 +62,7 @@ pub(crate) struct Admin {
     name_lookups: Option<NameLookups>,
     health: HealthReports,
     hosts: Hosts,
+    recorder: Recorder,
     workers: NonZeroUsize,
     started: Instant,
     draining: AtomicBool,
@@ -80,6 +86,7 @@ impl Admin {
             name_lookups: None,
             health: HealthReports::default(),
             hosts: Hosts::default(),
+            recorder: Recorder::default(),
             workers,
             started,
             draining: AtomicBool::new(false),
@@ -94,6 +101,11 @@ impl Admin {
     /// With what is known of the health of endpoints.
     pub(crate) fn with_health(self, health: HealthReports) -> Self {
         Self { health, ..self }
+    }
+
+    /// With what records exchanges.
+    pub(crate) fn with_recorder(self, recorder: Recorder) -> Self {
+        Self { recorder, ..self }
     }
 
     /// With the address that it is reached at.
@@ -131,25 +143,48 @@ impl Admin {
         self.draining.store(true, Relaxed);
     }
 
-    /// Answers one request.
-    pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<String> {
-        let query = request.uri().query().unwrap_or_default();
+    /// Answers one request, in its time.
+    pub(crate) async fn respond<B>(&self, request: Request<B>) -> Response<String> {
+        if request.uri().path() != "/record" {
+            return self.answer(&request);
+        }
+        if let Some(refusal) = self.refusal(&request) {
+            return refusal;
+        }
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        // What is held while it waits has to be sent between threads, and bodies cannot.
+        drop(request);
+        let (status, text) = recording::answer(&self.recorder, &query).await;
+        response(status, if status == StatusCode::OK { JSON_LINES } else { TEXT }, text)
+    }
+
+    /// Why a request is not answered.
+    fn refusal<B>(&self, request: &Request<B>) -> Option<Response<String>> {
         let path = request.uri().path();
         // These reveal nothing, so everybody gets them: probes come by any name.
         if !matches!(path, "/ready" | "/healthz")
             && let Some(host) = self.hosts.foreign(request)
         {
-            return response(StatusCode::FORBIDDEN, TEXT, Hosts::refusal(&host));
+            return Some(response(StatusCode::FORBIDDEN, TEXT, Hosts::refusal(&host)));
         }
-        let changes_something = matches!(path, "/logging" | "/reopen_logs");
+        let changes_something = matches!(path, "/logging" | "/reopen_logs" | "/record");
         match *request.method() {
-            Method::GET | Method::HEAD if !changes_something => {}
-            Method::POST if changes_something => {}
-            _ if changes_something => {
-                return response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "POST only\n".to_owned());
+            Method::GET | Method::HEAD if !changes_something => None,
+            Method::POST if changes_something => None,
+            _ => {
+                let allowed = if changes_something { "POST" } else { "GET or HEAD" };
+                Some(response(StatusCode::METHOD_NOT_ALLOWED, TEXT, format!("{allowed} only\n")))
             }
-            _ => return response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET or HEAD only\n".to_owned()),
         }
+    }
+
+    /// Answers a request that takes no time.
+    fn answer<B>(&self, request: &Request<B>) -> Response<String> {
+        if let Some(refusal) = self.refusal(request) {
+            return refusal;
+        }
+        let query = request.uri().query().unwrap_or_default();
+        let path = request.uri().path();
         match path {
             "/" => ok(TEXT, PATHS.to_owned()),
             "/reopen_logs" => {

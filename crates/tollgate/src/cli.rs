@@ -1,6 +1,7 @@
 //! What a person can type.
 
 mod lifecycle;
+mod record;
 mod try_processor;
 
 use std::{
@@ -12,7 +13,8 @@ use std::{
 
 pub(crate) use self::{
     lifecycle::Lifecycle,
-    try_processor::{Try, TryMode, TryOutput},
+    record::Record,
+    try_processor::{PeerTls, Try, TryMode, TryOutput},
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use extproc_server::ListenAddress;
@@ -55,7 +57,9 @@ const TRY: &str = "\
 Examples:
   tollgate try 127.0.0.1:9002 /headers -H 'instructions: {\"setBody\": \"hello\"}'
   tollgate try 127.0.0.1:9002 -d @request.json --upstream-body 'a secret' --mode duplex
-  tollgate try unix:/run/processor.sock --mode all -o markdown > report.md";
+  tollgate try unix:/run/processor.sock --mode all -o markdown > report.md
+  tollgate try 127.0.0.1:9002 --load 10000 --rate 500
+  tollgate record exchanges.jsonl && tollgate try 127.0.0.1:9002 --replay exchanges.jsonl";
 
 const INSTRUCTIONS: &str = r#"Example:
   instructions: {"addHeaders": {"name": "value"}, "removeHeaders": ["name"], "setBody": "text"}"#;
@@ -124,6 +128,12 @@ pub(crate) enum Command {
     Try(Try),
     /// Run an upstream that answers with the request it got.
     Echo(Echo),
+    /// Record the exchanges of a running gateway with its processors.
+    ///
+    /// `tollgate try --replay FILE` plays them to another build of a processor. The gateway records for some seconds, up to a
+    /// number of exchanges and bytes, beside the path of requests. Exchanges that begin before the recording or end after it are
+    /// left out. The exit status is 0 if the file was written, and 1 if not.
+    Record(Record),
 }
 
 /// Arguments of `echo`.

@@ -6,5 +6,6 @@ pub(crate) mod demo;
 pub(crate) mod echo;
 pub(crate) mod explain;
 pub(crate) mod processor;
+pub(crate) mod record;
 pub(crate) mod run;
 pub(crate) mod try_processor;

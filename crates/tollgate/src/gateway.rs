@@ -140,6 +140,7 @@ impl Gateway {
             .with_access_logs(data_plane.access_logs())
             .with_name_lookups(data_plane.name_lookups())
             .with_health(data_plane.health())
+            .with_recorder(data_plane.recorder())
             .with_hosts(&lifecycle.admin_host);
         let admin = Arc::new(admin);
         let admin_server = AdminServer::start(admin_listener, admin.clone()).map_err(StartError::Thread)?;

@@ -16,6 +16,7 @@ mod named_files;
 mod problems;
 mod process_metrics;
 mod processor;
+mod recording;
 mod reload;
 mod report;
 mod shown;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Echo(arguments) => commands::echo::run(&arguments),
         Command::Try(arguments) => commands::try_processor::run(&arguments),
+        Command::Record(arguments) => commands::record::run(&arguments),
         Command::Processor(arguments) => commands::processor::run(arguments),
     }
 }

@@ -2,10 +2,10 @@
 
 mod support;
 
-use std::net::SocketAddr;
+use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 
 use extproc_server::{
-    Next, Request, Response, Server, Status,
+    Next, Request, Response, Server, Status, Tls,
     raw::{
         Processor, continue_with,
         messages::{
@@ -14,7 +14,9 @@ use extproc_server::{
         },
     },
 };
-use support::{process::Running, texts, tollgate};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use support::{process::Running, scratch, texts, tollgate};
+use tokio::sync::Mutex;
 
 /// Serves in the background, and says where.
 async fn served(server: Server) -> String {
@@ -59,7 +61,9 @@ async fn a_right_processor_is_right_in_every_mode() {
     let address = served(Server::new(async |request: Request, next: Next| next.run(request).await)).await;
     let (status, out, errors) = tried(arguments(&address, &["--mode", "all", "-o", "markdown"])).await;
     assert_eq!(status, Some(0), "{out}{errors}");
-    assert!(out.contains("| FULL_DUPLEX_STREAMED | 50 at a time |"), "{out}");
+    for case in ["empty bodies", "bodies cut inside letters", "a slow reader", "50 at a time"] {
+        assert!(out.contains(&format!("| FULL_DUPLEX_STREAMED | {case} |")), "{case}: {out}");
+    }
     let (status, out, _) = tried(arguments(&address, &["-o", "json"])).await;
     assert_eq!(status, Some(0), "{out}");
     assert!(out.contains("\"client_status\": 200"), "{out}");
@@ -121,4 +125,96 @@ async fn an_echo_shows_what_it_got() {
     })
     .await
     .expect("it ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_is_measured() {
+    let address = served(Server::new(upper)).await;
+    let more = [
+        "--load",
+        "200",
+        "--rate",
+        "1000",
+        "--mode",
+        "buffered",
+        "-d",
+        "b",
+        "--upstream-body",
+        "r",
+        "-o",
+        "json",
+    ];
+    let (status, out, errors) = tried(arguments(&address, &more)).await;
+    assert_eq!(status, Some(0), "{out}{errors}");
+    let report: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let steps: Vec<_> = report["steps"].as_array().expect("steps").iter().map(|step| &step["step"]).collect();
+    assert_eq!(
+        steps,
+        ["whole exchange", "request_headers", "request_body", "response_headers", "response_body"]
+    );
+    assert!(report["steps"].as_array().expect("steps").iter().all(|step| step["answers"] == 200), "{out}");
+    let (status, out, _) = tried(arguments(&address, &["--load", "10", "--rate", "1000"])).await;
+    assert_eq!(status, Some(0), "{out}");
+    assert!(out.starts_with("10 exchanges, 1000 a second to begin, "), "{out}");
+}
+
+/// One exchange at a time, and the first one takes half a second: those behind it wait, and their times say so.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_behind_a_slow_exchange_counts() {
+    let turn = Arc::new(Mutex::new(Some(Duration::from_millis(500))));
+    let handler = move |request: Request, next: Next| {
+        let turn = turn.clone();
+        async move {
+            let mut pause = turn.lock().await;
+            if let Some(pause) = pause.take() {
+                tokio::time::sleep(pause).await;
+            }
+            next.run(request).await
+        }
+    };
+    let address = served(Server::new(handler)).await;
+    let (status, out, errors) =
+        tried(arguments(&address, &["--load", "40", "--rate", "100", "-o", "json"])).await;
+    assert_eq!(status, Some(0), "{out}{errors}");
+    let report: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    // The last of them was due after 390 ms, so each of them has waited for 110 ms at least.
+    assert!(report["steps"][0]["p50_ms"].as_f64().expect("a number") >= 200.0, "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processors_behind_tls_and_unix_sockets_are_tried() {
+    let directory = scratch("try_tls");
+    let file = |name: &str| directory.join(name).display().to_string();
+    let signed = |name: &str| {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed([name.to_owned()]).expect("a certificate");
+        fs::write(file(&format!("{name}.crt")), cert.pem()).expect("written");
+        fs::write(file(&format!("{name}.key")), signing_key.serialize_pem()).expect("written");
+    };
+    signed("processor");
+    signed("client");
+    let tls = Tls::from_files(file("processor.crt"), file("processor.key"))
+        .and_then(|tls| tls.client_ca(file("client.crt")))
+        .expect("certificates");
+    let address = served(Server::new(upper).tls(tls)).await;
+    let (ca, certificate, key) = (file("processor.crt"), file("client.crt"), file("client.key"));
+    let trusting = ["--tls", "--tls-ca", &ca, "--tls-name", "processor"];
+    let known = ["--tls-certificate", &certificate, "--tls-private-key", &key];
+    let (status, out, errors) = tried(arguments(&address, &[&trusting[..], &known].concat())).await;
+    assert_eq!(status, Some(0), "{out}{errors}");
+    // A client without a certificate, a processor with an unknown one, and no TLS at all.
+    let (status, out, _) = tried(arguments(&address, &trusting)).await;
+    assert_ne!(status, Some(0), "{out}");
+    let other = ["--tls", "--tls-ca", &certificate, "--tls-name", "processor"];
+    let (status, _, errors) = tried(arguments(&address, &other)).await;
+    assert_eq!(status, Some(2), "{errors}");
+    assert!(errors.contains("certificate"), "{errors}");
+    let (status, out, _) = tried(arguments(&address, &[])).await;
+    assert_ne!(status, Some(0), "{out}");
+
+    let socket = format!("unix:{}", file("socket"));
+    let server = Server::new(upper).bind(&socket).await.expect("a socket");
+    tokio::spawn(server.serve(std::future::pending()));
+    let (status, out, errors) = tried(arguments(&socket, &[])).await;
+    assert_eq!(status, Some(0), "{out}{errors}");
 }

@@ -55,6 +55,19 @@ impl Message {
     }
 }
 
+/// Bytes that are shown of a body.
+const SHOWN: usize = 400;
+
+/// The beginning of a body as text in quotes.
+pub(super) fn excerpt(body: &[u8]) -> String {
+    match body.get(..SHOWN) {
+        Some(beginning) if body.len() > SHOWN => {
+            format!("{:?}... ({} bytes)", String::from_utf8_lossy(beginning), body.len())
+        }
+        _ => format!("{:?}", String::from_utf8_lossy(body)),
+    }
+}
+
 fn joined(fields: &HeaderMap, name: &str) -> String {
     let values: Vec<_> =
         fields.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
@@ -75,7 +88,7 @@ impl fmt::Display for Message {
         };
         fields(formatter, &self.headers)?;
         if !self.body.is_empty() {
-            writeln!(formatter, "  {:?}", String::from_utf8_lossy(&self.body))?;
+            writeln!(formatter, "  {}", excerpt(&self.body))?;
         }
         if let Some(trailers) = &self.trailers {
             fields(formatter, trailers)?;

@@ -32,10 +32,15 @@ use extproc::{Attributes, BodySendMode, HeaderSendMode, messages::Struct};
 pub use extproc::{Plan, ProcessingMode, lint::Rule};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::Value;
+use tokio::time::Instant;
 
-pub use self::{message::Message, played::Played};
+pub use self::{
+    message::Message,
+    played::{Played, Step, describe},
+    remote::{Connection, RemoteExchange},
+};
 use self::{
-    remote::Remote,
+    play::Pace,
     script::{Cut, Script},
 };
 use crate::{
@@ -55,11 +60,13 @@ type ChangePlan = dyn Fn(&mut Plan) + Send + Sync;
 /// A gateway in a test.
 pub struct TestGateway {
     new: Box<New>,
-    settings: DriverSettings,
+    settings: Arc<DriverSettings>,
     modes: Vec<ProcessingMode>,
     change_plan: Vec<Box<ChangePlan>>,
     allowed: Vec<Rule>,
     patience: Duration,
+    pause: Duration,
+    pieces: Option<usize>,
     script: Script,
 }
 
@@ -95,8 +102,14 @@ impl TestGateway {
     ///
     /// If nobody listens there, or does not speak HTTP/2.
     pub async fn at(address: &ListenAddress) -> io::Result<Self> {
-        let remote = Remote::connect(address).await?;
-        Ok(Self::making(Box::new(move |_| Box::new(remote.exchange()))))
+        Ok(Self::through(&Connection::to(address).await?))
+    }
+
+    /// As [`at`](Self::at), over a connection that is there.
+    #[must_use]
+    pub fn through(connection: &Connection) -> Self {
+        let connection = connection.clone();
+        Self::making(Box::new(move |_| Box::new(connection.exchange())))
     }
 
     fn making(new: Box<New>) -> Self {
@@ -108,13 +121,20 @@ impl TestGateway {
         };
         Self {
             new,
-            settings,
+            settings: Arc::new(settings),
             modes: Vec::new(),
             change_plan: Vec::new(),
             allowed: Vec::new(),
             patience: Duration::from_secs(300),
+            pause: Duration::ZERO,
+            pieces: None,
             script: Script::default(),
         }
+    }
+
+    /// Nobody else has them before it plays.
+    fn settings(&mut self) -> &mut DriverSettings {
+        Arc::get_mut(&mut self.settings).expect("nothing plays yet")
     }
 
     /// Plays in every body mode that shows bodies: STREAMED, BUFFERED, BUFFERED_PARTIAL and FULL_DUPLEX_STREAMED.
@@ -173,14 +193,14 @@ impl TestGateway {
     /// As [`Server::handler_timeout`](crate::Server::handler_timeout).
     #[must_use]
     pub fn handler_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.handler_timeout = timeout;
+        self.settings().handler_timeout = timeout;
         self
     }
 
     /// As [`Server::on_error`](crate::Server::on_error).
     #[must_use]
     pub fn on_error(mut self, decide: impl Fn(&Failure) -> Outcome + Send + Sync + 'static) -> Self {
-        self.settings.on_error = OnError::new(decide);
+        self.settings().on_error = OnError::new(decide);
         self
     }
 
@@ -275,6 +295,20 @@ impl TestGateway {
         self
     }
 
+    /// Cuts bodies into pieces of so many bytes, and in no other way.
+    #[must_use]
+    pub fn pieces(mut self, bytes: usize) -> Self {
+        self.pieces = Some(bytes.max(1));
+        self
+    }
+
+    /// The gateway pauses before it takes each answer, as one does whose peers read slowly.
+    #[must_use]
+    pub fn reads_slowly(mut self, pause: Duration) -> Self {
+        self.pause = pause;
+        self
+    }
+
     /// How long nothing may happen before an exchange is said to hang. Default 5 minutes, which do not pass in a test with a paused
     /// clock.
     #[must_use]
@@ -301,28 +335,42 @@ impl TestGateway {
 
     /// As [`play`](Self::play), without a panic: the problems are in what was [played](Played::problems).
     pub async fn report(self) -> Vec<Played> {
-        let Self { new, settings, mut modes, change_plan, allowed, patience, script } = self;
-        if modes.is_empty() {
-            modes.push(ProcessingMode::default());
-        }
-        let settings = Arc::new(settings);
+        let modes = if self.modes.is_empty() { &[ProcessingMode::default()][..] } else { &self.modes };
+        let of_pieces = self.pieces.map(|bytes| [Cut::Pieces(bytes)]);
+        let cuts: &[Cut] = match &of_pieces {
+            Some(cuts) => cuts,
+            None if self.script.has_bodies() => &Cut::ALL,
+            None => &[Cut::Whole],
+        };
         let mut played = Vec::new();
-        let cuts: &[Cut] = if script.has_bodies() { &Cut::ALL } else { &[Cut::Whole] };
-        for mode in modes {
+        for &mode in modes {
             for &cut in cuts {
                 for eager in [true, false] {
-                    let mut plan = Plan {
-                        processing_mode: mode,
-                        filter_processing_mode: mode,
-                        ..Plan::new("envoy.filters.http.ext_proc")
-                    };
-                    change_plan.iter().for_each(|change| change(&mut plan));
-                    let mut one = play::play(new(&settings), plan, &script, cut, eager, patience).await;
-                    one.findings.retain(|finding| !allowed.contains(&finding.rule));
-                    played.push(one);
+                    played.push(self.play_one(mode, cut, eager, Instant::now()).await);
                 }
             }
         }
+        played
+    }
+
+    /// Plays once, in the first mode, with bodies in one piece, and messages as soon as they can come. Times count from when
+    /// the request was `due`: what has kept it from beginning then belongs to the first answer.
+    pub async fn once(&self, due: Instant) -> Played {
+        let mode = self.modes.first().copied().unwrap_or_default();
+        let cut = self.pieces.map_or(Cut::Whole, Cut::Pieces);
+        self.play_one(mode, cut, true, due).await
+    }
+
+    async fn play_one(&self, mode: ProcessingMode, cut: Cut, eager: bool, due: Instant) -> Played {
+        let mut plan = Plan {
+            processing_mode: mode,
+            filter_processing_mode: mode,
+            ..Plan::new("envoy.filters.http.ext_proc")
+        };
+        self.change_plan.iter().for_each(|change| change(&mut plan));
+        let pace = Pace { eager, due, pause: self.pause, patience: self.patience };
+        let mut played = play::play((self.new)(&self.settings), plan, &self.script, cut, pace).await;
+        played.findings.retain(|finding| !self.allowed.contains(&finding.rule));
         played
     }
 }

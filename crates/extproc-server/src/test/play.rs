@@ -12,12 +12,30 @@ use extproc::{
 };
 
 use super::{
-    Message, Played, details, played,
+    Message, Played, Step, details,
+    message::excerpt,
+    played,
     script::{Cut, Script, Sender},
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::service::Exchanger;
+
+/// How long a processor has to end a stream that the gateway has ended.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How fast it goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Everything that can arrive does, instead of one part at a time.
+    pub(super) eager: bool,
+    /// When the request was to begin.
+    pub(super) due: Instant,
+    /// Before an answer is taken.
+    pub(super) pause: Duration,
+    /// How long nothing may happen.
+    pub(super) patience: Duration,
+}
 
 struct Play<'s> {
     exchange: Option<Box<dyn Exchanger>>,
@@ -31,8 +49,9 @@ struct Play<'s> {
     /// It knows that there will be no more.
     closed: bool,
     begin: Instant,
-    /// When the last message was sent that has no answer.
-    sent: Option<Instant>,
+    /// Messages that have no answer, and when they were sent.
+    unanswered: Vec<(&'static str, Instant)>,
+    pause: Duration,
     played: Played,
 }
 
@@ -41,9 +60,9 @@ pub(super) async fn play(
     plan: Plan,
     script: &Script,
     cut: Cut,
-    eager: bool,
-    patience: Duration,
+    pace: Pace,
 ) -> Played {
+    let Pace { eager, due, pause, patience } = pace;
     let played = Played {
         mode: plan.processing_mode,
         cut,
@@ -56,7 +75,8 @@ pub(super) async fn play(
         details: None,
         failed: false,
         hangs: false,
-        slowest: Duration::ZERO,
+        steps: Vec::new(),
+        took: Duration::ZERO,
         transcript: Vec::new(),
         findings: Vec::new(),
     };
@@ -74,11 +94,20 @@ pub(super) async fn play(
         response: Sender::new(Direction::Response, &script.response, cut),
         received: 0,
         closed: false,
-        begin: Instant::now(),
-        sent: None,
+        begin: due,
+        unanswered: Vec::new(),
+        pause,
         played,
     };
     play.played.hangs = !play.run(eager, patience).await;
+    if play.played.hangs {
+        // What it waits for.
+        let owed = play.lint.ended();
+        play.played.findings.extend(owed);
+    } else if play.received > 0 && script.leaves_after.is_none() && play.played.findings.is_empty() {
+        play.linger(patience.min(LINGER)).await;
+    }
+    play.played.took = Instant::now().saturating_duration_since(due);
     play.finish();
     play.played
 }
@@ -112,6 +141,19 @@ impl Play<'_> {
             }
             if !progress {
                 return true;
+            }
+        }
+    }
+
+    /// The gateway needs nothing more, and the processor is to end the stream.
+    async fn linger(&mut self, time: Duration) {
+        if let (Some(exchange), false) = (&mut self.exchange, self.closed) {
+            exchange.close();
+        }
+        while let Some(exchange) = &mut self.exchange {
+            match timeout(time, poll_fn(|context| exchange.poll_reply(context))).await {
+                Ok(Some(Ok(message))) => self.reply(&message),
+                Ok(Some(Err(_)) | None) | Err(_) => self.exchange = None,
             }
         }
     }
@@ -156,10 +198,11 @@ impl Play<'_> {
         if !exchange.wants_input() {
             return false;
         }
+        let sent = if self.received == 0 { self.begin } else { Instant::now() };
+        self.unanswered.push((kind_of(message.request.as_ref()), sent));
         self.received += 1;
         self.lint.sent(message);
         let message = message.clone();
-        self.sent = Some(Instant::now());
         self.say("gateway", &shown(&message));
         let received = self.exchange.as_mut().map(|exchange| exchange.receive(message));
         if let Some(Err(status)) = received {
@@ -171,6 +214,9 @@ impl Play<'_> {
     /// The processor's messages, as far as there are some. `wait` for them, if nothing else happens.
     async fn replies(&mut self, wait: bool) -> bool {
         let closed = self.world.closed.is_some();
+        if !self.pause.is_zero() {
+            sleep(self.pause).await;
+        }
         let Some(exchange) = &mut self.exchange else { return false };
         let awaited = wait && self.world.exchange.awaits_processor() && !closed
             || wait && self.world.exchange.is_replying();
@@ -201,21 +247,37 @@ impl Play<'_> {
     }
 
     fn reply(&mut self, message: &ProcessingResponse) {
-        if let Some(sent) = self.sent.take() {
-            self.played.slowest = self.played.slowest.max(Instant::now().duration_since(sent));
+        self.time(message);
+        self.say("processor", &played::describe(message));
+        // Not read by every gateway when the stream has ended, but wrong all the same. What follows another mistake is no
+        // mistake of its own.
+        let late = !self.world.is_open();
+        if !late || self.played.findings.is_empty() {
+            let found = self.lint.received(message);
+            self.played.findings.extend(found);
         }
-        self.say("processor", &played::shown(message));
-        if !self.world.is_open() {
+        if late {
             return;
         }
-        let found = self.lint.received(message);
-        self.played.findings.extend(found);
         if let Some(metadata) = &message.dynamic_metadata {
             let namespaces: Vec<_> = metadata.fields.keys().cloned().collect();
             let fits = self.played.metadata.merge(metadata.clone(), &namespaces);
             assert!(fits, "too much metadata");
         }
         self.world.message(message);
+    }
+
+    /// Which message was answered, and how fast.
+    fn time(&mut self, message: &ProcessingResponse) {
+        let Some(kind) = message.response.as_ref().map(played::kind_of_reply) else { return };
+        // A response of the processor's own answers whatever came last.
+        let own = kind.ends_with("immediate_response");
+        let found = self.unanswered.iter().position(|(sent, _)| *sent == kind || own);
+        if let Some(index) = found {
+            let (kind, sent) = self.unanswered.remove(index);
+            let time = Instant::now().saturating_duration_since(sent);
+            self.played.steps.push(Step { kind, time });
+        }
     }
 
     /// The processor ends the stream.
@@ -333,7 +395,7 @@ fn shown(message: &ProcessingRequest) -> String {
         }
         Some(Request::RequestBody(body) | Request::ResponseBody(body)) => {
             let end = if body.end_of_stream { ", the end" } else { "" };
-            format!("{kind} {:?}{end}", String::from_utf8_lossy(&body.body))
+            format!("{kind} {}{end}", excerpt(&body.body))
         }
         _ => kind.to_owned(),
     }

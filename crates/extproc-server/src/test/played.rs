@@ -13,8 +13,18 @@ use extproc::{
 };
 use serde_json::Value;
 
-use super::{Message, script::Cut};
+use super::{Message, message::excerpt, script::Cut};
 use crate::{Status, exchange::from_struct};
+
+/// A message of the gateway's that was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Step {
+    /// Which one: `request_headers`, and so on.
+    pub kind: &'static str,
+    /// How long the gateway has waited for the answer. In FULL_DUPLEX_STREAMED, for the next piece of the body.
+    pub time: Duration,
+}
 
 /// What has come of a play. Shown, it is the whole exchange.
 #[derive(Debug)]
@@ -30,8 +40,9 @@ pub struct Played {
     pub(super) details: Option<String>,
     pub(super) failed: bool,
     pub(super) hangs: bool,
-    /// The longest that the gateway has waited for an answer.
-    pub(super) slowest: Duration,
+    pub(super) steps: Vec<Step>,
+    /// From when it was due to its end.
+    pub(super) took: Duration,
     pub(super) transcript: Vec<(Duration, String)>,
     pub(super) findings: Vec<Finding>,
 }
@@ -97,16 +108,29 @@ impl Played {
     /// The longest that the gateway has waited for an answer.
     #[must_use]
     pub fn slowest(&self) -> Duration {
-        self.slowest
+        self.steps.iter().map(|step| step.time).max().unwrap_or_default()
+    }
+
+    /// The messages that were answered, in the order of the answers.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// How long all of it has taken.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.took
     }
 
     /// How the bodies were cut, and whether messages came as soon as they could.
     #[must_use]
     pub fn schedule(&self) -> String {
         let cut = match self.cut {
-            Cut::Whole => "bodies in one piece",
-            Cut::Halves => "bodies in two pieces and an end",
-            Cut::Bytes => "bodies in single bytes",
+            Cut::Whole => "bodies in one piece".to_owned(),
+            Cut::Halves => "bodies in two pieces and an end".to_owned(),
+            Cut::Bytes => "bodies in single bytes".to_owned(),
+            Cut::Pieces(bytes) => format!("bodies in pieces of {bytes} bytes"),
         };
         format!("{cut}, {}", if self.eager { "as soon as possible" } else { "one after the other" })
     }
@@ -128,8 +152,9 @@ impl fmt::Display for Played {
     }
 }
 
-/// A message of the processor in a line.
-pub(super) fn shown(message: &ProcessingResponse) -> String {
+/// A message of a processor in a line.
+#[must_use]
+pub fn describe(message: &ProcessingResponse) -> String {
     let mut words = Vec::new();
     if let Some(timeout) = &message.override_message_timeout {
         words.push(format!("wants {} ms", timeout.whole_milliseconds()));
@@ -146,6 +171,20 @@ pub(super) fn shown(message: &ProcessingResponse) -> String {
     words.join(", ")
 }
 
+/// The kind of a reply, as the message that it answers.
+pub(super) fn kind_of_reply(reply: &Reply) -> &'static str {
+    match reply {
+        Reply::RequestHeaders(_) => "request_headers",
+        Reply::ResponseHeaders(_) => "response_headers",
+        Reply::RequestBody(_) => "request_body",
+        Reply::ResponseBody(_) => "response_body",
+        Reply::RequestTrailers(_) => "request_trailers",
+        Reply::ResponseTrailers(_) => "response_trailers",
+        Reply::ImmediateResponse(_) => "immediate_response",
+        Reply::StreamedImmediateResponse(_) => "streamed_immediate_response",
+    }
+}
+
 fn reply(response: &Reply) -> String {
     match response {
         Reply::RequestHeaders(reply) => format!("request_headers {}", common(reply.response.as_ref())),
@@ -160,8 +199,8 @@ fn reply(response: &Reply) -> String {
         }
         Reply::ImmediateResponse(response) => {
             let status = response.status.map_or(200, |status| status.code);
-            let body = String::from_utf8_lossy(&response.body);
-            format!("immediate_response {status} {} {body:?}", mutation(response.headers.as_ref()))
+            let body = excerpt(&response.body);
+            format!("immediate_response {status} {} {body}", mutation(response.headers.as_ref()))
         }
         Reply::StreamedImmediateResponse(piece) => format!("streamed_immediate_response {piece:?}"),
     }
@@ -176,11 +215,11 @@ fn common(common: Option<&CommonResponse>) -> String {
     words.push(mutation(common.header_mutation.as_ref()));
     match common.body_mutation.as_ref().and_then(|mutation| mutation.mutation.as_ref()) {
         None => {}
-        Some(Mutation::Body(body)) => words.push(format!("body {:?}", String::from_utf8_lossy(body))),
+        Some(Mutation::Body(body)) => words.push(format!("body {}", excerpt(body))),
         Some(Mutation::ClearBody(_)) => words.push("clear_body".to_owned()),
         Some(Mutation::StreamedResponse(piece)) => {
             let end = if piece.end_of_stream { ", the end" } else { "" };
-            words.push(format!("piece {:?}{end}", String::from_utf8_lossy(&piece.body)));
+            words.push(format!("piece {}{end}", excerpt(&piece.body)));
         }
     }
     if common.clear_route_cache {

@@ -2,7 +2,9 @@
 
 use std::{
     convert::Infallible,
-    fmt, io,
+    fmt,
+    future::poll_fn,
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -29,32 +31,53 @@ const QUEUE: usize = 64;
 /// Largest message of a processor.
 const MAX_MESSAGE_SIZE: usize = 64 << 20;
 
-/// A connection to a processor.
-#[derive(Clone)]
-pub(super) struct Remote(http2::SendRequest<Messages>);
+/// Bytes that a processor may send on a stream before they are taken: little enough to notice a gateway that reads slowly.
+const STREAM_WINDOW: u32 = 64 << 10;
+/// As [`STREAM_WINDOW`], for all streams of a connection together.
+const CONNECTION_WINDOW: u32 = 16 << 20;
 
-impl Remote {
-    /// Connects.
-    pub(super) async fn connect(address: &ListenAddress) -> io::Result<Self> {
+/// A connection to a processor, whatever that is written in. Clones are the same connection.
+#[derive(Clone)]
+pub struct Connection(http2::SendRequest<Messages>);
+
+impl Connection {
+    /// Connects without TLS.
+    ///
+    /// # Errors
+    ///
+    /// If nobody listens there, or does not speak HTTP/2.
+    pub async fn to(address: &ListenAddress) -> io::Result<Self> {
         match address {
             ListenAddress::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
-                Self::handshake(stream).await
+                Self::over(stream).await
             }
-            ListenAddress::Unix(unix) => Self::handshake(UnixStream::connect(&unix.path).await?).await,
+            ListenAddress::Unix(unix) => Self::over(UnixStream::connect(&unix.path).await?).await,
         }
     }
 
-    /// Speaks HTTP/2 on a connection.
-    pub(super) async fn handshake(
-        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    ) -> io::Result<Self> {
-        let connected = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+    /// Speaks HTTP/2 over a stream that is connected: one with TLS, for example.
+    ///
+    /// # Errors
+    ///
+    /// If the peer does not speak HTTP/2.
+    pub async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> io::Result<Self> {
+        let connected = http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .handshake(TokioIo::new(stream))
+            .await;
         let (sender, connection) = connected.map_err(io::Error::other)?;
         // Its errors are those of its streams.
         tokio::spawn(connection);
         Ok(Self(sender))
+    }
+
+    /// Opens an exchange, to send messages by hand.
+    #[must_use]
+    pub fn open(&self) -> RemoteExchange {
+        RemoteExchange(self.exchange())
     }
 
     /// Opens an exchange.
@@ -74,9 +97,41 @@ impl Remote {
     }
 }
 
-impl fmt::Debug for Remote {
+impl fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Remote")
+        formatter.write_str("Connection")
+    }
+}
+
+/// An exchange with a processor, message by message. Dropping it resets the stream.
+pub struct RemoteExchange(Call);
+
+impl fmt::Debug for RemoteExchange {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("RemoteExchange")
+    }
+}
+
+impl RemoteExchange {
+    /// Sends a message. Waits as long as too many have not been taken. Nothing happens if the stream has ended.
+    pub async fn send(&mut self, message: &ProcessingRequest) {
+        if let Some(messages) = &self.0.messages {
+            let _ = messages.send(framed_whole(message)).await;
+        }
+    }
+
+    /// Says that no message follows.
+    pub fn close(&mut self) {
+        self.0.close();
+    }
+
+    /// The next message of the processor; `None` when it has ended the stream with OK.
+    ///
+    /// # Errors
+    ///
+    /// The status that it has ended the stream with.
+    pub async fn next(&mut self) -> Option<Result<ProcessingResponse, Status>> {
+        poll_fn(|context| self.0.poll_reply(context)).await
     }
 }
 

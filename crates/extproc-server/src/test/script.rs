@@ -87,6 +87,8 @@ pub(super) enum Cut {
     Halves,
     /// Everywhere.
     Bytes,
+    /// Into pieces of so many bytes.
+    Pieces(usize),
 }
 
 impl Cut {
@@ -97,6 +99,7 @@ impl Cut {
             Self::Whole => body.len(),
             Self::Halves => body.len().div_ceil(2),
             Self::Bytes => 1,
+            Self::Pieces(bytes) => bytes,
         };
         let mut rest = body.clone();
         let mut pieces = Vec::new();

@@ -542,7 +542,9 @@ async fn a_processor_that_is_silent_hangs() {
     let server = tokio::spawn(server.serve(std::future::pending()));
     let gateway = TestGateway::at(&address).await.unwrap().patience(Duration::from_millis(50));
     for played in gateway.get("/").report().await {
-        assert_eq!(played.problems(), ["the exchange hangs"], "{played}");
+        let problems = played.problems();
+        assert_eq!(problems[0], "the exchange hangs", "{played}");
+        assert!(problems[1].starts_with("missing-reply (X-2): no reply to request_headers"), "{played}");
     }
     server.abort();
 }
@@ -568,4 +570,44 @@ async fn what_is_left_of_an_exchange_ends() {
     for _ in 0..plays {
         assert_eq!(ends.recv().await.unwrap(), "the gateway has ended the exchange");
     }
+}
+
+/// A gateway that takes its time gets all of it.
+#[tokio::test(start_paused = true)]
+async fn slow_gateways_get_everything() {
+    let body = "a secret ".repeat(30_000);
+    let pause = Duration::from_millis(5);
+    let gateway = TestGateway::new(redact).every_mode().post("/", body.clone()).upstream(body.clone());
+    for played in gateway.pieces(16 << 10).reads_slowly(pause).play().await {
+        assert!(played.client().text() == body.replace("secret", "***"), "{:?}", played.mode());
+        assert!(played.schedule().contains("pieces of 16384 bytes"));
+        assert!(played.took() >= pause * 4, "{:?}", played.took());
+    }
+}
+
+/// What has kept a request from beginning counts, too.
+#[tokio::test(start_paused = true)]
+async fn times_count_from_when_a_request_was_due() {
+    let gateway = TestGateway::new(mark).get("/").upstream("body");
+    let due = Instant::now();
+    tokio::time::advance(Duration::from_secs(3)).await;
+    let played = gateway.once(due).await;
+    let steps: Vec<_> = played.steps().iter().map(|step| (step.kind, step.time)).collect();
+    assert_eq!(steps, [("request_headers", Duration::from_secs(3)), ("response_headers", Duration::ZERO)]);
+    assert_eq!(played.took(), Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn messages_are_sent_by_hand() {
+    let server = crate::Server::new(mark).bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_address().clone();
+    tokio::spawn(server.serve(std::future::pending()));
+    let mut exchange = Connection::to(&address).await.unwrap().open();
+    let mut world = extproc::sim::World::new(Plan::new("ext_proc"));
+    world.headers(Direction::Request, true);
+    exchange.send(&world.sent[0]).await;
+    let reply = exchange.next().await.unwrap().unwrap();
+    assert_eq!(describe(&reply), "request_headers set x-seen: yes");
+    exchange.close();
+    assert!(exchange.next().await.is_none());
 }

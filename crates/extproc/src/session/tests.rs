@@ -273,8 +273,17 @@ fn source() -> impl Strategy<Value = Source> {
     )
 }
 
+/// `PROPTEST_CASES` says another number.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => default,
+        None => ProptestConfig { cases: 4096, ..default },
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     /// Any modes, any cut, any schedule, any handler: what the handler said is what comes out. Nothing is spurious, no byte is
     /// lost, and nothing waits without end.

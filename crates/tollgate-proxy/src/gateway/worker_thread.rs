@@ -30,6 +30,7 @@ use crate::{
     listener::{Accepted, Balance, ConnectionToken, Gate, accept_connections},
     memory::SharedMemory,
     overload::Admission,
+    recording::Recorder,
     stats::Stats,
     transaction::fetch_keys_ahead,
     worker::Worker,
@@ -110,6 +111,8 @@ pub(super) struct WorkerStart {
     pub(super) access_log: AccessLogger,
     /// The bound of what all workers hold in buffers.
     pub(super) memory: Arc<SharedMemory>,
+    /// Who wants to see exchanges with processors.
+    pub(super) recorder: Recorder,
     /// What the worker shows that it lives with.
     pub(super) pulse: Pulse,
     pub(super) sockets: Vec<(AddressId, socket2::Socket)>,
@@ -133,10 +136,21 @@ impl WorkerStart {
     }
 
     async fn serve<H: Handler>(self, handler: Rc<H>, ready: &std_mpsc::Sender<io::Result<()>>) {
-        let Self { index, count, drain_time, adoption, stats, access_log, memory, sockets, balance, .. } =
-            self;
+        let Self {
+            index,
+            count,
+            drain_time,
+            adoption,
+            stats,
+            access_log,
+            memory,
+            recorder,
+            sockets,
+            balance,
+            ..
+        } = self;
         let (mut inbox, mut commands, mut stopped) = (self.inbox, self.commands, self.stopped);
-        let worker = Worker::new(index, count, &adoption, stats, access_log, memory);
+        let worker = Worker::new(index, count, &adoption, stats, access_log, memory, recorder);
         spawn_local(worker.memory.clone().watch());
         spawn_local(relieve(worker.clone()));
         spawn_local(self.pulse.beat());

@@ -1,6 +1,11 @@
 //! Arguments of `try`.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use extproc_server::ListenAddress;
@@ -40,15 +45,52 @@ pub(crate) struct Try {
     #[arg(long = "upstream-trailer", value_name = "NAME: VALUE", value_parser = field)]
     pub(crate) upstream_trailers: Vec<Field>,
     /// How bodies are sent; may be repeated. `all` plays every mode, with empty bodies, trailers, bodies cut at every
-    /// place, a client that leaves, and 50 exchanges at a time.
+    /// place, a client that leaves, a gateway that reads slowly, and 50 exchanges at a time.
     #[arg(long = "mode", value_enum, value_name = "MODE", default_values = ["headers"])]
     pub(crate) modes: Vec<TryMode>,
     /// Seconds without an answer after which an exchange hangs.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) timeout: Duration,
+    /// Plays what `tollgate record` has written instead, and shows where the answers differ from those recorded. The exit
+    /// status is 1 if they do.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "method", "headers", "data", "trailers", "upstream_status",
+        "upstream_headers", "upstream_body", "upstream_trailers", "modes", "load"])]
+    pub(crate) replay: Option<PathBuf>,
+    /// Plays so many exchanges in the first mode, and reports how long answers take. An exchange begins when it is due,
+    /// whatever has become of those before, and its time counts from then.
+    #[arg(long, value_name = "N", value_parser = exchanges, requires = "rate")]
+    pub(crate) load: Option<u32>,
+    /// Exchanges a second that begin.
+    #[arg(long, value_name = "R", requires = "load")]
+    pub(crate) rate: Option<NonZeroU32>,
+    /// Connections that they are spread over.
+    #[arg(long, value_name = "N", default_value = "1", requires = "load")]
+    pub(crate) connections: NonZeroUsize,
+    #[command(flatten)]
+    pub(crate) tls: PeerTls,
     /// Output format.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: TryOutput,
+}
+
+/// TLS with a processor.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PeerTls {
+    /// Speak TLS. The certificate of the processor is verified.
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// PEM file of the authorities whose certificates are trusted [default: those of the system].
+    #[arg(long = "tls-ca", value_name = "FILE", requires = "tls")]
+    pub(crate) ca: Option<PathBuf>,
+    /// The name in the processor's certificate [default: the IP address].
+    #[arg(long = "tls-name", value_name = "NAME", requires = "tls")]
+    pub(crate) name: Option<String>,
+    /// PEM file of a certificate to show the processor.
+    #[arg(long = "tls-certificate", value_name = "FILE", requires_all = ["tls", "private_key"])]
+    pub(crate) certificate: Option<PathBuf>,
+    /// PEM file of its private key.
+    #[arg(long = "tls-private-key", value_name = "FILE", requires_all = ["tls", "certificate"])]
+    pub(crate) private_key: Option<PathBuf>,
 }
 
 /// A field of a head.
@@ -106,6 +148,12 @@ fn body(text: &str) -> Result<Bytes, String> {
         None => Ok(Bytes(text.as_bytes().to_owned())),
         Some(path) => fs::read(path).map(Bytes).map_err(|error| format!("{path}: {error}")),
     }
+}
+
+/// Whoever wants more plays them in parts: all times are in memory.
+fn exchanges(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
+    number.ok_or_else(|| "a number from 1 to 1000000".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

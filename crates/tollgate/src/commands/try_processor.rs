@@ -1,46 +1,88 @@
 //! `tollgate try`.
 
+mod connect;
+mod load;
+mod replay;
 mod report;
 
 use std::{
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use extproc_server::{
     BodySendMode,
-    test::{Played, TestGateway},
+    test::{Connection, Played, TestGateway},
 };
 use http::Method;
 
-use self::report::Case;
+use self::{connect::Connector, load::Load, replay::Replay, report::Case};
 use crate::cli::{Try, TryMode, TryOutput};
 
 /// Exchanges that are played at a time.
 const AT_ONCE: usize = 50;
+/// For a gateway that reads slowly: 264 kB in pieces of 16 KiB, which is more than it takes before it has read some.
+const LONG_LINES: usize = 12_000;
+const PIECE: usize = 16 << 10;
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// What was played.
+enum Outcome {
+    Cases(Vec<Case>),
+    Load(Load),
+    Replay(Replay),
+}
 
 /// Plays, and reports.
 pub(crate) fn run(arguments: &Try) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let cases = match runtime.and_then(|runtime| runtime.block_on(play(arguments))) {
-        Ok(cases) => cases,
+    let outcome = match runtime.and_then(|runtime| runtime.block_on(play(arguments))) {
+        Ok(outcome) => outcome,
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {}: {error}", arguments.address);
             return ExitCode::from(2);
         }
     };
-    let text = match arguments.output {
-        TryOutput::Text => report::text(&cases),
-        TryOutput::Json => report::json(&arguments.address, &cases),
-        TryOutput::Markdown => report::markdown(&arguments.address, &cases),
+    let (text, problems) = match (outcome, arguments.output) {
+        (Outcome::Cases(cases), output) => {
+            let text = match output {
+                TryOutput::Text => report::text(&cases),
+                TryOutput::Json => report::json(&arguments.address, &cases),
+                TryOutput::Markdown => report::markdown(&arguments.address, &cases),
+            };
+            (text, cases.iter().any(Case::has_problems))
+        }
+        (Outcome::Load(load), output) => {
+            let text = match output {
+                TryOutput::Text => load.text(),
+                TryOutput::Json => load.json(),
+                TryOutput::Markdown => load.markdown(),
+            };
+            (text, load.has_problems())
+        }
+        (Outcome::Replay(replay), output) => {
+            let text = match output {
+                TryOutput::Text => replay.text(),
+                TryOutput::Json => replay.json(),
+                TryOutput::Markdown => replay.markdown(),
+            };
+            (text, replay.has_differences())
+        }
     };
     // Who closed standard output does not want to know.
     let _ = io::stdout().write_all(text.as_bytes());
-    ExitCode::from(u8::from(cases.iter().any(Case::has_problems)))
+    ExitCode::from(u8::from(problems))
 }
 
-async fn play(arguments: &Try) -> io::Result<Vec<Case>> {
-    let mut cases = Vec::new();
+async fn play(arguments: &Try) -> io::Result<Outcome> {
+    let connector = Connector::new(&arguments.address, &arguments.tls)?;
+    if let Some(path) = &arguments.replay {
+        return replay::replay(path, &connector, arguments.timeout).await.map(Outcome::Replay);
+    }
+    if let (Some(exchanges), Some(rate)) = (arguments.load, arguments.rate) {
+        return load::load(arguments, &connector, exchanges, rate).await.map(Outcome::Load);
+    }
     let all = arguments.modes.contains(&TryMode::All);
     let modes: &[_] = match all {
         true => {
@@ -49,31 +91,50 @@ async fn play(arguments: &Try) -> io::Result<Vec<Case>> {
         }
         false => &arguments.modes,
     };
+    let mut cases = Vec::new();
     for &mode in modes {
-        let gateway = in_mode(with_trailers(given(arguments).await?, arguments), mode);
-        cases.push(Case::new(mode, "as given", gateway.report().await));
-        if !all {
-            continue;
+        let gateway = with_trailers(given(arguments, &connector.connect().await?), arguments);
+        cases.push(Case::new(mode, "as given", in_mode(gateway, mode).report().await));
+        if all {
+            every_case(arguments, &connector, mode, &mut cases).await?;
         }
-        let gateway = in_mode(TestGateway::at(&arguments.address).await?.patience(arguments.timeout), mode);
-        cases.push(Case::new(mode, "without bodies", gateway.get(&arguments.path).report().await));
-        let gateway = in_mode(bodies(arguments).await?, mode);
-        cases.push(Case::new(mode, "bodies with letters of several bytes", gateway.report().await));
-        let gateway = bodies(arguments).await?.trailer("x-trailer", "1").upstream_trailer("x-trailer", "2");
-        cases.push(Case::new(mode, "trailers", in_mode(gateway, mode).report().await));
-        let gateway = in_mode(bodies(arguments).await?, mode).client_leaves_after(1);
-        cases.push(Case::new(mode, "the client leaves", gateway.report().await));
-        cases.push(Case::new(mode, "50 at a time", at_once(arguments, mode).await?));
     }
-    Ok(cases)
+    Ok(Outcome::Cases(cases))
+}
+
+/// What a processor should be able to do in a mode.
+async fn every_case(
+    arguments: &Try,
+    connector: &Connector<'_>,
+    mode: TryMode,
+    cases: &mut Vec<Case>,
+) -> io::Result<()> {
+    // A connection each: what one of them has broken is not the fault of the next.
+    let plain = async || Ok::<_, io::Error>(plain(arguments, &connector.connect().await?));
+    let with_bodies = async || Ok::<_, io::Error>(bodies(arguments, &connector.connect().await?));
+    let mut case = async |name, gateway: TestGateway| {
+        cases.push(Case::new(mode, name, in_mode(gateway, mode).report().await));
+    };
+    case("without bodies", plain().await?.get(&arguments.path)).await;
+    case("empty bodies", plain().await?.post(&arguments.path, "").upstream("")).await;
+    case("bodies cut inside letters", with_bodies().await?).await;
+    let gateway = with_bodies().await?.trailer("x-trailer", "1").upstream_trailer("x-trailer", "2");
+    case("trailers", gateway).await;
+    case("the client leaves", with_bodies().await?.client_leaves_after(1)).await;
+    let body = "a line of a long body\n".repeat(LONG_LINES);
+    let gateway = plain().await?.post(&arguments.path, body.clone()).upstream(body);
+    case("a slow reader", gateway.pieces(PIECE).reads_slowly(PAUSE)).await;
+    let played = at_once(arguments, connector, mode).await?;
+    cases.push(Case::new(mode, "50 at a time", played));
+    Ok(())
 }
 
 /// Exchanges on connections of their own, all at a time.
-async fn at_once(arguments: &Try, mode: TryMode) -> io::Result<Vec<Played>> {
+async fn at_once(arguments: &Try, connector: &Connector<'_>, mode: TryMode) -> io::Result<Vec<Played>> {
     let mut playing = Vec::new();
     for _ in 0..AT_ONCE {
-        let gateway = in_mode(with_trailers(given(arguments).await?, arguments), mode);
-        playing.push(tokio::spawn(gateway.report()));
+        let gateway = with_trailers(given(arguments, &connector.connect().await?), arguments);
+        playing.push(tokio::spawn(in_mode(gateway, mode).report()));
     }
     let mut played = Vec::new();
     for playing in playing {
@@ -82,9 +143,13 @@ async fn at_once(arguments: &Try, mode: TryMode) -> io::Result<Vec<Played>> {
     Ok(played)
 }
 
+fn plain(arguments: &Try, connection: &Connection) -> TestGateway {
+    TestGateway::through(connection).patience(arguments.timeout)
+}
+
 /// The request and the response that were asked for.
-async fn given(arguments: &Try) -> io::Result<TestGateway> {
-    let mut gateway = TestGateway::at(&arguments.address).await?.patience(arguments.timeout);
+fn given(arguments: &Try, connection: &Connection) -> TestGateway {
+    let mut gateway = plain(arguments, connection);
     if let Some(body) = &arguments.data {
         gateway = gateway.post(&arguments.path, body.0.clone());
     }
@@ -101,7 +166,7 @@ async fn given(arguments: &Try) -> io::Result<TestGateway> {
     if let Some(body) = &arguments.upstream_body {
         gateway = gateway.upstream(body.0.clone());
     }
-    Ok(gateway)
+    gateway
 }
 
 fn with_trailers(mut gateway: TestGateway, arguments: &Try) -> TestGateway {
@@ -115,15 +180,15 @@ fn with_trailers(mut gateway: TestGateway, arguments: &Try) -> TestGateway {
 }
 
 /// As given, with bodies of some kind if there are none.
-async fn bodies(arguments: &Try) -> io::Result<TestGateway> {
-    let mut gateway = given(arguments).await?;
+fn bodies(arguments: &Try, connection: &Connection) -> TestGateway {
+    let mut gateway = given(arguments, connection);
     if arguments.data.is_none() {
         gateway = gateway.post(&arguments.path, "größer als 1 €");
     }
     if arguments.upstream_body.is_none() {
         gateway = gateway.upstream("kleiner als 2 €");
     }
-    Ok(gateway)
+    gateway
 }
 
 fn in_mode(gateway: TestGateway, mode: TryMode) -> TestGateway {

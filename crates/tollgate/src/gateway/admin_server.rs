@@ -46,7 +46,10 @@ impl AdminServer {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         drop(entered);
         let limits = Limits { head: HEAD, life: Some(LIFE) };
-        runtime.spawn(http_server::serve(listener, limits, move |request, _| admin.answer(request)));
+        runtime.spawn(http_server::serve_with(listener, limits, move |request, _| {
+            let admin = admin.clone();
+            async move { admin.respond(request).await }
+        }));
         Ok(Self { runtime: Some(runtime) })
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Route {
 pub(crate) struct Gateway {
     pub(crate) process: Running,
     pub(crate) address: String,
+    /// Where its admin server is.
+    pub(crate) admin: String,
 }
 
 impl Gateway {
@@ -36,8 +38,9 @@ impl Gateway {
             let arguments = ["run", "--workers", "2", "--admin-address", "127.0.0.1:0"];
             let mut process = Running::spawn(tollgate().args(arguments).arg(path));
             let address = process.wait_for("listener main at ");
+            let admin = process.wait_for("admin server at ");
             process.wait_for("serving");
-            Self { process, address }
+            Self { process, address, admin }
         })
         .await
         .expect("a gateway")

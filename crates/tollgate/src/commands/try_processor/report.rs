@@ -21,18 +21,18 @@ impl Case {
     }
 
     pub(super) fn has_problems(&self) -> bool {
-        self.played.iter().any(|played| !played.problems().is_empty())
+        self.played.iter().any(|played| !problems(played).is_empty())
     }
 
     /// The first play with a problem, or the first at all.
     fn example(&self) -> Option<&Played> {
-        let problem = self.played.iter().find(|played| !played.problems().is_empty());
+        let problem = self.played.iter().find(|played| !problems(played).is_empty());
         problem.or_else(|| self.played.first())
     }
 
     /// Each problem once.
     fn problems(&self) -> Vec<String> {
-        let mut problems: Vec<_> = self.played.iter().flat_map(Played::problems).collect();
+        let mut problems: Vec<_> = self.played.iter().flat_map(problems).collect();
         problems.sort();
         problems.dedup();
         problems
@@ -53,6 +53,18 @@ impl Case {
             TryMode::Observe => "observability",
         }
     }
+}
+
+/// What was wrong with it. Here an error of the processor is something wrong, too: nobody wants one.
+pub(super) fn problems(played: &Played) -> Vec<String> {
+    let mut problems = played.problems();
+    if let Some(status) = played.status() {
+        problems.push(format!("the processor ends the stream: {status}"));
+    } else if played.failed() && problems.is_empty() {
+        let details = played.details().unwrap_or_default();
+        problems.push(format!("a gateway says that the processor has failed: {details}"));
+    }
+    problems
 }
 
 pub(super) fn text(cases: &[Case]) -> String {

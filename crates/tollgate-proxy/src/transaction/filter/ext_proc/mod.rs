@@ -24,6 +24,7 @@ use crate::{
     format::FilterLog,
     local_reply::LocalReply,
     memory::PRESSED_WATERMARK,
+    recording::Track,
     stats::ProcessorMetric,
     stream_info::ResponseFlags,
     transaction::{chain::Part, core::Core},
@@ -57,6 +58,8 @@ pub(in crate::transaction) struct ExtProc {
     lent_credit: usize,
     /// Its memory is needed.
     hasty: bool,
+    /// Somebody wants to see it.
+    track: Option<Box<Track>>,
 }
 
 impl ExtProc {
@@ -74,6 +77,7 @@ impl ExtProc {
             owed_credit: 0,
             lent_credit: 0,
             hasty: false,
+            track: None,
         }
     }
 
@@ -86,6 +90,7 @@ impl ExtProc {
             Ok(call) => {
                 self.call = Some(call);
                 self.asked = Some(cx.now);
+                self.track = cx.core.worker.recorder.begin(&self.counts.processor.name, cx.now);
                 self.counts.opened();
             }
             Err(status) => {
@@ -97,6 +102,7 @@ impl ExtProc {
 
     fn close(&mut self, close: Close) {
         self.counts.closed(false);
+        self.track = None;
         if let Some(call) = self.call.take() {
             call.close(match close {
                 _ if self.hasty => extproc_client::Close::Reset,
@@ -115,6 +121,9 @@ impl ExtProc {
         }
         self.counts.closed(result.is_err());
         self.call = None;
+        if let Some(mut track) = self.track.take() {
+            track.ended(result.as_ref().map_or_else(|status| status.code, |()| 0));
+        }
         let end = match result {
             Ok(()) => StreamEnd::Ok,
             Err(status) => {
@@ -195,6 +204,9 @@ impl Filter for ExtProc {
                 }
                 exchange::Action::Send { message, payload } => {
                     if let Some(call) = &mut self.call {
+                        if let Some(track) = &mut self.track {
+                            track.sent(&message, payload.iter(), cx.now);
+                        }
                         call.send_parts(message, payload);
                     }
                     continue;
@@ -269,6 +281,9 @@ impl Filter for ExtProc {
                 self.owed_credit += message.len();
                 self.counts.answered();
                 let read = message.len();
+                if let Some(track) = &mut self.track {
+                    track.received(message.iter(), cx.now);
+                }
                 self.exchange.handle_message(message, cx.now, cx.core);
                 read
             }

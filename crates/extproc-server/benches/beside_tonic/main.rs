@@ -1,0 +1,58 @@
+//! A processor of this crate beside one that is written by hand with tonic: exchanges a second, and CPU time of the server for
+//! an exchange.
+//!
+//! ```sh
+//! cargo bench -p extproc-server --bench beside_tonic
+//! ```
+//!
+//! Each server has one thread, and the client another one, with the same code for both servers. Rounds are paired: both servers
+//! are measured one right after the other, in an order that alternates. `ROUNDS` and `SECONDS` are environment variables.
+
+#![allow(clippy::print_stdout, reason = "the result")]
+
+mod client;
+mod handler;
+mod handwritten;
+mod server;
+
+use std::{env, time::Duration};
+
+use self::{
+    client::{CASES, Case, Measured, measure},
+    server::Kind,
+};
+
+fn main() {
+    let number =
+        |name: &str, default: f64| env::var(name).map_or(default, |text| text.parse().expect("a number"));
+    let (rounds, seconds) = (number("ROUNDS", 7.0), Duration::from_secs_f64(number("SECONDS", 1.0)));
+    println!("| case | server | exchanges/s | CPU for an exchange | beside tonic |");
+    println!("|---|---|---|---|---|");
+    for case in CASES {
+        let mut rounds_of_case = Vec::new();
+        for round in 0..rounds as u32 {
+            let kinds = [Kind::Ours, Kind::Tonic];
+            let order = if round % 2 == 0 { kinds } else { [Kind::Tonic, Kind::Ours] };
+            let mut measured = order.map(|kind| (kind, measure(kind, case, seconds)));
+            measured.sort_by_key(|(kind, _)| *kind);
+            rounds_of_case.push(measured.map(|(_, measured)| measured));
+        }
+        print(case, &rounds_of_case);
+    }
+}
+
+fn print(case: &Case, rounds: &[[Measured; 2]]) {
+    let ratio = median(rounds.iter().map(|[ours, tonic]| ours.cpu / tonic.cpu));
+    for (index, kind) in ["extproc-server", "tonic"].into_iter().enumerate() {
+        let rate = median(rounds.iter().map(|round| round[index].rate));
+        let cpu = median(rounds.iter().map(|round| round[index].cpu));
+        let beside = if index == 0 { format!("{:.2}", ratio) } else { String::new() };
+        println!("| {} | {kind} | {rate:.0} | {:.1} µs | {beside} |", case.name, cpu * 1e6);
+    }
+}
+
+fn median(numbers: impl Iterator<Item = f64>) -> f64 {
+    let mut numbers: Vec<_> = numbers.collect();
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
