@@ -53,10 +53,14 @@ fn listener(prepared: &Prepared) -> Value {
         hcm["access_log"] = access_log(scenario, prepared);
     }
     lay_over(&mut hcm, &Value::Object(scenario.hcm.clone()));
+    let mut filter_chains = scenario.filter_chains.clone();
+    filter_chains.push(json!({
+        "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": hcm}],
+    }));
     let mut listener = json!({
         "name": prepared.id,
         "address": address(prepared.port),
-        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": hcm}]}],
+        "filter_chains": filter_chains,
     });
     if !scenario.connection_log.is_empty() {
         listener["access_log"] =

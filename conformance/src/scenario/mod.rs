@@ -46,6 +46,9 @@ pub(crate) struct Scenario {
     /// Laid over the listener.
     #[serde(default)]
     pub listener: Map<String, Value>,
+    /// Further filter chains, in front of the one with all of this.
+    #[serde(default)]
+    pub filter_chains: Vec<Value>,
     /// The routes of the one virtual host.
     pub routes: Option<Vec<Value>>,
     /// All virtual hosts.

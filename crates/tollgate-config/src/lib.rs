@@ -92,7 +92,7 @@ impl Reading {
     #[must_use]
     pub fn compile(self, previous: Option<&Snapshot>) -> Outcome {
         let Self { resources, mut diagnostics, readable, objects, explanations } = self;
-        let compiled = resources.map(|resources| tollgate_ir::compile(resources, previous)).transpose();
+        let compiled = resources.map(|resources| tollgate_ir::compile(&resources, previous)).transpose();
         let snapshot = compiled.unwrap_or_else(|error| {
             let origin = &error.origin;
             let message = error.problem.to_string();

@@ -37,7 +37,7 @@ pub(crate) use self::{
     access_log::default_format,
     attachment::Problem,
     backend::{ServiceError, endpoint},
-    certificates::CertificateError,
+    certificates::{Authorities, CertificateError},
     cluster::{bare_cluster, cluster},
     controller::{
         ClusterSite, Controller, Defaults, Names, UNSEEN_OR_REFUSED, Words, parameters_without_effect,

@@ -4,30 +4,29 @@ use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use serde::Serialize;
 use tollgate_model::{
-    cluster::Endpoint,
-    overload::OverloadManager,
-    snapshot::Node,
-    tls::{DownstreamTlsSettings, UpstreamTlsSettings},
+    cluster::Endpoint, overload::OverloadManager, snapshot::Node, tls::UpstreamTlsSettings,
     watchdog::Watchdog,
 };
 
-use crate::{HttpFilter, Origin, RouteTable, Sourced};
+use crate::{DownstreamTlsContext, HttpFilter, Origin, RouteTable, Secrets, Sourced, UpstreamTlsContext};
 
 /// A listener as written.
 pub type Listener = tollgate_model::listener::Listener<FilterChain>;
 /// A filter chain as written.
-pub type FilterChain = tollgate_model::listener::FilterChain<DownstreamTlsSettings, HttpConnectionManager>;
+pub type FilterChain = tollgate_model::listener::FilterChain<DownstreamTlsContext, HttpConnectionManager>;
 /// A connection manager as written: its route table is one of [`Resources::route_tables`], by name.
 pub type HttpConnectionManager =
     tollgate_model::http_connection_manager::HttpConnectionManager<String, HttpFilter>;
 /// A cluster as written, without its endpoints: they are in [`Resources::endpoints`] under its name.
-pub type BareCluster = tollgate_model::cluster::Cluster<UpstreamTlsSettings, ()>;
+pub type BareCluster = tollgate_model::cluster::Cluster<UpstreamTlsContext, ()>;
 /// A cluster as written, and its endpoints.
-pub type Cluster = tollgate_model::cluster::Cluster<UpstreamTlsSettings>;
+pub type Cluster = tollgate_model::cluster::Cluster<UpstreamTlsContext>;
+/// The target of a `google_grpc` service: a cluster of its own, whose certificates no secret has.
+pub type GoogleCluster = tollgate_model::cluster::Cluster<UpstreamTlsSettings>;
 /// The settings of an external processing filter as written.
-pub type ExtProc = tollgate_model::processor::ExtProc<Cluster>;
+pub type ExtProc = tollgate_model::processor::ExtProc<GoogleCluster>;
 /// A gRPC service as written.
-pub type GrpcService = tollgate_model::processor::GrpcService<Cluster>;
+pub type GrpcService = tollgate_model::processor::GrpcService<GoogleCluster>;
 
 /// All resources of a configuration.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -44,6 +43,8 @@ pub struct Resources {
     /// manager's `upstream_http_filters`; a cluster without an entry has those.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub cluster_http_filters: BTreeMap<String, Arc<[HttpFilter]>>,
+    /// Certificates, and what those of peers are verified with.
+    pub secrets: Secrets,
     /// What the process is told.
     pub process: Process,
 }

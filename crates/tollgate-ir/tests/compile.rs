@@ -6,7 +6,7 @@ use extproc::{BodySendMode, Plan, ProcessingMode, messages::Metadata};
 use tollgate_ir::{
     Action, Cluster, ClusterSpecifier, ExtProc, ExtProcOverrides, FilterChain, FilterConfig, GrpcService,
     HttpConnectionManager, HttpFilter, Listener, Origin, Override, PerFilter, Resources, Route, RouteAction,
-    RouteTable, Sourced, VirtualHost, compile,
+    RouteTable, ServerValidation, Sourced, UpstreamTlsContext, VirtualHost, compile,
 };
 use tollgate_model::{
     Snapshot,
@@ -16,7 +16,7 @@ use tollgate_model::{
     processor::{FilterOverride, GrpcTarget},
     route::RouteMatch,
     socket::TcpOptions,
-    tls::{ServerNameIndication, ServerValidation, TlsVersions, UpstreamTlsSettings},
+    tls::{ServerNameIndication, TlsVersions},
 };
 
 fn settings(change: impl FnOnce(&mut Plan)) -> ExtProc {
@@ -101,7 +101,7 @@ fn resources(routes: Vec<Route>) -> Resources {
     resources.listeners.push(Arc::new(Sourced { value: listener, origin: Arc::default() }));
     let table = RouteTable { virtual_hosts: vec![host], ..RouteTable::default() };
     resources.route_tables.insert("table".to_owned(), Arc::new(table));
-    let tls = UpstreamTlsSettings {
+    let tls = UpstreamTlsContext {
         sni: ServerNameIndication::Fixed("app.test".to_owned()),
         validation: ServerValidation::Nothing,
         certificate: None,
@@ -134,7 +134,7 @@ fn routes_that_say_the_same_share_what_is_compiled() {
     let different = ExtProcOverrides::between(&settings(|_| ()), &settings(BUFFERED)).unwrap();
     let different = Override::ExtProc(Arc::new(different));
     let snapshot = compile(
-        resources(vec![
+        &resources(vec![
             route(said(different.clone())),
             route(said(different)),
             route(said(Override::Enabled)),
@@ -164,7 +164,7 @@ fn routes_that_say_the_same_share_what_is_compiled() {
 #[test]
 fn other_settings_take_the_place_of_those_of_the_filter() {
     let other = Arc::new(settings(|plan| plan.message_timeout = Duration::from_secs(9)));
-    let snapshot = compile(resources(vec![route(said(Override::Instead(other)))]), None).unwrap();
+    let snapshot = compile(&resources(vec![route(said(Override::Instead(other)))]), None).unwrap();
     let all = filters(&snapshot);
     let [[FilterOverride::ExtProc(found)]] = &*slices(&all) else { panic!() };
     assert_eq!(found.plan.message_timeout, Duration::from_secs(9));
@@ -192,15 +192,15 @@ fn what_overrides_can_say_is_said_by_them() {
 
 #[test]
 fn what_did_not_change_is_taken_over() {
-    let first = compile(resources(vec![route(said(Override::Enabled))]), None).unwrap();
-    let again = compile(resources(vec![route(said(Override::Enabled))]), Some(&first)).unwrap();
+    let first = compile(&resources(vec![route(said(Override::Enabled))]), None).unwrap();
+    let again = compile(&resources(vec![route(said(Override::Enabled))]), Some(&first)).unwrap();
     assert!(Arc::ptr_eq(&first.listeners[0], &again.listeners[0]));
     assert!(Arc::ptr_eq(&first.clusters["app"], &again.clusters["app"]));
     let mut slower = resources(vec![route(said(Override::Disabled))]);
     let (cluster, origin) = (slower.clusters["app"].value.clone(), Arc::new(Origin::default()));
     let value = tollgate_ir::BareCluster { connect_timeout: Duration::from_secs(1), ..cluster };
     slower.clusters.insert("app".to_owned(), Arc::new(Sourced { value, origin }));
-    let changed = compile(slower, Some(&first)).unwrap();
+    let changed = compile(&slower, Some(&first)).unwrap();
     assert!(!Arc::ptr_eq(&first.listeners[0], &changed.listeners[0]));
     let tls = |snapshot: &Snapshot| Arc::clone(snapshot.clusters["app"].tls.as_ref().unwrap());
     assert!(!Arc::ptr_eq(&first.clusters["app"], &changed.clusters["app"]));

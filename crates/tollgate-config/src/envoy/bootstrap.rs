@@ -16,6 +16,7 @@ use super::{
     overload::read_overload_manager,
     runtime::read_runtime,
     scope::{ClusterFacts, Clusters},
+    tls::KnownSecrets,
     watchdog::read_watchdog,
 };
 use crate::{
@@ -87,7 +88,7 @@ pub(super) static STATIC_RESOURCES: Schema = Schema {
     fields: &[
         read("listeners", "[]", "Listeners."),
         read("clusters", "[]", "Clusters."),
-        refused("secrets", "write certificates into the TLS context that uses them"),
+        read("secrets", "[]", "Certificates and validation contexts that TLS contexts name."),
     ],
     unsupported: &[],
 };
@@ -170,6 +171,7 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
         runtime: read_runtime(&bootstrap, &mut limits),
         clusters: Clusters::Known(HashMap::new()),
         of_clusters: Filters::default(),
+        secrets: KnownSecrets::of_bootstrap(),
     };
     let mut found = Resources {
         process: Process {
@@ -187,6 +189,7 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
     limits.apply_global(&mut found.process.overload);
     let fixed = bootstrap.message("static_resources", &STATIC_RESOURCES);
     let dynamic = bootstrap.message("dynamic_resources", &DYNAMIC_RESOURCES);
+    fixed.iter().flat_map(|fixed| fixed.list("secrets")).for_each(|value| scope.secrets.read(&value));
     let (scope_prefix, scope_runtime) = (scope.header_prefix.clone(), scope.runtime.clone());
     let mut take_cluster = |value: &Value<'_>, cluster: Cluster| {
         let facts = ClusterFacts::of(&cluster.protocol, &cluster.endpoints);
@@ -199,7 +202,7 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
     // Filters of clusters may name clusters that come later.
     let mut lists = Vec::new();
     for value in fixed.iter().flat_map(|fixed| fixed.list("clusters")) {
-        let Some((cluster, filters)) = read_cluster(&value) else { continue };
+        let Some((cluster, filters)) = read_cluster(&value, &scope.secrets) else { continue };
         lists.extend(filters.map(|filters| (cluster.name.clone(), filters)));
         take_cluster(&value, cluster);
     }
@@ -210,9 +213,10 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
             runtime: scope_runtime,
             clusters: Clusters::NotKnown,
             of_clusters: Filters::default(),
+            secrets: KnownSecrets::delivered(),
         };
         read_resources(&source, &CLUSTER, |value| {
-            let Some((cluster, filters)) = read_cluster(value) else { return };
+            let Some((cluster, filters)) = read_cluster(value, &scope.secrets) else { return };
             of_files.extend(filters.map(|filters| {
                 let read = read_cluster_http_filters(&filters, &cluster.name, &unknown);
                 (cluster.name.clone(), read)
@@ -263,6 +267,7 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
         read_resources(&source, &LISTENER, &mut take_listener);
     }
     limits.complain_about_the_rest();
+    found.secrets = scope.secrets.into_inner();
     Some((found, explanations))
 }
 

@@ -10,9 +10,8 @@ pub(super) mod schema;
 use std::{sync::Arc, time::Duration};
 
 use tollgate_ir::Cluster;
-use tollgate_model::{
-    cluster::{CircuitBreakers, HealthCheck, HealthChecker, HealthPolicy, RetryBudget, UpstreamProtocol},
-    tls::UpstreamTlsSettings,
+use tollgate_model::cluster::{
+    CircuitBreakers, HealthCheck, HealthChecker, HealthPolicy, RetryBudget, UpstreamProtocol,
 };
 
 pub(super) use self::schema::{SCHEMAS, TYPED_EXTENSION_CONFIG};
@@ -25,8 +24,11 @@ use self::{
     schema::{CIRCUIT_BREAKERS, CLUSTER, RETRY_BUDGET, THRESHOLDS},
 };
 use super::{
-    listener::BUFFER_LIMIT, metadata::read_metadata, protocol_options::PERCENT,
-    socket_options::read_upstream_options, tls::read_upstream_transport_socket,
+    listener::BUFFER_LIMIT,
+    metadata::read_metadata,
+    protocol_options::PERCENT,
+    socket_options::read_upstream_options,
+    tls::{KnownSecrets, read_upstream_transport_socket},
 };
 use crate::schema::{Enumeration, Message, Value};
 
@@ -34,7 +36,10 @@ pub(in crate::envoy) static ROUTING_PRIORITY: Enumeration<bool> =
     Enumeration { values: &[("DEFAULT", 0, Some(true)), ("HIGH", 1, Some(false))] };
 
 /// Reads a cluster. Its filters are given as they stand there: they may name clusters that come later.
-pub(super) fn read_cluster<'a>(value: &Value<'a>) -> Option<(Cluster, Option<Value<'a>>)> {
+pub(super) fn read_cluster<'a>(
+    value: &Value<'a>,
+    secrets: &KnownSecrets,
+) -> Option<(Cluster, Option<Value<'a>>)> {
     let message = value.message(&CLUSTER)?;
     let name = message.required_string("name");
     let discovery = read_discovery(&message);
@@ -58,8 +63,9 @@ pub(super) fn read_cluster<'a>(value: &Value<'a>) -> Option<(Cluster, Option<Val
     };
     let health = read_health(&message, alpn);
     check_protocol_of_checks(&message, &health, &protocol);
-    let tls: Option<UpstreamTlsSettings> =
-        message.get("transport_socket").and_then(|socket| read_upstream_transport_socket(&socket, alpn));
+    let tls = message
+        .get("transport_socket")
+        .and_then(|socket| read_upstream_transport_socket(&socket, alpn, secrets));
     let LoadBalancing { policy, override_host } = read_load_balancing(&message, discovery.as_ref());
     let cluster = Cluster {
         lb_policy: policy,

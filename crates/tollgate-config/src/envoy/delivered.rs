@@ -15,7 +15,7 @@ use super::{
     route::{read_route_configuration, schema::ROUTE_CONFIGURATION},
     runtime::Runtime,
     scope::Clusters,
-    tls::{read_delivered_secret, schema::SECRET},
+    tls::{KnownSecrets, schema::SECRET},
 };
 use crate::{
     Diagnostic, Files, Options, Severity,
@@ -70,9 +70,10 @@ fn read_by_type(type_name: &str, value: &Value<'_>) {
         runtime: Runtime::default(),
         clusters: Clusters::NotKnown,
         of_clusters: Filters::default(),
+        secrets: KnownSecrets::delivered(),
     };
     if type_name == CLUSTER.name {
-        if let Some((cluster, Some(filters))) = read_cluster(value) {
+        if let Some((cluster, Some(filters))) = read_cluster(value, &scope.secrets) {
             read_cluster_http_filters(&filters, &cluster.name, &scope);
         }
     } else if type_name == LISTENER.name {
@@ -82,7 +83,7 @@ fn read_by_type(type_name: &str, value: &Value<'_>) {
     } else if type_name == CLUSTER_LOAD_ASSIGNMENT.name {
         read_delivered_endpoints(value);
     } else if type_name == SECRET.name {
-        read_delivered_secret(value);
+        scope.secrets.read(value);
     } else {
         value.error(format!("resources of the type {type_name} are not supported"));
     }

@@ -5,7 +5,7 @@ mod target;
 use std::{sync::Arc, time::Duration};
 
 use extproc::messages::Metadata;
-use tollgate_ir::{Cluster, GrpcService};
+use tollgate_ir::{GoogleCluster, GrpcService};
 use tollgate_model::{
     cluster::{
         CircuitBreakers, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, HealthPolicy, LbPolicy,
@@ -150,7 +150,7 @@ pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
         jitter: Duration::ZERO,
     };
     let hostname = target.host;
-    let cluster = Cluster {
+    let cluster = GoogleCluster {
         alt_stat_name: None,
         name: format!("google_grpc.{stat_prefix}"),
         // The gRPC library takes the first address that can be connected to, of either family.

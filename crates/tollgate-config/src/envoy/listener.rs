@@ -195,7 +195,9 @@ fn read_filter_chain(
         value.error("\"filters\" is missing: the HTTP connection manager");
     }
     let http = filters.first().and_then(|filter| read_network_filter(filter, table, scope));
-    let tls = message.get("transport_socket").and_then(|socket| read_downstream_transport_socket(&socket));
+    let tls = message
+        .get("transport_socket")
+        .and_then(|socket| read_downstream_transport_socket(&socket, &scope.secrets));
     let (http, table, origins) = http?;
     let chain = FilterChain {
         name: message.string("name"),

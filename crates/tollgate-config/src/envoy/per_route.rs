@@ -22,6 +22,7 @@ use super::{
     http_filters::{Filters, Kind, is_harmless},
     runtime::Runtime,
     scope::{ClusterFacts, Clusters},
+    tls::KnownSecrets,
 };
 use crate::{
     Origin,
@@ -206,6 +207,7 @@ pub(crate) fn read_standalone_overrides(
         runtime: Runtime::default(),
         clusters: Clusters::Known(clusters),
         of_clusters: Filters::default(),
+        secrets: KnownSecrets::of_bootstrap(),
     };
     let Override::ExtProc(overrides) = read_overrides(value, "", &scope)?.over else { return None };
     let plan = Plan::new(filter_name);

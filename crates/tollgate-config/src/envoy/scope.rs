@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tollgate_model::cluster::{Endpoint, EndpointAddress, UpstreamProtocol};
 
-use super::{http_filters::Filters, runtime::Runtime};
+use super::{http_filters::Filters, runtime::Runtime, tls::KnownSecrets};
 use crate::schema::Value;
 
 /// What the whole bootstrap says.
@@ -15,6 +15,8 @@ pub(super) struct Scope {
     pub(super) runtime: Runtime,
     /// The clusters that routes and services may name.
     pub(super) clusters: Clusters,
+    /// The secrets that TLS contexts may name.
+    pub(super) secrets: KnownSecrets,
     /// The filters that clusters have behind the router.
     pub(super) of_clusters: Filters,
 }

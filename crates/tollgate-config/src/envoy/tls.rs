@@ -2,25 +2,25 @@
 
 mod certificate;
 pub(super) mod schema;
+mod secrets;
 pub(super) mod validation;
 
-use tollgate_model::tls::{
-    ClientValidation, DownstreamTlsSettings, ServerNameIndication, ServerValidation, TlsVersion, TlsVersions,
-    UpstreamTlsSettings,
-};
+use tollgate_ir::{ClientValidation, DownstreamTlsContext, ServerValidation, UpstreamTlsContext};
+use tollgate_model::tls::{ServerNameIndication, TlsVersion, TlsVersions};
 
 pub(super) use self::{
     certificate::read_identity,
     schema::SCHEMAS,
+    secrets::KnownSecrets,
     validation::{read_trusted_ca, system_roots},
 };
 use self::{
-    certificate::{has_certificates, read_certificate, read_certificates},
+    certificate::{has_certificates, read_certificates},
     schema::{
-        COMMON_TLS_CONTEXT, DOWNSTREAM_TLS_CONTEXT, RAW_BUFFER, SECRET, TLS_PARAMETERS, TRANSPORT_SOCKET,
+        COMMON_TLS_CONTEXT, DOWNSTREAM_TLS_CONTEXT, RAW_BUFFER, TLS_PARAMETERS, TRANSPORT_SOCKET,
         UPSTREAM_TLS_CONTEXT,
     },
-    validation::{Validation, is_delivered, read_validation},
+    validation::{Validation, read_validation},
 };
 use crate::schema::{Any, Enumeration, Message, Schema, Value};
 
@@ -56,38 +56,31 @@ fn open<'a>(value: &Value<'a>, tls: &'static Schema) -> Option<(Any<'a>, Message
 }
 
 /// Reads the transport socket of a filter chain; `None` is cleartext.
-pub(super) fn read_downstream_transport_socket(value: &Value<'_>) -> Option<DownstreamTlsSettings> {
+pub(super) fn read_downstream_transport_socket(
+    value: &Value<'_>,
+    secrets: &KnownSecrets,
+) -> Option<DownstreamTlsContext> {
     let (any, message) = open(value, &DOWNSTREAM_TLS_CONTEXT)?;
     let common = message.required("common_tls_context")?.message(&COMMON_TLS_CONTEXT)?;
     message.enumeration("ocsp_staple_policy", &OCSP_STAPLE_POLICY, ());
-    let require = message.boolean("require_client_certificate", false);
-    let client_validation = match read_validation(&common) {
-        None if require => Some(ClientValidation {
-            require_client_certificate: true,
-            trusted_ca: None,
-            subject_alt_names: Vec::new(),
-        }),
-        None => None,
-        Some(Validation { trusted_ca, subject_alt_names }) => {
-            let asked = require || trusted_ca.is_some();
-            asked.then_some(ClientValidation {
-                require_client_certificate: require,
-                trusted_ca,
-                subject_alt_names,
-            })
-        }
-    };
-    if let Some(ClientValidation { trusted_ca: None, .. }) = &client_validation {
+    let require_client_certificate = message.boolean("require_client_certificate", false);
+    let validation = read_validation(&common, secrets);
+    let has_authorities = validation.as_ref().is_some_and(|validation| validation.has_authorities);
+    if require_client_certificate && !has_authorities {
         any.value.warning(
             "every client certificate is accepted: there is no trusted_ca to verify it with",
             "add validation_context.trusted_ca",
         );
     }
-    let certificates = read_certificates(&common);
+    let context = validation.map(|validation| validation.context);
+    let asks = require_client_certificate || context.is_some();
+    let client_validation = asks.then_some(ClientValidation { require_client_certificate, context });
+    let certificates = read_certificates(&common, secrets);
     if !has_certificates(&common) {
         any.value.error("\"tls_certificates\" is missing: a listener needs a certificate");
     }
-    let settings = DownstreamTlsSettings {
+    // Where there is none, the reason is reported where the certificate is.
+    (!certificates.is_empty()).then(|| DownstreamTlsContext {
         certificates,
         require_sni: message.boolean("require_sni", false),
         full_scan_certs_on_sni_mismatch: message.boolean("full_scan_certs_on_sni_mismatch", false),
@@ -97,48 +90,42 @@ pub(super) fn read_downstream_transport_socket(value: &Value<'_>) -> Option<Down
         prefer_client_ciphers: message.boolean("prefer_client_ciphers", false),
         disable_stateless_session_resumption: message.boolean("disable_stateless_session_resumption", false),
         disable_stateful_session_resumption: message.boolean("disable_stateful_session_resumption", false),
-    };
-    if settings.certificates.is_empty() {
-        // The reason is reported where the certificate is.
-        return None;
-    }
-    match settings.check() {
-        Ok(()) => Some(settings),
-        Err(error) => {
-            any.value.error(error.to_string());
-            None
-        }
-    }
+    })
 }
 
 /// Reads the transport socket of a cluster; `None` is cleartext. `alpn` is what is offered when the context names
 /// no protocol: the one that the cluster speaks.
-pub(super) fn read_upstream_transport_socket(value: &Value<'_>, alpn: &str) -> Option<UpstreamTlsSettings> {
+pub(super) fn read_upstream_transport_socket(
+    value: &Value<'_>,
+    alpn: &str,
+    secrets: &KnownSecrets,
+) -> Option<UpstreamTlsContext> {
     let (any, message) = open(value, &UPSTREAM_TLS_CONTEXT)?;
     let common = message.get("common_tls_context").and_then(|common| common.message(&COMMON_TLS_CONTEXT));
     let common = common.as_ref();
     let by_sni = message.boolean("auto_sni_san_validation", false);
-    let validation = match common.and_then(read_validation) {
-        Some(Validation { trusted_ca: Some(trusted_ca), .. }) if by_sni => {
-            ServerValidation::ChainAndServerName { trusted_ca }
+    let validation = match common.and_then(|common| read_validation(common, secrets)) {
+        Some(Validation { context, has_authorities: true }) if by_sni => {
+            ServerValidation::ChainAndServerName(tollgate_ir::Validation {
+                subject_alt_names: Vec::new(),
+                ..context
+            })
         }
-        Some(Validation { trusted_ca: Some(trusted_ca), subject_alt_names }) => {
-            ServerValidation::Chain { trusted_ca, subject_alt_names }
-        }
-        _ if common.is_some_and(is_delivered) => ServerValidation::Nothing,
+        Some(Validation { context, has_authorities: true }) => ServerValidation::Chain(context),
         _ if by_sni => {
             any.value.error("\"auto_sni_san_validation\" needs a trusted_ca");
             ServerValidation::Nothing
         }
-        _ => {
+        validation => {
             any.value.warning(
                 "the server's certificate is not verified",
                 "add common_tls_context.validation_context with a trusted_ca; Envoy does not verify it either",
             );
-            ServerValidation::Nothing
+            validation
+                .map_or(ServerValidation::Nothing, |validation| ServerValidation::Chain(validation.context))
         }
     };
-    let certificates = common.map(read_certificates).unwrap_or_default();
+    let certificates = common.map(|common| read_certificates(common, secrets)).unwrap_or_default();
     if certificates.len() > 1 {
         any.value.error("towards a server there is one certificate at most");
     }
@@ -147,7 +134,7 @@ pub(super) fn read_upstream_transport_socket(value: &Value<'_>, alpn: &str) -> O
     if sni.len() > 255 {
         any.value.error("\"sni\" has more than 255 bytes");
     }
-    Some(UpstreamTlsSettings {
+    Some(UpstreamTlsContext {
         sni: if auto_host_sni {
             ServerNameIndication::EndpointHostname { otherwise: sni }
         } else if sni.is_empty() {
@@ -171,17 +158,6 @@ pub(super) fn read_upstream_transport_socket(value: &Value<'_>, alpn: &str) -> O
 
 /// Highest version towards servers when the context says nothing; Envoy's default.
 const UPSTREAM_MAXIMUM: TlsVersion = TlsVersion::Tls12;
-
-/// Reads a secret that a management server has delivered.
-pub(super) fn read_delivered_secret(value: &Value<'_>) {
-    let Some(secret) = value.message(&SECRET) else { return };
-    secret.required_string("name");
-    match secret.required_one_of(&["tls_certificate", "validation_context"]) {
-        Some(("tls_certificate", certificate)) => drop(read_certificate(&certificate)),
-        Some((_, context)) => validation::read_delivered(&context),
-        None => {}
-    }
-}
 
 fn read_alpn(common: &Message<'_>) -> Vec<String> {
     common

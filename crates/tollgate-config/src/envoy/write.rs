@@ -61,6 +61,7 @@ pub fn write_bootstrap(resources: &Resources) -> Written {
     let mut clusters: Vec<Value> = resources.clusters.values().map(|one| cluster(&writer, one)).collect();
     clusters.extend(route::needs_empty_cluster(resources).then(cluster::empty));
     fixed.list("clusters", clusters);
+    fixed.list("secrets", tls::secrets(&writer));
     bootstrap.unless_empty("static_resources", fixed);
     let mut inexpressible = writer.inexpressible.into_inner();
     inexpressible.sort_by(|left, right| place(left).cmp(&place(right)));

@@ -4,10 +4,10 @@ mod shares;
 
 use std::{fmt, sync::Arc};
 
-use tollgate_ir::Cluster;
+use tollgate_ir::{Cluster, UpstreamTlsContext};
 use tollgate_model::{
     cluster::{Endpoint, EndpointAddress, UpstreamProtocol},
-    tls::{ServerNameIndication, UpstreamTlsSettings},
+    tls::ServerNameIndication,
 };
 
 use self::shares::{Share, combine};
@@ -45,7 +45,7 @@ struct Resolved {
     share: Share,
     /// The endpoints are host names of a Backend.
     named: bool,
-    tls: Option<Arc<UpstreamTlsSettings>>,
+    tls: Option<Arc<UpstreamTlsContext>>,
 }
 
 /// An object that a reference leads to.
@@ -190,7 +190,7 @@ impl Backends<'_> {
         object: &ObjectRef,
         section: Option<&str>,
         backend: Option<&Backend>,
-    ) -> Result<Option<Arc<UpstreamTlsSettings>>, String> {
+    ) -> Result<Option<Arc<UpstreamTlsContext>>, String> {
         let section = section.filter(|section| !section.is_empty());
         let ancestor = ParentReference::to(&ObjectRef::new(GROUP, &self.policy.kind, &self.policy.key));
         let controller = &self.configuration.controller_name;

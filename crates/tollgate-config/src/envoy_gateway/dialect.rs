@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use http::StatusCode;
-use tollgate_ir::BareCluster;
-use tollgate_model::tls::{ServerNameIndication, ServerValidation, UpstreamTlsSettings};
+use tollgate_ir::{BareCluster, ServerValidation, UpstreamTlsContext};
+use tollgate_model::tls::ServerNameIndication;
 
 use super::{
     CONTROLLER, Configuration, Objects, ProxySettings,
@@ -198,7 +198,7 @@ impl Dialect for EnvoyGateway<'_> {
         destination(reference, settings, &self.configuration, is_ours(gateway), self.translator)
     }
 
-    fn backend_tls(&self, gateway: &Gateway) -> Option<Result<UpstreamTlsSettings, String>> {
+    fn backend_tls(&self, gateway: &Gateway) -> Option<Result<UpstreamTlsContext, String>> {
         let settings = &self.settings[*self.indices.get(&gateway.object)?];
         let peer = Peer { sni: ServerNameIndication::Nothing, validation: ServerValidation::Nothing };
         is_ours(gateway).then(|| tls::settings(peer, None, settings, self.translator))

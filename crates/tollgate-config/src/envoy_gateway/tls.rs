@@ -1,9 +1,7 @@
 //! TLS towards processors (EG-63 to EG-66).
 
-use tollgate_model::tls::{
-    Identity, ServerNameIndication, ServerValidation, SubjectAltNameMatcher, TlsVersion, TlsVersions,
-    TrustAnchors, UpstreamTlsSettings,
-};
+use tollgate_ir::{ServerValidation, UpstreamTlsContext};
+use tollgate_model::tls::{ServerNameIndication, SubjectAltNameMatcher, TlsVersion, TlsVersions};
 
 use super::{
     GROUP, ProxySettings,
@@ -13,7 +11,7 @@ use super::{
 use crate::{
     gateway_api::Referrer,
     kubernetes::{ObjectKey, ObjectRef},
-    translation::Translator,
+    translation::{Authorities, Translator},
 };
 
 /// What is asked of a server, and what it is told.
@@ -39,22 +37,22 @@ impl Peer {
         if tls.skip_verification {
             return Ok(Self { sni, validation: ServerValidation::Nothing });
         }
-        let trusted_ca = if tls.system {
-            let trusted = translator.system_anchors();
+        let authorities = if tls.system {
+            let trusted = translator.system_authorities();
             trusted.ok_or_else(|| "the operating system trusts no certificate".to_owned())?
         } else {
             trusted(tls, namespace, translator)?
         };
         let validation = match &sni {
-            ServerNameIndication::Fixed(name) => ServerValidation::Chain {
-                trusted_ca,
-                subject_alt_names: vec![SubjectAltNameMatcher::DnsName(name.clone())],
-            },
+            ServerNameIndication::Fixed(name) => {
+                let names = vec![SubjectAltNameMatcher::DnsName(name.clone())];
+                ServerValidation::Chain(translator.validation(&authorities, names))
+            }
             ServerNameIndication::EndpointHostname { .. } => {
-                ServerValidation::ChainAndServerName { trusted_ca }
+                ServerValidation::ChainAndServerName(translator.validation(&authorities, Vec::new()))
             }
             ServerNameIndication::Nothing => {
-                ServerValidation::Chain { trusted_ca, subject_alt_names: Vec::new() }
+                ServerValidation::Chain(translator.validation(&authorities, Vec::new()))
             }
         };
         Ok(Self { sni, validation })
@@ -62,18 +60,18 @@ impl Peer {
 }
 
 /// The certificates of every reference that can be used (EG-65).
-fn trusted(tls: &BackendTls, namespace: &str, translator: &Translator<'_>) -> Result<TrustAnchors, String> {
+fn trusted(tls: &BackendTls, namespace: &str, translator: &Translator<'_>) -> Result<Authorities, String> {
     let mut found = Vec::new();
     let mut problem = None;
     for reference in &tls.ca_certificates {
         match translator.ca_certificates(namespace, reference) {
-            Ok(anchors) => found.push(anchors),
+            Ok(authorities) => found.push(authorities),
             Err(error) => {
                 problem.get_or_insert_with(|| error.to_string());
             }
         }
     }
-    TrustAnchors::union(found).ok_or_else(|| {
+    Authorities::union(found).ok_or_else(|| {
         problem.unwrap_or_else(|| "no valid CA certificate found in referenced resources".to_owned())
     })
 }
@@ -84,9 +82,9 @@ pub(super) fn settings(
     backend: Option<(&BackendTls, &ObjectRef)>,
     gateway: &ProxySettings,
     translator: &Translator<'_>,
-) -> Result<UpstreamTlsSettings, String> {
+) -> Result<UpstreamTlsContext, String> {
     let of_proxy = gateway.tls_of_proxy().map(|(settings, _)| settings);
-    Ok(UpstreamTlsSettings {
+    Ok(UpstreamTlsContext {
         sni: peer.sni,
         validation: peer.validation,
         certificate: client_certificate(backend, gateway, translator)?,
@@ -103,12 +101,12 @@ fn versions(backend: Option<&TlsSettings>, proxy: Option<&TlsSettings>) -> Resul
     TlsVersions::new(minimum, maximum).map_err(|error| error.to_string())
 }
 
-/// The first one that is named: by the Backend, the Gateway, the EnvoyProxy (EG-64).
+/// The secret of the first one that is named: by the Backend, the Gateway, the EnvoyProxy (EG-64).
 fn client_certificate(
     backend: Option<(&BackendTls, &ObjectRef)>,
     gateway: &ProxySettings,
     translator: &Translator<'_>,
-) -> Result<Option<Identity>, String> {
+) -> Result<Option<String>, String> {
     let of_backend = backend.and_then(|(tls, object)| {
         Some(("Backend", tls.settings.client_certificate.as_ref()?, object.namespace.as_str()))
     });
@@ -119,7 +117,7 @@ fn client_certificate(
         Some((kind, secret, namespace)) => Some(permitted(kind, secret, namespace, translator)?),
         None => gateway.client_certificate.clone(),
     };
-    secret.map(|secret| translator.identity(&secret).map_err(|error| error.to_string())).transpose()
+    secret.map(|secret| translator.certificate(&secret).map_err(|error| error.to_string())).transpose()
 }
 
 fn permitted(

@@ -2,11 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tollgate_ir::BareCluster;
+use tollgate_ir::{BareCluster, UpstreamTlsContext};
 use tollgate_model::{
     cluster::{Endpoint, EndpointAddress, UpstreamProtocol},
     http_connection_manager::Http2Options,
-    tls::UpstreamTlsSettings,
 };
 
 use crate::{
@@ -177,7 +176,7 @@ impl<'a> ClusterName<'a> {
 /// Where a processor is, and how it is reached.
 struct Reached {
     endpoints: Arc<[Endpoint]>,
-    tls: Option<Arc<UpstreamTlsSettings>>,
+    tls: Option<Arc<UpstreamTlsContext>>,
 }
 
 #[cfg(test)]

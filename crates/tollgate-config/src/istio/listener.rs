@@ -3,7 +3,8 @@
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 use http::StatusCode;
-use tollgate_model::tls::{ClientValidation, DownstreamTlsSettings, TlsVersions, TrustAnchors};
+use tollgate_ir::{ClientValidation, DownstreamTlsContext};
+use tollgate_model::tls::{TlsError, TlsVersions};
 
 use super::{
     Gateway as GatewaySpec,
@@ -14,7 +15,7 @@ use super::{
 use crate::{
     kubernetes::{Object, ObjectKey, Place, status::ParentReference},
     routing::{CertificateRef, Filters, PortOfRedirect, Redirect, Rule, Timeouts},
-    translation::{AttachedHostname, AttachedRoute, Listener, Route, Translator},
+    translation::{AttachedHostname, AttachedRoute, Authorities, Listener, Route, Translator},
 };
 
 /// Where secrets of gateways are, if not beside them.
@@ -120,14 +121,14 @@ fn downstream_tls(
     translator: &Translator<'_>,
     namespace: &str,
     tls: &ServerTls,
-) -> Result<DownstreamTlsSettings, String> {
+) -> Result<DownstreamTlsContext, String> {
     let secrets = &translator.store.core.secrets;
     let mut certificates = Vec::new();
     let mut authorities = Vec::new();
     for name in &tls.credentials {
         let keys = [namespace, ROOT_NAMESPACE].map(|namespace| ObjectKey::new(namespace, &**name));
         let key = keys.iter().find(|key| secrets.get(key).is_some()).unwrap_or(&keys[0]);
-        certificates.push(translator.identity(key).map_err(|error| error.to_string())?);
+        certificates.push(translator.certificate(key).map_err(|error| error.to_string())?);
         if tls.clients != Clients::Anonymous {
             // The authority of clients is in a secret of its own, or with the certificate.
             let own = format!("{name}-cacert");
@@ -140,10 +141,13 @@ fn downstream_tls(
     }
     let client_validation = (tls.clients != Clients::Anonymous).then(|| ClientValidation {
         require_client_certificate: tls.clients == Clients::MustHaveCertificates,
-        trusted_ca: TrustAnchors::union(authorities),
-        subject_alt_names: Vec::new(),
+        context: Authorities::union(authorities)
+            .map(|authorities| translator.validation(&authorities, Vec::new())),
     });
-    let settings = DownstreamTlsSettings {
+    if certificates.is_empty() {
+        return Err(TlsError::NoCertificate.to_string());
+    }
+    Ok(DownstreamTlsContext {
         certificates,
         require_sni: false,
         full_scan_certs_on_sni_mismatch: false,
@@ -153,9 +157,7 @@ fn downstream_tls(
         prefer_client_ciphers: false,
         disable_stateless_session_resumption: false,
         disable_stateful_session_resumption: false,
-    };
-    settings.check().map_err(|error| error.to_string())?;
-    Ok(settings)
+    })
 }
 
 /// The address and port of a server.

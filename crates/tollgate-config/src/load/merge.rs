@@ -63,6 +63,8 @@ pub(super) fn merge(
     resources.route_tables.extend(translated.route_tables);
     resources.clusters.extend(translated.clusters);
     resources.endpoints.extend(translated.endpoints);
+    // Those of the Envoy configuration are among them.
+    resources.secrets = translated.secrets;
     resources.process.concurrency = translated.process.concurrency;
     Merged { explanations, conflict }
 }

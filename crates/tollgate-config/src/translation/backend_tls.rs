@@ -7,11 +7,10 @@ use std::{
 };
 
 use thiserror::Error;
-use tollgate_model::tls::{
-    ServerNameIndication, ServerValidation, SubjectAltNameMatcher, TrustAnchors, UpstreamTlsSettings,
-};
+use tollgate_ir::{ServerValidation, UpstreamTlsContext};
+use tollgate_model::tls::{ServerNameIndication, SubjectAltNameMatcher};
 
-use super::{CertificateError, Translator, plain_tls};
+use super::{Authorities, CertificateError, Translator, plain_tls};
 use crate::{
     gateway_api::BackendTlsPolicy,
     kubernetes::{
@@ -72,7 +71,7 @@ impl TlsPolicies {
 
 /// What the certificates of a policy are.
 struct Trusted {
-    anchors: Option<TrustAnchors>,
+    authorities: Option<Authorities>,
     problems: Vec<CertificateError>,
 }
 
@@ -87,12 +86,12 @@ impl Translator<'_> {
         section: Option<&str>,
         user: &ObjectRef,
         controller: &str,
-    ) -> Result<Option<Arc<UpstreamTlsSettings>>, String> {
+    ) -> Result<Option<Arc<UpstreamTlsContext>>, String> {
         let Some(policy) = self.backend_tls(target, section, &ParentReference::to(user), controller) else {
             return Ok(None);
         };
         let policy = policy.map_err(|error| format!("{}: {}", error.policy, error.message))?;
-        Ok(Some(Arc::new(UpstreamTlsSettings {
+        Ok(Some(Arc::new(UpstreamTlsContext {
             sni: ServerNameIndication::Fixed(policy.sni),
             validation: policy.validation,
             alpn_protocols: vec!["h2".to_owned()],
@@ -135,8 +134,8 @@ impl Translator<'_> {
         if let Some(error) = policy.errors.first() {
             return Err(error.clone());
         }
-        let Trusted { anchors, problems } = self.trusted(policy);
-        let trusted_ca = anchors.ok_or_else(|| match problems.first() {
+        let Trusted { authorities, problems } = self.trusted(policy);
+        let authorities = authorities.ok_or_else(|| match problems.first() {
             Some(problem) => problem.to_string(),
             None => "no valid CA certificate found in referenced resources".to_owned(),
         })?;
@@ -145,22 +144,22 @@ impl Translator<'_> {
             true => vec![SubjectAltNameMatcher::DnsName(policy.spec.hostname.clone())],
             false => names.clone(),
         };
-        Ok(ServerValidation::Chain { trusted_ca, subject_alt_names })
+        Ok(ServerValidation::Chain(self.validation(&authorities, subject_alt_names)))
     }
 
     /// The certificates of every reference that can be used (EG-65).
     fn trusted(&self, policy: &Object<BackendTlsPolicy>) -> Trusted {
         if policy.spec.system_ca {
-            return Trusted { anchors: self.system_anchors(), problems: Vec::new() };
+            return Trusted { authorities: self.system_authorities(), problems: Vec::new() };
         }
         let (mut found, mut problems) = (Vec::new(), Vec::new());
         for reference in &policy.spec.ca_certificates {
             match self.ca_certificates(&policy.meta.key.namespace, reference) {
-                Ok(anchors) => found.push(anchors),
+                Ok(authorities) => found.push(authorities),
                 Err(problem) => problems.push(problem),
             }
         }
-        Trusted { anchors: TrustAnchors::union(found), problems }
+        Trusted { authorities: Authorities::union(found), problems }
     }
 
     /// The statuses of all policies, and what is wrong with them.
@@ -202,7 +201,7 @@ impl Translator<'_> {
             conditions.set("Accepted", false, "Invalid", policy.errors.join("\n"), meta);
             return conditions;
         }
-        let Trusted { anchors, problems } = self.trusted(policy);
+        let Trusted { authorities, problems } = self.trusted(policy);
         let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         match problems.contains(&CertificateError::UnsupportedKind) {
             _ if problems.is_empty() => {
@@ -217,7 +216,7 @@ impl Translator<'_> {
             true => conditions.set("ResolvedRefs", false, "InvalidKind", &*text, meta),
             false => conditions.set("ResolvedRefs", false, "InvalidCACertificateRef", &*text, meta),
         }
-        match anchors {
+        match authorities {
             Some(_) => conditions.set("Accepted", true, "Accepted", "Policy has been accepted.", meta),
             None => {
                 let message = "no valid CA certificate found in referenced resources";

@@ -11,12 +11,9 @@ use std::{
     sync::Arc,
 };
 
-use tollgate_ir::{FilterChain, Listener, Resources, Sourced};
-use tollgate_model::{
-    listener::{
-        BindAddress, ConnectionLimits, FilterChainMatch, HostTable, MisdirectedRequests, TrafficDirection,
-    },
-    tls::DownstreamTlsSettings,
+use tollgate_ir::{DownstreamTlsContext, FilterChain, Listener, Resources, Sourced};
+use tollgate_model::listener::{
+    BindAddress, ConnectionLimits, FilterChainMatch, HostTable, MisdirectedRequests, TrafficDirection,
 };
 
 use self::chain::{Chain, Hosts};
@@ -231,7 +228,7 @@ impl Builder<'_, '_> {
 /// The listeners of a port that one filter chain serves: all host names of cleartext, and those of a server with several.
 fn groups<'g>(members: &[Member<'g>]) -> Vec<Vec<Member<'g>>> {
     let mut groups: Vec<Vec<Member<'g>>> = Vec::new();
-    let mut known: HashMap<Option<*const DownstreamTlsSettings>, Vec<usize>> = HashMap::new();
+    let mut known: HashMap<Option<*const DownstreamTlsContext>, Vec<usize>> = HashMap::new();
     for member in members {
         let tls = member.listener.tls.as_ref().map(Arc::as_ptr);
         let candidates = known.entry(tls).or_default();

@@ -8,12 +8,16 @@ use std::{
     sync::Arc,
 };
 
+use tollgate_ir::ServerValidation;
 use tollgate_model::{
     cluster::Endpoint,
-    tls::{Identity, ServerValidation, TrustAnchors, TrustSource},
+    tls::{TrustAnchors, TrustSource},
 };
 
-use super::{CertificateError, Translator, certificates::CertificateKind};
+use super::{
+    CertificateError, Translator,
+    certificates::{Authorities, CertificateKind},
+};
 use crate::kubernetes::{ObjectKey, ObjectRef};
 
 /// Endpoints of a Service by the number of its port.
@@ -24,25 +28,25 @@ type OfPorts = HashMap<u16, Arc<[Endpoint]>>;
 pub(super) struct Cache {
     /// Endpoints of Services, by their ports.
     pub(super) endpoints: RefCell<HashMap<ObjectKey, OfPorts>>,
-    /// Certificates with keys, by their Secrets.
-    pub(super) identities: RefCell<HashMap<ObjectKey, Result<Identity, CertificateError>>>,
+    /// What certificates with keys are called, by their Secrets.
+    pub(super) certificates: RefCell<HashMap<ObjectKey, Result<String, CertificateError>>>,
     /// Certificates of authorities, by their objects.
     pub(super) authorities:
-        RefCell<HashMap<(CertificateKind, ObjectKey), Result<TrustAnchors, CertificateError>>>,
+        RefCell<HashMap<(CertificateKind, ObjectKey), Result<Authorities, CertificateError>>>,
     /// What BackendTLSPolicies ask of servers.
     pub(super) validations: RefCell<HashMap<ObjectRef, Result<ServerValidation, String>>>,
     /// The certificates that the operating system trusts.
-    system: OnceCell<Option<TrustAnchors>>,
+    system: OnceCell<Option<Authorities>>,
     /// What systems look up, by its type.
     others: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
 }
 
 impl Translator<'_> {
     /// The certificates that the operating system trusts; `None` = none can be used.
-    pub(crate) fn system_anchors(&self) -> Option<TrustAnchors> {
+    pub(crate) fn system_authorities(&self) -> Option<Authorities> {
         let anchors = self.cache.system.get_or_init(|| {
             let anchors = TrustAnchors::from_usable(self.files.system_roots()).ok()?;
-            Some(anchors.with_source(TrustSource::System))
+            Some(Authorities::of_system(anchors.with_source(TrustSource::System)))
         });
         anchors.clone()
     }

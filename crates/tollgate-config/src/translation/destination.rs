@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use thiserror::Error;
-use tollgate_ir::BareCluster;
+use tollgate_ir::{BareCluster, ServerValidation, UpstreamTlsContext};
 use tollgate_model::{
     cluster::{Endpoint, UpstreamProtocol},
     http_connection_manager::Http2Options,
-    tls::{ServerNameIndication, TlsVersions, UpstreamTlsSettings},
+    tls::{ServerNameIndication, TlsVersions},
 };
 
 use super::{
@@ -31,7 +31,7 @@ pub(crate) struct Destination {
     /// What a BackendTLSPolicy calls its port.
     pub(crate) section: Option<String>,
     /// TLS that the backend asks for itself. A BackendTLSPolicy replaces its validation and server name.
-    pub(crate) tls: Option<UpstreamTlsSettings>,
+    pub(crate) tls: Option<UpstreamTlsContext>,
 }
 
 /// Why a backend cannot be used: its share of the requests is answered with 500.
@@ -156,7 +156,7 @@ impl Translator<'_> {
         site: Referring<'_>,
         dialects: &[Box<dyn Dialect + '_>],
         http2: bool,
-    ) -> Result<Option<Arc<UpstreamTlsSettings>>, BackendError> {
+    ) -> Result<Option<Arc<UpstreamTlsContext>>, BackendError> {
         let controller = site.gateway.controller;
         let ancestor = (controller.words.tls_ancestor)(site.parent, site.gateway);
         let section = destination.section.as_deref();
@@ -179,7 +179,7 @@ impl Translator<'_> {
                         of_dialect.unwrap_or_else(|| Ok(plain_tls())).map_err(BackendError::Tls)?
                     }
                 };
-                UpstreamTlsSettings {
+                UpstreamTlsContext {
                     sni: ServerNameIndication::Fixed(policy.sni),
                     validation: policy.validation,
                     ..settings
@@ -188,8 +188,8 @@ impl Translator<'_> {
         };
         settings.alpn_protocols = vec![if http2 { "h2" } else { "http/1.1" }.to_owned()];
         if let (None, Some(secret)) = (&settings.certificate, &site.gateway.client_certificate) {
-            let identity = self.identity(secret).map_err(|error| BackendError::Tls(error.to_string()))?;
-            settings.certificate = Some(identity);
+            let certificate = self.certificate(secret);
+            settings.certificate = Some(certificate.map_err(|error| BackendError::Tls(error.to_string()))?);
         }
         Ok(Some(Arc::new(settings)))
     }
@@ -250,10 +250,10 @@ impl Translator<'_> {
 }
 
 /// TLS of a backend that says nothing itself.
-pub(crate) fn plain_tls() -> UpstreamTlsSettings {
-    UpstreamTlsSettings {
+pub(crate) fn plain_tls() -> UpstreamTlsContext {
+    UpstreamTlsContext {
         sni: ServerNameIndication::Nothing,
-        validation: tollgate_model::tls::ServerValidation::Nothing,
+        validation: ServerValidation::Nothing,
         certificate: None,
         alpn_protocols: Vec::new(),
         versions: TlsVersions::default(),

@@ -3,8 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use http::StatusCode;
-use tollgate_ir::BareCluster;
-use tollgate_model::tls::UpstreamTlsSettings;
+use tollgate_ir::{BareCluster, UpstreamTlsContext};
 
 use super::{
     Applied, AttachedRoute, BackendError, BackendReference, Destination, ExtensionRef, Gateway, Listener,
@@ -59,7 +58,7 @@ pub(crate) trait Dialect {
     ///
     /// # Errors
     /// Why there is none; then there must be no connection.
-    fn backend_tls(&self, gateway: &Gateway) -> Option<Result<UpstreamTlsSettings, String>> {
+    fn backend_tls(&self, gateway: &Gateway) -> Option<Result<UpstreamTlsContext, String>> {
         let _ = gateway;
         None
     }

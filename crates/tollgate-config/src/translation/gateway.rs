@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use http::StatusCode;
-use tollgate_model::tls::DownstreamTlsSettings;
+use tollgate_ir::DownstreamTlsContext;
 
 use super::{Controller, GatewaySettings, hostnames::intersect};
 use crate::{
@@ -60,7 +60,7 @@ pub(crate) struct Listener {
     /// Host names it accepts: exact or `*.suffix`; `None` = every one.
     pub(crate) hostname: Option<String>,
     /// `None` = cleartext.
-    pub(crate) tls: Option<Arc<DownstreamTlsSettings>>,
+    pub(crate) tls: Option<Arc<DownstreamTlsContext>>,
     pub(crate) routes: Vec<AttachedRoute>,
 }
 

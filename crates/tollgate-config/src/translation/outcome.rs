@@ -24,7 +24,9 @@ pub(crate) struct Translated {
 /// Translates all resources.
 pub(crate) fn translate(translator: Translator<'_>) -> Translated {
     let mut translated = everything_but_clusters(&translator);
-    for (name, Added { cluster, endpoints, origin }) in translator.into_clusters() {
+    let (clusters, secrets) = translator.into_parts();
+    translated.resources.secrets = secrets;
+    for (name, Added { cluster, endpoints, origin }) in clusters {
         translated.resources.endpoints.insert(name.clone(), endpoints);
         translated.resources.clusters.insert(name, Arc::new(Sourced { value: cluster, origin }));
     }

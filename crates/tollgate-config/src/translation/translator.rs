@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use tollgate_ir::{BareCluster, Cluster, Origin, Resources as Ir};
+use tollgate_ir::{BareCluster, Cluster, Origin, Resources as Ir, Secrets};
 use tollgate_model::cluster::Endpoint;
 
 use super::{Systems, backend_tls::TlsPolicies, cache::Cache};
@@ -32,6 +32,8 @@ pub(crate) struct Translator<'a> {
     pub(super) endpoint_slices: HashMap<ObjectKey, Vec<&'a EndpointSlice>>,
     pub(super) cache: Cache,
     clusters: RefCell<BTreeMap<String, Added>>,
+    /// Those of the Envoy configuration, and what was found in objects since.
+    pub(super) secrets: RefCell<Secrets>,
 }
 
 /// A cluster of the resources.
@@ -63,6 +65,7 @@ impl<'a> Translator<'a> {
             tls_policies: TlsPolicies::new(store),
             cache: Cache::default(),
             clusters: RefCell::default(),
+            secrets: RefCell::new(native.secrets.clone()),
         }
     }
 
@@ -111,9 +114,9 @@ impl<'a> Translator<'a> {
         name
     }
 
-    /// All clusters that were added.
-    pub(super) fn into_clusters(self) -> BTreeMap<String, Added> {
-        self.clusters.into_inner()
+    /// All clusters that were added, and the secrets.
+    pub(super) fn into_parts(self) -> (BTreeMap<String, Added>, Secrets) {
+        (self.clusters.into_inner(), self.secrets.into_inner())
     }
 }
 
@@ -161,7 +164,8 @@ mod tests {
         assert_eq!(add(3, "b"), "web/b/2", "the same cluster");
         assert_eq!(add(2, "c"), "web/c");
         let ports: Vec<_> = translator
-            .into_clusters()
+            .into_parts()
+            .0
             .into_iter()
             .map(|(name, added)| {
                 assert_eq!(name, added.cluster.name);

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use tollgate_model::{
     cluster::Cluster,
     processor::{ExtProc, ExtProcFilter, GrpcService, GrpcTarget},
+    tls::UpstreamTlsSettings,
 };
 
 use super::{CompileError, upstream_tls};
@@ -16,7 +17,7 @@ use crate::{ExtProcOverrides, Origin};
 pub(super) struct Settings {
     compiled: HashMap<*const crate::ExtProc, (Arc<crate::ExtProc>, Arc<ExtProcFilter>)>,
     folded: HashMap<Key, Folded>,
-    targets: HashMap<*const crate::Cluster, (Arc<crate::Cluster>, Arc<Cluster>)>,
+    targets: HashMap<*const crate::GoogleCluster, (Arc<crate::GoogleCluster>, Arc<Cluster>)>,
 }
 
 /// Settings of a filter and the overrides of the levels, the least specific one first.
@@ -97,14 +98,18 @@ impl Settings {
 
     fn target(
         &mut self,
-        cluster: &Arc<crate::Cluster>,
+        cluster: &Arc<crate::GoogleCluster>,
         origin: &Arc<Origin>,
     ) -> Result<Arc<Cluster>, CompileError> {
         if let Some((_, compiled)) = self.targets.get(&Arc::as_ptr(cluster)) {
             return Ok(Arc::clone(compiled));
         }
-        let plain = crate::Cluster::clone(cluster);
-        let compiled = Arc::new(plain.try_map(|tls| upstream_tls(tls, origin), |endpoints| endpoints)?);
+        let plain = crate::GoogleCluster::clone(cluster);
+        let compiled =
+            Arc::new(plain.try_map(
+                |tls| upstream_tls(UpstreamTlsSettings::clone(&tls), origin),
+                |endpoints| endpoints,
+            )?);
         let entry = (Arc::clone(cluster), Arc::clone(&compiled));
         self.targets.insert(Arc::as_ptr(cluster), entry);
         Ok(compiled)

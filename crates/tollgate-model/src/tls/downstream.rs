@@ -28,18 +28,19 @@ pub struct DownstreamTls {
     settings: DownstreamTlsSettings,
 }
 
-/// What TLS towards clients is built from.
+/// What TLS towards clients is built from. `C` is a certificate, `V` what is asked of those of clients: before they are resolved
+/// both have names of secrets.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct DownstreamTlsSettings {
+pub struct DownstreamTlsSettings<C = Identity, V = ClientValidation> {
     /// Certificates; the one whose names cover the SNI is used, else the first. Never empty.
-    pub certificates: Vec<Identity>,
+    pub certificates: Vec<C>,
     /// Refuse connections without SNI. Default false.
     pub require_sni: bool,
     /// When no certificate covers the SNI, look for one whose key suits the client instead of taking the first.
     /// Default false.
     pub full_scan_certs_on_sni_mismatch: bool,
     /// Certificates of clients; `None` asks for none.
-    pub client_validation: Option<ClientValidation>,
+    pub client_validation: Option<V>,
     /// Protocols offered by ALPN, best first; none = ALPN is not spoken.
     pub alpn_protocols: Vec<String>,
     /// Versions.
@@ -62,6 +63,30 @@ pub struct ClientValidation {
     pub trusted_ca: Option<TrustAnchors>,
     /// One of these must be met; empty = any name. Needs `trusted_ca`.
     pub subject_alt_names: Vec<SubjectAltNameMatcher>,
+}
+
+impl<C, V> DownstreamTlsSettings<C, V> {
+    /// The same with other certificates and another validation, which may come to ask for nothing.
+    ///
+    /// # Errors
+    /// Those of the conversions.
+    pub fn try_map<C2, V2, E>(
+        &self,
+        certificate: impl FnMut(&C) -> Result<C2, E>,
+        validation: impl FnOnce(&V) -> Result<Option<V2>, E>,
+    ) -> Result<DownstreamTlsSettings<C2, V2>, E> {
+        Ok(DownstreamTlsSettings {
+            certificates: self.certificates.iter().map(certificate).collect::<Result<_, _>>()?,
+            require_sni: self.require_sni,
+            full_scan_certs_on_sni_mismatch: self.full_scan_certs_on_sni_mismatch,
+            client_validation: self.client_validation.as_ref().map_or(Ok(None), validation)?,
+            alpn_protocols: self.alpn_protocols.clone(),
+            versions: self.versions,
+            prefer_client_ciphers: self.prefer_client_ciphers,
+            disable_stateless_session_resumption: self.disable_stateless_session_resumption,
+            disable_stateful_session_resumption: self.disable_stateful_session_resumption,
+        })
+    }
 }
 
 impl DownstreamTlsSettings {

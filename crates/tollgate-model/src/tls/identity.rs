@@ -8,7 +8,7 @@ use rustls::{
 };
 use serde::{Serialize, Serializer};
 
-use super::{TextSource, TlsError, certificate::Certificate, provider};
+use super::{TextSource, TlsError, certificate::Certificate, provider, source::fingerprint};
 
 /// A certificate chain with its private key.
 #[derive(Debug, Clone)]
@@ -53,6 +53,14 @@ impl Identity {
     #[must_use]
     pub fn with_sources(self, chain_source: TextSource, key_source: TextSource) -> Self {
         Self { chain_source, key_source, ..self }
+    }
+
+    /// What it is called where nobody has named it: after the place where the chain was found, or the fingerprint of its
+    /// certificate.
+    #[must_use]
+    pub fn usual_name(&self) -> String {
+        let certificate = self.key.cert.first().map(AsRef::as_ref);
+        self.chain_source.name(&fingerprint(certificate))
     }
 
     /// Where the chain was found. Default: in the configuration.

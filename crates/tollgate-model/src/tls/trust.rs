@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use rustls::{CertificateError, Error, RootCertStore, pki_types::CertificateDer};
 
-use super::{TextSource, TlsError, TrustSource, identity::certificates};
+use super::{TextSource, TlsError, TrustSource, identity::certificates, source::fingerprint};
 
 /// Certificates that are trusted: a peer's certificate must be one of them or be signed through them.
 #[derive(Clone)]
@@ -64,6 +64,17 @@ impl TrustAnchors {
     #[must_use]
     pub fn source(&self) -> &TrustSource {
         &self.source
+    }
+
+    /// What the certificates are called where nobody has named them: after the place where they were found, or their fingerprint.
+    #[must_use]
+    pub fn usual_name(&self) -> String {
+        let own = || fingerprint(self.certificates.iter().map(AsRef::as_ref));
+        match &self.source {
+            TrustSource::Text(source) => source.name(&own()),
+            TrustSource::System => "system".to_owned(),
+            TrustSource::Several => format!("sha256:{}", own()),
+        }
     }
 
     /// The certificates.

@@ -26,21 +26,43 @@ pub struct UpstreamTls {
     settings: UpstreamTlsSettings,
 }
 
-/// What TLS towards upstreams is built from.
+/// What TLS towards upstreams is built from. `C` is a certificate, `V` what is asked of the server's: before they are resolved both
+/// have names of secrets.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct UpstreamTlsSettings {
+pub struct UpstreamTlsSettings<C = Identity, V = ServerValidation> {
     /// Server name to send.
     pub sni: ServerNameIndication,
     /// What is asked of the server's certificate.
-    pub validation: ServerValidation,
+    pub validation: V,
     /// Our own certificate, for servers that ask for one.
-    pub certificate: Option<Identity>,
+    pub certificate: Option<C>,
     /// Protocols offered by ALPN, best first; none = ALPN is not spoken.
     pub alpn_protocols: Vec<String>,
     /// Versions.
     pub versions: TlsVersions,
     /// Sessions kept for resumption. Default 1; 0 = none.
     pub max_session_keys: usize,
+}
+
+impl<C, V> UpstreamTlsSettings<C, V> {
+    /// The same with another certificate and another validation.
+    ///
+    /// # Errors
+    /// Those of the conversions.
+    pub fn try_map<C2, V2, E>(
+        &self,
+        certificate: impl FnOnce(&C) -> Result<C2, E>,
+        validation: impl FnOnce(&V) -> Result<V2, E>,
+    ) -> Result<UpstreamTlsSettings<C2, V2>, E> {
+        Ok(UpstreamTlsSettings {
+            sni: self.sni.clone(),
+            validation: validation(&self.validation)?,
+            certificate: self.certificate.as_ref().map(certificate).transpose()?,
+            alpn_protocols: self.alpn_protocols.clone(),
+            versions: self.versions,
+            max_session_keys: self.max_session_keys,
+        })
+    }
 }
 
 /// Server name to send to the server.

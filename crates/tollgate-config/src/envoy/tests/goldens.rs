@@ -268,6 +268,8 @@ golden! {
     same_filter_name,
     tls_not_supported,
     tls_problems,
+    tls_secrets,
+    tls_secrets_problems,
     tls_termination,
     transport_socket_unknown,
     typed_struct,

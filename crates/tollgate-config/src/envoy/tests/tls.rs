@@ -118,7 +118,11 @@ fn contexts_that_cannot_work_are_refused() {
         also("tls_params: {tls_minimum_protocol_version: TLSv1_1}"),
         "error: \"TLSv1_1\" is not supported [supported: TLS_AUTO, TLSv1_2, TLSv1_3]"
     );
-    assert_eq!(also("tls_certificate_sds_secret_configs: [{name: a}]"), "error: \"sds_config\" is missing");
+    assert_eq!(
+        also("tls_certificate_sds_secret_configs: [{name: a}]"),
+        "error: there is no secret \"a\" with a \"tls_certificate\" [write it into static_resources.secrets, or name \
+         its file in sds_config]"
+    );
     assert_eq!(
         refused(&upstream("auto_sni_san_validation: true")),
         "error: \"auto_sni_san_validation\" needs a trusted_ca"

@@ -2,51 +2,26 @@
 
 use tollgate_model::tls::{Identity, TlsError};
 
-use super::schema::{SDS_SECRET_CONFIG, SECRET, TLS_CERTIFICATE};
+use super::{schema::TLS_CERTIFICATE, secrets::KnownSecrets};
 use crate::{
-    envoy::{
-        config_source::{is_from_server, read_resource},
-        data_source::read_text,
-    },
+    envoy::data_source::read_text,
     schema::{Message, Value},
 };
 
-/// Reads `tls_certificates`, and those that are in files of their own.
-pub(super) fn read_certificates(common: &Message<'_>) -> Vec<Identity> {
-    let inline = common.list("tls_certificates");
-    let of_files = common.list("tls_certificate_sds_secret_configs");
-    let of_file = |config: &Value<'_>| read_secret(config, "tls_certificate", read_certificate);
-    inline.iter().filter_map(read_certificate).chain(of_files.iter().filter_map(of_file)).collect()
+/// Reads `tls_certificates`, or finds those that are secrets: their names.
+pub(super) fn read_certificates(common: &Message<'_>, secrets: &KnownSecrets) -> Vec<String> {
+    let in_place = common.list("tls_certificates");
+    let named = common.list("tls_certificate_sds_secret_configs");
+    let in_place = in_place
+        .iter()
+        .filter_map(|value| read_certificate(value).map(|identity| secrets.add_certificate(identity, value)));
+    in_place.chain(named.iter().filter_map(|config| secrets.certificate(config))).collect()
 }
 
 /// Whether a context names certificates at all.
 pub(super) fn has_certificates(common: &Message<'_>) -> bool {
     let lists = ["tls_certificates", "tls_certificate_sds_secret_configs"];
     lists.into_iter().any(|list| !common.list(list).is_empty())
-}
-
-/// Reads the secret that an `SdsSecretConfig` names, which has to be of that kind.
-pub(super) fn read_secret<T>(
-    config: &Value<'_>,
-    kind: &'static str,
-    read: impl Fn(&Value<'_>) -> Option<T>,
-) -> Option<T> {
-    let config = config.message(&SDS_SECRET_CONFIG)?;
-    let name = config.required_string("name");
-    let source = config.required("sds_config")?;
-    if is_from_server(&source) {
-        return None;
-    }
-    read_resource(&source, &SECRET, ("name", &name), |secret| {
-        let secret = secret.message(&SECRET)?;
-        secret.required_string("name");
-        let (found, value) = secret.required_one_of(&["tls_certificate", "validation_context"])?;
-        if found == kind {
-            return read(&value);
-        }
-        value.error(format!("expected a secret with a \"{kind}\""));
-        None
-    })
 }
 
 pub(super) fn read_certificate(value: &Value<'_>) -> Option<Identity> {

@@ -101,9 +101,9 @@ pub(in crate::envoy) static COMMON_TLS_CONTEXT: Schema = Schema {
             "Protocols for ALPN, best first. Towards upstreams the default is the cluster's protocol.",
         ),
         no_effect("key_log", "keys are never logged"),
-        read("tls_certificate_sds_secret_configs", "[]", "Files with certificates."),
-        read("validation_context_sds_secret_config", "", "A file with a validation context."),
-        read("combined_validation_context", "", "A validation context, and a file with the rest of it."),
+        read("tls_certificate_sds_secret_configs", "[]", "Secrets with certificates."),
+        read("validation_context_sds_secret_config", "", "A secret with a validation context."),
+        read("combined_validation_context", "", "A validation context, and a secret with the rest of it."),
         refused("tls_certificate_provider_instance", INLINE),
     ],
     unsupported: &[
@@ -120,8 +120,8 @@ pub(in crate::envoy) static COMBINED_VALIDATION_CONTEXT: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext",
     title: "",
     fields: &[
-        read("default_validation_context", "", "What the file does not say. Required."),
-        read("validation_context_sds_secret_config", "", "The file. Required."),
+        read("default_validation_context", "", "What the secret does not say. Required."),
+        read("validation_context_sds_secret_config", "", "The secret. Required."),
     ],
     unsupported: &[
         "validation_context_certificate_provider",
@@ -134,7 +134,7 @@ pub(in crate::envoy) static SDS_SECRET_CONFIG: Schema = Schema {
     title: "",
     fields: &[
         read("name", "", "Name of the Secret. Required."),
-        read("sds_config", "", "The file. Required."),
+        read("sds_config", "static_resources.secrets", "The file that the secret is in."),
     ],
     unsupported: &[],
 };

@@ -1,23 +1,25 @@
 //! How certificates of peers are verified.
 
+use tollgate_ir::ValidationContext;
 use tollgate_model::{
     matching::StringMatcher,
     tls::{SubjectAltNameMatcher, TrustAnchors, TrustSource},
 };
 
 use super::{
-    certificate::read_secret,
     schema::{CERTIFICATE_VALIDATION_CONTEXT, COMBINED_VALIDATION_CONTEXT, SUBJECT_ALT_NAME_MATCHER},
+    secrets::KnownSecrets,
 };
 use crate::{
-    envoy::{config_source::is_from_server, data_source::read_text, matchers::read_string_matcher},
+    envoy::{data_source::read_text, matchers::read_string_matcher},
     schema::{Enumeration, Message, Schema, Value},
 };
 
-/// A `CertificateValidationContext`.
+/// How a certificate is verified.
 pub(super) struct Validation {
-    pub(super) trusted_ca: Option<TrustAnchors>,
-    pub(super) subject_alt_names: Vec<SubjectAltNameMatcher>,
+    pub(super) context: tollgate_ir::Validation,
+    /// Whether there are authorities, or there may be: those of a secret that is not there yet.
+    pub(super) has_authorities: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -48,60 +50,62 @@ pub(in crate::envoy) static SYSTEM_ROOT_CERTS: Schema = Schema {
     unsupported: &[],
 };
 
-/// Reads the validation context in place, in a file of its own, or in both; `None` when there is none.
-pub(super) fn read_validation(common: &Message<'_>) -> Option<Validation> {
+/// Reads the validation context in place, that of a secret, or both; `None` when there is none, or it says nothing.
+pub(super) fn read_validation(common: &Message<'_>, secrets: &KnownSecrets) -> Option<Validation> {
     let (kind, value) = common.one_of(&[
         "validation_context",
         "validation_context_sds_secret_config",
         "combined_validation_context",
     ])?;
-    match kind {
-        "validation_context" => read_whole(&value),
-        "validation_context_sds_secret_config" => read_secret(&value, "validation_context", read_whole),
-        _ => read_combined(&value),
-    }
-}
-
-/// Whether the authorities come from a management server.
-pub(super) fn is_delivered(common: &Message<'_>) -> bool {
-    let secret = common.get("validation_context_sds_secret_config").or_else(|| {
-        common.get("combined_validation_context")?.member("validation_context_sds_secret_config")
-    });
-    secret.and_then(|secret| secret.member("sds_config")).is_some_and(|source| is_from_server(&source))
-}
-
-/// Reads the validation context of a secret that a management server has delivered.
-pub(super) fn read_delivered(value: &Value<'_>) {
-    read_part(value);
-}
-
-/// The file says more than what is in place; of both, the authorities of the file count.
-fn read_combined(value: &Value<'_>) -> Option<Validation> {
-    let message = value.message(&COMBINED_VALIDATION_CONTEXT)?;
-    let in_place = message.required("default_validation_context").and_then(|part| read_part(&part));
-    let config = message.required("validation_context_sds_secret_config")?;
-    let of_file = read_secret(&config, "validation_context", read_part)?;
-    let mut whole = in_place?;
-    whole.trusted_ca = of_file.trusted_ca.or(whole.trusted_ca);
-    whole.subject_alt_names.extend(of_file.subject_alt_names);
-    if whole.trusted_ca.is_none() && !whole.subject_alt_names.is_empty() {
+    let context = match kind {
+        "validation_context" => read_in_place(&value, secrets)?,
+        "validation_context_sds_secret_config" => tollgate_ir::Validation {
+            secret: secrets.validation_context(&value)?,
+            default_trusted_ca: None,
+            subject_alt_names: Vec::new(),
+        },
+        _ => read_combined(&value, secrets)?,
+    };
+    let merged = secrets.merged(&context);
+    let has_authorities = merged.as_ref().is_none_or(|merged| merged.trusted_ca.is_some());
+    if merged.is_some_and(|merged| !has_authorities && !merged.subject_alt_names.is_empty()) {
         value.error("names can only be checked together with a trusted_ca");
     }
-    Some(whole)
+    Some(Validation { context, has_authorities })
 }
 
-fn read_whole(value: &Value<'_>) -> Option<Validation> {
-    let whole = read_part(value)?;
+/// A secret says more than what is in place; of both, the authorities of the secret count.
+fn read_combined(value: &Value<'_>, secrets: &KnownSecrets) -> Option<tollgate_ir::Validation> {
+    let message = value.message(&COMBINED_VALIDATION_CONTEXT)?;
+    let in_place = message.required("default_validation_context");
+    let default = in_place.as_ref().and_then(read_context);
+    let config = message.required("validation_context_sds_secret_config")?;
+    let secret = secrets.validation_context(&config)?;
+    let (in_place, ValidationContext { trusted_ca, subject_alt_names }) = (in_place?, default?);
+    let default_trusted_ca = trusted_ca.map(|trusted_ca| add_authorities(trusted_ca, &in_place, secrets));
+    Some(tollgate_ir::Validation { secret, default_trusted_ca, subject_alt_names })
+}
+
+fn read_in_place(value: &Value<'_>, secrets: &KnownSecrets) -> Option<tollgate_ir::Validation> {
+    let ValidationContext { trusted_ca, subject_alt_names } = read_context(value)?;
     let named = value.member_list("match_typed_subject_alt_names");
     let has_authority = value.member("trusted_ca").or_else(|| value.member("system_root_certs")).is_some();
     if let Some(first) = named.first().filter(|_| !has_authority) {
         first.error("names can only be checked together with a trusted_ca");
     }
-    Some(whole)
+    let secret = add_authorities(trusted_ca?, value, secrets);
+    Some(tollgate_ir::Validation { secret, default_trusted_ca: None, subject_alt_names })
+}
+
+/// The name of authorities that are written in place.
+fn add_authorities(trusted_ca: TrustAnchors, value: &Value<'_>, secrets: &KnownSecrets) -> String {
+    let name = trusted_ca.usual_name();
+    let context = ValidationContext { trusted_ca: Some(trusted_ca), subject_alt_names: Vec::new() };
+    secrets.add_context(&name, context, value)
 }
 
 /// Reads a `CertificateValidationContext` that need not say everything.
-fn read_part(value: &Value<'_>) -> Option<Validation> {
+pub(super) fn read_context(value: &Value<'_>) -> Option<ValidationContext> {
     let message = value.message(&CERTIFICATE_VALIDATION_CONTEXT)?;
     message.enumeration("trust_chain_verification", &TRUST_CHAIN_VERIFICATION, ());
     let source = message.one_of(&["trusted_ca", "system_root_certs"]);
@@ -114,7 +118,7 @@ fn read_part(value: &Value<'_>) -> Option<Validation> {
     });
     let names = message.list("match_typed_subject_alt_names");
     let subject_alt_names = names.iter().filter_map(read_subject_alt_name).collect();
-    Some(Validation { trusted_ca, subject_alt_names })
+    Some(ValidationContext { trusted_ca, subject_alt_names })
 }
 
 pub(in crate::envoy) fn read_trusted_ca(source: &Value<'_>) -> Option<TrustAnchors> {

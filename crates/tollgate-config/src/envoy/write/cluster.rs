@@ -82,7 +82,7 @@ pub(super) fn cluster(writer: &Writer<'_>, cluster: &Sourced<BareCluster>) -> Va
         UpstreamProtocol::Http1 { .. } => ("http/1.1", TcpOptions::UPSTREAM),
         UpstreamProtocol::Http2(_) => ("h2", TcpOptions::HTTP2_UPSTREAM),
     };
-    out.some("transport_socket", cluster.tls.as_ref().map(|tls| tls::upstream(tls, name)));
+    out.some("transport_socket", cluster.tls.as_ref().map(|tls| tls::upstream(writer, tls, name)));
     if cluster.tcp.keepalive != tcp.keepalive {
         let mut options = Out::new(&UPSTREAM_CONNECTION_OPTIONS);
         options.set("tcp_keepalive", tcp_keepalive(cluster.tcp.keepalive));

@@ -207,7 +207,7 @@ fn grpc_service(service: &GrpcService) -> Value {
     out.done()
 }
 
-fn google_grpc(service: &GrpcService, cluster: &Arc<tollgate_ir::Cluster>) -> Value {
+fn google_grpc(service: &GrpcService, cluster: &Arc<tollgate_ir::GoogleCluster>) -> Value {
     let mut out = Out::new(&GOOGLE_GRPC);
     out.some("target_uri", service.target_uri.as_deref());
     out.set("stat_prefix", cluster.name.strip_prefix("google_grpc.").unwrap_or(&cluster.name));

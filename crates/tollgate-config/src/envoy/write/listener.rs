@@ -133,7 +133,7 @@ fn filter_chain(writer: &Writer<'_>, chain: &FilterChain, origin: &std::sync::Ar
     let mut out = Out::new(&FILTER_CHAIN);
     out.text("name", &chain.name);
     out.unless_empty("filter_chain_match", filter_chain_match(&chain.filter_chain_match));
-    out.some("transport_socket", chain.tls.as_ref().map(|tls| tls::downstream(tls)));
+    out.some("transport_socket", chain.tls.as_ref().map(|tls| tls::downstream(writer, tls)));
     let timeout = chain.transport_socket_connect_timeout;
     if chain.tls.is_some() || timeout.is_some() {
         out.timeout("transport_socket_connect_timeout", timeout, Some(HANDSHAKE_TIMEOUT));

@@ -1,15 +1,21 @@
 //! TLS contexts.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
+use tollgate_ir::{
+    DownstreamTlsContext, ServerValidation, UpstreamTlsContext, Validation, ValidationContext,
+};
 use tollgate_model::{
     matching::StringMatcher,
     tls::{
-        DownstreamTlsSettings, Identity, ServerNameIndication, ServerValidation, SubjectAltNameMatcher,
-        TextSource, TlsVersion, TlsVersions, TrustAnchors, TrustSource, UpstreamTlsSettings,
+        Identity, ServerNameIndication, SubjectAltNameMatcher, TextSource, TlsVersion, TlsVersions,
+        TrustAnchors, TrustSource,
     },
 };
 
 use super::{
+    Writer,
     matchers::string_matcher,
     out::{Out, extension},
 };
@@ -18,9 +24,9 @@ use crate::{
         data_source::DATA_SOURCE,
         tls::{
             schema::{
-                CERTIFICATE_VALIDATION_CONTEXT, COMMON_TLS_CONTEXT, DOWNSTREAM_TLS_CONTEXT,
-                SUBJECT_ALT_NAME_MATCHER, TLS_CERTIFICATE, TLS_PARAMETERS, TRANSPORT_SOCKET,
-                UPSTREAM_TLS_CONTEXT,
+                CERTIFICATE_VALIDATION_CONTEXT, COMBINED_VALIDATION_CONTEXT, COMMON_TLS_CONTEXT,
+                DOWNSTREAM_TLS_CONTEXT, SDS_SECRET_CONFIG, SECRET, SUBJECT_ALT_NAME_MATCHER, TLS_CERTIFICATE,
+                TLS_PARAMETERS, TRANSPORT_SOCKET, UPSTREAM_TLS_CONTEXT,
             },
             validation::SYSTEM_ROOT_CERTS,
         },
@@ -31,18 +37,60 @@ use crate::{
 /// Where most systems keep the certificates that they trust.
 pub(crate) const SYSTEM_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
+/// All secrets.
+pub(super) fn secrets(writer: &Writer<'_>) -> Vec<Value> {
+    let secrets = &writer.resources.secrets;
+    let named = |name: &str, kind, content| {
+        let mut out = Out::new(&SECRET);
+        out.set("name", name);
+        out.set(kind, content);
+        out.done()
+    };
+    let certificates = secrets
+        .tls_certificates
+        .iter()
+        .map(|(name, secret)| named(name, "tls_certificate", identity(&secret.identity)));
+    let with_names = with_names(writer);
+    let contexts = secrets.validation_contexts.iter().map(|(name, secret)| {
+        let by_name = with_names.contains(&**name) || !secret.subject_alt_names.is_empty();
+        named(name, "validation_context", validation_context(secret, by_name))
+    });
+    certificates.chain(contexts).collect()
+}
+
+/// The secrets with whose authorities TLS contexts check names that they have in place.
+fn with_names<'w>(writer: &Writer<'w>) -> HashSet<&'w str> {
+    let resources = writer.resources;
+    let chains = resources
+        .listeners
+        .iter()
+        .flat_map(|listener| listener.filter_chains.iter().chain(&listener.default_filter_chain));
+    let of_clients =
+        chains.filter_map(|chain| chain.tls.as_ref()?.client_validation.as_ref()?.context.as_ref());
+    let of_servers =
+        resources.clusters.values().filter_map(|cluster| match &cluster.tls.as_ref()?.validation {
+            ServerValidation::Chain(validation) => Some(validation),
+            ServerValidation::Nothing | ServerValidation::ChainAndServerName(_) => None,
+        });
+    let all = of_clients.chain(of_servers);
+    all.filter(|validation| names_in_place(validation)).map(|validation| &*validation.secret).collect()
+}
+
+fn names_in_place(validation: &Validation) -> bool {
+    !validation.subject_alt_names.is_empty()
+}
+
 /// The transport socket of a filter chain.
-pub(super) fn downstream(tls: &DownstreamTlsSettings) -> Value {
+pub(super) fn downstream(writer: &Writer<'_>, tls: &DownstreamTlsContext) -> Value {
     let mut context = Out::new(&DOWNSTREAM_TLS_CONTEXT);
     let mut common = Out::new(&COMMON_TLS_CONTEXT);
-    common.list("tls_certificates", tls.certificates.iter().map(identity).collect());
+    certificates(&mut common, &tls.certificates);
     common.list("alpn_protocols", tls.alpn_protocols.iter().map(|name| Value::from(&**name)).collect());
     versions(&mut common, tls.versions, TlsVersion::Tls13);
     if let Some(validation) = &tls.client_validation {
         context.unless("require_client_certificate", validation.require_client_certificate, false);
-        let trusted = validation.trusted_ca.as_ref();
-        if let Some(trusted) = trusted {
-            common.set("validation_context", validation_context(trusted, &validation.subject_alt_names));
+        if let Some(context) = &validation.context {
+            verification(writer, &mut common, context);
         }
     }
     context.unless("require_sni", tls.require_sni, false);
@@ -55,7 +103,7 @@ pub(super) fn downstream(tls: &DownstreamTlsSettings) -> Value {
 }
 
 /// The transport socket of a cluster that speaks the protocol of this name.
-pub(super) fn upstream(tls: &UpstreamTlsSettings, protocol: &str) -> Value {
+pub(super) fn upstream(writer: &Writer<'_>, tls: &UpstreamTlsContext, protocol: &str) -> Value {
     let mut context = Out::new(&UPSTREAM_TLS_CONTEXT);
     match &tls.sni {
         ServerNameIndication::Nothing => {}
@@ -68,15 +116,13 @@ pub(super) fn upstream(tls: &UpstreamTlsSettings, protocol: &str) -> Value {
     let mut common = Out::new(&COMMON_TLS_CONTEXT);
     match &tls.validation {
         ServerValidation::Nothing => {}
-        ServerValidation::Chain { trusted_ca, subject_alt_names } => {
-            common.set("validation_context", validation_context(trusted_ca, subject_alt_names));
-        }
-        ServerValidation::ChainAndServerName { trusted_ca } => {
+        ServerValidation::Chain(validation) => verification(writer, &mut common, validation),
+        ServerValidation::ChainAndServerName(validation) => {
             context.set("auto_sni_san_validation", true);
-            common.set("validation_context", validation_context(trusted_ca, &[]));
+            verification(writer, &mut common, validation);
         }
     }
-    common.list("tls_certificates", tls.certificate.iter().map(identity).collect());
+    certificates(&mut common, tls.certificate.as_slice());
     if tls.alpn_protocols != [protocol] {
         common.list("alpn_protocols", tls.alpn_protocols.iter().map(|name| Value::from(&**name)).collect());
     }
@@ -108,17 +154,53 @@ fn identity(identity: &Identity) -> Value {
     out.done()
 }
 
-fn validation_context(trusted: &TrustAnchors, names: &[SubjectAltNameMatcher]) -> Value {
-    let mut out = Out::new(&CERTIFICATE_VALIDATION_CONTEXT);
-    match trusted.source() {
-        TrustSource::System if names.is_empty() => {
-            out.set("system_root_certs", Out::new(&SYSTEM_ROOT_CERTS).done());
-        }
-        // Envoy does not check names together with `system_root_certs`.
-        TrustSource::System => out.set("trusted_ca", data_source(&TextSource::File(SYSTEM_BUNDLE.into()))),
-        _ => out.set("trusted_ca", trusted_ca(trusted)),
+fn certificates(common: &mut Out, names: &[String]) {
+    common.list("tls_certificate_sds_secret_configs", names.iter().map(|name| secret(name)).collect());
+}
+
+/// The name of a secret.
+fn secret(name: &str) -> Value {
+    let mut out = Out::new(&SDS_SECRET_CONFIG);
+    out.set("name", name);
+    out.done()
+}
+
+/// How a certificate is verified: by a secret alone, or by what is in place, too.
+fn verification(writer: &Writer<'_>, common: &mut Out, validation: &Validation) {
+    let named = secret(&validation.secret);
+    let default = validation.default_trusted_ca.as_ref();
+    if default.is_none() && !names_in_place(validation) {
+        common.set("validation_context_sds_secret_config", named);
+        return;
     }
-    let names = names.iter().map(|name| {
+    let default = default.and_then(|name| writer.resources.secrets.validation_contexts.get(name));
+    let in_place = ValidationContext {
+        trusted_ca: default.and_then(|default| default.trusted_ca.clone()),
+        subject_alt_names: validation.subject_alt_names.clone(),
+    };
+    let mut out = Out::new(&COMBINED_VALIDATION_CONTEXT);
+    out.set("default_validation_context", validation_context(&in_place, names_in_place(validation)));
+    out.set("validation_context_sds_secret_config", named);
+    common.set("combined_validation_context", out.done());
+}
+
+/// A validation context; `by_name` = names are checked with its authorities.
+fn validation_context(context: &ValidationContext, by_name: bool) -> Value {
+    let mut out = Out::new(&CERTIFICATE_VALIDATION_CONTEXT);
+    match &context.trusted_ca {
+        None => {}
+        Some(trusted) => match trusted.source() {
+            TrustSource::System if !by_name => {
+                out.set("system_root_certs", Out::new(&SYSTEM_ROOT_CERTS).done());
+            }
+            // Envoy does not check names together with `system_root_certs`.
+            TrustSource::System => {
+                out.set("trusted_ca", data_source(&TextSource::File(SYSTEM_BUNDLE.into())));
+            }
+            _ => out.set("trusted_ca", trusted_ca(trusted)),
+        },
+    }
+    let names = context.subject_alt_names.iter().map(|name| {
         let exact = |text: String| StringMatcher::Exact(text);
         let (kind, matcher) = match name {
             SubjectAltNameMatcher::DnsName(name) => ("DNS", exact(name.clone())),

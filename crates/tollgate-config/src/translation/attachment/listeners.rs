@@ -4,7 +4,7 @@ mod merge;
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
-use tollgate_model::tls::DownstreamTlsSettings;
+use tollgate_ir::DownstreamTlsContext;
 
 use self::merge::{Merge, PortUses, Ports};
 use super::{
@@ -37,7 +37,7 @@ pub(in crate::translation) struct ListenerReport<'a> {
     /// Its certificates are those of another listener's hosts, too: requests on the wrong connection get 421.
     pub(in crate::translation) overlapping: Option<Problem>,
     /// Its certificates, until it is served.
-    tls: Option<Arc<DownstreamTlsSettings>>,
+    tls: Option<Arc<DownstreamTlsContext>>,
     /// Its index among the listeners that are served.
     pub(in crate::translation) served: Option<usize>,
 }
@@ -129,7 +129,7 @@ fn attach_gateway<'a>(
             if !reference.group.is_empty() || reference.kind != "Secret" {
                 return Err(invalid(format!("a certificate is a Secret, not a {}", reference.kind)));
             }
-            translator.identity(&key).map_err(|error| invalid(error.to_string()))?;
+            translator.certificate(&key).map_err(|error| invalid(error.to_string()))?;
             Ok(key)
         });
         found

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use tollgate_model::tls::{ClientValidation, DownstreamTlsSettings, Identity, TlsVersions, TrustAnchors};
+use tollgate_ir::{ClientValidation, DownstreamTlsContext};
+use tollgate_model::tls::TlsVersions;
 
 use super::Problem;
 use crate::{
     gateway_api::{FrontendValidation, GatewaySpec, ListenerEntry, Referrer, SecretReference},
     kubernetes::{Metadata, ObjectKey, ObjectRef},
     routing::CertificateRef,
-    translation::{CertificateError, Translator},
+    translation::{Authorities, CertificateError, Translator},
 };
 
 /// The type of secrets with certificates.
@@ -19,7 +20,7 @@ const TLS_SECRET: &str = "kubernetes.io/tls";
 #[derive(Default)]
 pub(super) struct ListenerTls {
     /// `None` = it cannot be served.
-    pub(super) tls: Option<Arc<DownstreamTlsSettings>>,
+    pub(super) tls: Option<Arc<DownstreamTlsContext>>,
     /// Why references are not resolved.
     pub(super) unresolved: Option<Problem>,
     /// Why it is not accepted.
@@ -70,7 +71,7 @@ pub(super) fn listener_tls(
     if certificates.is_empty() {
         return found;
     }
-    let settings = DownstreamTlsSettings {
+    found.tls = Some(Arc::new(DownstreamTlsContext {
         certificates,
         require_sni: false,
         full_scan_certs_on_sni_mismatch: false,
@@ -80,11 +81,7 @@ pub(super) fn listener_tls(
         prefer_client_ciphers: false,
         disable_stateless_session_resumption: false,
         disable_stateful_session_resumption: false,
-    };
-    match settings.check() {
-        Ok(()) => found.tls = Some(Arc::new(settings)),
-        Err(error) => found.unresolved = Some(Problem::new("InvalidCertificateRef", error.to_string())),
-    }
+    }));
     found
 }
 
@@ -92,7 +89,7 @@ fn certificate(
     translator: &Translator<'_>,
     owner: &Metadata,
     reference: &SecretReference,
-) -> Result<Identity, Problem> {
+) -> Result<String, Problem> {
     let invalid = |message: String| Problem::new("InvalidCertificateRef", message);
     if !reference.group.is_empty() || reference.kind != "Secret" {
         return Err(invalid(format!("a certificate is a Secret, not a {}", reference.kind)));
@@ -103,7 +100,7 @@ fn certificate(
         let found = if found.spec.secret_type.is_empty() { "Opaque" } else { &found.spec.secret_type };
         return Err(invalid(format!("secret {secret} is of type {found}, not {TLS_SECRET}")));
     }
-    translator.identity(&secret).map_err(|error| invalid(error.to_string()))
+    translator.certificate(&secret).map_err(|error| invalid(error.to_string()))
 }
 
 /// The object that a reference of `owner` means, if it is in the same namespace or a grant permits it.
@@ -155,7 +152,7 @@ fn client_validation(
             }
         }
     }
-    let Some(trusted_ca) = TrustAnchors::union(anchors) else {
+    let Some(authorities) = Authorities::union(anchors) else {
         let message = "no valid CA certificate to validate clients with";
         found.refused = Some(Problem::new("NoValidCACertificate", message));
         return None;
@@ -167,7 +164,6 @@ fn client_validation(
     }
     Some(ClientValidation {
         require_client_certificate: !found.insecure,
-        trusted_ca: Some(trusted_ca).filter(|_| !found.insecure),
-        subject_alt_names: Vec::new(),
+        context: (!found.insecure).then(|| translator.validation(&authorities, Vec::new())),
     })
 }

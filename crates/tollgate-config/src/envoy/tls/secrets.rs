@@ -1,0 +1,160 @@
+//! Secrets: those of the bootstrap, those of files, and those that TLS contexts have in place.
+
+use std::cell::RefCell;
+
+use tollgate_ir::{Secrets, ValidationContext};
+use tollgate_model::tls::Identity;
+
+use super::{
+    certificate::read_certificate,
+    schema::{SDS_SECRET_CONFIG, SECRET},
+    validation::read_context,
+};
+use crate::{
+    envoy::config_source::{is_from_server, read_resource},
+    place::Place,
+    schema::Value,
+};
+
+/// The secrets that TLS contexts may name, with those that they bring along.
+pub(in crate::envoy) struct KnownSecrets {
+    secrets: RefCell<Secrets>,
+    /// Whether a name that is not among them leads nowhere. What a management server delivers is asked for by name.
+    complete: bool,
+}
+
+impl KnownSecrets {
+    /// Those of a bootstrap, to be filled.
+    pub(in crate::envoy) fn of_bootstrap() -> Self {
+        Self { secrets: RefCell::default(), complete: true }
+    }
+
+    /// Any, since they are delivered by themselves.
+    pub(in crate::envoy) fn delivered() -> Self {
+        Self { secrets: RefCell::default(), complete: false }
+    }
+
+    /// All of them.
+    pub(in crate::envoy) fn into_inner(self) -> Secrets {
+        self.secrets.into_inner()
+    }
+
+    /// Reads a `Secret` and keeps it under its name.
+    pub(in crate::envoy) fn read(&self, value: &Value<'_>) {
+        let Some((name, content)) = read_secret(value) else { return };
+        let origin = Place::of(value).origin(None);
+        let mut secrets = self.secrets.borrow_mut();
+        let taken = match &content {
+            Content::TlsCertificate(_) => secrets.tls_certificates.contains_key(&name),
+            Content::ValidationContext(_) => secrets.validation_contexts.contains_key(&name),
+        };
+        if taken {
+            value.error(format!("there are two secrets named \"{name}\" of this kind"));
+            return;
+        }
+        match content {
+            Content::TlsCertificate(identity) => secrets.add_certificate(&name, identity, origin),
+            Content::ValidationContext(context) => secrets.add_validation_context(&name, context, origin),
+        };
+    }
+
+    /// The name of a certificate that is written in place.
+    pub(super) fn add_certificate(&self, identity: Identity, value: &Value<'_>) -> String {
+        let name = identity.usual_name();
+        self.secrets.borrow_mut().add_certificate(&name, identity, Place::of(value).origin(None))
+    }
+
+    /// The name of authorities that are written in place.
+    pub(super) fn add_context(&self, name: &str, context: ValidationContext, value: &Value<'_>) -> String {
+        self.secrets.borrow_mut().add_validation_context(name, context, Place::of(value).origin(None))
+    }
+
+    /// What a secret and its context say together; `None` while the secret is not there.
+    pub(super) fn merged(&self, validation: &tollgate_ir::Validation) -> Option<ValidationContext> {
+        self.secrets.borrow().merged(validation).ok()
+    }
+
+    /// The name of the certificate that an `SdsSecretConfig` means.
+    pub(super) fn certificate(&self, config: &Value<'_>) -> Option<String> {
+        let found = self
+            .find(config, "tls_certificate", |secrets, name| secrets.tls_certificates.contains_key(name))?;
+        match found {
+            Found::Named(name) => Some(name),
+            Found::Read(name, Content::TlsCertificate(identity)) => {
+                let origin = Place::of(config).origin(None);
+                Some(self.secrets.borrow_mut().add_certificate(&name, identity, origin))
+            }
+            Found::Read(_, Content::ValidationContext(_)) => {
+                config.error("expected a secret with a \"tls_certificate\"");
+                None
+            }
+        }
+    }
+
+    /// The name of the validation context that an `SdsSecretConfig` means.
+    pub(super) fn validation_context(&self, config: &Value<'_>) -> Option<String> {
+        let found = self.find(config, "validation_context", |secrets, name| {
+            secrets.validation_contexts.contains_key(name)
+        })?;
+        match found {
+            Found::Named(name) => Some(name),
+            Found::Read(name, Content::ValidationContext(context)) => {
+                Some(self.add_context(&name, context, config))
+            }
+            Found::Read(_, Content::TlsCertificate(_)) => {
+                config.error("expected a secret with a \"validation_context\"");
+                None
+            }
+        }
+    }
+
+    fn find(
+        &self,
+        config: &Value<'_>,
+        kind: &str,
+        has: impl FnOnce(&Secrets, &str) -> bool,
+    ) -> Option<Found> {
+        let config = config.message(&SDS_SECRET_CONFIG)?;
+        let name = Some(config.required_string("name")).filter(|name| !name.is_empty())?;
+        let Some(source) = config.get("sds_config") else {
+            if self.complete && !has(&self.secrets.borrow(), &name) {
+                config.value().error_with_help(
+                    format!("there is no secret \"{name}\" with a \"{kind}\""),
+                    "write it into static_resources.secrets, or name its file in sds_config",
+                );
+                return None;
+            }
+            return Some(Found::Named(name));
+        };
+        if is_from_server(&source) {
+            return Some(Found::Named(name));
+        }
+        let (name, content) = read_resource(&source, &SECRET, ("name", &name), read_secret)?;
+        Some(Found::Read(name, content))
+    }
+}
+
+/// What an `SdsSecretConfig` leads to.
+enum Found {
+    /// A secret that is known by its name, or will be delivered.
+    Named(String),
+    /// One that was read from a file.
+    Read(String, Content),
+}
+
+/// What a secret holds.
+enum Content {
+    TlsCertificate(Identity),
+    ValidationContext(ValidationContext),
+}
+
+fn read_secret(value: &Value<'_>) -> Option<(String, Content)> {
+    let secret = value.message(&SECRET)?;
+    let name = secret.required_string("name");
+    let (kind, value) = secret.required_one_of(&["tls_certificate", "validation_context"])?;
+    let content = match kind {
+        "tls_certificate" => Content::TlsCertificate(read_certificate(&value)?),
+        _ => Content::ValidationContext(read_context(&value)?),
+    };
+    Some((name, content))
+}
