@@ -94,6 +94,7 @@ fn listener(case: &Case, mode: Mode) -> Value {
         // The machine may be busy.
         "message_timeout": "30s",
         "request_attributes": ["xds.route_name"],
+        "allow_mode_override": true,
         "observability_mode": mode == Mode::Observed,
     });
     let route = json!({ "name": "main", "match": { "prefix": "/" }, "route": { "cluster": "upstream" } });

@@ -127,6 +127,17 @@ pub(crate) const SAMPLES: &[Case] = &[
     },
 ];
 
+/// Answers in pieces, and modes that are asked for: the gateways have to be able to.
+pub(crate) const HANDLERS: &[Case] = &[
+    Case {
+        name: "pieces",
+        modes: &[None, FullDuplexStreamed],
+        contains: &["x-answered: yes", "one two three"],
+        ..Case::DEFAULT
+    },
+    Case { name: "wants", modes: &[None], contains: &[r#""wanted":"wanted""#], ..Case::DEFAULT },
+];
+
 /// The processors of `docs/processors`, which set `x-seen` in both directions.
 pub(crate) fn marked<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Case> {
     let case = |name: &str| Case {

@@ -10,6 +10,7 @@ mod support;
 mod bootstrap;
 mod cases;
 mod gateway;
+mod handlers;
 mod processors;
 mod upstream;
 
@@ -17,7 +18,7 @@ use std::{collections::BTreeMap, env};
 
 use self::{
     bootstrap::{Endpoint, bootstrap},
-    cases::{Case, SAMPLES, marked},
+    cases::{Case, HANDLERS, SAMPLES, marked},
     gateway::{Gateway, Kind},
     processors::{Processors, Transport},
     upstream::Seen,
@@ -64,6 +65,18 @@ async fn every_sample_does_the_same_everywhere() {
         }
     }
     println!("{} exchanges with {} samples", check(SAMPLES, &results), SAMPLES.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Envoy: the variable ENVOY has to name its binary"]
+async fn what_no_sample_does_is_the_same_everywhere() {
+    let endpoints = handlers::start().await;
+    let mut results = vec![Results::default(); HANDLERS.len()];
+    for kind in [Kind::Envoy, Kind::Tollgate] {
+        let test = format!("handlers_{kind:?}").to_lowercase();
+        play(&test, kind, &endpoints, HANDLERS, &mut results).await;
+    }
+    println!("{} exchanges", check(HANDLERS, &results));
 }
 
 /// `PROCESSORS` has a line for each: a name, and a command that takes an address as its last argument. All of them do the same.
