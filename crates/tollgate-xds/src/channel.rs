@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use prost::Message as _;
 
-pub use self::response::{Incoming, Refusal, Update};
+pub use self::response::{Handled, Incoming, Refusal, Update};
 use crate::{
     Kind,
     backoff::Backoff,
@@ -149,6 +149,11 @@ impl Channel {
         self.states.contains_key(&kind)
     }
 
+    /// The kinds that come here.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> {
+        self.states.keys().copied()
+    }
+
     /// Whether a stream is open.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -225,15 +230,15 @@ impl Channel {
     }
 
     /// A message has come. `take` is given what it holds, and answers what of it is refused; that is the answer to the server,
-    /// too. A message that is none ends the stream.
+    /// too. A message that is none ends the stream. Gives what has become of it, if anybody wanted it.
     pub fn handle_message(
         &mut self,
         now: Instant,
         message: Bytes,
         take: &mut dyn FnMut(&Update) -> Vec<Refusal>,
-    ) {
+    ) -> Option<Handled> {
         if !self.is_open() {
-            return;
+            return None;
         }
         // The server is there: the next time need not be waited for long.
         self.backoff.reset();
@@ -241,9 +246,10 @@ impl Channel {
             Variant::StateOfTheWorld => response::handle_sotw(&mut self.states, message, take),
             Variant::Delta => response::handle_delta(&mut self.states, message, take),
         };
-        if let Err(reason) = handled {
+        handled.unwrap_or_else(|reason| {
             self.phase = Phase::Broken { reason, until: now + self.backoff.next() };
-        }
+            None
+        })
     }
 
     /// What is to be done next; to be asked until there is nothing.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 pub use self::world::{Entry, Refused, Resource};
 use self::world::{Wish, World};
-use crate::{Action, Channel, Kind, Refusal, Update, Variant};
+use crate::{Action, Channel, Handled, Kind, Refusal, Update, Variant};
 
 /// Reads resources.
 pub trait Reader {
@@ -63,31 +63,41 @@ enum Stage {
 pub struct Discovery<R: Reader> {
     channels: Vec<Channel>,
     world: World<R>,
+    listeners_timeout: Option<Duration>,
     stage: Stage,
 }
 
-/// Envoy's `initial_fetch_timeout`.
-const INITIAL_FETCH_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the first answers are waited for (`initial_fetch_timeout`); `None` is as long as it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the clusters.
+    pub clusters: Option<Duration>,
+    /// For the listeners.
+    pub listeners: Option<Duration>,
+    /// For what a resource needs.
+    pub needs: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    /// Envoy's.
+    fn default() -> Self {
+        let usual = Some(Duration::from_secs(15));
+        Self { clusters: usual, listeners: usual, needs: usual }
+    }
+}
 
 impl<R: Reader> Discovery<R> {
     /// Nothing yet. Channels have different kinds; what is missing for a resource is waited for during 15 s, as in Envoy.
     pub fn new(reader: R, channels: Vec<Channel>, now: Instant) -> Self {
-        Self::with_timeout(reader, channels, now, Some(INITIAL_FETCH_TIMEOUT))
+        Self::with_timeouts(reader, channels, now, Timeouts::default())
     }
 
-    /// The same with another `initial_fetch_timeout`; `None` waits as long as it takes, which is Envoy's 0.
-    pub fn with_timeout(
-        reader: R,
-        channels: Vec<Channel>,
-        now: Instant,
-        initial_fetch_timeout: Option<Duration>,
-    ) -> Self {
-        let until = initial_fetch_timeout.map(|timeout| now + timeout);
-        let mut this = Self {
-            channels,
-            world: World::new(reader, initial_fetch_timeout),
-            stage: Stage::Clusters { until },
-        };
+    /// The same with other times.
+    pub fn with_timeouts(reader: R, channels: Vec<Channel>, now: Instant, timeouts: Timeouts) -> Self {
+        let until = timeouts.clusters.map(|timeout| now + timeout);
+        let world = World::new(reader, timeouts.needs);
+        let mut this =
+            Self { channels, world, listeners_timeout: timeouts.listeners, stage: Stage::Clusters { until } };
         if let Some(channel) = this.channel_of(Kind::Cluster) {
             channel.want_all(Kind::Cluster);
         }
@@ -98,6 +108,25 @@ impl<R: Reader> Discovery<R> {
     /// The resources of a kind by name: what works, what is waited for, and what was refused.
     pub fn entries(&self, kind: Kind) -> impl Iterator<Item = (&str, &Entry<R::Value>)> {
         self.world.entries(kind)
+    }
+
+    /// What is needed beside what resources need: a configuration of one's own refers to it. It takes the place of what was
+    /// required before.
+    pub fn require(&mut self, now: Instant, needs: &BTreeSet<Need>) {
+        self.world.require(needs);
+        self.settle(now);
+    }
+
+    /// All about the resource of a name.
+    #[must_use]
+    pub fn entry(&self, kind: Kind, name: &str) -> Option<&Entry<R::Value>> {
+        self.world.entry(kind, name)
+    }
+
+    /// How many resources of a kind are waiting for what they need.
+    #[must_use]
+    pub fn warming(&self, kind: Kind) -> usize {
+        self.world.warming(kind)
     }
 
     /// The resource of that name that works.
@@ -115,6 +144,11 @@ impl<R: Reader> Discovery<R> {
     /// The resources that work otherwise than before, or no longer, since this was asked last.
     pub fn take_changes(&mut self) -> BTreeSet<(Kind, String)> {
         self.world.take_changes()
+    }
+
+    /// The resources that wait for something since this was asked last.
+    pub fn take_touched(&mut self) -> BTreeSet<(Kind, String)> {
+        self.world.take_touched()
     }
 
     /// A channel, to look at.
@@ -145,12 +179,13 @@ impl<R: Reader> Discovery<R> {
     }
 
     /// A message has come on a channel.
-    pub fn handle_message(&mut self, id: ChannelId, now: Instant, message: Bytes) {
+    /// Gives what has become of it, if anybody wanted it.
+    pub fn handle_message(&mut self, id: ChannelId, now: Instant, message: Bytes) -> Option<Handled> {
         let Self { channels, world, .. } = self;
-        if let Some(channel) = channels.get_mut(id.0) {
-            channel.handle_message(now, message, &mut |update| world.take(now, update));
-        }
+        let channel = channels.get_mut(id.0)?;
+        let handled = channel.handle_message(now, message, &mut |update| world.take(now, update));
         self.settle(now);
+        handled
     }
 
     /// Resources have come in another way, as by a file. What is refused of them is returned.
@@ -212,7 +247,7 @@ impl<R: Reader> Discovery<R> {
             self.world.give_up(Kind::Cluster);
         }
         if matches!(self.stage, Stage::Clusters { .. }) && self.is_settled(Kind::Cluster) {
-            let until = self.world.initial_fetch_timeout().map(|timeout| now + timeout);
+            let until = self.listeners_timeout.map(|timeout| now + timeout);
             self.stage = Stage::Listeners { until };
             if let Some(channel) = self.channel_of(Kind::Listener) {
                 channel.want_all(Kind::Listener);

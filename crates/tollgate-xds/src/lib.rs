@@ -40,8 +40,10 @@ mod channel;
 mod discovery;
 mod kind;
 pub mod proto;
+#[cfg(any(test, feature = "server"))]
+pub mod server;
 mod variant;
 
-pub use channel::{Action, Channel, Incoming, Refusal, Settings, Update, Variant};
-pub use discovery::{ChannelId, Discovery, Entry, Need, Read, Reader, Refused, Resource};
+pub use channel::{Action, Channel, Handled, Incoming, Refusal, Settings, Update, Variant};
+pub use discovery::{ChannelId, Discovery, Entry, Need, Read, Reader, Refused, Resource, Timeouts};
 pub use kind::{AGGREGATED_DELTA, AGGREGATED_SOTW, Kind};

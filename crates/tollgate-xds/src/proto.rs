@@ -129,3 +129,49 @@ pub struct Resource {
 
 /// The type of a [`Resource`] that a state of the world has around resources.
 pub(crate) const RESOURCE_TYPE: &str = "type.googleapis.com/envoy.service.discovery.v3.Resource";
+
+/// A part of `envoy.config.core.v3.Node`: who a client is and what it runs.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Node {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub id: String,
+    /// The group that it belongs to.
+    #[prost(string, tag = "2")]
+    pub cluster: String,
+    /// What it runs.
+    #[prost(string, tag = "6")]
+    pub user_agent_name: String,
+    /// Of which version.
+    #[prost(string, tag = "7")]
+    pub user_agent_version: String,
+    /// The same in parts, as it came.
+    #[prost(bytes = "bytes", optional, tag = "8")]
+    pub user_agent_build_version: Option<Bytes>,
+    /// What it can do beyond the first version of the protocol.
+    #[prost(string, repeated, tag = "10")]
+    pub client_features: Vec<String>,
+}
+
+/// It takes `Resource`s around the resources of a state of the world.
+const RESOURCE_IN_SOTW: &str = "xds.config.resource-in-sotw";
+
+/// The node of the first message: what is configured (`message`, the bytes of a `Node`), and what it does not say: `id` and `cluster`
+/// if there is no more, and what runs.
+#[must_use]
+pub fn node(message: &Bytes, id: &str, cluster: &str, version: &str) -> Bytes {
+    use prost::Message as _;
+    let known = Node::decode(message.clone()).unwrap_or_default();
+    let says_version = !known.user_agent_version.is_empty() || known.user_agent_build_version.is_some();
+    let says_feature = known.client_features.iter().any(|feature| feature == RESOURCE_IN_SOTW);
+    let added = Node {
+        id: if known.id.is_empty() { id.to_owned() } else { String::new() },
+        cluster: if known.cluster.is_empty() { cluster.to_owned() } else { String::new() },
+        user_agent_name: if known.user_agent_name.is_empty() { "tollgate".to_owned() } else { String::new() },
+        user_agent_version: if says_version { String::new() } else { version.to_owned() },
+        user_agent_build_version: None,
+        client_features: if says_feature { Vec::new() } else { vec![RESOURCE_IN_SOTW.to_owned()] },
+    };
+    // Messages one after the other are one message.
+    [message.to_vec(), added.encode_to_vec()].concat().into()
+}

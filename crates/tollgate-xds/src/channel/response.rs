@@ -35,6 +35,17 @@ pub struct Incoming {
     pub body: Bytes,
 }
 
+/// What has become of a response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handled {
+    /// The kind of the resources.
+    pub kind: Kind,
+    /// The version of all of them; in the delta form only for people.
+    pub version: String,
+    /// What was refused of it; one without a name is about the response as a whole.
+    pub refusals: Vec<Refusal>,
+}
+
 /// A resource that is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -51,6 +62,9 @@ struct Named {
     name: String,
 }
 
+/// Longest name of a resource, bytes.
+const LONGEST_NAME: usize = 16 * 1024;
+
 type States = BTreeMap<Kind, State>;
 type Take<'t> = &'t mut dyn FnMut(&Update) -> Vec<Refusal>;
 
@@ -58,12 +72,16 @@ type Take<'t> = &'t mut dyn FnMut(&Update) -> Vec<Refusal>;
 ///
 /// # Errors
 /// Why it cannot be answered.
-pub(super) fn handle_sotw(states: &mut States, message: Bytes, take: Take<'_>) -> Result<(), String> {
+pub(super) fn handle_sotw(
+    states: &mut States,
+    message: Bytes,
+    take: Take<'_>,
+) -> Result<Option<Handled>, String> {
     let response = DiscoveryResponse::decode(message).map_err(|error| error.to_string())?;
-    let Some((kind, State::Sotw(state))) = state(states, &response.type_url)? else { return Ok(()) };
+    let Some((kind, State::Sotw(state))) = state(states, &response.type_url)? else { return Ok(None) };
     if !state.is_asked_for() {
         // Nobody wants it; Envoy does not answer, either.
-        return Ok(());
+        return Ok(None);
     }
     let read = response.resources.iter().map(|any| unwrap(kind, any, &response.version_info));
     let outcome = read.collect::<Result<Vec<_>, String>>().and_then(|resources| {
@@ -73,23 +91,24 @@ pub(super) fn handle_sotw(states: &mut States, message: Bytes, take: Take<'_>) -
         check(&update)?;
         Ok(take(&update))
     });
-    let refused = match outcome {
-        Ok(refusals) => reason(&refusals),
-        Err(reason) => Some(reason),
-    };
-    state.answer(response.version_info, response.nonce, refused);
-    Ok(())
+    let refusals = outcome.unwrap_or_else(whole);
+    state.answer(response.version_info.clone(), response.nonce, reason(&refusals));
+    Ok(Some(Handled { kind, version: response.version_info, refusals }))
 }
 
 /// Handles a response with changes.
 ///
 /// # Errors
 /// Why it cannot be answered.
-pub(super) fn handle_delta(states: &mut States, message: Bytes, take: Take<'_>) -> Result<(), String> {
+pub(super) fn handle_delta(
+    states: &mut States,
+    message: Bytes,
+    take: Take<'_>,
+) -> Result<Option<Handled>, String> {
     let response = DeltaDiscoveryResponse::decode(message).map_err(|error| error.to_string())?;
-    let Some((kind, State::Delta(state))) = state(states, &response.type_url)? else { return Ok(()) };
+    let Some((kind, State::Delta(state))) = state(states, &response.type_url)? else { return Ok(None) };
     if !state.is_asked_for() {
-        return Ok(());
+        return Ok(None);
     }
     let read = response.resources.into_iter().filter_map(|resource| {
         let Resource { version, resource, name } = resource;
@@ -106,7 +125,7 @@ pub(super) fn handle_delta(states: &mut States, message: Bytes, take: Take<'_>) 
         let refusals = take(&update);
         Ok((update, refusals))
     });
-    let refused = match outcome {
+    let refusals = match outcome {
         Ok((update, refusals)) => {
             for name in &update.removed {
                 state.removed(name);
@@ -115,12 +134,12 @@ pub(super) fn handle_delta(states: &mut States, message: Bytes, take: Take<'_>) 
             for one in update.resources.into_iter().filter(|one| !refused.contains(&*one.name)) {
                 state.accepted(one.name, one.version);
             }
-            reason(&refusals)
+            refusals
         }
-        Err(reason) => Some(reason),
+        Err(reason) => whole(reason),
     };
-    state.answer(response.nonce, refused);
-    Ok(())
+    state.answer(response.nonce, reason(&refusals));
+    Ok(Some(Handled { kind, version: response.system_version_info, refusals }))
 }
 
 /// The state of the kind of a response; `None` for a kind that is not wanted here.
@@ -158,6 +177,9 @@ fn check(update: &Update) -> Result<(), String> {
         if resource.name.is_empty() {
             return Err(format!("a {} without a name", update.kind));
         }
+        if resource.name.len() > LONGEST_NAME {
+            return Err(format!("a {} with a name of more than {LONGEST_NAME} bytes", update.kind));
+        }
         if !names.insert(&*resource.name) {
             return Err(format!("duplicate name {} found among added/updated resources", resource.name));
         }
@@ -168,9 +190,17 @@ fn check(update: &Update) -> Result<(), String> {
     Ok(())
 }
 
+/// A response that is refused as a whole.
+fn whole(reason: String) -> Vec<Refusal> {
+    vec![Refusal { name: String::new(), reason }]
+}
+
 /// What the server is told.
 fn reason(refusals: &[Refusal]) -> Option<String> {
-    let lines: Vec<String> =
-        refusals.iter().map(|Refusal { name, reason }| format!("{name}: {reason}")).collect();
+    let line = |Refusal { name, reason }: &Refusal| match name.is_empty() {
+        true => reason.clone(),
+        false => format!("{name}: {reason}"),
+    };
+    let lines: Vec<String> = refusals.iter().map(line).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }

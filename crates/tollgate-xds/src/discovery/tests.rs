@@ -1,7 +1,6 @@
 //! Resources that need others, come in any order, are refused and resumed.
 
 mod property;
-mod server;
 
 use prost::Message as _;
 

@@ -24,6 +24,14 @@ pub struct Resource<V> {
     body: Bytes,
 }
 
+impl<V> Resource<V> {
+    /// The message, as it came.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+}
+
 /// A resource that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -76,6 +84,9 @@ pub(super) enum Wish {
 
 type Key = (Kind, String);
 
+/// Most resources of a kind.
+const MOST_RESOURCES: usize = 100_000;
+
 /// What is there, what of it works, and what is needed.
 #[derive(Debug)]
 pub(super) struct World<R: Reader> {
@@ -86,6 +97,9 @@ pub(super) struct World<R: Reader> {
     come: BTreeSet<Kind>,
     /// How many resources need one.
     needed: BTreeMap<Need, usize>,
+    /// What is needed in any case.
+    required: BTreeSet<Need>,
+
     /// Who waits for what.
     waiting: BTreeMap<Need, BTreeSet<Key>>,
     /// Until when warming resources wait.
@@ -94,6 +108,8 @@ pub(super) struct World<R: Reader> {
     warming: BTreeMap<Kind, usize>,
     wishes: VecDeque<Wish>,
     changes: BTreeSet<Key>,
+    /// What began to wait.
+    touched: BTreeSet<Key>,
     /// Whether something is perhaps kept that nobody needs.
     has_unneeded: bool,
 }
@@ -106,11 +122,13 @@ impl<R: Reader> World<R> {
             entries: BTreeMap::new(),
             come: BTreeSet::new(),
             needed: BTreeMap::new(),
+            required: BTreeSet::new(),
             waiting: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             warming: BTreeMap::new(),
             wishes: VecDeque::new(),
             changes: BTreeSet::new(),
+            touched: BTreeSet::new(),
             has_unneeded: false,
         }
     }
@@ -120,8 +138,14 @@ impl<R: Reader> World<R> {
         &self.reader
     }
 
-    pub(super) fn initial_fetch_timeout(&self) -> Option<Duration> {
-        self.initial_fetch_timeout
+    /// What is needed in any case.
+    pub(super) fn require(&mut self, needs: &BTreeSet<Need>) {
+        let before = std::mem::replace(&mut self.required, needs.clone());
+        self.count(&before, needs);
+    }
+
+    pub(super) fn warming(&self, kind: Kind) -> usize {
+        self.warming.get(&kind).copied().unwrap_or(0)
     }
 
     pub(super) fn entries(&self, kind: Kind) -> impl Iterator<Item = (&str, &Entry<R::Value>)> {
@@ -142,11 +166,15 @@ impl<R: Reader> World<R> {
     }
 
     pub(super) fn is_warming(&self, kind: Kind) -> bool {
-        self.warming.get(&kind).is_some_and(|count| *count > 0)
+        self.warming(kind) > 0
     }
 
     pub(super) fn take_changes(&mut self) -> BTreeSet<Key> {
         std::mem::take(&mut self.changes)
+    }
+
+    pub(super) fn take_touched(&mut self) -> BTreeSet<Key> {
+        std::mem::take(&mut self.touched)
     }
 
     pub(super) fn next_wish(&mut self) -> Option<Wish> {
@@ -187,6 +215,10 @@ impl<R: Reader> World<R> {
 
     fn take_one(&mut self, now: Instant, kind: Kind, incoming: &Incoming) -> Result<(), String> {
         let Incoming { name, version, body } = incoming;
+        let is_known = self.entry(kind, name).is_some();
+        if !is_known && self.entries.get(&kind).is_some_and(|entries| entries.len() >= MOST_RESOURCES) {
+            return Err(format!("there are {MOST_RESOURCES} resources of this type already"));
+        }
         let entry = self.entries.entry(kind).or_default().entry(name.clone()).or_default();
         if entry.latest().is_some_and(|latest| latest.body == *body) {
             entry.refused = None;
@@ -229,6 +261,7 @@ impl<R: Reader> World<R> {
             entry.warming = Some(resource);
             entry.waits_for.clone_from(&missing);
             entry.until = until;
+            self.touched.insert(key.clone());
         }
         let after = entry.needs();
         if missing.is_empty() {

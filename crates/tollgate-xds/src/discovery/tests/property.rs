@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
-use super::{server::Server, *};
+use super::*;
+use crate::server::Server;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -89,10 +90,10 @@ impl Bench {
     fn deliver(&mut self) -> bool {
         let mut is_something = false;
         if let Some(message) = self.to_server.pop_front() {
-            self.server.handle(message);
+            self.server.handle(message).unwrap();
             is_something = true;
         }
-        if let Some(message) = self.server.out.pop_front() {
+        if let Some(message) = self.server.next_message() {
             self.discovery.handle_message(ChannelId(0), self.now, message);
             is_something = true;
         }
@@ -119,7 +120,7 @@ impl Bench {
                 });
                 let needs = needs.collect();
                 let body = Body { name: format!("n{name}"), is_bad: *is_bad, needs, data: *data };
-                self.server.put(*kind, body);
+                self.server.put(*kind, &body.name, body.encode_to_vec().into());
             }
             Step::Remove { kind, name } => self.server.remove(*kind, &format!("n{name}")),
             Step::Push => self.server.push(),
@@ -147,7 +148,7 @@ impl Bench {
                     self.now = self.now.max(until);
                     self.discovery.handle_time(self.now);
                 }
-                None if self.to_server.is_empty() && self.server.out.is_empty() => return,
+                None if self.to_server.is_empty() && self.server.is_idle() => return,
                 None => {}
             }
         }
@@ -159,21 +160,21 @@ impl Bench {
         let nothing = BTreeMap::new();
         let mut needed = BTreeSet::new();
         for kind in [Kind::Cluster, Kind::Listener] {
-            let having = self.server.having.get(&kind).unwrap_or(&nothing);
+            let having = self.server.having().get(&kind).unwrap_or(&nothing);
             let names: Vec<&str> = self.discovery.entries(kind).map(|(name, _)| name).collect();
             assert_eq!(names, having.keys().collect::<Vec<_>>(), "{kind}");
             for (name, entry) in self.discovery.entries(kind) {
                 assert!(entry.warming.is_none() && entry.waits_for.is_empty());
-                self.check_one(entry, &having[name].1);
+                self.check_one(entry, &Body::decode(having[name].1.clone()).unwrap());
                 needed.extend(entry.active.iter().flat_map(|resource| resource.needs.iter().cloned()));
             }
         }
         for kind in [Kind::Endpoints, Kind::Secret, Kind::Routes] {
-            let having = self.server.having.get(&kind).unwrap_or(&nothing);
+            let having = self.server.having().get(&kind).unwrap_or(&nothing);
             for need in needed.iter().filter(|need| need.kind == kind) {
                 let entry = self.discovery.world.entry(kind, &need.name);
                 if let Some((_, body)) = having.get(&need.name) {
-                    self.check_one(entry.unwrap(), body);
+                    self.check_one(entry.unwrap(), &Body::decode(body.clone()).unwrap());
                 }
             }
             for (name, _) in self.discovery.entries(kind) {
