@@ -9,6 +9,8 @@ use std::{
     path::Path,
 };
 
+use serde_json::Value;
+
 use crate::{
     Source, Written,
     diagnostic::Report,
@@ -17,6 +19,7 @@ use crate::{
         from_json, to_json,
         wire::{decode, encode},
     },
+    yaml,
 };
 
 const BOOTSTRAP: &str = "envoy.config.bootstrap.v3.Bootstrap";
@@ -51,6 +54,36 @@ pub(crate) fn text_of_bootstrap(bytes: &[u8]) -> Result<String, String> {
         (_, Some(problem)) if problem.path.is_empty() => Err(problem.message.clone()),
         (_, Some(problem)) => Err(format!("{}: {}", problem.path, problem.message)),
     }
+}
+
+/// A message of Envoy's API in protobuf's wire format, written in YAML or JSON.
+///
+/// # Errors
+/// The first problem, with its path.
+pub fn encode_message(type_name: &str, text: &str) -> Result<Vec<u8>, String> {
+    let report = Report::new("");
+    let mut documents = yaml::parse(text, &report);
+    if let Some(problem) = report.finish().first() {
+        return Err(problem.message.clone());
+    }
+    let Some(tree) = documents.drain(..).next() else { return Ok(Vec::new()) };
+    encode(type_name, &tree).map_err(|problem| format!("{}: {}", problem.path, problem.message))
+}
+
+/// The JSON that a message of Envoy's API in the wire format stands for. What is newer than the API that is known here is left
+/// out.
+///
+/// # Errors
+/// When it is no such message.
+pub fn decode_message(type_name: &str, bytes: &[u8]) -> Result<Value, String> {
+    let report = Report::new("");
+    let node = decode(type_name, bytes, &report);
+    node.map(|node| to_json(&node)).ok_or_else(|| {
+        report
+            .finish()
+            .first()
+            .map_or_else(|| "no such message".to_owned(), |problem| problem.message.clone())
+    })
 }
 
 impl Written {

@@ -19,6 +19,7 @@ mod http_connection_manager;
 mod http_filters;
 mod limits;
 mod listener;
+mod management;
 mod matcher;
 mod matchers;
 mod metadata;
@@ -40,7 +41,7 @@ mod write;
 
 use std::sync::Arc;
 
-pub use self::delivered::{Delivered, read_delivered};
+pub use self::delivered::{Delivered, Part, read_delivered};
 pub use self::grpc_service::MAX_RECEIVE_MESSAGE_LENGTH;
 pub use self::write::{Inexpressible, Written, write_bootstrap};
 pub(crate) use self::{

@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
 
 /// What a configuration refers to outside of its own text. Tests give their own.
@@ -22,6 +23,12 @@ pub trait Files {
 
     /// The certificates that the operating system trusts; empty when there are none.
     fn system_roots(&self) -> Vec<CertificateDer<'static>>;
+
+    /// A resource that a management server has delivered, as it came: a message of that type with that name. Default: none.
+    fn delivered(&self, type_name: &str, name: &str) -> Option<Bytes> {
+        let _ = (type_name, name);
+        None
+    }
 
     /// Whether this machine can listen on an address. One that stands for another system says true to all that it could
     /// have.

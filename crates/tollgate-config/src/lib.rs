@@ -56,9 +56,10 @@ pub fn text_of_bootstrap(bytes: &[u8]) -> Result<String, String> {
     binary::text_of_bootstrap(bytes)
 }
 
+pub use binary::{decode_message, encode_message};
 pub use diagnostic::{Diagnostic, Excerpts, Severity, render};
 pub use envoy::{
-    Delivered, Inexpressible, MAX_RECEIVE_MESSAGE_LENGTH, Written, read_delivered, write_bootstrap,
+    Delivered, Inexpressible, MAX_RECEIVE_MESSAGE_LENGTH, Part, Written, read_delivered, write_bootstrap,
 };
 pub use explanation::{
     Explanation, Explanations, Origin, ProcessorOrigin, ReplacedBecause, RouteKey, RouteOrigin, RuleOrigin,

@@ -51,6 +51,7 @@ pub fn compile(resources: &Resources, previous: Option<&Snapshot>) -> Result<Sna
         overload: process.overload.clone(),
         watchdog: process.watchdog.clone(),
         concurrency: process.concurrency,
+        management: None,
     };
     for (name, cluster) in clusters {
         let endpoints = resources.endpoints_of(name).to_vec();
@@ -58,6 +59,10 @@ pub fn compile(resources: &Resources, previous: Option<&Snapshot>) -> Result<Sna
     }
     for listener in listeners {
         snapshot.listeners.push(Arc::new(compiler.listener(listener)?));
+    }
+    if let Some(management) = &process.management {
+        let Sourced { value, origin } = &**management;
+        snapshot.management = Some(Arc::new(compiler.settings.management(value.clone(), origin)?));
     }
     if let Some(previous) = previous {
         snapshot.reuse(previous);

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use serde::Serialize;
 use tollgate_model::{
-    cluster::Endpoint, overload::OverloadManager, snapshot::Node, tls::UpstreamTlsSettings,
-    watchdog::Watchdog,
+    cluster::Endpoint, management::Management, overload::OverloadManager, snapshot::Node,
+    tls::UpstreamTlsSettings, watchdog::Watchdog,
 };
 
 use crate::{DownstreamTlsContext, HttpFilter, Origin, RouteTable, Secrets, Sourced, UpstreamTlsContext};
@@ -62,6 +62,9 @@ pub struct Process {
     pub watchdog: Watchdog,
     /// Threads that serve requests. `None` = as many as there are processors.
     pub concurrency: Option<NonZeroUsize>,
+    /// Where resources come from that are not here. `None` = everything is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub management: Option<Arc<Sourced<Management<GoogleCluster>>>>,
 }
 
 impl Resources {

@@ -13,6 +13,7 @@ pub mod header;
 pub mod http_connection_manager;
 pub mod jwt;
 pub mod listener;
+pub mod management;
 pub mod matching;
 pub mod metadata;
 pub mod overload;

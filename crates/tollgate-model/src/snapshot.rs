@@ -2,9 +2,13 @@
 
 use std::{collections::HashMap, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
+use bytes::Bytes;
 use serde::Serialize;
 
-use crate::{cluster::Cluster, listener::Listener, overload::OverloadManager, watchdog::Watchdog};
+use crate::{
+    cluster::Cluster, listener::Listener, management::Management, overload::OverloadManager,
+    watchdog::Watchdog,
+};
 
 /// A complete, immutable configuration.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -24,6 +28,9 @@ pub struct Snapshot {
     /// Threads that serve requests, when the configuration says so; it counts when a gateway starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<NonZeroUsize>,
+    /// Where resources come from that are not here. `None` = everything is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub management: Option<Arc<Management>>,
 }
 
 /// The identity a configuration gives the gateway; visible as the attribute `xds.node` and in admin output.
@@ -33,4 +40,7 @@ pub struct Node {
     pub id: String,
     /// `node.cluster`.
     pub cluster: String,
+    /// The whole of it, for management servers: the bytes of an `envoy.config.core.v3.Node`. Empty if there is no more to say.
+    #[serde(skip)]
+    pub message: Bytes,
 }

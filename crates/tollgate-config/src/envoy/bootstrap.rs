@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use bytes::Bytes;
 use tollgate_ir::{Cluster, Process, Resources, Sourced};
 use tollgate_model::{listener::BindAddress, snapshot::Node};
 
@@ -13,6 +14,7 @@ use super::{
     http_filters::{Filters, read_cluster_http_filters},
     limits::Limits,
     listener::{ChainOrigins, ChainTable, read_listener, schema::LISTENER},
+    management::{is_from_server, read_management},
     overload::read_overload_manager,
     runtime::read_runtime,
     scope::{ClusterFacts, Clusters},
@@ -22,7 +24,7 @@ use super::{
 use crate::{
     Explanations, RouteKey,
     place::Place,
-    schema::{Message, Schema, Value, no_effect, protects, read, refused, unimplemented},
+    schema::{Message, Schema, Value, no_effect, protects, read, refused, unimplemented, wire},
 };
 
 const NO_STATS: &str = "metrics are always on at the admin address";
@@ -33,7 +35,11 @@ pub(super) static BOOTSTRAP: Schema = Schema {
     title: "",
     fields: &[
         read("static_resources", "", "Listeners and clusters."),
-        read("dynamic_resources", "", "Listeners and clusters that are in files of their own."),
+        read(
+            "dynamic_resources",
+            "",
+            "Listeners and clusters that are elsewhere: in files, or with a management server.",
+        ),
         read("admin", "", "The admin server."),
         read("node", "", "Who this gateway is."),
         read("layered_runtime", "", "Runtime keys."),
@@ -97,9 +103,9 @@ pub(super) static DYNAMIC_RESOURCES: Schema = Schema {
     name: "envoy.config.bootstrap.v3.Bootstrap.DynamicResources",
     title: "",
     fields: &[
-        read("lds_config", "", "A file with listeners."),
-        read("cds_config", "", "A file with clusters."),
-        refused("ads_config", "no management server is asked; use path_config_source"),
+        read("lds_config", "", "Where listeners come from: a file, `ads`, or a server of their own."),
+        read("cds_config", "", "Where clusters come from: a file, `ads`, or a server of their own."),
+        read("ads_config", "", "The management server of everything that says `ads`."),
     ],
     unsupported: &["lds_resources_locator", "cds_resources_locator"],
 };
@@ -128,18 +134,17 @@ pub(super) static NODE: Schema = Schema {
     fields: &[
         read("id", "", "Name of this gateway."),
         read("cluster", "", "Name of the group of gateways that this one belongs to."),
-        no_effect("locality", "no choice depends on where the gateway is"),
-        no_effect("metadata", "only id and cluster are shown"),
-        no_effect("user_agent_name", "nothing is fetched from a management server"),
+        read("locality", "", "Where this gateway is; management servers are told."),
+        read("metadata", "{}", "What else management servers are told."),
+        read("user_agent_name", "tollgate", "What management servers are told."),
+        read("user_agent_version", "", "What management servers are told."),
+        read("user_agent_build_version", "", "What management servers are told."),
+        read("dynamic_parameters", "{}", "What management servers are told."),
+        read("extensions", "[]", "What management servers are told."),
+        read("client_features", "[]", "What management servers are told."),
+        read("listening_addresses", "[]", "What management servers are told."),
     ],
-    unsupported: &[
-        "dynamic_parameters",
-        "user_agent_version",
-        "user_agent_build_version",
-        "extensions",
-        "client_features",
-        "listening_addresses",
-    ],
+    unsupported: &[],
 };
 
 pub(super) static CLUSTER_MANAGER: Schema = Schema {
@@ -207,7 +212,8 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
         take_cluster(&value, cluster);
     }
     let mut of_files = Vec::new();
-    if let Some(source) = dynamic.as_ref().and_then(|dynamic| dynamic.get("cds_config")) {
+    let of_file = |name| dynamic.as_ref()?.get(name).filter(|source| !is_from_server(source));
+    if let Some(source) = of_file("cds_config") {
         let unknown = Scope {
             header_prefix: scope_prefix,
             runtime: scope_runtime,
@@ -236,6 +242,11 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
             found.cluster_http_filters.insert(cluster, filters.into());
         }
     }
+    let in_place = bootstrap.get("static_resources");
+    found.process.management = read_management(dynamic.as_ref(), in_place.as_ref(), &scope).map(|value| {
+        let origin = dynamic.as_ref().map(|dynamic| Place::of(dynamic.value()).origin(None));
+        Arc::new(Sourced { value, origin: origin.unwrap_or_default() })
+    });
     let mut explanations = Explanations::default();
     let mut index = 0;
     let mut take_listener = |value: &Value<'_>| {
@@ -263,7 +274,7 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
         found.listeners.push(Arc::new(Sourced { value: listener, origin }));
     };
     fixed.iter().flat_map(|fixed| fixed.list("listeners")).for_each(|value| take_listener(&value));
-    if let Some(source) = dynamic.as_ref().and_then(|dynamic| dynamic.get("lds_config")) {
+    if let Some(source) = of_file("lds_config") {
         read_resources(&source, &LISTENER, &mut take_listener);
     }
     limits.complain_about_the_rest();
@@ -316,7 +327,18 @@ fn read_admin(bootstrap: &Message<'_>) -> Option<std::net::SocketAddr> {
 }
 
 fn read_node(bootstrap: &Message<'_>) -> Node {
-    bootstrap
-        .message("node", &NODE)
-        .map_or_else(Node::default, |node| Node { id: node.string("id"), cluster: node.string("cluster") })
+    let Some(node) = bootstrap.message("node", &NODE) else { return Node::default() };
+    let value = node.value();
+    let (id, cluster) = (node.string("id"), node.string("cluster"));
+    // Only what says more than its name and group is kept as a whole.
+    let others = NODE.read_names().filter(|name| !["id", "cluster"].contains(name));
+    let is_more = others.filter(|name| node.get(name).is_some()).count() > 0;
+    if !is_more || value.context.report.has_errors() {
+        return Node { id, cluster, message: Bytes::new() };
+    }
+    let message = wire::canonical(NODE.name, value.node).unwrap_or_else(|problem| {
+        value.error(format!("{}: {}", problem.path, problem.message));
+        Vec::new()
+    });
+    Node { id, cluster, message: message.into() }
 }

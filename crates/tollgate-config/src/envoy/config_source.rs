@@ -1,4 +1,4 @@
-//! Resources that are in files of their own (`path_config_source`).
+//! Resources that are elsewhere: in files of their own (`path_config_source`), or with a management server (`ads`).
 //!
 //! A file holds a `DiscoveryResponse`, in YAML or JSON, or in protobuf's wire format if its name ends in `.pb`. It is read with the
 //! configuration that names it, and again whenever it changes. What is in it is read by the same schemas, and reported with its own
@@ -8,39 +8,25 @@ use std::{ffi::OsStr, path::Path, sync::Arc};
 
 use crate::{
     diagnostic::Report,
-    schema::{Context, Message, Notation, Schema, Value, bookkeeping, no_effect, read, refused, wire},
+    schema::{Context, Message, Notation, Schema, Value, bookkeeping, no_effect, read, wire},
     yaml::{self, Location, Node},
 };
-
-const NO_SERVER: &str = "no management server is asked; use path_config_source";
 
 pub(super) static CONFIG_SOURCE: Schema = Schema {
     name: "envoy.config.core.v3.ConfigSource",
     title: "",
     fields: &[
-        read("path_config_source", "", "A file. Required."),
-        read("path", "", "Old form of path_config_source.path."),
-        read("resource_api_version", "V3", "V3."),
-        no_effect("initial_fetch_timeout", "files are read at once"),
-        refused("api_config_source", NO_SERVER),
-        refused("ads", NO_SERVER),
-        refused("self", NO_SERVER),
-    ],
-    unsupported: &["authorities"],
-};
-
-/// The same in what a management server has delivered: it may name itself, or another one.
-static DELIVERED_CONFIG_SOURCE: Schema = Schema {
-    name: "envoy.config.core.v3.ConfigSource",
-    title: "ConfigSource of a delivered resource",
-    fields: &[
         read("path_config_source", "", "A file."),
         read("path", "", "Old form of path_config_source.path."),
+        read("ads", "", "The aggregated stream of dynamic_resources.ads_config."),
+        read("api_config_source", "", "A management server of its own; for lds_config and cds_config."),
+        read("self", "", "The management server that the resource with this is from."),
         read("resource_api_version", "V3", "V3."),
-        read("ads", "", "The aggregated stream of the management server."),
-        read("api_config_source", "", "A management server."),
-        read("self", "", "The management server that this is from."),
-        read("initial_fetch_timeout", "15s", "How long it is waited for."),
+        read(
+            "initial_fetch_timeout",
+            "15s",
+            "How long the first answer of a server is waited for; 0s is as long as it takes. Files are read at once.",
+        ),
     ],
     unsupported: &["authorities"],
 };
@@ -73,11 +59,36 @@ static DISCOVERY_RESPONSE: Schema = Schema {
 /// The schemas of this module.
 pub(super) static SCHEMAS: [&Schema; 3] = [&CONFIG_SOURCE, &PATH_CONFIG_SOURCE, &DISCOVERY_RESPONSE];
 
-/// Whether a `ConfigSource` of a delivered resource names a management server: what is there is asked for later.
+/// Whether a `ConfigSource` names a management server: what is there is asked for, and may not be there yet.
 pub(super) fn is_from_server(source: &Value<'_>) -> bool {
-    let members = ["ads", "api_config_source", "self"];
-    source.context.notation == Notation::Delivered
-        && members.into_iter().any(|member| source.member(member).is_some())
+    source.context.notation.is_native()
+        && ["ads", "self"].into_iter().any(|member| source.member(member).is_some())
+}
+
+/// Reads the resource of that name that a management server has delivered; `None` as well when it has not come yet.
+pub(super) fn read_from_server<T>(
+    source: &Value<'_>,
+    schema: &'static Schema,
+    name: &str,
+    read: impl FnOnce(&Value<'_>) -> Option<T>,
+) -> Option<T> {
+    let message = source.message(&CONFIG_SOURCE)?;
+    message.enumeration("resource_api_version", &VERSION, ());
+    message.duration("initial_fetch_timeout");
+    message.required_one_of(&["ads", "self"])?;
+    let bytes = source.context.files.delivered(schema.name, name)?;
+    // What is wrong in it has its name.
+    let report = Report::new(Arc::<str>::from(title(schema.name, name)));
+    let node = wire::decode(schema.name, &bytes, &report);
+    let context = Context { report: &report, notation: Notation::Delivered, ..source.context };
+    let result = node.as_ref().and_then(|node| read(&Value::root(context, node)));
+    source.context.report.absorb(report);
+    result
+}
+
+/// How a delivered resource is called in diagnostics: `Cluster NAME`.
+pub(super) fn title(type_name: &str, name: &str) -> String {
+    format!("{} {name}", type_name.rsplit('.').next().unwrap_or(type_name))
 }
 
 /// Reads the resources of the file that a `ConfigSource` names. `read` is given each that is of the type of `schema`; others are
@@ -87,11 +98,15 @@ pub(super) fn read_resources(
     schema: &'static Schema,
     mut read: impl FnMut(&Value<'_>),
 ) -> Option<()> {
-    let message = source.message(match source.context.notation {
-        Notation::Delivered => &DELIVERED_CONFIG_SOURCE,
-        _ => &CONFIG_SOURCE,
-    })?;
+    let message = source.message(&CONFIG_SOURCE)?;
     message.enumeration("resource_api_version", &VERSION, ());
+    message.duration("initial_fetch_timeout");
+    for member in ["ads", "api_config_source", "self"] {
+        if let Some(server) = message.get(member) {
+            server.error(format!("\"{member}\" is not supported here; use path_config_source, or ads"));
+            return None;
+        }
+    }
     let path = path(&message)?;
     let name = path.non_empty_string()?;
     if !name.contains('/') {
@@ -142,7 +157,7 @@ pub(super) fn read_resource<T>(
     result
 }
 
-static VERSION: crate::schema::Enumeration<()> =
+pub(super) static VERSION: crate::schema::Enumeration<()> =
     crate::schema::Enumeration { values: &[("AUTO", 0, None), ("V2", 1, None), ("V3", 2, Some(()))] };
 
 fn path<'a>(message: &Message<'a>) -> Option<Value<'a>> {

@@ -11,7 +11,7 @@ use tollgate_model::http_connection_manager::{
 use super::{
     Scope,
     access_log::read_access_logs,
-    config_source::{is_from_server, read_resource},
+    config_source::{is_from_server, read_from_server, read_resource},
     http_filters::{Filters, read_http_filters},
     listener::read_cidr_range,
     protocol_options::{COMMON_HTTP_PROTOCOL_OPTIONS, read_http1_options, read_http2_options},
@@ -342,7 +342,13 @@ fn read_rds(value: &Value<'_>, filters: &Filters, scope: &Scope) -> Option<(Rout
     let name = message.required_string("route_config_name");
     let source = message.required("config_source")?;
     if is_from_server(&source) {
-        // Nothing yet, but the rest of the manager is looked at.
+        let routes = read_from_server(&source, &ROUTE_CONFIGURATION, &name, |routes| {
+            read_route_configuration(routes, filters, scope, false)
+        });
+        if routes.is_some() {
+            return routes;
+        }
+        // Nothing yet: requests get 404, as in Envoy.
         let nothing = Node { content: Content::Mapping(Vec::new()), location: source.location() };
         let nothing = Value::embedded(source.context, &nothing, &source.path);
         return read_route_configuration(&nothing, filters, scope, false);

@@ -11,6 +11,7 @@ mod filter_settings;
 mod filters;
 mod health;
 mod listener;
+mod management;
 mod manager;
 mod matcher;
 mod matchers;

@@ -11,12 +11,28 @@ mod format;
 mod tests;
 mod timestamp;
 
+use super::{from_json, to_json};
+use crate::{diagnostic::Report, yaml::Node};
+
 pub(crate) use self::{decode::decode, encode::encode};
 
 /// Deepest nesting of messages, as in protobuf's own reader.
 const MAX_DEPTH: usize = 100;
 /// Most bytes of a message that is read.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// Writes a tree as a message, the same for all ways to write it.
+///
+/// # Errors
+/// As for [`encode`].
+pub(crate) fn canonical(type_name: &str, node: &Node) -> Result<Vec<u8>, Problem> {
+    let bytes = encode(type_name, node)?;
+    match decode(type_name, &bytes, &Report::new("")) {
+        // Members of maps have no order.
+        Some(node) => encode(type_name, &from_json(&to_json(&node))),
+        None => Err(Problem::new("", "too large, or nested too deeply")),
+    }
+}
 
 /// Why bytes are no tree, or a tree is no message.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tollgate_model::{
     cluster::Cluster,
+    management::{ApiSource, Management, ResourceSource, Server},
     processor::{ExtProc, ExtProcFilter, GrpcService, GrpcTarget},
     tls::UpstreamTlsSettings,
 };
@@ -80,11 +81,19 @@ impl Settings {
 
     fn convert(&mut self, settings: crate::ExtProc, origin: &Arc<Origin>) -> Result<ExtProc, CompileError> {
         let crate::ExtProc { plan, grpc_service } = settings;
+        Ok(ExtProc { plan, grpc_service: self.service(grpc_service, origin)? })
+    }
+
+    fn service(
+        &mut self,
+        grpc_service: crate::GrpcService,
+        origin: &Arc<Origin>,
+    ) -> Result<GrpcService, CompileError> {
         let target = match grpc_service.target {
             GrpcTarget::EnvoyGrpc(name) => GrpcTarget::EnvoyGrpc(name),
             GrpcTarget::GoogleGrpc(cluster) => GrpcTarget::GoogleGrpc(self.target(&cluster, origin)?),
         };
-        let grpc_service = GrpcService {
+        Ok(GrpcService {
             target,
             target_uri: grpc_service.target_uri,
             authority: grpc_service.authority,
@@ -92,8 +101,42 @@ impl Settings {
             max_receive_message_length: grpc_service.max_receive_message_length,
             skip_envoy_headers: grpc_service.skip_envoy_headers,
             retry_policy: grpc_service.retry_policy,
+        })
+    }
+
+    /// The management servers.
+    pub(super) fn management(
+        &mut self,
+        management: Management<crate::GoogleCluster>,
+        origin: &Arc<Origin>,
+    ) -> Result<Management, CompileError> {
+        let Management { ads, clusters, listeners, needs } = management;
+        Ok(Management {
+            ads: ads.map(|ads| self.api_source(ads, origin)).transpose()?,
+            clusters: clusters.map(|source| self.resource_source(source, origin)).transpose()?,
+            listeners: listeners.map(|source| self.resource_source(source, origin)).transpose()?,
+            needs,
+        })
+    }
+
+    fn resource_source(
+        &mut self,
+        source: ResourceSource<crate::GoogleCluster>,
+        origin: &Arc<Origin>,
+    ) -> Result<ResourceSource, CompileError> {
+        let server = match source.server {
+            Server::Aggregated => Server::Aggregated,
+            Server::Own(source) => Server::Own(Box::new(self.api_source(*source, origin)?)),
         };
-        Ok(ExtProc { plan, grpc_service })
+        Ok(ResourceSource { server, initial_fetch_timeout: source.initial_fetch_timeout })
+    }
+
+    fn api_source(
+        &mut self,
+        source: ApiSource<crate::GoogleCluster>,
+        origin: &Arc<Origin>,
+    ) -> Result<ApiSource, CompileError> {
+        Ok(ApiSource { variant: source.variant, service: self.service(source.service, origin)? })
     }
 
     fn target(

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     envoy::{
         address::{Address, read_address},
-        config_source::{is_from_server, read_resource},
+        config_source::{is_from_server, read_from_server, read_resource},
         metadata::read_metadata,
     },
     schema::{Enumeration, Message, Value},
@@ -45,7 +45,7 @@ pub(super) fn read_endpoints(
     let of_file = cluster.get("eds_cluster_config");
     if is_eds(cluster) {
         let Some(config) = of_file else {
-            cluster.value().error("\"eds_cluster_config\" is missing: it names the file with the endpoints");
+            cluster.value().error("\"eds_cluster_config\" is missing: it says where the endpoints are");
             return None;
         };
         return read_file(&config, &cluster.string("name"), discovery, weighted);
@@ -87,7 +87,11 @@ fn read_file(
     let name = service.as_deref().unwrap_or(cluster);
     let source = config.required("eds_config")?;
     if is_from_server(&source) {
-        return Some(Vec::new());
+        let endpoints = read_from_server(&source, &CLUSTER_LOAD_ASSIGNMENT, name, |assignment| {
+            read_assignment(assignment, discovery, weighted)
+        });
+        // Without them requests get 503, as in Envoy.
+        return Some(endpoints.unwrap_or_default());
     }
     read_resource(&source, &CLUSTER_LOAD_ASSIGNMENT, ("cluster_name", name), |assignment| {
         read_assignment(assignment, discovery, weighted)

@@ -51,12 +51,39 @@ fn runtime_keys_that_would_change_something_are_refused() {
 }
 
 #[test]
-fn dynamic_resources_come_from_files_alone() {
-    assert_eq!(with("dynamic_resources: {}").said(), [""; 0]);
+fn management_servers_are_named_in_full() {
+    let said = |dynamic: &str| with(&format!("dynamic_resources: {dynamic}")).said();
+    assert_eq!(said("{}"), [""; 0]);
+    assert_eq!(said("{ads_config: {api_type: GRPC}}"), ["error: \"grpc_services\" has to name one server"]);
     assert_eq!(
-        with("dynamic_resources: {ads_config: {api_type: GRPC}}").said(),
-        ["error: \"ads_config\" is not supported [no management server is asked; use path_config_source]"]
+        said("{ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: nowhere}}]}}"),
+        [
+            "error: the cluster \"nowhere\" has to be in static_resources",
+            "warning: there is no cluster \"nowhere\"; every exchange with this processor will fail \
+             [add the cluster to static_resources.clusters]"
+        ]
     );
+    assert_eq!(
+        said("{ads_config: {api_type: REST, grpc_services: [{envoy_grpc: {cluster_name: app}}]}}")[0],
+        "error: \"REST\" is not supported [supported: GRPC, DELTA_GRPC]"
+    );
+    assert_eq!(said("{cds_config: {ads: {}}}"), ["error: there is no dynamic_resources.ads_config"]);
+}
+
+#[test]
+fn what_a_bootstrap_itself_needs_of_a_server_is_known() {
+    let text = "dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: a}}]}}\n\
+        static_resources: {clusters: [{name: a}, {name: b, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}]}";
+    let reading = crate::read_with(&source(text), &TestFiles, &Options::default());
+    let management = reading.resources.unwrap().process.management.unwrap();
+    let needs: Vec<_> = management.needs.iter().map(|(kind, name)| (kind.as_str(), name.as_str())).collect();
+    assert_eq!(needs, [("envoy.config.endpoint.v3.ClusterLoadAssignment", "b")]);
+    // Without a server there is nobody to ask.
+    let text =
+        "static_resources: {clusters: [{name: b, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}]}";
+    let refused = crate::read_with(&source(text), &TestFiles, &Options::default());
+    assert!(refused.resources.is_none());
+    assert!(refused.diagnostics.iter().any(|one| one.message.contains("there is none")));
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn other_settings_are_refused_or_have_no_effect() {
     assert_eq!(also("dns_refresh_rate: 0.0001s"), "error: must be at least 0.001s");
     assert_eq!(
         also("type: EDS"),
-        "error: \"eds_cluster_config\" is missing: it names the file with the endpoints"
+        "error: \"eds_cluster_config\" is missing: it says where the endpoints are"
     );
     assert_eq!(
         also("lb_policy: RING_HASH"),

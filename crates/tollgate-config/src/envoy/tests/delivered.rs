@@ -83,7 +83,7 @@ fn what_is_wrong_is_refused_with_its_path() {
     assert!(refusal(LISTENER, &rbac).contains("envoy.extensions.filters.http.rbac.v3.RBAC"));
     assert_eq!(
         refusal(CLUSTER, "{name: a, type: EDS}"),
-        "\"eds_cluster_config\" is missing: it names the file with the endpoints"
+        "\"eds_cluster_config\" is missing: it says where the endpoints are"
     );
     assert_eq!(
         refusal(

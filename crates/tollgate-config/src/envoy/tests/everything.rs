@@ -11,6 +11,7 @@ use crate::{
 const EVERYTHING: &str = include_str!("everything.yaml");
 const FILTERS: &str = include_str!("everything_filters.yaml");
 const BESIDE: &str = include_str!("everything_beside.yaml");
+const MANAGED: &str = include_str!("everything_managed.yaml");
 const OLD_SPELLINGS: &str = include_str!("old_spellings.yaml");
 
 #[test]
@@ -19,6 +20,14 @@ fn every_field_of_the_reference_is_read() {
     load(FILTERS);
     load(BESIDE);
     load(OLD_SPELLINGS);
+    load(MANAGED);
+    // Only in what is delivered.
+    let own =
+        "static_resources: {clusters: [{name: a, type: EDS, eds_cluster_config: {eds_config: {self: {}}}}]}";
+    let other_form = "node: {id: a, user_agent_version: b}";
+    for text in [own, other_form] {
+        let _ = load_with(&source(text), &TestFiles, &Options::default());
+    }
     let unread: Vec<String> = schemas()
         .into_iter()
         .flat_map(|schema| schema.fields.iter().map(move |field| (schema, field)))
@@ -32,7 +41,7 @@ fn every_field_of_the_reference_is_read() {
 
 #[test]
 fn everything_is_read_as_it_is_written() {
-    for text in [EVERYTHING, FILTERS, BESIDE, OLD_SPELLINGS] {
+    for text in [EVERYTHING, FILTERS, BESIDE, OLD_SPELLINGS, MANAGED] {
         let reading = read_with(&source(text), &TestFiles, &Options::default());
         let resources = reading.resources.unwrap();
         is_read_as_written(&resources, &TestFiles);

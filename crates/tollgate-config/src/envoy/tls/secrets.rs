@@ -11,7 +11,7 @@ use super::{
     validation::read_context,
 };
 use crate::{
-    envoy::config_source::{is_from_server, read_resource},
+    envoy::config_source::{is_from_server, read_from_server, read_resource},
     place::Place,
     schema::Value,
 };
@@ -21,17 +21,24 @@ pub(in crate::envoy) struct KnownSecrets {
     secrets: RefCell<Secrets>,
     /// Whether a name that is not among them leads nowhere. What a management server delivers is asked for by name.
     complete: bool,
+    /// What precedes the names of those that are brought along.
+    prefix: String,
 }
 
 impl KnownSecrets {
     /// Those of a bootstrap, to be filled.
     pub(in crate::envoy) fn of_bootstrap() -> Self {
-        Self { secrets: RefCell::default(), complete: true }
+        Self { secrets: RefCell::default(), complete: true, prefix: String::new() }
     }
 
     /// Any, since they are delivered by themselves.
     pub(in crate::envoy) fn delivered() -> Self {
-        Self { secrets: RefCell::default(), complete: false }
+        Self { secrets: RefCell::default(), complete: false, prefix: String::new() }
+    }
+
+    /// The same for a resource that has those that it brings along for itself alone.
+    pub(in crate::envoy) fn delivered_for(resource: &str) -> Self {
+        Self { prefix: format!("{resource}: "), ..Self::delivered() }
     }
 
     /// All of them.
@@ -60,13 +67,14 @@ impl KnownSecrets {
 
     /// The name of a certificate that is written in place.
     pub(super) fn add_certificate(&self, identity: Identity, value: &Value<'_>) -> String {
-        let name = identity.usual_name();
+        let name = format!("{}{}", self.prefix, identity.usual_name());
         self.secrets.borrow_mut().add_certificate(&name, identity, Place::of(value).origin(None))
     }
 
     /// The name of authorities that are written in place.
     pub(super) fn add_context(&self, name: &str, context: ValidationContext, value: &Value<'_>) -> String {
-        self.secrets.borrow_mut().add_validation_context(name, context, Place::of(value).origin(None))
+        let name = format!("{}{name}", self.prefix);
+        self.secrets.borrow_mut().add_validation_context(&name, context, Place::of(value).origin(None))
     }
 
     /// What a secret and its context say together; `None` while the secret is not there.
@@ -82,6 +90,7 @@ impl KnownSecrets {
             Found::Named(name) => Some(name),
             Found::Read(name, Content::TlsCertificate(identity)) => {
                 let origin = Place::of(config).origin(None);
+                let name = format!("{}{name}", self.prefix);
                 Some(self.secrets.borrow_mut().add_certificate(&name, identity, origin))
             }
             Found::Read(_, Content::ValidationContext(_)) => {
@@ -127,7 +136,16 @@ impl KnownSecrets {
             return Some(Found::Named(name));
         };
         if is_from_server(&source) {
-            return Some(Found::Named(name));
+            if self.complete {
+                source.error_with_help(
+                    "secrets of a management server are for resources that it delivers, too",
+                    "name a file with path_config_source",
+                );
+                return None;
+            }
+            let read = read_from_server(&source, &SECRET, &name, read_secret);
+            // What has not come is named, and keeps its context from being used.
+            return Some(read.map_or(Found::Named(name), |(name, content)| Found::Read(name, content)));
         }
         let (name, content) = read_resource(&source, &SECRET, ("name", &name), read_secret)?;
         Some(Found::Read(name, content))

@@ -187,7 +187,7 @@ fn modifier(builder: &MappedAttributeBuilder) -> Value {
     extension(&TYPED_EXTENSION_CONFIG, "envoy.http.ext_proc.mapped_attribute_builder", out.any())
 }
 
-fn grpc_service(service: &GrpcService) -> Value {
+pub(super) fn grpc_service(service: &GrpcService) -> Value {
     let mut out = Out::new(&GRPC_SERVICE);
     match &service.target {
         GrpcTarget::EnvoyGrpc(cluster) => {

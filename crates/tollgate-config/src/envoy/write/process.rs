@@ -15,6 +15,7 @@ use tollgate_model::{
 use super::{
     Writer,
     listener::address,
+    management::dynamic_resources,
     out::{Out, wide},
     overload::overload,
 };
@@ -24,6 +25,7 @@ use crate::envoy::{
     runtime::{LAYERED_RUNTIME, RUNTIME_LAYER},
     watchdog::{WATCHDOG, WATCHDOGS},
 };
+use crate::schema::{to_json, wire};
 
 pub(super) fn process(writer: &Writer<'_>, bootstrap: &mut Out) {
     let process = &writer.resources.process;
@@ -35,7 +37,13 @@ pub(super) fn process(writer: &Writer<'_>, bootstrap: &mut Out) {
     let mut node = Out::new(&NODE);
     node.text("id", &process.node.id);
     node.text("cluster", &process.node.cluster);
-    bootstrap.unless_empty("node", node);
+    match whole_node(&process.node.message) {
+        Some(whole) => bootstrap.set("node", whole),
+        None => bootstrap.unless_empty("node", node),
+    }
+    if let Some(management) = &process.management {
+        bootstrap.unless_empty("dynamic_resources", dynamic_resources(management));
+    }
     if let Some(manager) = overload(&process.overload) {
         bootstrap.set("overload_manager", manager);
     }
@@ -58,6 +66,15 @@ pub(super) fn process(writer: &Writer<'_>, bootstrap: &mut Out) {
         layers.list("layers", vec![layer.done()]);
         bootstrap.set("layered_runtime", layers.done());
     }
+}
+
+/// A node with more than a name and a group.
+fn whole_node(message: &[u8]) -> Option<Value> {
+    if message.is_empty() {
+        return None;
+    }
+    let report = crate::diagnostic::Report::new("");
+    wire::decode(NODE.name, message, &report).map(|node| to_json(&node))
 }
 
 fn watchdog(watchdog: &Watchdog) -> Value {
