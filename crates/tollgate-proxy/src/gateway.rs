@@ -1,6 +1,7 @@
 //! The running data plane.
 
 mod addresses;
+mod calls;
 mod failures;
 mod publisher;
 mod watchdog;
@@ -16,7 +17,7 @@ use std::{
 use thiserror::Error;
 use tokio::{
     runtime::{Handle, Runtime},
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::Instant,
 };
 use tollgate_model::{Snapshot, listener::BindAddress, update::Difference};
@@ -29,6 +30,7 @@ use self::{
     worker_thread::{Command, WorkerStart, WorkerThread},
 };
 pub use addresses::BindError;
+pub use calls::{Calls, CallsThread, GrpcStream, StreamEvent};
 
 use crate::{
     access_log::{AccessLogWriter, AccessLogs},
@@ -115,6 +117,8 @@ pub struct Gateway {
     name_lookups: NameLookups,
     health: HealthReports,
     recorder: Recorder,
+    /// The clusters of management servers, as they are in force.
+    of_management: watch::Receiver<Arc<SharedClusters>>,
 }
 
 impl Gateway {
@@ -158,8 +162,11 @@ impl Gateway {
             .build()
             .map_err(StartError::Thread)?;
         let stats = Stats::new();
-        let of_control = WorkerStats::new(stats.clone(), count);
-        let shared = SharedClusters::new(snapshot, control.handle(), count, &of_control);
+        // Calls to management servers are made as by one more worker.
+        let callers = count + usize::from(snapshot.management.is_some());
+        let of_control = WorkerStats::new(stats.clone(), count + 1);
+        let shared = SharedClusters::new(snapshot, control.handle(), callers, &of_control);
+        let (to_calls, of_management) = watch::channel(shared.of_management(snapshot));
         let name_lookups = shared.name_lookups();
         let health = shared.health();
         wait_until_initialized(&control, &shared);
@@ -172,17 +179,16 @@ impl Gateway {
         }
 
         let overload = Overload::new(snapshot.clone(), options.max_connections);
-        overload.clone().watch(WorkerStats::new(stats.clone(), count), control.handle());
+        overload.clone().watch(of_control.clone(), control.handle());
         let with_listeners = addresses.with_listeners();
         let adoption = Arc::new(Adoption::new(snapshot.clone(), shared, with_listeners, overload));
         let (balance, inboxes) = Balance::new(count);
         let (access_log, access_logger) = AccessLogWriter::start().map_err(StartError::Thread)?;
-        let failures = Failures::new(&WorkerStats::new(stats.clone(), count), control.handle());
+        let failures = Failures::new(&of_control, control.handle());
         let memory = SharedMemory::new(options.buffer_limit, count);
         let recorder = Recorder::default();
         let pulses = Pulses::new(count, &snapshot.watchdog);
-        let watchdog = Watchdog::start(pulses.clone(), WorkerStats::new(stats.clone(), count).workers())
-            .map_err(StartError::Thread)?;
+        let watchdog = Watchdog::start(pulses.clone(), of_control.workers()).map_err(StartError::Thread)?;
         let mut workers = Vec::with_capacity(count);
         for (index, (sockets, inbox)) in sockets.into_iter().zip(inboxes).enumerate() {
             let (commands, receiver) = mpsc::channel(4);
@@ -220,8 +226,15 @@ impl Gateway {
             }
         }
         let commands = workers.iter().map(|worker| worker.commands.clone()).collect();
-        let publisher =
-            Publisher::new(commands, stats.clone(), pulses, addresses, adoption, control.handle().clone());
+        let publisher = Publisher::new(
+            commands,
+            stats.clone(),
+            pulses,
+            addresses,
+            adoption,
+            control.handle().clone(),
+            to_calls,
+        );
         let updater = Updater { publisher: Arc::new(publisher), control: control.handle().clone() };
         let watchdog = Some(watchdog);
         Ok(Self {
@@ -235,6 +248,7 @@ impl Gateway {
             name_lookups,
             health,
             recorder,
+            of_management,
         })
     }
 
@@ -268,6 +282,19 @@ impl Gateway {
     /// Waits until a worker has died, which only a bug can do. Its connections are lost; the others serve on.
     pub async fn worker_failed(&self) {
         self.failures.first().await;
+    }
+
+    /// Runs a task on a thread of its own that can call the services of the configuration's management servers.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn start_calls<F, T>(&self, task: F) -> io::Result<CallsThread>
+    where
+        F: FnOnce(Calls) -> T + Send + 'static,
+        T: Future<Output = ()> + 'static,
+    {
+        let stats = WorkerStats::new(self.stats.clone(), self.workers.len());
+        calls::start(stats, self.of_management.clone(), task)
     }
 
     /// What is counted.

@@ -4,6 +4,7 @@
 //! counts on them without locks or read-modify-write operations: each metric has one writer. [`Stats`] reads them all.
 
 mod cell;
+mod discovery;
 mod filters;
 mod metrics;
 mod scope;
@@ -21,6 +22,7 @@ use extproc::{Direction, log::Step};
 use http::StatusCode;
 use tollgate_model::Snapshot;
 
+pub use self::discovery::{DiscoveryStats, DiscoveryType, Outcome};
 use self::{
     cell::{Counter, Histogram},
     metrics::Description,
@@ -32,9 +34,9 @@ pub(crate) use self::{
         JwtAuthnMetric, LocalRateLimitMetric, SetMetadataMetric,
     },
     metrics::{
-        ClusterMetric, ExtProcMetric, Http2Metric, HttpMetric, ListenerMetric, LoadShedPointMetric,
-        MetricSet, OverloadActionMetric, OverloadResourceMetric, ProcessorMetric, ResponseClasses,
-        RouteMetric, ServerMetric, WorkersMetric,
+        ClusterMetric, ControlPlaneMetric, DiscoveryMetric, ExtProcMetric, Http2Metric, HttpMetric,
+        ListenerMetric, LoadShedPointMetric, MetricSet, OverloadActionMetric, OverloadResourceMetric,
+        ProcessorMetric, ResponseClasses, RouteMetric, ServerMetric, WorkersMetric,
     },
     snapshot::{ConnectionStats, route_name},
 };

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{
     runtime::Handle,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
 };
 use tollgate_model::{Snapshot, listener::BindAddress, update::Difference};
 
@@ -25,6 +25,7 @@ use super::{
 use crate::{
     configuration::{AddressId, Adoption},
     stats::Stats,
+    upstream::SharedClusters,
 };
 
 /// How long an update waits for the first addresses of new names.
@@ -37,6 +38,8 @@ pub(super) struct Publisher {
     stats: Arc<Stats>,
     pulses: Arc<Pulses>,
     control: Handle,
+    /// Tells those who call management servers.
+    to_calls: watch::Sender<Arc<SharedClusters>>,
     /// Held for as long as an update takes.
     addresses: tokio::sync::Mutex<Addresses>,
     in_force: Mutex<InForce>,
@@ -58,6 +61,7 @@ impl Publisher {
         addresses: Addresses,
         adoption: Arc<Adoption>,
         control: Handle,
+        to_calls: watch::Sender<Arc<SharedClusters>>,
     ) -> Self {
         let in_force = InForce { adoption, local_addresses: addresses.local() };
         Self {
@@ -65,6 +69,7 @@ impl Publisher {
             stats,
             pulses,
             control,
+            to_calls,
             addresses: tokio::sync::Mutex::new(addresses),
             in_force: Mutex::new(in_force),
         }
@@ -144,6 +149,7 @@ impl Publisher {
             }
         }
         *self.in_force() = InForce { adoption: adoption.clone(), local_addresses: addresses.local() };
+        self.to_calls.send_replace(adoption.shared.of_management(&adoption.snapshot));
         // Only now, when no worker uses it for new requests: freeing a large configuration takes time.
         drop(before);
         self.stats.forget_all_but(&adoption.snapshot);

@@ -133,6 +133,38 @@ metrics! {
 }
 
 metrics! {
+    /// Of the management servers.
+    ControlPlaneMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: true {
+        /// Whether every stream to a management server is open (1) or not (0).
+        ConnectedState: Gauge = "connected_state",
+        /// Streams that were lost, or could not be opened.
+        StreamsLost: Counter = "streams_lost",
+    }
+}
+
+metrics! {
+    /// Of a type of resources that management servers deliver.
+    DiscoveryMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: true {
+        /// Requests and answers that were sent.
+        UpdateAttempt: Counter = "update_attempt",
+        /// Responses that were taken.
+        UpdateSuccess: Counter = "update_success",
+        /// Responses of which something was refused.
+        UpdateRejected: Counter = "update_rejected",
+        /// Streams that were lost while they were subscribed to.
+        UpdateFailure: Counter = "update_failure",
+        /// Times that the first answer was waited for too long.
+        InitFetchTimeout: Counter = "init_fetch_timeout",
+        /// Resources in use.
+        ResourcesActive: Gauge = "resources_active",
+        /// Resources that wait for what they need.
+        ResourcesWarming: Gauge = "resources_warming",
+    }
+}
+
+metrics! {
     /// Of the watch over the workers.
     WorkersMetric, histograms: [], bounds: REQUEST_BOUNDS,
     quiet: false {

@@ -78,6 +78,32 @@ fn sections() -> Vec<(&'static str, Scope, &'static Description)> {
             Scope::Route { virtual_host: name("HOST"), route: name("ROUTE") },
             RouteMetric::DESCRIPTION,
         ),
+        ("Management servers", Scope::ControlPlane, ControlPlaneMetric::DESCRIPTION),
+        (
+            "Clusters of management servers",
+            Scope::Discovery { kind: DiscoveryType::Cds },
+            DiscoveryMetric::DESCRIPTION,
+        ),
+        (
+            "Endpoints of management servers",
+            Scope::Discovery { kind: DiscoveryType::Eds },
+            DiscoveryMetric::DESCRIPTION,
+        ),
+        (
+            "Secrets of management servers",
+            Scope::Discovery { kind: DiscoveryType::Sds },
+            DiscoveryMetric::DESCRIPTION,
+        ),
+        (
+            "Listeners of management servers",
+            Scope::Discovery { kind: DiscoveryType::Lds },
+            DiscoveryMetric::DESCRIPTION,
+        ),
+        (
+            "Route tables of management servers",
+            Scope::Discovery { kind: DiscoveryType::Rds },
+            DiscoveryMetric::DESCRIPTION,
+        ),
         ("Process", Scope::Server, ServerMetric::DESCRIPTION),
         ("Watch over the workers", Scope::Workers, WorkersMetric::DESCRIPTION),
         ("HTTP/2", Scope::Http2, Http2Metric::DESCRIPTION),

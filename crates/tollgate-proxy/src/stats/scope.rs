@@ -1,5 +1,7 @@
 //! What metrics belong to, and how reports name it.
 
+use super::discovery::DiscoveryType;
+
 /// What a set of metrics belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Scope {
@@ -37,6 +39,12 @@ pub(super) enum Scope {
         name: String,
     },
     Workers,
+    /// Management servers.
+    ControlPlane,
+    /// What they deliver.
+    Discovery {
+        kind: DiscoveryType,
+    },
     /// Filters of another kind, under a prefix that follows from their settings.
     Filter {
         /// What precedes the names of the metrics of this kind in the Prometheus form.
@@ -86,6 +94,8 @@ impl Scope {
             Self::Http { stat_prefix } => format!("http.{stat_prefix}."),
             Self::Http2 => "http2.".to_owned(),
             Self::Workers => "workers.".to_owned(),
+            Self::ControlPlane => "control_plane.".to_owned(),
+            Self::Discovery { kind } => kind.prefix().to_owned(),
             Self::Route { virtual_host, route } => format!("vhost.{virtual_host}.route.{route}."),
             Self::Cluster { name } => format!("cluster.{}.", name.replace(':', "_")),
             Self::Endpoint { cluster, address } => format!("cluster.{cluster}.endpoint.{address}."),
@@ -122,6 +132,8 @@ impl Scope {
             Self::Http { .. } => "tollgate_http_",
             Self::Http2 => "tollgate_http2_",
             Self::Workers => "tollgate_workers_",
+            Self::ControlPlane => "tollgate_control_plane_",
+            Self::Discovery { .. } => "tollgate_discovery_",
             Self::Route { .. } => "tollgate_vhost_route_",
             Self::Cluster { .. } => "tollgate_cluster_",
             Self::Endpoint { .. } => "tollgate_cluster_endpoint_",
@@ -136,7 +148,8 @@ impl Scope {
     /// The labels of its metrics in the Prometheus form.
     pub(super) fn labels(&self) -> Vec<(&'static str, &str)> {
         match self {
-            Self::Server | Self::Http2 | Self::Workers => Vec::new(),
+            Self::Server | Self::Http2 | Self::Workers | Self::ControlPlane => Vec::new(),
+            Self::Discovery { kind } => vec![("type", kind.label())],
             Self::Listener { name } => vec![("listener_name", name)],
             Self::Filter { prefix, .. } => vec![("prefix", prefix.trim_end_matches('.'))],
             Self::Http { stat_prefix } => vec![("http_conn_manager_prefix", stat_prefix)],

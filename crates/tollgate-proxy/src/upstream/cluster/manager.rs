@@ -126,7 +126,7 @@ impl ClusterManager {
     }
 
     /// A client for a service of the snapshot. `None`: the named cluster does not exist (F-9 `Cluster not available`).
-    pub(in crate::upstream) fn client(&self, service: &GrpcService) -> Option<ProcessorClient> {
+    pub(crate) fn client(&self, service: &GrpcService) -> Option<ProcessorClient> {
         let cluster = match &service.target {
             GrpcTarget::EnvoyGrpc(name) => self.clusters.get(&**name)?.clone(),
             GrpcTarget::GoogleGrpc(cluster) => self.target(cluster)?,

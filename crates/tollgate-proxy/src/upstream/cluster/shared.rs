@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use tokio::runtime::Handle;
-use tollgate_model::{Snapshot, cluster::Cluster};
+use tollgate_model::{Snapshot, cluster::Cluster, processor::GrpcTarget};
 
 use crate::stats::WorkerStats;
 use crate::upstream::{
@@ -91,6 +91,23 @@ impl SharedClusters {
             targets.entry(cluster.name.clone()).or_default().push(target);
         });
         Arc::new(Self { resolver, by_name, targets, workers, stats: stats.clone(), health })
+    }
+
+    /// The same clusters, but only those that the management servers of the snapshot are in.
+    pub(crate) fn of_management(&self, snapshot: &Snapshot) -> Arc<Self> {
+        let services = snapshot.management.iter().flat_map(|management| management.services());
+        let named = services.filter_map(|service| match &service.target {
+            GrpcTarget::EnvoyGrpc(name) => Some((name.clone(), self.by_name.get(name)?.clone())),
+            GrpcTarget::GoogleGrpc(_) => None,
+        });
+        Arc::new(Self {
+            resolver: self.resolver.clone(),
+            by_name: named.collect(),
+            targets: self.targets.clone(),
+            workers: self.workers,
+            stats: self.stats.clone(),
+            health: self.health.clone(),
+        })
     }
 
     /// What names resolve to, of this snapshot and those that come after it.

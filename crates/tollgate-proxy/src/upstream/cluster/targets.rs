@@ -12,6 +12,11 @@ use tollgate_model::{
 
 /// Visits the clusters of all `google_grpc` targets, some perhaps more than once.
 pub(crate) fn for_each_target(snapshot: &Snapshot, mut visit: impl FnMut(&Arc<Cluster>)) {
+    for service in snapshot.management.iter().flat_map(|management| management.services()) {
+        if let GrpcTarget::GoogleGrpc(cluster) = &service.target {
+            visit(cluster);
+        }
+    }
     for listener in &snapshot.listeners {
         for chain in listener.filter_chains.iter().chain(&listener.default_filter_chain) {
             for filter in filters(&chain.http) {
