@@ -27,7 +27,7 @@ use serde_json::Value;
 use tollgate_proxy::{AccessLogs, HealthReports, NameLookups, Recorder, Stats};
 
 use self::{clusters::Clusters, hosts::Hosts};
-use crate::{address::Address, in_force::InForce, process_metrics};
+use crate::{address::Address, in_force::InForce, process_metrics, xds::status::Status};
 
 const TEXT: &str = "text/plain; charset=UTF-8";
 const JSON: &str = "application/json";
@@ -42,6 +42,7 @@ const PATHS: &str = "\
 /metrics      statistics for Prometheus (/stats/prometheus is the same)
 /stats        statistics, one a line; filter=REGEX keeps the names that match
 /config       the configuration in force and since when (/config_dump is the same)
+/xds          what management servers have delivered and what was refused; format=json
 /listeners    names and addresses
 /clusters     limits and numbers of clusters and endpoints, and what names resolve to; format=json
 /server_info  version, state, uptime
@@ -66,6 +67,9 @@ pub(crate) struct Admin {
     workers: NonZeroUsize,
     started: Instant,
     draining: AtomicBool,
+    /// Something is waited for before requests are welcome.
+    initializing: AtomicBool,
+    discovery: Arc<Status>,
 }
 
 /// Whether requests are welcome.
@@ -73,6 +77,8 @@ pub(crate) struct Admin {
 enum State {
     Live,
     Draining,
+    /// What management servers deliver is waited for.
+    Initializing,
 }
 
 impl Admin {
@@ -90,6 +96,8 @@ impl Admin {
             workers,
             started,
             draining: AtomicBool::new(false),
+            initializing: AtomicBool::new(false),
+            discovery: Arc::default(),
         }
     }
 
@@ -136,6 +144,21 @@ impl Admin {
     /// Another configuration is in force.
     pub(crate) fn set_in_force(&self, in_force: InForce) {
         *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = in_force;
+    }
+
+    /// What is known of management servers.
+    pub(crate) fn discovery(&self) -> Arc<Status> {
+        Arc::clone(&self.discovery)
+    }
+
+    /// Requests are welcome only when what belongs to the start has come.
+    pub(crate) fn initialize(&self) {
+        self.initializing.store(true, Relaxed);
+    }
+
+    /// It has come.
+    pub(crate) fn set_initialized(&self) {
+        self.initializing.store(false, Relaxed);
     }
 
     /// From here on nobody should send requests.
@@ -198,6 +221,9 @@ impl Admin {
             "/ready" => match self.state() {
                 State::Live => ok(TEXT, "LIVE\n".to_owned()),
                 State::Draining => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "DRAINING\n".to_owned()),
+                State::Initializing => {
+                    response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "INITIALIZING\n".to_owned())
+                }
             },
             "/healthz" => ok(TEXT, "OK\n".to_owned()),
             "/metrics" | "/stats/prometheus" => ok(
@@ -216,6 +242,10 @@ impl Admin {
             "/config" | "/config_dump" => match self.config() {
                 Ok(config) => ok(JSON, format!("{config:#}\n")),
                 Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
+            },
+            "/xds" => match query.split('&').any(|parameter| parameter == "format=json") {
+                true => ok(JSON, format!("{:#}\n", self.discovery.table().json())),
+                false => ok(TEXT, self.discovery.table().text()),
             },
             "/listeners" => ok(TEXT, self.listeners()),
             "/clusters" => {
@@ -251,7 +281,13 @@ impl Admin {
     }
 
     fn state(&self) -> State {
-        if self.draining.load(Relaxed) { State::Draining } else { State::Live }
+        if self.draining.load(Relaxed) {
+            State::Draining
+        } else if self.initializing.load(Relaxed) {
+            State::Initializing
+        } else {
+            State::Live
+        }
     }
 
     fn server_info(&self, now: Instant) -> String {

@@ -9,6 +9,7 @@ use std::{
     num::NonZeroUsize,
     path::PathBuf,
     str::FromStr,
+    time::Duration,
 };
 
 pub(crate) use self::{
@@ -41,6 +42,7 @@ const CHECK: &str = "\
 Examples:
   tollgate check envoy.yaml
   kubectl kustomize . | tollgate check -
+  tollgate check --bootstrap envoy.yaml       what do its management servers send, and would it run?
   tollgate check -o yaml manifests/ | less    every object with its status";
 
 const CONVERT: &str = "\
@@ -134,6 +136,21 @@ pub(crate) enum Command {
     /// number of exchanges and bytes, beside the path of requests. Exchanges that begin before the recording or end after it are
     /// left out. The exit status is 0 if the file was written, and 1 if not.
     Record(Record),
+    /// Show what management servers have delivered to a running gateway, and what was refused.
+    ///
+    /// The exit status is 0 if everything is in force, 1 if something is not, and 2 if the gateway cannot be asked.
+    Status(Status),
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Where the admin server of the gateway listens.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:15000", value_parser = socket_address)]
+    pub(crate) admin_address: SocketAddr,
+    /// Output format.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output: Form,
 }
 
 /// Arguments of `echo`.
@@ -208,6 +225,12 @@ pub(crate) enum LogFormat {
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) paths: Paths,
+    /// PATH is an Envoy bootstrap: ask its management servers, too, and say what of their resources would be refused.
+    #[arg(long)]
+    pub(crate) bootstrap: bool,
+    /// How long the management servers are waited for.
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = lifecycle::duration)]
+    pub(crate) wait: Duration,
     /// Output format.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: Report,

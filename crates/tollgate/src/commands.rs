@@ -8,4 +8,5 @@ pub(crate) mod explain;
 pub(crate) mod processor;
 pub(crate) mod record;
 pub(crate) mod run;
+pub(crate) mod status;
 pub(crate) mod try_processor;

@@ -11,9 +11,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tollgate_config::ObjectReport;
 use tollgate_model::{Snapshot, listener::BindAddress};
+use tollgate_proxy::CallsThread;
 
 use self::admin_server::AdminServer;
 use crate::{
@@ -23,6 +24,8 @@ use crate::{
     in_force::InForce,
     reload::Reload,
     signals::{self, Reopen, Signals, Stop},
+    sources::Sources,
+    xds::{assembly::Bootstrap, session::Session},
 };
 
 /// How long the process may take to end after the drain time before it is ended.
@@ -42,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) lifecycle: Lifecycle,
     /// Where later configurations come from.
     pub(crate) reload: Option<Reload>,
+    /// The text of the snapshot, if management servers have the rest.
+    pub(crate) bootstrap: Option<Bootstrap>,
 }
 
 /// A gateway that serves requests, with its admin server.
@@ -53,6 +58,8 @@ pub(crate) struct Gateway {
     admin_server: AdminServer,
     /// Changes of the configuration are followed until it is dropped.
     following: Option<oneshot::Sender<Infallible>>,
+    /// Management servers are followed until it is dropped.
+    calls: Option<CallsThread>,
     lifecycle: Lifecycle,
     stop: Signals,
     hurry: Signals,
@@ -97,10 +104,11 @@ fn remedy(error: &tollgate_proxy::StartError) -> &'static str {
 impl Gateway {
     /// Binds everything and starts the workers, or serves nothing. A signal meanwhile ends the process at once.
     pub(crate) async fn start(settings: Settings) -> Result<Self, StartError> {
-        let Settings { snapshot, objects, workers, admin_address, lifecycle, reload } = settings;
+        let Settings { snapshot, objects, workers, admin_address, lifecycle, reload, bootstrap } = settings;
         let [stop, hurry, early] = [Signals::listen(), Signals::listen(), Signals::listen()]
             .map(|signals| signals.map_err(StartError::Signals));
         let reopen = Reopen::listen().map_err(StartError::Signals)?;
+        let asked_admin_address = admin_address;
         let (address, remedy) = match snapshot.admin_address {
             Some(address) => (address, ""),
             None => (admin_address, "; --admin-address chooses another one"),
@@ -109,6 +117,7 @@ impl Gateway {
         let admin_listener = admin_server::bind(address).map_err(failed)?;
         let admin_address = admin_listener.local_addr().map_err(failed)?;
         let snapshot = Arc::new(snapshot);
+        let snapshot_of_start = snapshot.clone();
         let drain_time = Duration::from_secs(lifecycle.drain_time_s);
         let options = tollgate_proxy::Options {
             workers,
@@ -144,10 +153,40 @@ impl Gateway {
             .with_hosts(&lifecycle.admin_host);
         let admin = Arc::new(admin);
         let admin_server = AdminServer::start(admin_listener, admin.clone()).map_err(StartError::Thread)?;
+        let (rebase, rebased) = watch::channel(Sources::default());
+        let mut calls = None;
+        if let (Some(management), Some(bootstrap)) = (snapshot_of_start.management.clone(), bootstrap) {
+            let session = Session {
+                bootstrap,
+                snapshot: snapshot_of_start,
+                management,
+                rebased,
+                updater: data_plane.updater(),
+                admin: admin.clone(),
+                admin_address: asked_admin_address,
+                is_dry: false,
+            };
+            admin.initialize();
+            let started = data_plane.start_calls(move |calls| session.run(calls));
+            calls = Some(started.map_err(StartError::Thread)?);
+        }
+        let rebase = calls.is_some().then_some(rebase);
+        let reload = reload.map(|reload| Reload { rebase, ..reload });
         let following = reload.map(|reload| reload.start(data_plane.updater(), admin.clone()));
         let following = following.transpose().map_err(StartError::Thread)?;
         let (stop, hurry) = (stop?, hurry?);
-        Ok(Self { data_plane, admin, admin_address, admin_server, following, lifecycle, stop, hurry, reopen })
+        Ok(Self {
+            data_plane,
+            admin,
+            admin_address,
+            admin_server,
+            following,
+            calls,
+            lifecycle,
+            stop,
+            hurry,
+            reopen,
+        })
     }
 
     /// The names of the listeners and their addresses, with the ports that the kernel chose.
@@ -167,8 +206,18 @@ impl Gateway {
     ///
     /// When a worker has died. The others are drained as by a signal.
     pub(crate) async fn until_stopped(self) -> Result<(), WorkerFailed> {
-        let Self { data_plane, admin, admin_server, following, lifecycle, stop, hurry, mut reopen, .. } =
-            self;
+        let Self {
+            data_plane,
+            admin,
+            admin_server,
+            following,
+            calls,
+            lifecycle,
+            stop,
+            hurry,
+            mut reopen,
+            ..
+        } = self;
         let Lifecycle { drain_time, lame_duck, .. } = lifecycle;
         let reopen = async {
             loop {
@@ -190,7 +239,7 @@ impl Gateway {
                 tracing::info!("not ready any more; connections are accepted for another {lame_duck:?}");
                 tokio::time::sleep(lame_duck).await;
             }
-            drop(following);
+            drop((following, calls));
             tracing::info!("draining: no new connections, {} for requests under way", seconds(drain_time));
             match data_plane.drain(drain_time).await {
                 0 => tracing::info!("drained"),

@@ -23,6 +23,7 @@ mod shown;
 mod signals;
 mod sources;
 mod summary;
+mod xds;
 mod yaml;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => commands::explain::run(&arguments),
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Echo(arguments) => commands::echo::run(&arguments),
+        Command::Status(arguments) => commands::status::run(&arguments),
         Command::Try(arguments) => commands::try_processor::run(&arguments),
         Command::Record(arguments) => commands::record::run(&arguments),
         Command::Processor(arguments) => commands::processor::run(arguments),

@@ -49,6 +49,8 @@ pub(crate) struct Reload {
     pub(crate) admin_address: SocketAddr,
     /// What was looked at last.
     pub(crate) input: Input,
+    /// Who puts it in force together with what management servers have; `None` = nobody else.
+    pub(crate) rebase: Option<tokio::sync::watch::Sender<Sources>>,
 }
 
 /// Says when the files are not followed any more.
@@ -191,6 +193,11 @@ impl Reload {
             );
             return;
         };
+        if let Some(rebase) = &self.rebase {
+            admin.set_in_force(InForce { refused: None, ..admin.in_force() });
+            rebase.send_replace(self.input.sources.clone());
+            return;
+        }
         let admin_address = |wanted: Option<SocketAddr>| wanted.unwrap_or(self.admin_address);
         let (old, new) =
             (admin_address(in_force.snapshot.admin_address), admin_address(snapshot.admin_address));

@@ -11,6 +11,7 @@ pub(super) fn write(state: State, uptime: Duration, workers: NonZeroUsize, node:
     let state = match state {
         State::Live => "LIVE",
         State::Draining => "DRAINING",
+        State::Initializing => "INITIALIZING",
     };
     let uptime = format!("{}s", uptime.as_secs());
     let info = json!({

@@ -1,5 +1,7 @@
 //! `tollgate check`.
 
+mod fetched;
+
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -19,7 +21,8 @@ use crate::{
 /// Reports on standard output; the exit status says whether there is something to fix.
 pub(crate) fn run(arguments: &Check) -> ExitCode {
     let paths = arguments.paths.all();
-    let configuration = Configuration::load(&paths, &Options::from(&arguments.reading));
+    let options = Options::from(&arguments.reading);
+    let configuration = Configuration::load(&paths, &options);
     let report = match arguments.output {
         Report::Text => text(&configuration, &name(&paths)),
         Report::Json => json(&configuration, &name(&paths)),
@@ -31,13 +34,35 @@ pub(crate) fn run(arguments: &Check) -> ExitCode {
         // Standard output is for the objects.
         let _ = io::stderr().write_all(configuration.problems().as_bytes());
     }
-    let has_errors = configuration.diagnostics.iter().any(|said| said.severity == Severity::Error);
+    let mut report = report;
+    let readable = configuration.readable;
+    let mut has_errors = configuration.diagnostics.iter().any(|said| said.severity == Severity::Error);
+    if arguments.bootstrap {
+        let (text, is_good) = fetched(configuration, arguments, &options);
+        report += &text;
+        has_errors |= !is_good;
+    }
     match io::stdout().write_all(report.as_bytes()) {
         // A reader that has seen enough is no failure of the check.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
-        _ if !configuration.readable => ExitCode::from(2),
+        _ if !readable => ExitCode::from(2),
         _ if has_errors => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,
+    }
+}
+
+/// What the management servers have, and whether all of it could be served.
+fn fetched(configuration: Configuration, arguments: &Check, options: &Options) -> (String, bool) {
+    match fetched::fetch(configuration, options, arguments.wait) {
+        Ok(fetched) if arguments.output == Report::Json => {
+            (format!("{:#}\n", json!({ "refused": fetched.problems })), fetched.problems.is_empty())
+        }
+        Ok(fetched) => {
+            let problems: String =
+                fetched.problems.iter().map(|problem| format!("error: {problem}\n")).collect();
+            (format!("\n{}\n{problems}", fetched.table), fetched.problems.is_empty())
+        }
+        Err(reason) => (format!("error: management servers were not asked: {reason}\n"), false),
     }
 }
 

@@ -65,7 +65,8 @@ async fn serve(port: u16, dialect: Dialect) -> Result<(), Box<dyn Error>> {
     let (snapshot, objects) = dialect.load(addresses)?;
     let workers = available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let lifecycle = Lifecycle::default();
-    let settings = Settings { snapshot, objects, workers, admin_address: ANY, lifecycle, reload: None };
+    let settings =
+        Settings { snapshot, objects, workers, admin_address: ANY, lifecycle, reload: None, bootstrap: None };
     let gateway = Gateway::start(settings).await?;
     for (_, address) in gateway.local_addresses() {
         if let BindAddress::Socket(address) = address {

@@ -14,6 +14,7 @@ use crate::{
     reload::Reload,
     report::report,
     sources::{is_stream, name},
+    xds::assembly::Bootstrap,
 };
 
 /// Serves files and whatever they become, until a signal stops it.
@@ -43,11 +44,28 @@ pub(crate) fn run(arguments: &Run) -> ExitCode {
     let workers = arguments.workers.or(snapshot.concurrency).or_else(|| available_parallelism().ok());
     let workers = workers.unwrap_or(NonZeroUsize::MIN);
     let admin_address = arguments.admin_address;
-    let reload =
-        Reload { paths, options, permissive, log_format: arguments.log_format, admin_address, input };
+    let bootstrap = Bootstrap { sources: input.sources.clone(), options: options.clone() };
+    let reload = Reload {
+        paths,
+        options,
+        permissive,
+        log_format: arguments.log_format,
+        admin_address,
+        input,
+        rebase: None,
+    };
+    let bootstrap = snapshot.management.is_some().then_some(bootstrap);
     let lifecycle = arguments.lifecycle.clone();
     descriptors::raise_limit();
-    match serve(Settings { snapshot, objects, workers, admin_address, lifecycle, reload: Some(reload) }) {
+    match serve(Settings {
+        snapshot,
+        objects,
+        workers,
+        admin_address,
+        lifecycle,
+        reload: Some(reload),
+        bootstrap,
+    }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");

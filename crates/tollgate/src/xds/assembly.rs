@@ -1,0 +1,282 @@
+//! From delivered resources to a configuration.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use tollgate_config::{Files, Options, Part, read_with};
+use tollgate_ir::{GoogleCluster, Resources as Ir, Secrets, Sourced, compile};
+use tollgate_model::{Snapshot, listener::BindAddress, management::Management};
+use tollgate_xds::{Kind, Need};
+
+use super::{
+    Resources,
+    shelf::{Everything, Key, Shelf, read},
+};
+use crate::sources::Sources;
+
+/// The text of the bootstrap, and how it is read.
+#[derive(Debug, Clone)]
+pub(crate) struct Bootstrap {
+    pub(crate) sources: Sources,
+    pub(crate) options: Options,
+}
+
+impl Bootstrap {
+    /// What is in it, with what was delivered for it.
+    fn read(&self, files: &dyn Files) -> Option<Ir> {
+        read_with(&self.sources.texts, files, &self.options).resources
+    }
+}
+
+/// The parts of a configuration.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    bootstrap: Bootstrap,
+    /// What is in the bootstrap.
+    fixed: Ir,
+    /// Clusters and listeners.
+    parts: BTreeMap<Key, Part>,
+    /// What those need that work now, the other way round.
+    users: HashMap<Key, BTreeSet<Key>>,
+    needs: HashMap<Key, BTreeSet<Need>>,
+    /// What was there before the changes since the last configuration.
+    before: BTreeMap<Key, Option<Part>>,
+    /// What works by itself and cannot be read with what it needs, and why.
+    left_out: BTreeMap<Key, String>,
+    /// What does not go together with the rest, and why.
+    clashes: BTreeMap<Key, String>,
+}
+
+impl Assembly {
+    /// Nothing but the bootstrap.
+    ///
+    /// # Errors
+    /// When it cannot be read (any more).
+    pub(super) fn new(bootstrap: Bootstrap) -> Result<Self, String> {
+        let shelf = Shelf::default();
+        let fixed = bootstrap.read(&Everything { shelf: &shelf, new: None });
+        Ok(Self {
+            fixed: fixed.ok_or("the bootstrap cannot be read")?,
+            bootstrap,
+            parts: BTreeMap::new(),
+            users: HashMap::new(),
+            needs: HashMap::new(),
+            before: BTreeMap::new(),
+            left_out: BTreeMap::new(),
+            clashes: BTreeMap::new(),
+        })
+    }
+
+    /// What the bootstrap itself needs.
+    pub(super) fn needs(&self) -> BTreeSet<Need> {
+        let management = self.fixed.process.management.iter();
+        let needs = management.flat_map(|management| &management.needs).filter_map(|(message, name)| {
+            let kind = Kind::ALL.into_iter().find(|kind| kind.message() == message)?;
+            Some(Need { kind, name: name.clone() })
+        });
+        needs.collect()
+    }
+
+    /// Another bootstrap takes the place of the one before; one that cannot be read does not.
+    pub(super) fn rebase(&mut self, sources: Sources, shelf: &Shelf) -> bool {
+        let bootstrap = Bootstrap { sources, options: self.bootstrap.options.clone() };
+        let Some(fixed) = bootstrap.read(&Everything { shelf, new: None }) else { return false };
+        (self.bootstrap, self.fixed) = (bootstrap, fixed);
+        true
+    }
+
+    /// Why a resource is not in force that works by itself.
+    pub(super) fn left_out(&self, key: &Key) -> Option<&str> {
+        self.left_out.get(key).or_else(|| self.clashes.get(key)).map(String::as_str)
+    }
+
+    /// What works by itself and is not in force.
+    pub(super) fn all_left_out(&self) -> BTreeSet<Key> {
+        self.left_out.keys().chain(self.clashes.keys()).cloned().collect()
+    }
+
+    /// Who is to be asked.
+    pub(super) fn management(&self) -> Option<Arc<Sourced<Management<GoogleCluster>>>> {
+        self.fixed.process.management.clone()
+    }
+
+    /// Where the admin server is to listen.
+    pub(super) fn admin_address(&self) -> Option<SocketAddr> {
+        self.fixed.process.admin_address
+    }
+
+    /// Takes in that resources work otherwise than before: each cluster and listener that is concerned is read again, and no
+    /// other.
+    pub(super) fn take(&mut self, changes: BTreeSet<Key>, resources: &Resources, shelf: &mut Shelf) {
+        let mut roots = BTreeSet::new();
+        let required = self.needs();
+        let mut of_bootstrap = false;
+        for key in changes {
+            let is_gone = resources.entry(key.0, &key.1).is_none();
+            if matches!(key.0, Kind::Cluster | Kind::Listener) {
+                roots.insert(key.clone());
+            } else {
+                roots.extend(self.users.get(&key).into_iter().flatten().cloned());
+                of_bootstrap |= required.contains(&Need { kind: key.0, name: key.1.clone() });
+            }
+            if is_gone {
+                shelf.remove(&key);
+            }
+        }
+        if of_bootstrap && let Some(fixed) = self.bootstrap.read(&Everything { shelf, new: None }) {
+            self.fixed = fixed;
+        }
+        for root in roots {
+            self.take_root(root, resources, shelf);
+        }
+    }
+
+    fn take_root(&mut self, key: Key, resources: &Resources, shelf: &Shelf) {
+        self.left_out.remove(&key);
+        let Some(active) = resources.active(key.0, &key.1) else {
+            self.link(&key, BTreeSet::new());
+            let before = self.parts.remove(&key);
+            self.before.entry(key).or_insert(before);
+            return;
+        };
+        self.link(&key, active.needs.clone());
+        let missing = active
+            .needs
+            .iter()
+            .find(|need| need.kind == Kind::Secret && resources.active(Kind::Secret, &need.name).is_none());
+        let part = match missing {
+            // Without it everybody could come in, or anybody be spoken to.
+            Some(secret) => Err(format!("the secret {} has not come", secret.name)),
+            None => self.read(&key, active.body(), shelf),
+        };
+        match part {
+            Ok(part) => {
+                let before = self.parts.insert(key.clone(), part);
+                self.before.entry(key).or_insert(before);
+            }
+            // What was in force stays.
+            Err(reason) => {
+                self.left_out.insert(key, reason);
+            }
+        }
+    }
+
+    fn read(&self, key: &Key, body: &Bytes, shelf: &Shelf) -> Result<Part, String> {
+        if let Some(part) = shelf.part(key, body) {
+            return Ok(part);
+        }
+        let files = Everything { shelf, new: None };
+        let delivered = read(&files, (key.0, &key.1), body, &self.bootstrap.options)?;
+        delivered.part.ok_or_else(|| "it cannot be read".to_owned())
+    }
+
+    /// Notes what a root needs now.
+    fn link(&mut self, key: &Key, needs: BTreeSet<Need>) {
+        for need in self.needs.remove(key).unwrap_or_default() {
+            let need = (need.kind, need.name);
+            if let Some(users) = self.users.get_mut(&need) {
+                users.remove(key);
+                if users.is_empty() {
+                    self.users.remove(&need);
+                }
+            }
+        }
+        for need in &needs {
+            self.users.entry((need.kind, need.name.clone())).or_default().insert(key.clone());
+        }
+        if !needs.is_empty() {
+            self.needs.insert(key.clone(), needs);
+        }
+    }
+
+    /// Makes a configuration of everything. What does not go together with the rest is left out, or stays as it was.
+    ///
+    /// # Errors
+    /// When there is no configuration at all.
+    pub(super) fn compose(&mut self, previous: &Snapshot) -> Result<Snapshot, String> {
+        loop {
+            let ir = self.resources();
+            match compile(&ir, Some(previous)) {
+                Ok(snapshot) => {
+                    self.before.clear();
+                    return Ok(snapshot);
+                }
+                Err(error) => {
+                    let blamed = self.parts.keys().find(|key| title(key) == *error.origin.file).cloned();
+                    let Some(key) = blamed else { return Err(error.to_string()) };
+                    match self.before.remove(&key).flatten() {
+                        Some(before) => self.parts.insert(key.clone(), before),
+                        None => self.parts.remove(&key),
+                    };
+                    self.left_out.insert(key, error.problem.to_string());
+                }
+            }
+        }
+    }
+
+    /// Everything that goes together.
+    fn resources(&mut self) -> Ir {
+        let mut ir = self.fixed.clone();
+        self.clashes.clear();
+        let mut taken: Vec<(String, BindAddress)> = Vec::new();
+        for listener in &ir.listeners {
+            taken.extend(listener.addresses.iter().map(|address| (listener.name.clone(), address.clone())));
+        }
+        for (key, part) in &self.parts {
+            let name = &key.1;
+            match part {
+                Part::Cluster { .. } if self.fixed.clusters.contains_key(name) => {
+                    self.clashes.insert(key.clone(), "the bootstrap has a cluster of that name".to_owned());
+                }
+                Part::Cluster { cluster, endpoints, http_filters, secrets } => {
+                    add_secrets(&mut ir.secrets, secrets);
+                    ir.clusters.insert(name.clone(), Arc::clone(cluster));
+                    ir.endpoints.insert(name.clone(), Arc::clone(endpoints));
+                    if !http_filters.is_empty() {
+                        ir.cluster_http_filters.insert(name.clone(), Arc::clone(http_filters));
+                    }
+                }
+                Part::Listener { listener, route_tables, secrets } => {
+                    let other = taken.iter().find(|(_, address)| conflicts(address, &listener.addresses));
+                    let same = self.fixed.listeners.iter().any(|fixed| fixed.name == listener.name);
+                    if same {
+                        let reason = "the bootstrap has a listener of that name".to_owned();
+                        self.clashes.insert(key.clone(), reason);
+                    } else if let Some((other, _)) = other {
+                        let reason = format!("it listens where the listener {other} does");
+                        self.clashes.insert(key.clone(), reason);
+                    } else {
+                        let addresses = listener.addresses.iter();
+                        taken.extend(addresses.map(|address| (listener.name.clone(), address.clone())));
+                        add_secrets(&mut ir.secrets, secrets);
+                        ir.route_tables.extend(route_tables.iter().cloned());
+                        ir.listeners.push(Arc::clone(listener));
+                    }
+                }
+            }
+        }
+        ir
+    }
+}
+
+/// Their names begin with that of the part.
+fn add_secrets(all: &mut Secrets, of_part: &Secrets) {
+    let Secrets { tls_certificates, validation_contexts } = of_part;
+    all.tls_certificates.extend(tls_certificates.iter().map(|(name, one)| (name.clone(), Arc::clone(one))));
+    all.validation_contexts
+        .extend(validation_contexts.iter().map(|(name, one)| (name.clone(), Arc::clone(one))));
+}
+
+/// How diagnostics call a resource.
+fn title((kind, name): &Key) -> String {
+    format!("{kind} {name}")
+}
+
+/// Port 0 is never the same twice.
+fn conflicts(address: &BindAddress, others: &[BindAddress]) -> bool {
+    !matches!(address, BindAddress::Socket(socket) if socket.port() == 0) && others.contains(address)
+}

@@ -1,0 +1,183 @@
+//! What management servers have delivered, for those who read what needs it.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io,
+    net::IpAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    rc::Rc,
+};
+
+use bytes::Bytes;
+use rustls::pki_types::CertificateDer;
+use tollgate_config::{Delivered, FileSystem, Files, Options, Part, read_delivered};
+use tollgate_xds::{Kind, Need, Read, Reader};
+
+/// A resource by its kind and name.
+pub(super) type Key = (Kind, String);
+
+/// The resources that were accepted last.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    /// Endpoints, routes and secrets.
+    needed: HashMap<Key, Bytes>,
+    /// Clusters and listeners.
+    roots: HashMap<Key, Root>,
+    /// Which of them need what.
+    users: HashMap<Key, BTreeSet<Key>>,
+}
+
+/// A cluster or a listener, as it was accepted last.
+#[derive(Debug)]
+struct Root {
+    body: Bytes,
+    needs: BTreeSet<Need>,
+    /// What became of it with what it needs, unless something of that has changed since.
+    part: Option<Part>,
+}
+
+impl Shelf {
+    /// What became of a root, if that is known of this message.
+    pub(super) fn part(&self, key: &Key, body: &Bytes) -> Option<Part> {
+        let root = self.roots.get(key).filter(|root| root.body.as_ptr() == body.as_ptr())?;
+        root.part.clone()
+    }
+
+    /// A resource is gone.
+    pub(super) fn remove(&mut self, key: &Key) {
+        self.needed.remove(key);
+        if let Some(root) = self.roots.remove(key) {
+            self.unlink(key, &root.needs);
+        }
+        for user in self.users.get(key).into_iter().flatten() {
+            if let Some(root) = self.roots.get_mut(user) {
+                root.part = None;
+            }
+        }
+    }
+
+    fn put_root(&mut self, key: Key, body: Bytes, needs: BTreeSet<Need>, part: Option<Part>) {
+        if let Some(before) = self.roots.remove(&key) {
+            self.unlink(&key, &before.needs);
+        }
+        for need in &needs {
+            self.users.entry((need.kind, need.name.clone())).or_default().insert(key.clone());
+        }
+        self.roots.insert(key, Root { body, needs, part });
+    }
+
+    fn unlink(&mut self, key: &Key, needs: &BTreeSet<Need>) {
+        for need in needs {
+            let need = (need.kind, need.name.clone());
+            if let Some(users) = self.users.get_mut(&need) {
+                users.remove(key);
+                if users.is_empty() {
+                    self.users.remove(&need);
+                }
+            }
+        }
+    }
+}
+
+/// The file system, and what was delivered.
+pub(super) struct Everything<'s> {
+    pub(super) shelf: &'s Shelf,
+    /// A resource that is not on the shelf yet.
+    pub(super) new: Option<(&'s Key, &'s Bytes)>,
+}
+
+impl Files for Everything<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        FileSystem.read(path)
+    }
+
+    fn environment_variable(&self, name: &str) -> Option<String> {
+        FileSystem.environment_variable(name)
+    }
+
+    fn system_roots(&self) -> Vec<CertificateDer<'static>> {
+        FileSystem.system_roots()
+    }
+
+    fn delivered(&self, type_name: &str, name: &str) -> Option<Bytes> {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.message() == type_name)?;
+        match self.new {
+            Some(((new_kind, new_name), body)) if *new_kind == kind && new_name == name => Some(body.clone()),
+            _ => self.shelf.needed.get(&(kind, name.to_owned())).cloned(),
+        }
+    }
+
+    fn has_address(&self, address: IpAddr) -> bool {
+        FileSystem.has_address(address)
+    }
+}
+
+/// Reads a resource with what it needs.
+///
+/// # Errors
+/// Why it is refused.
+pub(super) fn read(
+    files: &Everything<'_>,
+    (kind, name): (Kind, &str),
+    body: &Bytes,
+    options: &Options,
+) -> Result<Delivered, String> {
+    // Whatever was being worked on is dropped with it.
+    let delivered =
+        catch_unwind(AssertUnwindSafe(|| read_delivered(kind.message(), name, body, files, options)))
+            .map_err(|_| "it cannot be read because of a bug in Tollgate".to_owned())?;
+    match delivered.refusal() {
+        Some(reason) => Err(reason),
+        None => Ok(delivered),
+    }
+}
+
+/// Reads resources when they come: by themselves, and together with those that they are for.
+#[derive(Debug)]
+pub(super) struct DeliveredReader {
+    shelf: Rc<RefCell<Shelf>>,
+    options: Options,
+}
+
+impl DeliveredReader {
+    pub(super) fn new(shelf: Rc<RefCell<Shelf>>, options: Options) -> Self {
+        Self { shelf, options }
+    }
+}
+
+impl Reader for DeliveredReader {
+    type Value = ();
+
+    fn read(&mut self, kind: Kind, name: &str, body: &Bytes) -> Result<Read<()>, String> {
+        let mut shelf = self.shelf.borrow_mut();
+        let delivered = read(&Everything { shelf: &shelf, new: None }, (kind, name), body, &self.options)?;
+        let need = |(message, name): &(&'static str, String)| {
+            let kind = Kind::ALL.into_iter().find(|kind| kind.message() == *message)?;
+            Some(Need { kind, name: name.clone() })
+        };
+        let needs: BTreeSet<Need> = delivered.needs.iter().filter_map(need).collect();
+        let key = (kind, name.to_owned());
+        if matches!(kind, Kind::Cluster | Kind::Listener) {
+            shelf.put_root(key, body.clone(), needs.clone(), delivered.part);
+            return Ok(Read { value: (), needs });
+        }
+        // It may be right by itself, and wrong where it is used.
+        let mut parts = BTreeMap::new();
+        for user in shelf.users.get(&key).into_iter().flatten() {
+            let Some(root) = shelf.roots.get(user) else { continue };
+            let files = Everything { shelf: &shelf, new: Some((&key, body)) };
+            let read = read(&files, (user.0, &user.1), &root.body, &self.options);
+            let read = read.map_err(|reason| format!("in the {} {}: {reason}", user.0, user.1))?;
+            parts.insert(user.clone(), read.part);
+        }
+        shelf.needed.insert(key, body.clone());
+        for (user, part) in parts {
+            if let Some(root) = shelf.roots.get_mut(&user) {
+                root.part = part;
+            }
+        }
+        Ok(Read { value: (), needs })
+    }
+}
