@@ -59,23 +59,30 @@ pub(crate) struct Memory {
 }
 
 impl Process {
-    /// Starts a gateway on the first core and waits until it accepts connections.
+    /// Starts a gateway on the first cores, one for each worker, and waits until it accepts connections.
     ///
     /// # Errors
     /// It ended, or did not listen in time.
-    pub(crate) async fn start(gateway: Gateway, binary: &Path, bootstrap: &Path, port: u16) -> Result<Self> {
+    pub(crate) async fn start(
+        gateway: Gateway,
+        binary: &Path,
+        bootstrap: &Path,
+        port: u16,
+        workers: usize,
+    ) -> Result<Self> {
         let log = bootstrap.with_extension(format!("{gateway}.log"));
         let file = File::create(&log)?;
         let mut command = Command::new("taskset");
-        command.args(["-c", "0"]).arg(binary);
+        let (cores, workers) = (format!("0-{}", workers.saturating_sub(1)), workers.to_string());
+        command.args(["-c", &cores]).arg(binary);
         match gateway {
             Gateway::Envoy => {
                 command.arg("-c").arg(bootstrap);
-                command.args(["--concurrency", "1", "--disable-hot-restart", "-l", "error"]);
+                command.args(["--concurrency", &workers, "--disable-hot-restart", "-l", "error"]);
             }
             Gateway::Tollgate => {
                 command.arg("run").arg(bootstrap);
-                command.args(["--workers", "1", "--admin-address", "127.0.0.1:0"]);
+                command.args(["--workers", &workers, "--admin-address", "127.0.0.1:0"]);
             }
         }
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).kill_on_drop(true);

@@ -25,6 +25,7 @@ mod measure;
 mod processor;
 mod report;
 mod rounds;
+mod scaling;
 mod scratch;
 mod upstream;
 
@@ -52,6 +53,9 @@ struct Arguments {
     /// Measure no memory of idle connections.
     #[arg(long)]
     no_idle: bool,
+    /// Compare one worker with two, by what a request costs; nothing else is measured.
+    #[arg(long, conflicts_with_all = ["save", "profile"])]
+    scaling: bool,
     /// Which gateways.
     #[arg(long, value_enum, default_value = "both")]
     gateway: Which,
@@ -108,6 +112,19 @@ fn run(arguments: &Arguments) -> Result<()> {
     let directory = std::env::temp_dir().join(format!("bench-{}", std::process::id()));
     fs::create_dir_all(&directory)?;
     let (rounds, seconds) = if arguments.quick { (1, 0.5) } else { (arguments.rounds, arguments.seconds) };
+    let settings = measure::Settings {
+        workers: 1,
+        warm_up: Duration::from_secs_f64((seconds / 2.0).min(0.5)),
+        time: Duration::from_secs_f64(seconds),
+        system_calls: false,
+        profile: arguments.profile.clone(),
+    };
+    if arguments.scaling {
+        let plan = scaling::Plan { cases, gateways, rounds, settings };
+        let result = with_runtime(scaling::run(&plan, &directory));
+        let _ = fs::remove_dir_all(&directory);
+        return result;
+    }
     let plan = rounds::Plan {
         cases,
         gateways,
@@ -118,12 +135,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         } else {
             10_000
         }),
-        settings: measure::Settings {
-            warm_up: Duration::from_secs_f64((seconds / 2.0).min(0.5)),
-            time: Duration::from_secs_f64(seconds),
-            system_calls: false,
-            profile: arguments.profile.clone(),
-        },
+        settings,
     };
     let result = with_runtime(rounds::run(&plan, &directory, arguments.save.as_deref()));
     let _ = fs::remove_dir_all(&directory);

@@ -27,6 +27,8 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 /// How long and what.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
+    /// Workers of the gateway, each with a core.
+    pub(crate) workers: usize,
     pub(crate) warm_up: Duration,
     pub(crate) time: Duration,
     pub(crate) system_calls: bool,
@@ -73,9 +75,16 @@ struct Stage {
 }
 
 impl Stage {
-    async fn start(case: &Case, gateway: Gateway, binary: &Path, directory: &Path) -> Result<Self> {
+    async fn start(
+        case: &Case,
+        gateway: Gateway,
+        binary: &Path,
+        directory: &Path,
+        workers: usize,
+    ) -> Result<Self> {
         let environment = Environment::start(case, directory).await?;
-        let process = Process::start(gateway, binary, &environment.bootstrap, environment.port).await?;
+        let (bootstrap, port) = (&environment.bootstrap, environment.port);
+        let process = Process::start(gateway, binary, bootstrap, port, workers).await?;
         Ok(Self { environment, process })
     }
 
@@ -106,7 +115,7 @@ pub(crate) async fn saturate(
     directory: &Path,
     settings: &Settings,
 ) -> Result<Saturation> {
-    let stage = Stage::start(case, gateway, binary, directory).await?;
+    let stage = Stage::start(case, gateway, binary, directory, settings.workers).await?;
     sleep(Duration::from_millis(50)).await;
     let idle = stage.process.memory()?;
     let load = stage.load(case, case.clients, Pace::Closed);
@@ -177,7 +186,7 @@ pub(crate) async fn latency(
     settings: &Settings,
     rate: f64,
 ) -> Result<Latency> {
-    let stage = Stage::start(case, gateway, binary, directory).await?;
+    let stage = Stage::start(case, gateway, binary, directory, settings.workers).await?;
     let clients = match case.clients {
         Clients::Http1 { .. } => Clients::Http1 { connections: OPEN_CLIENTS },
         Clients::Http2 { connections, .. } => Clients::Http2 { connections, streams: 1000 },
@@ -222,7 +231,7 @@ pub(crate) async fn idle_connections(
     connections: usize,
 ) -> Result<f64> {
     const AT_ONCE: usize = 200;
-    let stage = Stage::start(case, gateway, binary, directory).await?;
+    let stage = Stage::start(case, gateway, binary, directory, 1).await?;
     // Pools and the like are not what a connection costs.
     let first = stage.load(case, Clients::Http1 { connections: AT_ONCE }, Pace::open());
     answer_each(&stage, &first, AT_ONCE).await?;

@@ -159,7 +159,8 @@ pub(crate) fn save(directory: &Path, results: &Results) -> Result<()> {
     Ok(())
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+/// The one in the middle.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {
