@@ -5,12 +5,14 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use extproc::messages::Metadata;
 use serde::Serialize;
 
+mod consistent_hash;
 mod health_check;
 mod original_dst;
 mod outlier_detection;
 mod override_host;
 
 pub use self::{
+    consistent_hash::{HashFunction, HashKey, Maglev, RingHash},
     health_check::{GrpcHealthCheck, HealthCheck, HealthChecker, HttpHealthCheck, TcpHealthCheck},
     original_dst::OriginalDst,
     outlier_detection::{FailurePercentage, OutlierDetection, SuccessRate},
@@ -315,6 +317,18 @@ pub enum LbPolicy {
     LeastRequest,
     /// At random.
     Random,
+    /// By a hash of the request, on a ring.
+    RingHash(RingHash),
+    /// By a hash of the request, from a table.
+    Maglev(Maglev),
+}
+
+impl LbPolicy {
+    /// Whether the hash of a request decides.
+    #[must_use]
+    pub fn hashes(self) -> bool {
+        matches!(self, Self::RingHash(_) | Self::Maglev(_))
+    }
 }
 
 /// What is spoken with endpoints.

@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 mod cluster_choice;
+mod hash_policy;
 mod mirror;
 mod path_match;
 mod path_parameters;
@@ -21,6 +22,7 @@ mod virtual_hosts;
 
 pub use self::{
     cluster_choice::ClusterChoice,
+    hash_policy::{CookieHash, HashPolicy, HashSource},
     mirror::{Fraction, RequestMirrorPolicy},
     path_parameters::{MatchedRequest, PathParameters},
     retry::{RetryBackOff, RetryOn, RetryPolicy},
@@ -208,6 +210,9 @@ pub struct RouteAction<F = FilterOverrides> {
     pub upgrade_configs: Vec<(String, bool)>,
     /// Requests of one session go to one endpoint as long as it is there. Default none.
     pub session_persistence: Option<SessionPersistence>,
+    /// What of a request is hashed, where its cluster chooses by a hash. Default nothing: any endpoint will do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hash_policies: Vec<HashPolicy>,
 }
 
 impl<F> Action<F> {
@@ -247,6 +252,7 @@ impl<F> RouteAction<F> {
             idle_timeout: self.idle_timeout,
             upgrade_configs: self.upgrade_configs,
             session_persistence: self.session_persistence,
+            hash_policies: self.hash_policies,
         })
     }
 
@@ -265,6 +271,7 @@ impl<F> RouteAction<F> {
             idle_timeout: None,
             upgrade_configs: Vec::new(),
             session_persistence: None,
+            hash_policies: Vec::new(),
         }
     }
 }

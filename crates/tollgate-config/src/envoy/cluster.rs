@@ -1,5 +1,6 @@
 //! Clusters (dialects 5.6).
 
+pub(super) mod consistent_hash;
 pub(super) mod discovery;
 pub(super) mod endpoints;
 pub(super) mod health;

@@ -1,6 +1,7 @@
 //! Route tables (dialects 5.5).
 
 pub(super) mod action;
+pub(super) mod hash_policy;
 mod matching;
 pub(super) mod mirror;
 pub(super) mod reply;

@@ -165,6 +165,7 @@ impl Core {
             metadata: Some(&self.info.metadata),
             original_destination: self.info.connection.original_destination,
             picked: Some(&self.decision.picked),
+            hashed: Some(self),
             tried: None,
         }
     }
@@ -285,6 +286,7 @@ impl Core {
             remove_fields(&mut head.fields, &[KEEP_ALIVE]);
         }
         router_response(&mut head, self.http(), service_time);
+        self.tell_cookies(&mut head.fields);
         self.count_attempts_for_client(&mut head.fields);
         self.info.response_code = Some(head.status);
         self.messages.response = Some(head);

@@ -1,11 +1,13 @@
 //! Where a request goes by the route in force.
 
 use std::{
+    cell::RefCell,
     rc::Rc,
     time::{Duration, SystemTime},
 };
 
 use extproc::RequestHeaders;
+use http::HeaderValue;
 use tollgate_model::route::{Action, ClusterSpecifier, Route, RouteAction, WeightedAction, WeightedCluster};
 
 use crate::{
@@ -27,6 +29,8 @@ pub(super) struct Decision {
     pub(super) session: Option<Session>,
     /// The hosts that filters have picked.
     pub(super) picked: PickedHosts,
+    /// What the client is told to keep, for its requests to go to the same host.
+    pub(super) cookies: RefCell<Vec<HeaderValue>>,
     /// How long the upstream may take, once the request goes there.
     pub(super) timeout: Option<Duration>,
 }
@@ -40,6 +44,7 @@ impl Decision {
             drawn,
             session: None,
             picked: PickedHosts::default(),
+            cookies: RefCell::default(),
             timeout: None,
         }
     }

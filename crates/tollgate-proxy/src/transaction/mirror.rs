@@ -53,8 +53,8 @@ impl Mirrors {
         let mut feeds = SmallVec::new();
         for policy in policies.iter().filter(|policy| policy.fraction.includes(fastrand::u64(..))) {
             let Some(cluster) = core.configuration.clusters.get(&policy.cluster) else { continue };
-            // A copy belongs to no session, and nobody has picked a host for it.
-            let choice = Choice { session: None, picked: None, ..core.choice() };
+            // A copy belongs to no session, nobody has picked a host for it, and nothing of it is hashed.
+            let choice = Choice { session: None, picked: None, hashed: None, ..core.choice() };
             let Ok(upstream) = UpstreamRequest::start(&cluster, &choice, 1, now) else { continue };
             let mut head = core.messages.request.clone();
             if !policy.disable_shadow_host_suffix_append {

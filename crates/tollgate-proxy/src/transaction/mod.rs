@@ -22,6 +22,7 @@ mod decide;
 mod decision;
 mod filter;
 mod handler;
+mod hash;
 mod mirror;
 mod record;
 mod reply;

@@ -2,6 +2,9 @@
 
 use tollgate_model::cluster::{Discovery, LbPolicy, OverrideHost, OverrideHostSource};
 
+use super::consistent_hash::{
+    read_maglev, read_maglev_of_cluster, read_ring_hash, read_ring_hash_of_cluster, read_unused,
+};
 use super::schema::{
     self, CLUSTER_PROVIDED, LOAD_BALANCING_POLICY, OVERRIDE_HOST, OVERRIDE_HOST_SOURCE, POLICY,
     TYPED_EXTENSION_CONFIG,
@@ -15,6 +18,8 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::envoy) enum Named {
     Policy(LbPolicy),
+    RingHash,
+    Maglev,
     ClusterProvided,
     /// `load_balancing_policy` says it.
     Config,
@@ -24,9 +29,9 @@ pub(in crate::envoy) static LB_POLICY: Enumeration<Named> = Enumeration {
     values: &[
         ("ROUND_ROBIN", 0, Some(Named::Policy(LbPolicy::RoundRobin))),
         ("LEAST_REQUEST", 1, Some(Named::Policy(LbPolicy::LeastRequest))),
-        ("RING_HASH", 2, None),
+        ("RING_HASH", 2, Some(Named::RingHash)),
         ("RANDOM", 3, Some(Named::Policy(LbPolicy::Random))),
-        ("MAGLEV", 5, None),
+        ("MAGLEV", 5, Some(Named::Maglev)),
         ("CLUSTER_PROVIDED", 6, Some(Named::ClusterProvided)),
         ("LOAD_BALANCING_POLICY_CONFIG", 7, Some(Named::Config)),
     ],
@@ -77,6 +82,7 @@ pub(super) fn read_load_balancing(message: &Message<'_>, discovery: Option<&Disc
     let named = message.enumeration("lb_policy", &LB_POLICY, Named::Policy(LbPolicy::RoundRobin));
     let usual = || LoadBalancing::from(LbPolicy::RoundRobin);
     let name = message.get("lb_policy");
+    read_unused(message);
     if let Some(config) = message.get("load_balancing_policy") {
         return match read_load_balancing_policy(&config) {
             Some(Policy::Balanced(balancing)) if !of_cluster => balancing,
@@ -95,7 +101,11 @@ pub(super) fn read_load_balancing(message: &Message<'_>, discovery: Option<&Disc
     match named {
         Named::ClusterProvided if of_cluster => usual(),
         Named::Policy(policy) if !of_cluster => policy.into(),
-        Named::Policy(_) => {
+        Named::RingHash if !of_cluster => {
+            LbPolicy::RingHash(read_ring_hash_of_cluster(message, discovery)).into()
+        }
+        Named::Maglev if !of_cluster => LbPolicy::Maglev(read_maglev_of_cluster(message, discovery)).into(),
+        Named::Policy(_) | Named::RingHash | Named::Maglev => {
             name.as_ref()
                 .unwrap_or_else(|| message.value())
                 .error("a cluster of type ORIGINAL_DST needs lb_policy: CLUSTER_PROVIDED");
@@ -150,6 +160,12 @@ fn read_policy(any: &Any<'_>) -> Known {
             read_simple(&any.value, &schema::LEAST_REQUEST, LbPolicy::LeastRequest)
         }
         ".random.v3.Random" => read_simple(&any.value, &schema::RANDOM, LbPolicy::Random),
+        ".ring_hash.v3.RingHash" => {
+            read_ring_hash(&any.value).map(|ring| Policy::Balanced(LbPolicy::RingHash(ring).into()))
+        }
+        ".maglev.v3.Maglev" => {
+            read_maglev(&any.value).map(|table| Policy::Balanced(LbPolicy::Maglev(table).into()))
+        }
         ".cluster_provided.v3.ClusterProvided" => {
             any.value.message(&CLUSTER_PROVIDED).map(|_| Policy::ClusterProvided)
         }
@@ -183,7 +199,7 @@ fn read_override_host(value: &Value<'_>) -> Option<LoadBalancing> {
     let policy = match read_load_balancing_policy(&fallback)? {
         Policy::Balanced(LoadBalancing { policy, override_host: None }) => policy,
         Policy::Balanced(_) | Policy::ClusterProvided => {
-            fallback.error("the fallback is RoundRobin, LeastRequest or Random");
+            fallback.error("the fallback is RoundRobin, LeastRequest, Random, RingHash or Maglev");
             return None;
         }
     };

@@ -1,5 +1,9 @@
 //! The messages of clusters.
 
+use super::consistent_hash::{
+    CONSISTENT_HASHING, CONSISTENT_HASHING_LB_CONFIG, MAGLEV, MAGLEV_LB_CONFIG, RING_HASH,
+    RING_HASH_LB_CONFIG,
+};
 use crate::schema::{Schema, no_effect, read, refused, unimplemented};
 
 const ONE_LOCALITY: &str = "endpoints are chosen without regard to where they are";
@@ -11,7 +15,7 @@ const ONE_LOCALITY_EACH: &str =
     "Refused when a priority has several localities: endpoints are chosen without regard to where they are.";
 
 /// The schemas of clusters, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 31] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 37] = [
     &CLUSTER,
     &EDS_CLUSTER_CONFIG,
     &REFRESH_RATE,
@@ -20,6 +24,9 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 31] = [
     &COMMON_LB_CONFIG,
     &ROUND_ROBIN_LB_CONFIG,
     &LEAST_REQUEST_LB_CONFIG,
+    &RING_HASH_LB_CONFIG,
+    &MAGLEV_LB_CONFIG,
+    &CONSISTENT_HASHING_LB_CONFIG,
     &CLUSTER_LOAD_ASSIGNMENT,
     &ASSIGNMENT_POLICY,
     &LOCALITY_LB_ENDPOINTS,
@@ -35,6 +42,9 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 31] = [
     &ROUND_ROBIN,
     &LEAST_REQUEST,
     &RANDOM,
+    &RING_HASH,
+    &MAGLEV,
+    &CONSISTENT_HASHING,
     &CLUSTER_PROVIDED,
     &OVERRIDE_HOST,
     &OVERRIDE_HOST_SOURCE,
@@ -61,12 +71,12 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         read(
             "lb_policy",
             "ROUND_ROBIN",
-            "ROUND_ROBIN, LEAST_REQUEST or RANDOM; CLUSTER_PROVIDED for ORIGINAL_DST.",
+            "ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH or MAGLEV; CLUSTER_PROVIDED for ORIGINAL_DST.",
         ),
         read(
             "load_balancing_policy",
             "",
-            "RoundRobin, LeastRequest, Random, OverrideHost or ClusterProvided, instead of `lb_policy`.",
+            "RoundRobin, LeastRequest, Random, RingHash, Maglev, OverrideHost or ClusterProvided, instead of `lb_policy`.",
         ),
         read("per_connection_buffer_limit_bytes", "1048576", "What is read ahead of a slow client, bytes."),
         read(
@@ -123,6 +133,8 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         unimplemented("preconnect_policy", "connections are opened when they are needed"),
         read("round_robin_lb_config", "{}", "Settings of ROUND_ROBIN."),
         read("least_request_lb_config", "{}", "Settings of LEAST_REQUEST."),
+        read("ring_hash_lb_config", "{}", "Settings of RING_HASH."),
+        read("maglev_lb_config", "{}", "Settings of MAGLEV."),
         read("upstream_connection_options", "{}", "Settings of the connections."),
         read("upstream_bind_config", "{}", "Settings of the sockets."),
         read("health_checks", "[]", "How endpoints are asked whether they are well."),
@@ -140,8 +152,6 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         refused("hosts", "use load_assignment: this field belongs to the v2 API"),
         refused("tls_context", "use transport_socket: this field belongs to the v2 API"),
         refused("lb_subset_config", "make a cluster of each subset"),
-        refused("ring_hash_lb_config", "clusters are balanced without hashing"),
-        refused("maglev_lb_config", "clusters are balanced without hashing"),
         refused("filters", "network filters are not supported"),
     ],
     unsupported: &[
@@ -345,8 +355,8 @@ pub(in crate::envoy) static RANDOM: Schema = Schema {
 };
 
 /// The policies that `load_balancing_policy` can have.
-pub(in crate::envoy) static POLICIES: [&Schema; 5] =
-    [&ROUND_ROBIN, &LEAST_REQUEST, &RANDOM, &OVERRIDE_HOST, &CLUSTER_PROVIDED];
+pub(in crate::envoy) static POLICIES: [&Schema; 7] =
+    [&ROUND_ROBIN, &LEAST_REQUEST, &RANDOM, &RING_HASH, &MAGLEV, &OVERRIDE_HOST, &CLUSTER_PROVIDED];
 
 pub(in crate::envoy) static CLUSTER_PROVIDED: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided",
@@ -413,7 +423,7 @@ pub(in crate::envoy) static COMMON_LB_CONFIG: Schema = Schema {
             "false",
             "Endpoints count for nothing before their first health check.",
         ),
-        no_effect("consistent_hashing_lb_config", "clusters are balanced without hashing"),
+        read("consistent_hashing_lb_config", "{}", "What endpoints are known by to RING_HASH and MAGLEV."),
         refused("override_host_status", "sessions stay at endpoints that are healthy or degraded"),
         refused("close_connections_on_host_set_change", "connections to endpoints that stay are kept"),
     ],

@@ -12,6 +12,7 @@ use tollgate_model::{
 
 use super::{
     Defaults, ShareOrigins, Table,
+    hash_policy::read_hash_policies,
     mirror::read_request_mirror_policies,
     own_or,
     retry::read_retry_policy,
@@ -65,6 +66,7 @@ pub(super) fn read_route_action(
         timeout: message.timeout("timeout", Some(Duration::from_secs(15))),
         idle_timeout,
         upgrade_configs: read_upgrade_configs(&message),
+        hash_policies: read_hash_policies(&message),
         ..RouteAction::new(cluster?)
     })
 }

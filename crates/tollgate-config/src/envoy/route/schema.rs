@@ -1,5 +1,8 @@
 //! The messages of route tables.
 
+use super::hash_policy::{
+    CONNECTION_PROPERTIES, COOKIE, COOKIE_ATTRIBUTE, HASH_POLICY, HEADER, QUERY_PARAMETER,
+};
 use super::mirror::{FRACTIONAL_PERCENT, REQUEST_MIRROR_POLICY, RUNTIME_FRACTIONAL_PERCENT};
 use super::retry::{
     PREVIOUS_HOSTS_PREDICATE, PREVIOUS_PRIORITIES, RETRY_BACK_OFF, RETRY_HOST_PREDICATE, RETRY_POLICY,
@@ -18,7 +21,7 @@ const MIRRORS: &str =
 const NO_VIRTUAL_CLUSTERS: &str = "metrics are kept by route";
 
 /// The schemas of route tables, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 22] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 28] = [
     &ROUTE_CONFIGURATION,
     &VIRTUAL_HOST,
     &ROUTE,
@@ -27,6 +30,12 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 22] = [
     &ROUTE_ACTION,
     &REGEX_MATCH_AND_SUBSTITUTE,
     &UPGRADE_CONFIG,
+    &HASH_POLICY,
+    &HEADER,
+    &COOKIE,
+    &COOKIE_ATTRIBUTE,
+    &CONNECTION_PROPERTIES,
+    &QUERY_PARAMETER,
     &RETRY_POLICY,
     &RETRY_BACK_OFF,
     &RETRY_HOST_PREDICATE,
@@ -234,7 +243,7 @@ pub(in crate::envoy) static ROUTE_ACTION: Schema = Schema {
         no_effect("include_vh_rate_limits", "there is no rate limit filter that would read it"),
         read("retry_policy", "the virtual host's", "What is tried again."),
         read("request_mirror_policies", "[]", MIRRORS),
-        refused("hash_policy", "clusters are balanced without hashing"),
+        read("hash_policy", "[]", "What of a request is hashed, for clusters with RING_HASH or MAGLEV."),
         refused("metadata_match", "clusters have no subsets"),
         refused("max_stream_duration", "use timeout"),
         refused("cluster_specifier_plugin", "name the cluster"),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tollgate_model::cluster::{
-    Cluster, Discovery, Dns, DnsLookupFamily, EndpointAddress, LbPolicy, OriginalDst, UpstreamProtocol,
+    Cluster, Discovery, Dns, DnsLookupFamily, EndpointAddress, HashFunction, HashKey, LbPolicy, Maglev,
+    OriginalDst, RingHash, UpstreamProtocol,
 };
 
 use super::*;
@@ -123,7 +124,7 @@ fn balancing_and_limits_are_read() {
         )
     };
     assert_eq!(read(&policy("least_request.v3.LeastRequest")).lb_policy, LbPolicy::LeastRequest);
-    assert!(refused(&policy("maglev.v3.Maglev")).starts_with("error: unsupported load balancing policy"));
+    assert!(refused(&policy("subset.v3.Subset")).starts_with("error: unsupported load balancing policy"));
     let breakers =
         format!("{ASSIGNMENT}, circuit_breakers: {{thresholds: [{{max_connections: 5, max_requests: 6}}]}}");
     let breakers = read(&breakers).circuit_breakers.clone();
@@ -172,11 +173,6 @@ fn other_settings_are_refused_or_have_no_effect() {
         "error: \"eds_cluster_config\" is missing: it says where the endpoints are"
     );
     assert_eq!(
-        also("lb_policy: RING_HASH"),
-        "error: \"RING_HASH\" is not supported [supported: ROUND_ROBIN, LEAST_REQUEST, RANDOM, CLUSTER_PROVIDED, \
-         LOAD_BALANCING_POLICY_CONFIG]"
-    );
-    assert_eq!(
         also("hosts: [{}]"),
         "error: \"hosts\" is not supported [use load_assignment: this field belongs to the v2 API]"
     );
@@ -205,6 +201,57 @@ fn endpoints_have_the_priority_of_their_group() {
     let priorities: Vec<_> =
         snapshot(&text).clusters["c"].endpoints.iter().map(|endpoint| endpoint.priority).collect();
     assert_eq!(priorities, [1, 0, 128]);
+}
+
+#[test]
+fn settings_of_hashing_are_read() {
+    let policy = |fields: &str| read(&format!("{ASSIGNMENT}, {fields}")).lb_policy;
+    assert_eq!(policy("lb_policy: RING_HASH"), LbPolicy::RingHash(RingHash::default()));
+    assert_eq!(
+        policy(
+            "lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 5, maximum_ring_size: 9, \
+             hash_function: MURMUR_HASH_2}"
+        ),
+        LbPolicy::RingHash(RingHash {
+            minimum_ring_size: 5,
+            maximum_ring_size: 9,
+            hash_function: HashFunction::MurmurHash2,
+            key: HashKey::Address,
+        })
+    );
+    assert_eq!(
+        policy("lb_policy: MAGLEV, maglev_lb_config: {table_size: 11}"),
+        LbPolicy::Maglev(Maglev { table_size: 11, key: HashKey::Address })
+    );
+    let names = "type: STRICT_DNS, common_lb_config: {consistent_hashing_lb_config: {use_hostname_for_hashing: true}}";
+    assert_eq!(
+        policy(&format!("lb_policy: MAGLEV, {names}")),
+        LbPolicy::Maglev(Maglev { key: HashKey::Hostname, ..Maglev::default() })
+    );
+    // Without hashing nobody asks what endpoints are known by.
+    assert_eq!(policy("ring_hash_lb_config: {}"), LbPolicy::RoundRobin);
+    let also = |field: &str| refused(&format!("{ASSIGNMENT}, {field}"));
+    assert_eq!(
+        also("lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 5, maximum_ring_size: 4}"),
+        "error: minimum_ring_size is larger than maximum_ring_size"
+    );
+    for (size, message) in
+        [("12", "table_size must be a prime number"), ("1", "1 is not between 2 and 5000011")]
+    {
+        assert_eq!(
+            also(&format!("lb_policy: MAGLEV, maglev_lb_config: {{table_size: {size}}}")),
+            format!("error: {message}")
+        );
+    }
+    let names = "common_lb_config: {consistent_hashing_lb_config: {use_hostname_for_hashing: true}}";
+    assert_eq!(
+        also(&format!("lb_policy: RING_HASH, {names}")),
+        "error: use_hostname_for_hashing is for clusters of type STRICT_DNS"
+    );
+    assert!(
+        also("lb_policy: RING_HASH, common_lb_config: {consistent_hashing_lb_config: {hash_balance_factor: 120}}")
+            .starts_with("error: \"hash_balance_factor\" is not supported")
+    );
 }
 
 /// What changes where requests go, or how many, works or is refused.

@@ -247,9 +247,15 @@ fn routes_that_cannot_work_are_refused() {
         refused_action("route: {cluster: app, prefix_rewrite: /a, regex_rewrite: {pattern: {regex: a}}}"),
         "error: \"prefix_rewrite\" and \"regex_rewrite\" cannot be given together"
     );
+    assert_eq!(
+        refused_action("route: {cluster: app, hash_policy: [{terminal: true}]}"),
+        "error: one of \"header\", \"cookie\", \"connection_properties\", \"query_parameter\" is missing"
+    );
     assert!(
-        refused_action("route: {cluster: app, hash_policy: [{}]}")
-            .starts_with("error: \"hash_policy\" is not supported")
+        refused_action(
+            "route: {cluster: app, hash_policy: [{header: {header_name: a}, filter_state: {key: a}}]}"
+        )
+        .starts_with("error: \"filter_state\" is not supported")
     );
     assert_eq!(
         refused_action("route: {cluster: app, host_rewrite_literal: \"a\\n\"}"),

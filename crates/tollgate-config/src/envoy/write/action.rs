@@ -8,8 +8,8 @@ use tollgate_ir::{Action, ClusterSpecifier, Origin, Route, RouteAction, Weighted
 use tollgate_model::{
     matching::Substitution,
     route::{
-        DirectResponse, HostRewrite, PathMatch, PathRewrite, RedirectAction, RedirectPath, RedirectPort,
-        RetryPolicy, WeightedAction,
+        DirectResponse, HashPolicy, HashSource, HostRewrite, PathMatch, PathRewrite, RedirectAction,
+        RedirectPath, RedirectPort, RetryPolicy, WeightedAction,
     },
 };
 
@@ -27,6 +27,9 @@ use crate::{
         data_source::DATA_SOURCE,
         route::{
             action::CLUSTER_NOT_FOUND_RESPONSE_CODE,
+            hash_policy::{
+                CONNECTION_PROPERTIES, COOKIE, COOKIE_ATTRIBUTE, HASH_POLICY, HEADER, QUERY_PARAMETER,
+            },
             mirror::{REQUEST_MIRROR_POLICY, RUNTIME_FRACTIONAL_PERCENT},
             reply::RESPONSE_CODE,
             retry::{
@@ -134,9 +137,51 @@ fn route_action(context: &Context<'_>, route: &Route, action: &RouteAction, acti
         out.done()
     });
     out.list("upgrade_configs", upgrades.collect());
+    out.list("hash_policy", action.hash_policies.iter().map(hash_policy).collect());
     if action.session_persistence.is_some() {
         cannot("session persistence is not written: requests of a session go to any endpoint".to_owned());
     }
+    out.done()
+}
+
+fn hash_policy(policy: &HashPolicy) -> Value {
+    let mut out = Out::new(&HASH_POLICY);
+    match &policy.source {
+        HashSource::Header { name, rewrite } => {
+            let mut header = Out::new(&HEADER);
+            header.set("header_name", name.as_str());
+            let rewrite = rewrite.as_ref().map(|rewrite| {
+                regex_rewrite(&(rewrite.written.clone(), substitution_of_library(&rewrite.substitution)))
+            });
+            header.some("regex_rewrite", rewrite);
+            out.set("header", header.done());
+        }
+        HashSource::Cookie(cookie) => {
+            let attributes = cookie.attributes.iter().map(|(name, value)| {
+                let mut attribute = Out::new(&COOKIE_ATTRIBUTE);
+                attribute.set("name", &**name);
+                attribute.text("value", value);
+                attribute.done()
+            });
+            let mut message = Out::new(&COOKIE);
+            message.set("name", &*cookie.name);
+            message.some("ttl", cookie.ttl.map(duration));
+            message.text("path", &cookie.path);
+            message.list("attributes", attributes.collect());
+            out.set("cookie", message.done());
+        }
+        HashSource::SourceIp => {
+            let mut properties = Out::new(&CONNECTION_PROPERTIES);
+            properties.set("source_ip", true);
+            out.set("connection_properties", properties.done());
+        }
+        HashSource::QueryParameter(name) => {
+            let mut parameter = Out::new(&QUERY_PARAMETER);
+            parameter.set("name", &**name);
+            out.set("query_parameter", parameter.done());
+        }
+    }
+    out.unless("terminal", policy.terminal, false);
     out.done()
 }
 

@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 use tollgate_ir::{BareCluster, Sourced};
 use tollgate_model::{
     cluster::{
-        CircuitBreakers, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, EndpointStatus,
-        HealthPolicy, LbPolicy, OriginalDst, OverrideHost, OverrideHostSource, UpstreamProtocol,
+        CircuitBreakers, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, EndpointStatus, HashKey,
+        HealthPolicy, LbPolicy, Maglev, OriginalDst, OverrideHost, OverrideHostSource, RingHash,
+        UpstreamProtocol,
     },
     socket::TcpOptions,
 };
@@ -25,6 +26,7 @@ use super::{
 use crate::envoy::{
     address::{ADDRESS, PIPE},
     cluster::{
+        consistent_hash::{CONSISTENT_HASHING, HASH_FUNCTION_OF_POLICY, MAGLEV, RING_HASH},
         discovery::LOOKUP_FAMILY,
         load_balancing::{LB_POLICY, Named},
         schema::{
@@ -65,6 +67,9 @@ pub(super) fn cluster(writer: &Writer<'_>, cluster: &Sourced<BareCluster>) -> Va
         (Discovery::OriginalDst(_), _) => out.some("lb_policy", LB_POLICY.name_of(&Named::ClusterProvided)),
         (_, Some(override_host)) => {
             out.set("load_balancing_policy", load_balancing_policy(override_host, cluster.lb_policy));
+        }
+        (_, None) if cluster.lb_policy.hashes() => {
+            out.set("load_balancing_policy", simple_policy(cluster.lb_policy));
         }
         (_, None) => {
             let usual = Named::Policy(LbPolicy::RoundRobin);
@@ -135,12 +140,37 @@ fn policies(name: &str, policy: Out) -> Value {
 }
 
 fn simple_policy(policy: LbPolicy) -> Value {
-    let (schema, name) = match policy {
-        LbPolicy::RoundRobin => (&ROUND_ROBIN, "envoy.load_balancing_policies.round_robin"),
-        LbPolicy::LeastRequest => (&LEAST_REQUEST, "envoy.load_balancing_policies.least_request"),
-        LbPolicy::Random => (&RANDOM, "envoy.load_balancing_policies.random"),
+    let (policy, name) = match policy {
+        LbPolicy::RoundRobin => (Out::new(&ROUND_ROBIN), "envoy.load_balancing_policies.round_robin"),
+        LbPolicy::LeastRequest => (Out::new(&LEAST_REQUEST), "envoy.load_balancing_policies.least_request"),
+        LbPolicy::Random => (Out::new(&RANDOM), "envoy.load_balancing_policies.random"),
+        LbPolicy::RingHash(ring) => (ring_hash(&ring), "envoy.load_balancing_policies.ring_hash"),
+        LbPolicy::Maglev(table) => (maglev(table), "envoy.load_balancing_policies.maglev"),
     };
-    policies(name, Out::new(schema))
+    policies(name, policy)
+}
+
+fn ring_hash(ring: &RingHash) -> Out {
+    let usual = RingHash::default();
+    let mut out = Out::new(&RING_HASH);
+    out.unless("minimum_ring_size", ring.minimum_ring_size, usual.minimum_ring_size);
+    out.unless("maximum_ring_size", ring.maximum_ring_size, usual.maximum_ring_size);
+    out.name("hash_function", &HASH_FUNCTION_OF_POLICY, &ring.hash_function, &usual.hash_function);
+    hash_key(&mut out, ring.key);
+    out
+}
+
+fn maglev(table: Maglev) -> Out {
+    let mut out = Out::new(&MAGLEV);
+    out.unless("table_size", table.table_size, Maglev::default().table_size);
+    hash_key(&mut out, table.key);
+    out
+}
+
+fn hash_key(out: &mut Out, key: HashKey) {
+    let mut settings = Out::new(&CONSISTENT_HASHING);
+    settings.unless("use_hostname_for_hashing", key == HashKey::Hostname, false);
+    out.unless_empty("consistent_hashing_lb_config", settings);
 }
 
 fn load_balancing_policy(override_host: &OverrideHost, fallback: LbPolicy) -> Value {

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, OnceCell},
+    fmt,
     net::SocketAddr,
     num::NonZeroU32,
     rc::Rc,
@@ -25,8 +26,17 @@ pub(crate) struct Choice<'a> {
     pub(crate) original_destination: Option<SocketAddr>,
     /// Hosts that filters have picked, as far as they are known and used up by earlier tries.
     pub(crate) picked: Option<&'a PickedHosts>,
+    /// Who hashes the request, if its cluster asks for that.
+    pub(crate) hashed: Option<&'a dyn HashedRequest>,
     /// Hosts that had the request before.
     pub(crate) tried: Option<Tried<'a>>,
+}
+
+/// A request that can be hashed.
+pub(crate) trait HashedRequest: fmt::Debug {
+    /// The hash by which its host is chosen; `None`: it has nothing of what is to be hashed, and any host will do. It may be
+    /// that the client is given something to hash, so it is asked for only where it counts, once for each try.
+    fn hash(&self) -> Option<u64>;
 }
 
 /// Hosts that had the request before, and are to be avoided.

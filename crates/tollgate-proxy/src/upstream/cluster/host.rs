@@ -7,9 +7,9 @@ use std::{
     time::Instant,
 };
 
-use extproc::ResponseHeaders;
+use extproc::{ResponseHeaders, messages::value::Kind};
 use http::HeaderName;
-use tollgate_model::cluster::{EndpointStatus, UpstreamProtocol};
+use tollgate_model::cluster::{EndpointStatus, HashKey, UpstreamProtocol};
 
 use crate::id::Id;
 use crate::stats::{ClusterMetric, Metrics};
@@ -345,6 +345,20 @@ impl Candidate for Rc<Host> {
 
     fn active_requests(&self) -> usize {
         self.active_requests.get() + self.processor.get().map_or(0, |endpoint| endpoint.active_requests())
+    }
+
+    fn hash_key(&self, of: HashKey) -> String {
+        let configured = self.endpoint.and_then(|own| self.cluster.cluster.endpoints.get(own));
+        let metadata = configured.and_then(|endpoint| endpoint.metadata.filter_metadata.get("envoy.lb"));
+        let said = metadata.and_then(|fields| match fields.fields.get("hash_key")?.kind.as_ref()? {
+            Kind::StringValue(key) => Some(key.as_str()).filter(|key| !key.is_empty()),
+            _ => None,
+        });
+        match (said, of) {
+            (Some(key), _) => key.to_owned(),
+            (None, HashKey::Hostname) => self.hostname.as_deref().unwrap_or_default().to_owned(),
+            (None, HashKey::Address) => self.address().as_deref().unwrap_or_default().to_owned(),
+        }
     }
 }
 

@@ -5,9 +5,9 @@ use std::{rc::Rc, sync::Arc};
 use crate::stats::ClusterMetric;
 use crate::upstream::{
     cluster::{
-        choice::{Choice, Tried},
+        choice::{Choice, HashedRequest, Tried},
         host::{Host, Place},
-        load_balancer::LoadBalancer,
+        load_balancer::{Draw, LoadBalancer},
         manager::ClusterCounts,
         priorities::{Pick, Share, Tier, shares, shares_without},
         shared_cluster::{SharedCluster, Source},
@@ -104,21 +104,31 @@ impl HostSet {
 
     /// The one that the policy chooses, another one than those tried before as far as it can be had.
     fn balanced(&self, choice: &Choice<'_>) -> Option<&Rc<Host>> {
+        let hashes = self.hashes();
+        // Without a hash any host will do.
+        let hash = if hashes { choice.hashed.and_then(HashedRequest::hash) } else { None };
+        let hash = hash.unwrap_or_else(|| fastrand::u64(..));
         if let Some(Tried { hosts, update_frequency: Some(frequency), .. }) = choice.tried
+            && !hashes
             && let Some(host) = self.of_another_priority(&hosts.priorities(frequency))
         {
             return Some(host);
         }
-        let mut host = self.balanced_once()?;
+        let mut host = self.balanced_once(Draw { hash, attempt: 0 })?;
         if let Some(Tried { hosts, most, .. }) = choice.tried {
-            for _ in 0..most {
+            for attempt in 1..=most {
                 if !hosts.contain(host) {
                     break;
                 }
-                host = self.balanced_once()?;
+                host = self.balanced_once(Draw { hash, attempt })?;
             }
         }
         Some(host)
+    }
+
+    /// Whether the hash of a request decides.
+    fn hashes(&self) -> bool {
+        self.cluster.cluster.lb_policy.hashes()
     }
 
     /// One of a priority that is not among these. `None`: there is no reason to look for one, or nobody else can take anything.
@@ -135,7 +145,7 @@ impl HostSet {
         let members: Vec<&Rc<Host>> = self.hosts.iter().filter(|host| self.has_share(share, host)).collect();
         let owned: Vec<Rc<Host>> = members.iter().map(|host| Rc::clone(host)).collect();
         let balancer = LoadBalancer::new(self.cluster.cluster.lb_policy, &owned);
-        balancer.choose(&owned).map(|index| members[index])
+        balancer.choose(&owned, Draw { hash: 0, attempt: 0 }).map(|index| members[index])
     }
 
     /// Whether a host has a part in a share.
@@ -149,18 +159,19 @@ impl HostSet {
             }
     }
 
-    fn balanced_once(&self) -> Option<&Rc<Host>> {
+    fn balanced_once(&self, draw: Draw) -> Option<&Rc<Host>> {
         let shared = match self.shares.as_slice() {
             [only] => only,
             shares => {
-                let drawn = fastrand::u32(..100);
-                shares.iter().find(|shared| drawn < shared.share.end)?
+                // The hash decides about the priority, too.
+                let drawn = if self.hashes() { draw.hash % 100 } else { fastrand::u64(..100) };
+                shares.iter().find(|shared| drawn < u64::from(shared.share.end))?
             }
         };
         if shared.share.pick == Pick::Panic {
             self.counts.metrics.increment(ClusterMetric::LbHealthyPanic);
         }
-        shared.balancer.choose(&shared.hosts).map(|index| &shared.hosts[index])
+        shared.balancer.choose(&shared.hosts, draw).map(|index| &shared.hosts[index])
     }
 
     fn index_of(&self, address: &str) -> Option<usize> {
@@ -206,6 +217,7 @@ impl HostSet {
             }
         }
         let policy = &self.cluster.cluster.health;
+        let hashes = self.hashes();
         let only_tiers: Vec<Tier> = tiers.iter().map(|(_, tier)| *tier).collect();
         let shares = shares(&only_tiers, policy.overprovisioning_factor, policy.healthy_panic_threshold);
         self.shares = shares
@@ -214,8 +226,9 @@ impl HostSet {
                 let belongs = |host: &Rc<Host>, condition: Condition| {
                     host.priority() == tiers[share.tier].0
                         && match share.pick {
-                            Pick::Healthy => condition == Condition::Healthy,
-                            Pick::Degraded => condition == Condition::Degraded,
+                            // Rings and tables know no degraded hosts, as in Envoy.
+                            Pick::Degraded if !hashes => condition == Condition::Degraded,
+                            Pick::Healthy | Pick::Degraded => condition == Condition::Healthy,
                             Pick::Panic => true,
                         }
                 };

@@ -6,7 +6,9 @@ use std::{
     collections::BinaryHeap,
 };
 
-use tollgate_model::cluster::LbPolicy;
+use tollgate_model::cluster::{HashKey, LbPolicy};
+
+use super::consistent_hash::{Entry, HashTable};
 
 /// What a choice depends on.
 pub(in crate::upstream) trait Candidate {
@@ -14,6 +16,17 @@ pub(in crate::upstream) trait Candidate {
     fn weight(&self) -> u32;
     /// Requests under way.
     fn active_requests(&self) -> usize;
+    /// What it is known by where hashes decide.
+    fn hash_key(&self, of: HashKey) -> String;
+}
+
+/// What is drawn, or not, for one choice.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::upstream) struct Draw {
+    /// The request's hash, or a number that was drawn instead. Of no interest where hashes do not decide.
+    pub(in crate::upstream) hash: u64,
+    /// How often another one was chosen before that would not do.
+    pub(in crate::upstream) attempt: u32,
 }
 
 /// Chooses among a fixed list of hosts; built anew when the list changes.
@@ -27,13 +40,21 @@ pub(in crate::upstream) enum LoadBalancer {
     Random,
     /// Hosts of different weight, for round robin and least request.
     Weighted { schedule: RefCell<Schedule>, by_load: bool },
+    /// By the hash of the request.
+    Hashed(HashTable),
 }
 
 impl LoadBalancer {
     pub(in crate::upstream) fn new<C: Candidate>(policy: LbPolicy, candidates: &[C]) -> Self {
+        let entries = |key| -> Vec<Entry> {
+            let entry = |host: &C| Entry { key: host.hash_key(key), weight: host.weight() };
+            candidates.iter().map(entry).collect()
+        };
         let weighted = candidates.windows(2).any(|pair| pair[0].weight() != pair[1].weight());
         match policy {
             LbPolicy::Random => Self::Random,
+            LbPolicy::RingHash(ring) => Self::Hashed(HashTable::ring(&ring, &entries(ring.key))),
+            LbPolicy::Maglev(table) => Self::Hashed(HashTable::maglev(&table, &entries(table.key))),
             LbPolicy::RoundRobin | LbPolicy::LeastRequest if weighted => Self::Weighted {
                 schedule: RefCell::new(Schedule::new(candidates)),
                 by_load: policy == LbPolicy::LeastRequest,
@@ -45,7 +66,7 @@ impl LoadBalancer {
     }
 
     /// The index of the chosen one; `None` when there are none.
-    pub(in crate::upstream) fn choose<C: Candidate>(&self, candidates: &[C]) -> Option<usize> {
+    pub(in crate::upstream) fn choose<C: Candidate>(&self, candidates: &[C], draw: Draw) -> Option<usize> {
         match candidates.len() {
             0 => return None,
             1 => return Some(0),
@@ -58,6 +79,7 @@ impl LoadBalancer {
                 index % candidates.len()
             }
             Self::Random => fastrand::usize(..candidates.len()),
+            Self::Hashed(table) => table.choose(draw.hash, draw.attempt)?,
             Self::LeastRequest => {
                 let first = fastrand::usize(..candidates.len());
                 let second = fastrand::usize(..candidates.len());
@@ -141,6 +163,8 @@ impl Eq for Due {}
 
 #[cfg(test)]
 mod tests {
+    use tollgate_model::cluster::{Maglev, RingHash};
+
     use super::*;
 
     struct Host {
@@ -156,6 +180,10 @@ mod tests {
         fn active_requests(&self) -> usize {
             self.active
         }
+
+        fn hash_key(&self, _of: HashKey) -> String {
+            self.active.to_string()
+        }
     }
 
     fn hosts(list: &[(u32, usize)]) -> Vec<Host> {
@@ -166,15 +194,17 @@ mod tests {
         let balancer = LoadBalancer::new(policy, hosts);
         let mut counts = vec![0; hosts.len()];
         for _ in 0..rounds {
-            counts[balancer.choose(hosts).unwrap()] += 1;
+            counts[balancer.choose(hosts, Draw { hash: 0, attempt: 0 }).unwrap()] += 1;
         }
         counts
     }
 
     #[test]
     fn nothing_to_choose() {
-        for policy in [LbPolicy::RoundRobin, LbPolicy::LeastRequest, LbPolicy::Random] {
-            assert_eq!(LoadBalancer::new::<Host>(policy, &[]).choose::<Host>(&[]), None);
+        let (ring, table) = (LbPolicy::RingHash(RingHash::default()), LbPolicy::Maglev(Maglev::default()));
+        for policy in [LbPolicy::RoundRobin, LbPolicy::LeastRequest, LbPolicy::Random, ring, table] {
+            let balancer = LoadBalancer::new::<Host>(policy, &[]);
+            assert_eq!(balancer.choose::<Host>(&[], Draw { hash: 0, attempt: 0 }), None);
         }
     }
 

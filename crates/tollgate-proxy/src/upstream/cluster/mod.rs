@@ -6,6 +6,7 @@
 pub(super) mod address;
 pub(super) mod choice;
 pub(super) mod circuit_breaker;
+pub(super) mod consistent_hash;
 pub(super) mod dns;
 pub(super) mod host;
 pub(super) mod host_set;

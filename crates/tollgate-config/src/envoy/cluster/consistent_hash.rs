@@ -1,0 +1,202 @@
+//! Endpoints that are chosen by a hash of the request.
+
+use tollgate_model::cluster::{Discovery, HashFunction, HashKey, Maglev, RingHash};
+
+use super::schema::COMMON_LB_CONFIG;
+use crate::schema::{Enumeration, Message, Schema, Value, read, refused};
+
+const NO_BALANCE: &str = "the hash alone decides: leave it out";
+
+pub(in crate::envoy) static RING_HASH_LB_CONFIG: Schema = Schema {
+    name: "envoy.config.cluster.v3.Cluster.RingHashLbConfig",
+    title: "",
+    fields: &[
+        read("minimum_ring_size", "1024", RING_SIZE),
+        read("maximum_ring_size", "8388608", "Places on the ring at most."),
+        read("hash_function", "XX_HASH", "XX_HASH or MURMUR_HASH_2."),
+    ],
+    unsupported: &[],
+};
+
+const RING_SIZE: &str = "Places on the ring; endpoints have as many as their weights say.";
+
+pub(in crate::envoy) static MAGLEV_LB_CONFIG: Schema = Schema {
+    name: "envoy.config.cluster.v3.Cluster.MaglevLbConfig",
+    title: "",
+    fields: &[read("table_size", "65537", TABLE_SIZE)],
+    unsupported: &[],
+};
+
+const TABLE_SIZE: &str = "Places in the table: a prime number up to 5000011.";
+
+const HOSTNAME: &str = "Endpoints are known by their host names instead of their addresses.";
+
+/// That of a cluster.
+pub(in crate::envoy) static CONSISTENT_HASHING_LB_CONFIG: Schema = Schema {
+    name: "envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig",
+    title: "ConsistentHashingLbConfig of clusters",
+    fields: &[
+        read("use_hostname_for_hashing", "false", "The same, for clusters of type STRICT_DNS."),
+        refused("hash_balance_factor", NO_BALANCE),
+    ],
+    unsupported: &[],
+};
+
+/// That of a policy.
+pub(in crate::envoy) static CONSISTENT_HASHING: Schema = Schema {
+    name: "envoy.extensions.load_balancing_policies.common.v3.ConsistentHashingLbConfig",
+    title: "",
+    fields: &[
+        read("use_hostname_for_hashing", "false", HOSTNAME),
+        refused("hash_balance_factor", NO_BALANCE),
+        refused("hash_policy", "use hash_policy of the routes"),
+    ],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static RING_HASH: Schema = Schema {
+    name: "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash",
+    title: "",
+    fields: &[
+        read("minimum_ring_size", "1024", RING_SIZE),
+        read("maximum_ring_size", "8388608", "Places on the ring at most."),
+        read("hash_function", "XX_HASH", "XX_HASH or MURMUR_HASH_2."),
+        read("use_hostname_for_hashing", "false", HOSTNAME),
+        read("consistent_hashing_lb_config", "{}", "What endpoints are known by."),
+        refused("hash_balance_factor", NO_BALANCE),
+        refused("locality_weighted_lb_config", ONE_LOCALITY),
+    ],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static MAGLEV: Schema = Schema {
+    name: "envoy.extensions.load_balancing_policies.maglev.v3.Maglev",
+    title: "",
+    fields: &[
+        read("table_size", "65537", TABLE_SIZE),
+        read("consistent_hashing_lb_config", "{}", "What endpoints are known by."),
+        refused("locality_weighted_lb_config", ONE_LOCALITY),
+    ],
+    unsupported: &[],
+};
+
+const ONE_LOCALITY: &str = "endpoints are chosen without regard to where they are";
+
+static HASH_FUNCTION: Enumeration<HashFunction> = Enumeration {
+    values: &[
+        ("XX_HASH", 0, Some(HashFunction::XxHash)),
+        ("MURMUR_HASH_2", 1, Some(HashFunction::MurmurHash2)),
+    ],
+};
+
+pub(in crate::envoy) static HASH_FUNCTION_OF_POLICY: Enumeration<HashFunction> = Enumeration {
+    values: &[
+        ("DEFAULT_HASH", 0, Some(HashFunction::XxHash)),
+        ("XX_HASH", 1, Some(HashFunction::XxHash)),
+        ("MURMUR_HASH_2", 2, Some(HashFunction::MurmurHash2)),
+    ],
+};
+
+/// The settings of `lb_policy: RING_HASH`.
+pub(super) fn read_ring_hash_of_cluster(message: &Message<'_>, discovery: Option<&Discovery>) -> RingHash {
+    let key = read_key_of_cluster(message, discovery);
+    let Some(settings) = message.message("ring_hash_lb_config", &RING_HASH_LB_CONFIG) else {
+        return RingHash { key, ..RingHash::default() };
+    };
+    let hash_function = settings.enumeration("hash_function", &HASH_FUNCTION, HashFunction::XxHash);
+    RingHash { key, hash_function, ..read_sizes(&settings) }
+}
+
+/// The settings of `lb_policy: MAGLEV`.
+pub(super) fn read_maglev_of_cluster(message: &Message<'_>, discovery: Option<&Discovery>) -> Maglev {
+    let key = read_key_of_cluster(message, discovery);
+    let settings = message.message("maglev_lb_config", &MAGLEV_LB_CONFIG);
+    let table_size = settings.map_or(Maglev::default().table_size, |settings| read_table_size(&settings));
+    Maglev { table_size, key }
+}
+
+/// Settings of hashing beside a policy that does not hash have no effect, as in Envoy.
+pub(super) fn read_unused(message: &Message<'_>) {
+    message.get("ring_hash_lb_config");
+    message.get("maglev_lb_config");
+}
+
+fn read_key_of_cluster(message: &Message<'_>, discovery: Option<&Discovery>) -> HashKey {
+    let common = message.message("common_lb_config", &COMMON_LB_CONFIG);
+    let settings = common
+        .and_then(|common| common.message("consistent_hashing_lb_config", &CONSISTENT_HASHING_LB_CONFIG));
+    let Some(settings) = settings else {
+        return HashKey::Address;
+    };
+    let key = read_key(&settings);
+    if key == HashKey::Hostname
+        && !matches!(discovery, None | Some(Discovery::StrictDns(_)))
+        && let Some(value) = settings.get("use_hostname_for_hashing")
+    {
+        value.error("use_hostname_for_hashing is for clusters of type STRICT_DNS");
+    }
+    key
+}
+
+fn read_key(settings: &Message<'_>) -> HashKey {
+    match settings.boolean("use_hostname_for_hashing", false) {
+        true => HashKey::Hostname,
+        false => HashKey::Address,
+    }
+}
+
+pub(super) fn read_ring_hash(value: &Value<'_>) -> Option<RingHash> {
+    let settings = value.message(&RING_HASH)?;
+    let own = read_key(&settings);
+    let common = settings.message("consistent_hashing_lb_config", &CONSISTENT_HASHING);
+    Some(RingHash {
+        // The newer field counts where it is given, as in Envoy.
+        key: common.map_or(own, |common| read_key(&common)),
+        hash_function: settings.enumeration("hash_function", &HASH_FUNCTION_OF_POLICY, HashFunction::XxHash),
+        ..read_sizes(&settings)
+    })
+}
+
+pub(super) fn read_maglev(value: &Value<'_>) -> Option<Maglev> {
+    let settings = value.message(&MAGLEV)?;
+    let common = settings.message("consistent_hashing_lb_config", &CONSISTENT_HASHING);
+    Some(Maglev {
+        table_size: read_table_size(&settings),
+        key: common.map_or(HashKey::Address, |common| read_key(&common)),
+    })
+}
+
+fn read_sizes(settings: &Message<'_>) -> RingHash {
+    let usual = RingHash::default();
+    let most = i64::try_from(RingHash::MOST).unwrap_or(i64::MAX);
+    let size = |name, usual| match settings.get(name) {
+        Some(value) => value.integer(1..=most).and_then(|size| u64::try_from(size).ok()).unwrap_or(usual),
+        None => usual,
+    };
+    let sizes = RingHash {
+        minimum_ring_size: size("minimum_ring_size", usual.minimum_ring_size),
+        maximum_ring_size: size("maximum_ring_size", usual.maximum_ring_size),
+        ..usual
+    };
+    if sizes.minimum_ring_size > sizes.maximum_ring_size {
+        settings.value().error("minimum_ring_size is larger than maximum_ring_size");
+    }
+    sizes
+}
+
+fn read_table_size(settings: &Message<'_>) -> u32 {
+    let usual = Maglev::default().table_size;
+    let Some(value) = settings.get("table_size") else { return usual };
+    let Some(size) = value.integer(2..=i64::from(Maglev::MOST)).and_then(|size| u32::try_from(size).ok())
+    else {
+        return usual;
+    };
+    if !is_prime(size) {
+        value.error("table_size must be a prime number");
+    }
+    size
+}
+
+fn is_prime(number: u32) -> bool {
+    (2..).take_while(|divisor| divisor * divisor <= number).all(|divisor| number % divisor != 0)
+}
