@@ -111,7 +111,8 @@ pub(super) fn read_ring_hash_of_cluster(message: &Message<'_>, discovery: Option
 pub(super) fn read_maglev_of_cluster(message: &Message<'_>, discovery: Option<&Discovery>) -> Maglev {
     let key = read_key_of_cluster(message, discovery);
     let settings = message.message("maglev_lb_config", &MAGLEV_LB_CONFIG);
-    let table_size = settings.map_or(Maglev::default().table_size, |settings| read_table_size(&settings));
+    let table_size =
+        settings.map_or_else(|| Maglev::default().table_size, |settings| read_table_size(&settings));
     Maglev { table_size, key }
 }
 
@@ -198,5 +199,5 @@ fn read_table_size(settings: &Message<'_>) -> u32 {
 }
 
 fn is_prime(number: u32) -> bool {
-    (2..).take_while(|divisor| divisor * divisor <= number).all(|divisor| number % divisor != 0)
+    (2..).take_while(|divisor| divisor * divisor <= number).all(|divisor| !number.is_multiple_of(divisor))
 }
