@@ -28,6 +28,7 @@ mod metadata_matcher;
 mod overload;
 mod per_route;
 mod protocol_options;
+mod rate_limits;
 mod re2;
 mod reference;
 mod route;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use tollgate_model::{
     cors::CorsPolicy,
-    filter::{CheckSettings, FilterSettings, JwtOfRoute, MatchAction, Matched, Mutations},
+    filter::{
+        CheckSettings, CompressorPerRoute, FilterSettings, JwtOfRoute, MatchAction, Matched, Mutations,
+        RateLimitPerRoute,
+    },
     matching::Matcher,
 };
 
@@ -61,6 +64,10 @@ pub enum Override {
     Settings(FilterSettings),
     /// It is on, and this is different for an `ext_authz` filter.
     ExtAuthz(Arc<CheckSettings>),
+    /// It is on, and this is different for a `compressor` filter.
+    Compressor(CompressorPerRoute),
+    /// It is on, and this is different for a `ratelimit` filter.
+    RateLimit(Arc<RateLimitPerRoute>),
     /// It is on, and this is what requests need of a `jwt_authn` filter.
     JwtAuthn(JwtOfRoute),
     /// It is on, and chosen by this matcher.

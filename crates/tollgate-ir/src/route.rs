@@ -6,7 +6,7 @@ use extproc::messages::Metadata;
 use serde::Serialize;
 use tollgate_model::{
     header::HeaderMutations,
-    route::{PathParameters, RouteMatch},
+    route::{PathParameters, RateLimitPolicy, RouteMatch},
 };
 
 use crate::{Origin, PerFilter};
@@ -57,6 +57,9 @@ pub struct VirtualHost {
     pub include_request_attempt_count: bool,
     /// Send `x-envoy-attempt-count` to the client. Default false.
     pub include_attempt_count_in_response: bool,
+    /// What of requests rate limits look at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rate_limits: Vec<RateLimitPolicy>,
     /// What the virtual host says about filters.
     pub per_filter: PerFilter,
 }

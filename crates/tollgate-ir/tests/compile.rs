@@ -95,6 +95,7 @@ fn resources(routes: Vec<Route>) -> Resources {
         metadata: Metadata::default(),
         include_request_attempt_count: false,
         include_attempt_count_in_response: false,
+        rate_limits: Vec::new(),
         per_filter: PerFilter::default(),
     };
     let mut resources = Resources::default();

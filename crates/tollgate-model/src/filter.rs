@@ -4,6 +4,7 @@
 //! modules here) and one variant of [`FilterOverride`] or of [`FilterSettings`].
 
 mod buffer;
+mod compressor;
 mod ext_authz;
 mod header_mutation;
 mod header_to_metadata;
@@ -11,6 +12,7 @@ mod health_check;
 mod jwt_authn;
 mod local_ratelimit;
 mod matched;
+mod ratelimit;
 mod set_metadata;
 
 use std::sync::Arc;
@@ -19,7 +21,10 @@ use serde::{Serialize, Serializer};
 
 pub use self::{
     buffer::Buffer,
-    ext_authz::{AuthBody, AuthService, CheckSettings, ExtAuthz, GrpcAuthService, HttpAuthService},
+    compressor::{
+        CompressionLibrary, Compressor, CompressorDirection, CompressorPerRoute, ResponseCompression,
+    },
+    ext_authz::{AuthBody, AuthService, CheckSettings, ExtAuthz, HttpAuthService, UnaryService},
     header_mutation::{HeaderMutation, Mutation, Mutations, QueryParameterMutation},
     header_to_metadata::{
         HeaderToMetadata, HeaderToMetadataRule, MetadataKind, MetadataSource, MetadataTarget, TargetValue,
@@ -31,6 +36,7 @@ pub use self::{
     },
     local_ratelimit::{Left, LocalRateLimit, TokenBucket},
     matched::{MatchAction, Matched},
+    ratelimit::{RateLimit, RateLimitPerRoute, RequestType, VirtualHostLimits},
     set_metadata::{MetadataEntry, SetMetadata},
 };
 use crate::{cors::CorsPolicy, processor::ExtProcFilter};
@@ -81,6 +87,8 @@ pub enum FilterSettings {
     HealthCheck(Arc<HealthCheck>),
     /// Collects requests.
     Buffer(Buffer),
+    /// Compresses bodies.
+    Compressor(Arc<Compressor>),
     /// Asks an authorization service.
     ExtAuthz(Arc<ExtAuthz>),
     /// Changes headers, trailers and query parameters.
@@ -91,6 +99,8 @@ pub enum FilterSettings {
     JwtAuthn(Arc<JwtAuthn>),
     /// Limits how many requests there may be in a time.
     LocalRateLimit(Arc<LocalRateLimit>),
+    /// Asks a service whether requests are within their limits.
+    RateLimit(Arc<RateLimit>),
     /// Sets dynamic metadata.
     SetMetadata(Arc<SetMetadata>),
 }

@@ -12,6 +12,7 @@ mod hash_policy;
 mod mirror;
 mod path_match;
 mod path_parameters;
+mod rate_limit;
 mod redirect;
 mod retry;
 mod rewrite;
@@ -20,6 +21,9 @@ mod session_persistence;
 mod tests;
 mod virtual_hosts;
 
+pub use self::rate_limit::{
+    EntryValue, HitsAddend, Limit, LimitOverride, LimitUnit, RateLimitAction, RateLimitPolicy, RateLimits,
+};
 pub use self::{
     cluster_choice::ClusterChoice,
     hash_policy::{CookieHash, HashPolicy, HashSource},
@@ -72,6 +76,9 @@ pub struct VirtualHost {
     pub include_request_attempt_count: bool,
     /// Tell the client how many tries there were (`x-envoy-attempt-count`). Default false.
     pub include_attempt_count_in_response: bool,
+    /// What of requests rate limits look at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rate_limits: Vec<RateLimitPolicy>,
 }
 
 impl VirtualHost {
@@ -86,6 +93,7 @@ impl VirtualHost {
             metadata: Metadata::default(),
             include_request_attempt_count: false,
             include_attempt_count_in_response: false,
+            rate_limits: Vec::new(),
         }
     }
 }
@@ -213,6 +221,9 @@ pub struct RouteAction<F = FilterOverrides> {
     /// What of a request is hashed, where its cluster chooses by a hash. Default nothing: any endpoint will do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hash_policies: Vec<HashPolicy>,
+    /// What of requests rate limits look at.
+    #[serde(skip_serializing_if = "RateLimits::is_empty")]
+    pub rate_limits: RateLimits,
 }
 
 impl<F> Action<F> {
@@ -253,6 +264,7 @@ impl<F> RouteAction<F> {
             upgrade_configs: self.upgrade_configs,
             session_persistence: self.session_persistence,
             hash_policies: self.hash_policies,
+            rate_limits: self.rate_limits,
         })
     }
 
@@ -272,6 +284,7 @@ impl<F> RouteAction<F> {
             upgrade_configs: Vec::new(),
             session_persistence: None,
             hash_policies: Vec::new(),
+            rate_limits: RateLimits::default(),
         }
     }
 }

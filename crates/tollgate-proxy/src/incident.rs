@@ -59,6 +59,8 @@ pub(crate) enum Incident {
     ProcessorBody,
     /// An authorization service gave no verdict.
     Authorization,
+    /// A rate limit service gave no answer.
+    RateLimit,
     /// Part of what a processor asked for had no effect.
     ProcessorIgnored,
 }

@@ -6,7 +6,7 @@ pub(crate) struct ResponseFlags(u32);
 
 /// Short and long names and the place in the bit set of attributes; a flag's bit here is its place in this list. The order
 /// is that of Envoy's logs: what forbids another try is known before the failure that stands then.
-const NAMES: [(&str, &str, u32); 20] = [
+const NAMES: [(&str, &str, u32); 21] = [
     ("URX", "UpstreamRetryLimitExceeded", 15),
     ("UO", "UpstreamOverflow", 7),
     ("UH", "NoHealthyUpstream", 1),
@@ -27,6 +27,7 @@ const NAMES: [(&str, &str, u32); 20] = [
     ("LH", "FailedLocalHealthCheck", 0),
     ("UAEX", "UnauthorizedExternalService", 12),
     ("RL", "RateLimited", 11),
+    ("RLSE", "RateLimitServiceError", 13),
 ];
 
 impl ResponseFlags {
@@ -54,6 +55,8 @@ impl ResponseFlags {
     pub(crate) const UNAUTHORIZED_EXTERNAL_SERVICE: Self = Self(1 << 18);
     /// There were too many requests.
     pub(crate) const RATE_LIMITED: Self = Self(1 << 19);
+    /// A rate limit service failed.
+    pub(crate) const RATE_LIMIT_SERVICE_ERROR: Self = Self(1 << 20);
     /// There was too much to do, or to hold.
     pub(crate) const OVERLOAD_MANAGER: Self = Self(1 << 15);
     /// The client broke the protocol.

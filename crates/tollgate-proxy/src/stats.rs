@@ -30,8 +30,9 @@ use self::{
 };
 pub(crate) use self::{
     filters::{
-        CompositeMetric, ExtAuthzMetric, ExtAuthzOfClusterMetric, FilterMetrics, HeaderToMetadataMetric,
-        JwtAuthnMetric, LocalRateLimitMetric, SetMetadataMetric,
+        CompositeMetric, CompressorAcceptMetric, CompressorMetric, ExtAuthzMetric, ExtAuthzOfClusterMetric,
+        FilterMetrics, HeaderToMetadataMetric, JwtAuthnMetric, LocalRateLimitMetric, RateLimitMetric,
+        SetMetadataMetric,
     },
     metrics::{
         ClusterMetric, ControlPlaneMetric, DiscoveryMetric, ExtProcMetric, Http2Metric, HttpMetric,

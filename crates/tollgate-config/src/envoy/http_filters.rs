@@ -1,6 +1,7 @@
 //! The chain of HTTP filters (dialects 5.4): external processing, the [kinds] that stand beside it, and the router.
 
 pub(in crate::envoy) mod buffer;
+pub(in crate::envoy) mod compressor;
 pub(in crate::envoy) mod ext_authz;
 pub(in crate::envoy) mod header_mutation;
 pub(in crate::envoy) mod header_to_metadata;
@@ -9,7 +10,9 @@ pub(in crate::envoy) mod jwt_authn;
 mod kinds;
 pub(in crate::envoy) mod local_ratelimit;
 pub(in crate::envoy) mod matched;
+pub(in crate::envoy) mod ratelimit;
 pub(in crate::envoy) mod set_metadata;
+mod unary_service;
 
 use std::{rc::Rc, sync::Arc};
 

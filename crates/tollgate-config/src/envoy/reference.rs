@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use super::{
     access_log, access_log_filter, address, bootstrap, cluster, config_source, data_source, ext_proc, format,
     google_grpc, grpc_service, header, http_connection_manager, http_filters, listener, management, matcher,
-    matchers, metadata, metadata_key, metadata_matcher, overload, per_route, protocol_options, route,
-    runtime, socket_options, status, tls, watchdog,
+    matchers, metadata, metadata_key, metadata_matcher, overload, per_route, protocol_options, rate_limits,
+    route, runtime, socket_options, status, tls, watchdog,
 };
 use crate::schema::{Field, Schema, Support};
 
@@ -54,6 +54,7 @@ fn sections() -> Vec<Section> {
             "Routes",
             [
                 &route::SCHEMAS[..],
+                &rate_limits::SCHEMAS[..],
                 &matchers::SCHEMAS[..],
                 &header::SCHEMAS[..],
                 &format::SCHEMAS[..],

@@ -39,6 +39,7 @@ use super::{
     http_filters::Filters,
     metadata::read_metadata,
     per_route::{Folded, read_level},
+    rate_limits::read_rate_limits,
 };
 use crate::{
     Explanation, ProcessorOrigin, RouteOrigin,
@@ -184,6 +185,7 @@ fn read_virtual_host(
         metadata: read_metadata(&message),
         include_request_attempt_count: message.boolean("include_request_attempt_count", false),
         include_attempt_count_in_response: message.boolean("include_attempt_count_in_response", false),
+        rate_limits: read_rate_limits(&message),
         per_filter: level.per_filter(),
     };
     Some((virtual_host, origins))

@@ -18,6 +18,7 @@ mod matchers;
 mod out;
 mod overload;
 mod process;
+mod rate_limits;
 mod rewrite;
 mod route;
 mod tls;

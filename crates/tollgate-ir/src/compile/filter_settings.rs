@@ -2,7 +2,9 @@
 
 use std::{mem::discriminant, sync::Arc};
 
-use tollgate_model::filter::{ExtAuthz, FilterSettings, HeaderMutation, JwtAuthn, Mutations, SetMetadata};
+use tollgate_model::filter::{
+    Compressor, ExtAuthz, FilterSettings, HeaderMutation, JwtAuthn, Mutations, RateLimit, SetMetadata,
+};
 
 use crate::Override;
 
@@ -22,6 +24,8 @@ pub(super) fn fold(settings: &FilterSettings, said: &[&Override]) -> FilterSetti
             FilterSettings::SetMetadata(Arc::new(SetMetadata { metadata, by_route }))
         }
         (FilterSettings::JwtAuthn(settings), _) => FilterSettings::JwtAuthn(jwt_authn(settings, said)),
+        (FilterSettings::RateLimit(settings), _) => FilterSettings::RateLimit(ratelimit(settings, said)),
+        (FilterSettings::Compressor(settings), _) => FilterSettings::Compressor(compressor(settings, said)),
         (settings, own) => own.unwrap_or(settings).clone(),
     }
 }
@@ -43,6 +47,24 @@ fn jwt_authn(settings: &Arc<JwtAuthn>, said: &[&Override]) -> Arc<JwtAuthn> {
         _ => None,
     });
     route.map_or_else(|| Arc::clone(settings), |route| Arc::new(settings.with(route)))
+}
+
+/// The most specific level counts.
+fn ratelimit(settings: &Arc<RateLimit>, said: &[&Override]) -> Arc<RateLimit> {
+    let level = said.iter().rev().find_map(|said| match said {
+        Override::RateLimit(level) => Some(level),
+        _ => None,
+    });
+    level.map_or_else(|| Arc::clone(settings), |level| Arc::new(RateLimit::clone(settings).with(level)))
+}
+
+/// The most specific level counts.
+fn compressor(settings: &Arc<Compressor>, said: &[&Override]) -> Arc<Compressor> {
+    let level = said.iter().rev().find_map(|said| match said {
+        Override::Compressor(level) => Some(*level),
+        _ => None,
+    });
+    level.map_or_else(|| Arc::clone(settings), |level| Arc::new(Compressor::clone(settings).with(level)))
 }
 
 /// What all levels change counts.

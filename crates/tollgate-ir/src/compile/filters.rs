@@ -155,7 +155,9 @@ impl<'s> Filters<'s> {
                 | Override::Cors(_)
                 | Override::Settings(_)
                 | Override::ExtAuthz(_)
+                | Override::Compressor(_)
                 | Override::JwtAuthn(_)
+                | Override::RateLimit(_)
                 | Override::Matcher(_)
                 | Override::HeaderMutation(_) => {}
             }

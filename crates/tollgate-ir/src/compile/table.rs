@@ -46,6 +46,7 @@ fn virtual_host(
         metadata: host.metadata.clone(),
         include_request_attempt_count: host.include_request_attempt_count,
         include_attempt_count_in_response: host.include_attempt_count_in_response,
+        rate_limits: host.rate_limits.clone(),
     })
 }
 

@@ -68,14 +68,14 @@ pub struct AuthBody {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum AuthService {
     /// `envoy.service.auth.v3.Authorization` over gRPC.
-    Grpc(GrpcAuthService),
+    Grpc(UnaryService),
     /// A server that gets the head of the request.
     Http(HttpAuthService),
 }
 
-/// An authorization service over gRPC.
+/// A gRPC service that is asked once a request.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct GrpcAuthService {
+pub struct UnaryService {
     /// Its cluster, by name. One that does not exist fails each request.
     pub cluster: String,
     /// `:authority` of the calls.

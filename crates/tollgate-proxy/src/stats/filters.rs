@@ -5,8 +5,9 @@
 
 use std::{cell::RefCell, sync::Arc};
 
+use extproc::Direction;
 use tollgate_model::{
-    filter::{FilterOverride, FilterSettings},
+    filter::{Compressor, FilterOverride, FilterSettings},
     http_connection_manager::HttpConnectionManager,
 };
 
@@ -205,6 +206,112 @@ impl FilterMetrics for LocalRateLimitMetric {
 }
 
 metrics! {
+    /// Of a `ratelimit` filter, by the cluster that the requests would go to.
+    RateLimitMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: true {
+        /// Requests within their limits.
+        Ok: Counter = "ok",
+        /// Requests without an answer.
+        Error: Counter = "error",
+        /// Requests beyond a limit.
+        OverLimit: Counter = "over_limit",
+        /// Requests that pass although there is no answer.
+        FailureModeAllowed: Counter = "failure_mode_allowed",
+    }
+}
+
+impl RateLimitMetric {
+    /// What settles the prefix.
+    pub(crate) fn own(cluster: &str, stat_prefix: &str) -> String {
+        match stat_prefix {
+            "" => format!("cluster.{cluster}.ratelimit."),
+            own => format!("cluster.{cluster}.ratelimit.{own}."),
+        }
+    }
+}
+
+impl FilterMetrics for RateLimitMetric {
+    const FAMILY: &'static str = "tollgate_cluster_ratelimit_";
+
+    fn prefix(_http_stat_prefix: &str, own: &str) -> String {
+        own.to_owned()
+    }
+}
+
+metrics! {
+    /// Of a `compressor` filter, by direction.
+    CompressorMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// Messages that were compressed.
+        Compressed: Counter = "compressed",
+        /// Messages that were not.
+        NotCompressed: Counter = "not_compressed",
+        /// Bytes before.
+        TotalUncompressedBytes: Counter = "total_uncompressed_bytes",
+        /// Bytes after.
+        TotalCompressedBytes: Counter = "total_compressed_bytes",
+        /// Messages that are too short.
+        ContentLengthTooSmall: Counter = "content_length_too_small",
+    }
+}
+
+impl CompressorMetric {
+    /// What settles the prefix.
+    pub(crate) fn own(settings: &Compressor, direction: Direction) -> String {
+        let of_direction = match direction {
+            Direction::Request => "request.",
+            Direction::Response if settings.response.counted_apart => "response.",
+            Direction::Response => "",
+        };
+        format!("{}{of_direction}", CompressorAcceptMetric::own(settings))
+    }
+}
+
+impl FilterMetrics for CompressorMetric {
+    const FAMILY: &'static str = "tollgate_http_compressor_";
+
+    fn prefix(http_stat_prefix: &str, own: &str) -> String {
+        format!("http.{http_stat_prefix}.compressor.{own}")
+    }
+}
+
+metrics! {
+    /// What clients accept that a `compressor` filter might compress for.
+    CompressorAcceptMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// Nothing is said.
+        NoAcceptHeader: Counter = "no_accept_header",
+        /// Rather no encoding.
+        HeaderIdentity: Counter = "header_identity",
+        /// This encoding, by its name.
+        HeaderCompressorUsed: Counter = "header_compressor_used",
+        /// Rather the encoding of another filter.
+        HeaderCompressorOvershadowed: Counter = "header_compressor_overshadowed",
+        /// Any encoding.
+        HeaderWildcard: Counter = "header_wildcard",
+        /// Nothing that is of use.
+        HeaderNotValid: Counter = "header_not_valid",
+        /// Responses that were left alone for their `etag`.
+        NotCompressedEtag: Counter = "not_compressed_etag",
+    }
+}
+
+impl CompressorAcceptMetric {
+    /// What settles the prefix.
+    pub(crate) fn own(settings: &Compressor) -> String {
+        format!("{}.{}.", settings.name, settings.library.stat_name())
+    }
+}
+
+impl FilterMetrics for CompressorAcceptMetric {
+    const FAMILY: &'static str = "tollgate_http_compressor_accept_";
+
+    fn prefix(http_stat_prefix: &str, own: &str) -> String {
+        format!("http.{http_stat_prefix}.compressor.{own}")
+    }
+}
+
+metrics! {
     /// Of a filter that a matcher chooses.
     CompositeMetric, histograms: [], bounds: REQUEST_BOUNDS,
     quiet: false {
@@ -263,9 +370,16 @@ impl OtherFilters {
         match settings {
             FilterSettings::HealthCheck(_)
             | FilterSettings::Buffer(_)
+            | FilterSettings::RateLimit(_)
             | FilterSettings::HeaderMutation(_) => {}
             FilterSettings::LocalRateLimit(settings) => {
                 self.add::<LocalRateLimitMetric>(&settings.stat_prefix, 0, 0);
+            }
+            FilterSettings::Compressor(settings) => {
+                for direction in [Direction::Request, Direction::Response] {
+                    self.add::<CompressorMetric>(&CompressorMetric::own(settings, direction), 0, 0);
+                }
+                self.add::<CompressorAcceptMetric>(&CompressorAcceptMetric::own(settings), 0, 0);
             }
             FilterSettings::JwtAuthn(settings) => self.add::<JwtAuthnMetric>(&settings.stat_prefix, 0, 0),
             FilterSettings::ExtAuthz(settings) => self.add::<ExtAuthzMetric>(&settings.stat_prefix, 0, 0),

@@ -67,6 +67,15 @@ fn sections() -> Vec<(&'static str, Scope, &'static Description)> {
         ),
         filter_section::<JwtAuthnMetric>("jwt_authn filters", "STAT_PREFIX"),
         filter_section::<LocalRateLimitMetric>("local_ratelimit filters", "STAT_PREFIX"),
+        filter_section::<RateLimitMetric>(
+            "ratelimit filters, by the cluster of the route",
+            "cluster.NAME.ratelimit.STAT_PREFIX.",
+        ),
+        filter_section::<CompressorMetric>("compressor filters, by direction", "LIBRARY.ENCODING.DIRECTION."),
+        filter_section::<CompressorAcceptMetric>(
+            "compressor filters, what clients accept",
+            "LIBRARY.ENCODING.",
+        ),
         filter_section::<CompositeMetric>("Composite filters", ""),
         filter_section::<SetMetadataMetric>("set_metadata filters", SetMetadataMetric::OF_FILTER),
         filter_section::<HeaderToMetadataMetric>("header_to_metadata filters", "STAT_PREFIX"),

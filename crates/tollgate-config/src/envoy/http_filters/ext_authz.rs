@@ -5,22 +5,21 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use http::{HeaderName, StatusCode};
 use tollgate_ir::{FilterConfig, Override};
 use tollgate_model::{
-    filter::{
-        AuthBody, AuthService, CheckSettings, ExtAuthz, FilterSettings, GrpcAuthService, HttpAuthService,
-    },
+    filter::{AuthBody, AuthService, CheckSettings, ExtAuthz, FilterSettings, HttpAuthService},
     format::Format,
     matching::StringMatcher,
-    processor::GrpcTarget,
     route::Fraction,
 };
 
-use super::kinds::{Kind, PerRoute};
+use super::{
+    kinds::{Kind, PerRoute},
+    unary_service::read_unary_service,
+};
 use crate::{
     envoy::{
         Scope,
         ext_proc::rules::read_patterns,
         format::read_header_values,
-        grpc_service::{GRPC_SERVICE, read_grpc_service},
         metadata_matcher::read_metadata_matcher,
         route::{RUNTIME_FRACTIONAL_PERCENT, read_fraction},
         status::read_http_status,
@@ -187,7 +186,7 @@ pub(super) static SCHEMAS: [&Schema; 9] = [
     &RUNTIME_FEATURE_FLAG,
 ];
 
-static API_VERSION: Enumeration<()> =
+pub(super) static API_VERSION: Enumeration<()> =
     Enumeration { values: &[("AUTO", 0, Some(())), ("V2", 1, None), ("V3", 2, Some(()))] };
 
 pub(super) const KIND: Kind = Kind {
@@ -281,31 +280,9 @@ fn read_body(value: &Value<'_>) -> Option<AuthBody> {
 fn read_service(message: &Message<'_>, scope: &Scope) -> Option<AuthService> {
     let (kind, value) = message.required_one_of(&["grpc_service", "http_service"])?;
     match kind {
-        "grpc_service" => read_grpc(&value, scope).map(AuthService::Grpc),
+        "grpc_service" => read_unary_service(&value, USUAL_TIMEOUT, scope).map(AuthService::Grpc),
         _ => read_http(&value, scope).map(AuthService::Http),
     }
-}
-
-fn read_grpc(value: &Value<'_>, scope: &Scope) -> Option<GrpcAuthService> {
-    let service = read_grpc_service(value, scope)?;
-    if service.retry_policy.is_some() {
-        value.error_with_help(
-            "\"retry_policy\" is not supported here",
-            "remove it: the service is asked once",
-        );
-    }
-    let GrpcTarget::EnvoyGrpc(cluster) = service.target else {
-        value.error_with_help("google_grpc is not supported here", "use envoy_grpc with a cluster");
-        return None;
-    };
-    let timeout = value.message(&GRPC_SERVICE)?.duration("timeout").unwrap_or(USUAL_TIMEOUT);
-    Some(GrpcAuthService {
-        cluster,
-        authority: service.authority,
-        initial_metadata: service.initial_metadata,
-        skip_envoy_headers: service.skip_envoy_headers,
-        timeout,
-    })
 }
 
 fn read_http(value: &Value<'_>, scope: &Scope) -> Option<HttpAuthService> {

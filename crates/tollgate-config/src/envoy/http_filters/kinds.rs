@@ -3,8 +3,8 @@
 use tollgate_ir::{FilterConfig, Override};
 
 use super::{
-    buffer, ext_authz, header_mutation, header_to_metadata, health_check, jwt_authn, local_ratelimit,
-    matched, set_metadata,
+    buffer, compressor, ext_authz, header_mutation, header_to_metadata, health_check, jwt_authn,
+    local_ratelimit, matched, ratelimit, set_metadata,
 };
 use crate::{
     envoy::{Scope, ext_proc::EXTERNAL_PROCESSOR},
@@ -30,11 +30,13 @@ pub(in crate::envoy) struct PerRoute {
 }
 
 /// Every kind.
-static KINDS: [Kind; 9] = [
+static KINDS: [Kind; 11] = [
     health_check::KIND,
     buffer::KIND,
+    compressor::KIND,
     local_ratelimit::KIND,
     jwt_authn::KIND,
+    ratelimit::KIND,
     ext_authz::KIND,
     header_mutation::KIND,
     set_metadata::KIND,
@@ -43,11 +45,13 @@ static KINDS: [Kind; 9] = [
 ];
 
 /// The schemas of the kinds, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 9] = [
+pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 11] = [
     &health_check::SCHEMAS,
     &buffer::SCHEMAS,
+    &compressor::SCHEMAS,
     &local_ratelimit::SCHEMAS,
     &jwt_authn::schema::SCHEMAS,
+    &ratelimit::SCHEMAS,
     &ext_authz::SCHEMAS,
     &header_mutation::SCHEMAS,
     &set_metadata::SCHEMAS,

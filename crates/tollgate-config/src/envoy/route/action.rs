@@ -7,7 +7,7 @@ use regex::bytes;
 use tollgate_ir::{ClusterSpecifier, RouteAction};
 use tollgate_model::{
     matching::Substitution,
-    route::{HostRewrite, PathRewrite},
+    route::{HostRewrite, PathRewrite, RateLimits},
 };
 
 use super::{
@@ -24,6 +24,7 @@ use crate::{
         format::read_header_format,
         matchers::{compile, read_matched_header},
         per_route::Folded,
+        rate_limits::read_rate_limits,
     },
     schema::{Enumeration, Message, Value},
 };
@@ -67,6 +68,10 @@ pub(super) fn read_route_action(
         idle_timeout,
         upgrade_configs: read_upgrade_configs(&message),
         hash_policies: read_hash_policies(&message),
+        rate_limits: RateLimits {
+            policies: read_rate_limits(&message),
+            include_virtual_host: message.boolean("include_vh_rate_limits", false),
+        },
         ..RouteAction::new(cluster?)
     })
 }

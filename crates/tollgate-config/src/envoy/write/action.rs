@@ -19,6 +19,7 @@ use super::{
     filters::Active,
     matchers::{header_matcher, header_mutations, pattern},
     out::{Out, duration, extension},
+    rate_limits::rate_limits,
     rewrite::{Rewrite, full, path_elements, substitution_of_library},
     route::Context,
 };
@@ -117,6 +118,8 @@ fn route_action(context: &Context<'_>, route: &Route, action: &RouteAction, acti
         Some(HostRewrite::Header(name)) => out.set("host_rewrite_header", name.as_str()),
     }
     out.unless("append_x_forwarded_host", action.append_x_forwarded_host, false);
+    rate_limits(&mut out, &action.rate_limits.policies);
+    out.unless("include_vh_rate_limits", action.rate_limits.include_virtual_host, false);
     out.timeout("timeout", action.timeout, Some(Duration::from_secs(15)));
     out.some("idle_timeout", action.idle_timeout.map(|limit| duration(limit.unwrap_or_default())));
     out.some("retry_policy", action.retry_policy.as_ref().map(|policy| retry_policy(policy)));

@@ -1,11 +1,13 @@
 //! Settings of the kinds of filters that are written as they are.
 
+pub(super) mod compressor;
 pub(super) mod ext_authz;
 pub(super) mod header_mutation;
 mod health_check;
 pub(super) mod jwt_authn;
 mod local_ratelimit;
 mod metadata;
+pub(super) mod ratelimit;
 
 use serde_json::Value;
 use tollgate_model::filter::FilterSettings;
@@ -36,11 +38,13 @@ pub(super) fn filter_settings(settings: &FilterSettings) -> Value {
             out.set("max_request_bytes", settings.max_request_bytes);
             out.any()
         }
+        FilterSettings::Compressor(settings) => compressor::written(settings),
         FilterSettings::ExtAuthz(settings) => ext_authz::written(settings),
         FilterSettings::HeaderMutation(settings) => header_mutation::written(settings),
         FilterSettings::HeaderToMetadata(settings) => metadata::header_to_metadata(settings),
         FilterSettings::JwtAuthn(settings) => jwt_authn::written(settings),
         FilterSettings::LocalRateLimit(settings) => local_ratelimit::written(settings),
+        FilterSettings::RateLimit(settings) => ratelimit::written(settings),
         FilterSettings::SetMetadata(settings) => metadata::set_metadata(settings),
     }
 }

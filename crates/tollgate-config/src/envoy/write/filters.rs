@@ -19,7 +19,9 @@ use super::{
     Writer,
     access_log::fractional_percent,
     ext_proc::{external_processor, overrides},
-    filter_settings::{ext_authz, filter_settings, header_mutation, jwt_authn, of_level},
+    filter_settings::{
+        compressor, ext_authz, filter_settings, header_mutation, jwt_authn, of_level, ratelimit,
+    },
     matcher::matcher,
     matchers::{pattern, string_matcher},
     out::{Out, extension, foreign},
@@ -226,6 +228,8 @@ impl<'w> Filters<'w> {
                 return out.any();
             }
             Override::ExtAuthz(level) => return ext_authz::per_route(level),
+            Override::Compressor(level) => return compressor::per_route(*level),
+            Override::RateLimit(level) => return ratelimit::per_route(level),
             Override::JwtAuthn(route) => return jwt_authn::per_route(route),
             Override::HeaderMutation(level) => return header_mutation::per_route(level),
         }

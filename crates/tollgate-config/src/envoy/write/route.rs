@@ -16,6 +16,7 @@ use super::{
     filters::{Active, Filters},
     matchers::{header_matcher, header_mutations, metadata, query_parameter, regex},
     out::{Out, wide},
+    rate_limits::rate_limits,
 };
 use crate::envoy::route::schema::{
     DIRECT_RESPONSE_ACTION, ROUTE, ROUTE_CONFIGURATION, ROUTE_MATCH, VIRTUAL_HOST,
@@ -99,6 +100,7 @@ fn virtual_host(context: &Context<'_>, host: &VirtualHost, above: &Active) -> Va
     metadata(&mut out, &host.metadata);
     out.unless("include_request_attempt_count", host.include_request_attempt_count, false);
     out.unless("include_attempt_count_in_response", host.include_attempt_count_in_response, false);
+    rate_limits(&mut out, &host.rate_limits);
     let mut active = above.clone();
     context.filters.level(&mut out, &host.per_filter, &mut active);
     out.list("routes", host.routes.iter().map(|one| route(context, one, &active)).collect());

@@ -120,6 +120,7 @@ impl Builder<'_, '_> {
                 headers: HeaderMutations::default(),
                 include_request_attempt_count: false,
                 include_attempt_count_in_response: false,
+                rate_limits: Vec::new(),
                 metadata: extproc::messages::Metadata::default(),
                 per_filter: PerFilter::default(),
             });

@@ -17,6 +17,7 @@
 //! `tests/header_gate.rs` shows such a file: a filter that waits for a future.
 
 mod buffer;
+mod compressor;
 mod cors;
 mod ext_authz;
 mod ext_proc;
@@ -26,6 +27,7 @@ mod health_check;
 mod jwt_authn;
 mod local_ratelimit;
 mod matched;
+mod rate_limit;
 mod registry;
 mod set_metadata;
 mod side_call;

@@ -9,10 +9,10 @@ use extproc::{Direction, Slices};
 use tollgate_model::filter::{FilterOverride, FilterSettings};
 
 use super::{
-    Action, Context, Filter, FilterPlace, Room, Slot, buffer::Buffer, cors::Cors, ext_authz::ExtAuthz,
-    ext_proc::ExtProc, header_mutation::HeaderMutation, header_to_metadata::HeaderToMetadata,
-    health_check::HealthCheck, jwt_authn::JwtAuthn, local_ratelimit::LocalRateLimit, matched,
-    set_metadata::SetMetadata,
+    Action, Context, Filter, FilterPlace, Room, Slot, buffer::Buffer, compressor::Compressor, cors::Cors,
+    ext_authz::ExtAuthz, ext_proc::ExtProc, header_mutation::HeaderMutation,
+    header_to_metadata::HeaderToMetadata, health_check::HealthCheck, jwt_authn::JwtAuthn,
+    local_ratelimit::LocalRateLimit, matched, rate_limit::RateLimit, set_metadata::SetMetadata,
 };
 use crate::{format::FilterLog, transaction::core::Core};
 
@@ -66,11 +66,13 @@ registry! {
     settings {
         HealthCheck(HealthCheck),
         Buffer(Buffer),
+        Compressor(Compressor),
         ExtAuthz(ExtAuthz),
         HeaderMutation(HeaderMutation),
         HeaderToMetadata(HeaderToMetadata),
         JwtAuthn(JwtAuthn),
         LocalRateLimit(LocalRateLimit),
+        RateLimit(RateLimit),
         SetMetadata(SetMetadata),
     }
     tests {

@@ -5,11 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes, BytesMut};
 use extproc::{RequestHeaders, ResponseHeaders};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use tollgate_model::filter::UnaryService;
 
 use crate::{
+    format::{FormatContext, evaluate_header},
     stats::ClusterMetric,
     stream::{BodyEvent, ResponseEvent},
     transaction::core::Core,
@@ -54,6 +56,9 @@ pub(super) enum Unanswered {
     /// It came too late.
     #[error("no answer in time")]
     TimedOut,
+    /// It is no message.
+    #[error("the answer is an error, or no message")]
+    NoMessage,
 }
 
 impl std::fmt::Debug for SideCall {
@@ -150,4 +155,59 @@ impl SideCall {
     pub(super) fn held(&self) -> usize {
         self.collected.len() + self.body.as_ref().map_or(0, Bytes::len) + self.upstream.held()
     }
+}
+
+/// Head and body of a call with one message.
+pub(super) fn grpc_request(
+    core: &Core,
+    service: &UnaryService,
+    path: &'static str,
+    message: &impl prost::Message,
+) -> (RequestHeaders, Bytes) {
+    let mut framed = BytesMut::with_capacity(5 + message.encoded_len());
+    framed.put_u8(0);
+    framed.put_u32(u32::try_from(message.encoded_len()).unwrap_or(u32::MAX));
+    // A buffer that grows has room.
+    let _ = message.encode(&mut framed);
+    let context = FormatContext { info: &core.info, messages: &core.messages, logs: &[] };
+    let mut fields = HeaderMap::new();
+    for (name, format) in &service.initial_metadata {
+        let value = HeaderValue::try_from(evaluate_header(format, &context));
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), value)
+            && !value.is_empty()
+        {
+            fields.append(name, value);
+        }
+    }
+    fields.insert("te", HeaderValue::from_static("trailers"));
+    fields.insert("content-type", HeaderValue::from_static("application/grpc"));
+    if !service.timeout.is_zero()
+        && let Ok(timeout) = HeaderValue::try_from(format!("{}m", service.timeout.as_millis()))
+    {
+        fields.insert("grpc-timeout", timeout);
+    }
+    if !service.skip_envoy_headers {
+        fields.insert("x-envoy-internal", HeaderValue::from_static("true"));
+        if let Ok(own) = HeaderValue::try_from(core.worker.own_address.to_string()) {
+            fields.insert("x-forwarded-for", own);
+        }
+    }
+    let head = RequestHeaders {
+        method: Method::POST,
+        scheme: HeaderValue::from_static("http"),
+        authority: HeaderValue::from_str(&service.authority)
+            .unwrap_or_else(|_| HeaderValue::from_static("service")),
+        path: HeaderValue::from_static(path),
+        fields,
+    };
+    (head, framed.freeze())
+}
+
+/// The message of an answer; `None` if it is an error or no message.
+pub(super) fn grpc_message<M: prost::Message + Default>(answer: &Answer) -> Option<M> {
+    let status = answer.trailers.as_ref().and_then(|trailers| trailers.get("grpc-status"));
+    let status = status.or_else(|| answer.head.fields.get("grpc-status"));
+    let is_ok = answer.head.status == StatusCode::OK && status.is_some_and(|status| status == "0");
+    let message = answer.body.get(5..).filter(|_| answer.body.first() == Some(&0));
+    M::decode(message.filter(|_| is_ok)?).ok()
 }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value};
 use tollgate_model::{
-    filter::{AuthBody, AuthService, CheckSettings, ExtAuthz, GrpcAuthService, HttpAuthService},
+    filter::{AuthBody, AuthService, CheckSettings, ExtAuthz, HttpAuthService, UnaryService},
     matching::StringMatcher,
     route::Fraction,
 };
@@ -81,12 +81,13 @@ pub(in crate::envoy::write) fn per_route(level: &CheckSettings) -> Value {
 
 fn service(out: &mut Out, service: &AuthService) {
     match service {
-        AuthService::Grpc(service) => out.set("grpc_service", grpc(service)),
+        AuthService::Grpc(service) => out.set("grpc_service", unary_service(service)),
         AuthService::Http(service) => out.set("http_service", http(service)),
     }
 }
 
-fn grpc(service: &GrpcAuthService) -> Value {
+/// A gRPC service that is asked once a request.
+pub(super) fn unary_service(service: &UnaryService) -> Value {
     let mut envoy = Out::new(&ENVOY_GRPC);
     envoy.set("cluster_name", &*service.cluster);
     envoy.unless("authority", &*service.authority, &*service.cluster);

@@ -2,18 +2,21 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::LazyLock, time::UNIX_EPOCH};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use extproc::{RequestHeaders, messages::Metadata};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_LENGTH};
-use prost::Message as _;
+use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_LENGTH};
 use tollgate_model::{
-    filter::{ExtAuthz, GrpcAuthService, HttpAuthService},
+    filter::{ExtAuthz, HttpAuthService, UnaryService},
     format::Format,
     matching::StringMatcher,
 };
 
-use super::messages::{
-    Address, AttributeContext, CheckRequest, HttpRequest, Peer, Request, SocketAddress, Timestamp, TlsSession,
+use super::{
+    super::side_call::grpc_request,
+    messages::{
+        Address, AttributeContext, CheckRequest, HttpRequest, Peer, Request, SocketAddress, Timestamp,
+        TlsSession,
+    },
 };
 use crate::{
     format::{FormatContext, evaluate_header},
@@ -36,47 +39,11 @@ pub(super) struct SentBody {
 pub(super) fn grpc(
     core: &Core,
     settings: &ExtAuthz,
-    service: &GrpcAuthService,
+    service: &UnaryService,
     body: Option<&SentBody>,
 ) -> (RequestHeaders, Bytes) {
     let message = CheckRequest { attributes: Some(attributes(core, settings, body)) };
-    let mut framed = BytesMut::with_capacity(5 + message.encoded_len());
-    framed.put_u8(0);
-    framed.put_u32(u32::try_from(message.encoded_len()).unwrap_or(u32::MAX));
-    // A buffer that grows has room.
-    let _ = message.encode(&mut framed);
-    let context = FormatContext { info: &core.info, messages: &core.messages, logs: &[] };
-    let mut fields = HeaderMap::new();
-    for (name, format) in &service.initial_metadata {
-        let value = HeaderValue::try_from(evaluate_header(format, &context));
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), value)
-            && !value.is_empty()
-        {
-            fields.append(name, value);
-        }
-    }
-    fields.insert("te", HeaderValue::from_static("trailers"));
-    fields.insert("content-type", HeaderValue::from_static("application/grpc"));
-    if !service.timeout.is_zero()
-        && let Ok(timeout) = HeaderValue::try_from(format!("{}m", service.timeout.as_millis()))
-    {
-        fields.insert("grpc-timeout", timeout);
-    }
-    if !service.skip_envoy_headers {
-        fields.insert("x-envoy-internal", HeaderValue::from_static("true"));
-        if let Ok(own) = HeaderValue::try_from(core.worker.own_address.to_string()) {
-            fields.insert("x-forwarded-for", own);
-        }
-    }
-    let head = RequestHeaders {
-        method: Method::POST,
-        scheme: HeaderValue::from_static("http"),
-        authority: HeaderValue::from_str(&service.authority)
-            .unwrap_or_else(|_| HeaderValue::from_static("authorization")),
-        path: HeaderValue::from_static("/envoy.service.auth.v3.Authorization/Check"),
-        fields,
-    };
-    (head, framed.freeze())
+    grpc_request(core, service, "/envoy.service.auth.v3.Authorization/Check", &message)
 }
 
 /// Head and body of a request over HTTP.

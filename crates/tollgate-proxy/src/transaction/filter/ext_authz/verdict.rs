@@ -7,7 +7,6 @@ use extproc::{
     remove_fields,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use prost::Message as _;
 use tollgate_model::{
     filter::HttpAuthService,
     header::{AppendAction, FieldName},
@@ -15,7 +14,7 @@ use tollgate_model::{
 };
 
 use super::{
-    super::side_call::Answer,
+    super::side_call::{Answer, grpc_message},
     check::matches,
     messages::{CheckResponse, DeniedHttpResponse, HeaderValueOption, OkHttpResponse},
 };
@@ -58,14 +57,7 @@ pub(super) struct Changes {
 
 /// The verdict of an answer over gRPC.
 pub(super) fn of_grpc(answer: &Answer) -> Verdict {
-    let status = answer.trailers.as_ref().and_then(|trailers| trailers.get("grpc-status"));
-    let status = status.or_else(|| answer.head.fields.get("grpc-status"));
-    let is_ok = answer.head.status == StatusCode::OK && status.is_some_and(|status| status == "0");
-    let message = answer.body.get(5..).filter(|_| answer.body.first() == Some(&0));
-    let Some(response) = message.filter(|_| is_ok).and_then(|message| CheckResponse::decode(message).ok())
-    else {
-        return Verdict::Failed(None);
-    };
+    let Some(response) = grpc_message::<CheckResponse>(answer) else { return Verdict::Failed(None) };
     let metadata = response.dynamic_metadata.filter(|metadata| !metadata.fields.is_empty());
     if response.status.unwrap_or_default().code == 0 {
         let mut changes = Changes { metadata, ..Changes::default() };
