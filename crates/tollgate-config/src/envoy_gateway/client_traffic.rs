@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     policies::Targets,
-    schema::{Message, Schema, Value, no_effect, protects, read},
+    schema::{Message, Schema, Value, protects, read, unimplemented},
 };
 
 /// How listeners treat clients.
@@ -39,10 +39,10 @@ static SPEC: Schema = Schema {
         ),
         read("targetSelectors", "[]", "The same, by labels."),
         read("connection", "{}", "Connections of clients."),
-        no_effect("mergeType", OF_THE_GATEWAY),
+        unimplemented("mergeType", OF_THE_GATEWAY),
         read("tcpKeepalive", "60s, then 4 probes every 15s", "Probes of connections without traffic."),
-        no_effect("enableProxyProtocol", "connections begin without a PROXY header"),
-        no_effect("proxyProtocol", "connections begin without a PROXY header"),
+        unimplemented("enableProxyProtocol", "connections begin without a PROXY header"),
+        unimplemented("proxyProtocol", "connections begin without a PROXY header"),
         protects("tls", REFUSED),
         protects("clientIPDetection", REFUSED),
         read("path", "{}", "How paths are made uniform."),
@@ -50,10 +50,10 @@ static SPEC: Schema = Schema {
         read("timeout", "{}", "How long things may take."),
         read("http1", "{}", "Settings of HTTP/1."),
         read("http2", "{}", "Settings of HTTP/2."),
-        no_effect("http3", "HTTP/3 is not served"),
-        no_effect("grpc", "gRPC-Web is not translated"),
-        no_effect("healthCheck", OF_THE_GATEWAY),
-        no_effect("scheme", "requests keep the scheme of their client"),
+        unimplemented("http3", "HTTP/3 is not served"),
+        unimplemented("grpc", "gRPC-Web is not translated"),
+        unimplemented("healthCheck", OF_THE_GATEWAY),
+        unimplemented("scheme", "requests keep the scheme of their client"),
     ],
     unsupported: &[],
 };

@@ -57,10 +57,13 @@ static SPEC: Schema = Schema {
         no_effect("luaValidation", "Lua is not run"),
         no_effect("logging", "use the options of the command line"),
         read("telemetry", "{}", "Access logs."),
-        no_effect("bootstrap", "there is no Envoy to bootstrap"),
-        no_effect("extraArgs", "there is no Envoy to start"),
-        no_effect("shutdown", "requests in progress have 20 seconds"),
-        no_effect("routingType", "requests go to endpoints, or to the address of a service that has none"),
+        unimplemented("bootstrap", "there is no Envoy to bootstrap"),
+        unimplemented("extraArgs", "there is no Envoy to start"),
+        unimplemented("shutdown", "requests in progress have 20 seconds"),
+        unimplemented(
+            "routingType",
+            "requests go to endpoints, or to the address of a service that has none",
+        ),
     ],
     unsupported: &[],
 };

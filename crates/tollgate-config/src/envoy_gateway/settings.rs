@@ -25,7 +25,7 @@ use self::{
 use super::controller::BUFFER_LIMIT;
 use crate::{
     kubernetes::values::{parse_gateway_duration, parse_go_duration},
-    schema::{Schema, Value, no_effect, read},
+    schema::{Schema, Value, read, unimplemented},
     translation::IpFamily,
 };
 
@@ -91,7 +91,7 @@ static SETTINGS: Schema = Schema {
     fields: &[
         read("loadBalancer", "type: LeastRequest", "How an endpoint is chosen."),
         read("retry", "none", "Reopening of streams that failed before the processor answered."),
-        no_effect("proxyProtocol", "connections to processors begin without a PROXY header"),
+        unimplemented("proxyProtocol", "connections to processors begin without a PROXY header"),
         read("tcpKeepalive", "15s, then 3 probes every 5s", "Probes of connections without traffic."),
         read("healthCheck", "none", "Which endpoints are left out."),
         read("circuitBreaker", "1024 each", "Limits."),
@@ -146,7 +146,7 @@ pub(super) fn duration(value: &Value<'_>) -> Option<Duration> {
 }
 
 /// Says that something is understood and not implemented; strict refuses it.
-pub(super) fn unimplemented(value: &Value<'_>, what: impl std::fmt::Display, instead: &str) {
+pub(super) fn report_unimplemented(value: &Value<'_>, what: impl std::fmt::Display, instead: &str) {
     if value.context.options.strict {
         value.error_with_help(format!("{what} is not implemented (refused by strict)"), instead);
     } else {

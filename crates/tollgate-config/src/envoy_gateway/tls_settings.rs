@@ -2,7 +2,7 @@
 
 use tollgate_model::tls::TlsVersion;
 
-use crate::schema::{Enumeration, Field, Message, Schema, Value, no_effect, read, unimplemented};
+use crate::schema::{Enumeration, Field, Message, Schema, Value, read, unimplemented};
 
 /// Settings of TLS towards backends.
 #[derive(Debug, Clone, Default)]
@@ -27,10 +27,10 @@ pub(super) const CLIENT_CERTIFICATE: Field =
     read("clientCertificateRef", "", "Secret with our own certificate.");
 pub(super) const MINIMUM: Field = read("minVersion", "1.2", "Lowest version: Auto, 1.2 or 1.3.");
 pub(super) const MAXIMUM: Field = read("maxVersion", "1.3", "Highest version: Auto, 1.2 or 1.3.");
-pub(super) const CIPHERS: Field = no_effect("ciphers", LIBRARY);
-pub(super) const CURVES: Field = no_effect("ecdhCurves", LIBRARY);
-pub(super) const SIGNATURES: Field = no_effect("signatureAlgorithms", LIBRARY);
-pub(super) const ALPN: Field = no_effect("alpnProtocols", "ALPN follows from the HTTP version in use");
+pub(super) const CIPHERS: Field = unimplemented("ciphers", LIBRARY);
+pub(super) const CURVES: Field = unimplemented("ecdhCurves", LIBRARY);
+pub(super) const SIGNATURES: Field = unimplemented("signatureAlgorithms", LIBRARY);
+pub(super) const ALPN: Field = unimplemented("alpnProtocols", "ALPN follows from the HTTP version in use");
 pub(super) const FINGERPRINTS: Field =
     unimplemented("fingerprints", "no fingerprints are made of TLS handshakes");
 

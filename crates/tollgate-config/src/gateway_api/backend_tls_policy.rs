@@ -6,7 +6,7 @@ use super::names::{bounded, optional, precise_hostname};
 use crate::{
     kubernetes::{ObjectKey, ObjectRef, Place},
     routing::CertificateRef,
-    schema::{Enumeration, Message, Schema, Value, no_effect, read},
+    schema::{Enumeration, Message, Schema, Value, read, unimplemented},
 };
 
 /// TLS towards backends.
@@ -38,7 +38,7 @@ static SPEC: Schema = Schema {
         read("validation", "", "How backends are validated. Required."),
         read("targetRef", "", "Old form of targetRefs."),
         read("tls", "", "Old form of validation."),
-        no_effect("options", "there are no TLS options of our own"),
+        unimplemented("options", "there are no TLS options of our own"),
     ],
     unsupported: &[],
 };

@@ -6,7 +6,7 @@ use tollgate_model::cluster::{Endpoint, EndpointAddress};
 
 use crate::{
     kubernetes::values::port_number,
-    schema::{Enumeration, Message, Schema, Value, no_effect, read, refused},
+    schema::{Enumeration, Message, Schema, Value, no_effect, read, refused, unimplemented},
     translation::endpoint,
 };
 
@@ -63,7 +63,7 @@ static SPEC: Schema = Schema {
         read("endpoints", "the hosts themselves", "Where they are."),
         no_effect("location", "there is no mesh here"),
         no_effect("addresses", "hosts are found by their names"),
-        no_effect("exportTo", "every Gateway is here"),
+        unimplemented("exportTo", "every Gateway is here"),
         refused("subjectAltNames", "use a BackendTLSPolicy"),
         refused("workloadSelector", "name the endpoints"),
     ],
@@ -90,8 +90,8 @@ static ENDPOINT: Schema = Schema {
         read("ports", "{}", "Ports, by the names of those of the entry."),
         read("weight", "1", "Share of the requests."),
         no_effect("labels", "DestinationRules are not read"),
-        no_effect("network", "there is one network here"),
-        no_effect("locality", "endpoints have no localities here"),
+        unimplemented("network", "there is one network here"),
+        unimplemented("locality", "endpoints have no localities here"),
         no_effect("serviceAccount", "there is no mesh here"),
     ],
     unsupported: &[],

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     kubernetes::{ObjectKey, Place},
-    schema::{Schema, Value, no_effect, read},
+    schema::{Schema, Value, read, unimplemented},
 };
 
 /// Routes of some hosts.
@@ -34,8 +34,8 @@ static SPEC: Schema = Schema {
         read("gateways", "[mesh]", "`name` or `namespace/name` of Gateways; `mesh` has no effect here."),
         read("http", "[]", "Routes; the first one that matches counts."),
         read("exportTo", "[*]", "Namespaces whose Gateways see it: `*`, `.` or names."),
-        no_effect("tls", "connections that are not terminated are not served"),
-        no_effect("tcp", "only HTTP is served"),
+        unimplemented("tls", "connections that are not terminated are not served"),
+        unimplemented("tcp", "only HTTP is served"),
     ],
     unsupported: &[],
 };

@@ -31,6 +31,7 @@ static SPEC: Schema = Schema {
         read("aws", "", NOT_IMPLEMENTED),
         read("gcp", "", NOT_IMPLEMENTED),
         read("dynamicForwardProxy", "", NOT_IMPLEMENTED),
+        read("priorityGroups", "", NOT_IMPLEMENTED),
     ],
     unsupported: &[],
 };
@@ -66,7 +67,8 @@ static APP_PROTOCOL: Enumeration<&'static str> = Enumeration {
 pub(super) fn read_backend(value: &Value<'_>) -> Option<Backend> {
     let spec = value.message(&SPEC)?;
     spec.string("type");
-    let Some((name, given)) = spec.required_one_of(&["static", "aws", "gcp", "dynamicForwardProxy"]) else {
+    let types = ["static", "aws", "gcp", "dynamicForwardProxy", "priorityGroups"];
+    let Some((name, given)) = spec.required_one_of(&types) else {
         return Some(Backend { hosts: Vec::new(), app_protocol: None });
     };
     if name != "static" {

@@ -9,7 +9,7 @@ use super::{
     values::port_number,
 };
 use crate::{
-    schema::{Enumeration, Message, Schema, Value, bookkeeping, is_number_or_boolean, no_effect, read},
+    schema::{Enumeration, Message, Schema, Value, bookkeeping, is_number_or_boolean, read, unimplemented},
     yaml::Content,
 };
 
@@ -169,7 +169,7 @@ static SERVICE_SPEC: Schema = Schema {
         bookkeeping("loadBalancerSourceRanges"),
         bookkeeping("publishNotReadyAddresses"),
         bookkeeping("selector"),
-        no_effect("sessionAffinity", "endpoints are chosen by the gateway"),
+        unimplemented("sessionAffinity", "endpoints are chosen by the gateway"),
         bookkeeping("sessionAffinityConfig"),
         bookkeeping("trafficDistribution"),
     ],

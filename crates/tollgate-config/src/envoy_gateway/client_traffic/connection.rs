@@ -4,7 +4,7 @@ use super::limit;
 use crate::{
     envoy_gateway::ClientSettings,
     kubernetes::values::quantity,
-    schema::{Schema, Value, no_effect, read},
+    schema::{Schema, Value, no_effect, read, unimplemented},
 };
 
 static CONNECTION: Schema = Schema {
@@ -24,7 +24,7 @@ static CONNECTION_LIMIT: Schema = Schema {
     title: "",
     fields: &[
         read("value", "any number", "Maximum number of connections; further ones are closed."),
-        no_effect("closeDelay", "connections over the limit are closed immediately"),
+        unimplemented("closeDelay", "connections over the limit are closed immediately"),
         read("maxConnectionDuration", "unlimited", "Maximum lifetime of a connection."),
         read("maxRequestsPerConnection", "unlimited", "Maximum number of requests on a connection."),
         read("maxStreamDuration", "unlimited", "Maximum lifetime of a request."),

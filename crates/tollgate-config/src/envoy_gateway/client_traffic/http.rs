@@ -5,7 +5,7 @@ use tollgate_model::http_connection_manager::PathWithEscapedSlashesAction;
 use crate::{
     envoy_gateway::client_settings::HttpClientSettings,
     envoy_gateway::settings::{read_client_http2, read_http2_keepalive},
-    schema::{Enumeration, Schema, Value, no_effect, read},
+    schema::{Enumeration, Schema, Value, read, unimplemented},
 };
 
 static PATH: Schema = Schema {
@@ -40,10 +40,13 @@ static HTTP1: Schema = Schema {
     title: "",
     fields: &[
         read("enableTrailers", "false", "Pass trailers on."),
-        no_effect("preserveHeaderCase", "names of headers are lower case"),
+        unimplemented("preserveHeaderCase", "names of headers are lower case"),
         read("http10", "refused", "Accept requests of HTTP/1.0."),
-        no_effect("disableSafeMaxConnectionDuration", "an idle connection is closed when its time is over"),
-        no_effect("ignoredUpgradeTypes", "upgrades that are not allowed answer 403"),
+        unimplemented(
+            "disableSafeMaxConnectionDuration",
+            "an idle connection is closed when its time is over",
+        ),
+        unimplemented("ignoredUpgradeTypes", "upgrades that are not allowed answer 403"),
     ],
     unsupported: &[],
 };
@@ -51,7 +54,7 @@ static HTTP1: Schema = Schema {
 static HTTP_10: Schema = Schema {
     name: "HTTP10Settings",
     title: "",
-    fields: &[no_effect("useDefaultHost", "requests without a host answer 400")],
+    fields: &[unimplemented("useDefaultHost", "requests without a host answer 400")],
     unsupported: &[],
 };
 

@@ -9,7 +9,7 @@ use tollgate_model::{
 
 use crate::{
     options::AccessLogForm,
-    schema::{Enumeration, Message, Schema, Value, no_effect, read},
+    schema::{Enumeration, Message, Schema, Value, no_effect, read, unimplemented},
     translation::default_format,
 };
 
@@ -18,7 +18,7 @@ pub(super) static TELEMETRY: Schema = Schema {
     title: "",
     fields: &[
         read("accessLog", "JSON lines on standard output", "Access logs."),
-        no_effect("tracing", "there are no traces"),
+        unimplemented("tracing", "there are no traces"),
         no_effect("metrics", "they are at /metrics of the admin server"),
         no_effect("requestID", "each request has one"),
     ],
@@ -41,8 +41,8 @@ static SETTING: Schema = Schema {
     fields: &[
         read("format", "JSON with Envoy Gateway's fields", "What lines look like."),
         read("sinks", "[]", "Where they go."),
-        no_effect("matches", "every request is logged: expressions are not evaluated"),
-        no_effect("type", "requests are logged, connections are not"),
+        unimplemented("matches", "every request is logged: expressions are not evaluated"),
+        unimplemented("type", "requests are logged, connections are not"),
     ],
     unsupported: &[],
 };
@@ -64,8 +64,8 @@ static SINK: Schema = Schema {
     fields: &[
         read("type", "", "File; ALS and OpenTelemetry have no effect."),
         read("file", "", "A file."),
-        no_effect("als", "logs go to files and standard streams"),
-        no_effect("openTelemetry", "logs go to files and standard streams"),
+        unimplemented("als", "logs go to files and standard streams"),
+        unimplemented("openTelemetry", "logs go to files and standard streams"),
     ],
     unsupported: &[],
 };

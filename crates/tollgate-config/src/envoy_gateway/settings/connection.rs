@@ -11,7 +11,7 @@ use tollgate_model::{
 use super::{BackendSettings, duration};
 use crate::{
     kubernetes::values::{parse_gateway_duration, parse_go_duration, quantity},
-    schema::{Enumeration, Message, Schema, Value, no_effect, read},
+    schema::{Enumeration, Message, Schema, Value, no_effect, read, unimplemented},
 };
 
 static CIRCUIT_BREAKER: Schema = Schema {
@@ -21,14 +21,14 @@ static CIRCUIT_BREAKER: Schema = Schema {
         read("maxConnections", "1024", "Most connections."),
         read("maxPendingRequests", "1024", "Maximum number of streams that wait for a connection."),
         read("maxParallelRequests", "1024", "Maximum number of concurrent streams."),
-        no_effect("maxParallelRetries", "tries of a stream are limited by retry.numRetries alone"),
+        unimplemented("maxParallelRetries", "tries of a stream are limited by retry.numRetries alone"),
         read(
             "maxRequestsPerConnection",
             "unlimited",
             "Maximum number of streams in the lifetime of a connection.",
         ),
-        no_effect("perEndpoint", "limits hold for all endpoints together"),
-        no_effect("retryBudget", "tries of a stream are limited by retry.numRetries alone"),
+        unimplemented("perEndpoint", "limits hold for all endpoints together"),
+        unimplemented("retryBudget", "tries of a stream are limited by retry.numRetries alone"),
     ],
     unsupported: &[],
 };
@@ -65,10 +65,10 @@ static HTTP_TIMEOUT: Schema = Schema {
     title: "",
     fields: &[
         read("connectionIdleTimeout", "1h", "A connection without streams is closed after this; 0s = never."),
-        no_effect("maxConnectionDuration", "connections live as long as they are used"),
+        unimplemented("maxConnectionDuration", "connections live as long as they are used"),
         no_effect("requestTimeout", "a stream to a processor lasts as long as the request that it serves"),
         no_effect("maxStreamDuration", "a stream to a processor lasts as long as the request that it serves"),
-        no_effect("streamIdleTimeout", "messageTimeout limits each answer of a processor"),
+        unimplemented("streamIdleTimeout", "messageTimeout limits each answer of a processor"),
     ],
     unsupported: &[],
 };
@@ -96,7 +96,7 @@ static CONNECTION: Schema = Schema {
     name: "BackendConnection",
     title: "",
     fields: &[
-        no_effect("bufferLimit", "what waits for a processor is bounded by flow control"),
+        unimplemented("bufferLimit", "what waits for a processor is bounded by flow control"),
         no_effect("socketBufferLimit", "the settings of the operating system hold"),
         no_effect("preconnect", "connections are made when they are needed"),
     ],
@@ -182,7 +182,7 @@ static HTTP2: Schema = Schema {
         read("initialStreamWindowSize", "64Ki", "Window of a stream, at least 65535 bytes."),
         read("initialConnectionWindowSize", "1Mi", "Window of a connection, at least 65535 bytes."),
         read("maxConcurrentStreams", "100", "Maximum number of streams on a connection."),
-        no_effect("onInvalidMessage", "an invalid message ends its stream"),
+        unimplemented("onInvalidMessage", "an invalid message ends its stream"),
         read("connectionKeepalive", "none", "PINGs that find peers that have disappeared."),
     ],
     unsupported: &[],

@@ -9,7 +9,7 @@ use tollgate_model::cluster::{
     TcpHealthCheck,
 };
 
-use super::{BackendSettings, duration, unimplemented};
+use super::{BackendSettings, duration, report_unimplemented};
 use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read};
 
 static HEALTH_CHECK: Schema = Schema {
@@ -206,7 +206,7 @@ fn read_http(message: &Message<'_>) -> HttpHealthCheck {
     }
     check.retriable_statuses = statuses("retriableStatuses");
     if let Some(response) = message.get("expectedResponse") {
-        unimplemented(&response, "expectedResponse", "the status alone decides");
+        report_unimplemented(&response, "expectedResponse", "the status alone decides");
     }
     check
 }

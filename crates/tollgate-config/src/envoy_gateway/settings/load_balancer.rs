@@ -2,8 +2,8 @@
 
 use tollgate_model::cluster::LbPolicy;
 
-use super::unimplemented;
-use crate::schema::{Enumeration, Schema, Value, no_effect, read};
+use super::report_unimplemented;
+use crate::schema::{Enumeration, Schema, Value, read, unimplemented};
 
 static LOAD_BALANCER: Schema = Schema {
     name: "LoadBalancer",
@@ -12,10 +12,10 @@ static LOAD_BALANCER: Schema = Schema {
         read("type", "", "LeastRequest, RoundRobin or Random. Required."),
         read("consistentHash", "", "Not implemented."),
         read("slowStart", "", "Not implemented."),
-        no_effect("endpointOverride", "endpoints are chosen by the type alone"),
-        no_effect("zoneAware", "endpoints are chosen without regard to zones"),
-        no_effect("backendUtilization", "endpoints are chosen by the type alone"),
-        no_effect("dynamicModule", "modules are not run"),
+        unimplemented("endpointOverride", "endpoints are chosen by the type alone"),
+        unimplemented("zoneAware", "endpoints are chosen without regard to zones"),
+        unimplemented("backendUtilization", "endpoints are chosen by the type alone"),
+        unimplemented("dynamicModule", "modules are not run"),
     ],
     unsupported: &[],
 };
@@ -51,12 +51,14 @@ pub(super) fn read_load_balancer(value: &Value<'_>) -> Option<LbPolicy> {
             value.error("If LoadBalancer type is consistentHash, consistentHash field needs to be set.");
         }
         (Type::ConsistentHash, Some(_)) => {}
-        (_, Some(hash)) => unimplemented(hash, "consistentHash", "endpoints are chosen by the type alone"),
+        (_, Some(hash)) => {
+            report_unimplemented(hash, "consistentHash", "endpoints are chosen by the type alone")
+        }
         (_, None) => {}
     }
     if let Some(slow_start) = message.get("slowStart") {
         if matches!(kind, Type::RoundRobin | Type::LeastRequest | Type::BackendUtilization) {
-            unimplemented(&slow_start, "slowStart", "new endpoints get their full share immediately");
+            report_unimplemented(&slow_start, "slowStart", "new endpoints get their full share immediately");
         } else {
             slow_start.error(
                 "Currently SlowStart is only supported for RoundRobin, LeastRequest and BackendUtilization \
@@ -69,7 +71,7 @@ pub(super) fn read_load_balancer(value: &Value<'_>) -> Option<LbPolicy> {
         Type::Random => Some(LbPolicy::Random),
         Type::RoundRobin => Some(LbPolicy::RoundRobin),
         Type::ConsistentHash | Type::BackendUtilization | Type::DynamicModule => {
-            unimplemented(
+            report_unimplemented(
                 &written,
                 format!("the type {kind:?}"),
                 "LeastRequest is used; RoundRobin and Random can be chosen",

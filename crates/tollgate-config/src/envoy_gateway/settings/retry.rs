@@ -5,14 +5,14 @@ use std::time::Duration;
 use tollgate_model::processor::GrpcRetryPolicy;
 
 use super::duration;
-use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read};
+use crate::schema::{Enumeration, Message, Schema, Value, read, unimplemented};
 
 static RETRY: Schema = Schema {
     name: "Retry",
     title: "",
     fields: &[
         read("numRetries", "2", "Tries after the first."),
-        no_effect("numAttemptsPerPriority", "each try goes to any endpoint"),
+        unimplemented("numAttemptsPerPriority", "each try goes to any endpoint"),
         read("retryOn", "connect-failure, refused-stream, unavailable, cancelled", "What is tried again."),
         read("perRetry", "{}", "Time between tries."),
     ],
@@ -24,7 +24,7 @@ static RETRY_ON: Schema = Schema {
     title: "",
     fields: &[
         read("triggers", "[]", "Conditions."),
-        no_effect("httpStatusCodes", "a stream to a processor is judged by its gRPC status"),
+        unimplemented("httpStatusCodes", "a stream to a processor is judged by its gRPC status"),
     ],
     unsupported: &[],
 };
@@ -33,7 +33,7 @@ static PER_RETRY: Schema = Schema {
     name: "PerRetryPolicy",
     title: "",
     fields: &[
-        no_effect("timeout", "messageTimeout limits each answer of a processor"),
+        unimplemented("timeout", "messageTimeout limits each answer of a processor"),
         read("backOff", "25ms to 250ms", "Time between tries."),
     ],
     unsupported: &[],

@@ -3,10 +3,12 @@
 //! `definitions.txt` has the names of the properties, without the specs of pods. To make it anew, after an update of an API:
 //!
 //! ```text
-//! go mod download sigs.k8s.io/gateway-api@v1.5.1 github.com/envoyproxy/gateway@v1.9.1 istio.io/api@v1.32.0
+//! go mod download sigs.k8s.io/gateway-api@v1.5.1 github.com/envoyproxy/gateway@v1.9.1 istio.io/api@v1.32.0 \
+//!     github.com/kgateway-dev/kgateway/v2@v2.4.0
 //! DEFINITIONS="$mod/sigs.k8s.io/gateway-api@v1.5.1/config/crd/experimental \
 //!     $mod/github.com/envoyproxy/gateway@v1.9.1/charts/gateway-helm/charts/crds/crds/generated \
-//!     $mod/istio.io/api@v1.32.0/kubernetes" \
+//!     $mod/istio.io/api@v1.32.0/kubernetes \
+//!     $mod/github.com/kgateway-dev/kgateway/v2@v2.4.0/install/helm/kgateway-crds/templates" \
 //!     cargo test -p tollgate-config --lib definitions -- --ignored
 //! ```
 //!
@@ -30,7 +32,7 @@ use crate::{
 const TABLE: &str = include_str!("definitions.txt");
 
 /// The groups and kinds whose objects are read.
-const KINDS: [(&str, &[&str]); 4] = [
+const KINDS: [(&str, &[&str]); 5] = [
     (
         "gateway.networking.k8s.io",
         &[
@@ -59,6 +61,7 @@ const KINDS: [(&str, &[&str]); 4] = [
             "SecurityPolicy",
         ],
     ),
+    ("gateway.kgateway.dev", &["Backend", "GatewayExtension", "TrafficPolicy"]),
     ("networking.istio.io", &["DestinationRule", "EnvoyFilter", "Gateway", "ServiceEntry", "VirtualService"]),
     ("htnn.mosn.io", &["FilterPolicy", "HTTPFilterPolicy"]),
 ];
@@ -258,7 +261,7 @@ const INPUTS: [(&str, Option<&str>); 6] = [
 ];
 
 /// What is read though the table does not have it.
-const SURPLUS: [&str; 14] = [
+const SURPLUS: [&str; 20] = [
     // Up to Gateway API 1.0.
     "BackendTLSPolicy spec.targetRef (",
     "BackendTLSPolicy spec.targetRefs.namespace",
@@ -269,6 +272,13 @@ const SURPLUS: [&str; 14] = [
     "HTTPRoute spec.rules.sessionPersistence.cookie (",
     "HTTPRoute spec.rules.sessionPersistence.cookieConfig.",
     "HTTPRoute spec.rules.sessionPersistence.header (",
+    // Before kgateway 2.4.
+    "GatewayExtension spec.extProc.authority",
+    "GatewayExtension spec.extProc.backendRef",
+    "TrafficPolicy spec.ai",
+    "TrafficPolicy spec.apiKeyAuthentication",
+    "TrafficPolicy spec.hashPolicies",
+    "TrafficPolicy spec.jwt (",
     // In other versions of Envoy Gateway.
     "BackendTrafficPolicy spec.panicThreshold",
     "ClientTrafficPolicy spec.mergeType",
