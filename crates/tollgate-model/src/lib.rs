@@ -3,6 +3,15 @@
 //! A [`Snapshot`] is everything the data plane needs, compiled and complete: listeners, virtual hosts, routes,
 //! filter chains, clusters and processors. It knows no file format and no dialect, does no I/O, and never changes
 //! once built; a new configuration is a new snapshot.
+//!
+//! ```
+//! use tollgate_model::{Snapshot, snapshot::Node, update::Difference};
+//!
+//! let one = Snapshot::default();
+//! let node = Node { id: "gateway".to_owned(), cluster: String::new() };
+//! let other = Snapshot { node, ..Snapshot::default() };
+//! assert_eq!(Difference::between(&one, &other).to_string(), "node or admin address");
+//! ```
 
 pub mod access_log;
 pub mod cluster;
