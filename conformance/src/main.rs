@@ -18,6 +18,7 @@ mod coverage;
 mod gateway;
 mod hostile;
 mod http1;
+mod management;
 mod message;
 mod play;
 mod prepare;
@@ -57,6 +58,9 @@ struct Arguments {
     /// Play the corpus of hostile parties (`hostile/`) instead of the scenarios.
     #[arg(long)]
     hostile: bool,
+    /// Play the cases with a management server (`management/`) instead of the scenarios.
+    #[arg(long, conflicts_with = "hostile")]
+    management: bool,
     /// Print what was seen in each case of the corpus.
     #[arg(long, requires = "hostile")]
     seen: bool,
@@ -132,12 +136,21 @@ async fn run(arguments: &Arguments) -> Result<bool, String> {
         written.name.contains(&arguments.filter) || written.file.to_string_lossy().contains(&arguments.filter)
     };
     let corpus = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/hostile"));
-    let directory = if arguments.hostile { &corpus } else { &arguments.scenarios };
+    let management = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/management"));
+    let directory = match (arguments.hostile, arguments.management) {
+        (true, _) => &corpus,
+        (_, true) => &management,
+        _ => &arguments.scenarios,
+    };
     let all: Vec<Written> = read_all(directory)?.into_iter().filter(wanted).collect();
     // Every scenario must be readable for both gateways, whichever is played.
     for written in &all {
         if arguments.hostile {
             hostile::check(written)?;
+            continue;
+        }
+        if arguments.management {
+            management::check(written)?;
             continue;
         }
         written.for_gateway(Gateway::Envoy)?;
@@ -183,6 +196,13 @@ async fn play_all(arguments: &Arguments, gateway: Gateway, all: &[Written]) -> R
         let _ = std::fs::remove_dir_all(&directory);
         return tally;
     }
+    if arguments.management {
+        let tally = play_management(arguments, gateway, &binary, &directory, all).await;
+        if !arguments.keep {
+            let _ = std::fs::remove_dir_all(&directory);
+        }
+        return tally;
+    }
     let run = batch::Run::new(gateway, binary, directory.clone(), arguments.jobs.max(1));
     let mut tally = Tally::default();
     for _ in 0..arguments.repeat.max(1) {
@@ -192,6 +212,29 @@ async fn play_all(arguments: &Arguments, gateway: Gateway, all: &[Written]) -> R
         say(&format!("{}: configurations and logs are in {}", gateway.name(), directory.display()));
     } else {
         let _ = std::fs::remove_dir_all(&directory);
+    }
+    Ok(tally)
+}
+
+async fn play_management(
+    arguments: &Arguments,
+    gateway: Gateway,
+    binary: &Path,
+    directory: &Path,
+    all: &[Written],
+) -> Result<Tally, String> {
+    let mut tally = Tally::default();
+    for _ in 0..arguments.repeat.max(1) {
+        management::play_all(gateway, binary, directory, all, |outcome| {
+            let passed = outcome.differences.is_empty();
+            let word = if passed { "ok    " } else { "FAILED" };
+            say(&format!("{word} {:<8} {}", gateway.name(), outcome.name));
+            for difference in &outcome.differences {
+                say(&format!("    {}", difference.replace('\n', "\n    ")));
+            }
+            tally.count(&outcome.name, passed);
+        })
+        .await?;
     }
     Ok(tally)
 }

@@ -46,6 +46,29 @@ pub(crate) async fn start(
     bootstrap: &Path,
     admin_port: u16,
 ) -> Result<Running, NotStarted> {
+    begin(gateway, binary, bootstrap, admin_port, |status| status == 200).await
+}
+
+/// The same, and waits only until its admin server answers.
+///
+/// # Errors
+/// As there.
+pub(crate) async fn start_unready(
+    gateway: Gateway,
+    binary: &Path,
+    bootstrap: &Path,
+    admin_port: u16,
+) -> Result<Running, NotStarted> {
+    begin(gateway, binary, bootstrap, admin_port, |_| true).await
+}
+
+async fn begin(
+    gateway: Gateway,
+    binary: &Path,
+    bootstrap: &Path,
+    admin_port: u16,
+    is_enough: impl Fn(u16) -> bool,
+) -> Result<Running, NotStarted> {
     let log = bootstrap.with_extension("log");
     let file = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
     let other = file.try_clone().map_err(|error| error.to_string())?;
@@ -68,7 +91,7 @@ pub(crate) async fn start(
         if let Ok(Some(status)) = running.child.try_wait() {
             return Err(NotStarted::Exited(format!("exited with {status}:\n{}", running.log())));
         }
-        if matches!(admin::get(admin_port, "/ready").await, Ok((200, _))) {
+        if admin::get(admin_port, "/ready").await.is_ok_and(|(status, _)| is_enough(status)) {
             return Ok(running);
         }
         if Instant::now().duration_since(begin) > Duration::from_secs(20) {
