@@ -188,6 +188,15 @@ fn fields_difference(
 ) {
     let entries = &original.headers;
     let counts = |name: &str| length || name != LENGTH;
+    if let Some(added) = added(entries, new) {
+        // One that was there last may have more values now.
+        let mut before = entries.last().map(|entry| entry.key.as_str());
+        for (name, value) in added.filter(|(name, _)| counts(name.as_str())) {
+            let name = name.as_str();
+            put(mutation, name, value.clone(), before.replace(name) == Some(name));
+        }
+        return;
+    }
     let mut known = 0;
     for (index, entry) in entries.iter().enumerate() {
         let name = entry.key.as_str();
@@ -224,6 +233,22 @@ fn fields_difference(
             values.enumerate().for_each(|(index, value)| put(mutation, name, value.clone(), index > 0));
         }
     }
+}
+
+/// What follows the fields that were there, if all of those are as they were: no name has to be looked for then.
+fn added<'n>(
+    entries: &[messages::HeaderValue],
+    new: &'n HeaderMap,
+) -> Option<impl Iterator<Item = (&'n HeaderName, &'n HeaderValue)>> {
+    let mut fields = new.iter();
+    for entry in entries.iter().filter(|entry| !is_pseudo(entry)) {
+        let (name, new) = fields.next()?;
+        let raw = if entry.raw_value.is_empty() { entry.value.as_bytes() } else { &entry.raw_value };
+        if name.as_str() != entry.key || new.as_bytes() != raw {
+            return None;
+        }
+    }
+    Some(fields)
 }
 
 /// The bytes of a value.
@@ -318,6 +343,17 @@ mod tests {
         assert_eq!(changed(|head| head.uri = "https://example.com/other".parse().unwrap()), [":path=/other"]);
         assert_eq!(changed(|head| head.uri = "/other".parse().unwrap()), [":path=/other"]);
         assert_eq!(changed(|head| head.method = Method::POST), [":method=POST"]);
+        let same = |head: &mut request::Parts| {
+            head.headers.insert("x-new", "1".parse().unwrap());
+            head.headers.append("x-new", "2".parse().unwrap());
+            head.headers.insert("x-newer", "3".parse().unwrap());
+        };
+        assert_eq!(changed(same), ["x-new=1", "x-new+2", "x-newer=3"]);
+        let original = map(&[(":method", "GET"), ("cookie", "a=1"), ("cookie", "b=2")]);
+        let mut parts = request(&original).unwrap();
+        parts.headers.append("cookie", "c=3".parse().unwrap());
+        parts.headers.insert("x-new", "1".parse().unwrap());
+        assert_eq!(changes(request_difference(&original, &parts, true)), ["cookie+c=3", "x-new=1"]);
         // A name that takes the place of another.
         let replaced = |head: &mut request::Parts| {
             head.headers.remove("accept");
