@@ -22,7 +22,8 @@ use extproc::{
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use prost::Message as _;
 use tollgate_model::route::{
-    Action, ClusterSpecifier, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, VirtualHosts,
+    Action, ClusterSpecifier, RequestFacts, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
+    VirtualHosts,
 };
 
 fn main() {
@@ -149,7 +150,10 @@ fn find_route(bencher: Bencher<'_, '_>, hosts: usize) {
     let table = RouteConfiguration { virtual_hosts, ..Default::default() };
     let request = request(6);
     bencher.bench_local(|| {
-        table.find(black_box(&request)).map(|found| found.virtual_host_index).expect("a route")
+        table
+            .find(black_box(&request), RequestFacts::default())
+            .map(|found| found.virtual_host_index)
+            .expect("a route")
     });
 }
 

@@ -19,6 +19,7 @@ mod http_connection_manager;
 mod http_filters;
 mod limits;
 mod listener;
+mod local_reply;
 mod management;
 mod matcher;
 mod matchers;

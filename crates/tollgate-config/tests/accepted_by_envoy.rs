@@ -8,10 +8,15 @@ use std::{env, fs, io, path::Path, path::PathBuf, process::Command};
 
 use tollgate_config::{Files, Options, Source, load_with};
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 9] = [
     ("everything.yaml", include_str!("../src/envoy/tests/everything.yaml")),
     ("everything_filters.yaml", include_str!("../src/envoy/tests/everything_filters.yaml")),
     ("everything_beside.yaml", include_str!("../src/envoy/tests/everything_beside.yaml")),
+    ("ai_router.yaml", include_str!("families/ai_router.yaml")),
+    ("api_platform.yaml", include_str!("families/api_platform.yaml")),
+    ("endpoint_picker.yaml", include_str!("families/endpoint_picker.yaml")),
+    ("guardrail.yaml", include_str!("families/guardrail.yaml")),
+    ("waf.yaml", include_str!("families/waf.yaml")),
     ("old_spellings.yaml", include_str!("../src/envoy/tests/old_spellings.yaml")),
 ];
 

@@ -114,6 +114,7 @@ impl Compiler<'_> {
             tcp: value.tcp,
             limits: value.limits,
             original_dst: value.original_dst,
+            proxy_protocol: value.proxy_protocol,
             traffic_direction: value.traffic_direction,
             metadata: value.metadata.clone(),
             access_log: value.access_log.clone(),

@@ -6,7 +6,7 @@ use extproc::messages::Metadata;
 use serde::Serialize;
 use tollgate_model::{
     header::HeaderMutations,
-    route::{PathParameters, RateLimitPolicy, RouteMatch},
+    route::{PathParameters, RateLimitPolicy, RouteMatch, TlsRequirement},
 };
 
 use crate::{Origin, PerFilter};
@@ -60,6 +60,9 @@ pub struct VirtualHost {
     /// What of requests rate limits look at.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rate_limits: Vec<RateLimitPolicy>,
+    /// Which requests are sent to https instead of being served. Default none.
+    #[serde(skip_serializing_if = "TlsRequirement::is_none")]
+    pub require_tls: TlsRequirement,
     /// What the virtual host says about filters.
     pub per_filter: PerFilter,
 }

@@ -74,6 +74,7 @@ fn resources(routes: Vec<Route>) -> Resources {
         metadata: Metadata::default(),
     };
     let listener = Listener {
+        proxy_protocol: None,
         name: "main".to_owned(),
         addresses: Vec::new(),
         filter_chains: vec![chain],
@@ -88,6 +89,7 @@ fn resources(routes: Vec<Route>) -> Resources {
         access_log: Vec::new(),
     };
     let host = VirtualHost {
+        require_tls: tollgate_model::route::TlsRequirement::None,
         name: "all".to_owned(),
         domains: vec!["*".to_owned()],
         routes,

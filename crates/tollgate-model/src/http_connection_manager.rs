@@ -6,7 +6,9 @@ pub use http2_io::FrameLimits;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use crate::{access_log::AccessLog, processor::HttpFilter, route::RouteConfiguration};
+use crate::{
+    access_log::AccessLog, local_reply::LocalReplies, processor::HttpFilter, route::RouteConfiguration,
+};
 
 /// How HTTP is spoken with clients, and what happens to their requests. Defaults are Envoy's (dialects 5.4).
 ///
@@ -41,6 +43,12 @@ pub struct HttpConnectionManager<R = Arc<RouteConfiguration>, F = Arc<HttpFilter
     /// Whose requests are internal: they keep their `x-envoy-*` headers, and `x-envoy-internal` tells it. Default nobody's.
     #[serde(skip_serializing_if = "is_default")]
     pub internal_addresses: InternalAddresses,
+    /// What becomes of `x-forwarded-client-cert`. Default: it goes.
+    #[serde(skip_serializing_if = "is_default")]
+    pub forward_client_cert: ForwardClientCert,
+    /// What is told there about the client's certificate beside its digest. Default nothing.
+    #[serde(skip_serializing_if = "is_default")]
+    pub client_cert_details: ClientCertDetails,
     /// Appended to `via`; empty = nothing.
     pub via: String,
     /// Create `x-request-id` when missing. Default true.
@@ -102,6 +110,9 @@ pub struct HttpConnectionManager<R = Arc<RouteConfiguration>, F = Arc<HttpFilter
     pub proxy_100_continue: bool,
     /// Access logs; empty = off.
     pub access_log: Vec<Arc<AccessLog>>,
+    /// What answers of the gateway's own look like. Default: as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_replies: Option<Arc<LocalReplies>>,
     /// What answers of the gateway's own tell in `proxy-status`. Default nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_status: Option<ProxyStatus>,
@@ -145,6 +156,38 @@ impl<F> ClusterHttpFilters<F> {
     fn of(&self, cluster: &str) -> Option<Range<usize>> {
         if self.places.is_empty() { None } else { self.places.get(cluster).cloned() }
     }
+}
+
+/// What becomes of `x-forwarded-client-cert`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub enum ForwardClientCert {
+    /// It goes.
+    #[default]
+    Sanitize,
+    /// It stays where the client has presented a certificate.
+    ForwardOnly,
+    /// There, what is known of the client's certificate comes behind it.
+    AppendForward,
+    /// There, what is known of the client's certificate stands instead of it.
+    SanitizeSet,
+    /// It stays, whoever sends it.
+    AlwaysForwardOnly,
+}
+
+/// What is told about the client's certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "they are switches of the configuration")]
+pub struct ClientCertDetails {
+    /// Its subject.
+    pub subject: bool,
+    /// The certificate.
+    pub cert: bool,
+    /// The certificate and what was presented with it.
+    pub chain: bool,
+    /// Its DNS names.
+    pub dns: bool,
+    /// Its URIs.
+    pub uri: bool,
 }
 
 /// What the field `proxy-status` (RFC 9209) tells.
@@ -210,6 +253,8 @@ impl<R, F> HttpConnectionManager<R, F> {
             xff_num_trusted_hops: 0,
             skip_xff_append: false,
             internal_addresses: InternalAddresses::default(),
+            forward_client_cert: ForwardClientCert::Sanitize,
+            client_cert_details: ClientCertDetails::default(),
             via: String::new(),
             generate_request_id: true,
             preserve_external_request_id: false,
@@ -239,6 +284,7 @@ impl<R, F> HttpConnectionManager<R, F> {
             hold_generic_upgrades: true,
             proxy_100_continue: false,
             access_log: Vec::new(),
+            local_replies: None,
             proxy_status: None,
             suppress_envoy_headers: false,
             header_prefix: "x-envoy".to_owned(),
@@ -298,6 +344,8 @@ impl<R, F> HttpConnectionManager<R, F> {
             xff_num_trusted_hops: self.xff_num_trusted_hops,
             skip_xff_append: self.skip_xff_append,
             internal_addresses: self.internal_addresses,
+            forward_client_cert: self.forward_client_cert,
+            client_cert_details: self.client_cert_details,
             via: self.via,
             generate_request_id: self.generate_request_id,
             preserve_external_request_id: self.preserve_external_request_id,
@@ -327,6 +375,7 @@ impl<R, F> HttpConnectionManager<R, F> {
             hold_generic_upgrades: self.hold_generic_upgrades,
             proxy_100_continue: self.proxy_100_continue,
             access_log: self.access_log,
+            local_replies: self.local_replies,
             proxy_status: self.proxy_status,
             suppress_envoy_headers: self.suppress_envoy_headers,
             header_prefix: self.header_prefix,

@@ -22,6 +22,7 @@ pub mod header;
 pub mod http_connection_manager;
 pub mod jwt;
 pub mod listener;
+pub mod local_reply;
 pub mod management;
 pub mod matching;
 pub mod metadata;

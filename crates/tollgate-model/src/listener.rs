@@ -33,6 +33,9 @@ pub struct Listener<C = FilterChain> {
     /// Default false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub original_dst: bool,
+    /// Connections begin with the PROXY protocol, which names their client. Default `None`: they do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Settings of the connections. Default [`TcpOptions::DOWNSTREAM`].
     pub tcp: TcpOptions,
     /// How many connections there may be. Default: any number, counted by the limit of the process.
@@ -45,6 +48,17 @@ pub struct Listener<C = FilterChain> {
     /// Logs with a line for each connection that has ended. Default none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub access_log: Vec<Arc<AccessLog>>,
+}
+
+/// How connections begin with the PROXY protocol.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ProxyProtocol {
+    /// Connections may begin without it. Default false: they are closed.
+    pub allow_without: bool,
+    /// The first version is not read: such connections are closed.
+    pub disallow_v1: bool,
+    /// The second version is not read.
+    pub disallow_v2: bool,
 }
 
 /// How many connections a listener may have at a time. Further ones are closed as soon as they are accepted.

@@ -8,7 +8,9 @@ use http::StatusCode;
 use serde::Serialize;
 
 mod cluster_choice;
+mod conditions;
 mod hash_policy;
+mod max_stream_duration;
 mod mirror;
 mod path_match;
 mod path_parameters;
@@ -19,6 +21,7 @@ mod rewrite;
 mod session_persistence;
 #[cfg(test)]
 mod tests;
+mod tls_requirement;
 mod virtual_hosts;
 
 pub use self::rate_limit::{
@@ -26,11 +29,14 @@ pub use self::rate_limit::{
 };
 pub use self::{
     cluster_choice::ClusterChoice,
+    conditions::{CookieMatcher, DynamicMetadataCondition, MoreConditions, RequestFacts, cookie},
     hash_policy::{CookieHash, HashPolicy, HashSource},
+    max_stream_duration::{MaxStreamDuration, StreamLimit, read_grpc_timeout, write_grpc_timeout},
     mirror::{Fraction, RequestMirrorPolicy},
     path_parameters::{MatchedRequest, PathParameters},
     retry::{RetryBackOff, RetryOn, RetryPolicy},
     session_persistence::SessionPersistence,
+    tls_requirement::TlsRequirement,
     virtual_hosts::{DuplicateDomain, VirtualHosts},
 };
 use crate::{
@@ -79,6 +85,9 @@ pub struct VirtualHost {
     /// What of requests rate limits look at.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rate_limits: Vec<RateLimitPolicy>,
+    /// Which requests are sent to https instead of being served. Default none.
+    #[serde(skip_serializing_if = "TlsRequirement::is_none")]
+    pub require_tls: TlsRequirement,
 }
 
 impl VirtualHost {
@@ -94,6 +103,7 @@ impl VirtualHost {
             include_request_attempt_count: false,
             include_attempt_count_in_response: false,
             rate_limits: Vec::new(),
+            require_tls: TlsRequirement::None,
         }
     }
 }
@@ -115,6 +125,9 @@ pub struct Route {
     /// `per_request_buffer_limit_bytes` / `request_body_buffer_limit`: raises the limit of the connection, for both
     /// directions; a lower one has no effect, as in Envoy.
     pub request_body_buffer_limit: Option<usize>,
+    /// It is the gateway's own: what the levels above say about headers does not concern it. Default false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
     /// Static metadata (attribute `xds.route_metadata`); empty by default.
     #[serde(serialize_with = "crate::metadata::serialize")]
     pub metadata: Metadata,
@@ -131,6 +144,7 @@ impl Route {
             headers: HeaderMutations::default(),
             filters: FilterOverrides::default(),
             request_body_buffer_limit: None,
+            own: false,
             metadata: Metadata::default(),
         }
     }
@@ -147,6 +161,9 @@ pub struct RouteMatch {
     pub query_parameters: Vec<QueryParameterMatcher>,
     /// Only gRPC requests.
     pub grpc: bool,
+    /// Further conditions, which few routes have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more: Option<Box<MoreConditions>>,
 }
 
 /// Condition on the path.
@@ -206,6 +223,10 @@ pub struct RouteAction<F = FilterOverrides> {
     pub append_x_forwarded_host: bool,
     /// From the end of the request to the end of the response, all tries included. Default 15 s; `None` = off (0).
     pub timeout: Option<Duration>,
+    /// How long the stream may live, from the head of the request on. With it there is no `timeout`, as in Envoy. Default
+    /// `None`: as the connection manager says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_stream_duration: Option<MaxStreamDuration>,
     /// What is tried again, and how long one try may take. `None` = nothing, unless the request asks for it. A route
     /// without one has that of its virtual host, which is for the maker of the snapshot to put here.
     pub retry_policy: Option<Arc<RetryPolicy>>,
@@ -258,6 +279,7 @@ impl<F> RouteAction<F> {
             host_rewrite: self.host_rewrite,
             append_x_forwarded_host: self.append_x_forwarded_host,
             timeout: self.timeout,
+            max_stream_duration: self.max_stream_duration,
             retry_policy: self.retry_policy,
             request_mirror_policies: self.request_mirror_policies,
             idle_timeout: self.idle_timeout,
@@ -278,6 +300,7 @@ impl<F> RouteAction<F> {
             host_rewrite: None,
             append_x_forwarded_host: false,
             timeout: Some(Duration::from_secs(15)),
+            max_stream_duration: None,
             retry_policy: None,
             request_mirror_policies: Vec::new(),
             idle_timeout: None,
@@ -418,6 +441,8 @@ pub enum RedirectPort {
     /// The request's, if its authority has one, unless that is the default of a scheme left behind. A redirect with a
     /// host of its own shows none.
     OfRequest,
+    /// The request's, if its authority has one.
+    Kept,
     /// This one, always (`port_redirect`).
     Always(u16),
     /// This one, unless it is the default port of the location's scheme (Gateway API).
@@ -458,7 +483,7 @@ pub struct RouteMatchResult<'a> {
     pub virtual_host_index: usize,
     /// The route.
     pub route: &'a Arc<Route>,
-    /// Its place in the virtual host.
+    /// Its place in the virtual host. That of a redirect to https is behind all others.
     pub route_index: usize,
 }
 
@@ -467,20 +492,28 @@ impl RouteConfiguration {
     ///
     /// The cost does not depend on the number of other virtual hosts.
     #[must_use]
-    pub fn find(&self, request: &RequestHeaders) -> Option<RouteMatchResult<'_>> {
+    pub fn find(&self, request: &RequestHeaders, facts: RequestFacts<'_>) -> Option<RouteMatchResult<'_>> {
         let host = request.authority.as_bytes();
         let host = if self.ignore_port_in_host_matching { host_without_port(host) } else { host };
         let (virtual_host_index, virtual_host) = self.virtual_hosts.find(host)?;
         let mut routes = virtual_host.routes.iter().enumerate();
-        let request = self.matched(request);
+        if let Some(route) = virtual_host.require_tls.redirect(request) {
+            return Some(RouteMatchResult {
+                virtual_host,
+                virtual_host_index,
+                route,
+                route_index: usize::MAX,
+            });
+        }
+        let request = self.matched(request, facts);
         let (route_index, route) = routes.find(|(_, route)| route.route_match.matches(&request))?;
         Some(RouteMatchResult { virtual_host, virtual_host_index, route, route_index })
     }
 
     /// A request as the conditions of the routes see it.
     #[must_use]
-    pub fn matched<'a>(&self, request: &'a RequestHeaders) -> MatchedRequest<'a> {
-        MatchedRequest::new(request, self.path_parameters)
+    pub fn matched<'a>(&self, request: &'a RequestHeaders, facts: RequestFacts<'a>) -> MatchedRequest<'a> {
+        MatchedRequest::new(request, self.path_parameters, facts)
     }
 }
 
@@ -488,7 +521,7 @@ impl RouteMatch {
     /// A condition on the path alone.
     #[must_use]
     pub fn of_path(path: PathMatch) -> Self {
-        Self { path, headers: Vec::new(), query_parameters: Vec::new(), grpc: false }
+        Self { path, headers: Vec::new(), query_parameters: Vec::new(), grpc: false, more: None }
     }
 
     /// One that every path meets.
@@ -504,6 +537,7 @@ impl RouteMatch {
             && (!self.grpc || is_grpc(matched.request))
             && self.headers.iter().all(|matcher| matcher.matches(matched.request))
             && self.query_parameters.iter().all(|matcher| matcher.matches(matched.query))
+            && self.more.as_ref().is_none_or(|more| more.hold(matched.request, &matched.facts))
     }
 }
 

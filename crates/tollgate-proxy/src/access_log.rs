@@ -26,7 +26,7 @@ use tollgate_model::access_log::{AccessLog, LogFormat, LogSink};
 use tracing::warn;
 
 use crate::format::{Facts, write_json, write_text};
-pub(crate) use filter::Subject;
+pub(crate) use filter::{Subject, admits};
 
 /// How long lines stay in buffers.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
@@ -92,7 +92,7 @@ impl AccessLogger {
         let mut line = self.line.borrow_mut();
         let mut dropped = 0;
         for log in logs {
-            if log.filter.as_ref().is_some_and(|filter| !filter::admits(filter, subject)) {
+            if log.filter.as_ref().is_some_and(|filter| !admits(filter, subject)) {
                 continue;
             }
             line.clear();

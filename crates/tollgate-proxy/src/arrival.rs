@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode, header::LOCATION};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
     listener::{FilterChain, Listener},
-    route::{Route, RouteMatchResult, host_without_port},
+    route::{RequestFacts, Route, RouteMatchResult, host_without_port},
 };
 
 use crate::{
@@ -25,16 +25,28 @@ pub(crate) struct Arrived<'c> {
     pub(crate) prepared: Result<Prepared, Box<LocalReply>>,
 }
 
+/// What routes may ask about a request beside its head, before filters have set anything; `drawn` is its random number.
+pub(crate) fn request_facts(connection: &ConnectionInfo, drawn: u64) -> RequestFacts<'static> {
+    let tls = connection.tls.as_ref();
+    RequestFacts {
+        random: drawn,
+        certificate_presented: tls.is_some_and(|tls| tls.peer_certificate.is_some()),
+        certificate_validated: tls.is_some_and(|tls| tls.peer_certificate_verified),
+        metadata: None,
+    }
+}
+
 /// Makes a request what filters see and finds its route.
 pub(crate) fn arrive<'c>(
     request: &mut RequestHeaders,
     chain: &'c FilterChain,
     connection: &ConnectionInfo,
     own_address: IpAddr,
+    drawn: u64,
 ) -> Arrived<'c> {
     let mut route = None;
     let prepared = prepare_request(request, &chain.http, connection, own_address, |request| {
-        route = chain.http.route_config.find(request);
+        route = chain.http.route_config.find(request, request_facts(connection, drawn));
         route.as_ref().map(|found| &**found.route)
     });
     let prepared = prepared.and_then(|prepared| {
@@ -83,11 +95,12 @@ pub fn try_request<'c>(
         remote_address: facts.remote_address,
         local_address: facts.local_address,
         original_destination: None,
+        direct_remote_address: facts.remote_address,
         tls: facts.tls.then(tls),
         accepted: Instant::now(),
         handshake: None,
     };
-    let Arrived { route, prepared } = arrive(request, chain, &connection, own_address());
+    let Arrived { route, prepared } = arrive(request, chain, &connection, own_address(), 0);
     let refused = prepared.err().map(|reply| Refusal {
         status: reply.status,
         details: reply.details.clone().into_owned(),

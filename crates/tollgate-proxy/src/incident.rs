@@ -37,6 +37,8 @@ pub(crate) enum Incident {
     Overflow,
     /// A TLS handshake with a client failed.
     DownstreamTls,
+    /// A connection does not begin with the PROXY protocol as it should.
+    DownstreamProxyProtocol,
     /// No filter chain wanted a connection.
     NoFilterChain,
     /// A client broke the protocol of its connection.

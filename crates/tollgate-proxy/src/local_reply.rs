@@ -14,6 +14,9 @@ use crate::{
     handler::Rejection, http1::reason_phrase, stream_info::ResponseFlags, upstream::UpstreamFailure,
 };
 
+/// gRPC's status of what took too long.
+const DEADLINE_EXCEEDED: u32 = 4;
+
 /// A response that the gateway gives itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LocalReply {
@@ -169,11 +172,18 @@ impl LocalReply {
         )
     }
 
-    /// Nothing moved for the stream idle timeout, or the stream lived too long: 408 while the request is incomplete.
+    /// The stream lived too long: 408 while the request is incomplete. Envoy sets no flag.
+    pub(crate) fn stream_lived_too_long(request_ended: bool) -> Self {
+        let status = if request_ended { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::REQUEST_TIMEOUT };
+        let none = ResponseFlags::default();
+        let reply = Self::new(status, "downstream duration timeout", "max_duration_timeout", none);
+        Self { grpc_status: Some(DEADLINE_EXCEEDED), ..reply }
+    }
+
+    /// Nothing moved for the stream idle timeout: 408 while the request is incomplete.
     pub(crate) fn stream_timeout(request_ended: bool, details: &'static str) -> Self {
         let status = if request_ended { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::REQUEST_TIMEOUT };
         let flags = match details {
-            "max_duration_timeout" => ResponseFlags::DURATION_TIMEOUT,
             // Failures of processors never set a flag (F-2).
             "processor_idle" => ResponseFlags::default(),
             _ => ResponseFlags::STREAM_IDLE_TIMEOUT,
@@ -210,7 +220,15 @@ impl LocalReply {
 
     /// Head and body as the client of `request` is to see them: gRPC clients get a gRPC status (I-6), HEAD requests no
     /// body but its headers (I-3).
-    pub(crate) fn into_response(self, request: &RequestHeaders) -> (ResponseHeaders, Bytes) {
+    pub(crate) fn into_response(mut self, request: &RequestHeaders) -> (ResponseHeaders, Bytes) {
+        if !is_grpc(request) && !self.body.is_empty() {
+            self.fields.entry(CONTENT_TYPE).or_insert_with(|| HeaderValue::from_static("text/plain"));
+        }
+        self.into_response_as_it_is(request)
+    }
+
+    /// The same without a content type of its own.
+    pub(crate) fn into_response_as_it_is(self, request: &RequestHeaders) -> (ResponseHeaders, Bytes) {
         if is_grpc(request) {
             return (self.into_grpc(), Bytes::new());
         }
@@ -219,7 +237,6 @@ impl LocalReply {
             remove_fields(&mut fields, &[CONTENT_LENGTH, CONTENT_TYPE]);
         } else {
             fields.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
-            fields.entry(CONTENT_TYPE).or_insert_with(|| HeaderValue::from_static("text/plain"));
         }
         let body = if request.method == Method::HEAD { Bytes::new() } else { self.body };
         (ResponseHeaders { status: self.status, fields }, body)

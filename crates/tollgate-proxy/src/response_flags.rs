@@ -39,8 +39,6 @@ impl ResponseFlags {
     pub(crate) const UPSTREAM_OVERFLOW: Self = Self(1 << 1);
     /// There were enough tries.
     pub(crate) const UPSTREAM_RETRY_LIMIT_EXCEEDED: Self = Self(1);
-    /// The stream lived too long.
-    pub(crate) const DURATION_TIMEOUT: Self = Self(1 << 6);
     /// The client has gone.
     pub(crate) const DOWNSTREAM_CONNECTION_TERMINATION: Self = Self(1 << 7);
     /// The route's timeout has passed.
@@ -121,7 +119,6 @@ mod tests {
             (ResponseFlags::NO_ROUTE_FOUND, "NR"),
             (ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED, "URX"),
             (ResponseFlags::NO_CLUSTER_FOUND, "NC"),
-            (ResponseFlags::DURATION_TIMEOUT, "DT"),
             (ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, "DC"),
             (ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "UT"),
             (ResponseFlags::STREAM_IDLE_TIMEOUT, "SI"),

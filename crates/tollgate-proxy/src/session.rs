@@ -6,11 +6,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use extproc::RequestHeaders;
-use http::{
-    HeaderMap, HeaderValue,
-    header::{COOKIE, SET_COOKIE},
-};
-use tollgate_model::route::{SessionPersistence, split_path};
+use http::{HeaderMap, HeaderValue, header::SET_COOKIE};
+use tollgate_model::route::{SessionPersistence, cookie, split_path};
 
 use crate::base64;
 
@@ -89,17 +86,6 @@ impl Session {
 fn is_below(path: &[u8], cookie_path: &[u8]) -> bool {
     path.strip_prefix(cookie_path).is_some_and(|rest| {
         cookie_path.is_empty() || rest.is_empty() || cookie_path.ends_with(b"/") || rest.starts_with(b"/")
-    })
-}
-
-/// The value of the first cookie of a name, without quotes.
-pub(crate) fn cookie<'a>(fields: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
-    let mut pairs =
-        fields.get_all(COOKIE).iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
-    pairs.find_map(|pair| {
-        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-        let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
-        Some(quoted.unwrap_or(value))
     })
 }
 

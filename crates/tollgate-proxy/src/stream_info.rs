@@ -38,6 +38,8 @@ pub(crate) struct ConnectionInfo {
     /// What the client wanted to connect to, if it was redirected and the listener asks for it: `local_address` is this one
     /// then.
     pub(crate) original_destination: Option<SocketAddr>,
+    /// The peer itself where it speaks for somebody else (PROXY protocol); else the same as `remote_address`.
+    pub(crate) direct_remote_address: Option<SocketAddr>,
     /// TLS facts, if any.
     pub(crate) tls: Option<TlsInfo>,
     /// When it was accepted.

@@ -188,7 +188,7 @@ fn read_log_format(value: &Value<'_>) -> Option<LogFormat> {
 }
 
 /// Which extensions a format may use.
-fn read_formatters(values: &[Value<'_>]) -> Formatters {
+pub(super) fn read_formatters(values: &[Value<'_>]) -> Formatters {
     let mut formatters = Formatters::default();
     for value in values {
         let Some(message) = value.message(&FORMATTER) else { continue };
@@ -216,7 +216,7 @@ fn read_text_format(value: &Value<'_>, formatters: Formatters) -> Option<LogForm
     parse_format(value, &text, formatters).map(LogFormat::Text)
 }
 
-fn read_json_format(value: &Value<'_>, formatters: Formatters) -> Option<JsonFormat> {
+pub(super) fn read_json_format(value: &Value<'_>, formatters: Formatters) -> Option<JsonFormat> {
     Some(match value.json() {
         Json::Null => JsonFormat::Literal("null".into()),
         Json::Bool(value) => JsonFormat::Literal(value.to_string()),

@@ -1,11 +1,12 @@
 //! The HTTP connection manager (dialects 5.4).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tollgate_ir::{HttpConnectionManager, RouteTable};
 use tollgate_model::http_connection_manager::{
-    ClusterHttpFilters, CodecType, HeadersWithUnderscoresAction, Http1Options, InternalAddresses,
-    PathWithEscapedSlashesAction, ProxyName, ProxyStatus, ServerHeaderTransformation,
+    ClientCertDetails, ClusterHttpFilters, CodecType, ForwardClientCert, HeadersWithUnderscoresAction,
+    Http1Options, InternalAddresses, PathWithEscapedSlashesAction, ProxyName, ProxyStatus,
+    ServerHeaderTransformation,
 };
 
 use super::{
@@ -14,6 +15,7 @@ use super::{
     config_source::{is_from_server, read_from_server, read_resource},
     http_filters::{Filters, read_http_filters},
     listener::read_cidr_range,
+    local_reply::read_local_replies,
     protocol_options::{COMMON_HTTP_PROTOCOL_OPTIONS, read_http1_options, read_http2_options},
     route::{TableOrigins, read_route_configuration, schema::ROUTE_CONFIGURATION},
 };
@@ -22,6 +24,7 @@ use crate::{
     yaml::{Content, Node},
 };
 
+const ONE_LINE: &str = "a request is logged once, when it ends";
 const NO_SPANS: &str = "no spans are exported";
 
 pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
@@ -95,35 +98,78 @@ pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
         ),
         unimplemented("tracing", NO_SPANS),
         no_effect("request_id_extension", "request ids are random UUIDs"),
-        unimplemented("access_log_options", "a request is logged once, when it ends"),
+        unimplemented("access_log_options", ONE_LINE),
         refused("scoped_routes", "write the routes into route_config"),
         refused("http3_protocol_options", "HTTP/3 is not served"),
-        refused("local_reply_config", "replies of the proxy cannot be changed"),
-        refused("forward_client_cert_details", "x-forwarded-client-cert is not written"),
-        refused("set_current_client_cert_details", "x-forwarded-client-cert is not written"),
+        read("local_reply_config", "", "What answers of the gateway's own look like."),
+        read(
+            "forward_client_cert_details",
+            "SANITIZE",
+            "What becomes of `x-forwarded-client-cert`: SANITIZE, FORWARD_ONLY, APPEND_FORWARD, SANITIZE_SET, ALWAYS_FORWARD_ONLY.",
+        ),
+        read(
+            "set_current_client_cert_details",
+            "{}",
+            "What APPEND_FORWARD and SANITIZE_SET tell about the client's certificate beside its digest.",
+        ),
         refused("original_ip_detection_extensions", "use use_remote_address and xff_num_trusted_hops"),
         read("internal_address_config", "{}", "Whose requests are internal; without it nobody's."),
+        unimplemented("add_user_agent", "`user-agent` stays as it is"),
+        no_effect("record_route_resolution_stats", "metrics are always on"),
+        unimplemented(
+            "http1_safe_max_connection_duration",
+            "a connection that is too old is closed behind its next response",
+        ),
+        unimplemented(
+            "scheme_header_transformation",
+            "the scheme of requests is that of the client's connection",
+        ),
+        unimplemented("stream_flush_timeout", "stream_idle_timeout counts until the last byte is sent"),
+        no_effect("drain_timeout_jitter", "drain_timeout counts as it is"),
+        unimplemented("access_log_flush_interval", ONE_LINE),
+        unimplemented("flush_access_log_on_new_request", ONE_LINE),
+        unimplemented(
+            "represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
+            "IPv4 addresses are shown as such",
+        ),
+        unimplemented(
+            "stream_error_on_invalid_http_message",
+            "a message that is not valid ends its connection",
+        ),
+        unimplemented("append_local_overload", "answers of overload actions have no header of their own"),
+        no_effect("add_proxy_protocol_connection_state", "there is no such state"),
     ],
     unsupported: &[
-        "add_user_agent",
-        "record_route_resolution_stats",
-        "http1_safe_max_connection_duration",
-        "scheme_header_transformation",
-        "stream_flush_timeout",
-        "drain_timeout_jitter",
-        "access_log_flush_interval",
-        "flush_access_log_on_new_request",
         "early_header_mutation_extensions",
         "forward_client_cert_matcher",
-        "represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
-        "stream_error_on_invalid_http_message",
         "path_normalization_options",
         "strip_trailing_host_dot",
         "typed_header_validation_config",
-        "append_local_overload",
-        "add_proxy_protocol_connection_state",
         "forward_proto_config",
     ],
+};
+
+pub(in crate::envoy) static FORWARD_CLIENT_CERT_DETAILS: Enumeration<ForwardClientCert> = Enumeration {
+    values: &[
+        ("SANITIZE", 0, Some(ForwardClientCert::Sanitize)),
+        ("FORWARD_ONLY", 1, Some(ForwardClientCert::ForwardOnly)),
+        ("APPEND_FORWARD", 2, Some(ForwardClientCert::AppendForward)),
+        ("SANITIZE_SET", 3, Some(ForwardClientCert::SanitizeSet)),
+        ("ALWAYS_FORWARD_ONLY", 4, Some(ForwardClientCert::AlwaysForwardOnly)),
+    ],
+};
+
+pub(in crate::envoy) static SET_CURRENT_CLIENT_CERT_DETAILS: Schema = Schema {
+    name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.SetCurrentClientCertDetails",
+    title: "",
+    fields: &[
+        read("subject", "false", "Its subject."),
+        read("cert", "false", "The certificate."),
+        read("chain", "false", "The certificate and what was presented with it."),
+        read("dns", "false", "Its DNS names."),
+        read("uri", "false", "Its URIs."),
+    ],
+    unsupported: &["issuer", "format"],
 };
 
 pub(in crate::envoy) static PROXY_STATUS_CONFIG: Schema = Schema {
@@ -162,8 +208,14 @@ pub(super) static RDS: Schema = Schema {
 };
 
 /// The schemas of this module.
-pub(super) static SCHEMAS: [&Schema; 5] =
-    [&HTTP_CONNECTION_MANAGER, &INTERNAL_ADDRESS_CONFIG, &PROXY_STATUS_CONFIG, &RDS, &UPGRADE_CONFIG];
+pub(super) static SCHEMAS: [&Schema; 6] = [
+    &HTTP_CONNECTION_MANAGER,
+    &INTERNAL_ADDRESS_CONFIG,
+    &SET_CURRENT_CLIENT_CERT_DETAILS,
+    &PROXY_STATUS_CONFIG,
+    &RDS,
+    &UPGRADE_CONFIG,
+];
 
 pub(in crate::envoy) static INTERNAL_ADDRESS_CONFIG: Schema = Schema {
     name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
@@ -248,6 +300,12 @@ pub(super) fn read_http_connection_manager(
         ),
         use_remote_address: message.boolean("use_remote_address", false),
         internal_addresses: read_internal_addresses(&message),
+        forward_client_cert: message.enumeration(
+            "forward_client_cert_details",
+            &FORWARD_CLIENT_CERT_DETAILS,
+            ForwardClientCert::Sanitize,
+        ),
+        client_cert_details: read_client_cert_details(&message),
         xff_num_trusted_hops: message.u32("xff_num_trusted_hops").unwrap_or(0),
         skip_xff_append: message.boolean("skip_xff_append", false),
         via: message.header_text("via"),
@@ -301,6 +359,7 @@ pub(super) fn read_http_connection_manager(
         hold_generic_upgrades: scope.runtime.pause_generic_upgrades,
         proxy_100_continue: message.boolean("proxy_100_continue", false),
         access_log: read_access_logs(&message.list("access_log")),
+        local_replies: message.get("local_reply_config").map(|value| Arc::new(read_local_replies(&value))),
         proxy_status: message
             .message("proxy_status_config", &PROXY_STATUS_CONFIG)
             .map(|s| read_proxy_status(&s)),
@@ -314,6 +373,18 @@ pub(super) fn read_http_connection_manager(
         stat_prefix,
     };
     Some((manager, routes, origins))
+}
+
+fn read_client_cert_details(message: &Message<'_>) -> ClientCertDetails {
+    let details = message.message("set_current_client_cert_details", &SET_CURRENT_CLIENT_CERT_DETAILS);
+    let Some(details) = details else { return ClientCertDetails::default() };
+    ClientCertDetails {
+        subject: details.boolean("subject", false),
+        cert: details.boolean("cert", false),
+        chain: details.boolean("chain", false),
+        dns: details.boolean("dns", false),
+        uri: details.boolean("uri", false),
+    }
 }
 
 fn read_proxy_status(message: &Message<'_>) -> ProxyStatus {

@@ -7,7 +7,9 @@ use std::{sync::Arc, time::Duration};
 
 use tollgate_ir::{FilterChain, HttpConnectionManager, Listener, RouteTable};
 use tollgate_model::{
-    listener::{BindAddress, ConnectionLimits, FilterChainMatch, MisdirectedRequests, TrafficDirection},
+    listener::{
+        BindAddress, ConnectionLimits, FilterChainMatch, MisdirectedRequests, ProxyProtocol, TrafficDirection,
+    },
     socket::TcpOptions,
 };
 
@@ -16,7 +18,7 @@ use self::{
     matching::{check_overlap, read_filter_chain_match},
     schema::{
         ADDITIONAL_ADDRESS, FILTER, FILTER_CHAIN, HTTP_INSPECTOR, LISTENER, LISTENER_FILTER, ORIGINAL_DST,
-        TLS_INSPECTOR,
+        PROXY_PROTOCOL, TLS_INSPECTOR,
     },
 };
 use super::{
@@ -84,9 +86,13 @@ pub(super) fn read_listener(
     {
         bind.error_with_help("a listener that is not bound is not supported", "remove bind_to_port");
     }
-    let mut original_dst = false;
+    let (mut original_dst, mut proxy_protocol) = (false, None);
     for filter in message.list("listener_filters") {
-        original_dst |= read_listener_filter(&filter) == Some(ListenerFilter::OriginalDst);
+        match read_listener_filter(&filter) {
+            Some(ListenerFilter::OriginalDst) => original_dst = true,
+            Some(ListenerFilter::ProxyProtocol(settings)) => proxy_protocol = Some(settings),
+            Some(ListenerFilter::Inspector) | None => {}
+        }
     }
     let chains = message.list("filter_chains");
     let default = message.get("default_filter_chain");
@@ -118,6 +124,7 @@ pub(super) fn read_listener(
     }
     let listener = Listener {
         original_dst,
+        proxy_protocol,
         tcp,
         limits: ConnectionLimits {
             max_connections: None,
@@ -143,24 +150,41 @@ pub(super) fn read_listener(
     Some((listener, tables))
 }
 
-#[derive(PartialEq, Eq)]
+/// Whether it is the first one.
+pub(in crate::envoy) static PROXY_PROTOCOL_VERSION: Enumeration<bool> =
+    Enumeration { values: &[("V1", 0, Some(true)), ("V2", 1, Some(false))] };
+
 enum ListenerFilter {
     /// Looks at what comes first.
     Inspector,
     OriginalDst,
+    ProxyProtocol(ProxyProtocol),
 }
 
 fn read_listener_filter(value: &Value<'_>) -> Option<ListenerFilter> {
     let message = value.message(&LISTENER_FILTER)?;
     message.string("name");
     let any = message.required("typed_config")?.any()?;
-    let supported = [TLS_INSPECTOR.name, HTTP_INSPECTOR.name, ORIGINAL_DST.name];
+    let supported = [TLS_INSPECTOR.name, HTTP_INSPECTOR.name, ORIGINAL_DST.name, PROXY_PROTOCOL.name];
     match any.type_name.as_str() {
         name if name == TLS_INSPECTOR.name => any.value.message(&TLS_INSPECTOR)?,
         name if name == HTTP_INSPECTOR.name => any.value.message(&HTTP_INSPECTOR)?,
         name if name == ORIGINAL_DST.name => {
             any.value.message(&ORIGINAL_DST)?;
             return Some(ListenerFilter::OriginalDst);
+        }
+        name if name == PROXY_PROTOCOL.name => {
+            let message = any.value.message(&PROXY_PROTOCOL)?;
+            let disallowed = message.list("disallowed_versions");
+            let disallowed: Vec<bool> = disallowed
+                .iter()
+                .filter_map(|version| version.enumeration(&PROXY_PROTOCOL_VERSION))
+                .collect();
+            return Some(ListenerFilter::ProxyProtocol(ProxyProtocol {
+                allow_without: message.boolean("allow_requests_without_proxy_protocol", false),
+                disallow_v1: disallowed.contains(&true),
+                disallow_v2: disallowed.contains(&false),
+            }));
         }
         _ => {
             any.unsupported("listener filter", &supported);

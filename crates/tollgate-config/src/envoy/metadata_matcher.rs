@@ -3,7 +3,7 @@
 use tollgate_model::matching::{MetadataMatcher, ValueMatcher};
 
 use super::matchers::read_string_matcher;
-use crate::schema::{Schema, Value, no_effect, read};
+use crate::schema::{Schema, Value, read};
 
 pub(super) static METADATA_MATCHER: Schema = Schema {
     name: "envoy.type.matcher.v3.MetadataMatcher",
@@ -12,7 +12,11 @@ pub(super) static METADATA_MATCHER: Schema = Schema {
         read("filter", "", "The namespace. Required."),
         read("path", "", "Keys from outside in. Required."),
         read("value", "", "What the value must be. Required."),
-        no_effect("invert", "filters of access logs do not invert, as in Envoy"),
+        read(
+            "invert",
+            "false",
+            "Holds where there is no such value; filters of access logs do not invert, as in Envoy.",
+        ),
     ],
     unsupported: &[],
 };
@@ -82,8 +86,17 @@ pub(super) static SCHEMAS: [&Schema; 8] = [
     &OR_MATCHER,
 ];
 
-/// Reads a `MetadataMatcher`.
+/// Reads a `MetadataMatcher` that does not invert.
 pub(super) fn read_metadata_matcher(value: &Value<'_>) -> Option<MetadataMatcher> {
+    let (matcher, invert) = read_invertible(value)?;
+    if invert {
+        value.no_effect("\"invert\"", "as in Envoy this matcher does not invert");
+    }
+    Some(matcher)
+}
+
+/// Reads a `MetadataMatcher`, and whether it inverts.
+pub(super) fn read_invertible(value: &Value<'_>) -> Option<(MetadataMatcher, bool)> {
     let message = value.message(&METADATA_MATCHER)?;
     let namespace = message.required("filter")?.non_empty_string()?;
     let path = message.list("path");
@@ -92,11 +105,12 @@ pub(super) fn read_metadata_matcher(value: &Value<'_>) -> Option<MetadataMatcher
         return None;
     }
     let keys = path.iter().map(|segment| segment.message(&PATH_SEGMENT)?.required("key")?.non_empty_string());
-    Some(MetadataMatcher {
+    let matcher = MetadataMatcher {
         namespace,
         path: keys.collect::<Option<_>>()?,
         value: read_value_matcher(&message.required("value")?)?,
-    })
+    };
+    Some((matcher, message.boolean("invert", false)))
 }
 
 fn read_value_matcher(value: &Value<'_>) -> Option<ValueMatcher> {

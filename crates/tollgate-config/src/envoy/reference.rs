@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 
 use super::{
     access_log, access_log_filter, address, bootstrap, cluster, config_source, data_source, ext_proc, format,
-    google_grpc, grpc_service, header, http_connection_manager, http_filters, listener, management, matcher,
-    matchers, metadata, metadata_key, metadata_matcher, overload, per_route, protocol_options, rate_limits,
-    route, runtime, socket_options, status, tls, watchdog,
+    google_grpc, grpc_service, header, http_connection_manager, http_filters, listener, local_reply,
+    management, matcher, matchers, metadata, metadata_key, metadata_matcher, overload, per_route,
+    protocol_options, rate_limits, route, runtime, socket_options, status, tls, watchdog,
 };
 use crate::schema::{Field, Schema, Support};
 
@@ -40,6 +40,7 @@ fn sections() -> Vec<Section> {
             "HTTP connection manager",
             [
                 &http_connection_manager::SCHEMAS[..],
+                &local_reply::SCHEMAS[..],
                 &protocol_options::SCHEMAS[..],
                 &http_filters::SCHEMAS[..],
             ]

@@ -15,7 +15,7 @@ use std::{
 };
 
 use tollgate_ir::{Action, Route, RouteTable, VirtualHost};
-use tollgate_model::route::{PathParameters, RequestMirrorPolicy, RetryPolicy};
+use tollgate_model::route::{PathParameters, RequestMirrorPolicy, RetryPolicy, TlsRequirement};
 
 pub(crate) use self::action::read_regex_rewrite;
 pub(super) use self::{
@@ -44,7 +44,7 @@ use super::{
 use crate::{
     Explanation, ProcessorOrigin, RouteOrigin,
     place::Place,
-    schema::{Message, Value},
+    schema::{Enumeration, Message, Value},
     suggestion::did_you_mean,
 };
 
@@ -140,6 +140,14 @@ pub(super) fn read_route_configuration(
     Some((configuration, TableOrigins { without_route, routes }))
 }
 
+pub(super) static TLS_REQUIREMENT: Enumeration<TlsRequirement> = Enumeration {
+    values: &[
+        ("NONE", 0, Some(TlsRequirement::None)),
+        ("EXTERNAL_ONLY", 1, Some(TlsRequirement::ExternalOnly)),
+        ("ALL", 2, Some(TlsRequirement::All)),
+    ],
+};
+
 /// What a level says, or what the one above it does.
 fn own_or<T: Clone>(own: Vec<T>, above: &[T]) -> Vec<T> {
     if own.is_empty() { above.to_vec() } else { own }
@@ -186,6 +194,7 @@ fn read_virtual_host(
         include_request_attempt_count: message.boolean("include_request_attempt_count", false),
         include_attempt_count_in_response: message.boolean("include_attempt_count_in_response", false),
         rate_limits: read_rate_limits(&message),
+        require_tls: message.enumeration("require_tls", &TLS_REQUIREMENT, TlsRequirement::None),
         per_filter: level.per_filter(),
     };
     Some((virtual_host, origins))

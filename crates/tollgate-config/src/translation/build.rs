@@ -178,6 +178,7 @@ impl Builder<'_, '_> {
         let max_connections =
             of_port.max_connections.map(|most| most.saturating_mul(filter_chains.len() as u64));
         let listener = Listener {
+            proxy_protocol: None,
             access_log: Vec::new(),
             name,
             addresses: bind.collect(),

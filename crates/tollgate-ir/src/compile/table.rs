@@ -47,6 +47,7 @@ fn virtual_host(
         include_request_attempt_count: host.include_request_attempt_count,
         include_attempt_count_in_response: host.include_attempt_count_in_response,
         rate_limits: host.rate_limits.clone(),
+        require_tls: host.require_tls,
     })
 }
 
@@ -61,6 +62,7 @@ fn route(route: &crate::Route, above: &Folded, filters: &mut Filters<'_>) -> Res
         headers: route.headers.clone(),
         filters: folded.into_overrides(),
         request_body_buffer_limit: route.request_body_buffer_limit,
+        own: false,
         metadata: route.metadata.clone(),
     })
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use extproc::RequestHeaders;
 use serde::Serialize;
 
-use super::split_path;
+use super::{RequestFacts, split_path};
 
 /// What becomes of path parameters (what follows a semicolon in a segment) when a route is chosen. The path itself stays
 /// as it is, for rewrites and for the upstream.
@@ -52,14 +52,16 @@ pub struct MatchedRequest<'a> {
     pub path: Cow<'a, [u8]>,
     /// Its query, without `?`.
     pub query: &'a [u8],
+    /// What else is known of it.
+    pub facts: RequestFacts<'a>,
 }
 
 impl<'a> MatchedRequest<'a> {
     /// Takes a request apart.
     #[must_use]
-    pub fn new(request: &'a RequestHeaders, parameters: PathParameters) -> Self {
+    pub fn new(request: &'a RequestHeaders, parameters: PathParameters, facts: RequestFacts<'a>) -> Self {
         let (path, query) = split_path(request.path.as_bytes());
-        Self { request, path: parameters.strip(path), query }
+        Self { request, path: parameters.strip(path), query, facts }
     }
 }
 

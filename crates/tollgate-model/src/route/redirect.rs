@@ -58,13 +58,16 @@ impl RedirectAction {
             _ => b"",
         };
         let port = &authority[host.len()..];
+        if self.port == RedirectPort::Kept {
+            return authority;
+        }
         let left_behind = scheme != forwarded_proto && port == default_port;
         if self.port != RedirectPort::OfRequest || left_behind { host } else { authority }
     }
 
     fn shown_port(&self, scheme: &[u8]) -> Option<u16> {
         match self.port {
-            RedirectPort::OfRequest => None,
+            RedirectPort::OfRequest | RedirectPort::Kept => None,
             RedirectPort::Always(port) => Some(port),
             RedirectPort::UnlessDefault(port) => {
                 let is_default = matches!((scheme, port), (b"http", 80) | (b"https", 443));

@@ -82,7 +82,7 @@ impl Subject for ConnectionEnd<'_> {
 }
 
 /// Whether a request or connection that is over is logged.
-pub(super) fn admits<S: Facts + Subject>(filter: &LogFilter, subject: &S) -> bool {
+pub(crate) fn admits<S: Facts + Subject>(filter: &LogFilter, subject: &S) -> bool {
     let status = || subject.status().map_or(0, |code| code.as_u16());
     match filter {
         LogFilter::StatusCode(comparison) => comparison.holds(status().into()),

@@ -8,6 +8,7 @@
 //! | [`router_response`]: when the upstream's head arrives | `x-envoy-upstream-service-time` | yes (E-3) |
 //! | [`finish_response`]: on the way to the client | hop-by-hop fields go, `date`, `server`, `via` come | no |
 
+mod client_cert;
 mod envoy_headers;
 mod fields;
 mod forwarded;

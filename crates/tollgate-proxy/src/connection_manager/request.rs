@@ -18,6 +18,7 @@ use tollgate_model::{
 };
 
 use super::{
+    client_cert::forward_client_cert,
     envoy_headers::EnvoyHeaders,
     fields::{append_to_list, join_single_entries},
     forwarded::{is_internal, scheme, set_external_address, set_forwarded},
@@ -29,7 +30,6 @@ use super::{
 use crate::{local_reply::LocalReply, stream_info::ConnectionInfo};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// What [`prepare_request`] found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +78,7 @@ pub(crate) fn prepare_request<'r>(
     } else {
         remove_fields(fields, &names.control);
     }
-    // Client certificates are ours to tell about.
-    remove_fields(fields, &[X_FORWARDED_CLIENT_CERT]);
+    forward_client_cert(fields, http, connection.tls.as_ref());
     let is_edge = http.use_remote_address && !is_internal;
     if is_edge {
         remove_fields(fields, &names.edge);

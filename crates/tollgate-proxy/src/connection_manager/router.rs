@@ -47,7 +47,8 @@ pub(crate) fn router_request(
     let asks = has_any(&request.fields, &names.router);
     let policy = route.retry_policy.as_ref();
     let mut limits = Limits {
-        timeout: route.timeout,
+        // With a limit of the stream there is none, as in Envoy.
+        timeout: route.timeout.filter(|_| route.max_stream_duration.is_none()),
         per_try_timeout: policy.and_then(|policy| policy.per_try_timeout),
         retry_policy: None,
     };

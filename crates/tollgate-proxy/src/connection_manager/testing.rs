@@ -27,6 +27,7 @@ pub(crate) fn connection(peer: &str) -> ConnectionInfo {
         remote_address: Some(SocketAddr::new(peer.parse().unwrap(), 5000)),
         local_address: Some("127.0.0.1:10000".parse().unwrap()),
         original_destination: None,
+        direct_remote_address: Some(SocketAddr::new(peer.parse().unwrap(), 5000)),
         tls: None,
         accepted: Instant::now(),
         handshake: None,
@@ -55,6 +56,7 @@ pub(crate) fn chain() -> Rc<FilterChainInfo> {
         tcp: tollgate_model::socket::TcpOptions::DOWNSTREAM,
         limits: Default::default(),
         original_dst: false,
+        proxy_protocol: None,
         traffic_direction: TrafficDirection::default(),
         metadata: Metadata::default(),
     };

@@ -18,6 +18,7 @@ use super::{
     PREFACE_LIMIT,
     client_stream::{ClientStream, Transport},
     filter_chain::{self, ConnectionFacts},
+    proxy_protocol::{self, Named, ProxyProtocolError},
     record::{ConnectionRecord, DRAINED, IDLE},
 };
 use crate::{
@@ -54,6 +55,8 @@ pub(super) struct Accepted {
     remote_address: Option<SocketAddr>,
     local_address: Option<SocketAddr>,
     original_destination: Option<SocketAddr>,
+    /// The peer itself, whoever it speaks for.
+    direct_remote_address: Option<SocketAddr>,
     at: std::time::Instant,
 }
 
@@ -67,6 +70,7 @@ impl Accepted {
             remote_address,
             local_address: original_destination.or(local_address),
             original_destination,
+            direct_remote_address: remote_address,
             at: std::time::Instant::now(),
         }
     }
@@ -78,10 +82,19 @@ impl Accepted {
             remote_address: self.remote_address,
             local_address: self.local_address,
             original_destination: self.original_destination,
+            direct_remote_address: self.direct_remote_address,
             tls: None,
             accepted: self.at,
             handshake: None,
         }
+    }
+}
+
+impl Accepted {
+    /// The peer speaks for somebody else.
+    fn named(&mut self, named: Named) {
+        self.remote_address = Some(named.remote);
+        self.local_address = Some(named.local);
     }
 }
 
@@ -109,6 +122,8 @@ enum EstablishError {
     Tls(#[source] io::Error),
     #[error("the connection failed: {0}")]
     Io(#[source] io::Error),
+    #[error("the PROXY protocol: {0}")]
+    ProxyProtocol(#[from] ProxyProtocolError),
     #[error("the client sent nothing for too long")]
     IdleTimeout,
     #[error("the client went away")]
@@ -126,6 +141,9 @@ impl EstablishError {
             Self::NoFilterChain { .. } => (ListenerMetric::NoFilterChainMatch, Incident::NoFilterChain),
             Self::Tls(_) | Self::HandshakeTimeout | Self::TransportMismatch => {
                 (ListenerMetric::SslConnectionError, Incident::DownstreamTls)
+            }
+            Self::ProxyProtocol(ProxyProtocolError::Wrong(_)) => {
+                (ListenerMetric::DownstreamCxProxyProtoError, Incident::DownstreamProxyProtocol)
             }
             _ => return,
         };
@@ -160,7 +178,7 @@ impl EstablishError {
             Self::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
                 record.codec_failed(&"neither HTTP/1 nor HTTP/2");
             }
-            Self::ListenerFiltersTimeout | Self::Io(_) | Self::Closed => {}
+            Self::ListenerFiltersTimeout | Self::ProxyProtocol(_) | Self::Io(_) | Self::Closed => {}
             Self::Draining => record.closed(DRAINED),
         }
     }
@@ -190,16 +208,25 @@ async fn try_establish(
     worker: &Worker,
     served: &ServedListener,
     mut socket: Socket,
-    accepted: Accepted,
+    mut accepted: Accepted,
     record: Option<&Rc<ConnectionRecord>>,
 ) -> Result<Established, EstablishError> {
-    let Accepted { remote_address, local_address, .. } = accepted;
     let mut first = ReadBuffer::default();
+    let proxy_protocol = served.current().listener.proxy_protocol;
+    if let Some(settings) = proxy_protocol {
+        let limit = served.current().listener.listener_filters_timeout;
+        let read = proxy_protocol::read(&mut socket, &mut first, settings);
+        let read = within(limit, EstablishError::ListenerFiltersTimeout, read);
+        if let Some(named) = until_drain(worker, read).await?? {
+            accepted.named(named);
+        }
+    }
+    let Accepted { remote_address, local_address, .. } = accepted;
     let addresses = ConnectionFacts { local_address, remote_address, ..ConnectionFacts::default() };
 
     let listener_filters_timeout = served.current().listener.listener_filters_timeout;
     let inspect = filter_chain::needs_first_bytes(&served.current().listener);
-    if inspect {
+    if inspect && first.bytes.is_empty() {
         let filled = poll_fn(|cx| first.poll_fill(&mut socket, cx));
         let filled = within(listener_filters_timeout, EstablishError::ListenerFiltersTimeout, filled);
         if until_drain(worker, filled).await?.map_err(EstablishError::Io)? == 0 {

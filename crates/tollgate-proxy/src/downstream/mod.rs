@@ -6,6 +6,7 @@ mod establish;
 pub(crate) mod filter_chain;
 mod http1;
 mod http2;
+mod proxy_protocol;
 mod record;
 #[cfg(test)]
 mod tests;

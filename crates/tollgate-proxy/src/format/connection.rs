@@ -97,8 +97,11 @@ impl Facts for ConnectionEnd<'_> {
                     DurationPrecision::Nanoseconds => duration.as_nanos(),
                 })))
             }
-            Operator::DownstreamRemoteAddress(part) | Operator::DownstreamDirectRemoteAddress(part) => {
+            Operator::DownstreamRemoteAddress(part) => {
                 Some(address::of_socket(connection.remote_address?, *part))
+            }
+            Operator::DownstreamDirectRemoteAddress(part) => {
+                Some(address::of_socket(connection.direct_remote_address?, *part))
             }
             Operator::DownstreamLocalAddress(part) => {
                 Some(address::of_socket(connection.local_address?, *part))

@@ -116,7 +116,7 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
         }
         Operator::DownstreamRemoteAddress(part) => Some(address::of_socket(info.remote_address?, *part)),
         Operator::DownstreamDirectRemoteAddress(part) => {
-            Some(address::of_socket(connection.remote_address?, *part))
+            Some(address::of_socket(connection.direct_remote_address?, *part))
         }
         Operator::DownstreamLocalAddress(part) => Some(address::of_socket(connection.local_address?, *part)),
         Operator::DownstreamTlsVersion => tls_text(connection.tls.as_ref(), |tls| tls.version),

@@ -223,6 +223,8 @@ metrics! {
         DownstreamGlobalCxOverflow: Counter = "downstream_global_cx_overflow",
         /// Connections closed by an overload action.
         DownstreamCxOverloadReject: Counter = "downstream_cx_overload_reject",
+        /// Connections closed because they do not begin with the PROXY protocol as they should.
+        DownstreamCxProxyProtoError: Counter = "downstream_cx_proxy_proto_error",
         /// Connections that no filter chain wants.
         NoFilterChainMatch: Counter = "no_filter_chain_match",
         /// TLS handshakes that failed.

@@ -217,7 +217,10 @@ impl<D: Downstream> Transaction<'_, D> {
     fn carry_out(&mut self, index: usize, action: Action, now: Instant) {
         match action {
             Action::Forward(direction, part) => self.pass_on(Place::Filter(index), direction, part),
-            Action::ClearRouteCache => self.core.refresh_route(),
+            Action::ClearRouteCache => {
+                self.core.refresh_route();
+                self.refresh_stream_limit();
+            }
             Action::Reply(reply) => self.local_reply(*reply, now),
             Action::PayloadTooLarge(direction) => self.payload_too_large(direction, now),
             Action::StartResponse { head, end_stream } => self.filter_response(index, *head, end_stream),

@@ -19,12 +19,15 @@ use tollgate_model::{
     filter::FilterOverride,
     http_connection_manager::HttpConnectionManager,
     overload::OverloadActionKind,
-    route::{Action, Route, RouteAction},
+    route::{
+        Action, MatchedRequest, MaxStreamDuration, PathParameters, RequestFacts, Route, RouteAction,
+        StreamLimit, read_grpc_timeout,
+    },
 };
 
-use super::{decision::Decision, upgrade::Upgrade};
+use super::{deadline::GRPC_TIMEOUT, decision::Decision, upgrade::Upgrade};
 use crate::{
-    arrival::body_buffer_limit,
+    arrival::{body_buffer_limit, request_facts},
     attributes::RequestAttributes,
     configuration::{ChainConfiguration, WorkerRoute},
     handler::Origin,
@@ -47,6 +50,8 @@ pub(super) struct Core {
     pub(super) decision: Decision,
     /// The upgrade that the request asks for, if that is allowed.
     pub(super) upgrade: Upgrade,
+    /// A route said how long the stream may live.
+    limited_by_route: bool,
 }
 
 impl Core {
@@ -61,6 +66,7 @@ impl Core {
             info,
             decision: Decision::new(fastrand::u64(..)),
             upgrade: Upgrade::None,
+            limited_by_route: false,
         }
     }
 
@@ -85,9 +91,22 @@ impl Core {
         self.upgrade != Upgrade::None
     }
 
+    /// The request as conditions of routes see it.
+    pub(super) fn matched(&self, parameters: PathParameters) -> MatchedRequest<'_> {
+        MatchedRequest::new(&self.messages.request, parameters, self.request_facts())
+    }
+
+    fn request_facts(&self) -> RequestFacts<'_> {
+        RequestFacts {
+            metadata: Some(&self.info.metadata),
+            ..request_facts(&self.info.connection, self.decision.drawn())
+        }
+    }
+
     /// Chooses the route by the request as it is now (K-5).
     pub(super) fn refresh_route(&mut self) {
-        let found = self.configuration.http().route_config.find(&self.messages.request);
+        let facts = self.request_facts();
+        let found = self.configuration.http().route_config.find(&self.messages.request, facts);
         let route = found.map(|found| self.configuration.routes.get(&found));
         self.take_route(route);
     }
@@ -130,6 +149,21 @@ impl Core {
             Some(selected) => selected.filters_on(self.decision.share_index(&selected.route)),
             None => self.configuration.routes.filters_on(),
         }
+    }
+
+    /// How long the stream may live by the route in force, or by the connection manager if a route before said something else.
+    /// `None` = nobody but the connection manager says anything.
+    pub(super) fn stream_limit(&mut self) -> Option<StreamLimit> {
+        let own = self.route_action().and_then(|action| action.max_stream_duration);
+        let was_limited = std::mem::replace(&mut self.limited_by_route, own.is_some());
+        let limits = match own {
+            Some(limits) => limits,
+            None if was_limited => MaxStreamDuration::default(),
+            None => return None,
+        };
+        let asked = self.messages.request.fields.get(GRPC_TIMEOUT);
+        let asked = asked.and_then(|value| read_grpc_timeout(value.as_bytes()));
+        Some(limits.limit(asked, self.http().max_stream_duration))
     }
 
     /// Notes what is known of a try.

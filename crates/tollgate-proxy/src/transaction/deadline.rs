@@ -5,7 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tollgate_model::{http_connection_manager::HttpConnectionManager, overload::ClientTimeout};
+use http::{HeaderName, HeaderValue};
+use tollgate_model::{
+    http_connection_manager::HttpConnectionManager,
+    overload::ClientTimeout,
+    route::{StreamLimit, write_grpc_timeout},
+};
 
 use super::{
     Transaction,
@@ -14,6 +19,8 @@ use super::{
     tries::TryDeadline,
 };
 use crate::stream::Downstream;
+
+pub(super) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The deadlines that are the transaction's own.
 #[derive(Debug)]
@@ -56,6 +63,11 @@ impl Deadlines {
         self.last_activity = now;
     }
 
+    /// How long the stream may live by the route in force; it began at `start`.
+    pub(super) fn set_stream_limit(&mut self, limit: Option<Duration>, start: Instant) {
+        self.stream = limit.and_then(|limit| start.checked_add(limit));
+    }
+
     /// A route's own idle timeout; `None` = none.
     pub(super) fn set_idle_timeout(&mut self, timeout: Option<Duration>) {
         self.idle_timeout = timeout;
@@ -63,6 +75,22 @@ impl Deadlines {
 }
 
 impl<D: Downstream> Transaction<'_, D> {
+    /// The route in force may have its own idea of how long the stream may live.
+    pub(super) fn refresh_stream_limit(&mut self) {
+        let Some(limit) = self.core.stream_limit() else { return };
+        let start = self.core.info.start;
+        match limit {
+            StreamLimit::None => self.deadlines.set_stream_limit(None, start),
+            StreamLimit::Of(limit) => self.deadlines.set_stream_limit(Some(limit), start),
+            StreamLimit::Told(limit) => {
+                self.deadlines.set_stream_limit(Some(limit), start);
+                if let Ok(told) = HeaderValue::from_str(&write_grpc_timeout(limit)) {
+                    self.core.messages.request.fields.insert(GRPC_TIMEOUT, told);
+                }
+            }
+        }
+    }
+
     /// Waits for the next deadline. True if one passed and something was done about it.
     pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> bool {
         let Some((deadline, due)) = self.next_deadline() else {

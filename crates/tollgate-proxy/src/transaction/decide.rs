@@ -52,9 +52,10 @@ pub(super) struct Forward {
 impl Core {
     /// What happens on arrival of a request, before any filter sees it.
     pub(super) fn prepare(&mut self) -> Result<(), LocalReply> {
-        let Self { worker, configuration, messages, info, .. } = self;
+        let Self { worker, configuration, messages, info, decision, .. } = self;
         let chain = configuration.chain.filter_chain();
-        let arrived = arrive(&mut messages.request, chain, &info.connection, worker.own_address);
+        let drawn = decision.drawn();
+        let arrived = arrive(&mut messages.request, chain, &info.connection, worker.own_address, drawn);
         let route = arrived.route.map(|found| configuration.routes.get(&found));
         let prepared = arrived.prepared;
         self.take_route(route);
@@ -206,9 +207,9 @@ impl Core {
     }
 
     /// Makes the header changes the route in force asks for.
-    fn change_headers(&mut self, direction: Direction) {
+    pub(super) fn change_headers(&mut self, direction: Direction) {
         let Self { configuration, messages, info, decision, .. } = self;
-        let Some(selected) = &info.route else { return };
+        let Some(selected) = info.route.as_ref().filter(|selected| !selected.route.own) else { return };
         let http = configuration.http();
         let weighted = decision.share(&selected.route);
         let levels = HeaderLevels::new(
@@ -328,6 +329,9 @@ impl Core {
 
     /// Head and body of a local reply.
     pub(super) fn local_response(&mut self, reply: LocalReply) -> (ResponseHeaders, bytes::Bytes) {
+        if let Some(replies) = self.http().local_replies.clone() {
+            return self.mapped_response(reply, &replies);
+        }
         let (head, body) = reply.into_response(&self.messages.request);
         let replaced = self.messages.response.replace(head.clone());
         self.change_headers(Direction::Response);

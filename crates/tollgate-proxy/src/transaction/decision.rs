@@ -49,6 +49,11 @@ impl Decision {
         }
     }
 
+    /// What was drawn for the request.
+    pub(super) fn drawn(&self) -> u64 {
+        self.drawn
+    }
+
     /// A route comes into force.
     pub(super) fn begin(
         &mut self,

@@ -6,14 +6,11 @@ use http::{HeaderMap, HeaderValue, header::SET_COOKIE};
 use smallvec::SmallVec;
 use tollgate_model::{
     header::FieldName,
-    route::{CookieHash, HashSource, split_path},
+    route::{CookieHash, HashSource, cookie, split_path},
 };
 
 use super::core::Core;
-use crate::{
-    session::cookie,
-    upstream::{HashedRequest, xx_hash},
-};
+use crate::upstream::{HashedRequest, xx_hash};
 
 impl HashedRequest for Core {
     /// The hashes of everything that the route names and the request has, put together as in Envoy.

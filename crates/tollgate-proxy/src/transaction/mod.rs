@@ -23,6 +23,7 @@ mod decision;
 mod filter;
 mod handler;
 mod hash;
+mod mapped_reply;
 mod mirror;
 mod record;
 mod reply;
@@ -189,6 +190,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 if end_stream {
                     self.core.info.last_downstream_rx = Some(now);
                 }
+                self.refresh_stream_limit();
                 self.pass_on(Place::Client, Direction::Request, Part::Headers { end_stream });
             }
             Err(rejection) => {

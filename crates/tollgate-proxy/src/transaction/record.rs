@@ -46,7 +46,6 @@ impl Core {
             (ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, HttpMetric::DownstreamRqRxReset),
             (ResponseFlags::DOWNSTREAM_REMOTE_RESET, HttpMetric::DownstreamRqRxReset),
             (ResponseFlags::STREAM_IDLE_TIMEOUT, HttpMetric::DownstreamRqIdleTimeout),
-            (ResponseFlags::DURATION_TIMEOUT, HttpMetric::DownstreamRqMaxDurationReached),
             (ResponseFlags::NO_ROUTE_FOUND, HttpMetric::NoRoute),
             (ResponseFlags::NO_CLUSTER_FOUND, HttpMetric::NoCluster),
         ] {

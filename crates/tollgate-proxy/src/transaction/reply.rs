@@ -158,6 +158,7 @@ impl<D: Downstream> Transaction<'_, D> {
     }
 
     pub(super) fn stream_lived_too_long(&mut self, now: Instant) {
-        self.local_reply(LocalReply::stream_timeout(self.client.request_ended, "max_duration_timeout"), now);
+        self.core.count_http(HttpMetric::DownstreamRqMaxDurationReached);
+        self.local_reply(LocalReply::stream_lived_too_long(self.client.request_ended), now);
     }
 }

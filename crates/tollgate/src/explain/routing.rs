@@ -9,8 +9,8 @@ use tollgate_model::{
     Snapshot,
     filter::{FilterOverride, FilterOverrides},
     route::{
-        Action, ClusterSpecifier, MatchedRequest, Route, RouteMatchResult, VirtualHost, VirtualHosts,
-        WeightedAction, WeightedCluster, host_without_port,
+        Action, ClusterSpecifier, MatchedRequest, RequestFacts, Route, RouteMatchResult, VirtualHost,
+        VirtualHosts, WeightedAction, WeightedCluster, host_without_port,
     },
 };
 use tollgate_proxy::body_buffer_limit;
@@ -112,7 +112,7 @@ impl Routing<'_> {
 
     /// The request as the conditions of the routes see it.
     fn matched(&self) -> MatchedRequest<'_> {
-        self.access.chain.http.route_config.matched(self.request)
+        self.access.chain.http.route_config.matched(self.request, RequestFacts::default())
     }
 
     fn explained(&self, virtual_host: usize, route: usize) -> Option<&Explanation> {

@@ -3,7 +3,7 @@
 use extproc::matching::StringMatcher;
 use tollgate_model::{
     matching::{HeaderMatcher, HeaderValueMatch, QueryParameterMatcher},
-    route::{MatchedRequest, PathMatch, RouteMatch, is_grpc},
+    route::{MatchedRequest, MoreConditions, PathMatch, RouteMatch, is_grpc},
 };
 
 /// A condition of a match.
@@ -49,6 +49,44 @@ pub(super) fn conditions(route_match: &RouteMatch, matched: &MatchedRequest<'_>)
     if route_match.grpc {
         let met = is_grpc(request);
         conditions.push(Condition { words: "it is a gRPC request".to_owned(), met, instead: None });
+    }
+    if let Some(more) = &route_match.more {
+        conditions.extend(more_conditions(more, matched));
+    }
+    conditions
+}
+
+fn more_conditions(more: &MoreConditions, matched: &MatchedRequest<'_>) -> Vec<Condition> {
+    let mut conditions = Vec::new();
+    let mut add = |words: String, alone: MoreConditions| {
+        let met = alone.hold(matched.request, &matched.facts);
+        conditions.push(Condition { words, met, instead: None });
+    };
+    if let Some(fraction) = more.fraction {
+        let words = format!("it is among {} of {} requests", fraction.numerator, fraction.denominator);
+        add(words, MoreConditions { fraction: Some(fraction), ..MoreConditions::default() });
+    }
+    for cookie in &more.cookies {
+        let not = if cookie.invert { "not " } else { "" };
+        let words = format!("the cookie {} is {not}what is asked for", cookie.name);
+        add(words, MoreConditions { cookies: vec![cookie.clone()], ..MoreConditions::default() });
+    }
+    for (wanted, what) in
+        [(more.certificate_presented, "presented"), (more.certificate_validated, "verified")]
+    {
+        let Some(wanted) = wanted else { continue };
+        let words = format!("a client certificate was {}{what}", if wanted { "" } else { "not " });
+        let mut alone = MoreConditions::default();
+        match what {
+            "presented" => alone.certificate_presented = Some(wanted),
+            _ => alone.certificate_validated = Some(wanted),
+        }
+        add(words, alone);
+    }
+    for condition in &more.dynamic_metadata {
+        let words = format!("metadata of {} are what is asked for", condition.matcher.namespace);
+        let dynamic_metadata = vec![condition.clone()];
+        add(words, MoreConditions { dynamic_metadata, ..MoreConditions::default() });
     }
     conditions
 }
@@ -136,7 +174,10 @@ fn in_any_case(case_sensitive: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use extproc::{RequestHeaders, matching::FullRegex};
-    use tollgate_model::{header::FieldName, route::PathParameters};
+    use tollgate_model::{
+        header::FieldName,
+        route::{PathParameters, RequestFacts},
+    };
 
     use super::*;
 
@@ -164,6 +205,7 @@ mod tests {
                 value: Some(StringMatcher::SafeRegex(FullRegex::new("[a-z]+").unwrap())),
             }],
             grpc: true,
+            more: None,
         };
         let mut fields = http::HeaderMap::new();
         fields.insert("x-b", "7".parse().unwrap());
@@ -174,7 +216,10 @@ mod tests {
             path: "/a/b?q=c".parse().unwrap(),
             fields,
         };
-        let told = conditions(&route_match, &MatchedRequest::new(&request, PathParameters::Kept));
+        let told = conditions(
+            &route_match,
+            &MatchedRequest::new(&request, PathParameters::Kept, RequestFacts::default()),
+        );
         let met: Vec<bool> = told.iter().map(|condition| condition.met).collect();
         assert_eq!(met, [true, false, true, false, false, true, false]);
         assert_eq!(

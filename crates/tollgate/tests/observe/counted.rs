@@ -34,6 +34,7 @@ const ELSEWHERE: &[&str] = &[
     "server.workers_failed",     // those of the gateway's watch over its workers
     "listener.downstream_cx_overflow",
     "listener.downstream_cx_overload_reject",
+    "listener.downstream_cx_proxy_proto_error",
     "listener.downstream_global_cx_overflow",
     "http.downstream_cx_overload_disable_keepalive",
     "http.downstream_rq_overload_close",

@@ -145,22 +145,25 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         ),
         refused("protocol_selection", "use HttpProtocolOptions"),
         refused("upstream_http_protocol_options", "set sni in the UpstreamTlsContext"),
-        refused("dns_resolvers", SYSTEM_DNS),
-        refused("dns_resolution_config", SYSTEM_DNS),
+        unimplemented("dns_resolvers", SYSTEM_DNS),
+        unimplemented("dns_resolution_config", SYSTEM_DNS),
         refused("transport_socket_matches", "use transport_socket, and a cluster for each kind of endpoint"),
         refused("transport_socket_matcher", "use transport_socket, and a cluster for each kind of endpoint"),
         refused("hosts", "use load_assignment: this field belongs to the v2 API"),
         refused("tls_context", "use transport_socket: this field belongs to the v2 API"),
         refused("lb_subset_config", "make a cluster of each subset"),
         refused("filters", "network filters are not supported"),
+        no_effect("stats_matcher", "metrics are always on"),
+        unimplemented(
+            "close_connections_on_host_health_failure",
+            "connections to endpoints that are not well are used until they end",
+        ),
+        no_effect("ignore_health_on_host_removal", "endpoints that leave a cluster are gone at once"),
+        unimplemented("lrs_server", "loads are not reported"),
+        unimplemented("lrs_report_endpoint_metrics", "loads are not reported"),
     ],
     unsupported: &[
-        "stats_matcher",
         "per_connection_buffer_high_watermark_timeout",
-        "close_connections_on_host_health_failure",
-        "ignore_health_on_host_removal",
-        "lrs_server",
-        "lrs_report_endpoint_metrics",
         "upstream_config",
         "connection_pool_per_downstream_connection",
         "queuing_policies",
@@ -192,8 +195,12 @@ pub(in crate::envoy) static DNS_CLUSTER: Schema = Schema {
         read("dns_failure_refresh_rate", "up to 30s", "Time between lookups that fail."),
         read("dns_jitter", "0s", "Up to so much is added to the time between lookups at random."),
         unimplemented("typed_dns_resolver_config", SYSTEM_DNS),
+        unimplemented(
+            "dns_min_refresh_rate",
+            "names are looked up again when the answer's time to live is over",
+        ),
     ],
-    unsupported: &["dns_min_refresh_rate"],
+    unsupported: &[],
 };
 
 pub(in crate::envoy) static REFRESH_RATE: Schema = Schema {
@@ -274,8 +281,9 @@ pub(in crate::envoy) static ENDPOINT: Schema = Schema {
         read("hostname", "the DNS name", "Host name for auto_host_rewrite and auto_host_sni."),
         read("health_check_config", "{}", "Where and how it is checked."),
         refused("additional_addresses", "make an endpoint of each address"),
+        unimplemented("observability_name", "endpoints are shown by their address"),
     ],
-    unsupported: &["observability_name"],
+    unsupported: &[],
 };
 
 pub(in crate::envoy) static CIRCUIT_BREAKERS: Schema = Schema {
@@ -484,8 +492,9 @@ pub(in crate::envoy) static RETRY_BUDGET: Schema = Schema {
             "Retries in progress, in percent of the requests in progress or waiting.",
         ),
         read("min_retry_concurrency", "3", "Retries that may be in progress in any case."),
+        unimplemented("budget_interval", "the requests in progress count"),
     ],
-    unsupported: &["budget_interval"],
+    unsupported: &[],
 };
 
 pub(in crate::envoy) static HTTP_PROTOCOL_OPTIONS: Schema = Schema {
@@ -533,11 +542,12 @@ pub(in crate::envoy) static UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS: Schema = Sche
         ),
         unimplemented("max_headers_count", "the limit is built in"),
         unimplemented("max_response_headers_kb", "the limit is built in"),
-        refused("max_connection_duration", "use idle_timeout or max_requests_per_connection"),
+        unimplemented("max_connection_duration", "connections live as long as they are used"),
         refused("max_stream_duration", "use timeout of the routes"),
-        refused("headers_with_underscores_action", "headers of upstreams are passed on as they are"),
+        no_effect("headers_with_underscores_action", "as in Envoy it is about requests of clients"),
+        unimplemented("max_connection_duration_jitter", "connections live as long as they are used"),
     ],
-    unsupported: &["max_connection_duration_jitter"],
+    unsupported: &[],
 };
 
 pub(in crate::envoy) static UPSTREAM_HTTP1_PROTOCOL_OPTIONS: Schema = Schema {

@@ -72,7 +72,14 @@ fn read_rule(
     requirements: &BTreeMap<String, JwtRequirement>,
 ) -> Option<JwtRule> {
     let message = value.message(&REQUIREMENT_RULE)?;
-    let route_match = message.required("match").and_then(|conditions| read_route_match(&conditions));
+    let route_match = message.required("match").and_then(|conditions| {
+        let route_match = read_route_match(&conditions)?;
+        if route_match.more.is_some() {
+            // Envoy does not look at them: a rule would be about more requests than it says.
+            conditions.error("rules look at the path, headers and query parameters alone");
+        }
+        Some(route_match)
+    });
     let requires = match message.one_of(&["requires", "requirement_name"]) {
         None => None,
         Some(("requires", requires)) => Some(read_requirement(&requires, known)?),

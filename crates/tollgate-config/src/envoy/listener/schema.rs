@@ -1,15 +1,16 @@
 //! The messages of listeners.
 
-use crate::schema::{Schema, no_effect, read, refused};
+use crate::schema::{Schema, no_effect, read, refused, unimplemented};
 
 /// The schemas of this module.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 10] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 11] = [
     &LISTENER,
     &ADDITIONAL_ADDRESS,
     &LISTENER_FILTER,
     &TLS_INSPECTOR,
     &HTTP_INSPECTOR,
     &ORIGINAL_DST,
+    &PROXY_PROTOCOL,
     &FILTER_CHAIN,
     &FILTER_CHAIN_MATCH,
     &CIDR_RANGE,
@@ -73,17 +74,20 @@ pub(in crate::envoy) static LISTENER: Schema = Schema {
         refused("internal_listener", "give the listener an address"),
         read("access_log", "[]", "A line for each connection that has ended."),
         refused("filter_chain_matcher", "use filter_chain_match of the filter chains"),
+        no_effect("stats_matcher", "metrics are always on"),
+        no_effect("drain_type", "listeners drain when they change or the process ends"),
+        unimplemented(
+            "continue_on_listener_filters_timeout",
+            "connections of which nothing is known in time are closed",
+        ),
+        no_effect("tcp_fast_open_queue_length", "it only saves a round trip"),
+        unimplemented("enable_mptcp", "connections are plain TCP"),
     ],
     unsupported: &[
-        "stats_matcher",
         "fcds_config",
         "per_connection_buffer_high_watermark_timeout",
         "deprecated_v1",
-        "drain_type",
-        "continue_on_listener_filters_timeout",
         "freebind",
-        "tcp_fast_open_queue_length",
-        "enable_mptcp",
     ],
 };
 
@@ -99,7 +103,7 @@ pub(in crate::envoy) static LISTENER_FILTER: Schema = Schema {
     title: "",
     fields: &[
         read("name", "", "Any name."),
-        read("typed_config", "", "OriginalDst, TlsInspector or HttpInspector. Required."),
+        read("typed_config", "", "OriginalDst, ProxyProtocol, TlsInspector or HttpInspector. Required."),
         refused("config_discovery", "write the filter itself"),
     ],
     unsupported: &["filter_disabled"],
@@ -130,6 +134,24 @@ pub(in crate::envoy) static ORIGINAL_DST: Schema = Schema {
     name: "envoy.extensions.filters.listener.original_dst.v3.OriginalDst",
     title: "",
     fields: &[],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static PROXY_PROTOCOL: Schema = Schema {
+    name: "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+    title: "",
+    fields: &[
+        read(
+            "allow_requests_without_proxy_protocol",
+            "false",
+            "Connections may begin without it; else they are closed.",
+        ),
+        read("disallowed_versions", "[]", "V1, V2: connections that begin with such a version are closed."),
+        unimplemented("pass_through_tlvs", "what stands behind the addresses is not read"),
+        no_effect("stat_prefix", "what fails is counted by listener"),
+        refused("rules", "what stands behind the addresses is not read"),
+        no_effect("tlv_location", "what stands behind the addresses is not read"),
+    ],
     unsupported: &[],
 };
 

@@ -7,7 +7,7 @@ use regex::bytes;
 use tollgate_ir::{ClusterSpecifier, RouteAction};
 use tollgate_model::{
     matching::Substitution,
-    route::{HostRewrite, PathRewrite, RateLimits},
+    route::{HostRewrite, MaxStreamDuration, PathRewrite, RateLimits},
 };
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     mirror::read_request_mirror_policies,
     own_or,
     retry::read_retry_policy,
-    schema::{REGEX_MATCH_AND_SUBSTITUTE, ROUTE_ACTION, UPGRADE_CONFIG},
+    schema::{MAX_STREAM_DURATION, REGEX_MATCH_AND_SUBSTITUTE, ROUTE_ACTION, UPGRADE_CONFIG},
     weighted::read_weighted_clusters,
 };
 use crate::{
@@ -65,6 +65,13 @@ pub(super) fn read_route_action(
         host_rewrite: read_host_rewrite(&message),
         append_x_forwarded_host: message.boolean("append_x_forwarded_host", false),
         timeout: message.timeout("timeout", Some(Duration::from_secs(15))),
+        max_stream_duration: message.message("max_stream_duration", &MAX_STREAM_DURATION).map(|limits| {
+            MaxStreamDuration {
+                max: limits.duration("max_stream_duration"),
+                grpc_timeout_header_max: limits.duration("grpc_timeout_header_max"),
+                grpc_timeout_header_offset: limits.duration("grpc_timeout_header_offset"),
+            }
+        }),
         idle_timeout,
         upgrade_configs: read_upgrade_configs(&message),
         hash_policies: read_hash_policies(&message),

@@ -1,10 +1,16 @@
 //! When a route applies.
 
-use tollgate_model::route::{PathMatch, RouteMatch};
+use tollgate_model::route::{CookieMatcher, DynamicMetadataCondition, MoreConditions, PathMatch, RouteMatch};
 
-use super::schema::{GRPC_ROUTE_MATCH_OPTIONS, ROUTE_MATCH};
+use super::{
+    mirror::{RUNTIME_FRACTIONAL_PERCENT, read_fraction},
+    schema::{COOKIE_MATCHER, GRPC_ROUTE_MATCH_OPTIONS, ROUTE_MATCH, TLS_CONTEXT_MATCH_OPTIONS},
+};
 use crate::{
-    envoy::matchers::{read_header_matcher, read_query_parameter_matcher, read_regex},
+    envoy::{
+        matchers::{read_header_matcher, read_query_parameter_matcher, read_regex, read_string_matcher},
+        metadata_matcher::read_invertible,
+    },
     schema::{Message, Value},
 };
 
@@ -15,7 +21,35 @@ pub(in crate::envoy) fn read_route_match(value: &Value<'_>) -> Option<RouteMatch
     let query_parameters =
         message.list("query_parameters").iter().filter_map(read_query_parameter_matcher).collect();
     let grpc = message.message("grpc", &GRPC_ROUTE_MATCH_OPTIONS).is_some();
-    Some(RouteMatch { path: path?, headers, query_parameters, grpc })
+    let more = read_more(&message);
+    let more = (!more.is_empty()).then(|| Box::new(more));
+    Some(RouteMatch { path: path?, headers, query_parameters, grpc, more })
+}
+
+fn read_more(message: &Message<'_>) -> MoreConditions {
+    let tls = message.message("tls_context", &TLS_CONTEXT_MATCH_OPTIONS);
+    let of_tls = |name| tls.as_ref().and_then(|tls| tls.get(name)?.boolean());
+    MoreConditions {
+        fraction: message
+            .message("runtime_fraction", &RUNTIME_FRACTIONAL_PERCENT)
+            .and_then(|fraction| read_fraction(&fraction.required("default_value")?)),
+        cookies: message.list("cookies").iter().filter_map(read_cookie).collect(),
+        certificate_presented: of_tls("presented"),
+        certificate_validated: of_tls("validated"),
+        dynamic_metadata: message.list("dynamic_metadata").iter().filter_map(read_condition).collect(),
+    }
+}
+
+fn read_cookie(value: &Value<'_>) -> Option<CookieMatcher> {
+    let message = value.message(&COOKIE_MATCHER)?;
+    let name = message.required_string("name");
+    let matcher = message.required("string_match").and_then(|value| read_string_matcher(&value));
+    Some(CookieMatcher { name, value: matcher?, invert: message.boolean("invert_match", false) })
+}
+
+fn read_condition(value: &Value<'_>) -> Option<DynamicMetadataCondition> {
+    let (matcher, invert) = read_invertible(value)?;
+    Some(DynamicMetadataCondition { matcher, invert })
 }
 
 fn read_path(message: &Message<'_>) -> Option<PathMatch> {

@@ -21,13 +21,16 @@ const MIRRORS: &str =
 const NO_VIRTUAL_CLUSTERS: &str = "metrics are kept by route";
 
 /// The schemas of route tables, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 28] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 31] = [
     &ROUTE_CONFIGURATION,
     &VIRTUAL_HOST,
     &ROUTE,
     &ROUTE_MATCH,
+    &COOKIE_MATCHER,
+    &TLS_CONTEXT_MATCH_OPTIONS,
     &GRPC_ROUTE_MATCH_OPTIONS,
     &ROUTE_ACTION,
+    &MAX_STREAM_DURATION,
     &REGEX_MATCH_AND_SUBSTITUTE,
     &UPGRADE_CONFIG,
     &HASH_POLICY,
@@ -117,7 +120,12 @@ pub(in crate::envoy) static VIRTUAL_HOST: Schema = Schema {
         read("metadata", "{}", "Metadata (attribute `xds.virtual_host_metadata`)."),
         refused("matcher", "use routes"),
         refused("cors", "there is no CORS filter"),
-        refused("require_tls", "use a route with redirect.https_redirect"),
+        read(
+            "require_tls",
+            "NONE",
+            "Which requests are sent to https instead (301): ALL that did not come by it, or those of them that are not internal \
+             (EXTERNAL_ONLY).",
+        ),
         read("retry_policy", "", "What is tried again on routes that do not say it themselves."),
         read(
             "include_request_attempt_count",
@@ -130,13 +138,10 @@ pub(in crate::envoy) static VIRTUAL_HOST: Schema = Schema {
             "Tell the client how many tries there were (`x-envoy-attempt-count`).",
         ),
         read("request_mirror_policies", "[]", MIRRORS),
+        unimplemented("hedge_policy", "a request is tried at one endpoint at a time"),
+        unimplemented("include_is_timeout_retry_header", "tries do not tell why there is another one"),
     ],
-    unsupported: &[
-        "retry_policy_typed_config",
-        "hedge_policy",
-        "include_is_timeout_retry_header",
-        "route_specifiers",
-    ],
+    unsupported: &["retry_policy_typed_config", "route_specifiers"],
 };
 
 pub(in crate::envoy) static ROUTE: Schema = Schema {
@@ -185,13 +190,38 @@ pub(in crate::envoy) static ROUTE_MATCH: Schema = Schema {
         read("headers", "[]", "Conditions on headers; all have to hold."),
         read("query_parameters", "[]", "Conditions on query parameters; all have to hold."),
         read("grpc", "", "Only gRPC requests."),
-        refused("runtime_fraction", "use weighted_clusters"),
+        read("runtime_fraction", "all", "Which part of the requests."),
         refused("connect_matcher", "CONNECT is not served"),
         refused("path_match_policy", "use prefix, path or safe_regex"),
-        refused("cookies", "match the cookie header in headers"),
-        refused("tls_context", "use filter chains with a client certificate of their own"),
-        refused("dynamic_metadata", "match headers"),
+        read("cookies", "[]", "Conditions on cookies; all have to hold."),
+        read("tls_context", "{}", "Conditions on the client's certificate."),
+        read(
+            "dynamic_metadata",
+            "[]",
+            "Conditions on what filters have set; all have to hold. They are looked at when the route is chosen.",
+        ),
         refused("filter_state", "match headers"),
+    ],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static COOKIE_MATCHER: Schema = Schema {
+    name: "envoy.config.route.v3.CookieMatcher",
+    title: "",
+    fields: &[
+        read("name", "", "Name of the cookie; the first one of the name counts. Required."),
+        read("string_match", "", "What its value must be. Required."),
+        read("invert_match", "false", "Holds where there is no cookie with such a value."),
+    ],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static TLS_CONTEXT_MATCH_OPTIONS: Schema = Schema {
+    name: "envoy.config.route.v3.RouteMatch.TlsContextMatchOptions",
+    title: "",
+    fields: &[
+        read("presented", "either", "Whether the client presented a certificate."),
+        read("validated", "either", "Whether the client's certificate was verified."),
     ],
     unsupported: &[],
 };
@@ -245,23 +275,42 @@ pub(in crate::envoy) static ROUTE_ACTION: Schema = Schema {
         read("request_mirror_policies", "[]", MIRRORS),
         read("hash_policy", "[]", "What of a request is hashed, for clusters with RING_HASH or MAGLEV."),
         refused("metadata_match", "clusters have no subsets"),
-        refused("max_stream_duration", "use timeout"),
+        read(
+            "max_stream_duration",
+            "the connection manager's",
+            "How long the stream may live, from the head of the request on. Then there is no timeout.",
+        ),
         refused("cluster_specifier_plugin", "name the cluster"),
         refused("inline_cluster_specifier_plugin", "name the cluster"),
         refused("internal_redirect_policy", "redirects of upstreams go to the client"),
         refused("cors", "there is no CORS filter"),
+        unimplemented("flush_timeout", "the idle timeout counts until the last byte is sent"),
+        no_effect("early_data_policy", "there is no early data"),
+        unimplemented("hedge_policy", "a request is tried at one endpoint at a time"),
     ],
     unsupported: &[
         "path_rewrite_policy",
-        "flush_timeout",
-        "early_data_policy",
         "retry_policy_typed_config",
         "max_grpc_timeout",
         "grpc_timeout_offset",
         "internal_redirect_action",
         "max_internal_redirects",
-        "hedge_policy",
     ],
+};
+
+pub(in crate::envoy) static MAX_STREAM_DURATION: Schema = Schema {
+    name: "envoy.config.route.v3.RouteAction.MaxStreamDuration",
+    title: "",
+    fields: &[
+        read("max_stream_duration", "the connection manager's", "So long; 0 = no limit."),
+        read(
+            "grpc_timeout_header_max",
+            "",
+            "`grpc-timeout` of requests counts, up to this; 0 = whatever it says. Without it the header does not count.",
+        ),
+        read("grpc_timeout_header_offset", "0s", "So much less than `grpc-timeout` says."),
+    ],
+    unsupported: &[],
 };
 
 pub(in crate::envoy) static REGEX_MATCH_AND_SUBSTITUTE: Schema = Schema {

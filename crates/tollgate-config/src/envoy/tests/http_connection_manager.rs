@@ -174,7 +174,14 @@ fn other_settings_are_refused_or_have_no_effect() {
     );
     assert_eq!(refused("server_name: \"a\\nb\""), "error: must not contain line ends or NUL");
     assert_eq!(refused("rds: {}"), "error: \"route_config\" and \"rds\" cannot be given together");
-    assert_eq!(refused("add_user_agent: true"), "error: \"add_user_agent\" is not supported");
+    assert_eq!(
+        refused("path_normalization_options: {}"),
+        "error: \"path_normalization_options\" is not supported"
+    );
+    assert_eq!(
+        with("add_user_agent: true").said(),
+        ["warning: \"add_user_agent\" is not implemented [`user-agent` stays as it is]"]
+    );
     assert_eq!(
         with("tracing: {}").said(),
         ["warning: \"tracing\" is not implemented [no spans are exported]"]

@@ -133,8 +133,8 @@ fn inspectors_are_implied_and_other_listener_filters_refused() {
     };
     assert_eq!(filter("tls_inspector.v3.TlsInspector").said(), Vec::<String>::new());
     assert_eq!(filter("http_inspector.v3.HttpInspector").said(), Vec::<String>::new());
-    assert!(refused(&filter("proxy_protocol.v3.ProxyProtocol")).starts_with(
-        "error: unsupported listener filter \"envoy.extensions.filters.listener.proxy_protocol"
+    assert!(refused(&filter("local_ratelimit.v3.LocalRateLimit")).starts_with(
+        "error: unsupported listener filter \"envoy.extensions.filters.listener.local_ratelimit"
     ));
 }
 
@@ -148,10 +148,7 @@ fn other_settings_are_refused_or_have_no_effect() {
         refused(&with(&format!("{ADDRESS}, udp_listener_config: {{}}"))),
         "error: \"udp_listener_config\" is not supported [only TCP is served]"
     );
-    assert_eq!(
-        refused(&with(&format!("{ADDRESS}, drain_type: MODIFY_ONLY"))),
-        "error: \"drain_type\" is not supported"
-    );
+    assert_eq!(refused(&with(&format!("{ADDRESS}, freebind: true"))), "error: \"freebind\" is not supported");
     assert_eq!(
         with(&format!("{ADDRESS}, tcp_backlog_size: 5, transparent: false")).said(),
         ["info: \"tcp_backlog_size\" has no effect [the system's largest backlog is used]"]

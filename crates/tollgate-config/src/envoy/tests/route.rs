@@ -219,10 +219,7 @@ fn routes_that_cannot_work_are_refused() {
         "error: not a regular expression: a repetition cannot be repeated"
     );
     assert!(refused_match("path_separated_prefix: /a/").starts_with("error: must begin with a slash"));
-    assert_eq!(
-        refused_match("prefix: /, runtime_fraction: {}"),
-        "error: \"runtime_fraction\" is not supported [use weighted_clusters]"
-    );
+    assert_eq!(refused_match("prefix: /, runtime_fraction: {}"), "error: \"default_value\" is missing");
     assert_eq!(refused_match("prefix: /, headers: [{name: 'a b'}]"), "error: \"a b\" is not a header name");
     assert_eq!(
         refused_match(

@@ -28,6 +28,7 @@ use crate::envoy::{
     },
     route::FRACTIONAL_PERCENT,
 };
+use crate::schema::Schema;
 
 pub(super) fn access_log(log: &AccessLog) -> Value {
     let (name, mut sink) = match &log.sink {
@@ -39,22 +40,26 @@ pub(super) fn access_log(log: &AccessLog) -> Value {
             ("file", out)
         }
     };
-    let mut format = Out::new(&SUBSTITUTION_FORMAT_STRING);
-    match &log.format {
-        LogFormat::Text(text) => format.set("text_format", text.source()),
-        LogFormat::Json(json) => format.set("json_format", json_format(json)),
-    }
-    if log.format.any(&|operator| matches!(operator, Operator::RequestHeaderWithoutQuery(_))) {
-        let formatter = Out::new(&REQ_WITHOUT_QUERY).any();
-        format
-            .list("formatters", vec![extension(&FORMATTER, "envoy.formatter.req_without_query", formatter)]);
-    }
-    sink.set("log_format", format.done());
+    sink.set("log_format", format_string(&SUBSTITUTION_FORMAT_STRING, &log.format).done());
     let mut out = Out::new(&ACCESS_LOG);
     out.set("name", name);
     out.some("filter", log.filter.as_ref().map(filter));
     out.set("typed_config", sink.any());
     out.done()
+}
+
+/// A `SubstitutionFormatString`.
+pub(super) fn format_string(schema: &'static Schema, format: &LogFormat) -> Out {
+    let mut out = Out::new(schema);
+    match format {
+        LogFormat::Text(text) => out.set("text_format", text.source()),
+        LogFormat::Json(json) => out.set("json_format", json_format(json)),
+    }
+    if format.any(&|operator| matches!(operator, Operator::RequestHeaderWithoutQuery(_))) {
+        let formatter = Out::new(&REQ_WITHOUT_QUERY).any();
+        out.list("formatters", vec![extension(&FORMATTER, "envoy.formatter.req_without_query", formatter)]);
+    }
+    out
 }
 
 fn json_format(format: &JsonFormat) -> Value {
@@ -69,7 +74,7 @@ fn json_format(format: &JsonFormat) -> Value {
     }
 }
 
-fn filter(filter: &LogFilter) -> Value {
+pub(super) fn filter(filter: &LogFilter) -> Value {
     let mut out = Out::new(&ACCESS_LOG_FILTER);
     let several = |filters: &[LogFilter]| {
         let mut out = Out::new(&SEVERAL_FILTERS);

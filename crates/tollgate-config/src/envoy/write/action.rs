@@ -38,8 +38,8 @@ use crate::{
                 RETRY_POLICY, RETRY_PRIORITY,
             },
             schema::{
-                CLUSTER_WEIGHT, DIRECT_RESPONSE_ACTION, REDIRECT_ACTION, REGEX_MATCH_AND_SUBSTITUTE,
-                ROUTE_ACTION, UPGRADE_CONFIG, WEIGHTED_CLUSTER,
+                CLUSTER_WEIGHT, DIRECT_RESPONSE_ACTION, MAX_STREAM_DURATION, REDIRECT_ACTION,
+                REGEX_MATCH_AND_SUBSTITUTE, ROUTE_ACTION, UPGRADE_CONFIG, WEIGHTED_CLUSTER,
             },
         },
     },
@@ -62,12 +62,17 @@ fn direct_response(response: &DirectResponse) -> Value {
     let mut out = Out::new(&DIRECT_RESPONSE_ACTION);
     out.set("status", response.status.as_u16());
     if !response.body.is_empty() {
-        let mut body = Out::new(&DATA_SOURCE);
-        match std::str::from_utf8(&response.body) {
-            Ok(text) => body.set("inline_string", text),
-            Err(_) => body.set("inline_bytes", base64::encode(&response.body)),
-        }
-        out.set("body", body.done());
+        out.set("body", data_source(&response.body));
+    }
+    out.done()
+}
+
+/// A `DataSource` with what it holds.
+pub(super) fn data_source(content: &[u8]) -> Value {
+    let mut out = Out::new(&DATA_SOURCE);
+    match std::str::from_utf8(content) {
+        Ok(text) => out.set("inline_string", text),
+        Err(_) => out.set("inline_bytes", base64::encode(content)),
     }
     out.done()
 }
@@ -121,6 +126,13 @@ fn route_action(context: &Context<'_>, route: &Route, action: &RouteAction, acti
     rate_limits(&mut out, &action.rate_limits.policies);
     out.unless("include_vh_rate_limits", action.rate_limits.include_virtual_host, false);
     out.timeout("timeout", action.timeout, Some(Duration::from_secs(15)));
+    if let Some(limits) = &action.max_stream_duration {
+        let mut message = Out::new(&MAX_STREAM_DURATION);
+        message.some("max_stream_duration", limits.max.map(duration));
+        message.some("grpc_timeout_header_max", limits.grpc_timeout_header_max.map(duration));
+        message.some("grpc_timeout_header_offset", limits.grpc_timeout_header_offset.map(duration));
+        out.set("max_stream_duration", message.done());
+    }
     out.some("idle_timeout", action.idle_timeout.map(|limit| duration(limit.unwrap_or_default())));
     out.some("retry_policy", action.retry_policy.as_ref().map(|policy| retry_policy(policy)));
     let mirrors = action.request_mirror_policies.iter().map(|policy| {
@@ -293,7 +305,7 @@ fn redirect(context: &Context<'_>, route: &Route, action: &RedirectAction) -> Va
     out.some("host_redirect", action.host.as_deref());
     let https = action.scheme.as_deref().map_or(context.is_tls, |scheme| scheme == "https");
     match action.port {
-        RedirectPort::OfRequest => {}
+        RedirectPort::OfRequest | RedirectPort::Kept => {}
         RedirectPort::UnlessDefault(port) if port == if https { 443 } else { 80 } => {
             if action.host.is_none() {
                 let what = format!(

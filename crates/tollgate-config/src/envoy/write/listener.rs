@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 use tollgate_ir::{FilterChain, Listener, Origin, Sourced};
 use tollgate_model::{
-    listener::{BindAddress, FilterChainMatch, TrafficDirection, TransportProtocol},
+    listener::{BindAddress, FilterChainMatch, ProxyProtocol, TrafficDirection, TransportProtocol},
     socket::{TcpKeepalive, TcpOptions},
 };
 
@@ -24,11 +24,20 @@ use crate::envoy::{
         BUFFER_LIMIT, HANDSHAKE_TIMEOUT, TRAFFIC_DIRECTION,
         schema::{
             ADDITIONAL_ADDRESS, CIDR_RANGE, FILTER, FILTER_CHAIN, FILTER_CHAIN_MATCH, LISTENER,
-            LISTENER_FILTER, ORIGINAL_DST, TLS_INSPECTOR,
+            LISTENER_FILTER, ORIGINAL_DST, PROXY_PROTOCOL, TLS_INSPECTOR,
         },
     },
     socket_options::{SOCKET_OPTION, TCP_KEEPALIVE},
 };
+
+fn proxy_protocol(settings: ProxyProtocol) -> Value {
+    let mut out = Out::new(&PROXY_PROTOCOL);
+    out.unless("allow_requests_without_proxy_protocol", settings.allow_without, false);
+    let versions = [(settings.disallow_v1, "V1"), (settings.disallow_v2, "V2")];
+    let disallowed = versions.into_iter().filter(|(is, _)| *is).map(|(_, name)| Value::from(name));
+    out.list("disallowed_versions", disallowed.collect());
+    extension(&LISTENER_FILTER, "envoy.filters.listener.proxy_protocol", out.any())
+}
 
 pub(super) fn listener(writer: &Writer<'_>, listener: &Sourced<Listener>) -> Value {
     let mut out = Out::new(&LISTENER);
@@ -59,6 +68,9 @@ pub(super) fn listener(writer: &Writer<'_>, listener: &Sourced<Listener>) -> Val
     if listener.original_dst {
         let filter = Out::new(&ORIGINAL_DST).any();
         filters.push(extension(&LISTENER_FILTER, "envoy.filters.listener.original_dst", filter));
+    }
+    if let Some(settings) = listener.proxy_protocol {
+        filters.push(proxy_protocol(settings));
     }
     if chains().any(looks_into_tls) {
         let inspector = Out::new(&TLS_INSPECTOR).any();

@@ -5,23 +5,28 @@ use std::{sync::Arc, time::Duration};
 use serde_json::Value;
 use tollgate_ir::{FilterChain, HttpConnectionManager, Origin};
 use tollgate_model::http_connection_manager::{
-    CodecType, HeadersWithUnderscoresAction, Http1Options, Http2Keepalive, Http2Options,
+    CodecType, ForwardClientCert, HeadersWithUnderscoresAction, Http1Options, Http2Keepalive, Http2Options,
     PathWithEscapedSlashesAction, ProxyName, ProxyStatus, ServerHeaderTransformation,
 };
+use tollgate_model::local_reply::{BodyFormat, LocalReplies, ReplyMapper};
 
 use super::{
     Writer,
-    access_log::access_log,
+    access_log::{access_log, filter, format_string},
+    action::data_source,
     filters::Filters,
     listener::range,
+    matchers::header_addition,
     out::{Out, duration},
     route::table,
 };
 use crate::envoy::{
     http_connection_manager::{
-        CODEC_TYPE, HEADERS_WITH_UNDERSCORES_ACTION, HTTP_CONNECTION_MANAGER, INTERNAL_ADDRESS_CONFIG,
-        PATH_WITH_ESCAPED_SLASHES_ACTION, PROXY_STATUS_CONFIG, SERVER_HEADER_TRANSFORMATION, UPGRADE_CONFIG,
+        CODEC_TYPE, FORWARD_CLIENT_CERT_DETAILS, HEADERS_WITH_UNDERSCORES_ACTION, HTTP_CONNECTION_MANAGER,
+        INTERNAL_ADDRESS_CONFIG, PATH_WITH_ESCAPED_SLASHES_ACTION, PROXY_STATUS_CONFIG,
+        SERVER_HEADER_TRANSFORMATION, SET_CURRENT_CLIENT_CERT_DETAILS, UPGRADE_CONFIG,
     },
+    local_reply::{BODY_FORMAT, LOCAL_REPLY_CONFIG, RESPONSE_MAPPER},
     protocol_options::{
         COMMON_HTTP_PROTOCOL_OPTIONS, HTTP1_PROTOCOL_OPTIONS, HTTP2_PROTOCOL_OPTIONS, KEEPALIVE_SETTINGS,
         PERCENT,
@@ -89,6 +94,21 @@ pub(super) fn manager(writer: &Writer<'_>, chain: &FilterChain, origin: &Arc<Ori
         out.done()
     });
     out.list("upgrade_configs", upgrades.collect());
+    let usual = ForwardClientCert::Sanitize;
+    out.name("forward_client_cert_details", &FORWARD_CLIENT_CERT_DETAILS, &http.forward_client_cert, &usual);
+    let details = http.client_cert_details;
+    let mut wanted = Out::new(&SET_CURRENT_CLIENT_CERT_DETAILS);
+    for (name, is_wanted) in [
+        ("subject", details.subject),
+        ("cert", details.cert),
+        ("chain", details.chain),
+        ("dns", details.dns),
+        ("uri", details.uri),
+    ] {
+        wanted.unless(name, is_wanted, false);
+    }
+    out.unless_empty("set_current_client_cert_details", wanted);
+    out.some("local_reply_config", http.local_replies.as_ref().map(|replies| local_replies(replies)));
     out.some("proxy_status_config", http.proxy_status.as_ref().map(proxy_status));
     out.list("access_log", http.access_log.iter().map(|log| access_log(log)).collect());
     let written = writer.resources.route_tables.get(&http.route_config);
@@ -98,6 +118,28 @@ pub(super) fn manager(writer: &Writer<'_>, chain: &FilterChain, origin: &Arc<Ori
     let routes = written.map_or(&fallback, |table| table);
     out.set("route_config", table(writer, routes, chain, &filters, origin));
     out.any()
+}
+
+fn local_replies(replies: &LocalReplies) -> Value {
+    let mapper = |mapper: &ReplyMapper| {
+        let mut out = Out::new(&RESPONSE_MAPPER);
+        out.set("filter", filter(&mapper.filter));
+        out.some("status_code", mapper.status.map(|status| status.as_u16()));
+        out.some("body", mapper.body.as_ref().map(|body| data_source(body)));
+        out.some("body_format_override", mapper.body_format.as_ref().map(body_format));
+        out.list("headers_to_add", mapper.headers.iter().map(header_addition).collect());
+        out.done()
+    };
+    let mut out = Out::new(&LOCAL_REPLY_CONFIG);
+    out.list("mappers", replies.mappers.iter().map(mapper).collect());
+    out.some("body_format", replies.body_format.as_ref().map(body_format));
+    out.done()
+}
+
+fn body_format(body: &BodyFormat) -> Value {
+    let mut out = format_string(&BODY_FORMAT, &body.format);
+    out.some("content_type", body.content_type.as_deref());
+    out.done()
 }
 
 fn proxy_status(status: &ProxyStatus) -> Value {

@@ -6,20 +6,28 @@ use serde_json::{Value, json};
 use tollgate_ir::{Action, FilterChain, Origin, Resources, Route, RouteTable, VirtualHost};
 use tollgate_model::{
     listener::ServedBy,
-    route::{ClusterSpecifier, PathMatch, PathParameters, RouteMatch, WeightedAction},
+    route::{
+        ClusterSpecifier, CookieMatcher, MoreConditions, PathMatch, PathParameters, RouteMatch,
+        TlsRequirement, WeightedAction,
+    },
 };
 
 use super::{
     Writer,
+    access_log::{fractional_percent, metadata_matcher},
     action::{UNKNOWN_CLUSTER, action},
     cluster::EMPTY_CLUSTER,
     filters::{Active, Filters},
-    matchers::{header_matcher, header_mutations, metadata, query_parameter, regex},
+    matchers::{header_matcher, header_mutations, metadata, query_parameter, regex, string_matcher},
     out::{Out, wide},
     rate_limits::rate_limits,
 };
-use crate::envoy::route::schema::{
-    DIRECT_RESPONSE_ACTION, ROUTE, ROUTE_CONFIGURATION, ROUTE_MATCH, VIRTUAL_HOST,
+use crate::envoy::route::{
+    RUNTIME_FRACTIONAL_PERCENT, TLS_REQUIREMENT,
+    schema::{
+        COOKIE_MATCHER, DIRECT_RESPONSE_ACTION, ROUTE, ROUTE_CONFIGURATION, ROUTE_MATCH,
+        TLS_CONTEXT_MATCH_OPTIONS, VIRTUAL_HOST,
+    },
 };
 
 /// What the routes of a table are written with.
@@ -98,6 +106,7 @@ fn virtual_host(context: &Context<'_>, host: &VirtualHost, above: &Active) -> Va
     out.list("domains", host.domains.iter().map(|domain| Value::from(&**domain)).collect());
     header_mutations(&mut out, &host.headers);
     metadata(&mut out, &host.metadata);
+    out.name("require_tls", &TLS_REQUIREMENT, &host.require_tls, &TlsRequirement::None);
     out.unless("include_request_attempt_count", host.include_request_attempt_count, false);
     out.unless("include_attempt_count_in_response", host.include_attempt_count_in_response, false);
     rate_limits(&mut out, &host.rate_limits);
@@ -146,7 +155,38 @@ pub(super) fn route_match(conditions: &RouteMatch) -> Value {
     if conditions.grpc {
         out.set("grpc", json!({}));
     }
+    if let Some(more) = &conditions.more {
+        more_conditions(&mut out, more);
+    }
     out.done()
+}
+
+fn more_conditions(out: &mut Out, conditions: &MoreConditions) {
+    if let Some(fraction) = conditions.fraction {
+        let mut message = Out::new(&RUNTIME_FRACTIONAL_PERCENT);
+        message.set("default_value", fractional_percent(fraction));
+        out.set("runtime_fraction", message.done());
+    }
+    let cookie = |matcher: &CookieMatcher| {
+        let mut message = Out::new(&COOKIE_MATCHER);
+        message.set("name", &*matcher.name);
+        message.set("string_match", string_matcher(&matcher.value));
+        message.unless("invert_match", matcher.invert, false);
+        message.done()
+    };
+    out.list("cookies", conditions.cookies.iter().map(cookie).collect());
+    let mut tls = Out::new(&TLS_CONTEXT_MATCH_OPTIONS);
+    tls.some("presented", conditions.certificate_presented);
+    tls.some("validated", conditions.certificate_validated);
+    out.unless_empty("tls_context", tls);
+    let metadata = conditions.dynamic_metadata.iter().map(|condition| {
+        let mut message = metadata_matcher(&condition.matcher);
+        if condition.invert {
+            message["invert"] = json!(true);
+        }
+        message
+    });
+    out.list("dynamic_metadata", metadata.collect());
 }
 
 fn routes(table: &RouteTable) -> impl Iterator<Item = &Route> {

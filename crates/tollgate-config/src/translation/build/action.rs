@@ -428,6 +428,7 @@ impl Match {
             headers: self.headers.clone(),
             query_parameters: self.query_parameters.clone(),
             grpc: false,
+            more: None,
         }
     }
 }

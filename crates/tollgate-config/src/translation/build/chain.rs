@@ -7,7 +7,10 @@ use std::{
 };
 
 use tollgate_ir::{HttpConnectionManager, PerFilter, Route, RouteTable, VirtualHost};
-use tollgate_model::{header::HeaderMutations, route::PathParameters};
+use tollgate_model::{
+    header::HeaderMutations,
+    route::{PathParameters, TlsRequirement},
+};
 
 use super::{Builder, Member, action::Prepared, filters::Filters, rules::RuleSite};
 use crate::{
@@ -114,6 +117,7 @@ impl Builder<'_, '_> {
                 route_of(chain, site, &prepared[candidate.site], one, candidate, domain)
             });
             virtual_hosts.push(VirtualHost {
+                require_tls: TlsRequirement::None,
                 name: virtual_host_name(chain, domain),
                 domains: vec![domain.to_owned()],
                 routes: routes.collect(),

@@ -5,7 +5,7 @@ use crate::{
 };
 
 fn applies(route_match: &RouteMatch, request: &RequestHeaders) -> bool {
-    route_match.matches(&MatchedRequest::new(request, PathParameters::Kept))
+    route_match.matches(&MatchedRequest::new(request, PathParameters::Kept, RequestFacts::default()))
 }
 
 fn matches(path_match: PathMatch, path: &str) -> bool {
@@ -52,7 +52,9 @@ fn first_route_wins() {
         route("third", on_path(prefix("/a/b/c"))),
     ];
     let table = table(vec![virtual_host("v", &["*"], routes)], false);
-    let chosen = |path| table.find(&request("h", path)).map(|found| found.route.name.as_str());
+    let chosen = |path| {
+        table.find(&request("h", path), RequestFacts::default()).map(|found| found.route.name.as_str())
+    };
     assert_eq!(chosen("/a/b/c"), Some("first"));
     assert_eq!(chosen("/a/c"), Some("second"));
     assert_eq!(chosen("/"), None);
@@ -70,6 +72,7 @@ fn every_condition_must_hold() {
         }],
         query_parameters: vec![QueryParameterMatcher { name: "q".into(), value: None }],
         grpc: true,
+        more: None,
     };
     let grpc = [("content-type", "application/grpc")];
     assert!(applies(&route_match, &with(request("h", "/a?q"), &grpc)));
@@ -102,9 +105,9 @@ fn path_parameters_do_not_count() {
     let host = virtual_host("all", &["*"], vec![route("exact", on_path(prefix("/a/b")))]);
     let mut table = table(vec![host], false);
     let request = request("h", "/a;x/b;y?q=;z");
-    assert!(table.find(&request).is_none());
+    assert!(table.find(&request, RequestFacts::default()).is_none());
     table.path_parameters = PathParameters::Ignored;
-    assert_eq!(table.find(&request).unwrap().route.name, "exact");
+    assert_eq!(table.find(&request, RequestFacts::default()).unwrap().route.name, "exact");
     table.path_parameters = PathParameters::EndThePath;
-    assert!(table.find(&request).is_none());
+    assert!(table.find(&request, RequestFacts::default()).is_none());
 }

@@ -5,7 +5,7 @@ fn all(name: &str, domains: &[&str]) -> Arc<VirtualHost> {
 }
 
 fn chosen<'a>(table: &'a RouteConfiguration, authority: &str) -> &'a str {
-    table.find(&request(authority, "/")).map_or("", |found| &found.virtual_host.name)
+    table.find(&request(authority, "/"), RequestFacts::default()).map_or("", |found| &found.virtual_host.name)
 }
 
 /// EN-10.

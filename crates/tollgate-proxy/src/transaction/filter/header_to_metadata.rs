@@ -14,12 +14,12 @@ use tollgate_model::{
         TargetValue,
     },
     header::FieldName,
+    route::cookie,
 };
 
 use super::{Action, Context, Filter, FilterPlace};
 use crate::{
     base64,
-    session::cookie,
     stats::HeaderToMetadataMetric as Metric,
     transaction::{chain::Part, core::Core},
 };

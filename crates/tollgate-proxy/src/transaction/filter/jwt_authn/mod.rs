@@ -22,7 +22,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tollgate_model::{
     filter::{JwtAuthn as Settings, JwtKeys, JwtOfRoute, JwtRequirement},
     jwt::{Fault, Jwks},
-    route::{MatchedRequest, PathParameters},
+    route::PathParameters,
 };
 
 pub(crate) use self::ahead::fetch_keys_ahead;
@@ -215,7 +215,7 @@ fn required<'s>(settings: &'s Settings, core: &Core) -> Result<Option<&'s JwtReq
             reply(StatusCode::FORBIDDEN, body, &wrong)
         });
     }
-    let matched = MatchedRequest::new(&core.messages.request, PathParameters::Kept);
+    let matched = core.matched(PathParameters::Kept);
     let rule = settings.rules.iter().find(|rule| rule.route_match.matches(&matched));
     Ok(match rule.and_then(|rule| rule.requires.as_ref()) {
         Some(JwtRequirement::Named(name)) => settings.requirement_map.get(name),

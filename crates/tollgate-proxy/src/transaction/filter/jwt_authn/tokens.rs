@@ -2,11 +2,12 @@
 
 use extproc::{RequestHeaders, remove_fields};
 use http::{HeaderName, header::AUTHORIZATION};
-use tollgate_model::{filter::JwtProvider, route::split_path};
-
-use crate::{
-    format::decode_parameter, session::cookie, transaction::filter::header_mutation::remove_query_parameter,
+use tollgate_model::{
+    filter::JwtProvider,
+    route::{cookie, split_path},
 };
+
+use crate::{format::decode_parameter, transaction::filter::header_mutation::remove_query_parameter};
 
 /// A token of a request.
 #[derive(Debug)]
