@@ -114,6 +114,7 @@ impl Compiler<'_> {
             tcp: value.tcp,
             limits: value.limits,
             original_dst: value.original_dst,
+            tls_fingerprints: value.tls_fingerprints,
             traffic_direction: value.traffic_direction,
             metadata: value.metadata.clone(),
             access_log: value.access_log.clone(),

@@ -7,7 +7,10 @@ use std::{sync::Arc, time::Duration};
 
 use tollgate_ir::{FilterChain, HttpConnectionManager, Listener, RouteTable};
 use tollgate_model::{
-    listener::{BindAddress, ConnectionLimits, FilterChainMatch, MisdirectedRequests, TrafficDirection},
+    listener::{
+        BindAddress, ConnectionLimits, FilterChainMatch, MisdirectedRequests, TlsFingerprints,
+        TrafficDirection,
+    },
     socket::TcpOptions,
 };
 
@@ -85,8 +88,13 @@ pub(super) fn read_listener(
         bind.error_with_help("a listener that is not bound is not supported", "remove bind_to_port");
     }
     let mut original_dst = false;
+    let mut tls_fingerprints = TlsFingerprints::default();
     for filter in message.list("listener_filters") {
-        original_dst |= read_listener_filter(&filter) == Some(ListenerFilter::OriginalDst);
+        match read_listener_filter(&filter) {
+            Some(ListenerFilter::OriginalDst) => original_dst = true,
+            Some(ListenerFilter::TlsInspector(taken)) => tls_fingerprints = taken,
+            Some(ListenerFilter::HttpInspector) | None => {}
+        }
     }
     let chains = message.list("filter_chains");
     let default = message.get("default_filter_chain");
@@ -118,6 +126,7 @@ pub(super) fn read_listener(
     }
     let listener = Listener {
         original_dst,
+        tls_fingerprints,
         tcp,
         limits: ConnectionLimits {
             max_connections: None,
@@ -143,10 +152,11 @@ pub(super) fn read_listener(
     Some((listener, tables))
 }
 
-#[derive(PartialEq, Eq)]
 enum ListenerFilter {
-    /// Looks at what comes first.
-    Inspector,
+    /// Looks for TLS, and takes these fingerprints.
+    TlsInspector(TlsFingerprints),
+    /// Looks for HTTP.
+    HttpInspector,
     OriginalDst,
 }
 
@@ -155,19 +165,27 @@ fn read_listener_filter(value: &Value<'_>) -> Option<ListenerFilter> {
     message.string("name");
     let any = message.required("typed_config")?.any()?;
     let supported = [TLS_INSPECTOR.name, HTTP_INSPECTOR.name, ORIGINAL_DST.name];
-    match any.type_name.as_str() {
-        name if name == TLS_INSPECTOR.name => any.value.message(&TLS_INSPECTOR)?,
-        name if name == HTTP_INSPECTOR.name => any.value.message(&HTTP_INSPECTOR)?,
+    Some(match any.type_name.as_str() {
+        name if name == TLS_INSPECTOR.name => {
+            let message = any.value.message(&TLS_INSPECTOR)?;
+            ListenerFilter::TlsInspector(TlsFingerprints {
+                ja3: message.boolean("enable_ja3_fingerprinting", false),
+                ja4: message.boolean("enable_ja4_fingerprinting", false),
+            })
+        }
+        name if name == HTTP_INSPECTOR.name => {
+            any.value.message(&HTTP_INSPECTOR)?;
+            ListenerFilter::HttpInspector
+        }
         name if name == ORIGINAL_DST.name => {
             any.value.message(&ORIGINAL_DST)?;
-            return Some(ListenerFilter::OriginalDst);
+            ListenerFilter::OriginalDst
         }
         _ => {
             any.unsupported("listener filter", &supported);
             return None;
         }
-    };
-    Some(ListenerFilter::Inspector)
+    })
 }
 
 fn read_filter_chain(

@@ -55,6 +55,7 @@ pub(crate) fn chain() -> Rc<FilterChainInfo> {
         tcp: tollgate_model::socket::TcpOptions::DOWNSTREAM,
         limits: Default::default(),
         original_dst: false,
+        tls_fingerprints: Default::default(),
         traffic_direction: TrafficDirection::default(),
         metadata: Metadata::default(),
     };

@@ -54,7 +54,11 @@ impl Core {
     pub(super) fn prepare(&mut self) -> Result<(), LocalReply> {
         let Self { worker, configuration, messages, info, .. } = self;
         let chain = configuration.chain.filter_chain();
+        let began = configuration.shows.route_resolution.then(Instant::now);
         let arrived = arrive(&mut messages.request, chain, &info.connection, worker.own_address);
+        if let Some(began) = began {
+            info.route_resolution_time += Instant::now().saturating_duration_since(began);
+        }
         let route = arrived.route.map(|found| configuration.routes.get(&found));
         let prepared = arrived.prepared;
         self.take_route(route);

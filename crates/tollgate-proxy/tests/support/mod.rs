@@ -134,6 +134,7 @@ pub(crate) fn snapshot(action: RouteAction, clusters: Vec<Cluster>) -> Snapshot 
         tcp: tollgate_model::socket::TcpOptions::DOWNSTREAM,
         limits: Default::default(),
         original_dst: false,
+        tls_fingerprints: Default::default(),
         traffic_direction: TrafficDirection::Unspecified,
         metadata: Default::default(),
     };

@@ -311,6 +311,7 @@ fn listener(filter_chains: Vec<FilterChain>) -> Listener {
         tcp: tollgate_model::socket::TcpOptions::DOWNSTREAM,
         limits: Default::default(),
         original_dst: false,
+        tls_fingerprints: Default::default(),
         traffic_direction: Default::default(),
         metadata: Default::default(),
     }

@@ -146,6 +146,7 @@ fn listener(http: HttpConnectionManager) -> Listener {
         tcp: tollgate_model::socket::TcpOptions::DOWNSTREAM,
         limits: Default::default(),
         original_dst: false,
+        tls_fingerprints: Default::default(),
         traffic_direction: Default::default(),
         metadata: Default::default(),
     }
