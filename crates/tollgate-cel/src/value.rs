@@ -56,19 +56,21 @@ impl Value<'_> {
         print::json(self)
     }
 
-    /// As processors are told it: booleans, whole numbers and null as such, maps and lists with their members,
+    /// As processors are told it: booleans and whole numbers as such, maps and lists with their members,
     /// everything else as text. `None` if it is nothing to tell.
     pub(crate) fn into_attribute(self) -> Option<Dynamic> {
         match self {
             Self::Type(_) | Self::Group => None,
             Self::List(_) | Self::Map(_) | Self::Message(_) => print::json(self),
-            Self::Null => Some(Dynamic { kind: Some(Kind::NullValue(0)) }),
             Self::Bool(value) => Some(Dynamic::bool(value)),
             Self::Int(value) => Some(Dynamic::number(value as f64)),
             Self::Uint(value) => Some(Dynamic::number(value as f64)),
-            Self::Double(_) | Self::String(_) | Self::Bytes(_) | Self::Timestamp(_) | Self::Duration(_) => {
-                Some(Dynamic::string(print::text(&self)))
-            }
+            Self::Null
+            | Self::Double(_)
+            | Self::String(_)
+            | Self::Bytes(_)
+            | Self::Timestamp(_)
+            | Self::Duration(_) => Some(Dynamic::string(print::text(&self))),
         }
     }
 
@@ -82,7 +84,7 @@ impl Value<'_> {
             Self::Bool(_) => "bool",
             Self::Int(_) => "int",
             Self::Uint(_) => "uint",
-            Self::Double(_) => "double",
+            Self::Null | Self::Double(_) => "double",
             Self::String(_) => "string",
             Self::Bytes(_) => "bytes",
             Self::Timestamp(_) => "google.protobuf.Timestamp",
