@@ -84,7 +84,7 @@ impl Value<'_> {
             Self::Bool(_) => "bool",
             Self::Int(_) => "int",
             Self::Uint(_) => "uint",
-            Self::Null | Self::Double(_) => "double",
+            Self::Double(_) => "double",
             Self::String(_) => "string",
             Self::Bytes(_) => "bytes",
             Self::Timestamp(_) => "google.protobuf.Timestamp",
