@@ -6,6 +6,7 @@ mod access_log;
 mod access_log_filter;
 mod address;
 mod bootstrap;
+mod cel;
 mod cluster;
 mod config_source;
 mod data_source;

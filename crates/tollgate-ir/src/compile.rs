@@ -115,6 +115,7 @@ impl Compiler<'_> {
             limits: value.limits,
             original_dst: value.original_dst,
             proxy_protocol: value.proxy_protocol,
+            tls_fingerprints: value.tls_fingerprints,
             traffic_direction: value.traffic_direction,
             metadata: value.metadata.clone(),
             access_log: value.access_log.clone(),

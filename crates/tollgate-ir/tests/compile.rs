@@ -84,6 +84,7 @@ fn resources(routes: Vec<Route>) -> Resources {
         tcp: TcpOptions::DOWNSTREAM,
         limits: ConnectionLimits::default(),
         original_dst: false,
+        tls_fingerprints: Default::default(),
         traffic_direction: TrafficDirection::Unspecified,
         metadata: Metadata::default(),
         access_log: Vec::new(),

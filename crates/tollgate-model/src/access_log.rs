@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
+use tollgate_cel::Expression;
 
 use crate::{
     format::{Format, Operator},
@@ -60,6 +61,8 @@ pub enum LogFilter {
         /// All but these.
         exclude: bool,
     },
+    /// A CEL expression is true.
+    Expression(Expression),
     /// The request is no health check: no `health_check` filter took it for one.
     NotHealthCheck,
     /// None: no request is traced.
@@ -138,6 +141,14 @@ impl LogFormat {
             Self::Json(format) => format.any(test),
         }
     }
+
+    /// Whether one of its strings, as written, passes a test.
+    pub fn any_source(&self, test: &dyn Fn(&str) -> bool) -> bool {
+        match self {
+            Self::Text(format) => test(format.source()),
+            Self::Json(format) => format.any_source(test),
+        }
+    }
 }
 
 impl JsonFormat {
@@ -146,6 +157,15 @@ impl JsonFormat {
             Self::Object(members) => members.iter().any(|(_, value)| value.any(test)),
             Self::Array(elements) => elements.iter().any(|element| element.any(test)),
             Self::Format(format) => format.any(test),
+            Self::Literal(_) => false,
+        }
+    }
+
+    fn any_source(&self, test: &dyn Fn(&str) -> bool) -> bool {
+        match self {
+            Self::Object(members) => members.iter().any(|(_, value)| value.any_source(test)),
+            Self::Array(elements) => elements.iter().any(|element| element.any_source(test)),
+            Self::Format(format) => test(format.source()),
             Self::Literal(_) => false,
         }
     }

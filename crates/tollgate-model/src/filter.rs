@@ -13,6 +13,7 @@ mod jwt_authn;
 mod local_ratelimit;
 mod matched;
 mod ratelimit;
+mod rbac;
 mod set_metadata;
 
 use std::sync::Arc;
@@ -37,6 +38,9 @@ pub use self::{
     local_ratelimit::{Left, LocalRateLimit, TokenBucket},
     matched::{MatchAction, Matched},
     ratelimit::{RateLimit, RateLimitPerRoute, RequestType, VirtualHostLimits},
+    rbac::{
+        Rbac, RbacAction, RbacCondition, RbacEngine, RbacMetadataSource, RbacPolicy, RbacRules, RbacVerdict,
+    },
     set_metadata::{MetadataEntry, SetMetadata},
 };
 use crate::{cors::CorsPolicy, processor::ExtProcFilter};
@@ -101,6 +105,8 @@ pub enum FilterSettings {
     LocalRateLimit(Arc<LocalRateLimit>),
     /// Asks a service whether requests are within their limits.
     RateLimit(Arc<RateLimit>),
+    /// Lets pass what policies say.
+    Rbac(Arc<Rbac>),
     /// Sets dynamic metadata.
     SetMetadata(Arc<SetMetadata>),
 }

@@ -8,13 +8,14 @@ mod parse;
 mod time;
 
 use serde::{Serialize, Serializer};
+use tollgate_cel::{ExpressionError, Options};
 
 pub use operator::{
     AddressPart, AttemptPart, ByteCount, ByteKind, CertificateFact, CertificateOwner, DurationPrecision,
-    FilterStateForm, GrpcStatusForm, HeaderOperand, HostSource, MetadataOwner, Operator, PathSource,
-    ServerNameSource, TimePoint,
+    FilterStateForm, Fingerprint, GrpcStatusForm, HeaderOperand, HostSource, MetadataOwner, Operator,
+    PathSource, ServerNameSource, TimePoint,
 };
-pub use time::{TimePattern, Timestamp};
+pub use time::{TimePattern, Zone};
 
 /// A compiled format string.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,10 +34,28 @@ pub enum FormatPart {
 }
 
 /// Extensions (`formatters`) that bring operators of their own. Default none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Formatters {
+#[derive(Clone, Copy, Default)]
+pub struct Formatters<'a> {
     /// `envoy.formatter.req_without_query`: `REQ_WITHOUT_QUERY`.
     pub req_without_query: bool,
+    /// `envoy.formatter.cel`: what expressions may use. They are there without it, too.
+    pub cel: Options,
+    /// `envoy.formatter.file_content`: reads the file that a `FILE_CONTENT` names.
+    pub file_content: Option<ReadFile<'a>>,
+}
+
+/// Reads a file, or says why that is not possible.
+pub type ReadFile<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
+
+impl std::fmt::Debug for Formatters<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Formatters")
+            .field("req_without_query", &self.req_without_query)
+            .field("cel", &self.cel)
+            .field("file_content", &self.file_content.is_some())
+            .finish()
+    }
 }
 
 /// Why a format string was refused.
@@ -99,6 +118,22 @@ pub enum FormatProblem {
         /// What it may be.
         expected: &'static str,
     },
+    /// An expression that cannot be evaluated.
+    #[error("{name}: {error}")]
+    InvalidExpression {
+        /// The operator.
+        name: String,
+        /// What is wrong with it.
+        error: ExpressionError,
+    },
+    /// A file that cannot be read.
+    #[error("FILE_CONTENT: the file {path:?} cannot be read: {reason}")]
+    UnreadableFile {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Format {
@@ -114,7 +149,7 @@ impl Format {
     ///
     /// # Errors
     /// Those of [`parse`](Self::parse).
-    pub fn parse_with(source: &str, formatters: Formatters) -> Result<Self, FormatError> {
+    pub fn parse_with(source: &str, formatters: Formatters<'_>) -> Result<Self, FormatError> {
         Ok(Self { source: source.to_owned(), parts: parse::parse(source, formatters)?.into() })
     }
 

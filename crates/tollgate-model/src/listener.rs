@@ -36,6 +36,8 @@ pub struct Listener<C = FilterChain> {
     /// Connections begin with the PROXY protocol, which names their client. Default `None`: they do not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// What is noted of the hello of TLS clients. Default nothing.
+    pub tls_fingerprints: TlsFingerprints,
     /// Settings of the connections. Default [`TcpOptions::DOWNSTREAM`].
     pub tcp: TcpOptions,
     /// How many connections there may be. Default: any number, counted by the limit of the process.
@@ -150,4 +152,21 @@ pub enum TransportProtocol {
     Tls,
     /// Anything else.
     RawBuffer,
+}
+
+/// Which fingerprints of the hello of TLS clients are taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct TlsFingerprints {
+    /// JA3.
+    pub ja3: bool,
+    /// JA4.
+    pub ja4: bool,
+}
+
+impl TlsFingerprints {
+    /// Whether any is taken.
+    #[must_use]
+    pub const fn any(self) -> bool {
+        self.ja3 || self.ja4
+    }
 }

@@ -1,5 +1,6 @@
 //! Values of attributes (section 17) from what is known about a request.
 
+mod connection;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,18 @@ pub(crate) struct RequestAttributes<'a> {
     pub(crate) response_headers_shown: bool,
     /// The configuration in force.
     pub(crate) snapshot: &'a Snapshot,
+}
+
+/// Evaluates with the attributes of a request whose response is as it was sent: for logs and filters.
+pub(crate) fn with_attributes<T>(
+    info: &StreamInfo,
+    messages: &Messages,
+    evaluate: impl FnOnce(&dyn AttributeSource) -> T,
+) -> T {
+    let configuration = info.configuration.upgrade();
+    let none = Snapshot::default();
+    let snapshot = configuration.as_ref().map_or(&none, |configuration| &configuration.snapshot);
+    evaluate(&RequestAttributes { info, messages, response_headers_shown: true, snapshot })
 }
 
 impl AttributeSource for RequestAttributes<'_> {
@@ -75,6 +88,9 @@ impl RequestAttributes<'_> {
                 let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
                 Some(AttributeValue::Uint(length.unwrap_or(info.bytes_received)))
             }
+            RequestAttribute::HeadersBytes => {
+                Some(AttributeValue::Uint(header_bytes(&self.messages.request) as u64))
+            }
             RequestAttribute::TotalSize => {
                 let head = header_bytes(&self.messages.request) as u64;
                 Some(AttributeValue::Uint(info.bytes_received.saturating_add(head)))
@@ -92,6 +108,10 @@ impl RequestAttributes<'_> {
             ResponseAttribute::CodeDetails => info.response_code_details.as_deref().map(text),
             ResponseAttribute::Flags => Some(AttributeValue::Uint(info.response_flags.bits())),
             ResponseAttribute::Size => Some(AttributeValue::Uint(info.bytes_sent)),
+            ResponseAttribute::HeadersBytes => {
+                let head = self.messages.response.as_ref().filter(|_| self.response_headers_shown);
+                Some(AttributeValue::Uint(head.map_or(0, response_bytes) as u64))
+            }
             ResponseAttribute::TotalSize => {
                 let head = self.messages.response.as_ref().filter(|_| self.response_headers_shown);
                 let head = head.map_or(0, response_bytes);
@@ -205,6 +225,7 @@ fn certificate(attribute: CertificateAttribute, tls: &TlsInfo) -> Option<Attribu
         CertificateAttribute::UriSanLocal => certificate::first_uri(local()?),
         CertificateAttribute::UriSanPeer => certificate::first_uri(peer()?),
         CertificateAttribute::Sha256PeerDigest => Some(certificate::sha256(peer()?)),
+        CertificateAttribute::Peer => Some(certificate::url_encoded_pem(peer()?)),
     };
     value.map(AttributeValue::String)
 }

@@ -1,6 +1,7 @@
 //! Format strings filled in with the facts of a request.
 
 mod address;
+mod cel;
 mod certificate;
 mod connection;
 mod grpc_status;
@@ -68,6 +69,13 @@ pub(crate) enum Value<'a> {
     Number(u64),
     /// A JSON value as it is written.
     Json(String),
+    /// A value that is something else in text than in JSON.
+    Typed {
+        /// In text.
+        text: Vec<u8>,
+        /// In JSON.
+        json: Vec<u8>,
+    },
 }
 
 impl Value<'_> {
@@ -156,6 +164,7 @@ pub(crate) fn write_json(format: &JsonFormat, facts: &dyn Facts, out: &mut Vec<u
                 Some(Value::Text(text)) => json::write_string(&text, out),
                 Some(Value::Number(number)) => out.extend_from_slice(number.to_string().as_bytes()),
                 Some(Value::Json(json)) => out.extend_from_slice(json.as_bytes()),
+                Some(Value::Typed { json, .. }) => out.extend_from_slice(&json),
             },
             None => write_json_string(format, facts, out),
         },
@@ -188,6 +197,7 @@ fn write_part(part: &FormatPart, facts: &dyn Facts, missing: &[u8], out: &mut Ve
     match facts.value(operator) {
         None => out.extend_from_slice(missing),
         Some(Value::Text(text)) => out.extend_from_slice(&text),
+        Some(Value::Typed { text, .. }) => out.extend_from_slice(&text),
         Some(Value::Number(number)) => out.extend_from_slice(number.to_string().as_bytes()),
         Some(Value::Json(json)) => {
             let length = operator::json_length(operator).map_or(json.len(), |length| length.min(json.len()));

@@ -109,6 +109,18 @@ pub(crate) fn change_field(
     changes.apply(fields, side, header_prefix);
 }
 
+/// The same with a value that is known to be one.
+pub(crate) fn append_field(
+    fields: &mut HeaderMap,
+    (name, value, action): (&HeaderName, &HeaderValue, AppendAction),
+    side: Side,
+    header_prefix: &str,
+) {
+    let mut changes = Changes::default();
+    changes.take_value(name, value.clone(), action, fields);
+    changes.apply(fields, side, header_prefix);
+}
+
 impl<'a> Changes<'a> {
     /// Takes in what an addition does to these fields.
     fn take(&mut self, addition: &'a HeaderAddition, text: Vec<u8>, fields: &HeaderMap) {
@@ -117,8 +129,18 @@ impl<'a> Changes<'a> {
             return;
         }
         let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) else { return };
+        self.take_value(name, value, *append_action, fields);
+    }
+
+    fn take_value(
+        &mut self,
+        name: &'a HeaderName,
+        value: HeaderValue,
+        action: AppendAction,
+        fields: &HeaderMap,
+    ) {
         let exists = fields.contains_key(name);
-        match append_action {
+        match action {
             AppendAction::AppendIfExistsOrAdd => self.add.push((name, value)),
             AppendAction::AddIfAbsent if !exists => self.add.push((name, value)),
             AppendAction::OverwriteIfExistsOrAdd => self.set.push((name, value)),

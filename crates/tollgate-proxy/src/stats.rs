@@ -32,7 +32,7 @@ pub(crate) use self::{
     filters::{
         CompositeMetric, CompressorAcceptMetric, CompressorMetric, ExtAuthzMetric, ExtAuthzOfClusterMetric,
         FilterMetrics, HeaderToMetadataMetric, JwtAuthnMetric, LocalRateLimitMetric, RateLimitMetric,
-        SetMetadataMetric,
+        RbacMetric, SetMetadataMetric,
     },
     metrics::{
         ClusterMetric, ControlPlaneMetric, DiscoveryMetric, ExtProcMetric, Http2Metric, HttpMetric,

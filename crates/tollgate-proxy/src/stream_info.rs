@@ -4,7 +4,7 @@
 use std::{
     borrow::Cow,
     net::SocketAddr,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -16,7 +16,7 @@ use tollgate_model::{
     listener::{FilterChain, Listener},
 };
 
-use crate::configuration::WorkerRoute;
+use crate::configuration::{ChainConfiguration, WorkerRoute};
 pub(crate) use crate::{
     meter::{Meter, SharedMeter},
     response_flags::ResponseFlags,
@@ -136,6 +136,12 @@ pub(crate) struct StreamInfo {
     pub(crate) response_flags: ResponseFlags,
     /// The route in force.
     pub(crate) route: Option<Rc<WorkerRoute>>,
+    /// How often it was looked for.
+    pub(crate) route_resolutions: u32,
+    /// How long that took, if a log shows it.
+    pub(crate) route_resolution_time: Duration,
+    /// The configuration that the request is served by, which its transaction holds.
+    pub(crate) configuration: Weak<ChainConfiguration>,
     /// Upstream side, once an endpoint was chosen.
     pub(crate) upstream: UpstreamInfo,
     /// Dynamic metadata.
@@ -177,6 +183,9 @@ impl StreamInfo {
             response_code_details: None,
             response_flags: ResponseFlags::default(),
             route: None,
+            route_resolutions: 0,
+            route_resolution_time: Duration::ZERO,
+            configuration: Weak::new(),
             upstream: UpstreamInfo::default(),
             metadata: DynamicMetadata::default(),
             downstream_meter: Meter::default(),

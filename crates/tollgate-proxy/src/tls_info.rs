@@ -26,6 +26,12 @@ pub(crate) struct TlsInfo {
     pub(crate) peer_issuer: Option<Vec<u8>>,
     /// Our certificate, DER.
     pub(crate) local_certificate: Option<Vec<u8>>,
+    /// JA3 of the client's hello, if the listener takes it.
+    pub(crate) ja3: Option<String>,
+    /// JA4 of the client's hello, if the listener takes it.
+    pub(crate) ja4: Option<String>,
+    /// The session id that we gave the client, in hexadecimal, if a log shows it.
+    pub(crate) session_id: Option<String>,
 }
 
 impl TlsInfo {
@@ -49,6 +55,9 @@ impl TlsInfo {
             peer_intermediates: presented.collect(),
             peer_issuer: None,
             local_certificate: own.and_then(|own| own.cert.first()).map(|certificate| certificate.to_vec()),
+            ja3: None,
+            ja4: None,
+            session_id: None,
         }
     }
 }

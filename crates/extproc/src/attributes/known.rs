@@ -5,26 +5,37 @@ use super::path::{
     ResponseAttribute, UpstreamAttribute, XdsAttribute,
 };
 
-/// The attribute `group.name`.
-pub(super) fn attribute(group: &str, name: &str) -> Option<AttributePath> {
-    Some(match group {
-        "request" => AttributePath::Request(request(name)?),
-        "response" => AttributePath::Response(response(name)?),
-        "source" => AttributePath::Source(address(name)?),
-        "destination" => AttributePath::Destination(address(name)?),
-        "connection" => AttributePath::Connection(connection(name)?),
-        "upstream" => AttributePath::Upstream(upstream(name)?),
-        "xds" => AttributePath::Xds(xds(name)?),
-        _ => return None,
-    })
-}
+impl AttributePath {
+    /// The attribute `group.name`.
+    #[must_use]
+    pub fn named(group: &str, name: &str) -> Option<Self> {
+        Some(match group {
+            "request" => Self::Request(request(name)?),
+            "response" => Self::Response(response(name)?),
+            "source" => Self::Source(address(name)?),
+            "destination" => Self::Destination(address(name)?),
+            "connection" => Self::Connection(connection(name)?),
+            "upstream" => Self::Upstream(upstream(name)?),
+            "xds" => Self::Xds(xds(name)?),
+            _ => return None,
+        })
+    }
 
-/// The attributes that are a group of their own.
-pub(super) fn whole_group(group: &str) -> Option<AttributePath> {
-    match group {
-        "metadata" => Some(AttributePath::Metadata),
-        "filter_state" => Some(AttributePath::FilterState),
-        _ => None,
+    /// Whether attributes have names that begin so.
+    #[must_use]
+    pub fn is_group(name: &str) -> bool {
+        matches!(name, "request" | "response" | "source" | "destination" | "connection" | "upstream" | "xds")
+    }
+
+    /// The attributes that are a group of their own.
+    #[must_use]
+    pub fn whole(group: &str) -> Option<Self> {
+        match group {
+            "metadata" => Some(Self::Metadata),
+            // No filter leaves objects for others, on neither side.
+            "filter_state" | "upstream_filter_state" => Some(Self::FilterState),
+            _ => None,
+        }
     }
 }
 
@@ -46,6 +57,7 @@ fn request(name: &str) -> Option<RequestAttribute> {
         "duration" => Attribute::Duration,
         "size" => Attribute::Size,
         "total_size" => Attribute::TotalSize,
+        "headers_bytes" => Attribute::HeadersBytes,
         _ => return None,
     })
 }
@@ -62,6 +74,7 @@ fn response(name: &str) -> Option<ResponseAttribute> {
         "size" => Attribute::Size,
         "total_size" => Attribute::TotalSize,
         "backend_latency" => Attribute::BackendLatency,
+        "headers_bytes" => Attribute::HeadersBytes,
         _ => return None,
     })
 }
@@ -84,6 +97,7 @@ fn certificate(name: &str) -> Option<CertificateAttribute> {
         "uri_san_local_certificate" => Attribute::UriSanLocal,
         "uri_san_peer_certificate" => Attribute::UriSanPeer,
         "sha256_peer_certificate_digest" => Attribute::Sha256PeerDigest,
+        "peer_certificate" => Attribute::Peer,
         _ => return None,
     })
 }

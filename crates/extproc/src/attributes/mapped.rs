@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AttributeError, Attributes};
+use super::{AttributeError, Attributes, ComputeAttribute};
 use crate::messages::Struct;
 
 /// What each direction is sent instead of the attributes of the filter. An empty side leaves them as they are.
@@ -29,6 +29,18 @@ impl MappedAttributes {
     /// For an expression that cannot be evaluated.
     pub fn parse(names: BTreeMap<String, String>) -> Result<Self, AttributeError> {
         let attributes = Attributes::parse(names.values())?;
+        Ok(Self { names, attributes })
+    }
+
+    /// The same with all of CEL: `compute` has what is no path.
+    ///
+    /// # Errors
+    /// For an expression that cannot be evaluated.
+    pub fn parse_with(
+        names: BTreeMap<String, String>,
+        compute: ComputeAttribute,
+    ) -> Result<Self, AttributeError> {
+        let attributes = Attributes::parse_with(names.values(), compute)?;
         Ok(Self { names, attributes })
     }
 

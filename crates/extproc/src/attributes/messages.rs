@@ -69,7 +69,8 @@ fn request_attribute(attribute: RequestAttribute, request: &RequestHeaders) -> O
         | Attribute::Protocol
         | Attribute::Duration
         | Attribute::Size
-        | Attribute::TotalSize => None,
+        | Attribute::TotalSize
+        | Attribute::HeadersBytes => None,
     }
 }
 
@@ -89,6 +90,7 @@ fn response_attribute(attribute: ResponseAttribute, messages: &Messages) -> Opti
         | Attribute::Flags
         | Attribute::Size
         | Attribute::TotalSize
+        | Attribute::HeadersBytes
         | Attribute::BackendLatency => None,
     }
 }

@@ -1,8 +1,8 @@
 //! Attributes: facts about a request that the processor asked to be told (section 17).
 //!
 //! Expressions are attribute paths: dotted names such as `request.path`, members of maps such as
-//! `request.headers["x-user"]` or `xds.route_metadata.filter_metadata["team"].name`. Other CEL is refused by name when it
-//! is parsed, so that an accepted expression always works.
+//! `request.headers["x-user"]` or `xds.route_metadata.filter_metadata["team"].name`. Who parses them may bring what computes
+//! other CEL ([`ComputedAttribute`]); without that it is refused by name, so that an accepted expression always works.
 
 mod grpc_status;
 mod known;
@@ -21,8 +21,10 @@ pub use path::{
 };
 pub use value::AttributeValue;
 
-use crate::messages::Struct;
-use parse::Expression;
+use std::{fmt::Debug, sync::Arc};
+
+use crate::messages::{Struct, Value};
+use parse::{Expression, Meaning};
 
 /// The attribute expressions of one direction, parsed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,13 +48,41 @@ pub trait AttributeSource {
     fn value(&self, path: &AttributePath) -> Option<AttributeValue>;
 }
 
+/// The value of an expression that is no attribute path.
+pub trait ComputedAttribute: Debug + Send + Sync {
+    /// The value at this moment, as the processor is told it; `None` if there is none.
+    fn value(&self, source: &dyn AttributeSource) -> Option<Value>;
+}
+
+/// Makes of an expression that is no attribute path what computes it, or says what is wrong with it as the rest of a sentence
+/// that begins with the expression.
+pub type ComputeAttribute = fn(&str) -> Result<Arc<dyn ComputedAttribute>, String>;
+
 impl Attributes {
     /// Parses the expressions of `request_attributes` or `response_attributes`.
     ///
     /// # Errors
     /// For the first expression that cannot be evaluated.
     pub fn parse<T: AsRef<str>>(expressions: impl IntoIterator<Item = T>) -> Result<Self, AttributeError> {
-        let parse = |expression: T| Expression::parse(expression.as_ref());
+        Self::parse_all(expressions, None)
+    }
+
+    /// The same with all of CEL: `compute` has what is no path.
+    ///
+    /// # Errors
+    /// For the first expression that cannot be evaluated.
+    pub fn parse_with<T: AsRef<str>>(
+        expressions: impl IntoIterator<Item = T>,
+        compute: ComputeAttribute,
+    ) -> Result<Self, AttributeError> {
+        Self::parse_all(expressions, Some(compute))
+    }
+
+    fn parse_all<T: AsRef<str>>(
+        expressions: impl IntoIterator<Item = T>,
+        compute: Option<ComputeAttribute>,
+    ) -> Result<Self, AttributeError> {
+        let parse = |expression: T| Expression::parse(expression.as_ref(), compute);
         Ok(Self { expressions: expressions.into_iter().map(parse).collect::<Result<_, _>>()? })
     }
 
@@ -71,8 +101,12 @@ impl Attributes {
     #[must_use]
     pub fn evaluate(&self, source: &dyn AttributeSource) -> Struct {
         let value = |expression: &Expression| {
-            let value = source.value(&expression.path)?.into_value();
-            let value = expression.keys.iter().try_fold(value, value::member)?;
+            let value = match &expression.meaning {
+                Meaning::Path { path, keys } => {
+                    keys.iter().try_fold(source.value(path)?.into_value(), value::member)?
+                }
+                Meaning::Computed(computed) => computed.value(source)?,
+            };
             Some((expression.text.clone(), value))
         };
         Struct { fields: self.expressions.iter().filter_map(value).collect() }

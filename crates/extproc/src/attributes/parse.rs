@@ -1,38 +1,60 @@
 //! From expressions to attribute paths.
 
-use http::HeaderName;
+use std::sync::Arc;
 
-use super::{
-    AttributeError,
-    known::{attribute, whole_group},
-    path::{AttributePath, RequestAttribute, ResponseAttribute},
-};
+use super::{AttributeError, ComputeAttribute, ComputedAttribute, path::AttributePath};
 
 /// One configured expression.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Expression {
     /// As configured; names the value in the message (A-3).
     pub(super) text: String,
-    /// The attribute.
-    pub(super) path: AttributePath,
-    /// The member of its value, step by step.
-    pub(super) keys: Vec<String>,
+    pub(super) meaning: Meaning,
 }
 
+/// What an expression means.
+#[derive(Debug, Clone)]
+pub(super) enum Meaning {
+    Path {
+        /// The attribute.
+        path: AttributePath,
+        /// The member of its value, step by step.
+        keys: Vec<String>,
+    },
+    Computed(Arc<dyn ComputedAttribute>),
+}
+
+/// Equal texts mean the same.
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Expression {}
+
 impl Expression {
-    pub(super) fn parse(text: &str) -> Result<Self, AttributeError> {
+    pub(super) fn parse(text: &str, compute: Option<ComputeAttribute>) -> Result<Self, AttributeError> {
         let error = |reason: String| AttributeError { expression: text.to_owned(), reason };
-        let mut names = names(text)
-            .ok_or_else(|| error("is not an attribute path, and other CEL is not supported".to_owned()))?
-            .into_iter();
+        let path = match (names(text), compute) {
+            (Some(names), compute) if compute.is_none() || !is_constant(&names) => names,
+            (_, Some(compute)) => {
+                let computed = compute(text).map_err(error)?;
+                return Ok(Self { text: text.to_owned(), meaning: Meaning::Computed(computed) });
+            }
+            (_, None) => {
+                return Err(error("is not an attribute path, and other CEL is not supported".to_owned()));
+            }
+        };
+        let mut names = path.into_iter();
         let group = names.next().unwrap_or_default();
-        let path = match whole_group(&group) {
+        let path = match AttributePath::whole(&group) {
             Some(path) => path,
             None => {
                 let name = names.next().ok_or_else(|| {
                     error("is not an attribute; known are members such as `request.path`".to_owned())
                 })?;
-                attribute(&group, &name)
+                AttributePath::named(&group, &name)
                     .ok_or_else(|| error(format!("is not known: there is no attribute `{group}.{name}`")))?
             }
         };
@@ -48,27 +70,23 @@ impl Expression {
             Some(Err(reason)) => return Err(error(reason)),
             None => path,
         };
-        Ok(Self { text: text.to_owned(), path, keys })
+        Ok(Self { text: text.to_owned(), meaning: Meaning::Path { path, keys } })
     }
+}
+
+/// Whether a name is no attribute but a value of CEL.
+fn is_constant(names: &[String]) -> bool {
+    matches!(names, [name] if matches!(name.as_str(), "true" | "false" | "null"))
 }
 
 /// Makes a member of a header map the path of its own that it is.
 fn header(path: &AttributePath, keys: &[String]) -> Option<Result<AttributePath, String>> {
-    let make: fn(String) -> Option<AttributePath> = match path {
-        AttributePath::Request(RequestAttribute::Headers) => |name| Some(AttributePath::RequestHeader(name)),
-        AttributePath::Response(ResponseAttribute::Headers) => {
-            |name| Some(AttributePath::ResponseHeader(name))
-        }
-        AttributePath::Response(ResponseAttribute::Trailers) => {
-            |name| HeaderName::try_from(name).ok().map(AttributePath::ResponseTrailer)
-        }
-        _ => return None,
-    };
+    if !path.is_header_map() {
+        return None;
+    }
     match keys {
         [] => None,
-        [name] => Some(
-            make(name.to_ascii_lowercase()).ok_or_else(|| format!("has an invalid header name `{name}`")),
-        ),
+        [name] => Some(path.header(name).ok_or_else(|| format!("has an invalid header name `{name}`"))),
         [_, key, ..] => Some(Err(format!("asks for a member `{key}` of a value that has none"))),
     }
 }
@@ -108,12 +126,15 @@ fn identifier(rest: &mut &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attributes::path::{AddressAttribute, ConnectionAttribute};
+    use crate::attributes::path::{AddressAttribute, ConnectionAttribute, RequestAttribute};
 
     fn parse(text: &str) -> (AttributePath, Vec<String>) {
-        let expression = Expression::parse(text).expect(text);
+        let expression = Expression::parse(text, None).expect(text);
         assert_eq!(expression.text, text);
-        (expression.path, expression.keys)
+        match expression.meaning {
+            Meaning::Path { path, keys } => (path, keys),
+            Meaning::Computed(_) => panic!("{text} is a path"),
+        }
     }
 
     #[test]
@@ -163,7 +184,7 @@ mod tests {
             "response.trailers['a b']",
             "!connection.mtls",
         ] {
-            let error = Expression::parse(text).expect_err(text);
+            let error = Expression::parse(text, None).expect_err(text);
             assert_eq!(error.expression, text);
             assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
         }
@@ -173,15 +194,17 @@ mod tests {
     #[test]
     fn all_attributes_are_known() {
         let certificates = "subject_local_certificate subject_peer_certificate dns_san_local_certificate \
-            dns_san_peer_certificate uri_san_local_certificate uri_san_peer_certificate sha256_peer_certificate_digest";
+            dns_san_peer_certificate uri_san_local_certificate uri_san_peer_certificate sha256_peer_certificate_digest \
+            peer_certificate";
         for (group, names) in [
             (
                 "request",
-                "path url_path host scheme method headers referer useragent time id protocol query duration size total_size",
+                "path url_path host scheme method headers referer useragent time id protocol query duration size total_size \
+                headers_bytes",
             ),
             (
                 "response",
-                "code code_details flags grpc_status headers trailers size total_size backend_latency",
+                "code code_details flags grpc_status headers trailers size total_size backend_latency headers_bytes",
             ),
             ("source", "address port"),
             ("destination", "address port"),

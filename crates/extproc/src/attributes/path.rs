@@ -64,6 +64,8 @@ pub enum RequestAttribute {
     Size,
     /// `total_size`: bytes of the headers and of the body so far.
     TotalSize,
+    /// `headers_bytes`: bytes of the headers.
+    HeadersBytes,
 }
 
 /// Attributes of the response.
@@ -87,6 +89,8 @@ pub enum ResponseAttribute {
     TotalSize,
     /// `backend_latency`: from the first byte sent upstream to the last received.
     BackendLatency,
+    /// `headers_bytes`: bytes of the headers.
+    HeadersBytes,
 }
 
 /// An end of a connection.
@@ -115,6 +119,8 @@ pub enum CertificateAttribute {
     UriSanPeer,
     /// `sha256_peer_certificate_digest`
     Sha256PeerDigest,
+    /// `peer_certificate`: PEM, URL-encoded.
+    Peer,
 }
 
 /// Attributes of the client's connection.
@@ -187,6 +193,31 @@ pub enum XdsAttribute {
 }
 
 impl AttributePath {
+    /// Whether the value are headers or trailers by name.
+    #[must_use]
+    pub const fn is_header_map(&self) -> bool {
+        matches!(
+            self,
+            Self::Request(RequestAttribute::Headers)
+                | Self::Response(ResponseAttribute::Headers | ResponseAttribute::Trailers)
+        )
+    }
+
+    /// The attribute of one header or trailer, where this one has them all; `None` if it does not, or if no header can have
+    /// that name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<Self> {
+        let name = || name.to_ascii_lowercase();
+        match self {
+            Self::Request(RequestAttribute::Headers) => Some(Self::RequestHeader(name())),
+            Self::Response(ResponseAttribute::Headers) => Some(Self::ResponseHeader(name())),
+            Self::Response(ResponseAttribute::Trailers) => {
+                HeaderName::try_from(name()).ok().map(Self::ResponseTrailer)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the value has members, which an expression may pick.
     #[must_use]
     pub const fn is_map(&self) -> bool {

@@ -1,13 +1,16 @@
 //! Access logs (dialects 5.4): to a file, standard output or standard error, as text or JSON.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use tollgate_model::{
     access_log::{AccessLog, JsonFormat, LogFormat, LogSink},
-    format::{Format, Formatters},
+    format::{Format, Formatters, ReadFile},
 };
 
-use super::{access_log_filter::read_filter, data_source::read_data_source, format::parse_format};
+use super::{
+    access_log_filter::read_filter, cel::read_cel_options, data_source::read_data_source,
+    format::parse_format,
+};
 use crate::schema::{Json, Message, Schema, Value, no_effect, read, refused};
 
 pub(super) static ACCESS_LOG: Schema = Schema {
@@ -65,7 +68,7 @@ pub(super) static SUBSTITUTION_FORMAT_STRING: Schema = Schema {
         read(
             "formatters",
             "[]",
-            "Extensions with operators of their own: ReqWithoutQuery; Metadata changes nothing.",
+            "Extensions with operators of their own: ReqWithoutQuery, FileContent, Cel; Metadata changes nothing.",
         ),
     ],
     unsupported: &[],
@@ -76,7 +79,7 @@ pub(super) static FORMATTER: Schema = Schema {
     title: "Formatters",
     fields: &[
         read("name", "", "Any name."),
-        read("typed_config", "", "ReqWithoutQuery or Metadata. Required."),
+        read("typed_config", "", "ReqWithoutQuery, FileContent, Cel or Metadata. Required."),
     ],
     unsupported: &[],
 };
@@ -95,8 +98,24 @@ pub(super) static METADATA_FORMATTER: Schema = Schema {
     unsupported: &[],
 };
 
+pub(super) static FILE_CONTENT: Schema = Schema {
+    name: "envoy.extensions.formatter.file_content.v3.FileContent",
+    title: "",
+    fields: &[],
+    unsupported: &[],
+};
+
+pub(super) static CEL_FORMATTER: Schema = Schema {
+    name: "envoy.extensions.formatter.cel.v3.Cel",
+    title: "",
+    fields: &[read("cel_config", "{}", "What expressions may use.")],
+    unsupported: &[],
+};
+
 /// The schemas of this module.
-pub(super) static SCHEMAS: [&Schema; 8] = [
+pub(super) static SCHEMAS: [&Schema; 10] = [
+    &FILE_CONTENT,
+    &CEL_FORMATTER,
     &ACCESS_LOG,
     &FILE_ACCESS_LOG,
     &STDOUT_ACCESS_LOG,
@@ -173,7 +192,8 @@ fn default_format(value: &Value<'_>) -> Option<LogFormat> {
 /// Reads a `SubstitutionFormatString`.
 fn read_log_format(value: &Value<'_>) -> Option<LogFormat> {
     let message = value.message(&SUBSTITUTION_FORMAT_STRING)?;
-    let formatters = read_formatters(&message.list("formatters"));
+    let files = |path: &str| value.context.files.read(Path::new(path)).map_err(|error| error.to_string());
+    let formatters = read_formatters(&message.list("formatters"), &files);
     match message.required_one_of(&["text_format", "text_format_source", "json_format"])? {
         ("text_format", value) => read_text_format(&value, formatters),
         ("json_format", value) => read_json_format(&value, formatters).map(LogFormat::Json),
@@ -188,7 +208,7 @@ fn read_log_format(value: &Value<'_>) -> Option<LogFormat> {
 }
 
 /// Which extensions a format may use.
-pub(super) fn read_formatters(values: &[Value<'_>]) -> Formatters {
+pub(super) fn read_formatters<'a>(values: &[Value<'_>], files: ReadFile<'a>) -> Formatters<'a> {
     let mut formatters = Formatters::default();
     for value in values {
         let Some(message) = value.message(&FORMATTER) else { continue };
@@ -199,16 +219,28 @@ pub(super) fn read_formatters(values: &[Value<'_>]) -> Formatters {
                 any.value.message(&REQ_WITHOUT_QUERY);
                 formatters.req_without_query = true;
             }
+            name if name == FILE_CONTENT.name => {
+                any.value.message(&FILE_CONTENT);
+                formatters.file_content = Some(files);
+            }
+            name if name == CEL_FORMATTER.name => {
+                let message = any.value.message(&CEL_FORMATTER);
+                formatters.cel = message.map(|message| read_cel_options(&message)).unwrap_or_default();
+            }
             // Its operators are there without it.
             name if name == METADATA_FORMATTER.name => drop(any.value.message(&METADATA_FORMATTER)),
-            _ => any.unsupported("formatter", &[REQ_WITHOUT_QUERY.name, METADATA_FORMATTER.name]),
+            _ => {
+                let supported =
+                    [REQ_WITHOUT_QUERY.name, FILE_CONTENT.name, CEL_FORMATTER.name, METADATA_FORMATTER.name];
+                any.unsupported("formatter", &supported);
+            }
         }
     }
     formatters
 }
 
 /// Empty stands for the default, as in Envoy.
-fn read_text_format(value: &Value<'_>, formatters: Formatters) -> Option<LogFormat> {
+fn read_text_format(value: &Value<'_>, formatters: Formatters<'_>) -> Option<LogFormat> {
     let text = value.string()?;
     if text.is_empty() {
         return default_format(value);
@@ -216,7 +248,7 @@ fn read_text_format(value: &Value<'_>, formatters: Formatters) -> Option<LogForm
     parse_format(value, &text, formatters).map(LogFormat::Text)
 }
 
-pub(super) fn read_json_format(value: &Value<'_>, formatters: Formatters) -> Option<JsonFormat> {
+pub(super) fn read_json_format(value: &Value<'_>, formatters: Formatters<'_>) -> Option<JsonFormat> {
     Some(match value.json() {
         Json::Null => JsonFormat::Literal("null".into()),
         Json::Bool(value) => JsonFormat::Literal(value.to_string()),

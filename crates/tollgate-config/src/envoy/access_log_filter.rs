@@ -6,11 +6,12 @@ use tollgate_model::{
 };
 
 use super::{
+    cel::{read_cel_options, read_expression},
     matchers::read_header_matcher,
     metadata_matcher::read_metadata_matcher,
     route::{FRACTION_DENOMINATORS, FRACTIONAL_PERCENT},
 };
-use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused, unimplemented};
+use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, unimplemented};
 
 pub(super) static ACCESS_LOG_FILTER: Schema = Schema {
     name: "envoy.config.accesslog.v3.AccessLogFilter",
@@ -26,7 +27,7 @@ pub(super) static ACCESS_LOG_FILTER: Schema = Schema {
         read("header_filter", "", "On a header of the request."),
         read("response_flag_filter", "", "On response flags."),
         read("grpc_status_filter", "", "On the gRPC status."),
-        refused("extension_filter", "expressions are not evaluated; combine the other filters"),
+        read("extension_filter", "", "An ExpressionFilter: a CEL expression is true."),
         read("metadata_filter", "", "On the dynamic metadata of the request."),
         read(
             "log_type_filter",
@@ -110,6 +111,23 @@ pub(super) static LOG_TYPE_FILTER: Schema = Schema {
     unsupported: &[],
 };
 
+pub(super) static EXTENSION_FILTER: Schema = Schema {
+    name: "envoy.config.accesslog.v3.ExtensionFilter",
+    title: "",
+    fields: &[read("name", "", "Any name."), read("typed_config", "", "ExpressionFilter. Required.")],
+    unsupported: &[],
+};
+
+pub(super) static EXPRESSION_FILTER: Schema = Schema {
+    name: "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+    title: "",
+    fields: &[
+        read("expression", "", "A CEL expression over attributes. What is not true is not logged."),
+        read("cel_config", "{}", "What the expression may use."),
+    ],
+    unsupported: &[],
+};
+
 pub(super) static METADATA_FILTER: Schema = Schema {
     name: "envoy.config.accesslog.v3.MetadataFilter",
     title: "",
@@ -121,7 +139,9 @@ pub(super) static METADATA_FILTER: Schema = Schema {
 };
 
 /// The schemas of this module.
-pub(super) static SCHEMAS: [&Schema; 11] = [
+pub(super) static SCHEMAS: [&Schema; 13] = [
+    &EXTENSION_FILTER,
+    &EXPRESSION_FILTER,
     &METADATA_FILTER,
     &ACCESS_LOG_FILTER,
     &COMPARISON_HOLDER,
@@ -208,6 +228,7 @@ pub(super) fn read_filter(value: &Value<'_>) -> Option<LogFilter> {
         "log_type_filter",
         "metadata_filter",
         "traceable_filter",
+        "extension_filter",
     ];
     let (kind, value) = message.required_one_of(kinds)?;
     Some(match kind {
@@ -245,6 +266,18 @@ pub(super) fn read_filter(value: &Value<'_>) -> Option<LogFilter> {
             LogFilter::Metadata { matcher, if_absent: message.boolean("match_if_key_not_found", true) }
         }
         "traceable_filter" => LogFilter::Never,
+        "extension_filter" => {
+            let message = value.message(&EXTENSION_FILTER)?;
+            message.string("name");
+            let any = message.required("typed_config")?.any()?;
+            if any.type_name != EXPRESSION_FILTER.name {
+                any.unsupported("filter of access logs", &[EXPRESSION_FILTER.name]);
+                return None;
+            }
+            let message = any.value.message(&EXPRESSION_FILTER)?;
+            let options = read_cel_options(&message);
+            LogFilter::Expression(read_expression(&message.required("expression")?, options)?)
+        }
         _ => LogFilter::NotHealthCheck,
     })
 }

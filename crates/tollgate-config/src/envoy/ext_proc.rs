@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use extproc::{Attributes, MetadataOptions, Plan, RouteCacheAction};
 use http::StatusCode;
+use tollgate_cel::computed_attribute;
 use tollgate_ir::{ExtProc, MetadataOverrides};
 
 pub(super) use self::{
@@ -266,12 +267,12 @@ pub(super) fn read_attributes(values: &[Value<'_>]) -> Attributes {
     for value in values {
         expressions.extend(value.string().filter(|text| is_attribute(text, value)));
     }
-    Attributes::parse(expressions).unwrap_or_default()
+    Attributes::parse_with(expressions, computed_attribute).unwrap_or_default()
 }
 
 /// Whether an expression can be evaluated; reports why not.
 fn is_attribute(expression: &str, value: &Value<'_>) -> bool {
-    let parsed = Attributes::parse([expression]);
+    let parsed = Attributes::parse_with([expression], computed_attribute);
     if let Err(error) = &parsed {
         value.error(format!("the attribute \"{}\" {}", error.expression, error.reason));
     }

@@ -27,7 +27,7 @@ pub(super) fn read_header_format(value: &Value<'_>) -> Option<Format> {
 const LONGEST_FORMAT: usize = 64 * 1024;
 
 /// Compiles `text`, which is what `value` holds.
-pub(super) fn parse_format(value: &Value<'_>, text: &str, formatters: Formatters) -> Option<Format> {
+pub(super) fn parse_format(value: &Value<'_>, text: &str, formatters: Formatters<'_>) -> Option<Format> {
     if text.len() > LONGEST_FORMAT {
         value.error(format!("longer than {LONGEST_FORMAT} bytes"));
         return None;

@@ -11,6 +11,7 @@ mod kinds;
 pub(in crate::envoy) mod local_ratelimit;
 pub(in crate::envoy) mod matched;
 pub(in crate::envoy) mod ratelimit;
+pub(in crate::envoy) mod rbac;
 pub(in crate::envoy) mod set_metadata;
 mod unary_service;
 

@@ -8,7 +8,8 @@ use std::{sync::Arc, time::Duration};
 use tollgate_ir::{FilterChain, HttpConnectionManager, Listener, RouteTable};
 use tollgate_model::{
     listener::{
-        BindAddress, ConnectionLimits, FilterChainMatch, MisdirectedRequests, ProxyProtocol, TrafficDirection,
+        BindAddress, ConnectionLimits, FilterChainMatch, MisdirectedRequests, ProxyProtocol, TlsFingerprints,
+        TrafficDirection,
     },
     socket::TcpOptions,
 };
@@ -87,11 +88,13 @@ pub(super) fn read_listener(
         bind.error_with_help("a listener that is not bound is not supported", "remove bind_to_port");
     }
     let (mut original_dst, mut proxy_protocol) = (false, None);
+    let mut tls_fingerprints = TlsFingerprints::default();
     for filter in message.list("listener_filters") {
         match read_listener_filter(&filter) {
             Some(ListenerFilter::OriginalDst) => original_dst = true,
             Some(ListenerFilter::ProxyProtocol(settings)) => proxy_protocol = Some(settings),
-            Some(ListenerFilter::Inspector) | None => {}
+            Some(ListenerFilter::TlsInspector(taken)) => tls_fingerprints = taken,
+            Some(ListenerFilter::HttpInspector) | None => {}
         }
     }
     let chains = message.list("filter_chains");
@@ -125,6 +128,7 @@ pub(super) fn read_listener(
     let listener = Listener {
         original_dst,
         proxy_protocol,
+        tls_fingerprints,
         tcp,
         limits: ConnectionLimits {
             max_connections: None,
@@ -155,8 +159,10 @@ pub(in crate::envoy) static PROXY_PROTOCOL_VERSION: Enumeration<bool> =
     Enumeration { values: &[("V1", 0, Some(true)), ("V2", 1, Some(false))] };
 
 enum ListenerFilter {
-    /// Looks at what comes first.
-    Inspector,
+    /// Looks for TLS, and takes these fingerprints.
+    TlsInspector(TlsFingerprints),
+    /// Looks for HTTP.
+    HttpInspector,
     OriginalDst,
     ProxyProtocol(ProxyProtocol),
 }
@@ -166,12 +172,21 @@ fn read_listener_filter(value: &Value<'_>) -> Option<ListenerFilter> {
     message.string("name");
     let any = message.required("typed_config")?.any()?;
     let supported = [TLS_INSPECTOR.name, HTTP_INSPECTOR.name, ORIGINAL_DST.name, PROXY_PROTOCOL.name];
-    match any.type_name.as_str() {
-        name if name == TLS_INSPECTOR.name => any.value.message(&TLS_INSPECTOR)?,
-        name if name == HTTP_INSPECTOR.name => any.value.message(&HTTP_INSPECTOR)?,
+    Some(match any.type_name.as_str() {
+        name if name == TLS_INSPECTOR.name => {
+            let message = any.value.message(&TLS_INSPECTOR)?;
+            ListenerFilter::TlsInspector(TlsFingerprints {
+                ja3: message.boolean("enable_ja3_fingerprinting", false),
+                ja4: message.boolean("enable_ja4_fingerprinting", false),
+            })
+        }
+        name if name == HTTP_INSPECTOR.name => {
+            any.value.message(&HTTP_INSPECTOR)?;
+            ListenerFilter::HttpInspector
+        }
         name if name == ORIGINAL_DST.name => {
             any.value.message(&ORIGINAL_DST)?;
-            return Some(ListenerFilter::OriginalDst);
+            ListenerFilter::OriginalDst
         }
         name if name == PROXY_PROTOCOL.name => {
             let message = any.value.message(&PROXY_PROTOCOL)?;
@@ -180,18 +195,17 @@ fn read_listener_filter(value: &Value<'_>) -> Option<ListenerFilter> {
                 .iter()
                 .filter_map(|version| version.enumeration(&PROXY_PROTOCOL_VERSION))
                 .collect();
-            return Some(ListenerFilter::ProxyProtocol(ProxyProtocol {
+            ListenerFilter::ProxyProtocol(ProxyProtocol {
                 allow_without: message.boolean("allow_requests_without_proxy_protocol", false),
                 disallow_v1: disallowed.contains(&true),
                 disallow_v2: disallowed.contains(&false),
-            }));
+            })
         }
         _ => {
             any.unsupported("listener filter", &supported);
             return None;
         }
-    };
-    Some(ListenerFilter::Inspector)
+    })
 }
 
 fn read_filter_chain(

@@ -1,5 +1,7 @@
 //! What answers of the gateway's own look like.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use http::StatusCode;
 use tollgate_model::{
@@ -80,7 +82,8 @@ fn read_mapper(value: &Value<'_>) -> Option<ReplyMapper> {
 
 fn read_body_format(value: &Value<'_>) -> Option<BodyFormat> {
     let message = value.message(&BODY_FORMAT)?;
-    let formatters = read_formatters(&message.list("formatters"));
+    let files = |path: &str| value.context.files.read(Path::new(path)).map_err(|error| error.to_string());
+    let formatters = read_formatters(&message.list("formatters"), &files);
     let content_type = Some(message.header_text("content_type")).filter(|text| !text.is_empty());
     let format = match message.required_one_of(&["text_format", "text_format_source", "json_format"])? {
         ("json_format", value) => LogFormat::Json(read_json_format(&value, formatters)?),

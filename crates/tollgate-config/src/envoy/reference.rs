@@ -5,8 +5,8 @@ mod extensions;
 use std::fmt::Write as _;
 
 use super::{
-    access_log, access_log_filter, address, bootstrap, cluster, config_source, data_source, ext_proc, format,
-    google_grpc, grpc_service, header, http_connection_manager, http_filters, listener, local_reply,
+    access_log, access_log_filter, address, bootstrap, cel, cluster, config_source, data_source, ext_proc,
+    format, google_grpc, grpc_service, header, http_connection_manager, http_filters, listener, local_reply,
     management, matcher, matchers, metadata, metadata_key, metadata_matcher, overload, per_route,
     protocol_options, rate_limits, route, runtime, socket_options, status, tls, watchdog,
 };
@@ -48,8 +48,13 @@ fn sections() -> Vec<Section> {
         ),
         section(
             "Access logs",
-            [&access_log::SCHEMAS[..], &access_log_filter::SCHEMAS[..], &metadata_matcher::SCHEMAS[..]]
-                .concat(),
+            [
+                &access_log::SCHEMAS[..],
+                &access_log_filter::SCHEMAS[..],
+                &cel::SCHEMAS[..],
+                &metadata_matcher::SCHEMAS[..],
+            ]
+            .concat(),
         ),
         section(
             "Routes",

@@ -5,6 +5,7 @@
 
 mod access_log;
 mod action;
+mod cel;
 mod cluster;
 mod ext_proc;
 mod filter_settings;

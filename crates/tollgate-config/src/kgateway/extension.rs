@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use extproc::{Attributes, MetadataNamespaces, ProcessingMode, RouteCacheAction};
+use tollgate_cel::computed_attribute;
 use tollgate_model::processor::GrpcRetryPolicy;
 
 use super::{GROUP, modes::read_processing_mode};
@@ -388,12 +389,12 @@ fn read_attributes(message: &Message<'_>) -> Attributes {
     let mut expressions = Vec::new();
     for value in message.list("requestAttributes") {
         let Some(expression) = value.string() else { continue };
-        match Attributes::parse([&expression]) {
+        match Attributes::parse_with([&expression], computed_attribute) {
             Ok(_) => expressions.push(expression),
             Err(error) => value.error(format!("the attribute \"{}\" {}", error.expression, error.reason)),
         }
     }
-    Attributes::parse(expressions).unwrap_or_default()
+    Attributes::parse_with(expressions, computed_attribute).unwrap_or_default()
 }
 
 fn read_stage(value: &Value<'_>) -> Option<Stage> {

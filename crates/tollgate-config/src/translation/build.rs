@@ -13,7 +13,8 @@ use std::{
 
 use tollgate_ir::{DownstreamTlsContext, FilterChain, Listener, Resources, Sourced};
 use tollgate_model::listener::{
-    BindAddress, ConnectionLimits, FilterChainMatch, HostTable, MisdirectedRequests, TrafficDirection,
+    BindAddress, ConnectionLimits, FilterChainMatch, HostTable, MisdirectedRequests, TlsFingerprints,
+    TrafficDirection,
 };
 
 use self::chain::{Chain, Hosts};
@@ -194,6 +195,7 @@ impl Builder<'_, '_> {
             tcp: of_port.tcp,
             limits: ConnectionLimits { max_connections, ..ConnectionLimits::default() },
             original_dst: false,
+            tls_fingerprints: TlsFingerprints::default(),
             traffic_direction: TrafficDirection::Unspecified,
             metadata: extproc::messages::Metadata::default(),
         };

@@ -4,47 +4,58 @@ use std::fmt::Write as _;
 
 use rcgen::{CertificateParams, KeyPair};
 
-/// Adds documents.
-macro_rules! add {
-    ($text:ident, $($format:tt)*) => { write!($text, $($format)*).expect("text") };
+/// API and kind of an object.
+type Kind = (&'static str, &'static str);
+
+const SERVICE: Kind = ("v1", "Service");
+const SECRET: Kind = ("v1", "Secret");
+const CONFIG_MAP: Kind = ("v1", "ConfigMap");
+const ENDPOINT_SLICE: Kind = ("discovery.k8s.io/v1", "EndpointSlice");
+const GATEWAY: Kind = ("gateway.networking.k8s.io/v1", "Gateway");
+const LISTENER_SET: Kind = ("gateway.networking.k8s.io/v1", "ListenerSet");
+const HTTP_ROUTE: Kind = ("gateway.networking.k8s.io/v1", "HTTPRoute");
+const BACKEND_TLS_POLICY: Kind = ("gateway.networking.k8s.io/v1", "BackendTLSPolicy");
+const ENVOY_EXTENSION_POLICY: Kind = ("gateway.envoyproxy.io/v1alpha1", "EnvoyExtensionPolicy");
+const GATEWAY_EXTENSION: Kind = ("gateway.kgateway.dev/v1alpha1", "GatewayExtension");
+const TRAFFIC_POLICY: Kind = ("gateway.kgateway.dev/v1alpha1", "TrafficPolicy");
+const ISTIO_GATEWAY: Kind = ("networking.istio.io/v1", "Gateway");
+const SERVICE_ENTRY: Kind = ("networking.istio.io/v1", "ServiceEntry");
+const VIRTUAL_SERVICE: Kind = ("networking.istio.io/v1", "VirtualService");
+
+/// Adds an object: what stands in its metadata, then the rest of it.
+fn add(text: &mut String, (api, kind): Kind, metadata: &str, rest: &str) {
+    write!(text, "---\napiVersion: {api}\nkind: {kind}\nmetadata: {{{metadata}}}\n{rest}").expect("text");
+}
+
+fn named(index: usize) -> String {
+    format!("name: web-{index}")
 }
 
 fn gateway(class: &str, more: &str) -> String {
-    format!(
-        "apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: edge}}
-spec: {{gatewayClassName: {class}, listeners: [{{name: http, port: 8080, protocol: HTTP}}]{more}}}
----
-apiVersion: v1
-kind: Service
-metadata: {{name: processor}}
-spec: {{clusterIP: 10.0.0.1, ports: [{{name: grpc, port: 9002, appProtocol: kubernetes.io/h2c}}]}}
-"
-    )
+    let mut text = String::new();
+    let listeners = "listeners: [{name: http, port: 8080, protocol: HTTP}]";
+    add(
+        &mut text,
+        GATEWAY,
+        "name: edge",
+        &format!("spec: {{gatewayClassName: {class}, {listeners}{more}}}\n"),
+    );
+    let port = "{name: grpc, port: 9002, appProtocol: kubernetes.io/h2c}";
+    add(&mut text, SERVICE, "name: processor", &format!("spec: {{clusterIP: 10.0.0.1, ports: [{port}]}}\n"));
+    text
 }
 
 /// A Service with its endpoints, and a route to it.
 fn route(text: &mut String, index: usize, labels: &str) {
-    add!(
-        text,
-        "---
-apiVersion: v1
-kind: Service
-metadata: {{name: web-{index}}}
-spec: {{ports: [{{name: http, port: 80}}]}}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {{name: web-{index}, labels: {{kubernetes.io/service-name: web-{index}}}}}
-addressType: IPv4
-endpoints: [{{addresses: [10.1.0.1]}}]
-ports: [{{name: http, port: 8080}}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: web-{index}, labels: {{{labels}}}}}
-spec:
+    add(text, SERVICE, &named(index), "spec: {ports: [{name: http, port: 80}]}\n");
+    let of_service = format!("{}, labels: {{kubernetes.io/service-name: web-{index}}}", named(index));
+    let endpoints = "addressType: IPv4
+endpoints: [{addresses: [10.1.0.1]}]
+ports: [{name: http, port: 8080}]
+";
+    add(text, ENDPOINT_SLICE, &of_service, endpoints);
+    let spec = format!(
+        "spec:
   parentRefs: [{{name: edge}}]
   hostnames: [web-{index}.example.com]
   rules:
@@ -52,6 +63,14 @@ spec:
     backendRefs: [{{name: web-{index}, port: 80}}]
 "
     );
+    add(text, HTTP_ROUTE, &format!("{}, labels: {{{labels}}}", named(index)), &spec);
+}
+
+/// A policy of Envoy Gateway with a processor.
+fn extension_policy(text: &mut String, index: usize, targets: &str, more: &str) {
+    let processor = format!("{{backendRefs: [{{name: processor, port: 9002}}]{more}}}");
+    let spec = format!("spec:\n  {targets}\n  extProc: [{processor}]\n");
+    add(text, ENVOY_EXTENSION_POLICY, &format!("name: policy-{index}"), &spec);
 }
 
 /// Routes, the first of which have a policy each.
@@ -61,17 +80,9 @@ pub(crate) fn routes(routes: usize, policies: usize) -> String {
         route(&mut text, index, "");
     }
     for index in 0..policies {
-        add!(
-            text,
-            "---
-apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: EnvoyExtensionPolicy
-metadata: {{name: policy-{index}}}
-spec:
-  targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: web-{index}}}]
-  extProc: [{{backendRefs: [{{name: processor, port: 9002}}], processingMode: {{request: {{}}}}}}]
-"
-        );
+        let target = format!("{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: web-{index}}}");
+        let mode = ", processingMode: {request: {}}";
+        extension_policy(&mut text, index, &format!("targetRefs: [{target}]"), mode);
     }
     text
 }
@@ -91,17 +102,8 @@ fn labelled(class: &str, routes: usize) -> String {
 pub(crate) fn selected(routes: usize) -> String {
     let mut text = labelled("eg", routes);
     for index in 0..SELECTING {
-        add!(
-            text,
-            "---
-apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: EnvoyExtensionPolicy
-metadata: {{name: policy-{index}}}
-spec:
-  targetSelectors: [{{kind: HTTPRoute, matchLabels: {{team: team-{index}}}}}]
-  extProc: [{{backendRefs: [{{name: processor, port: 9002}}]}}]
-"
-        );
+        let selector = format!("{{kind: HTTPRoute, matchLabels: {{team: team-{index}}}}}");
+        extension_policy(&mut text, index, &format!("targetSelectors: [{selector}]"), "");
     }
     text
 }
@@ -109,26 +111,17 @@ spec:
 /// Routes that a hundred policies of kgateway select.
 pub(crate) fn selected_by_kgateway(routes: usize) -> String {
     let mut text = labelled("kgateway", routes);
-    text.push_str(
-        "---
-apiVersion: gateway.kgateway.dev/v1alpha1
-kind: GatewayExtension
-metadata: {name: processor}
-spec: {type: ExtProc, extProc: {grpcService: {backendRef: {name: processor, port: 9002}}}}
-",
-    );
+    let service = "{grpcService: {backendRef: {name: processor, port: 9002}}}";
+    let spec = format!("spec: {{type: ExtProc, extProc: {service}}}\n");
+    add(&mut text, GATEWAY_EXTENSION, "name: processor", &spec);
     for index in 0..SELECTING {
-        add!(
-            text,
-            "---
-apiVersion: gateway.kgateway.dev/v1alpha1
-kind: TrafficPolicy
-metadata: {{name: policy-{index}}}
-spec:
+        let spec = format!(
+            "spec:
   targetSelectors: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, matchLabels: {{team: team-{index}}}}}]
   extProc: {{extensionRef: {{name: processor}}}}
 "
         );
+        add(&mut text, TRAFFIC_POLICY, &format!("name: policy-{index}"), &spec);
     }
     text
 }
@@ -146,38 +139,26 @@ fn certificate() -> [String; 2] {
 pub(crate) fn listener_sets(sets: usize) -> String {
     let mut text = gateway("eg", ", allowedListeners: {namespaces: {from: All}}");
     let [certificate, key] = certificate();
-    add!(
-        text,
-        "---
-apiVersion: v1
-kind: Secret
-metadata: {{name: certificate}}
-type: kubernetes.io/tls
-stringData:
-  tls.crt: |
-{certificate}  tls.key: |
-{key}"
-    );
+    let data =
+        format!("type: kubernetes.io/tls\nstringData:\n  tls.crt: |\n{certificate}  tls.key: |\n{key}");
+    add(&mut text, SECRET, "name: certificate", &data);
     for index in 0..sets {
-        add!(
-            text,
-            "---
-apiVersion: gateway.networking.k8s.io/v1
-kind: ListenerSet
-metadata: {{name: set-{index}}}
-spec:
+        let tls = "tls: {certificateRefs: [{name: certificate}]}";
+        let spec = format!(
+            "spec:
   parentRef: {{name: edge}}
   listeners:
-  - {{name: https, port: 8443, protocol: HTTPS, hostname: web-{index}.example.com, tls: {{certificateRefs: [{{name: certificate}}]}}}}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: web-{index}}}
-spec:
+  - {{name: https, port: 8443, protocol: HTTPS, hostname: web-{index}.example.com, {tls}}}
+"
+        );
+        add(&mut text, LISTENER_SET, &format!("name: set-{index}"), &spec);
+        let spec = format!(
+            "spec:
   parentRefs: [{{kind: ListenerSet, name: set-{index}}}]
   rules: [{{backendRefs: [{{name: processor, port: 9002}}]}}]
 "
         );
+        add(&mut text, HTTP_ROUTE, &named(index), &spec);
     }
     text
 }
@@ -186,33 +167,20 @@ spec:
 pub(crate) fn backend_tls(policies: usize) -> String {
     let mut text = gateway("eg", "");
     let [certificate, _] = certificate();
-    add!(
-        text,
-        "---
-apiVersion: v1
-kind: ConfigMap
-metadata: {{name: authority}}
-data:
-  ca.crt: |
-{certificate}"
-    );
+    add(&mut text, CONFIG_MAP, "name: authority", &format!("data:\n  ca.crt: |\n{certificate}"));
     for index in 0..policies {
         route(&mut text, index, "");
         let trusted = match index % 2 {
             0 => "caCertificateRefs: [{group: '', kind: ConfigMap, name: authority}]",
             _ => "wellKnownCACertificates: System",
         };
-        add!(
-            text,
-            "---
-apiVersion: gateway.networking.k8s.io/v1
-kind: BackendTLSPolicy
-metadata: {{name: tls-{index}}}
-spec:
+        let spec = format!(
+            "spec:
   targetRefs: [{{group: '', kind: Service, name: web-{index}}}]
   validation: {{hostname: web-{index}.example.com, {trusted}}}
 "
         );
+        add(&mut text, BACKEND_TLS_POLICY, &format!("name: tls-{index}"), &spec);
     }
     text
 }
@@ -222,40 +190,30 @@ pub(crate) fn istio(objects: usize) -> String {
     const GATEWAYS: usize = 20;
     let mut text = String::new();
     for index in 0..GATEWAYS {
-        let port = 8000 + index;
-        add!(
-            text,
-            "---
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {{name: gateway-{index}}}
-spec: {{servers: [{{port: {{number: {port}, name: http, protocol: HTTP}}, hosts: ['*']}}]}}
-"
-        );
+        let port = format!("{{number: {}, name: http, protocol: HTTP}}", 8000 + index);
+        let spec = format!("spec: {{servers: [{{port: {port}, hosts: ['*']}}]}}\n");
+        add(&mut text, ISTIO_GATEWAY, &format!("name: gateway-{index}"), &spec);
     }
     for index in 0..objects / 2 {
-        let gateway = index % GATEWAYS;
-        add!(
-            text,
-            "---
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{name: web-{index}}}
-spec:
+        let spec = format!(
+            "spec:
   hosts: [web-{index}.example.com]
   ports: [{{number: 80, name: http, protocol: HTTP}}]
   resolution: STATIC
   endpoints: [{{address: 10.1.0.1}}]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: web-{index}}}
-spec:
-  hosts: [web-{index}.example.com]
-  gateways: [gateway-{gateway}]
-  http: [{{name: all, route: [{{destination: {{host: web-{index}.example.com, port: {{number: 80}}}}}}]}}]
 "
         );
+        add(&mut text, SERVICE_ENTRY, &named(index), &spec);
+        let destination = format!("{{host: web-{index}.example.com, port: {{number: 80}}}}");
+        let spec = format!(
+            "spec:
+  hosts: [web-{index}.example.com]
+  gateways: [gateway-{}]
+  http: [{{name: all, route: [{{destination: {destination}}}]}}]
+",
+            index % GATEWAYS
+        );
+        add(&mut text, VIRTUAL_SERVICE, &named(index), &spec);
     }
     text
 }

@@ -1,5 +1,7 @@
 //! The operators of format strings.
 
+use tollgate_cel::Expression;
+
 use super::time::TimePattern;
 use crate::header::FieldName;
 
@@ -16,9 +18,10 @@ pub enum Operator {
     ResponseHeader(HeaderOperand),
     /// `TRAILER(A?B):n`, `RESPONSE_TRAILER(A?B):n`.
     ResponseTrailer(HeaderOperand),
-    /// `START_TIME(pattern)`: when the request began, UTC. Default pattern `%Y-%m-%dT%H:%M:%E3SZ`.
+    /// `START_TIME(pattern)`, `START_TIME_LOCAL(pattern)`: when the request began. Default pattern
+    /// `%Y-%m-%dT%H:%M:%E3SZ`.
     StartTime(TimePattern),
-    /// `EMIT_TIME(pattern)`: when the string is built, UTC.
+    /// `EMIT_TIME(pattern)`, `EMIT_TIME_LOCAL(pattern)`: when the string is built.
     EmitTime(TimePattern),
     /// `REQUEST_HEADERS_BYTES`: names and values, pseudo-headers included.
     RequestHeadersBytes,
@@ -226,8 +229,37 @@ pub enum Operator {
         /// Longest output.
         max_length: Option<usize>,
     },
+    /// `CEL(expression):n`, `TYPED_CEL(expression):n`.
+    Cel {
+        /// The expression.
+        expression: Expression,
+        /// Keep the type of the value in JSON.
+        typed: bool,
+        /// Longest output of what is text.
+        max_length: Option<usize>,
+    },
+    /// `TLS_JA3_FINGERPRINT`, `TLS_JA4_FINGERPRINT`: of the client's hello, where the listener takes it.
+    TlsFingerprint(Fingerprint),
+    /// `DOWNSTREAM_TLS_SESSION_ID`, `UPSTREAM_TLS_SESSION_ID`: of TLS 1.2 without tickets, in hexadecimal.
+    TlsSessionId {
+        /// Of the upstream's connection, not the client's.
+        upstream: bool,
+    },
+    /// `ROUTE_RESOLUTION_COUNT`: how often a route was looked for.
+    RouteResolutionCount,
+    /// `ROUTE_RESOLUTION_TIME_US`: how long that took, all together, microseconds.
+    RouteResolutionTime,
     /// `GRPC_STATUS(CAMEL_STRING|SNAKE_STRING|NUMBER)`, `GRPC_STATUS_NUMBER`: of responses to gRPC requests.
     GrpcStatus(GrpcStatusForm),
+}
+
+/// How the hello of a TLS client is told from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fingerprint {
+    /// JA3: the MD5 of its numbers, in hexadecimal.
+    Ja3,
+    /// JA4: `t13d1516h2_8daaf6152771_e5627efa2ab1`.
+    Ja4,
 }
 
 /// Names of headers and the longest output.

@@ -6,10 +6,12 @@ mod coalesce;
 #[cfg(test)]
 mod tests;
 
+use tollgate_cel::Expression;
+
 use super::{
-    AddressPart, AttemptPart, DurationPrecision, FilterStateForm, FormatError, FormatPart, FormatProblem,
-    Formatters, GrpcStatusForm, HeaderOperand, HostSource, MetadataOwner, Operator, PathSource,
-    ServerNameSource, TimePattern, TimePoint,
+    AddressPart, AttemptPart, DurationPrecision, FilterStateForm, Fingerprint, FormatError, FormatPart,
+    FormatProblem, Formatters, GrpcStatusForm, HeaderOperand, HostSource, MetadataOwner, Operator,
+    PathSource, ServerNameSource, TimePattern, TimePoint, Zone,
 };
 use crate::header::FieldName;
 
@@ -32,7 +34,7 @@ enum Shape {
     ArgumentsAndLength,
 }
 
-pub(super) fn parse(source: &str, formatters: Formatters) -> Result<Vec<FormatPart>, FormatError> {
+pub(super) fn parse(source: &str, formatters: Formatters<'_>) -> Result<Vec<FormatPart>, FormatError> {
     let mut parts = Vec::new();
     let mut text = String::new();
     let mut rest = source;
@@ -105,7 +107,7 @@ enum Parsed {
     Operator(Operator),
 }
 
-fn operator(command: &Command<'_>, formatters: Formatters) -> Result<Parsed, FormatProblem> {
+fn operator(command: &Command<'_>, formatters: Formatters<'_>) -> Result<Parsed, FormatProblem> {
     use AddressPart::{Port, Whole};
     use Shape::{Arguments, ArgumentsAndLength, Bare};
     let arguments = command.arguments;
@@ -117,8 +119,10 @@ fn operator(command: &Command<'_>, formatters: Formatters) -> Result<Parsed, For
         }
         "RESP" | "RESPONSE_HEADER" => (ArgumentsAndLength, Operator::ResponseHeader(headers(command)?)),
         "TRAILER" | "RESPONSE_TRAILER" => (ArgumentsAndLength, Operator::ResponseTrailer(headers(command)?)),
-        "START_TIME" => (Arguments, Operator::StartTime(time_pattern(command)?)),
-        "EMIT_TIME" => (Arguments, Operator::EmitTime(time_pattern(command)?)),
+        "START_TIME" => (Arguments, Operator::StartTime(time_pattern(command, Zone::Utc)?)),
+        "START_TIME_LOCAL" => (Arguments, Operator::StartTime(time_pattern(command, Zone::Local)?)),
+        "EMIT_TIME" => (Arguments, Operator::EmitTime(time_pattern(command, Zone::Utc)?)),
+        "EMIT_TIME_LOCAL" => (Arguments, Operator::EmitTime(time_pattern(command, Zone::Local)?)),
         "REQUEST_HEADERS_BYTES" => (Bare, Operator::RequestHeadersBytes),
         "RESPONSE_HEADERS_BYTES" => (Bare, Operator::ResponseHeadersBytes),
         "RESPONSE_TRAILERS_BYTES" => (Bare, Operator::ResponseTrailersBytes),
@@ -255,6 +259,15 @@ fn operator(command: &Command<'_>, formatters: Formatters) -> Result<Parsed, For
             (ArgumentsAndLength, static_metadata(command, MetadataOwner::UpstreamHost, arguments))
         }
         "FILTER_STATE" => (ArgumentsAndLength, filter_state(command)?),
+        "CEL" => (ArgumentsAndLength, cel(command, false, formatters)?),
+        "TYPED_CEL" => (ArgumentsAndLength, cel(command, true, formatters)?),
+        "TLS_JA3_FINGERPRINT" => (Bare, Operator::TlsFingerprint(Fingerprint::Ja3)),
+        "TLS_JA4_FINGERPRINT" => (Bare, Operator::TlsFingerprint(Fingerprint::Ja4)),
+        "DOWNSTREAM_TLS_SESSION_ID" => (Bare, Operator::TlsSessionId { upstream: false }),
+        "UPSTREAM_TLS_SESSION_ID" => (Bare, Operator::TlsSessionId { upstream: true }),
+        "ROUTE_RESOLUTION_COUNT" => (Bare, Operator::RouteResolutionCount),
+        "ROUTE_RESOLUTION_TIME_US" => (Bare, Operator::RouteResolutionTime),
+        "FILE_CONTENT" if formatters.file_content.is_some() => return file_content(command, formatters),
         "GRPC_STATUS" => (Arguments, grpc_status(command)?),
         "GRPC_STATUS_NUMBER" => (Bare, Operator::GrpcStatus(GrpcStatusForm::Number)),
         name => {
@@ -276,22 +289,34 @@ fn operator(command: &Command<'_>, formatters: Formatters) -> Result<Parsed, For
 
 /// Operators of Envoy that are not here, by how they begin, and why.
 const UNSUPPORTED: &[(&str, &str)] = &[
-    ("CEL", "expressions are not evaluated in formats"),
-    ("TYPED_CEL", "expressions are not evaluated in formats"),
-    ("START_TIME_LOCAL", "times are written in UTC: use START_TIME"),
-    ("EMIT_TIME_LOCAL", "times are written in UTC: use EMIT_TIME"),
     (
         "REQ_WITHOUT_QUERY",
         "it needs the formatter envoy.formatter.req_without_query; PATH(NQ) shows the path without its query",
     ),
-    ("DOWNSTREAM_TLS_SESSION_ID", "the TLS library does not show session ids"),
-    ("UPSTREAM_TLS_SESSION_ID", "the TLS library does not show session ids"),
-    ("TLS_", "fingerprints of ClientHello messages are not taken"),
-    ("DOWNSTREAM_CX_RTT", "round-trip times are not measured"),
-    ("ROUTE_RESOLUTION_", "the resolution of routes is not measured"),
-    ("FILE_CONTENT", "files are not read into formats"),
+    ("DOWNSTREAM_CX_RTT", "no library shows the round-trip times of the kernel without unsafe code"),
+    ("FILE_CONTENT", "it needs the formatter envoy.formatter.file_content"),
     ("SECRET", "secrets are not written into formats"),
 ];
+
+fn cel(command: &Command<'_>, typed: bool, formatters: Formatters<'_>) -> Result<Operator, FormatProblem> {
+    let expression = Expression::parse(command.arguments, formatters.cel)
+        .map_err(|error| FormatProblem::InvalidExpression { name: command.name.to_owned(), error })?;
+    Ok(Operator::Cel { expression, typed, max_length: command.max_length })
+}
+
+/// `FILE_CONTENT(path)` or `FILE_CONTENT(path:watched directory)`. A change of the file is a change of the configuration.
+fn file_content(command: &Command<'_>, formatters: Formatters<'_>) -> Result<Parsed, FormatProblem> {
+    let expected = "a file, or a file and the directory that is watched with a ':' between them";
+    let (path, _) = pair(command).map_err(|_| invalid(command, command.arguments, expected))?;
+    let (Some(read), false) = (formatters.file_content, path.is_empty()) else {
+        return Err(invalid(command, command.arguments, expected));
+    };
+    let content =
+        read(path).map_err(|reason| FormatProblem::UnreadableFile { path: path.to_owned(), reason })?;
+    let mut text = String::from_utf8_lossy(&content).into_owned();
+    truncate(&mut text, command.max_length);
+    Ok(Parsed::Text(text))
+}
 
 fn metadata(command: &Command<'_>) -> Result<Operator, FormatProblem> {
     const EXPECTED: &str = "(TYPE:namespace:key)";
@@ -365,11 +390,11 @@ fn headers(command: &Command<'_>) -> Result<HeaderOperand, FormatProblem> {
     Ok(HeaderOperand { names, max_length: command.max_length })
 }
 
-fn time_pattern(command: &Command<'_>) -> Result<TimePattern, FormatProblem> {
+fn time_pattern(command: &Command<'_>, zone: Zone) -> Result<TimePattern, FormatProblem> {
     if command.arguments.is_empty() {
-        return Ok(TimePattern::default());
+        return Ok(TimePattern::default_in(zone));
     }
-    TimePattern::parse(command.arguments)
+    TimePattern::parse(command.arguments, zone)
         .map_err(|specifier| invalid(command, specifier, "a time specifier of this gateway"))
 }
 
@@ -411,21 +436,18 @@ fn common_duration(command: &Command<'_>) -> Result<Operator, FormatProblem> {
     else {
         return Err(invalid(command, arguments, "from:to or from:to:precision"));
     };
-    let time_point = |word| {
-        let known = TIME_POINTS.iter().find(|(name, _)| *name == word);
-        known.map(|(_, point)| *point).ok_or_else(|| {
-            let expected = "a time point of Envoy (DS_RX_BEG, DS_RX_END, US_TX_BEG, US_TX_END, US_RX_BEG, US_RX_END, \
-                            DS_TX_BEG, DS_TX_END, ...); filters set no others here";
-            invalid(command, word, expected)
-        })
-    };
+    let time_point = |word| TIME_POINTS.iter().find(|(name, _)| *name == word).map(|(_, point)| *point);
     let precision = match precision {
         None | Some("ms") => DurationPrecision::Milliseconds,
         Some("us") => DurationPrecision::Microseconds,
         Some("ns") => DurationPrecision::Nanoseconds,
         Some(other) => return Err(invalid(command, other, "one of ms, us, ns")),
     };
-    Ok(Operator::CommonDuration { from: time_point(from)?, to: time_point(to)?, precision })
+    Ok(match (time_point(from), time_point(to)) {
+        (Some(from), Some(to)) => Operator::CommonDuration { from, to, precision },
+        // Other points are those that filters set, and none does here or in Envoy.
+        _ => Operator::Absent,
+    })
 }
 
 /// Splits `first:second`; a missing part is empty.

@@ -1,18 +1,36 @@
-//! Points in time as text: the `strftime` specifiers of `START_TIME` and its kin, always UTC and in English.
+//! Points in time as text: the `strftime` specifiers of `START_TIME` and its kin, in English.
 
 #[cfg(test)]
 mod tests;
 
 use std::{
+    borrow::Cow,
     fmt::{self, Write},
+    sync::LazyLock,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+use jiff::tz::TimeZone;
 
 /// A compiled time pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimePattern {
+    zone: Zone,
     parts: Box<[Part]>,
 }
+
+/// Where a time is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Zone {
+    /// In UTC.
+    Utc,
+    /// In the time zone of this machine: the one that the variable `TZ` names, else that of `/etc/localtime`, else UTC. It
+    /// is looked up once.
+    Local,
+}
+
+/// The time zone of this machine.
+static LOCAL: LazyLock<TimeZone> = LazyLock::new(|| TimeZone::try_system().unwrap_or(TimeZone::UTC));
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
@@ -27,6 +45,8 @@ enum Part {
     Seconds(u8),
     /// Seconds with as many digits of fraction as needed.
     ShortSeconds,
+    /// The offset from UTC with a colon.
+    Offset,
 }
 
 /// Letters that [`write_specifier`] knows. `%n` is refused: a line break would end the log line.
@@ -35,20 +55,29 @@ const SPECIFIERS: &[u8] = b"aAbBcCdDeFgGhHIjklmMpPrRsStTuUVwWxXyYzZ";
 impl Default for TimePattern {
     /// `%Y-%m-%dT%H:%M:%E3SZ`, the format of access logs: `2026-11-21T00:10:43.128Z`.
     fn default() -> Self {
-        let text = |text: &str| Part::Text(text.to_owned());
-        let parts =
-            [Part::Specifier(b'F'), text("T"), Part::Specifier(b'R'), text(":"), Part::Seconds(3), text("Z")];
-        Self { parts: parts.into() }
+        Self::default_in(Zone::Utc)
     }
 }
 
 impl TimePattern {
+    /// The pattern of operators without one: `2026-11-21T00:10:43.128Z`, `2026-11-21T01:10:43.128+0100`.
+    pub(super) fn default_in(zone: Zone) -> Self {
+        let text = |text: &str| Part::Text(text.to_owned());
+        let end = match zone {
+            Zone::Utc => text("Z"),
+            Zone::Local => Part::Specifier(b'z'),
+        };
+        let parts =
+            [Part::Specifier(b'F'), text("T"), Part::Specifier(b'R'), text(":"), Part::Seconds(3), end];
+        Self { zone, parts: parts.into() }
+    }
+
     /// Compiles a pattern of `strftime` letters and, beyond them: `%f` (9 digits of fraction), `%1f` to `%9f`,
     /// `%E*f`, `%E3f`, `%E*S`, `%E3S`, `%Ez`, `%:z`, `%E4Y`, `%ET`. Unknown letters stay as they are.
     ///
     /// # Errors
     /// The specifier that is not supported: flags, widths, other `E` and `O` modifiers, `%n`.
-    pub(super) fn parse(pattern: &str) -> Result<Self, &str> {
+    pub(super) fn parse(pattern: &str, zone: Zone) -> Result<Self, &str> {
         let mut parts = Vec::new();
         let mut text = String::new();
         let mut rest = pattern;
@@ -71,20 +100,25 @@ impl TimePattern {
         if !text.is_empty() {
             parts.push(Part::Text(text));
         }
-        Ok(Self { parts: parts.into() })
+        Ok(Self { zone, parts: parts.into() })
     }
 
     /// Writes `time` into `out`.
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn write(&self, time: Timestamp, out: &mut impl Write) -> fmt::Result {
+    pub fn write(&self, time: SystemTime, out: &mut impl Write) -> fmt::Result {
+        let time = match self.zone {
+            Zone::Utc => Timestamp::utc(time),
+            Zone::Local => Timestamp::in_zone(time, &LOCAL),
+        };
         for part in &*self.parts {
             match part {
                 Part::Text(text) => out.write_str(text)?,
                 Part::Specifier(letter) => write_specifier(*letter, &time, out)?,
                 Part::Fraction(digits) => time.write_fraction(*digits, out)?,
                 Part::ShortFraction => write_short(&time, "0", out)?,
+                Part::Offset => time.write_offset(":", out)?,
                 Part::Seconds(digits) => {
                     write!(out, "{:02}", time.second)?;
                     if *digits > 0 {
@@ -122,7 +156,7 @@ fn specifier(pattern: &str) -> Option<(Part, usize)> {
         [_, b'E', digit @ b'1'..=b'9', b'f', ..] => (Part::Fraction(digit - b'0'), 4),
         [_, b'E', b'4', b'Y', ..] => (Part::Specifier(b'Y'), 4),
         [_, b'E', b'T', ..] => (text("T"), 3),
-        [_, b'E', b'z', ..] | [_, b':', b'z', ..] => (text("+00:00"), 3),
+        [_, b'E', b'z', ..] | [_, b':', b'z', ..] => (Part::Offset, 3),
         [_, letter, ..] if SPECIFIERS.contains(letter) => (Part::Specifier(*letter), 2),
         [_, b'E' | b'O', ..] => return None,
         [_, letter, ..] if letter.is_ascii_alphabetic() => (text(&pattern[..2]), 2),
@@ -130,10 +164,14 @@ fn specifier(pattern: &str) -> Option<(Part, usize)> {
     })
 }
 
-/// A moment of the UTC calendar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timestamp {
+/// A moment as the calendar and the clock of a time zone have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Timestamp {
     since_epoch: Duration,
+    /// Seconds that the zone is ahead of UTC.
+    offset: i32,
+    /// What the zone calls its time.
+    zone: Cow<'static, str>,
     year: u32,
     /// 1 to 12.
     month: u32,
@@ -165,11 +203,21 @@ const MONTHS: [&str; 12] = [
 ];
 const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-impl From<SystemTime> for Timestamp {
+impl Timestamp {
+    fn utc(time: SystemTime) -> Self {
+        Self::at(time, 0, Cow::Borrowed("UTC"))
+    }
+
+    fn in_zone(time: SystemTime, zone: &TimeZone) -> Self {
+        let Ok(moment) = jiff::Timestamp::try_from(time) else { return Self::utc(time) };
+        let info = zone.to_offset_info(moment);
+        Self::at(time, info.offset().seconds(), Cow::Owned(info.abbreviation().to_owned()))
+    }
+
     /// Times before 1970 become the start of 1970.
-    fn from(time: SystemTime) -> Self {
+    fn at(time: SystemTime, offset: i32, zone: Cow<'static, str>) -> Self {
         let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let seconds = since_epoch.as_secs();
+        let seconds = since_epoch.as_secs().saturating_add_signed(offset.into());
         let days = u32::try_from(seconds / 86_400).unwrap_or(u32::MAX / 2);
         let of_day = u32::try_from(seconds % 86_400).unwrap_or_default();
         // Years are counted from March, so that the leap day is the last one; 719,468 days from 0000-03-01 to 1970.
@@ -186,6 +234,8 @@ impl From<SystemTime> for Timestamp {
         let day_of_year = if month <= 2 { of_march_year - 306 } else { of_march_year + 59 + leap };
         Self {
             since_epoch,
+            offset,
+            zone,
             year,
             month,
             day,
@@ -204,6 +254,12 @@ const fn is_leap(year: u32) -> bool {
 }
 
 impl Timestamp {
+    fn write_offset(&self, between: &str, out: &mut impl Write) -> fmt::Result {
+        let minutes = self.offset / 60;
+        let sign = if minutes < 0 { '-' } else { '+' };
+        write!(out, "{sign}{:02}{between}{:02}", minutes.abs() / 60, minutes.abs() % 60)
+    }
+
     fn write_fraction(&self, digits: u8, out: &mut impl Write) -> fmt::Result {
         // Envoy's clock has microseconds; the digits behind them are zero.
         let micros = self.nanosecond / 1000 * 1000;
@@ -283,8 +339,8 @@ fn write_specifier(letter: u8, time: &Timestamp, out: &mut impl Write) -> fmt::R
         b'W' => write!(out, "{:02}", (time.day_of_year + 7 - (time.weekday + 6) % 7) / 7),
         b'y' => write!(out, "{:02}", year % 100),
         b'Y' => write!(out, "{year}"),
-        b'z' => out.write_str("+0000"),
-        b'Z' => out.write_str("UTC"),
+        b'z' => time.write_offset("", out),
+        b'Z' => out.write_str(&time.zone),
         _ => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 use extproc::metadata::DynamicMetadata;
 use http::StatusCode;
+use tollgate_cel::Expression;
 use tollgate_model::{
     access_log::{LogFilter, LogKind},
     format::{GrpcStatusForm, Operator},
@@ -9,6 +10,7 @@ use tollgate_model::{
 };
 
 use crate::{
+    attributes::with_attributes,
     format::{ConnectionEnd, Facts, FormatContext, evaluate_number},
     stream_info::ResponseFlags,
 };
@@ -27,6 +29,8 @@ pub(crate) trait Subject {
     fn is_health_check(&self) -> bool;
     /// Dynamic metadata; `None` for connections.
     fn metadata(&self) -> Option<&DynamicMetadata>;
+    /// Whether an expression is true.
+    fn holds(&self, expression: &Expression) -> bool;
 }
 
 impl Subject for FormatContext<'_> {
@@ -53,6 +57,10 @@ impl Subject for FormatContext<'_> {
     fn metadata(&self) -> Option<&DynamicMetadata> {
         Some(&self.info.metadata)
     }
+
+    fn holds(&self, expression: &Expression) -> bool {
+        with_attributes(self.info, self.messages, |attributes| expression.holds(attributes))
+    }
 }
 
 impl Subject for ConnectionEnd<'_> {
@@ -78,6 +86,10 @@ impl Subject for ConnectionEnd<'_> {
 
     fn metadata(&self) -> Option<&DynamicMetadata> {
         None
+    }
+
+    fn holds(&self, expression: &Expression) -> bool {
+        expression.holds(self)
     }
 }
 
@@ -110,6 +122,7 @@ pub(crate) fn admits<S: Facts + Subject>(filter: &LogFilter, subject: &S) -> boo
             found.unwrap_or(*if_absent)
         }
         LogFilter::Kind { kinds, exclude } => kinds.contains(&subject.kind()) != *exclude,
+        LogFilter::Expression(expression) => subject.holds(expression),
         LogFilter::NotHealthCheck => !subject.is_health_check(),
         LogFilter::Never => false,
     }

@@ -10,7 +10,12 @@ mod served;
 
 use std::{collections::HashSet, rc::Rc, sync::Arc};
 
-use tollgate_model::{Snapshot, access_log::LogSink, http_connection_manager::HttpConnectionManager};
+use tollgate_model::{
+    Snapshot,
+    access_log::LogSink,
+    format::{ByteCount, Operator},
+    http_connection_manager::HttpConnectionManager,
+};
 
 pub(crate) use routes::{WorkerRoute, WorkerRoutes};
 pub(crate) use served::{Served, ServedChain, ServedListener};
@@ -35,8 +40,34 @@ pub(crate) struct ChainConfiguration {
     pub(crate) routes: Rc<WorkerRoutes>,
     /// Where requests are counted.
     pub(crate) stats: Rc<ConnectionStats>,
-    /// One of its access logs shows bytes on upstream connections.
-    pub(crate) counts_upstream_bytes: bool,
+    /// What its access logs show beyond what is known anyway.
+    pub(crate) shows: Shown,
+}
+
+/// What access logs show that is measured only then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// Bytes on upstream connections.
+    pub(crate) upstream_bytes: bool,
+    /// The session id of the client's TLS connection.
+    pub(crate) tls_session_id: bool,
+    /// How long routes were looked for.
+    pub(crate) route_resolution: bool,
+}
+
+impl Shown {
+    /// What requests and connections of this chain need.
+    pub(crate) fn by(chain: &FilterChainInfo) -> Self {
+        let logs = || chain.filter_chain().http.access_log.iter().chain(&chain.listener.access_log);
+        let any = |test: fn(&Operator) -> bool| logs().any(|log| log.format.any(&test));
+        Self {
+            upstream_bytes: any(|operator| {
+                matches!(operator, Operator::StreamBytes(ByteCount { upstream: true, .. }))
+            }),
+            tls_session_id: any(|operator| matches!(operator, Operator::TlsSessionId { upstream: false })),
+            route_resolution: any(|operator| matches!(operator, Operator::RouteResolutionTime)),
+        }
+    }
 }
 
 impl ChainConfiguration {

@@ -10,12 +10,11 @@ use std::{
 
 use tokio::task::AbortHandle;
 use tollgate_model::{
-    format::{ByteCount, Operator},
     listener::{FilterChain, Listener},
     tls::DownstreamTls,
 };
 
-use super::{AddressId, Adoption, ChainConfiguration, WorkerRoutes};
+use super::{AddressId, Adoption, ChainConfiguration, Shown, WorkerRoutes};
 use crate::{
     drain::{Drain, Haste},
     id::Id,
@@ -308,12 +307,8 @@ impl Renewal<'_> {
                 (Rc::new(chain), Rc::new(routes), Rc::new(stats))
             }
         };
-        let counts_upstream_bytes = chain.filter_chain().http.access_log.iter().any(|log| {
-            log.format
-                .any(&|operator| matches!(operator, Operator::StreamBytes(ByteCount { upstream: true, .. })))
-        });
         let configuration = ChainConfiguration {
-            counts_upstream_bytes,
+            shows: Shown::by(&chain),
             snapshot: self.adoption.snapshot.clone(),
             clusters: self.clusters.clone(),
             chain,

@@ -57,6 +57,7 @@ pub(crate) fn chain() -> Rc<FilterChainInfo> {
         limits: Default::default(),
         original_dst: false,
         proxy_protocol: None,
+        tls_fingerprints: Default::default(),
         traffic_direction: TrafficDirection::default(),
         metadata: Metadata::default(),
     };

@@ -10,11 +10,11 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
-use super::record::ConnectionRecord;
+use super::{noted::Noted, record::ConnectionRecord};
 use crate::io::{MaybeTls, Rewind, Socket};
 
 /// A client connection, with or without TLS.
-pub(super) type Transport = MaybeTls<TlsStream<Rewind<Socket>>>;
+pub(super) type Transport = MaybeTls<TlsStream<Noted<Rewind<Socket>>>>;
 
 /// A client connection whose bytes are counted.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl ClientStream {
     pub(super) fn limit_unsent(&self, bytes: u32) {
         match &self.transport {
             MaybeTls::Plain(socket) => socket.limit_unsent(bytes),
-            MaybeTls::Tls(stream) => stream.get_ref().0.get_ref().limit_unsent(bytes),
+            MaybeTls::Tls(stream) => stream.get_ref().0.get_ref().get_ref().limit_unsent(bytes),
         }
     }
 

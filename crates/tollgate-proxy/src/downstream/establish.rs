@@ -18,6 +18,8 @@ use super::{
     PREFACE_LIMIT,
     client_stream::{ClientStream, Transport},
     filter_chain::{self, ConnectionFacts},
+    fingerprint::{ClientHello, SESSION_ID_END, session_id},
+    noted::Noted,
     proxy_protocol::{self, Named, ProxyProtocolError},
     record::{ConnectionRecord, DRAINED, IDLE},
 };
@@ -245,10 +247,15 @@ async fn try_establish(
     }
 
     let handshake_began = std::time::Instant::now();
-    let rewound = Rewind::new(first.bytes.freeze(), socket);
+    let mut rewound = Noted::new(Rewind::new(first.bytes.freeze(), socket));
+    let fingerprints = served.current().listener.tls_fingerprints;
+    if fingerprints.any() {
+        rewound.note_read();
+    }
     let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), rewound);
     let hello = within(listener_filters_timeout, EstablishError::ListenerFiltersTimeout, hello);
-    let start = until_drain(worker, hello).await?.map_err(EstablishError::Tls)?;
+    let mut start = until_drain(worker, hello).await?.map_err(EstablishError::Tls)?;
+    let noted = start.io.take_read().and_then(|records| ClientHello::parse(&records));
     let chain = match chosen_before_hello {
         Some(chain) => chain,
         None => {
@@ -276,15 +283,24 @@ async fn try_establish(
     let trust = tls.client_trust().cloned();
     let config = tls.config_for(&start.client_hello()).clone();
     let own = config.cert_resolver.resolve(start.client_hello());
+    if chain.with(|configuration| configuration.shows.tls_session_id) {
+        start.io.note_written(SESSION_ID_END);
+    }
     let handshake = start.into_stream(config);
     let limits = served.current().listener.limits;
     let overload = (!limits.bypass_overload_manager).then(|| &*worker.overload);
     let limit = limit.map(|limit| overload::limit(overload, ClientTimeout::TransportSocketConnect, limit));
     let handshake = within(limit, EstablishError::HandshakeTimeout, handshake);
-    let stream = until_drain(worker, handshake).await?.map_err(EstablishError::Tls)?;
+    let mut stream = until_drain(worker, handshake).await?.map_err(EstablishError::Tls)?;
     served.metrics.increment(ListenerMetric::SslHandshake);
     let alpn = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
-    let tls = Some(tls_info(stream.get_ref().1, own.as_deref()).with_issuer(trust.as_ref()));
+    let mut tls = tls_info(stream.get_ref().1, own.as_deref()).with_issuer(trust.as_ref());
+    tls.ja3 = noted.as_ref().filter(|_| fingerprints.ja3).map(ClientHello::ja3);
+    tls.ja4 = noted.as_ref().filter(|_| fingerprints.ja4).map(ClientHello::ja4);
+    // With TLS 1.3 the id in the ServerHello is the client's own and means nothing.
+    let sent = stream.get_mut().0.take_written().filter(|_| tls.version == "TLSv1.2");
+    tls.session_id = sent.and_then(|sent| session_id(&sent));
+    let tls = Some(tls);
     let handshake = Some((handshake_began, std::time::Instant::now()));
     let connection = ConnectionInfo { tls, handshake, ..accepted.info() };
     let stream = ClientStream::new(Transport::Tls(Box::new(stream)), record.cloned());

@@ -4,8 +4,10 @@ mod client_stream;
 mod counts;
 mod establish;
 pub(crate) mod filter_chain;
+mod fingerprint;
 mod http1;
 mod http2;
+mod noted;
 mod proxy_protocol;
 mod record;
 #[cfg(test)]

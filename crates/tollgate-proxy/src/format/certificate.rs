@@ -51,5 +51,5 @@ fn moment(
     certificate: &[u8],
     choose: impl Fn((std::time::SystemTime, std::time::SystemTime)) -> std::time::SystemTime,
 ) -> Option<Value<'static>> {
-    time(pattern, choose(certificate::validity(certificate)?).into())
+    time(pattern, choose(certificate::validity(certificate)?))
 }

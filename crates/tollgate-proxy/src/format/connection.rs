@@ -8,8 +8,8 @@ use tollgate_model::{
 };
 
 use super::{
-    Facts, Value, address, certificate,
-    operator::{hostname, metadata, milliseconds, saturate, time, tls_text},
+    Facts, Value, address, cel, certificate,
+    operator::{fingerprint, hostname, metadata, milliseconds, saturate, time, tls_text},
 };
 use crate::{
     connection_manager::unique_id,
@@ -66,8 +66,8 @@ impl Facts for ConnectionEnd<'_> {
         let tls = self.connection.tls.as_ref();
         let connection = self.connection;
         match operator {
-            Operator::StartTime(pattern) => time(pattern, self.start_time.into()),
-            Operator::EmitTime(pattern) => time(pattern, SystemTime::now().into()),
+            Operator::StartTime(pattern) => time(pattern, self.start_time),
+            Operator::EmitTime(pattern) => time(pattern, SystemTime::now()),
             Operator::BytesReceived => Some(Value::Number(self.bytes_received)),
             Operator::BytesSent => Some(Value::Number(self.bytes_sent)),
             Operator::Protocol => self.protocol.map(|protocol| Value::text(protocol.as_str())),
@@ -141,6 +141,11 @@ impl Facts for ConnectionEnd<'_> {
             Operator::Coalesce { operators, .. } => {
                 operators.iter().find_map(|operator| self.value(operator))
             }
+            Operator::Cel { expression, typed, max_length } => {
+                cel::evaluate(expression, *typed, *max_length, self)
+            }
+            Operator::TlsFingerprint(kind) => fingerprint(tls, *kind),
+            Operator::TlsSessionId { upstream: false } => tls?.session_id.as_deref().map(Value::text),
             // What is about a request or an upstream.
             _ => None,
         }

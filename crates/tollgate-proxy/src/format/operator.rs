@@ -10,14 +10,15 @@ use extproc::{RequestHeaders, messages::Struct};
 use http::{HeaderMap, HeaderValue};
 use tollgate_model::{
     format::{
-        AddressPart, AttemptPart, DurationPrecision, HeaderOperand, HostSource, MetadataOwner, Operator,
-        PathSource, ServerNameSource, TimePattern, TimePoint, Timestamp,
+        AddressPart, AttemptPart, DurationPrecision, Fingerprint, HeaderOperand, HostSource, MetadataOwner,
+        Operator, PathSource, ServerNameSource, TimePattern, TimePoint,
     },
     route::split_path,
 };
 
-use super::{FormatContext, Value, address, certificate, grpc_status, json, logging, query};
+use super::{FormatContext, Value, address, cel, certificate, grpc_status, json, logging, query};
 use crate::{
+    attributes::with_attributes,
     connection_manager::{EnvoyHeaders, unique_id},
     meter::size_of_fields,
     stream_info::{ResponseFlags, StreamInfo, TlsInfo, UpstreamInfo},
@@ -47,8 +48,8 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
         Operator::ResponseTrailer(operand) => {
             header(operand, |name| name.first_in_trailers(response_trailers?))
         }
-        Operator::StartTime(pattern) => time(pattern, info.start_time.into()),
-        Operator::EmitTime(pattern) => time(pattern, SystemTime::now().into()),
+        Operator::StartTime(pattern) => time(pattern, info.start_time),
+        Operator::EmitTime(pattern) => time(pattern, SystemTime::now()),
         Operator::RequestHeadersBytes => Some(Value::Number(request_bytes(request))),
         Operator::ResponseHeadersBytes => {
             // `:status` and its three digits.
@@ -221,8 +222,29 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
                 value => Some(value),
             }
         }
+        Operator::Cel { expression, typed, max_length } => with_attributes(info, messages, |attributes| {
+            cel::evaluate(expression, *typed, *max_length, attributes)
+        }),
+        Operator::TlsFingerprint(kind) => fingerprint(connection.tls.as_ref(), *kind),
+        Operator::TlsSessionId { upstream: false } => {
+            connection.tls.as_ref()?.session_id.as_deref().map(Value::text)
+        }
+        Operator::TlsSessionId { upstream: true } => None,
+        Operator::RouteResolutionCount => Some(Value::Number(info.route_resolutions.into())),
+        Operator::RouteResolutionTime => {
+            Some(Value::Number(saturate(info.route_resolution_time.as_micros())))
+        }
         Operator::GrpcStatus(form) => grpc_status::evaluate(context, *form),
     }
+}
+
+pub(super) fn fingerprint(tls: Option<&TlsInfo>, kind: Fingerprint) -> Option<Value<'_>> {
+    let tls = tls?;
+    let taken = match kind {
+        Fingerprint::Ja3 => &tls.ja3,
+        Fingerprint::Ja4 => &tls.ja4,
+    };
+    taken.as_deref().map(Value::text)
 }
 
 /// How much of a JSON value text formats show; JSON formats show all of it.
@@ -246,7 +268,7 @@ fn header<'a>(
     operand.names.iter().find_map(find).map(|value| limited(value, operand.max_length))
 }
 
-pub(super) fn time(pattern: &TimePattern, time: Timestamp) -> Option<Value<'static>> {
+pub(super) fn time(pattern: &TimePattern, time: SystemTime) -> Option<Value<'static>> {
     let mut text = String::with_capacity(32);
     pattern.write(time, &mut text).ok()?;
     Some(Value::owned(text))

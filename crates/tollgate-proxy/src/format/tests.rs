@@ -20,8 +20,9 @@ use crate::{
 };
 
 /// With every extension.
-const ALL: tollgate_model::format::Formatters =
-    tollgate_model::format::Formatters { req_without_query: true };
+fn all() -> tollgate_model::format::Formatters<'static> {
+    tollgate_model::format::Formatters { req_without_query: true, ..Default::default() }
+}
 
 /// A request and everything about it.
 struct Case {
@@ -50,7 +51,7 @@ impl Case {
     }
 
     fn bytes(&self, format: &str) -> Vec<u8> {
-        self.with(|context, out| write_text(&Format::parse_with(format, ALL).unwrap(), context, out))
+        self.with(|context, out| write_text(&Format::parse_with(format, all()).unwrap(), context, out))
     }
 
     fn text(&self, format: &str) -> String {
@@ -58,7 +59,7 @@ impl Case {
     }
 
     fn json(&self, format: &str) -> String {
-        let format = JsonFormat::Format(Format::parse_with(format, ALL).unwrap());
+        let format = JsonFormat::Format(Format::parse_with(format, all()).unwrap());
         String::from_utf8(self.with(|context, out| write_json(&format, context, out))).unwrap()
     }
 

@@ -110,10 +110,7 @@ impl FilterMetrics for ExtAuthzMetric {
     const FAMILY: &'static str = "tollgate_http_ext_authz_";
 
     fn prefix(http_stat_prefix: &str, own: &str) -> String {
-        match own {
-            "" => format!("http.{http_stat_prefix}.ext_authz."),
-            own => format!("http.{http_stat_prefix}.ext_authz.{own}."),
-        }
+        with_own("http", http_stat_prefix, "ext_authz", own)
     }
 }
 
@@ -135,10 +132,7 @@ metrics! {
 impl ExtAuthzOfClusterMetric {
     /// What settles the prefix.
     pub(crate) fn own(cluster: &str, stat_prefix: &str) -> String {
-        match stat_prefix {
-            "" => format!("cluster.{cluster}.ext_authz."),
-            own => format!("cluster.{cluster}.ext_authz.{own}."),
-        }
+        with_own("cluster", cluster, "ext_authz", stat_prefix)
     }
 }
 
@@ -312,6 +306,37 @@ impl FilterMetrics for CompressorAcceptMetric {
 }
 
 metrics! {
+    /// Of an `rbac` filter.
+    RbacMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// Requests that pass.
+        Allowed: Counter = "allowed",
+        /// Requests that are refused.
+        Denied: Counter = "denied",
+        /// Requests that would pass by the shadow rules.
+        ShadowAllowed: Counter = "shadow_allowed",
+        /// Requests that would be refused by the shadow rules.
+        ShadowDenied: Counter = "shadow_denied",
+    }
+}
+
+impl FilterMetrics for RbacMetric {
+    const FAMILY: &'static str = "tollgate_http_rbac_";
+
+    fn prefix(http_stat_prefix: &str, own: &str) -> String {
+        with_own("http", http_stat_prefix, "rbac", own)
+    }
+}
+
+/// `<group>.<owner>.<filter>.`, and the filter's own prefix if it has one.
+fn with_own(group: &str, owner: &str, filter: &str, own: &str) -> String {
+    match own {
+        "" => format!("{group}.{owner}.{filter}."),
+        own => format!("{group}.{owner}.{filter}.{own}."),
+    }
+}
+
+metrics! {
     /// Of a filter that a matcher chooses.
     CompositeMetric, histograms: [], bounds: REQUEST_BOUNDS,
     quiet: false {
@@ -382,6 +407,11 @@ impl OtherFilters {
                 self.add::<CompressorAcceptMetric>(&CompressorAcceptMetric::own(settings), 0, 0);
             }
             FilterSettings::JwtAuthn(settings) => self.add::<JwtAuthnMetric>(&settings.stat_prefix, 0, 0),
+            FilterSettings::Rbac(settings) => {
+                for rules in [&settings.rules, &settings.shadow_rules] {
+                    self.add::<RbacMetric>(rules.as_ref().map_or("", |rules| &rules.stat_prefix), 0, 0);
+                }
+            }
             FilterSettings::ExtAuthz(settings) => self.add::<ExtAuthzMetric>(&settings.stat_prefix, 0, 0),
             FilterSettings::SetMetadata(settings) => {
                 self.add::<SetMetadataMetric>(SetMetadataMetric::OF_FILTER, 0, 0);

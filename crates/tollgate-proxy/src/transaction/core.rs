@@ -58,7 +58,8 @@ impl Core {
     pub(super) fn new(origin: Origin<'_>, request: RequestHeaders, now: Instant) -> Self {
         let Origin { worker, connection, protocol, configuration } = origin;
         let mut info = StreamInfo::new(connection.clone(), configuration.chain.clone(), protocol, now);
-        info.upstream_meter = configuration.counts_upstream_bytes.then(SharedMeter::default);
+        info.upstream_meter = configuration.shows.upstream_bytes.then(SharedMeter::default);
+        info.configuration = Rc::downgrade(configuration);
         Self {
             configuration: configuration.clone(),
             worker: worker.clone(),
@@ -105,10 +106,14 @@ impl Core {
 
     /// Chooses the route by the request as it is now (K-5).
     pub(super) fn refresh_route(&mut self) {
+        let began = self.configuration.shows.route_resolution.then(Instant::now);
         let facts = self.request_facts();
         let found = self.configuration.http().route_config.find(&self.messages.request, facts);
         let route = found.map(|found| self.configuration.routes.get(&found));
         self.take_route(route);
+        if let Some(began) = began {
+            self.info.route_resolution_time += Instant::now().saturating_duration_since(began);
+        }
     }
 
     /// This route is in force.
@@ -119,6 +124,7 @@ impl Core {
         self.info.upstream.cluster = cluster.map(|cluster| cluster.name.clone());
         self.info.upstream.stat_name = cluster.and_then(|cluster| cluster.stat_name.clone());
         self.info.route = route;
+        self.info.route_resolutions += 1;
     }
 
     /// What the route in force does.

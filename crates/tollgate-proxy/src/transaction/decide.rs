@@ -54,8 +54,12 @@ impl Core {
     pub(super) fn prepare(&mut self) -> Result<(), LocalReply> {
         let Self { worker, configuration, messages, info, decision, .. } = self;
         let chain = configuration.chain.filter_chain();
+        let began = configuration.shows.route_resolution.then(Instant::now);
         let drawn = decision.drawn();
         let arrived = arrive(&mut messages.request, chain, &info.connection, worker.own_address, drawn);
+        if let Some(began) = began {
+            info.route_resolution_time += Instant::now().saturating_duration_since(began);
+        }
         let route = arrived.route.map(|found| configuration.routes.get(&found));
         let prepared = arrived.prepared;
         self.take_route(route);

@@ -135,6 +135,7 @@ pub(crate) fn snapshot(action: RouteAction, clusters: Vec<Cluster>) -> Snapshot 
         limits: Default::default(),
         original_dst: false,
         proxy_protocol: None,
+        tls_fingerprints: Default::default(),
         traffic_direction: TrafficDirection::Unspecified,
         metadata: Default::default(),
     };

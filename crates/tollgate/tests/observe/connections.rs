@@ -117,6 +117,11 @@ fn gateway(test: &str) -> Gateway {
         ("protocol", "%PROTOCOL%"),
         ("received", "%BYTES_RECEIVED%"),
         ("failure", "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%"),
+        ("ja3", "%TLS_JA3_FINGERPRINT%"),
+        ("ja4", "%TLS_JA4_FINGERPRINT%"),
+        ("session", "%DOWNSTREAM_TLS_SESSION_ID%"),
+        ("subject", "%CEL(connection.subject_peer_certificate)%"),
+        ("mutual", "%TYPED_CEL(connection.mtls && connection.tls_version.startsWith('TLSv1.'))%"),
     ];
     let [authority, certificate, key] = &identities.files;
     let tls = serde_json::json!({"name": "tls", "typed_config": {
@@ -145,6 +150,11 @@ fn gateway(test: &str) -> Gateway {
             "name": "tls",
             "address": at("127.0.0.1:0".parse().expect("an address")),
             "access_log": log(&connections, &facts),
+            "listener_filters": [{"name": "tls_inspector", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+                "enable_ja3_fingerprinting": true,
+                "enable_ja4_fingerprinting": true,
+            }}],
             "filter_chains": [{"filters": [manager], "transport_socket": tls}],
         }],
         "clusters": [{"name": "app", "connect_timeout": "2s", "load_assignment": {
@@ -162,11 +172,19 @@ fn gateway(test: &str) -> Gateway {
 }
 
 fn client(identities: &Identities, with_certificate: bool) -> rustls::ClientConnection {
+    client_of(identities, with_certificate, rustls::ALL_VERSIONS)
+}
+
+fn client_of(
+    identities: &Identities,
+    with_certificate: bool,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> rustls::ClientConnection {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(identities.authority.clone()).expect("an authority");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .expect("versions")
         .with_root_certificates(roots);
     let config = if with_certificate {
@@ -219,6 +237,11 @@ fn a_request_and_its_connection_show_the_certificates() {
         );
         assert!(line["group"].as_str().is_some_and(|group| !group.is_empty()), "{line}");
         assert!(line["handshake"].is_u64() && line["failure"].is_null(), "{line}");
+        assert_eq!(line["ja3"].as_str().map(str::len), Some(32), "{line}");
+        assert!(line["ja4"].as_str().is_some_and(|ja4| ja4.starts_with("t13d") && ja4.len() == 36), "{line}");
+        assert!(line["session"].is_null(), "{line}");
+        assert!(line["subject"].as_str().is_some_and(|subject| subject.contains("CN=")), "{line}");
+        assert_eq!(line["mutual"], true, "{line}");
     }
     assert_eq!((&of_request["received"], &of_connection["received"]), (&0.into(), &request.len().into()));
     let clusters = get(&gateway.admin, "/clusters", &[]).body;
@@ -226,6 +249,29 @@ fn a_request_and_its_connection_show_the_certificates() {
         let found =
             clusters.lines().any(|line| line.starts_with("app::127.0.0.1:") && line.ends_with(number));
         assert!(found, "{number}: {clusters}");
+    }
+    gateway.process.signal("TERM");
+    assert!(gateway.process.wait().0.success());
+}
+
+/// TLS 1.2 has sessions with ids.
+#[test]
+fn a_session_of_an_older_version_shows_its_id() {
+    let gateway = gateway("connections_session");
+    let mut session = client_of(&gateway.identities, true, &[&rustls::version::TLS12]);
+    let mut socket = TcpStream::connect(&gateway.address).expect("connected");
+    let mut stream = rustls::Stream::new(&mut session, &mut socket);
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: gw.test\r\nconnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    // The end may come without a close_notify.
+    let _ = stream.read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    drop(socket);
+    for file in [&gateway.requests, &gateway.connections] {
+        let line = lines(file, 1).remove(0);
+        let id = line["session"].as_str().unwrap_or_default();
+        assert!(id.len() == 64 && id.bytes().all(|digit| digit.is_ascii_hexdigit()), "{line}");
+        assert!(line["ja4"].as_str().is_some_and(|ja4| ja4.starts_with("t12d")), "{line}");
     }
     gateway.process.signal("TERM");
     assert!(gateway.process.wait().0.success());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use extproc::attributes::{MappedAttributeBuilder, MappedAttributes};
+use tollgate_cel::computed_attribute;
 
 use super::is_attribute;
 use crate::{
@@ -43,5 +44,5 @@ fn read_mapped(message: &Message<'_>, name: &'static str) -> MappedAttributes {
             Some((name.to_owned(), value.string().filter(|text| is_attribute(text, &value))?))
         })
         .collect();
-    MappedAttributes::parse(names).unwrap_or_default()
+    MappedAttributes::parse_with(names, computed_attribute).unwrap_or_default()
 }

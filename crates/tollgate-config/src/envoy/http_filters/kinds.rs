@@ -4,7 +4,7 @@ use tollgate_ir::{FilterConfig, Override};
 
 use super::{
     buffer, compressor, ext_authz, header_mutation, header_to_metadata, health_check, jwt_authn,
-    local_ratelimit, matched, ratelimit, set_metadata,
+    local_ratelimit, matched, ratelimit, rbac, set_metadata,
 };
 use crate::{
     envoy::{Scope, ext_proc::EXTERNAL_PROCESSOR},
@@ -30,7 +30,7 @@ pub(in crate::envoy) struct PerRoute {
 }
 
 /// Every kind.
-static KINDS: [Kind; 11] = [
+static KINDS: [Kind; 12] = [
     health_check::KIND,
     buffer::KIND,
     compressor::KIND,
@@ -41,11 +41,12 @@ static KINDS: [Kind; 11] = [
     header_mutation::KIND,
     set_metadata::KIND,
     header_to_metadata::KIND,
+    rbac::KIND,
     matched::KIND,
 ];
 
 /// The schemas of the kinds, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 11] = [
+pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 12] = [
     &health_check::SCHEMAS,
     &buffer::SCHEMAS,
     &compressor::SCHEMAS,
@@ -56,6 +57,7 @@ pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 11] = [
     &header_mutation::SCHEMAS,
     &set_metadata::SCHEMAS,
     &header_to_metadata::SCHEMAS,
+    &rbac::SCHEMAS,
     &matched::SCHEMAS,
 ];
 

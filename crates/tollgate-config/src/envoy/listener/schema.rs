@@ -113,14 +113,12 @@ pub(in crate::envoy) static TLS_INSPECTOR: Schema = Schema {
     name: "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
     title: "",
     fields: &[
+        read("enable_ja3_fingerprinting", "false", "The operator TLS_JA3_FINGERPRINT has a value."),
+        read("enable_ja4_fingerprinting", "false", "The operator TLS_JA4_FINGERPRINT has a value."),
         no_effect("initial_read_buffer_size", "the ClientHello is read as it comes"),
         no_effect("max_client_hello_size", "the limit is the largest TLS record"),
     ],
-    unsupported: &[
-        "enable_ja3_fingerprinting",
-        "enable_ja4_fingerprinting",
-        "close_connection_on_client_hello_parsing_errors",
-    ],
+    unsupported: &["close_connection_on_client_hello_parsing_errors"],
 };
 
 pub(in crate::envoy) static HTTP_INSPECTOR: Schema = Schema {

@@ -76,11 +76,11 @@ fn what_is_wrong_is_refused_with_its_path() {
         refusal(LISTENER, &listener(&format!("{rds}, codec_type: HTTP3"))),
         format!("{path}.codec_type: \"HTTP3\" is not supported")
     );
-    let rbac = listener(rds).replace(
+    let csrf = listener(rds).replace(
         "http_filters: [",
-        "http_filters: [{name: rbac, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC}}, ",
+        "http_filters: [{name: csrf, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.csrf.v3.CsrfPolicy}}, ",
     );
-    assert!(refusal(LISTENER, &rbac).contains("envoy.extensions.filters.http.rbac.v3.RBAC"));
+    assert!(refusal(LISTENER, &csrf).contains("envoy.extensions.filters.http.csrf.v3.CsrfPolicy"));
     assert_eq!(
         refusal(CLUSTER, "{name: a, type: EDS}"),
         "\"eds_cluster_config\" is missing: it says where the endpoints are"

@@ -131,7 +131,6 @@ fn the_router_comes_last_and_once() {
     );
     // Envoy knows its own filters, so that the flag leaves none of them out; what it does not know may protect something, too.
     for protecting in [
-        "rbac.v3.RBAC",
         "basic_auth.v3.BasicAuth",
         "api_key_auth.v3.ApiKeyAuth",
         "oauth2.v3.OAuth2",

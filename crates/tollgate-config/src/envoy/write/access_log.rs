@@ -1,6 +1,9 @@
 //! Access logs.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value, json};
+use tollgate_cel::Options;
 use tollgate_model::{
     access_log::{AccessLog, Comparison, JsonFormat, LogFilter, LogFormat, LogSink},
     format::Operator,
@@ -9,18 +12,19 @@ use tollgate_model::{
 };
 
 use super::{
+    cel::cel_options,
     matchers::{header_matcher, string_matcher},
     out::{Out, extension, wide},
 };
 use crate::envoy::{
     access_log::{
-        ACCESS_LOG, FILE_ACCESS_LOG, FORMATTER, REQ_WITHOUT_QUERY, STDERR_ACCESS_LOG, STDOUT_ACCESS_LOG,
-        SUBSTITUTION_FORMAT_STRING,
+        ACCESS_LOG, CEL_FORMATTER, FILE_ACCESS_LOG, FILE_CONTENT, FORMATTER, REQ_WITHOUT_QUERY,
+        STDERR_ACCESS_LOG, STDOUT_ACCESS_LOG, SUBSTITUTION_FORMAT_STRING,
     },
     access_log_filter::{
-        ACCESS_LOG_FILTER, COMPARISON_FILTER, COMPARISON_HOLDER, GRPC_STATUS, GRPC_STATUS_FILTER,
-        HEADER_FILTER, LOG_TYPE, LOG_TYPE_FILTER, METADATA_FILTER, OPERATION, RESPONSE_FLAG_FILTER,
-        RUNTIME_FILTER, RUNTIME_UINT32, SEVERAL_FILTERS,
+        ACCESS_LOG_FILTER, COMPARISON_FILTER, COMPARISON_HOLDER, EXPRESSION_FILTER, EXTENSION_FILTER,
+        GRPC_STATUS, GRPC_STATUS_FILTER, HEADER_FILTER, LOG_TYPE, LOG_TYPE_FILTER, METADATA_FILTER,
+        OPERATION, RESPONSE_FLAG_FILTER, RUNTIME_FILTER, RUNTIME_UINT32, SEVERAL_FILTERS,
     },
     metadata_matcher::{
         DOUBLE_MATCHER, DOUBLE_RANGE, LIST_MATCHER, METADATA_MATCHER, NULL_MATCH, OR_MATCHER, PATH_SEGMENT,
@@ -55,11 +59,35 @@ pub(super) fn format_string(schema: &'static Schema, format: &LogFormat) -> Out 
         LogFormat::Text(text) => out.set("text_format", text.source()),
         LogFormat::Json(json) => out.set("json_format", json_format(json)),
     }
+    out.list("formatters", formatters(format));
+    out
+}
+
+/// The extensions that a format needs.
+fn formatters(format: &LogFormat) -> Vec<Value> {
+    let mut formatters = Vec::new();
     if format.any(&|operator| matches!(operator, Operator::RequestHeaderWithoutQuery(_))) {
         let formatter = Out::new(&REQ_WITHOUT_QUERY).any();
-        out.list("formatters", vec![extension(&FORMATTER, "envoy.formatter.req_without_query", formatter)]);
+        formatters.push(extension(&FORMATTER, "envoy.formatter.req_without_query", formatter));
     }
-    out
+    if format.any_source(&|source| source.contains("%FILE_CONTENT(")) {
+        let formatter = Out::new(&FILE_CONTENT).any();
+        formatters.push(extension(&FORMATTER, "envoy.formatter.file_content", formatter));
+    }
+    // One formatter is for all of them.
+    let options = Cell::new(Options::default());
+    format.any(&|operator| {
+        if let Operator::Cel { expression, .. } = operator {
+            options.set(expression.options());
+        }
+        false
+    });
+    if options.get() != Options::default() {
+        let mut formatter = Out::new(&CEL_FORMATTER);
+        formatter.set("cel_config", cel_options(options.get()));
+        formatters.push(extension(&FORMATTER, "envoy.formatter.cel", formatter.any()));
+    }
+    formatters
 }
 
 fn json_format(format: &JsonFormat) -> Value {
@@ -125,6 +153,18 @@ pub(super) fn filter(filter: &LogFilter) -> Value {
             message.some("matcher", matcher.as_ref().map(metadata_matcher));
             message.unless("match_if_key_not_found", *if_absent, true);
             out.set("metadata_filter", message.done());
+        }
+        LogFilter::Expression(expression) => {
+            let mut message = Out::new(&EXPRESSION_FILTER);
+            message.set("expression", expression.source());
+            if expression.options() != Options::default() {
+                message.set("cel_config", cel_options(expression.options()));
+            }
+            let filter = message.any();
+            out.set(
+                "extension_filter",
+                extension(&EXTENSION_FILTER, "envoy.access_loggers.extension_filters.cel", filter),
+            );
         }
         LogFilter::NotHealthCheck => out.set("not_health_check_filter", json!({})),
         LogFilter::Never => out.set("traceable_filter", json!({})),

@@ -8,6 +8,7 @@ pub(super) mod jwt_authn;
 mod local_ratelimit;
 mod metadata;
 pub(super) mod ratelimit;
+mod rbac;
 
 use serde_json::Value;
 use tollgate_model::filter::FilterSettings;
@@ -25,6 +26,7 @@ pub(super) fn of_level(settings: &FilterSettings) -> Value {
             out.set("buffer", inner.done());
             out.any()
         }
+        FilterSettings::Rbac(settings) => rbac::per_route(settings),
         settings => filter_settings(settings),
     }
 }
@@ -45,6 +47,7 @@ pub(super) fn filter_settings(settings: &FilterSettings) -> Value {
         FilterSettings::JwtAuthn(settings) => jwt_authn::written(settings),
         FilterSettings::LocalRateLimit(settings) => local_ratelimit::written(settings),
         FilterSettings::RateLimit(settings) => ratelimit::written(settings),
+        FilterSettings::Rbac(settings) => rbac::written(settings),
         FilterSettings::SetMetadata(settings) => metadata::set_metadata(settings),
     }
 }

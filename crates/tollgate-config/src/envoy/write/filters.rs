@@ -218,7 +218,7 @@ impl<'w> Filters<'w> {
                 per_route.set("overrides", overrides(different));
                 return per_route.any();
             }
-            Override::Cors(policy) => return self.cors(policy, filter),
+            Override::Cors(policy) => return cors(policy),
             Override::Settings(settings) => return of_level(settings),
             Override::Matcher(own) => {
                 let mut out = Out::new(&EXTENSION_WITH_MATCHER_PER_ROUTE);
@@ -235,46 +235,37 @@ impl<'w> Filters<'w> {
         }
         config.any()
     }
+}
 
-    fn cors(&self, policy: &CorsPolicy, filter: Option<&HttpFilter>) -> Value {
-        let origins = policy.allow_origins.iter().map(|origin| match origin {
-            OriginMatcher::Any => json!({ "safe_regex": pattern(".*") }),
-            OriginMatcher::String(matcher) => string_matcher(matcher),
-            OriginMatcher::Wildcard { start, end } => {
-                json!({ "safe_regex": pattern(&format!("{}.+{}", quoted(start), quoted(end))) })
+fn cors(policy: &CorsPolicy) -> Value {
+    let origins = policy.allow_origins.iter().map(|origin| match origin {
+        OriginMatcher::Any => json!({ "safe_regex": pattern(".*") }),
+        OriginMatcher::String(matcher) => string_matcher(matcher),
+        OriginMatcher::Wildcard { start, end } => {
+            json!({ "safe_regex": pattern(&format!("{}.+{}", quoted(start), quoted(end))) })
+        }
+    });
+    let mut fields = Map::new();
+    fields.insert("allow_origin_string_match".to_owned(), origins.collect());
+    for (name, list) in [("allow_methods", &policy.allow_methods), ("allow_headers", &policy.allow_headers)] {
+        match list {
+            AllowList::Unsaid => {}
+            AllowList::Value(value) => {
+                fields.insert(name.to_owned(), Value::from(&**value));
             }
-        });
-        let mut fields = Map::new();
-        fields.insert("allow_origin_string_match".to_owned(), origins.collect());
-        for (name, list) in
-            [("allow_methods", &policy.allow_methods), ("allow_headers", &policy.allow_headers)]
-        {
-            match list {
-                AllowList::Unsaid => {}
-                AllowList::Value(value) => {
-                    fields.insert(name.to_owned(), Value::from(&**value));
-                }
-                AllowList::AsRequested => {
-                    fields.insert(name.to_owned(), Value::from("*"));
-                    if let Some(filter) = filter {
-                        let what = format!(
-                            "{name} of CORS allows what is asked for: Envoy answers \"*\", which allows nothing where \
-                             credentials are sent"
-                        );
-                        self.writer.cannot(&filter.origin, what);
-                    }
-                }
+            AllowList::AsRequested => {
+                fields.insert(name.to_owned(), Value::from("*"));
             }
         }
-        if !policy.expose_headers.is_empty() {
-            fields.insert("expose_headers".to_owned(), Value::from(&*policy.expose_headers));
-        }
-        if let Some(seconds) = &policy.max_age {
-            fields.insert("max_age".to_owned(), Value::from(&**seconds));
-        }
-        fields.insert("allow_credentials".to_owned(), Value::from(policy.allow_credentials));
-        let forward = Value::from(policy.forward_not_matching_preflights);
-        fields.insert("forward_not_matching_preflights".to_owned(), forward);
-        foreign("envoy.extensions.filters.http.cors.v3.CorsPolicy", &Value::Object(fields))
     }
+    if !policy.expose_headers.is_empty() {
+        fields.insert("expose_headers".to_owned(), Value::from(&*policy.expose_headers));
+    }
+    if let Some(seconds) = &policy.max_age {
+        fields.insert("max_age".to_owned(), Value::from(&**seconds));
+    }
+    fields.insert("allow_credentials".to_owned(), Value::from(policy.allow_credentials));
+    let forward = Value::from(policy.forward_not_matching_preflights);
+    fields.insert("forward_not_matching_preflights".to_owned(), forward);
+    foreign("envoy.extensions.filters.http.cors.v3.CorsPolicy", &Value::Object(fields))
 }

@@ -72,8 +72,11 @@ pub(super) fn listener(writer: &Writer<'_>, listener: &Sourced<Listener>) -> Val
     if let Some(settings) = listener.proxy_protocol {
         filters.push(proxy_protocol(settings));
     }
-    if chains().any(looks_into_tls) {
-        let inspector = Out::new(&TLS_INSPECTOR).any();
+    if listener.tls_fingerprints.any() || chains().any(looks_into_tls) {
+        let mut inspector = Out::new(&TLS_INSPECTOR);
+        inspector.unless("enable_ja3_fingerprinting", listener.tls_fingerprints.ja3, false);
+        inspector.unless("enable_ja4_fingerprinting", listener.tls_fingerprints.ja4, false);
+        let inspector = inspector.any();
         filters.push(extension(&LISTENER_FILTER, "envoy.filters.listener.tls_inspector", inspector));
     }
     out.list("listener_filters", filters);

@@ -160,7 +160,7 @@ fn read_format(message: &Message<'_>) -> Option<LogFormat> {
 
 fn parse(value: &Value<'_>, text: &str) -> Option<Format> {
     // Envoy Gateway adds the extensions that a format needs.
-    match Format::parse_with(text, Formatters { req_without_query: true }) {
+    match Format::parse_with(text, Formatters { req_without_query: true, ..Formatters::default() }) {
         Ok(format) => Some(format),
         Err(error) => {
             value.error(format!("not a format string: {error}"));

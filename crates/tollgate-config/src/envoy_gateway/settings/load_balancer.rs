@@ -52,7 +52,7 @@ pub(super) fn read_load_balancer(value: &Value<'_>) -> Option<LbPolicy> {
         }
         (Type::ConsistentHash, Some(_)) => {}
         (_, Some(hash)) => {
-            report_unimplemented(hash, "consistentHash", "endpoints are chosen by the type alone")
+            report_unimplemented(hash, "consistentHash", "endpoints are chosen by the type alone");
         }
         (_, None) => {}
     }

@@ -1,7 +1,7 @@
 //! Operators about certificates.
 
 use super::{Command, time_pattern};
-use crate::format::{CertificateFact, CertificateOwner, FormatProblem, Operator};
+use crate::format::{CertificateFact, CertificateOwner, FormatProblem, Operator, Zone};
 
 /// Whose certificates have which facts in Envoy.
 const OWNERS: [(&str, CertificateOwner, &[&str]); 4] = [
@@ -66,8 +66,8 @@ pub(super) fn read(command: &Command<'_>) -> Result<Option<Operator>, FormatProb
         "ISSUER_FINGERPRINT_256" => CertificateFact::IssuerFingerprint256,
         "ISSUER_SERIAL" => CertificateFact::IssuerSerial,
         "CERT" => CertificateFact::Pem,
-        "CERT_V_START" => CertificateFact::ValidFrom(time_pattern(command)?),
-        "CERT_V_END" => CertificateFact::ValidUntil(time_pattern(command)?),
+        "CERT_V_START" => CertificateFact::ValidFrom(time_pattern(command, Zone::Utc)?),
+        "CERT_V_END" => CertificateFact::ValidUntil(time_pattern(command, Zone::Utc)?),
         _ => return Ok(None),
     };
     if !command.arguments.is_empty() && !name.starts_with("CERT_V_") {

@@ -9,7 +9,10 @@ const EXPECTED: &str =
     "a JSON object {\"operators\": [...]} of names or {\"command\", \"param\", \"max_length\"} objects";
 
 /// The operators in order.
-pub(super) fn read(command: &Command<'_>, formatters: Formatters) -> Result<Vec<Operator>, FormatProblem> {
+pub(super) fn read(
+    command: &Command<'_>,
+    formatters: Formatters<'_>,
+) -> Result<Vec<Operator>, FormatProblem> {
     let arguments = required(command, EXPECTED)?;
     let wrong = || invalid(command, arguments, EXPECTED);
     let config: Map<String, Value> = serde_json::from_str(arguments).map_err(|_| wrong())?;

@@ -1,8 +1,10 @@
+use tollgate_cel::Options;
+
 use super::*;
 use crate::format::{CertificateFact, CertificateOwner, Format};
 
 /// With every extension.
-const ALL: Formatters = Formatters { req_without_query: true };
+const ALL: Formatters<'_> = Formatters { req_without_query: true, cel: Options::NONE, file_content: None };
 
 fn parts(source: &str) -> Vec<FormatPart> {
     parse(source, ALL).unwrap_or_else(|error| panic!("{source}: {error}"))
@@ -56,7 +58,7 @@ fn header_operands() {
 
 #[test]
 fn arguments_may_contain_parentheses_and_percent_signs() {
-    let pattern = TimePattern::parse("a)b %Y").unwrap();
+    let pattern = TimePattern::parse("a)b %Y", Zone::Utc).unwrap();
     assert_eq!(only("%START_TIME(a)b %Y)%"), Operator::StartTime(pattern));
     assert_eq!(only("%START_TIME()%"), Operator::StartTime(TimePattern::default()));
 }
@@ -119,7 +121,7 @@ fn certificates() {
         (
             "UPSTREAM_PEER_CERT_V_END(%Y)",
             CertificateOwner::UpstreamPeer,
-            CertificateFact::ValidUntil(TimePattern::parse("%Y").unwrap()),
+            CertificateFact::ValidUntil(TimePattern::parse("%Y", Zone::Utc).unwrap()),
         ),
     ] {
         assert_eq!(only(&format!("%{source}%")), certificate(owner, fact), "{source}");
@@ -169,14 +171,52 @@ fn extensions_bring_operators() {
 #[test]
 fn operators_that_are_not_supported() {
     for (source, reason) in [
-        ("CEL(response.code)", "expressions"),
-        ("TYPED_CEL(response.code)", "expressions"),
-        ("START_TIME_LOCAL", "UTC"),
-        ("DOWNSTREAM_TLS_SESSION_ID", "session ids"),
-        ("TLS_JA3_FINGERPRINT", "fingerprints"),
+        ("DOWNSTREAM_CX_RTT", "unsafe"),
+        ("FILE_CONTENT(/etc/hostname)", "envoy.formatter.file_content"),
+        ("SECRET(a)", "secrets"),
     ] {
         let said = error(&format!("%{source}%"));
         assert!(said.contains("is not supported") && said.contains(reason), "{said}");
+    }
+}
+
+#[test]
+fn expressions_are_read_with_the_format() {
+    let [FormatPart::Operator(Operator::Cel { expression, typed: false, max_length: Some(3) })] =
+        &parts("%CEL(request.headers['a'].startsWith('x')):3%")[..]
+    else {
+        panic!("an expression")
+    };
+    assert_eq!(expression.source(), "request.headers['a'].startsWith('x')");
+    assert_eq!(
+        error("a %CEL(request.path ==)%"),
+        "at character 2: CEL: at character 15: the expression ends where a value should be"
+    );
+    assert!(error("%TYPED_CEL%").contains("TYPED_CEL: at character 0: the expression ends"));
+}
+
+/// Points of time that no filter sets are known to be missing.
+#[test]
+fn time_points_of_filters_are_absent() {
+    assert_eq!(parts("%COMMON_DURATION(DS_RX_BEG:of_a_filter)%"), [FormatPart::Operator(Operator::Absent)]);
+}
+
+#[test]
+fn files_are_fixed_text() {
+    let read = |path: &str| match path {
+        "/there" => Ok(b"content\n".to_vec()),
+        _ => Err("it is not there".to_owned()),
+    };
+    let formatters = Formatters { file_content: Some(&read), ..Formatters::default() };
+    let parse = |source: &str| parse(source, formatters).map_err(|error| error.to_string());
+    assert_eq!(parse("<%FILE_CONTENT(/there)%>").unwrap(), [text("<content\n>")]);
+    assert_eq!(parse("%FILE_CONTENT(/there:/watched):3%").unwrap(), [text("con")]);
+    assert_eq!(
+        parse("%FILE_CONTENT(/other)%").unwrap_err(),
+        "at character 0: FILE_CONTENT: the file \"/other\" cannot be read: it is not there"
+    );
+    for wrong in ["%FILE_CONTENT%", "%FILE_CONTENT(a:b:c)%"] {
+        assert!(parse(wrong).unwrap_err().contains("is not a file, or a file and the directory"), "{wrong}");
     }
 }
 
@@ -214,7 +254,6 @@ fn errors_say_what_and_where() {
     assert!(error("%START_TIME(%n)%").contains("\"%n\" is not a time specifier"));
     for source in [
         "%COMMON_DURATION(DS_RX_BEG)%",
-        "%COMMON_DURATION(DS_RX_BEG:FOO)%",
         "%COMMON_DURATION(DS_RX_BEG:DS_RX_END:s)%",
         "%COMMON_DURATION(DS_RX_BEG:DS_RX_END:ms:x)%",
         "%FILTER_STATE(:PLAIN)%",

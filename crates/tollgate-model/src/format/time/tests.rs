@@ -5,7 +5,7 @@ use super::*;
 fn show(pattern: &str, seconds: u64, micros: u64) -> String {
     let time = UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_micros(micros);
     let mut out = String::new();
-    TimePattern::parse(pattern).unwrap().write(Timestamp::from(time), &mut out).unwrap();
+    TimePattern::parse(pattern, Zone::Utc).unwrap().write(time, &mut out).unwrap();
     out
 }
 
@@ -35,7 +35,7 @@ fn as_envoy_writes() {
 fn default_pattern() {
     let mut out = String::new();
     let time = UNIX_EPOCH + Duration::from_millis(1_795_219_843_128);
-    TimePattern::default().write(time.into(), &mut out).unwrap();
+    TimePattern::default().write(time, &mut out).unwrap();
     assert_eq!(out, "2026-11-21T00:10:43.128Z");
 }
 
@@ -58,8 +58,25 @@ fn calendar() {
 
 #[test]
 fn refused() {
-    assert_eq!(TimePattern::parse("%Y %n"), Err("%n"));
-    assert_eq!(TimePattern::parse("%-d"), Err("%-d"));
-    assert_eq!(TimePattern::parse("%Ec"), Err("%Ec"));
-    assert_eq!(TimePattern::parse("%12f"), Err("%12"));
+    assert_eq!(TimePattern::parse("%Y %n", Zone::Utc), Err("%n"));
+    assert_eq!(TimePattern::parse("%-d", Zone::Utc), Err("%-d"));
+    assert_eq!(TimePattern::parse("%Ec", Zone::Utc), Err("%Ec"));
+    assert_eq!(TimePattern::parse("%12f", Zone::Utc), Err("%12"));
+}
+
+/// What Envoy 1.40.0 wrote in New York.
+#[test]
+fn local_times_have_their_offset() {
+    let zone = TimeZone::fixed(jiff::tz::Offset::from_seconds(-5 * 3600 - 30 * 60).unwrap());
+    let time = UNIX_EPOCH + Duration::from_millis(1_795_219_843_128);
+    let local = Timestamp::in_zone(time, &zone);
+    assert_eq!((local.year, local.month, local.day, local.hour, local.minute), (2026, 11, 20, 18, 40));
+    let mut out = String::new();
+    for letter in [b'F', b'T', b'z'] {
+        write_specifier(letter, &local, &mut out).unwrap();
+        out.push(' ');
+    }
+    local.write_offset(":", &mut out).unwrap();
+    assert_eq!(out, "2026-11-20 18:40:43 -0530 -05:30");
+    assert_eq!(Timestamp::in_zone(time, &TimeZone::UTC), Timestamp::utc(time));
 }

@@ -312,6 +312,7 @@ fn listener(filter_chains: Vec<FilterChain>) -> Listener {
         limits: Default::default(),
         original_dst: false,
         proxy_protocol: None,
+        tls_fingerprints: Default::default(),
         traffic_direction: Default::default(),
         metadata: Default::default(),
     }

@@ -1,12 +1,10 @@
 //! Requests go on only when they are there as a whole.
 
-use std::collections::VecDeque;
-
-use extproc::{Direction, Slices};
+use extproc::Direction;
 use http::{HeaderValue, header::CONTENT_LENGTH};
 use tollgate_model::filter::Buffer as Settings;
 
-use super::{Action, Context, Filter, FilterPlace};
+use super::{Action, Context, Filter, FilterPlace, held::HeldParts};
 use crate::transaction::{chain::Part, core::Core};
 
 /// The filter at work on one request.
@@ -15,8 +13,7 @@ pub(in crate::transaction) struct Buffer {
     limit: usize,
     state: State,
     /// What has come and may not pass yet.
-    waiting: VecDeque<Part>,
-    bytes: usize,
+    waiting: HeldParts,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +26,7 @@ enum State {
 
 impl Buffer {
     pub(super) fn begin(settings: &Settings, _place: FilterPlace, _core: &Core) -> Self {
-        Self {
-            limit: settings.max_request_bytes,
-            state: State::Collecting,
-            waiting: VecDeque::new(),
-            bytes: 0,
-        }
+        Self { limit: settings.max_request_bytes, state: State::Collecting, waiting: HeldParts::default() }
     }
 
     fn request(&mut self, part: Part, cx: &mut Context<'_>) -> Option<Action> {
@@ -42,11 +34,8 @@ impl Buffer {
             return matches!(self.state, State::Open).then_some(Action::Forward(Direction::Request, part));
         }
         let ends = part.ends_stream();
-        if let Part::Data { data, .. } = &part {
-            self.bytes += data.len();
-        }
-        self.waiting.push_back(part);
-        if self.bytes > self.limit {
+        self.waiting.push(part);
+        if self.waiting.bytes() > self.limit {
             self.waiting.clear();
             self.state = State::TooLarge(false);
         } else if ends {
@@ -54,7 +43,7 @@ impl Buffer {
             // The length is known now.
             if self.waiting.len() > 1 {
                 let fields = &mut cx.core.messages.request.fields;
-                fields.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(self.bytes));
+                fields.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(self.waiting.bytes()));
             }
         }
         self.next_action(cx)
@@ -76,31 +65,14 @@ impl Filter for Buffer {
         }
     }
 
-    fn data(
-        &mut self,
-        direction: Direction,
-        data: Slices,
-        end_stream: bool,
-        cx: &mut Context<'_>,
-    ) -> Option<Action> {
-        let piece = Part::Data { data, end_stream };
-        match direction {
-            Direction::Request => self.request(piece, cx),
-            Direction::Response => Some(Action::Forward(direction, piece)),
-        }
-    }
-
-    fn trailers(&mut self, direction: Direction, cx: &mut Context<'_>) -> Option<Action> {
-        match direction {
-            Direction::Request => self.request(Part::Trailers, cx),
-            Direction::Response => Some(Action::Forward(direction, Part::Trailers)),
-        }
+    fn behind_request_headers(&mut self, part: Part, cx: &mut Context<'_>) -> Option<Action> {
+        self.request(part, cx)
     }
 
     fn next_action(&mut self, _cx: &mut Context<'_>) -> Option<Action> {
         match self.state {
             State::Open => {
-                let part = self.waiting.pop_front()?;
+                let part = self.waiting.pop()?;
                 Some(Action::Forward(Direction::Request, part))
             }
             State::TooLarge(false) => {
@@ -112,7 +84,7 @@ impl Filter for Buffer {
     }
 
     fn held(&self) -> usize {
-        if self.waiting.is_empty() { 0 } else { self.bytes }
+        self.waiting.bytes()
     }
 
     fn end(&mut self, _cx: &mut Context<'_>) {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use extproc::{Direction, ResponseHeaders, Slices};
+use extproc::{Direction, ResponseHeaders};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tollgate_model::filter::{HealthCheck as Settings, HealthCheckAnswer};
 
@@ -128,25 +128,8 @@ impl Filter for HealthCheck {
         Some(Action::Forward(direction, head))
     }
 
-    fn data(
-        &mut self,
-        direction: Direction,
-        data: Slices,
-        end_stream: bool,
-        cx: &mut Context<'_>,
-    ) -> Option<Action> {
-        let piece = Part::Data { data, end_stream };
-        match direction {
-            Direction::Request => self.request(piece, cx),
-            Direction::Response => Some(Action::Forward(direction, piece)),
-        }
-    }
-
-    fn trailers(&mut self, direction: Direction, cx: &mut Context<'_>) -> Option<Action> {
-        match direction {
-            Direction::Request => self.request(Part::Trailers, cx),
-            Direction::Response => Some(Action::Forward(direction, Part::Trailers)),
-        }
+    fn behind_request_headers(&mut self, part: Part, cx: &mut Context<'_>) -> Option<Action> {
+        self.request(part, cx)
     }
 }
 

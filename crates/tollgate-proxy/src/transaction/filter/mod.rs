@@ -24,10 +24,12 @@ mod ext_proc;
 mod header_mutation;
 mod header_to_metadata;
 mod health_check;
+mod held;
 mod jwt_authn;
 mod local_ratelimit;
 mod matched;
 mod rate_limit;
+mod rbac;
 mod registry;
 mod set_metadata;
 mod side_call;
@@ -68,14 +70,27 @@ pub(super) trait Filter: fmt::Debug {
         direction: Direction,
         data: Slices,
         end_stream: bool,
-        _cx: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Option<Action> {
-        Some(Action::Forward(direction, Part::Data { data, end_stream }))
+        let piece = Part::Data { data, end_stream };
+        match direction {
+            Direction::Request => self.behind_request_headers(piece, cx),
+            Direction::Response => Some(Action::Forward(direction, piece)),
+        }
     }
 
     /// Trailers have come. They are in the messages of the context, and end the message.
-    fn trailers(&mut self, direction: Direction, _cx: &mut Context<'_>) -> Option<Action> {
-        Some(Action::Forward(direction, Part::Trailers))
+    fn trailers(&mut self, direction: Direction, cx: &mut Context<'_>) -> Option<Action> {
+        match direction {
+            Direction::Request => self.behind_request_headers(Part::Trailers, cx),
+            Direction::Response => Some(Action::Forward(direction, Part::Trailers)),
+        }
+    }
+
+    /// A piece of the body or the trailers of a request have come. For filters that do not look at bodies of responses: it is
+    /// what [`data`](Self::data) and [`trailers`](Self::trailers) do for requests unless they do something else.
+    fn behind_request_headers(&mut self, part: Part, _cx: &mut Context<'_>) -> Option<Action> {
+        Some(Action::Forward(Direction::Request, part))
     }
 
     /// What there is to do next.

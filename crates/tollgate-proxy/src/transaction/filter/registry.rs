@@ -12,7 +12,7 @@ use super::{
     Action, Context, Filter, FilterPlace, Room, Slot, buffer::Buffer, compressor::Compressor, cors::Cors,
     ext_authz::ExtAuthz, ext_proc::ExtProc, header_mutation::HeaderMutation,
     header_to_metadata::HeaderToMetadata, health_check::HealthCheck, jwt_authn::JwtAuthn,
-    local_ratelimit::LocalRateLimit, matched, rate_limit::RateLimit, set_metadata::SetMetadata,
+    local_ratelimit::LocalRateLimit, matched, rate_limit::RateLimit, rbac::Rbac, set_metadata::SetMetadata,
 };
 use crate::{format::FilterLog, transaction::core::Core};
 
@@ -73,6 +73,7 @@ registry! {
         JwtAuthn(JwtAuthn),
         LocalRateLimit(LocalRateLimit),
         RateLimit(RateLimit),
+        Rbac(Rbac),
         SetMetadata(SetMetadata),
     }
     tests {

@@ -8,16 +8,16 @@ mod messages;
 mod verdict;
 
 use std::{
-    collections::VecDeque,
     sync::Arc,
     task::{self, Poll},
     time::Instant,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use extproc::{
-    Direction, Slices,
+    Direction,
     messages::{Struct, Value},
+    mutation::Side,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tollgate_model::{
@@ -31,11 +31,13 @@ use self::{
 };
 use super::{
     Action, Context, Filter, FilterPlace, Room,
+    held::HeldParts,
     side_call::{SideCall, Unanswered},
 };
 use crate::{
     incident::Incident,
     local_reply::LocalReply,
+    route_headers::append_field,
     stats::{ExtAuthzMetric as Metric, ExtAuthzOfClusterMetric},
     stream_info::ResponseFlags,
     transaction::{chain::Part, core::Core},
@@ -56,9 +58,7 @@ pub(in crate::transaction) struct ExtAuthz {
     settings: Arc<Settings>,
     state: State,
     /// What has come of the request and may not pass yet.
-    waiting: VecDeque<Part>,
-    /// Bytes of bodies in that.
-    waiting_bytes: usize,
+    waiting: HeldParts,
     /// The routes are to be matched again before anything goes on.
     clears_route_cache: bool,
     /// Changes of the response.
@@ -90,8 +90,7 @@ impl ExtAuthz {
         Self {
             settings: Arc::clone(settings),
             state: State::New,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            waiting: HeldParts::default(),
             clears_route_cache: false,
             response: Vec::new(),
         }
@@ -137,12 +136,12 @@ impl ExtAuthz {
     /// Asks the service. `partial`: more of the body follows.
     fn ask(&mut self, partial: bool, cx: &mut Context<'_>) {
         // Of a request without a body nothing is said about one.
-        let body = self.settings.with_request_body.filter(|_| self.waiting_bytes > 0).map(|body| {
+        let body = self.settings.with_request_body.filter(|_| self.waiting.bytes() > 0).map(|body| {
             let most = if body.allow_partial_message { body.max_request_bytes } else { usize::MAX };
-            SentBody { bytes: self.collected(most), partial, pack_as_bytes: body.pack_as_bytes }
+            SentBody { bytes: self.waiting.first_bytes(most), partial, pack_as_bytes: body.pack_as_bytes }
         });
         // A body that is longer than what is sent goes on behind that, too.
-        let partial = partial || body.as_ref().is_some_and(|body| body.bytes.len() < self.waiting_bytes);
+        let partial = partial || body.as_ref().is_some_and(|body| body.bytes.len() < self.waiting.bytes());
         let body = body.map(|body| SentBody { partial, ..body });
         let settings = Arc::clone(&self.settings);
         let (cluster, timeout, (head, sent)) = match &settings.service {
@@ -159,20 +158,6 @@ impl ExtAuthz {
         }
     }
 
-    /// The first bytes of what waits.
-    fn collected(&self, most: usize) -> Bytes {
-        let mut bytes = BytesMut::with_capacity(self.waiting_bytes.min(most));
-        for part in &self.waiting {
-            if let Part::Data { data, .. } = part {
-                for piece in data.iter() {
-                    let room = most - bytes.len();
-                    bytes.extend_from_slice(&piece[..piece.len().min(room)]);
-                }
-            }
-        }
-        bytes.freeze()
-    }
-
     /// A part of the request goes on or waits.
     fn request(&mut self, part: Part, cx: &mut Context<'_>) -> Option<Action> {
         if matches!(self.state, State::Open) && self.waiting.is_empty() {
@@ -182,14 +167,11 @@ impl ExtAuthz {
             return None;
         }
         let ends = part.ends_stream();
-        if let Part::Data { data, .. } = &part {
-            self.waiting_bytes += data.len();
-        }
-        self.waiting.push_back(part);
+        self.waiting.push(part);
         if let (State::Collecting, Some(body)) = (&self.state, self.settings.with_request_body) {
-            if body.allow_partial_message && self.waiting_bytes >= body.max_request_bytes {
+            if body.allow_partial_message && self.waiting.bytes() >= body.max_request_bytes {
                 self.ask(!ends, cx);
-            } else if self.waiting_bytes > body.max_request_bytes {
+            } else if self.waiting.bytes() > body.max_request_bytes {
                 self.waiting.clear();
                 self.state = State::TooLarge { said: false };
             } else if ends {
@@ -297,43 +279,25 @@ impl Filter for ExtAuthz {
             self.start(end_stream, cx);
             return self.request(head, cx);
         }
-        if let Some(response) = &mut cx.core.messages.response {
+        let Core { configuration, messages, .. } = &mut *cx.core;
+        if let Some(response) = &mut messages.response {
+            let prefix = &configuration.http().header_prefix;
             for (name, value, action) in &self.response {
-                change(&mut response.fields, name, value, *action);
+                append_field(&mut response.fields, (name, value, *action), Side::Response, prefix);
             }
         }
         Some(Action::Forward(direction, head))
     }
 
-    fn data(
-        &mut self,
-        direction: Direction,
-        data: Slices,
-        end_stream: bool,
-        cx: &mut Context<'_>,
-    ) -> Option<Action> {
-        let piece = Part::Data { data, end_stream };
-        match direction {
-            Direction::Request => self.request(piece, cx),
-            Direction::Response => Some(Action::Forward(direction, piece)),
-        }
-    }
-
-    fn trailers(&mut self, direction: Direction, cx: &mut Context<'_>) -> Option<Action> {
-        match direction {
-            Direction::Request => self.request(Part::Trailers, cx),
-            Direction::Response => Some(Action::Forward(direction, Part::Trailers)),
-        }
+    fn behind_request_headers(&mut self, part: Part, cx: &mut Context<'_>) -> Option<Action> {
+        self.request(part, cx)
     }
 
     fn next_action(&mut self, _cx: &mut Context<'_>) -> Option<Action> {
         match &mut self.state {
             State::Open if std::mem::take(&mut self.clears_route_cache) => Some(Action::ClearRouteCache),
             State::Open => {
-                let part = self.waiting.pop_front()?;
-                if let Part::Data { data, .. } = &part {
-                    self.waiting_bytes -= data.len();
-                }
+                let part = self.waiting.pop()?;
                 Some(Action::Forward(Direction::Request, part))
             }
             State::Refused(reply) => reply.take().map(Action::Reply),
@@ -388,7 +352,7 @@ impl Filter for ExtAuthz {
             State::Asking { call, .. } => call.held(),
             _ => 0,
         };
-        self.waiting_bytes + call
+        self.waiting.bytes() + call
     }
 
     fn waits(&self) -> Option<&'static str> {
@@ -399,20 +363,5 @@ impl Filter for ExtAuthz {
         // Nobody wants the answer any more.
         self.state = State::Open;
         self.waiting.clear();
-        self.waiting_bytes = 0;
-    }
-}
-
-fn change(fields: &mut HeaderMap, name: &HeaderName, value: &HeaderValue, action: AppendAction) {
-    let exists = fields.contains_key(name);
-    match action {
-        AppendAction::AppendIfExistsOrAdd => _ = fields.try_append(name.clone(), value.clone()),
-        AppendAction::AddIfAbsent if exists => {}
-        AppendAction::OverwriteIfExists if !exists => {}
-        AppendAction::AddIfAbsent
-        | AppendAction::OverwriteIfExists
-        | AppendAction::OverwriteIfExistsOrAdd => {
-            _ = fields.try_insert(name.clone(), value.clone());
-        }
     }
 }

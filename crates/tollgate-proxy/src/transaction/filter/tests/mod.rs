@@ -147,6 +147,7 @@ fn listener(http: HttpConnectionManager) -> Listener {
         limits: Default::default(),
         original_dst: false,
         proxy_protocol: None,
+        tls_fingerprints: Default::default(),
         traffic_direction: Default::default(),
         metadata: Default::default(),
     }
