@@ -8,7 +8,7 @@
 //! use tollgate_model::{Snapshot, snapshot::Node, update::Difference};
 //!
 //! let one = Snapshot::default();
-//! let node = Node { id: "gateway".to_owned(), cluster: String::new() };
+//! let node = Node { id: "gateway".to_owned(), ..Node::default() };
 //! let other = Snapshot { node, ..Snapshot::default() };
 //! assert_eq!(Difference::between(&one, &other).to_string(), "node or admin address");
 //! ```
