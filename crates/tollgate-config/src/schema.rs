@@ -22,7 +22,7 @@ pub(crate) mod wire;
 pub(crate) use self::message::is_spelling;
 pub(crate) use self::{
     any::Any,
-    definition::{Field, Schema, Support, bookkeeping, no_effect, protects, read, refused, unimplemented},
+    definition::{Field, Schema, Support, bookkeeping, harmless, protects, read, refused, unimplemented},
     enumeration::Enumeration,
     json::{from_json, to_json},
     message::Message,

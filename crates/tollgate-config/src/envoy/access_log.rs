@@ -11,7 +11,7 @@ use super::{
     access_log_filter::read_filter, cel::read_cel_options, data_source::read_data_source,
     format::parse_format,
 };
-use crate::schema::{Json, Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Json, Message, Schema, Value, harmless, read, refused};
 
 pub(super) static ACCESS_LOG: Schema = Schema {
     name: "envoy.config.accesslog.v3.AccessLog",
@@ -62,8 +62,8 @@ pub(super) static SUBSTITUTION_FORMAT_STRING: Schema = Schema {
         read("text_format", "", "Text with `%OPERATOR%`s; a line ends where the text says so."),
         read("text_format_source", "", "The same, from a DataSource."),
         read("json_format", "", "A JSON object with operators in its strings, a line each."),
-        no_effect("content_type", "log lines have none"),
-        no_effect("json_format_options", "properties are always sorted"),
+        harmless("content_type", "log lines have none"),
+        harmless("json_format_options", "properties are always sorted"),
         refused("omit_empty_values", "what is missing is written as \"-\" or null"),
         read(
             "formatters",

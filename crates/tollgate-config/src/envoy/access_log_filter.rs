@@ -11,7 +11,7 @@ use super::{
     metadata_matcher::read_metadata_matcher,
     route::{FRACTION_DENOMINATORS, FRACTIONAL_PERCENT},
 };
-use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, unimplemented};
+use crate::schema::{Enumeration, Message, Schema, Value, harmless, read, unimplemented};
 
 pub(super) static ACCESS_LOG_FILTER: Schema = Schema {
     name: "envoy.config.accesslog.v3.AccessLogFilter",
@@ -68,7 +68,7 @@ pub(super) static RUNTIME_FILTER: Schema = Schema {
     fields: &[
         unimplemented("runtime_key", "runtime keys other than those of features are not looked up"),
         read("percent_sampled", "0 of 100", "The share that is logged."),
-        no_effect("use_independent_randomness", "it always is"),
+        harmless("use_independent_randomness", "it always is"),
     ],
     unsupported: &[],
 };

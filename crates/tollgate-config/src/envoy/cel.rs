@@ -2,7 +2,7 @@
 
 use tollgate_cel::{Expression, Options, Tree};
 
-use crate::schema::{Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Message, Schema, Value, harmless, read, refused};
 
 pub(super) static CEL_EXPRESSION_CONFIG: Schema = Schema {
     name: "envoy.config.core.v3.CelExpressionConfig",
@@ -23,7 +23,7 @@ pub(super) static EXPR: Schema = Schema {
     name: "google.api.expr.v1alpha1.Expr",
     title: "",
     fields: &[
-        no_effect("id", "nobody refers to it"),
+        harmless("id", "nobody refers to it"),
         read("const_expr", "", "A constant. One of the fields is required."),
         read("ident_expr", "", "A name."),
         read("select_expr", "", "A member."),
@@ -102,7 +102,7 @@ pub(super) static ENTRY: Schema = Schema {
     name: "google.api.expr.v1alpha1.Expr.CreateStruct.Entry",
     title: "",
     fields: &[
-        no_effect("id", "nobody refers to it"),
+        harmless("id", "nobody refers to it"),
         read("map_key", "", "The key. Required."),
         read("value", "", "The value. Required."),
         refused("field_key", "messages cannot be made here"),

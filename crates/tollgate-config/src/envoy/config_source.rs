@@ -8,7 +8,7 @@ use std::{ffi::OsStr, path::Path, sync::Arc};
 
 use crate::{
     diagnostic::Report,
-    schema::{Context, Message, Notation, Schema, Value, bookkeeping, no_effect, read, wire},
+    schema::{Context, Message, Notation, Schema, Value, bookkeeping, harmless, read, wire},
     yaml::{self, Location, Node},
 };
 
@@ -36,8 +36,8 @@ pub(super) static PATH_CONFIG_SOURCE: Schema = Schema {
     title: "",
     fields: &[
         read("path", "", "Path of the file, with a slash; it is read again when it changes. Required."),
-        no_effect("watched_directory", "files are watched wherever they are"),
-        no_effect("poll_interval", "changes are noticed, and looked for every 10 seconds"),
+        harmless("watched_directory", "files are watched wherever they are"),
+        harmless("poll_interval", "changes are noticed, and looked for every 10 seconds"),
     ],
     unsupported: &[],
 };

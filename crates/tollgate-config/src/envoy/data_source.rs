@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tollgate_model::tls::TextSource;
 
-use crate::schema::{Schema, Value, no_effect, read};
+use crate::schema::{Schema, Value, harmless, read};
 
 pub(super) static DATA_SOURCE: Schema = Schema {
     name: "envoy.config.core.v3.DataSource",
@@ -14,7 +14,7 @@ pub(super) static DATA_SOURCE: Schema = Schema {
         read("inline_bytes", "", "Base64."),
         read("inline_string", "", "A text."),
         read("environment_variable", "", "The value of a variable, which has to be set."),
-        no_effect("watched_directory", "files are watched wherever they are"),
+        harmless("watched_directory", "files are watched wherever they are"),
     ],
     unsupported: &[],
 };

@@ -27,7 +27,7 @@ use self::{
 use super::{Scope, grpc_service::read_grpc_service, status::read_http_status};
 use crate::{
     place::Place,
-    schema::{Any, Enumeration, Message, Schema, Value, no_effect, read, refused},
+    schema::{Any, Enumeration, Message, Schema, Value, harmless, read, refused},
 };
 
 pub(super) static EXTERNAL_PROCESSOR: Schema = Schema {
@@ -68,9 +68,9 @@ pub(super) static EXTERNAL_PROCESSOR: Schema = Schema {
             "MappedAttributeBuilder: attributes under names of their own.",
         ),
         read("allow_content_length_header", "false", "Keep `content-length` where it would be removed."),
-        no_effect("filter_metadata", "no access logger can see it"),
+        harmless("filter_metadata", "no access logger can see it"),
         refused("async_mode", "it was removed from the API; use observability_mode"),
-        no_effect("emit_client_span", "no spans are exported"),
+        harmless("emit_client_span", "no spans are exported"),
         refused("http_service", "use grpc_service; processors over HTTP are not supported"),
         refused("on_processing_response", "answers are visible in access logs by %FILTER_STATE%"),
     ],

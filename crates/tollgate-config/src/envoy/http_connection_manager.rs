@@ -20,7 +20,7 @@ use super::{
     route::{TableOrigins, read_route_configuration, schema::ROUTE_CONFIGURATION},
 };
 use crate::{
-    schema::{Enumeration, Message, Schema, Value, no_effect, read, refused, unimplemented},
+    schema::{Enumeration, Message, Schema, Value, harmless, read, refused, unimplemented},
     yaml::{Content, Node},
 };
 
@@ -97,7 +97,7 @@ pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
             "Answers of the gateway's own tell in `proxy-status` why; without it they do not.",
         ),
         unimplemented("tracing", NO_SPANS),
-        no_effect("request_id_extension", "request ids are random UUIDs"),
+        harmless("request_id_extension", "request ids are random UUIDs"),
         unimplemented("access_log_options", ONE_LINE),
         refused("scoped_routes", "write the routes into route_config"),
         refused("http3_protocol_options", "HTTP/3 is not served"),
@@ -115,7 +115,7 @@ pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
         refused("original_ip_detection_extensions", "use use_remote_address and xff_num_trusted_hops"),
         read("internal_address_config", "{}", "Whose requests are internal; without it nobody's."),
         unimplemented("add_user_agent", "`user-agent` stays as it is"),
-        no_effect("record_route_resolution_stats", "metrics are always on"),
+        harmless("record_route_resolution_stats", "metrics are always on"),
         unimplemented(
             "http1_safe_max_connection_duration",
             "a connection that is too old is closed behind its next response",
@@ -125,7 +125,7 @@ pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
             "the scheme of requests is that of the client's connection",
         ),
         unimplemented("stream_flush_timeout", "stream_idle_timeout counts until the last byte is sent"),
-        no_effect("drain_timeout_jitter", "drain_timeout counts as it is"),
+        harmless("drain_timeout_jitter", "drain_timeout counts as it is"),
         unimplemented("access_log_flush_interval", ONE_LINE),
         unimplemented("flush_access_log_on_new_request", ONE_LINE),
         unimplemented(
@@ -137,7 +137,7 @@ pub(super) static HTTP_CONNECTION_MANAGER: Schema = Schema {
             "a message that is not valid ends its connection",
         ),
         unimplemented("append_local_overload", "answers of overload actions have no header of their own"),
-        no_effect("add_proxy_protocol_connection_state", "there is no such state"),
+        harmless("add_proxy_protocol_connection_state", "there is no such state"),
     ],
     unsupported: &[
         "early_header_mutation_extensions",

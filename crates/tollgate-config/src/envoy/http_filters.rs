@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     place::Place,
-    schema::{Message, Schema, Value, no_effect, read, refused},
+    schema::{Message, Schema, Value, harmless, read, refused},
     suggestion::nearest,
 };
 
@@ -64,9 +64,9 @@ pub(super) static ROUTER: Schema = Schema {
             "[]",
             "Filters behind the router, for each attempt: those that Envoy has there too, and UpstreamCodec at the end.",
         ),
-        no_effect("dynamic_stats", "metrics are always on"),
-        no_effect("start_child_span", "no spans are exported"),
-        no_effect("suppress_grpc_request_failure_code_stats", "metrics are always on"),
+        harmless("dynamic_stats", "metrics are always on"),
+        harmless("start_child_span", "no spans are exported"),
+        harmless("suppress_grpc_request_failure_code_stats", "metrics are always on"),
         refused("upstream_log", "use access_log of the HTTP connection manager"),
         refused("strict_check_headers", "x-envoy-* request headers are not read"),
         refused("respect_expected_rq_timeout", "x-envoy-expected-rq-timeout-ms is not read"),

@@ -17,7 +17,7 @@ use super::{
     format::parse_format,
     header::read_addition,
 };
-use crate::schema::{Schema, Value, no_effect, read, refused};
+use crate::schema::{Schema, Value, harmless, read, refused};
 
 pub(super) static LOCAL_REPLY_CONFIG: Schema = Schema {
     name: "envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig",
@@ -50,7 +50,7 @@ pub(super) static BODY_FORMAT: Schema = Schema {
         read("text_format_source", "", "The same, from a DataSource."),
         read("json_format", "", "A JSON object with operators in its strings."),
         read("content_type", "text/plain or application/json", "Content type of the body."),
-        no_effect("json_format_options", "properties are always sorted"),
+        harmless("json_format_options", "properties are always sorted"),
         refused("omit_empty_values", "what is missing is written as \"-\" or null"),
         read("formatters", "[]", "Extensions with operators of their own."),
     ],

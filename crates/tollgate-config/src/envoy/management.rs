@@ -11,7 +11,7 @@ use super::{
     delivered::needs_of_static,
     grpc_service::read_grpc_service,
 };
-use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused, unimplemented};
+use crate::schema::{Enumeration, Message, Schema, Value, harmless, read, refused, unimplemented};
 
 const OVER_GRPC: &str = "servers are asked over gRPC";
 
@@ -22,12 +22,12 @@ pub(super) static API_CONFIG_SOURCE: Schema = Schema {
         read("api_type", "", "GRPC or DELTA_GRPC. Required."),
         read("transport_api_version", "V3", "V3."),
         read("grpc_services", "", "The server; one."),
-        no_effect(
+        harmless(
             "set_node_on_first_message_only",
             "the node is always in the first message of a stream only",
         ),
-        no_effect("refresh_delay", OVER_GRPC),
-        no_effect("request_timeout", OVER_GRPC),
+        harmless("refresh_delay", OVER_GRPC),
+        harmless("request_timeout", OVER_GRPC),
         unimplemented("rate_limit_settings", "requests to the management server are not limited"),
         refused("cluster_names", "name the server in grpc_services"),
         refused("config_validators", "resources are checked by the reader"),

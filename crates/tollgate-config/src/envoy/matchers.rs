@@ -6,7 +6,7 @@ use tollgate_model::{
 };
 
 use super::re2;
-use crate::schema::{Schema, Value, no_effect, read, refused};
+use crate::schema::{Schema, Value, harmless, read, refused};
 
 pub(super) static STRING_MATCHER: Schema = Schema {
     name: "envoy.type.matcher.v3.StringMatcher",
@@ -28,7 +28,7 @@ pub(super) static REGEX_MATCHER: Schema = Schema {
     title: "",
     fields: &[
         read("regex", "", "Expression in RE2's syntax. Required."),
-        no_effect("google_re2", "every expression has RE2's syntax"),
+        harmless("google_re2", "every expression has RE2's syntax"),
     ],
     unsupported: &[],
 };

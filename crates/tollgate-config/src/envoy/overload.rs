@@ -8,7 +8,7 @@ use tollgate_model::overload::{
 };
 
 use super::protocol_options::PERCENT;
-use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read};
+use crate::schema::{Enumeration, Message, Schema, Value, harmless, read};
 
 pub(super) static OVERLOAD_MANAGER: Schema = Schema {
     name: "envoy.config.overload.v3.OverloadManager",
@@ -18,7 +18,7 @@ pub(super) static OVERLOAD_MANAGER: Schema = Schema {
         read("resource_monitors", "[]", "What is looked at."),
         read("actions", "[]", "What is done when a resource runs short."),
         read("loadshed_points", "[]", "The same under the names of places in the code."),
-        no_effect("buffer_factory_config", "what streams hold is always known, from 16 KiB on"),
+        harmless("buffer_factory_config", "what streams hold is always known, from 16 KiB on"),
     ],
     unsupported: &[],
 };
@@ -149,10 +149,7 @@ pub(super) static SCALE_TIMER: Schema = Schema {
 pub(super) static SHRINK_HEAP: Schema = Schema {
     name: "envoy.config.overload.v3.ShrinkHeapConfig",
     title: "",
-    fields: &[
-        no_effect("timer_interval", FREED_AT_ONCE),
-        no_effect("max_unfreed_memory_bytes", FREED_AT_ONCE),
-    ],
+    fields: &[harmless("timer_interval", FREED_AT_ONCE), harmless("max_unfreed_memory_bytes", FREED_AT_ONCE)],
     unsupported: &[],
 };
 

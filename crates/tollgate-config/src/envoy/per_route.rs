@@ -27,7 +27,7 @@ use super::{
 use crate::{
     Origin,
     place::Place,
-    schema::{Any, Message, Schema, Value, no_effect, read, refused},
+    schema::{Any, Message, Schema, Value, harmless, read, refused},
 };
 
 pub(super) static FILTER_CONFIG: Schema = Schema {
@@ -71,8 +71,8 @@ pub(super) static EXT_PROC_OVERRIDES: Schema = Schema {
         read("grpc_initial_metadata", "[]", "Added to the metadata of the calls; the same key is replaced."),
         read("failure_mode_allow", "the filter's", "Fail open or closed."),
         read("processing_request_modifier", "the filter's", "MappedAttributeBuilder, replaced as a whole."),
-        no_effect("async_mode", "as in Envoy; use observability_mode of the filter"),
-        no_effect("emit_client_span", "no spans are exported"),
+        harmless("async_mode", "as in Envoy; use observability_mode of the filter"),
+        harmless("emit_client_span", "no spans are exported"),
         refused("request_properties", "use request_attributes"),
         refused("response_properties", "use response_attributes"),
     ],

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollgate_model::http_connection_manager::{FrameLimits, Http1Options, Http2Keepalive, Http2Options};
 
-use crate::schema::{Schema, Value, no_effect, read, refused};
+use crate::schema::{Schema, Value, harmless, read, refused};
 
 const LIMITED: &str = "the limit is built in";
 
@@ -26,7 +26,7 @@ pub(super) static COMMON_HTTP_PROTOCOL_OPTIONS: Schema = Schema {
             "unlimited",
             "Maximum number of requests on one connection; 0 = unlimited.",
         ),
-        no_effect("max_response_headers_kb", LIMITED),
+        harmless("max_response_headers_kb", LIMITED),
     ],
     unsupported: &["max_connection_duration_jitter"],
 };
@@ -38,8 +38,8 @@ pub(super) static HTTP1_PROTOCOL_OPTIONS: Schema = Schema {
         read("enable_trailers", "false", "Pass trailers on."),
         read("accept_http_10", "false", "Accept HTTP/1.0 requests; otherwise 426."),
         read("default_host_for_http_10", "", "Host of HTTP/1.0 requests that have none."),
-        no_effect("allow_absolute_url", "absolute request targets are always accepted"),
-        no_effect("use_balsa_parser", "there is one parser"),
+        harmless("allow_absolute_url", "absolute request targets are always accepted"),
+        harmless("use_balsa_parser", "there is one parser"),
         refused("allow_chunked_length", "content-length beside transfer-encoding is always refused"),
         refused("header_key_format", "header names are lower case"),
     ],
@@ -67,7 +67,7 @@ pub(super) static HTTP2_PROTOCOL_OPTIONS: Schema = Schema {
             "Window of a connection, bytes. 65535 to 2147483647.",
         ),
         read("connection_keepalive", "none", "PINGs that find peers that have disappeared."),
-        no_effect("hpack_table_size", LIMITED),
+        harmless("hpack_table_size", LIMITED),
         read("max_outbound_frames", "10000", "Most frames that may wait for the peer to take them."),
         read(
             "max_outbound_control_frames",
@@ -85,8 +85,8 @@ pub(super) static HTTP2_PROTOCOL_OPTIONS: Schema = Schema {
             "10",
             "Most WINDOW_UPDATE frames for each DATA frame sent, twice as many for both windows.",
         ),
-        no_effect("use_oghttp2_codec", "there is one codec"),
-        no_effect("enable_huffman_encoding", "the codec decides"),
+        harmless("use_oghttp2_codec", "there is one codec"),
+        harmless("enable_huffman_encoding", "the codec decides"),
         read(
             "stream_reset_burst",
             "1000",

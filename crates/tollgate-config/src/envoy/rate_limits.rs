@@ -10,7 +10,7 @@ use super::{
     matchers::{read_header_matcher, read_matched_header, read_query_parameter_matcher},
     metadata_key::read_metadata_key,
 };
-use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Enumeration, Message, Schema, Value, harmless, read, refused};
 
 pub(super) static RATE_LIMIT: Schema = Schema {
     name: "envoy.config.route.v3.RateLimit",
@@ -25,7 +25,7 @@ pub(super) static RATE_LIMIT: Schema = Schema {
             "How much of the limit a request takes; it counts in policies of filters alone.",
         ),
         read("apply_on_stream_done", "false", "Told to the service when request and response are over."),
-        no_effect("disable_key", "there is no runtime that would change it"),
+        harmless("disable_key", "there is no runtime that would change it"),
         refused("x_ratelimit_option", "use enable_x_ratelimit_headers of the filter"),
     ],
     unsupported: &[],
@@ -118,7 +118,7 @@ pub(super) static GENERIC_KEY: Schema = Schema {
     fields: &[
         read("descriptor_value", "", VALUE),
         read("descriptor_key", "generic_key", "Key of the entry."),
-        no_effect("default_value", NEVER_EMPTY),
+        harmless("default_value", NEVER_EMPTY),
     ],
     unsupported: &[],
 };
@@ -129,7 +129,7 @@ pub(super) static HEADER_VALUE_MATCH: Schema = Schema {
     fields: &[
         read("descriptor_value", "", VALUE),
         read("descriptor_key", "header_match", "Key of the entry."),
-        no_effect("default_value", NEVER_EMPTY),
+        harmless("default_value", NEVER_EMPTY),
         read("expect_match", "true", "Whether the headers have to match, or must not."),
         read("headers", "", "All of these. Required."),
     ],
@@ -142,7 +142,7 @@ pub(super) static QUERY_PARAMETER_VALUE_MATCH: Schema = Schema {
     fields: &[
         read("descriptor_value", "", VALUE),
         read("descriptor_key", "query_match", "Key of the entry."),
-        no_effect("default_value", NEVER_EMPTY),
+        harmless("default_value", NEVER_EMPTY),
         read("expect_match", "true", "Whether the parameters have to match, or must not."),
         read("query_parameters", "", "All of these. Required."),
     ],

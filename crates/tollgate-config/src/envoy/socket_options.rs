@@ -7,7 +7,7 @@ use tollgate_model::{
     socket::{TcpKeepalive, TcpOptions},
 };
 
-use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused, unimplemented};
+use crate::schema::{Enumeration, Message, Schema, Value, harmless, read, refused, unimplemented};
 
 pub(super) static TCP_KEEPALIVE: Schema = Schema {
     name: "envoy.config.core.v3.TcpKeepalive",
@@ -52,7 +52,7 @@ pub(super) static UPSTREAM_CONNECTION_OPTIONS: Schema = Schema {
     title: "",
     fields: &[
         read("tcp_keepalive", "15 s, then 3 probes every 5 s", "Probes of connections without traffic."),
-        no_effect(
+        harmless(
             "set_local_interface_name_on_upstream_connections",
             "nothing shows the name of the interface",
         ),

@@ -5,14 +5,14 @@ use std::time::Duration;
 use tollgate_model::watchdog::Watchdog;
 
 use super::protocol_options::PERCENT;
-use crate::schema::{Message, Schema, Value, no_effect, read, refused};
+use crate::schema::{Message, Schema, Value, harmless, read, refused};
 
 pub(super) static WATCHDOGS: Schema = Schema {
     name: "envoy.config.bootstrap.v3.Watchdogs",
     title: "",
     fields: &[
         read("worker_watchdog", "{}", "Of the workers."),
-        no_effect("main_thread_watchdog", "no request waits for another thread than its worker's"),
+        harmless("main_thread_watchdog", "no request waits for another thread than its worker's"),
     ],
     unsupported: &[],
 };

@@ -19,7 +19,7 @@ use super::{
     },
 };
 use crate::{
-    schema::{Enumeration, Schema, Value, no_effect, read, unimplemented},
+    schema::{Enumeration, Schema, Value, harmless, read, unimplemented},
     translation::IpFamily,
 };
 
@@ -54,8 +54,8 @@ static SPEC: Schema = Schema {
         unimplemented("mergeType", "the settings of one EnvoyProxy count, those of the Gateway first"),
         unimplemented("dynamicModules", "modules are not run"),
         unimplemented("geoIP", "addresses are not looked up"),
-        no_effect("luaValidation", "Lua is not run"),
-        no_effect("logging", "use the options of the command line"),
+        harmless("luaValidation", "Lua is not run"),
+        harmless("logging", "use the options of the command line"),
         read("telemetry", "{}", "Access logs."),
         unimplemented("bootstrap", "there is no Envoy to bootstrap"),
         unimplemented("extraArgs", "there is no Envoy to start"),

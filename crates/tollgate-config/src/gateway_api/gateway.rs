@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     kubernetes::{Place, values::port_number},
-    schema::{Enumeration, Message, Schema, Value, no_effect, read, refused},
+    schema::{Enumeration, Message, Schema, Value, harmless, read, refused},
 };
 
 /// A Gateway as it is written.
@@ -87,8 +87,8 @@ static INFRASTRUCTURE: Schema = Schema {
     name: "GatewayInfrastructure",
     title: "",
     fields: &[
-        no_effect("labels", "no object is made for a Gateway"),
-        no_effect("annotations", "no object is made for a Gateway"),
+        harmless("labels", "no object is made for a Gateway"),
+        harmless("annotations", "no object is made for a Gateway"),
         read("parametersRef", "", "An object of the same namespace with further settings."),
     ],
     unsupported: &[],

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::{
     kubernetes::{Place, values::port_number},
-    schema::{Enumeration, Message, Schema, Value, bookkeeping, no_effect, read, refused},
+    schema::{Enumeration, Message, Schema, Value, bookkeeping, harmless, read, refused},
 };
 
 /// Ports that requests come in at.
@@ -97,7 +97,7 @@ static PORT: Schema = Schema {
         read("number", "", "1 to 65535. Required."),
         read("protocol", "", "HTTP, HTTP2, GRPC, GRPC-WEB or HTTPS. Required."),
         bookkeeping("name"),
-        no_effect("targetPort", "the number counts"),
+        harmless("targetPort", "the number counts"),
     ],
     unsupported: &[],
 };

@@ -15,7 +15,7 @@ use crate::{
     envoy::read_regex_rewrite,
     kubernetes::values::{kubernetes_duration, port_number},
     routing::{Filters, HeaderChanges, Mirror, PortOfRedirect, Redirect, Retry},
-    schema::{Enumeration, Message, Schema, Value, no_effect, read, refused},
+    schema::{Enumeration, Message, Schema, Value, harmless, read, refused},
     yaml::Content,
 };
 
@@ -98,7 +98,7 @@ static RETRIES: Schema = Schema {
             "Conditions of Envoy and statuses, separated by commas.",
         ),
         read("backoff", "25ms", "Shortest time between tries."),
-        no_effect("retryRemoteLocalities", "endpoints have no localities here"),
+        harmless("retryRemoteLocalities", "endpoints have no localities here"),
         refused("retryIgnorePreviousHosts", "leave it out"),
     ],
     unsupported: &[],

@@ -11,7 +11,7 @@ use crate::{
     envoy::compile_text,
     kubernetes::{ObjectKey, values::port_number},
     routing::{Match, Precedence},
-    schema::{Message, Schema, Value, no_effect, read, refused},
+    schema::{Message, Schema, Value, harmless, read, refused},
 };
 
 /// A match, and where it counts.
@@ -38,8 +38,8 @@ static MATCH: Schema = Schema {
         read("ignoreUriCase", "false", "Compare `exact` and `prefix` paths without regard to case."),
         read("port", "every port", "Port of the Gateway."),
         read("gateways", "those of the VirtualService", "Gateways, by `name` or `namespace/name`."),
-        no_effect("name", "it is not part of the route's name here"),
-        no_effect("statPrefix", "there are no statistics of single routes"),
+        harmless("name", "it is not part of the route's name here"),
+        harmless("statPrefix", "there are no statistics of single routes"),
         refused("sourceLabels", "clients have no labels here"),
         refused("sourceNamespace", "clients have no namespace here"),
     ],

@@ -6,7 +6,7 @@ use tollgate_model::cluster::{Endpoint, EndpointAddress};
 
 use crate::{
     kubernetes::values::port_number,
-    schema::{Enumeration, Message, Schema, Value, no_effect, read, refused, unimplemented},
+    schema::{Enumeration, Message, Schema, Value, harmless, read, refused, unimplemented},
     translation::endpoint,
 };
 
@@ -61,8 +61,8 @@ static SPEC: Schema = Schema {
             "STATIC, DNS or DNS_ROUND_ROBIN; routes to hosts with NONE are answered with 503.",
         ),
         read("endpoints", "the hosts themselves", "Where they are."),
-        no_effect("location", "there is no mesh here"),
-        no_effect("addresses", "hosts are found by their names"),
+        harmless("location", "there is no mesh here"),
+        harmless("addresses", "hosts are found by their names"),
         unimplemented("exportTo", "every Gateway is here"),
         refused("subjectAltNames", "use a BackendTLSPolicy"),
         refused("workloadSelector", "name the endpoints"),
@@ -89,10 +89,10 @@ static ENDPOINT: Schema = Schema {
         read("address", "", "Address, name or `unix:///path`. Required."),
         read("ports", "{}", "Ports, by the names of those of the entry."),
         read("weight", "1", "Share of the requests."),
-        no_effect("labels", "DestinationRules are not read"),
+        harmless("labels", "DestinationRules are not read"),
         unimplemented("network", "there is one network here"),
         unimplemented("locality", "endpoints have no localities here"),
-        no_effect("serviceAccount", "there is no mesh here"),
+        harmless("serviceAccount", "there is no mesh here"),
     ],
     unsupported: &[],
 };

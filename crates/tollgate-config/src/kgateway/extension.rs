@@ -13,7 +13,7 @@ use crate::{
         values::{kubernetes_duration, parse_gateway_duration, port_number},
     },
     routing::BackendReference,
-    schema::{Enumeration, Message, Schema, Value, no_effect, read},
+    schema::{Enumeration, Message, Schema, Value, harmless, read},
     translation::{Position, Zone},
 };
 
@@ -111,7 +111,7 @@ static BACKEND_REF: Schema = Schema {
         read("name", "", "Name. Required."),
         read("namespace", "that of the extension", "Namespace; another one needs a ReferenceGrant."),
         read("port", "", "Port of the service; not for a Backend."),
-        no_effect("weight", "there is one backend"),
+        harmless("weight", "there is one backend"),
     ],
     unsupported: &[],
 };

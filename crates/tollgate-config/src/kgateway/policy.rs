@@ -7,7 +7,7 @@ use crate::{
     gateway_api,
     kubernetes::{Place, selector::LabelSelector},
     policies::{SelectedNamespaces, TargetRef, TargetSelector, Targets},
-    schema::{Message, Schema, Value, no_effect, protects, read, unimplemented},
+    schema::{Message, Schema, Value, harmless, protects, read, unimplemented},
     suggestion::{did_you_mean, nearest},
 };
 
@@ -58,7 +58,7 @@ static SPEC: Schema = Schema {
         unimplemented("headerModifiers", LATER),
         unimplemented("internalRedirect", LATER),
         unimplemented("retry", LATER),
-        no_effect("statPrefix", "there are no statistics of single routes"),
+        harmless("statPrefix", "there are no statistics of single routes"),
         unimplemented("timeouts", LATER),
         unimplemented("tracing", LATER),
         unimplemented("transformation", LATER),

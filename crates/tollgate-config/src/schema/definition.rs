@@ -56,7 +56,7 @@ pub(crate) const fn protects(name: &'static str, note: &'static str) -> Field {
 }
 
 /// A field that is accepted although it has no counterpart; `note` says why that changes nothing for anyone.
-pub(crate) const fn no_effect(name: &'static str, note: &'static str) -> Field {
+pub(crate) const fn harmless(name: &'static str, note: &'static str) -> Field {
     Field { name, support: Support::Harmless, note, default: "" }
 }
 

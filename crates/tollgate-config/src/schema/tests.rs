@@ -21,7 +21,7 @@ static MESSAGE: Schema = Schema {
         read("inner", "", "A message."),
         read("config", "", "An Any."),
         read("version_2_name", "", "A field with a number."),
-        no_effect("quiet", "it is quiet"),
+        harmless("quiet", "it is quiet"),
         refused("loud", "use quiet"),
     ],
     unsupported: &["forgotten"],

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     envoy::{Scope, cluster::TYPED_EXTENSION_CONFIG, matchers::read_string_matcher},
-    schema::{Enumeration, Message, Schema, Value, no_effect, read, refused},
+    schema::{Enumeration, Message, Schema, Value, harmless, read, refused},
 };
 
 pub(in crate::envoy) static COMPRESSOR: Schema = Schema {
@@ -112,10 +112,10 @@ pub(in crate::envoy) static GZIP: Schema = Schema {
     title: "Gzip of compressors",
     fields: &[
         read("compression_level", "DEFAULT_COMPRESSION", "BEST_SPEED to BEST_COMPRESSION."),
-        no_effect("compression_strategy", "the library has one"),
-        no_effect("memory_level", OWN_BUFFERS),
-        no_effect("window_bits", OWN_BUFFERS),
-        no_effect("chunk_size", OWN_BUFFERS),
+        harmless("compression_strategy", "the library has one"),
+        harmless("memory_level", OWN_BUFFERS),
+        harmless("window_bits", OWN_BUFFERS),
+        harmless("chunk_size", OWN_BUFFERS),
     ],
     unsupported: &[],
 };
@@ -126,10 +126,10 @@ pub(in crate::envoy) static BROTLI: Schema = Schema {
     fields: &[
         read("quality", "3", "0 to 11."),
         read("window_bits", "18", "10 to 24."),
-        no_effect("encoder_mode", "the library finds it out"),
-        no_effect("input_block_bits", OWN_BUFFERS),
-        no_effect("chunk_size", OWN_BUFFERS),
-        no_effect("disable_literal_context_modeling", "the library decides on it"),
+        harmless("encoder_mode", "the library finds it out"),
+        harmless("input_block_bits", OWN_BUFFERS),
+        harmless("chunk_size", OWN_BUFFERS),
+        harmless("disable_literal_context_modeling", "the library decides on it"),
     ],
     unsupported: &[],
 };
@@ -140,8 +140,8 @@ pub(in crate::envoy) static ZSTD: Schema = Schema {
     fields: &[
         read("compression_level", "3", "1 to 22."),
         read("enable_checksum", "false", "Add a checksum."),
-        no_effect("strategy", "the level decides on it"),
-        no_effect("chunk_size", OWN_BUFFERS),
+        harmless("strategy", "the level decides on it"),
+        harmless("chunk_size", OWN_BUFFERS),
         refused("dictionary", "clients have no dictionaries"),
     ],
     unsupported: &[],

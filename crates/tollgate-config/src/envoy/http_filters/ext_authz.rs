@@ -24,7 +24,7 @@ use crate::{
         route::{RUNTIME_FRACTIONAL_PERCENT, read_fraction},
         status::read_http_status,
     },
-    schema::{Enumeration, Message, Schema, Value, no_effect, read, refused},
+    schema::{Enumeration, Message, Schema, Value, harmless, read, refused},
 };
 
 pub(in crate::envoy) static EXT_AUTHZ: Schema = Schema {
@@ -58,10 +58,10 @@ pub(in crate::envoy) static EXT_AUTHZ: Schema = Schema {
             "Count refusals as responses of the cluster of the route.",
         ),
         read("enable_dynamic_metadata_ingestion", "true", "Take over dynamic metadata of the service."),
-        no_effect("validate_mutations", "what the service asks for is always validated"),
-        no_effect("filter_metadata", "no access logger can see it"),
-        no_effect("emit_filter_state_stats", "no access logger can see it"),
-        no_effect("emit_client_span", "no spans are exported"),
+        harmless("validate_mutations", "what the service asks for is always validated"),
+        harmless("filter_metadata", "no access logger can see it"),
+        harmless("emit_filter_state_stats", "no access logger can see it"),
+        harmless("emit_client_span", "no spans are exported"),
         refused("typed_metadata_context_namespaces", "use metadata_context_namespaces"),
         refused("route_typed_metadata_context_namespaces", "use route_metadata_context_namespaces"),
         refused("include_peer_certificate", "the name of the certificate is sent as source.principal"),
@@ -159,7 +159,7 @@ pub(in crate::envoy) static CHECK_SETTINGS: Schema = Schema {
         read("with_request_body", "the filter's", "Another way to send the body."),
         read("grpc_service", "the filter's", "Another service, over gRPC."),
         read("http_service", "the filter's", "Another service, over HTTP."),
-        no_effect("emit_client_span", "no spans are exported"),
+        harmless("emit_client_span", "no spans are exported"),
     ],
     unsupported: &[],
 };
@@ -169,7 +169,7 @@ pub(in crate::envoy) static RUNTIME_FEATURE_FLAG: Schema = Schema {
     title: "",
     fields: &[
         read("default_value", "", "true or false. Required."),
-        no_effect("runtime_key", "there is no runtime that would change it"),
+        harmless("runtime_key", "there is no runtime that would change it"),
     ],
     unsupported: &[],
 };

@@ -17,7 +17,7 @@ use crate::{
         route::{RUNTIME_FRACTIONAL_PERCENT, read_fraction},
         status::read_http_status,
     },
-    schema::{Enumeration, Message, Schema, Value, no_effect, read, refused},
+    schema::{Enumeration, Message, Schema, Value, harmless, read, refused},
 };
 
 pub(in crate::envoy) static LOCAL_RATE_LIMIT: Schema = Schema {
@@ -38,10 +38,10 @@ pub(in crate::envoy) static LOCAL_RATE_LIMIT: Schema = Schema {
         read("enable_x_ratelimit_headers", "OFF", "DRAFT_VERSION_03: add `x-ratelimit-*` to responses."),
         read("rate_limited_as_resource_exhausted", "false", "gRPC status 8 instead of 14."),
         read("enable_retry_after_header", "false", "Add `retry-after` to answers beyond the limit."),
-        no_effect("stage", "there are no descriptors"),
-        no_effect("vh_rate_limits", "there are no descriptors"),
-        no_effect("always_consume_default_token_bucket", "there is one bucket"),
-        no_effect("max_dynamic_descriptors", "there are no descriptors"),
+        harmless("stage", "there are no descriptors"),
+        harmless("vh_rate_limits", "there are no descriptors"),
+        harmless("always_consume_default_token_bucket", "there is one bucket"),
+        harmless("max_dynamic_descriptors", "there are no descriptors"),
         refused("descriptors", "use token_bucket on routes"),
         refused("rate_limits", "use token_bucket on routes"),
         refused("local_rate_limit_per_downstream_connection", "the bucket is for all connections"),

@@ -1,6 +1,6 @@
 //! The messages of listeners.
 
-use crate::schema::{Schema, no_effect, read, refused, unimplemented};
+use crate::schema::{Schema, harmless, read, refused, unimplemented};
 
 /// The schemas of this module.
 pub(in crate::envoy) static SCHEMAS: [&Schema; 11] = [
@@ -49,13 +49,13 @@ pub(in crate::envoy) static LISTENER: Schema = Schema {
         ),
         read("bind_to_port", "true", "Only true."),
         read("stat_prefix", "the address", "Accepted; metrics are kept by the listener's name."),
-        no_effect("enable_reuse_port", ONE_LISTENER),
-        no_effect("reuse_port", ONE_LISTENER),
-        no_effect("connection_balance_config", "connections are always balanced over the workers"),
+        harmless("enable_reuse_port", ONE_LISTENER),
+        harmless("reuse_port", ONE_LISTENER),
+        harmless("connection_balance_config", "connections are always balanced over the workers"),
         read("traffic_direction", "UNSPECIFIED", "INBOUND or OUTBOUND (attribute `xds.listener_direction`)."),
         read("metadata", "{}", "Metadata (attribute `xds.listener_metadata`)."),
-        no_effect("tcp_backlog_size", "the system's largest backlog is used"),
-        no_effect("max_connections_to_accept_per_socket_event", "accepting is fair without it"),
+        harmless("tcp_backlog_size", "the system's largest backlog is used"),
+        harmless("max_connections_to_accept_per_socket_event", "accepting is fair without it"),
         read(
             "ignore_global_conn_limit",
             "false",
@@ -74,13 +74,13 @@ pub(in crate::envoy) static LISTENER: Schema = Schema {
         refused("internal_listener", "give the listener an address"),
         read("access_log", "[]", "A line for each connection that has ended."),
         refused("filter_chain_matcher", "use filter_chain_match of the filter chains"),
-        no_effect("stats_matcher", "metrics are always on"),
-        no_effect("drain_type", "listeners drain when they change or the process ends"),
+        harmless("stats_matcher", "metrics are always on"),
+        harmless("drain_type", "listeners drain when they change or the process ends"),
         unimplemented(
             "continue_on_listener_filters_timeout",
             "connections of which nothing is known in time are closed",
         ),
-        no_effect("tcp_fast_open_queue_length", "it only saves a round trip"),
+        harmless("tcp_fast_open_queue_length", "it only saves a round trip"),
         unimplemented("enable_mptcp", "connections are plain TCP"),
     ],
     unsupported: &[
@@ -115,8 +115,8 @@ pub(in crate::envoy) static TLS_INSPECTOR: Schema = Schema {
     fields: &[
         read("enable_ja3_fingerprinting", "false", "The operator TLS_JA3_FINGERPRINT has a value."),
         read("enable_ja4_fingerprinting", "false", "The operator TLS_JA4_FINGERPRINT has a value."),
-        no_effect("initial_read_buffer_size", "the ClientHello is read as it comes"),
-        no_effect("max_client_hello_size", "the limit is the largest TLS record"),
+        harmless("initial_read_buffer_size", "the ClientHello is read as it comes"),
+        harmless("max_client_hello_size", "the limit is the largest TLS record"),
     ],
     unsupported: &["close_connection_on_client_hello_parsing_errors"],
 };
@@ -146,9 +146,9 @@ pub(in crate::envoy) static PROXY_PROTOCOL: Schema = Schema {
         ),
         read("disallowed_versions", "[]", "V1, V2: connections that begin with such a version are closed."),
         unimplemented("pass_through_tlvs", "what stands behind the addresses is not read"),
-        no_effect("stat_prefix", "what fails is counted by listener"),
+        harmless("stat_prefix", "what fails is counted by listener"),
         refused("rules", "what stands behind the addresses is not read"),
-        no_effect("tlv_location", "what stands behind the addresses is not read"),
+        harmless("tlv_location", "what stands behind the addresses is not read"),
     ],
     unsupported: &[],
 };

@@ -3,7 +3,7 @@
 use tollgate_model::route::{Fraction, RequestMirrorPolicy};
 
 use super::Table;
-use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read, refused, unimplemented};
+use crate::schema::{Enumeration, Message, Schema, Value, harmless, read, refused, unimplemented};
 
 pub(in crate::envoy) static REQUEST_MIRROR_POLICY: Schema = Schema {
     name: "envoy.config.route.v3.RouteAction.RequestMirrorPolicy",
@@ -16,7 +16,7 @@ pub(in crate::envoy) static REQUEST_MIRROR_POLICY: Schema = Schema {
         ),
         read("runtime_fraction", "all", "Which part of the requests."),
         read("disable_shadow_host_suffix_append", "false", "Leave the host as it is, without `-shadow`."),
-        no_effect("trace_sampled", "no spans are exported"),
+        harmless("trace_sampled", "no spans are exported"),
         refused("cluster_header", "use cluster"),
         refused("request_headers_mutations", "use request_headers_to_add of the route"),
         refused("host_rewrite_literal", "use host_rewrite_literal of the route"),

@@ -8,7 +8,7 @@ use super::retry::{
     PREVIOUS_HOSTS_PREDICATE, PREVIOUS_PRIORITIES, RETRY_BACK_OFF, RETRY_HOST_PREDICATE, RETRY_POLICY,
     RETRY_PRIORITY,
 };
-use crate::schema::{Schema, no_effect, read, refused, unimplemented};
+use crate::schema::{Schema, harmless, read, refused, unimplemented};
 
 const ADD_REQUEST: &str = "Headers added to requests.";
 const REMOVE_REQUEST: &str = "Headers removed from requests.";
@@ -84,7 +84,7 @@ pub(in crate::envoy) static ROUTE_CONFIGURATION: Schema = Schema {
              prefix replaces nothing where the path itself does not begin with the prefix.",
         ),
         read("typed_per_filter_config", "{}", PER_FILTER),
-        no_effect("metadata", NO_METADATA),
+        harmless("metadata", NO_METADATA),
         refused("vhds", "write the virtual hosts into virtual_hosts"),
         refused("cluster_specifier_plugins", "name clusters in the routes"),
         read("request_mirror_policies", "[]", MIRRORS),
@@ -115,7 +115,7 @@ pub(in crate::envoy) static VIRTUAL_HOST: Schema = Schema {
             "Limit of buffered bodies, bytes, if it is above the connection's.",
         ),
         read("per_request_buffer_limit_bytes", "the connection's", "Old form of request_body_buffer_limit."),
-        no_effect("virtual_clusters", NO_VIRTUAL_CLUSTERS),
+        harmless("virtual_clusters", NO_VIRTUAL_CLUSTERS),
         read("rate_limits", "[]", "What of requests rate limits look at."),
         read("metadata", "{}", "Metadata (attribute `xds.virtual_host_metadata`)."),
         refused("matcher", "use routes"),
@@ -169,9 +169,9 @@ pub(in crate::envoy) static ROUTE: Schema = Schema {
             "the virtual host's",
             "Old form of request_body_buffer_limit.",
         ),
-        no_effect("decorator", "no spans are exported"),
-        no_effect("tracing", "no spans are exported"),
-        no_effect("stat_prefix", "metrics are kept by the name of the route"),
+        harmless("decorator", "no spans are exported"),
+        harmless("tracing", "no spans are exported"),
+        harmless("stat_prefix", "metrics are kept by the name of the route"),
         read("metadata", "{}", "Metadata (attribute `xds.route_metadata`)."),
         refused("filter_action", "use route, redirect, direct_response or non_forwarding_action"),
     ],
@@ -285,7 +285,7 @@ pub(in crate::envoy) static ROUTE_ACTION: Schema = Schema {
         refused("internal_redirect_policy", "redirects of upstreams go to the client"),
         refused("cors", "there is no CORS filter"),
         unimplemented("flush_timeout", "the idle timeout counts until the last byte is sent"),
-        no_effect("early_data_policy", "there is no early data"),
+        harmless("early_data_policy", "there is no early data"),
         unimplemented("hedge_policy", "a request is tried at one endpoint at a time"),
     ],
     unsupported: &[
@@ -339,7 +339,7 @@ pub(in crate::envoy) static WEIGHTED_CLUSTER: Schema = Schema {
     title: "",
     fields: &[
         read("clusters", "", "The shares. Required."),
-        no_effect("total_weight", "as in Envoy, the sum of the weights counts"),
+        harmless("total_weight", "as in Envoy, the sum of the weights counts"),
         unimplemented("runtime_key_prefix", "weights do not change at run time"),
         refused("header_name", "the choice is random"),
         refused("use_hash_policy", "the choice is random"),

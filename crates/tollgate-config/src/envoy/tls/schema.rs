@@ -1,6 +1,6 @@
 //! The messages of TLS contexts.
 
-use crate::schema::{Schema, no_effect, read, refused};
+use crate::schema::{Schema, harmless, read, refused};
 
 const INLINE: &str = "write certificates into tls_certificates and validation_context";
 const NOT_CHOSEN: &str = "the TLS library's choice is used";
@@ -78,7 +78,7 @@ pub(in crate::envoy) static UPSTREAM_TLS_CONTEXT: Schema = Schema {
             "The certificate has to be for the server name that was sent; replaces match_typed_subject_alt_names.",
         ),
         read("max_session_keys", "1", "Sessions kept for resumption; 0 = none."),
-        no_effect("enforce_rsa_key_usage", "the TLS library verifies key usages"),
+        harmless("enforce_rsa_key_usage", "the TLS library verifies key usages"),
         refused("allow_renegotiation", "the TLS library does not renegotiate"),
     ],
     unsupported: &[],
@@ -100,7 +100,7 @@ pub(in crate::envoy) static COMMON_TLS_CONTEXT: Schema = Schema {
             "none",
             "Protocols for ALPN, best first. Towards upstreams the default is the cluster's protocol.",
         ),
-        no_effect("key_log", "keys are never logged"),
+        harmless("key_log", "keys are never logged"),
         read("tls_certificate_sds_secret_configs", "[]", "Secrets with certificates."),
         read("validation_context_sds_secret_config", "", "A secret with a validation context."),
         read("combined_validation_context", "", "A validation context, and a secret with the rest of it."),
@@ -175,7 +175,7 @@ pub(in crate::envoy) static TLS_CERTIFICATE: Schema = Schema {
     fields: &[
         read("certificate_chain", "", "PEM; the certificate itself comes first. Required."),
         read("private_key", "", "PEM, without a password. Required."),
-        no_effect("watched_directory", "files are watched wherever they are"),
+        harmless("watched_directory", "files are watched wherever they are"),
         refused("password", "only keys without a password are supported"),
         refused("pkcs12", "use certificate_chain and private_key"),
         refused("private_key_provider", "use private_key"),
@@ -196,7 +196,7 @@ pub(in crate::envoy) static CERTIFICATE_VALIDATION_CONTEXT: Schema = Schema {
             "One of the certificate's names has to match; needs trusted_ca.",
         ),
         read("trust_chain_verification", "VERIFY_TRUST_CHAIN", "Only VERIFY_TRUST_CHAIN."),
-        no_effect("watched_directory", "files are watched wherever they are"),
+        harmless("watched_directory", "files are watched wherever they are"),
         refused("match_subject_alt_names", "use match_typed_subject_alt_names"),
         refused("verify_certificate_spki", "use trusted_ca; a certificate can be its own"),
         refused("verify_certificate_hash", "use trusted_ca; a certificate can be its own"),

@@ -4,7 +4,7 @@ use super::limit;
 use crate::{
     envoy_gateway::ClientSettings,
     kubernetes::values::quantity,
-    schema::{Schema, Value, no_effect, read, unimplemented},
+    schema::{Schema, Value, harmless, read, unimplemented},
 };
 
 static CONNECTION: Schema = Schema {
@@ -13,8 +13,8 @@ static CONNECTION: Schema = Schema {
     fields: &[
         read("bufferLimit", "32Ki", "Limit of buffered bodies of HTTP/1, bytes."),
         read("connectionLimit", "{}", "How many connections there may be, and how long they may live."),
-        no_effect("socketBufferLimit", "the settings of the operating system hold"),
-        no_effect("maxAcceptPerSocketEvent", "connections are accepted one by one"),
+        harmless("socketBufferLimit", "the settings of the operating system hold"),
+        harmless("maxAcceptPerSocketEvent", "connections are accepted one by one"),
     ],
     unsupported: &[],
 };
@@ -62,7 +62,7 @@ static TCP_TIMEOUT: Schema = Schema {
     name: "TCPClientTimeout",
     title: "",
     fields: &[
-        no_effect("idleTimeout", "it is for listeners of TCP and TLS"),
+        harmless("idleTimeout", "it is for listeners of TCP and TLS"),
         read("tlsHandshakeTimeout", "15s", "Time for a TLS handshake."),
         read("connectionInspectionTimeout", "15s", "Time for the first bytes of a connection with TLS."),
     ],

@@ -5,7 +5,7 @@ use tollgate_model::http_connection_manager::HeadersWithUnderscoresAction;
 use super::{NOT_LEFT_OUT, REFUSED};
 use crate::{
     envoy_gateway::client_settings::HttpClientSettings,
-    schema::{Enumeration, Schema, Value, no_effect, protects, read},
+    schema::{Enumeration, Schema, Value, harmless, protects, read},
 };
 
 static HEADERS: Schema = Schema {
@@ -13,7 +13,7 @@ static HEADERS: Schema = Schema {
     title: "",
     fields: &[
         read("enableEnvoyHeaders", "false", "Write the headers `x-envoy-*`."),
-        no_effect("disableRateLimitHeaders", "there is no rate limit that would write them"),
+        harmless("disableRateLimitHeaders", "there is no rate limit that would write them"),
         read("withUnderscoresAction", "RejectRequest", "How names with underscores are handled."),
         read("preserveXRequestID", "false", "Deprecated: `requestID: PreserveOrGenerate`."),
         read("requestID", "Generate", "Where `x-request-id` comes from."),

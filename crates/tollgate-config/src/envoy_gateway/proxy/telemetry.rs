@@ -9,7 +9,7 @@ use tollgate_model::{
 
 use crate::{
     options::AccessLogForm,
-    schema::{Enumeration, Message, Schema, Value, no_effect, read, unimplemented},
+    schema::{Enumeration, Message, Schema, Value, harmless, read, unimplemented},
     translation::default_format,
 };
 
@@ -19,8 +19,8 @@ pub(super) static TELEMETRY: Schema = Schema {
     fields: &[
         read("accessLog", "JSON lines on standard output", "Access logs."),
         unimplemented("tracing", "there are no traces"),
-        no_effect("metrics", "they are at /metrics of the admin server"),
-        no_effect("requestID", "each request has one"),
+        harmless("metrics", "they are at /metrics of the admin server"),
+        harmless("requestID", "each request has one"),
     ],
     unsupported: &[],
 };

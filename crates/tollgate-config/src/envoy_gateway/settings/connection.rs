@@ -11,7 +11,7 @@ use tollgate_model::{
 use super::{BackendSettings, duration};
 use crate::{
     kubernetes::values::{parse_gateway_duration, parse_go_duration, quantity},
-    schema::{Enumeration, Message, Schema, Value, no_effect, read, unimplemented},
+    schema::{Enumeration, Message, Schema, Value, harmless, read, unimplemented},
 };
 
 static CIRCUIT_BREAKER: Schema = Schema {
@@ -66,8 +66,8 @@ static HTTP_TIMEOUT: Schema = Schema {
     fields: &[
         read("connectionIdleTimeout", "1h", "A connection without streams is closed after this; 0s = never."),
         unimplemented("maxConnectionDuration", "connections live as long as they are used"),
-        no_effect("requestTimeout", "a stream to a processor lasts as long as the request that it serves"),
-        no_effect("maxStreamDuration", "a stream to a processor lasts as long as the request that it serves"),
+        harmless("requestTimeout", "a stream to a processor lasts as long as the request that it serves"),
+        harmless("maxStreamDuration", "a stream to a processor lasts as long as the request that it serves"),
         unimplemented("streamIdleTimeout", "messageTimeout limits each answer of a processor"),
     ],
     unsupported: &[],
@@ -97,8 +97,8 @@ static CONNECTION: Schema = Schema {
     title: "",
     fields: &[
         unimplemented("bufferLimit", "what waits for a processor is bounded by flow control"),
-        no_effect("socketBufferLimit", "the settings of the operating system hold"),
-        no_effect("preconnect", "connections are made when they are needed"),
+        harmless("socketBufferLimit", "the settings of the operating system hold"),
+        harmless("preconnect", "connections are made when they are needed"),
     ],
     unsupported: &[],
 };

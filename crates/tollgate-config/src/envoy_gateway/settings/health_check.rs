@@ -10,7 +10,7 @@ use tollgate_model::cluster::{
 };
 
 use super::{BackendSettings, duration, report_unimplemented};
-use crate::schema::{Enumeration, Message, Schema, Value, no_effect, read};
+use crate::schema::{Enumeration, Message, Schema, Value, harmless, read};
 
 static HEALTH_CHECK: Schema = Schema {
     name: "HealthCheck",
@@ -37,7 +37,7 @@ static ACTIVE: Schema = Schema {
         read("tcp", "", "For TCP."),
         read("grpc", "", "For GRPC."),
         read("overrides", "{}", "Where checks go instead."),
-        no_effect("healthCheckLog", "checks are visible in the statistics"),
+        harmless("healthCheckLog", "checks are visible in the statistics"),
     ],
     unsupported: &[],
 };

@@ -1,6 +1,6 @@
 //! The messages of health checks and outlier detection.
 
-use crate::schema::{Schema, no_effect, read, refused};
+use crate::schema::{Schema, harmless, read, refused};
 
 const EVENTS: &str = "what changes is in the log, and every check in the statistics";
 
@@ -53,12 +53,12 @@ pub(in crate::envoy) static HEALTH_CHECK: Schema = Schema {
             "Time to the next check after a first failure.",
         ),
         read("healthy_edge_interval", "interval", "Time to the next check after a first success."),
-        no_effect("event_log_path", EVENTS),
-        no_effect("event_logger", EVENTS),
-        no_effect("event_service", EVENTS),
-        no_effect("always_log_health_check_failures", EVENTS),
-        no_effect("always_log_health_check_success", EVENTS),
-        no_effect("alt_port", "Envoy does not look at it; use health_check_config of the endpoints"),
+        harmless("event_log_path", EVENTS),
+        harmless("event_logger", EVENTS),
+        harmless("event_service", EVENTS),
+        harmless("always_log_health_check_failures", EVENTS),
+        harmless("always_log_health_check_success", EVENTS),
+        harmless("alt_port", "Envoy does not look at it; use health_check_config of the endpoints"),
         refused("custom_health_check", "use http_health_check, tcp_health_check or grpc_health_check"),
         read("tls_options", "{}", "Checks offer the protocol of the cluster; this may say so."),
         refused("transport_socket_match_criteria", "checks use the transport_socket of the cluster"),
