@@ -227,11 +227,8 @@ async fn play_management(
     for _ in 0..arguments.repeat.max(1) {
         management::play_all(gateway, binary, directory, all, |outcome| {
             let passed = outcome.differences.is_empty();
-            let word = if passed { "ok    " } else { "FAILED" };
-            say(&format!("{word} {:<8} {}", gateway.name(), outcome.name));
-            for difference in &outcome.differences {
-                say(&format!("    {}", difference.replace('\n', "\n    ")));
-            }
+            say_name(gateway, &outcome.name, passed);
+            say_differences(&outcome.differences);
             tally.count(&outcome.name, passed);
         })
         .await?;
@@ -250,15 +247,8 @@ async fn play_hostile(
     for _ in 0..arguments.repeat.max(1) {
         hostile::play_all(gateway, binary, directory, all, |outcome| {
             let passed = outcome.differences.is_empty();
-            say(&format!(
-                "{} {:<8} {}",
-                if passed { "ok    " } else { "FAILED" },
-                gateway.name(),
-                outcome.name
-            ));
-            for difference in &outcome.differences {
-                say(&format!("    {difference}"));
-            }
+            say_name(gateway, &outcome.name, passed);
+            say_differences(&outcome.differences);
             if arguments.seen {
                 say(&format!("SEEN {}\t{}\t{}", gateway.name(), outcome.name, outcome.seen));
             }
@@ -269,16 +259,24 @@ async fn play_hostile(
     Ok(tally)
 }
 
+fn say_name(gateway: Gateway, name: &str, passed: bool) {
+    say(&format!("{} {:<8} {name}", if passed { "ok    " } else { "FAILED" }, gateway.name()));
+}
+
+fn say_differences(differences: &[String]) {
+    for difference in differences {
+        say(&format!("    {}", difference.replace('\n', "\n    ")));
+    }
+}
+
 fn report(arguments: &Arguments, gateway: Gateway, tally: &mut Tally, outcome: &Outcome) {
     let passed = outcome.differences.is_empty();
-    say(&format!("{} {:<8} {}", if passed { "ok    " } else { "FAILED" }, gateway.name(), outcome.name));
+    say_name(gateway, &outcome.name, passed);
     if !passed {
         let file = outcome.file.strip_prefix(&arguments.scenarios).unwrap_or(&outcome.file);
         say(&format!("    in {}", file.display()));
     }
-    for difference in &outcome.differences {
-        say(&format!("    {}", difference.replace('\n', "\n    ")));
-    }
+    say_differences(&outcome.differences);
     if !passed || arguments.verbose {
         for line in &outcome.transcript {
             say(&format!("      | {line}"));

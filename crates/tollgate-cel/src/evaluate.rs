@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use extproc::{
-    attributes::{AttributePath, AttributeSource, AttributeValue, UpstreamAttribute, XdsAttribute},
+    attributes::{AttributePath, AttributeSource, AttributeValue},
     messages::{Struct, Value as Dynamic, value::Kind},
 };
 
@@ -174,18 +174,7 @@ fn inside(of: Dynamic, key: &String) -> Option<Dynamic> {
 
 /// Whether the value of an attribute is a message of Envoy's and no map.
 const fn is_message(path: &AttributePath) -> bool {
-    match path {
-        AttributePath::Metadata => true,
-        AttributePath::Upstream(attribute) => matches!(attribute, UpstreamAttribute::Locality),
-        AttributePath::Xds(attribute) => matches!(
-            attribute,
-            XdsAttribute::Node
-                | XdsAttribute::ClusterMetadata
-                | XdsAttribute::ListenerMetadata
-                | XdsAttribute::RouteMetadata
-                | XdsAttribute::VirtualHostMetadata
-                | XdsAttribute::UpstreamHostMetadata
-        ),
-        _ => false,
-    }
+    let is_plain_map =
+        matches!(path, AttributePath::Request(_) | AttributePath::Response(_) | AttributePath::FilterState);
+    path.is_map() && !is_plain_map
 }
