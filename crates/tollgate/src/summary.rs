@@ -1,11 +1,14 @@
 //! Kubernetes objects at a glance: accepted, or why not.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 use tollgate_config::{Diagnostic, ObjectReport, Severity};
 
 /// One line for each object, and for each listener; of Kubernetes' own objects only for those with a problem. Empty without any. Ends
 /// with an empty line.
 pub(crate) fn summary(objects: &[ObjectReport], diagnostics: &[Diagnostic]) -> String {
+    let lines = Lines::new(objects, diagnostics);
     let mut rows = Vec::new();
     let mut sorted: Vec<_> = objects.iter().collect();
     sorted.sort_by_key(|object| rank(&object.kind));
@@ -15,7 +18,7 @@ pub(crate) fn summary(objects: &[ObjectReport], diagnostics: &[Diagnostic]) -> S
             namespace => format!("{namespace}/{}", object.name),
         };
         let Some(status) = &object.status else {
-            if let Some(said) = said_of(object, objects, diagnostics) {
+            if let Some(said) = said_of(object, &lines) {
                 rows.push((object.kind.clone(), key, said));
             }
             continue;
@@ -34,8 +37,8 @@ pub(crate) fn summary(objects: &[ObjectReport], diagnostics: &[Diagnostic]) -> S
     let width =
         |column: fn(&(String, String, String)) -> &String| rows.iter().map(|row| column(row).len()).max();
     let (kinds, keys) = (width(|row| &row.0).unwrap_or(0), width(|row| &row.1).unwrap_or(0));
-    let lines = rows.iter().map(|(kind, key, said)| format!("{kind:kinds$}  {key:keys$}  {said}\n"));
-    lines.collect::<String>() + "\n"
+    let table = rows.iter().map(|(kind, key, said)| format!("{kind:kinds$}  {key:keys$}  {said}\n"));
+    table.collect::<String>() + "\n"
 }
 
 /// Groups of Kubernetes itself, of which there may be thousands of objects.
@@ -44,14 +47,40 @@ const CORE_GROUPS: [&str; 3] = ["", "discovery.k8s.io", "certificates.k8s.io"];
 /// Policies that get no status when nothing uses their targets.
 const WITH_ANCESTORS: [&str; 2] = ["EnvoyExtensionPolicy", "BackendTLSPolicy"];
 
+/// What is written where: for thousands of objects in one file nobody looks through all of them for each.
+struct Lines<'a> {
+    /// File and line of each object.
+    objects: BTreeSet<(&'a str, usize)>,
+    /// File, line and number of each diagnostic.
+    diagnostics: BTreeMap<(&'a str, usize, usize), &'a Diagnostic>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(objects: &'a [ObjectReport], diagnostics: &'a [Diagnostic]) -> Self {
+        let objects = objects.iter().map(|object| (object.place.file(), object.place.line()));
+        let diagnostics = diagnostics.iter().enumerate();
+        Self {
+            objects: objects.collect(),
+            diagnostics: diagnostics.map(|(number, said)| ((&*said.file, said.line, number), said)).collect(),
+        }
+    }
+
+    /// What is said between the beginning of an object and the next one, in the order of the report.
+    fn said_of(&self, object: &'a ObjectReport) -> Vec<&'a Diagnostic> {
+        let (file, first) = (object.place.file(), object.place.line());
+        let next = self.objects.range((file, first + 1)..=(file, usize::MAX)).next();
+        let end = next.map_or(usize::MAX, |(_, line)| *line);
+        let mut mine: Vec<_> = self.diagnostics.range((file, first, 0)..(file, end, 0)).collect();
+        mine.sort_by_key(|((_, _, number), _)| *number);
+        mine.into_iter().map(|(_, said)| *said).collect()
+    }
+}
+
 /// What there is to say about an object without a status: what is said first where it is written, an error, else a warning.
-fn said_of(object: &ObjectReport, objects: &[ObjectReport], diagnostics: &[Diagnostic]) -> Option<String> {
-    let (file, first) = (object.place.file(), object.place.line());
-    let others = objects.iter().filter(|other| other.place.file() == file).map(|other| other.place.line());
-    let end = others.filter(|line| *line > first).min().unwrap_or(usize::MAX);
-    let mine = diagnostics.iter().filter(|said| said.file == file && (first..end).contains(&said.line));
+fn said_of(object: &ObjectReport, lines: &Lines<'_>) -> Option<String> {
+    let mine = lines.said_of(object);
     let summed = |severity| {
-        let mut of_it = mine.clone().filter(|said| said.severity == severity);
+        let mut of_it = mine.iter().filter(|said| said.severity == severity);
         let first = of_it.next()?.message.replace('\n', " ");
         match of_it.count() {
             0 => Some(first),
