@@ -169,10 +169,7 @@ impl FilterMetrics for JwtAuthnMetric {
     const FAMILY: &'static str = "tollgate_http_jwt_authn_";
 
     fn prefix(http_stat_prefix: &str, own: &str) -> String {
-        match own {
-            "" => format!("http.{http_stat_prefix}.jwt_authn."),
-            own => format!("http.{http_stat_prefix}.jwt_authn.{own}."),
-        }
+        with_own("http", http_stat_prefix, "jwt_authn", own)
     }
 }
 
@@ -217,10 +214,7 @@ metrics! {
 impl RateLimitMetric {
     /// What settles the prefix.
     pub(crate) fn own(cluster: &str, stat_prefix: &str) -> String {
-        match stat_prefix {
-            "" => format!("cluster.{cluster}.ratelimit."),
-            own => format!("cluster.{cluster}.ratelimit.{own}."),
-        }
+        with_own("cluster", cluster, "ratelimit", stat_prefix)
     }
 }
 

@@ -10,14 +10,14 @@ mod judge;
 mod tokens;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     sync::Arc,
     task::{self, Poll},
     time::{Instant, SystemTime},
 };
 
 use bytes::Bytes;
-use extproc::{Direction, Slices};
+use extproc::Direction;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tollgate_model::{
     filter::{JwtAuthn as Settings, JwtKeys, JwtOfRoute, JwtRequirement},
@@ -30,7 +30,7 @@ use self::{
     fetch::Fetch,
     judge::{Judge, Stop},
 };
-use super::{Action, Context, Filter, FilterPlace, Room};
+use super::{Action, Context, Filter, FilterPlace, Room, held::HeldParts};
 use crate::{
     incident::Incident,
     local_reply::LocalReply,
@@ -51,9 +51,7 @@ pub(in crate::transaction) struct JwtAuthn {
     settings: Arc<Settings>,
     state: State,
     /// What has come of the request and may not pass yet.
-    waiting: VecDeque<Part>,
-    /// Bytes of bodies in that.
-    waiting_bytes: usize,
+    waiting: HeldParts,
     /// The routes are to be matched again before anything goes on.
     clears_route_cache: bool,
     /// Keys that were fetched for this request, by provider; `None` = it failed.
@@ -77,8 +75,7 @@ impl JwtAuthn {
         Self {
             settings: Arc::clone(settings),
             state: State::New,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            waiting: HeldParts::default(),
             clears_route_cache: false,
             fetched: BTreeMap::new(),
         }
@@ -179,7 +176,6 @@ impl JwtAuthn {
         self.judge(cx);
         if matches!(self.state, State::Refused(_)) {
             self.waiting.clear();
-            self.waiting_bytes = 0;
         }
     }
 
@@ -191,10 +187,7 @@ impl JwtAuthn {
         if let State::Refused(reply) = &mut self.state {
             return reply.take().map(Action::Reply);
         }
-        if let Part::Data { data, .. } = &part {
-            self.waiting_bytes += data.len();
-        }
-        self.waiting.push_back(part);
+        self.waiting.push(part);
         self.next_action(cx)
     }
 }
@@ -279,35 +272,15 @@ impl Filter for JwtAuthn {
         self.request(head, cx)
     }
 
-    fn data(
-        &mut self,
-        direction: Direction,
-        data: Slices,
-        end_stream: bool,
-        cx: &mut Context<'_>,
-    ) -> Option<Action> {
-        let piece = Part::Data { data, end_stream };
-        match direction {
-            Direction::Request => self.request(piece, cx),
-            Direction::Response => Some(Action::Forward(direction, piece)),
-        }
-    }
-
-    fn trailers(&mut self, direction: Direction, cx: &mut Context<'_>) -> Option<Action> {
-        match direction {
-            Direction::Request => self.request(Part::Trailers, cx),
-            Direction::Response => Some(Action::Forward(direction, Part::Trailers)),
-        }
+    fn behind_request_headers(&mut self, part: Part, cx: &mut Context<'_>) -> Option<Action> {
+        self.request(part, cx)
     }
 
     fn next_action(&mut self, _cx: &mut Context<'_>) -> Option<Action> {
         match &mut self.state {
             State::Open if std::mem::take(&mut self.clears_route_cache) => Some(Action::ClearRouteCache),
             State::Open => {
-                let part = self.waiting.pop_front()?;
-                if let Part::Data { data, .. } = &part {
-                    self.waiting_bytes -= data.len();
-                }
+                let part = self.waiting.pop()?;
                 Some(Action::Forward(Direction::Request, part))
             }
             State::Refused(reply) => reply.take().map(Action::Reply),
@@ -347,7 +320,7 @@ impl Filter for JwtAuthn {
             State::Fetching { fetch, .. } => fetch.held(),
             _ => 0,
         };
-        self.waiting_bytes + fetch
+        self.waiting.bytes() + fetch
     }
 
     fn waits(&self) -> Option<&'static str> {
@@ -358,7 +331,6 @@ impl Filter for JwtAuthn {
         // Nobody wants the answer any more.
         self.state = State::Open;
         self.waiting.clear();
-        self.waiting_bytes = 0;
         self.clears_route_cache = false;
     }
 }

@@ -7,7 +7,6 @@ pub(super) mod descriptors;
 mod messages;
 
 use std::{
-    collections::VecDeque,
     future::poll_fn,
     sync::Arc,
     task::{self, Poll},
@@ -15,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use extproc::{Direction, Messages, Slices, mutation::Side};
+use extproc::{Direction, Messages, mutation::Side};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
 use tollgate_model::filter::{RateLimit as Settings, RequestType, UnaryService};
 
@@ -28,6 +27,7 @@ use self::{
 };
 use super::{
     Action, Context, Filter, FilterPlace, Room,
+    held::HeldParts,
     side_call::{SideCall, Unanswered, grpc_message, grpc_request},
 };
 use crate::{
@@ -62,9 +62,7 @@ pub(in crate::transaction) struct RateLimit {
     settings: Arc<Settings>,
     state: State,
     /// What has come of the request and may not pass yet.
-    waiting: VecDeque<Part>,
-    /// Bytes of bodies in that.
-    waiting_bytes: usize,
+    waiting: HeldParts,
     /// Added to the response.
     response: HeaderMap,
     /// The request is refused because of a limit.
@@ -89,8 +87,7 @@ impl RateLimit {
         Self {
             settings: Arc::clone(settings),
             state: State::New,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            waiting: HeldParts::default(),
             response: HeaderMap::new(),
             limited: false,
             done: false,
@@ -226,10 +223,7 @@ impl RateLimit {
             State::Refused(reply) => return reply.take().map(Action::Reply),
             _ => {}
         }
-        if let Part::Data { data, .. } = &part {
-            self.waiting_bytes += data.len();
-        }
-        self.waiting.push_back(part);
+        self.waiting.push(part);
         self.next_action(cx)
     }
 
@@ -351,34 +345,14 @@ impl Filter for RateLimit {
         Some(Action::Forward(direction, head))
     }
 
-    fn data(
-        &mut self,
-        direction: Direction,
-        data: Slices,
-        end_stream: bool,
-        cx: &mut Context<'_>,
-    ) -> Option<Action> {
-        let piece = Part::Data { data, end_stream };
-        match direction {
-            Direction::Request => self.request(piece, cx),
-            Direction::Response => Some(Action::Forward(direction, piece)),
-        }
-    }
-
-    fn trailers(&mut self, direction: Direction, cx: &mut Context<'_>) -> Option<Action> {
-        match direction {
-            Direction::Request => self.request(Part::Trailers, cx),
-            Direction::Response => Some(Action::Forward(direction, Part::Trailers)),
-        }
+    fn behind_request_headers(&mut self, part: Part, cx: &mut Context<'_>) -> Option<Action> {
+        self.request(part, cx)
     }
 
     fn next_action(&mut self, _cx: &mut Context<'_>) -> Option<Action> {
         match &mut self.state {
             State::Open => {
-                let part = self.waiting.pop_front()?;
-                if let Part::Data { data, .. } = &part {
-                    self.waiting_bytes -= data.len();
-                }
+                let part = self.waiting.pop()?;
                 Some(Action::Forward(Direction::Request, part))
             }
             State::Refused(reply) => reply.take().map(Action::Reply),
@@ -402,7 +376,6 @@ impl Filter for RateLimit {
         }
         if matches!(self.state, State::Refused(_)) {
             self.waiting.clear();
-            self.waiting_bytes = 0;
         }
         Poll::Ready(read)
     }
@@ -428,7 +401,7 @@ impl Filter for RateLimit {
             State::Asking(call) => call.held(),
             _ => 0,
         };
-        self.waiting_bytes + call
+        self.waiting.bytes() + call
     }
 
     fn waits(&self) -> Option<&'static str> {
@@ -440,7 +413,6 @@ impl Filter for RateLimit {
         // Nobody wants the answer any more.
         self.state = State::Open;
         self.waiting.clear();
-        self.waiting_bytes = 0;
     }
 }
 
