@@ -103,7 +103,7 @@ fn act(discovery: &mut Discovery<Names>) -> usize {
     while let Some((id, action)) = discovery.poll_action() {
         match action {
             Action::Open => discovery.handle_opened(id),
-            Action::Send(_) => sent += 1,
+            Action::Send { .. } => sent += 1,
             Action::Close(reason) => assert!(!reason.is_empty()),
         }
         assert!(sent < 1_000, "requests without an end");

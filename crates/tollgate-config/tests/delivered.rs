@@ -44,7 +44,7 @@ impl Reader for BySchemas {
             return Err(reason);
         }
         let need = |(message, name): (&str, String)| {
-            let kind = Kind::ALL.into_iter().find(|kind| kind.message() == message).expect("a kind");
+            let kind = Kind::of_message(message).expect("a kind");
             Need { kind, name }
         };
         Ok(Read { value: (), needs: delivered.needs.into_iter().map(need).collect() })

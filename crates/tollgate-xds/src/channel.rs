@@ -76,7 +76,12 @@ pub enum Action {
     /// Open a stream of [`Channel::method`], and report it as opened or closed.
     Open,
     /// Send a message on it.
-    Send(Bytes),
+    Send {
+        /// What it is about.
+        kind: Kind,
+        /// The whole message.
+        message: Bytes,
+    },
     /// Close it: the server does not keep to the protocol. The channel counts it as closed.
     Close(String),
 }
@@ -266,20 +271,20 @@ impl Channel {
             }
             Phase::Open { introduced } => {
                 let node = (!*introduced).then(|| self.settings.node.clone());
-                let request = self.states.values_mut().find_map(|state| match state {
+                let (kind, request) = self.states.iter_mut().find_map(|(kind, state)| match state {
                     State::Sotw(state) => {
                         let mut request = state.next_request()?;
                         request.node.clone_from(&node);
-                        Some(request.encode_to_vec())
+                        Some((*kind, request.encode_to_vec()))
                     }
                     State::Delta(state) => {
                         let mut request = state.next_request()?;
                         request.node.clone_from(&node);
-                        Some(request.encode_to_vec())
+                        Some((*kind, request.encode_to_vec()))
                     }
                 })?;
                 *introduced = true;
-                Some(Action::Send(request.into()))
+                Some(Action::Send { kind, message: request.into() })
             }
             Phase::Opening | Phase::Waiting { .. } => None,
         }

@@ -49,7 +49,12 @@ impl Kind {
     /// The kind that a type names.
     #[must_use]
     pub fn of_type_url(url: &str) -> Option<Self> {
-        let name = url.strip_prefix("type.googleapis.com/")?;
+        Self::of_message(url.strip_prefix("type.googleapis.com/")?)
+    }
+
+    /// The kind whose message has this full name.
+    #[must_use]
+    pub fn of_message(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.message() == name)
     }
 

@@ -31,7 +31,7 @@
 //! assert_eq!(action, Action::Open);
 //! discovery.handle_opened(id);
 //! // Clusters are asked for first.
-//! assert!(matches!(discovery.poll_action(), Some((_, Action::Send(_)))));
+//! assert!(matches!(discovery.poll_action(), Some((_, Action::Send { kind: Kind::Cluster, .. }))));
 //! assert!(discovery.poll_action().is_none());
 //! ```
 

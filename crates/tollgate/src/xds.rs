@@ -8,6 +8,7 @@ pub(crate) mod assembly;
 pub(crate) mod session;
 mod shelf;
 pub(crate) mod status;
+mod users;
 
 use std::{cell::RefCell, rc::Rc, time::Instant};
 

@@ -7,7 +7,7 @@ use crate::proto::{
 
 fn sent(channel: &mut Channel) -> Bytes {
     match channel.poll_action() {
-        Some(Action::Send(message)) => message,
+        Some(Action::Send { message, .. }) => message,
         other => panic!("{other:?}"),
     }
 }

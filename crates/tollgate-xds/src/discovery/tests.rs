@@ -141,7 +141,7 @@ fn listeners_are_asked_for_when_clusters_work() {
     let asked = |discovery: &mut Discovery<Bodies>| {
         let mut types = Vec::new();
         while let Some((_, action)) = discovery.poll_action() {
-            if let Action::Send(message) = action {
+            if let Action::Send { message, .. } = action {
                 let request = crate::proto::DeltaDiscoveryRequest::decode(message).unwrap();
                 types.push((Kind::of_type_url(&request.type_url).unwrap(), request.resource_names_subscribe));
             }
@@ -196,7 +196,7 @@ fn what_nobody_needs_is_given_back_and_forgotten() {
     assert_eq!(working(&discovery, Kind::Endpoints, "e"), Some(1), "the server does not know yet");
     let mut given_back = Vec::new();
     while let Some((_, action)) = discovery.poll_action() {
-        if let Action::Send(message) = action {
+        if let Action::Send { message, .. } = action {
             let request = crate::proto::DeltaDiscoveryRequest::decode(message).unwrap();
             given_back.extend(request.resource_names_unsubscribe);
         }

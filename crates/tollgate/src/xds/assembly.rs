@@ -1,7 +1,7 @@
 //! From delivered resources to a configuration.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::Arc,
 };
@@ -14,7 +14,8 @@ use tollgate_xds::{Kind, Need};
 
 use super::{
     Resources,
-    shelf::{Everything, Key, Shelf, read},
+    shelf::{Everything, Key, Shelf, need, read},
+    users::Users,
 };
 use crate::sources::Sources;
 
@@ -40,9 +41,8 @@ pub(super) struct Assembly {
     fixed: Ir,
     /// Clusters and listeners.
     parts: BTreeMap<Key, Part>,
-    /// What those need that work now, the other way round.
-    users: HashMap<Key, BTreeSet<Key>>,
-    needs: HashMap<Key, BTreeSet<Need>>,
+    /// What those need that work now.
+    users: Users,
     /// What was there before the changes since the last configuration.
     before: BTreeMap<Key, Option<Part>>,
     /// What works by itself and cannot be read with what it needs, and why.
@@ -63,8 +63,7 @@ impl Assembly {
             fixed: fixed.ok_or("the bootstrap cannot be read")?,
             bootstrap,
             parts: BTreeMap::new(),
-            users: HashMap::new(),
-            needs: HashMap::new(),
+            users: Users::default(),
             before: BTreeMap::new(),
             left_out: BTreeMap::new(),
             clashes: BTreeMap::new(),
@@ -74,11 +73,8 @@ impl Assembly {
     /// What the bootstrap itself needs.
     pub(super) fn needs(&self) -> BTreeSet<Need> {
         let management = self.fixed.process.management.iter();
-        let needs = management.flat_map(|management| &management.needs).filter_map(|(message, name)| {
-            let kind = Kind::ALL.into_iter().find(|kind| kind.message() == message)?;
-            Some(Need { kind, name: name.clone() })
-        });
-        needs.collect()
+        let needs = management.flat_map(|management| &management.needs);
+        needs.filter_map(|(message, name)| need(message, name)).collect()
     }
 
     /// Another bootstrap takes the place of the one before; one that cannot be read does not.
@@ -120,7 +116,7 @@ impl Assembly {
             if matches!(key.0, Kind::Cluster | Kind::Listener) {
                 roots.insert(key.clone());
             } else {
-                roots.extend(self.users.get(&key).into_iter().flatten().cloned());
+                roots.extend(self.users.of(&key).cloned());
                 of_bootstrap |= required.contains(&Need { kind: key.0, name: key.1.clone() });
             }
             if is_gone {
@@ -138,12 +134,12 @@ impl Assembly {
     fn take_root(&mut self, key: Key, resources: &Resources, shelf: &Shelf) {
         self.left_out.remove(&key);
         let Some(active) = resources.active(key.0, &key.1) else {
-            self.link(&key, BTreeSet::new());
+            self.users.link(&key, BTreeSet::new());
             let before = self.parts.remove(&key);
             self.before.entry(key).or_insert(before);
             return;
         };
-        self.link(&key, active.needs.clone());
+        self.users.link(&key, active.needs.clone());
         let missing = active
             .needs
             .iter()
@@ -172,25 +168,6 @@ impl Assembly {
         let files = Everything { shelf, new: None };
         let delivered = read(&files, (key.0, &key.1), body, &self.bootstrap.options)?;
         delivered.part.ok_or_else(|| "it cannot be read".to_owned())
-    }
-
-    /// Notes what a root needs now.
-    fn link(&mut self, key: &Key, needs: BTreeSet<Need>) {
-        for need in self.needs.remove(key).unwrap_or_default() {
-            let need = (need.kind, need.name);
-            if let Some(users) = self.users.get_mut(&need) {
-                users.remove(key);
-                if users.is_empty() {
-                    self.users.remove(&need);
-                }
-            }
-        }
-        for need in &needs {
-            self.users.entry((need.kind, need.name.clone())).or_default().insert(key.clone());
-        }
-        if !needs.is_empty() {
-            self.needs.insert(key.clone(), needs);
-        }
     }
 
     /// Makes a configuration of everything. What does not go together with the rest is left out, or stays as it was.

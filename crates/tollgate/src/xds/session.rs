@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use bytes::Bytes;
 use tokio::{sync::watch, time::sleep_until};
 use tollgate_model::{Snapshot, management::Management};
 use tollgate_proxy::{Calls, GrpcStream, Outcome, StreamEvent, Update, UpdateError, Updater};
@@ -162,15 +161,8 @@ impl Running {
                         Err(status) => self.lost(index, now, &status.to_string(), true),
                     }
                 }
-                Action::Send(message) => {
-                    for kind in self.plan.resources.channel(id).iter().flat_map(|channel| channel.kinds()) {
-                        // The message is of one of them, which is the only one on a stream of its own.
-                        let url = kind.type_url();
-                        if contains(&message, url.as_bytes()) {
-                            self.calls.stats().count(discovery_type(kind), Outcome::Attempt);
-                            break;
-                        }
-                    }
+                Action::Send { kind, message } => {
+                    self.calls.stats().count(discovery_type(kind), Outcome::Attempt);
                     let Some(stream) = self.streams[index].as_mut() else { continue };
                     stream.send(&message);
                     if stream.queued_bytes() > MOST_QUEUED {
@@ -443,9 +435,4 @@ async fn until(time: Option<Instant>) {
         Some(time) => sleep_until(time.into()).await,
         None => pending().await,
     }
-}
-
-/// Whether bytes are among others.
-fn contains(bytes: &Bytes, part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
 }

@@ -15,6 +15,8 @@ use rustls::pki_types::CertificateDer;
 use tollgate_config::{Delivered, FileSystem, Files, Options, Part, read_delivered};
 use tollgate_xds::{Kind, Need, Read, Reader};
 
+use super::users::Users;
+
 /// A resource by its kind and name.
 pub(super) type Key = (Kind, String);
 
@@ -25,15 +27,13 @@ pub(super) struct Shelf {
     needed: HashMap<Key, Bytes>,
     /// Clusters and listeners.
     roots: HashMap<Key, Root>,
-    /// Which of them need what.
-    users: HashMap<Key, BTreeSet<Key>>,
+    users: Users,
 }
 
 /// A cluster or a listener, as it was accepted last.
 #[derive(Debug)]
 struct Root {
     body: Bytes,
-    needs: BTreeSet<Need>,
     /// What became of it with what it needs, unless something of that has changed since.
     part: Option<Part>,
 }
@@ -48,10 +48,9 @@ impl Shelf {
     /// A resource is gone.
     pub(super) fn remove(&mut self, key: &Key) {
         self.needed.remove(key);
-        if let Some(root) = self.roots.remove(key) {
-            self.unlink(key, &root.needs);
-        }
-        for user in self.users.get(key).into_iter().flatten() {
+        self.roots.remove(key);
+        self.users.link(key, BTreeSet::new());
+        for user in self.users.of(key) {
             if let Some(root) = self.roots.get_mut(user) {
                 root.part = None;
             }
@@ -59,26 +58,14 @@ impl Shelf {
     }
 
     fn put_root(&mut self, key: Key, body: Bytes, needs: BTreeSet<Need>, part: Option<Part>) {
-        if let Some(before) = self.roots.remove(&key) {
-            self.unlink(&key, &before.needs);
-        }
-        for need in &needs {
-            self.users.entry((need.kind, need.name.clone())).or_default().insert(key.clone());
-        }
-        self.roots.insert(key, Root { body, needs, part });
+        self.users.link(&key, needs);
+        self.roots.insert(key, Root { body, part });
     }
+}
 
-    fn unlink(&mut self, key: &Key, needs: &BTreeSet<Need>) {
-        for need in needs {
-            let need = (need.kind, need.name.clone());
-            if let Some(users) = self.users.get_mut(&need) {
-                users.remove(key);
-                if users.is_empty() {
-                    self.users.remove(&need);
-                }
-            }
-        }
-    }
+/// A resource that is needed, by the full name of its message and by its own name.
+pub(super) fn need(message: &str, name: &str) -> Option<Need> {
+    Some(Need { kind: Kind::of_message(message)?, name: name.to_owned() })
 }
 
 /// The file system, and what was delivered.
@@ -102,7 +89,7 @@ impl Files for Everything<'_> {
     }
 
     fn delivered(&self, type_name: &str, name: &str) -> Option<Bytes> {
-        let kind = Kind::ALL.into_iter().find(|kind| kind.message() == type_name)?;
+        let kind = Kind::of_message(type_name)?;
         match self.new {
             Some(((new_kind, new_name), body)) if *new_kind == kind && new_name == name => Some(body.clone()),
             _ => self.shelf.needed.get(&(kind, name.to_owned())).cloned(),
@@ -153,11 +140,8 @@ impl Reader for DeliveredReader {
     fn read(&mut self, kind: Kind, name: &str, body: &Bytes) -> Result<Read<()>, String> {
         let mut shelf = self.shelf.borrow_mut();
         let delivered = read(&Everything { shelf: &shelf, new: None }, (kind, name), body, &self.options)?;
-        let need = |(message, name): &(&'static str, String)| {
-            let kind = Kind::ALL.into_iter().find(|kind| kind.message() == *message)?;
-            Some(Need { kind, name: name.clone() })
-        };
-        let needs: BTreeSet<Need> = delivered.needs.iter().filter_map(need).collect();
+        let needs: BTreeSet<Need> =
+            delivered.needs.iter().filter_map(|(message, name)| need(message, name)).collect();
         let key = (kind, name.to_owned());
         if matches!(kind, Kind::Cluster | Kind::Listener) {
             shelf.put_root(key, body.clone(), needs.clone(), delivered.part);
@@ -165,7 +149,7 @@ impl Reader for DeliveredReader {
         }
         // It may be right by itself, and wrong where it is used.
         let mut parts = BTreeMap::new();
-        for user in shelf.users.get(&key).into_iter().flatten() {
+        for user in shelf.users.of(&key) {
             let Some(root) = shelf.roots.get(user) else { continue };
             let files = Everything { shelf: &shelf, new: Some((&key, body)) };
             let read = read(&files, (user.0, &user.1), &root.body, &self.options);

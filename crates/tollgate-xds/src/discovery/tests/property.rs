@@ -72,7 +72,7 @@ impl Bench {
                     self.is_open = true;
                     self.discovery.handle_opened(id);
                 }
-                Action::Send(message) => self.to_server.push_back(message),
+                Action::Send { message, .. } => self.to_server.push_back(message),
                 Action::Close(reason) => panic!("{reason}"),
             }
         }
