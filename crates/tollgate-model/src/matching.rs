@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue};
 use regex::bytes::Regex;
 use serde::{Serialize, Serializer};
 
-use crate::header::FieldName;
+use crate::{header::FieldName, route::split_parameter};
 
 pub use self::{
     metadata::{MetadataMatcher, ValueMatcher},
@@ -114,12 +114,7 @@ impl QueryParameterMatcher {
     /// decoded; of a repeated parameter the first counts.
     #[must_use]
     pub fn matches(&self, query: &[u8]) -> bool {
-        let mut parameters = query.split(|byte| *byte == b'&').map(|parameter| {
-            match parameter.iter().position(|byte| *byte == b'=') {
-                Some(equals) => (&parameter[..equals], &parameter[equals + 1..]),
-                None => (parameter, &b""[..]),
-            }
-        });
+        let mut parameters = query.split(|byte| *byte == b'&').map(split_parameter);
         let value = parameters.find(|(name, _)| *name == self.name.as_bytes()).map(|(_, value)| value);
         match (&self.value, value) {
             (_, None) => false,

@@ -22,17 +22,16 @@ impl MetadataKey {
     #[must_use]
     pub fn string<'a>(&self, namespace: Option<&'a Struct>) -> Option<&'a str> {
         let (last, outer) = self.path.split_last()?;
-        let mut fields = namespace?;
-        for key in outer {
-            match fields.fields.get(key)?.kind.as_ref()? {
-                Kind::StructValue(inner) => fields = inner,
-                _ => return None,
-            }
-        }
-        match fields.fields.get(last)?.kind.as_ref()? {
+        match map_at(outer, namespace?)?.fields.get(last)?.kind.as_ref()? {
             Kind::StringValue(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// The map that is there in the fields of the namespace. `None` if there is none, or something else.
+    #[must_use]
+    pub fn map<'a>(&self, namespace: Option<&'a Struct>) -> Option<&'a Struct> {
+        map_at(&self.path, namespace?)
     }
 
     /// Metadata with nothing but this string there, by namespace.
@@ -49,6 +48,16 @@ impl MetadataKey {
             _ => Struct::default(),
         }
     }
+}
+
+fn map_at<'a>(path: &[String], mut fields: &'a Struct) -> Option<&'a Struct> {
+    for key in path {
+        match fields.fields.get(key)?.kind.as_ref()? {
+            Kind::StructValue(inner) => fields = inner,
+            _ => return None,
+        }
+    }
+    Some(fields)
 }
 
 /// Writes the namespaces of `filter_metadata` as JSON objects.

@@ -558,6 +558,15 @@ pub fn split_path(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+/// Splits a parameter of a query at its first `=`; without one the value is empty. Nothing is decoded.
+#[must_use]
+pub fn split_parameter(parameter: &[u8]) -> (&[u8], &[u8]) {
+    match parameter.iter().position(|byte| *byte == b'=') {
+        Some(end) => (&parameter[..end], &parameter[end + 1..]),
+        None => (parameter, b""),
+    }
+}
+
 /// The authority without what follows its last colon, unless that colon belongs to an IPv6 address in brackets.
 #[must_use]
 pub fn host_without_port(authority: &[u8]) -> &[u8] {

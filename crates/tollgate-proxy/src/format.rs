@@ -22,7 +22,7 @@ use tollgate_model::{
 
 pub(crate) use self::{
     connection::{CloseType, ConnectionEnd},
-    query::decode as decode_parameter,
+    query::{decode as decode_parameter, parameter as query_parameter},
 };
 use crate::stream_info::StreamInfo;
 

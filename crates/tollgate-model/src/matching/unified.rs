@@ -7,7 +7,10 @@ use http::HeaderValue;
 use serde::Serialize;
 
 use super::StringMatcher;
-use crate::{header::FieldName, route::split_path};
+use crate::{
+    header::FieldName,
+    route::{split_parameter, split_path},
+};
 
 /// A tree of conditions with an action at each end.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -78,12 +81,7 @@ impl MatchInput {
             Self::RequestHeader(name) => name.first_in_request(request).map(Cow::Borrowed),
             Self::QueryParameter(name) => {
                 let (_, query) = split_path(request.path.as_bytes());
-                let mut parameters = query.split(|byte| *byte == b'&').map(|parameter| {
-                    match parameter.iter().position(|byte| *byte == b'=') {
-                        Some(end) => (&parameter[..end], &parameter[end + 1..]),
-                        None => (parameter, &b""[..]),
-                    }
-                });
+                let mut parameters = query.split(|byte| *byte == b'&').map(split_parameter);
                 let found = parameters.find(|(key, _)| decoded(key) == name.as_bytes());
                 found.map(|(_, value)| Cow::Owned(decoded(value)))
             }

@@ -1,12 +1,11 @@
 //! Query strings.
 
+use tollgate_model::route::split_parameter;
+
 /// The first value of a parameter, decoded. Names are compared decoded.
-pub(super) fn parameter(query: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn parameter(query: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     query.split(|byte| *byte == b'&').filter(|parameter| !parameter.is_empty()).find_map(|parameter| {
-        let (key, value) = match parameter.iter().position(|byte| *byte == b'=') {
-            Some(equals) => (&parameter[..equals], &parameter[equals + 1..]),
-            None => (parameter, &b""[..]),
-        };
+        let (key, value) = split_parameter(parameter);
         (decode(key) == name).then(|| decode(value))
     })
 }

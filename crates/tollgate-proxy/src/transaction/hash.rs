@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, header::SET_COOKIE};
 use smallvec::SmallVec;
 use tollgate_model::{
     header::FieldName,
-    route::{CookieHash, HashSource, cookie, split_path},
+    route::{CookieHash, HashSource, cookie, split_parameter, split_path},
 };
 
 use super::core::Core;
@@ -63,7 +63,7 @@ impl Core {
             HashSource::SourceIp => Some(xx_hash(self.info.remote_address?.ip().to_string().as_bytes(), 0)),
             HashSource::QueryParameter(name) => {
                 let (_, query) = split_path(request.path.as_bytes());
-                let mut parameters = query.split(|byte| *byte == b'&').map(split_pair);
+                let mut parameters = query.split(|byte| *byte == b'&').map(split_parameter);
                 parameters.find(|(key, _)| *key == name.as_bytes()).map(|(_, value)| xx_hash(value, 0))
             }
         }
@@ -88,13 +88,6 @@ impl Core {
             // A map that is full keeps what it has.
             let _ = fields.try_append(SET_COOKIE, cookie);
         }
-    }
-}
-
-fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
-    match pair.iter().position(|byte| *byte == b'=') {
-        Some(end) => (&pair[..end], &pair[end + 1..]),
-        None => (pair, b""),
     }
 }
 

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tollgate_model::{
     filter::HttpAuthService,
     header::{AppendAction, FieldName},
-    route::split_path,
+    route::{split_parameter, split_path},
 };
 
 use super::{
@@ -183,10 +183,7 @@ impl Changes {
         let mut parameters: std::collections::BTreeMap<Vec<u8>, Vec<Vec<u8>>> =
             std::collections::BTreeMap::new();
         for parameter in query.split(|byte| *byte == b'&').filter(|_| !query.is_empty()) {
-            let (key, value) = match parameter.iter().position(|byte| *byte == b'=') {
-                Some(end) => (&parameter[..end], &parameter[end + 1..]),
-                None => (parameter, &b""[..]),
-            };
+            let (key, value) = split_parameter(parameter);
             parameters.entry(key.to_vec()).or_default().push(value.to_vec());
         }
         for (key, value) in &self.query_set {

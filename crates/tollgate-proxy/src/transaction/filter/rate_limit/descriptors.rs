@@ -6,7 +6,6 @@ use extproc::messages::value::Kind;
 use tollgate_model::{
     filter::VirtualHostLimits,
     format::Format,
-    header::FieldName,
     metadata::MetadataKey,
     route::{
         EntryValue, HitsAddend, Limit, LimitOverride, LimitUnit, RateLimitAction, RateLimitPolicy, split_path,
@@ -14,7 +13,7 @@ use tollgate_model::{
 };
 
 use crate::{
-    format::{FormatContext, decode_parameter, evaluate_header},
+    format::{FormatContext, evaluate_header, query_parameter},
     transaction::core::Core,
 };
 
@@ -112,18 +111,11 @@ fn entry(action: &RateLimitAction, core: &Core) -> Found {
             None => Found::NoDescriptor,
         },
         RateLimitAction::RequestHeader { name, key, skip_if_absent } => {
-            let value = match name {
-                FieldName::Field(name) => request.fields.get(name).map(|value| text(value.as_bytes())),
-                FieldName::Method => Some(request.method.as_str().to_owned()),
-                FieldName::Scheme => Some(text(request.scheme.as_bytes())),
-                FieldName::Authority => Some(text(request.authority.as_bytes())),
-                FieldName::Path => Some(text(request.path.as_bytes())),
-                FieldName::Status => None,
-            };
-            value.map_or_else(|| absent(*skip_if_absent), |value| Found::Entry(key.clone(), value))
+            let value = name.first_in_request(request);
+            value.map_or_else(|| absent(*skip_if_absent), |value| Found::Entry(key.clone(), text(value)))
         }
         RateLimitAction::QueryParameter { name, key, skip_if_absent } => {
-            let value = parameter(split_path(request.path.as_bytes()).1, name.as_bytes());
+            let value = query_parameter(split_path(request.path.as_bytes()).1, name.as_bytes());
             value.map_or_else(|| absent(*skip_if_absent), |value| Found::Entry(key.clone(), text(&value)))
         }
         RateLimitAction::RemoteAddress => match core.info.remote_address {
@@ -180,13 +172,7 @@ fn metadata_string(key: &MetadataKey, of_route: bool, core: &Core) -> Option<Str
 }
 
 fn limit_in_metadata(key: &MetadataKey, core: &Core) -> Option<Limit> {
-    let mut fields = core.info.metadata.namespace(&key.namespace)?;
-    for name in &key.path {
-        match fields.fields.get(name)?.kind.as_ref()? {
-            Kind::StructValue(inner) => fields = inner,
-            _ => return None,
-        }
-    }
+    let fields = key.map(core.info.metadata.namespace(&key.namespace))?;
     let number = match fields.fields.get("requests_per_unit")?.kind.as_ref()? {
         Kind::NumberValue(number) => *number,
         _ => return None,
@@ -206,17 +192,6 @@ fn limit_in_metadata(key: &MetadataKey, core: &Core) -> Option<Limit> {
 /// The network of an address.
 fn masked(address: IpAddr, bits: u8) -> Option<String> {
     Some(ipnet::IpNet::new(address, bits).ok()?.trunc().to_string())
-}
-
-/// The first value of a parameter, decoded.
-fn parameter(query: &[u8], name: &[u8]) -> Option<Vec<u8>> {
-    query.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).find_map(|pair| {
-        let (key, value) = match pair.iter().position(|byte| *byte == b'=') {
-            Some(end) => (&pair[..end], &pair[end + 1..]),
-            None => (pair, &b""[..]),
-        };
-        (decode_parameter(key) == name).then(|| decode_parameter(value))
-    })
 }
 
 #[cfg(test)]
