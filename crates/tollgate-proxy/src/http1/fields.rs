@@ -153,21 +153,23 @@ fn content_length(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-/// An upgrade that is not to be had (`h2c`, or by HTTP/1.0): the request goes on without it.
+/// An upgrade that cannot be had (`h2c`, or by HTTP/1.0): the request goes on without it. What else `connection` lists
+/// stays in one field: a field for each would be more than the limit that the head was read with.
 pub(super) fn remove_upgrade(fields: &mut HeaderMap) {
     fields.remove(UPGRADE);
     fields.remove("http2-settings");
-    let kept: Vec<HeaderValue> = fields
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| tokens(value.as_bytes()))
-        .filter(|token| {
-            !token.eq_ignore_ascii_case(b"upgrade") && !token.eq_ignore_ascii_case(b"http2-settings")
-        })
-        .filter_map(|token| HeaderValue::from_bytes(token).ok())
-        .collect();
+    let mut kept = Vec::new();
+    for token in fields.get_all(CONNECTION).iter().flat_map(|value| tokens(value.as_bytes())) {
+        if token.eq_ignore_ascii_case(b"upgrade") || token.eq_ignore_ascii_case(b"http2-settings") {
+            continue;
+        }
+        if !kept.is_empty() {
+            kept.push(b',');
+        }
+        kept.extend_from_slice(token);
+    }
     fields.remove(CONNECTION);
-    for token in kept {
-        fields.append(CONNECTION, token);
+    if let (false, Ok(kept)) = (kept.is_empty(), HeaderValue::from_maybe_shared(Bytes::from(kept))) {
+        fields.insert(CONNECTION, kept);
     }
 }

@@ -249,6 +249,17 @@ fn an_upgrade_excuses_no_double_length() {
 }
 
 #[test]
+fn what_connection_lists_stays_one_field_when_h2c_is_taken_out() {
+    let options = "x, ".repeat(500);
+    let text = format!(
+        "GET / HTTP/1.1\r\nhost: h\r\nconnection: {options}upgrade\r\nupgrade: h2c\r\nconnection: y\r\n\r\n"
+    );
+    let head = request(&text).unwrap().unwrap();
+    assert_eq!(head.headers.fields.len(), 1);
+    assert_eq!(head.headers.fields["connection"], format!("{}y", "x,".repeat(500)));
+}
+
+#[test]
 fn several_offers_are_an_upgrade_even_if_one_is_h2c() {
     let head = accepted(
         "GET / HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: h2c\r\nupgrade: websocket\r\n\r\n",
