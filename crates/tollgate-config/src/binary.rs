@@ -40,6 +40,22 @@ impl Source {
     }
 }
 
+/// One bootstrap merged over another one, as protobuf merges messages: fields of `over` count, lists are added to each other, and
+/// messages are merged field by field. It becomes the JSON that it stands for, and this is what lines of diagnostics are about.
+///
+/// # Errors
+/// What is wrong in one of them, with its path.
+pub fn merge_bootstraps(base: &Source, over: &Source) -> Result<Source, String> {
+    let mut bytes = Vec::new();
+    for source in [base, over] {
+        let encoded = encode_message(BOOTSTRAP, &source.text);
+        bytes.extend(encoded.map_err(|reason| format!("{}: {reason}", source.path))?);
+    }
+    // A message after a message is merged into it.
+    let text = text_of_bootstrap(&bytes)?;
+    Ok(Source { path: format!("{} with {}", base.path, over.path), text })
+}
+
 /// The JSON that a bootstrap in the wire format stands for.
 ///
 /// # Errors

@@ -56,7 +56,7 @@ pub fn text_of_bootstrap(bytes: &[u8]) -> Result<String, String> {
     binary::text_of_bootstrap(bytes)
 }
 
-pub use binary::{decode_message, encode_message};
+pub use binary::{decode_message, encode_message, merge_bootstraps};
 pub use diagnostic::{Diagnostic, Excerpts, Severity, render};
 pub use envoy::{
     Delivered, Inexpressible, MAX_RECEIVE_MESSAGE_LENGTH, Part, Written, read_delivered, write_bootstrap,
@@ -66,7 +66,7 @@ pub use explanation::{
 };
 pub use files::{FileSystem, Files};
 pub use kubernetes::ObjectReport;
-pub use options::{AccessLogForm, Options, ResolveError, ServiceAddress, ServicePortKey};
+pub use options::{AccessLogForm, NodeNames, Options, ResolveError, ServiceAddress, ServicePortKey};
 pub use place::Place;
 pub use source::Source;
 use tollgate_ir::Resources;

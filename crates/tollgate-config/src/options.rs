@@ -29,6 +29,19 @@ pub struct Options {
     pub kgateway_deep_merge: bool,
     /// Access log of Kubernetes gateways that say nothing about it themselves. Default none; `tollgate run` has JSON.
     pub access_log: AccessLogForm,
+    /// What the node of an Envoy configuration is called instead of what is written there. Default none of it.
+    pub node: NodeNames,
+}
+
+/// What a node is called, as far as that is said beside the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeNames {
+    /// Instead of `node.id`.
+    pub id: Option<String>,
+    /// Instead of `node.cluster`.
+    pub cluster: Option<String>,
+    /// Instead of `node.locality.zone`.
+    pub zone: Option<String>,
 }
 
 /// Form of an access log on standard output.
@@ -54,6 +67,7 @@ impl Default for Options {
             shift_privileged_ports: false,
             kgateway_deep_merge: false,
             access_log: AccessLogForm::Off,
+            node: NodeNames::default(),
         }
     }
 }

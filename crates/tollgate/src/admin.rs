@@ -3,6 +3,7 @@
 
 mod clusters;
 mod hosts;
+mod labels;
 mod logging;
 mod recording;
 mod server_info;
@@ -24,9 +25,10 @@ use hyper::{
 use percent_encoding::percent_decode_str;
 use regex::Regex;
 use serde_json::Value;
+use tokio::sync::watch;
 use tollgate_proxy::{AccessLogs, HealthReports, NameLookups, Recorder, Stats};
 
-use self::{clusters::Clusters, hosts::Hosts};
+use self::{clusters::Clusters, hosts::Hosts, server_info::ServerInfo};
 use crate::{address::Address, in_force::InForce, process_metrics, xds::status::Status};
 
 const TEXT: &str = "text/plain; charset=UTF-8";
@@ -67,9 +69,19 @@ pub(crate) struct Admin {
     workers: NonZeroUsize,
     started: Instant,
     draining: AtomicBool,
-    /// Something is waited for before requests are welcome.
-    initializing: AtomicBool,
+    /// Whether something is waited for before requests are welcome.
+    initializing: watch::Sender<bool>,
     discovery: Arc<Status>,
+    as_envoy: Option<AsEnvoy>,
+}
+
+/// What is different for a process that acts as Envoy.
+#[derive(Debug, Clone)]
+pub(crate) struct AsEnvoy {
+    /// Envoy's `CommandLineOptions`, without the number of threads.
+    pub(crate) command_line_options: Value,
+    /// Labels of every metric.
+    pub(crate) stats_tags: Vec<(String, String)>,
 }
 
 /// Whether requests are welcome.
@@ -96,8 +108,9 @@ impl Admin {
             workers,
             started,
             draining: AtomicBool::new(false),
-            initializing: AtomicBool::new(false),
+            initializing: watch::Sender::new(false),
             discovery: Arc::default(),
+            as_envoy: None,
         }
     }
 
@@ -131,8 +144,14 @@ impl Admin {
         Self { hosts: Hosts::new(names), ..self }
     }
 
-    /// Opens the files of access logs again.
+    /// Of a process that acts as Envoy.
+    pub(crate) fn with_as_envoy(self, as_envoy: Option<AsEnvoy>) -> Self {
+        Self { as_envoy, ..self }
+    }
+
+    /// Opens the files of access logs again, and that of the log.
     pub(crate) fn reopen_logs(&self) {
+        crate::logging::reopen();
         self.access_logs.iter().for_each(AccessLogs::reopen);
     }
 
@@ -153,12 +172,18 @@ impl Admin {
 
     /// Requests are welcome only when what belongs to the start has come.
     pub(crate) fn initialize(&self) {
-        self.initializing.store(true, Relaxed);
+        self.initializing.send_replace(true);
     }
 
     /// It has come.
     pub(crate) fn set_initialized(&self) {
-        self.initializing.store(false, Relaxed);
+        self.initializing.send_replace(false);
+    }
+
+    /// Waits until it has come.
+    pub(crate) async fn until_initialized(&self) {
+        // The sender lives as long as this waits.
+        let _ = self.initializing.subscribe().wait_for(|initializing| !initializing).await;
     }
 
     /// From here on nobody should send requests.
@@ -226,12 +251,7 @@ impl Admin {
                 }
             },
             "/healthz" => ok(TEXT, "OK\n".to_owned()),
-            "/metrics" | "/stats/prometheus" => ok(
-                PROMETHEUS,
-                self.stats.prometheus_text()
-                    + &self.in_force().prometheus_text()
-                    + &process_metrics::prometheus_text(self.started),
-            ),
+            "/metrics" | "/stats/prometheus" => ok(PROMETHEUS, self.prometheus_text()),
             "/stats" => match filter(query) {
                 Ok(filter) => {
                     let own = self.in_force().envoy_text(filter.as_ref());
@@ -266,6 +286,16 @@ impl Admin {
         }
     }
 
+    fn prometheus_text(&self) -> String {
+        let text = self.stats.prometheus_text()
+            + &self.in_force().prometheus_text()
+            + &process_metrics::prometheus_text(self.started);
+        match &self.as_envoy {
+            Some(AsEnvoy { stats_tags, .. }) if !stats_tags.is_empty() => labels::add(&text, stats_tags),
+            _ => text,
+        }
+    }
+
     fn config(&self) -> serde_json::Result<Value> {
         let mut config = self.in_force().json()?;
         if let Some(address) = self.address {
@@ -283,7 +313,7 @@ impl Admin {
     fn state(&self) -> State {
         if self.draining.load(Relaxed) {
             State::Draining
-        } else if self.initializing.load(Relaxed) {
+        } else if *self.initializing.borrow() {
             State::Initializing
         } else {
             State::Live
@@ -291,8 +321,14 @@ impl Admin {
     }
 
     fn server_info(&self, now: Instant) -> String {
-        let uptime = now.saturating_duration_since(self.started);
-        server_info::write(self.state(), uptime, self.workers, &self.in_force().snapshot.node)
+        ServerInfo {
+            state: self.state(),
+            uptime: now.saturating_duration_since(self.started),
+            workers: self.workers,
+            node: &self.in_force().snapshot.node,
+            options: self.as_envoy.as_ref().map(|as_envoy| &as_envoy.command_line_options),
+        }
+        .write()
     }
 }
 

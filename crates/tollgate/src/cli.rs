@@ -136,6 +136,11 @@ pub(crate) enum Command {
     /// number of exchanges and bytes, beside the path of requests. Exchanges that begin before the recording or end after it are
     /// left out. The exit status is 0 if the file was written, and 1 if not.
     Record(Record),
+    /// Act as Envoy: take its flags, and behave as it does.
+    ///
+    /// The same as to start this program under the name `envoy`, as a link or a copy. `tollgate envoy --help` lists the flags.
+    #[command(disable_help_flag = true)]
+    Envoy(Envoy),
     /// Show what management servers have delivered to a running gateway, and what was refused.
     ///
     /// The exit status is 0 if everything is in force, 1 if something is not, and 2 if the gateway cannot be asked.
@@ -151,6 +156,14 @@ pub(crate) struct Status {
     /// Output format.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: Form,
+}
+
+/// Arguments of `envoy`, which are not read here.
+#[derive(Debug, Args)]
+pub(crate) struct Envoy {
+    /// Envoy's flags.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FLAGS")]
+    _flags: Vec<String>,
 }
 
 /// Arguments of `echo`.
@@ -218,6 +231,9 @@ pub(crate) enum LogFormat {
     Text,
     /// For machines: one object a line.
     Json,
+    /// In a form that was chosen elsewhere; problems of configurations are lines like others.
+    #[value(skip)]
+    Events,
 }
 
 /// Arguments of `check`.

@@ -8,8 +8,8 @@ use std::{
 };
 
 use tollgate_config::{
-    AccessLogForm, Before, Diagnostic, Explanations, ObjectReport, Options, Outcome, Severity, Source,
-    load_after,
+    AccessLogForm, Before, Diagnostic, Explanations, NodeNames, ObjectReport, Options, Outcome, Severity,
+    Source, load_after,
 };
 use tollgate_model::Snapshot;
 
@@ -154,6 +154,7 @@ impl From<&Reading> for Options {
             bind_address: available(reading.bind_address),
             shift_privileged_ports: reading.shift_privileged_ports,
             kgateway_deep_merge: reading.kgateway_deep_merge,
+            node: NodeNames::default(),
             access_log: match reading.access_log {
                 AccessLog::Json => AccessLogForm::Json,
                 AccessLog::Text => AccessLogForm::Text,

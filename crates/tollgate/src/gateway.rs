@@ -18,7 +18,7 @@ use tollgate_proxy::CallsThread;
 
 use self::admin_server::AdminServer;
 use crate::{
-    admin::Admin,
+    admin::{Admin, AsEnvoy},
     cli::Lifecycle,
     descriptors,
     in_force::InForce,
@@ -39,14 +39,16 @@ pub(crate) struct Settings {
     pub(crate) objects: Vec<ObjectReport>,
     /// Threads that serve requests.
     pub(crate) workers: NonZeroUsize,
-    /// Where the admin server listens, unless the snapshot says so itself.
-    pub(crate) admin_address: SocketAddr,
+    /// Where the admin server listens, unless the snapshot says so itself; `None` = then there is none.
+    pub(crate) admin_address: Option<SocketAddr>,
     /// How it stops, and who may ask the admin server.
     pub(crate) lifecycle: Lifecycle,
     /// Where later configurations come from.
     pub(crate) reload: Option<Reload>,
     /// The text of the snapshot, if management servers have the rest.
     pub(crate) bootstrap: Option<Bootstrap>,
+    /// What is different if it acts as Envoy.
+    pub(crate) as_envoy: Option<AsEnvoy>,
 }
 
 /// A gateway that serves requests, with its admin server.
@@ -54,8 +56,9 @@ pub(crate) struct Settings {
 pub(crate) struct Gateway {
     data_plane: tollgate_proxy::Gateway,
     admin: Arc<Admin>,
-    admin_address: SocketAddr,
-    admin_server: AdminServer,
+    /// `None` = there is none.
+    admin_address: Option<SocketAddr>,
+    admin_server: Option<AdminServer>,
     /// Changes of the configuration are followed until it is dropped.
     following: Option<oneshot::Sender<Infallible>>,
     /// Management servers are followed until it is dropped.
@@ -104,18 +107,21 @@ fn remedy(error: &tollgate_proxy::StartError) -> &'static str {
 impl Gateway {
     /// Binds everything and starts the workers, or serves nothing. A signal meanwhile ends the process at once.
     pub(crate) async fn start(settings: Settings) -> Result<Self, StartError> {
-        let Settings { snapshot, objects, workers, admin_address, lifecycle, reload, bootstrap } = settings;
+        let Settings { snapshot, objects, workers, admin_address, lifecycle, reload, bootstrap, as_envoy } =
+            settings;
         let [stop, hurry, early] = [Signals::listen(), Signals::listen(), Signals::listen()]
             .map(|signals| signals.map_err(StartError::Signals));
         let reopen = Reopen::listen().map_err(StartError::Signals)?;
         let asked_admin_address = admin_address;
-        let (address, remedy) = match snapshot.admin_address {
-            Some(address) => (address, ""),
-            None => (admin_address, "; --admin-address chooses another one"),
-        };
-        let failed = |source| StartError::Admin { address, source, remedy };
-        let admin_listener = admin_server::bind(address).map_err(failed)?;
-        let admin_address = admin_listener.local_addr().map_err(failed)?;
+        let remedy =
+            if snapshot.admin_address.is_some() { "" } else { "; --admin-address chooses another one" };
+        let bound = snapshot.admin_address.or(admin_address).map(|address| {
+            let failed = |source| StartError::Admin { address, source, remedy };
+            let listener = admin_server::bind(address).map_err(failed)?;
+            let address = listener.local_addr().map_err(failed)?;
+            Ok::<_, StartError>((listener, address))
+        });
+        let (admin_listener, admin_address) = bound.transpose()?.unzip();
         let snapshot = Arc::new(snapshot);
         let snapshot_of_start = snapshot.clone();
         let drain_time = Duration::from_secs(lifecycle.drain_time_s);
@@ -145,14 +151,19 @@ impl Gateway {
             refused: None,
         };
         let admin = Admin::new(in_force, data_plane.stats().clone(), workers, Instant::now())
-            .with_address(admin_address)
             .with_access_logs(data_plane.access_logs())
             .with_name_lookups(data_plane.name_lookups())
             .with_health(data_plane.health())
             .with_recorder(data_plane.recorder())
-            .with_hosts(&lifecycle.admin_host);
+            .with_hosts(&lifecycle.admin_host)
+            .with_as_envoy(as_envoy);
+        let admin = match admin_address {
+            Some(address) => admin.with_address(address),
+            None => admin,
+        };
         let admin = Arc::new(admin);
-        let admin_server = AdminServer::start(admin_listener, admin.clone()).map_err(StartError::Thread)?;
+        let admin_server = admin_listener.map(|listener| AdminServer::start(listener, admin.clone()));
+        let admin_server = admin_server.transpose().map_err(StartError::Thread)?;
         let (rebase, rebased) = watch::channel(Sources::default());
         let mut calls = None;
         if let (Some(management), Some(bootstrap)) = (snapshot_of_start.management.clone(), bootstrap) {
@@ -194,9 +205,14 @@ impl Gateway {
         self.data_plane.local_addresses()
     }
 
-    /// The address of the admin server.
-    pub(crate) fn admin_address(&self) -> SocketAddr {
+    /// The address of the admin server, if there is one.
+    pub(crate) fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// Waits until what management servers deliver for the start is in force, or was waited for long enough.
+    pub(crate) async fn until_initialized(&self) {
+        self.admin.until_initialized().await;
     }
 
     /// Serves whatever configuration is in force until a signal, then until every request has ended or the drain time is

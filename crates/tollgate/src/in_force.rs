@@ -100,7 +100,14 @@ fn object(report: &ObjectReport) -> Value {
 /// `2026-11-26T08:55:03Z` (RFC 3339).
 pub(crate) fn timestamp(time: SystemTime) -> String {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = date(seconds / 86_400);
+    let rest = seconds % 86_400;
+    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Year, month and day of month of a day since 1970.
+pub(crate) fn date(days: u64) -> (u64, u64, u64) {
     // Years begin in March, so that the leap day is the last one, and eras of 400 years in year 0.
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
@@ -109,9 +116,7 @@ pub(crate) fn timestamp(time: SystemTime) -> String {
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day_of_month = day_of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = era * 400 + year + u64::from(month <= 2);
-    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day_of_month:02}T{hour:02}:{minute:02}:{second:02}Z")
+    (era * 400 + year + u64::from(month <= 2), month, day_of_month)
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
-//! Where log lines go: to standard error, by a thread of their own.
+//! Where log lines go: to standard error or a file, by a thread of their own.
 //!
-//! Whoever logs never waits for standard error. Lines wait in a bounded [`Queue`]; those that find no room are dropped
+//! Whoever logs never waits for that. Lines wait in a bounded [`Queue`]; those that find no room are dropped
 //! and counted, and the log says how many as soon as it can.
 
+mod file;
 mod levels;
+mod pattern;
 mod queue;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
+    path::Path,
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -17,8 +20,14 @@ use tracing_subscriber::{
     Registry, filter::Targets, fmt::MakeWriter, layer::SubscriberExt, reload, util::SubscriberInitExt,
 };
 
-pub(crate) use self::levels::{LevelError, Levels, level};
-use self::queue::{Line, Queue};
+use self::{
+    file::LogFile,
+    queue::{Line, Queue},
+};
+pub(crate) use self::{
+    levels::{LevelError, Levels, level},
+    pattern::Pattern,
+};
 use crate::{cli::LogFormat, in_force::timestamp};
 
 /// The environment variable that chooses what is logged.
@@ -69,27 +78,51 @@ pub(crate) fn start(format: LogFormat, default: &str) -> Flush {
         Some(Err(error)) => (Levels::new(default), Some(error)),
         None => (Levels::new(default), None),
     };
-    let (filter, handle) = reload::Layer::new(levels.targets());
     let queue = queue::start(io::stderr(), move |dropped| told(format, dropped));
     let writer = ToQueue(queue);
+    let (filter, handle) = reload::Layer::new(levels.targets());
     let registry = tracing_subscriber::registry().with(filter);
-    let started = match format {
-        LogFormat::Text => {
+    let is_started = match format {
+        LogFormat::Text | LogFormat::Events => {
             let layer = tracing_subscriber::fmt::layer().with_ansi(takes_colours()).with_target(false);
-            registry.with(layer.with_writer(writer)).try_init()
+            registry.with(layer.with_writer(writer)).try_init().is_ok()
         }
         LogFormat::Json => {
             let layer = tracing_subscriber::fmt::layer().json().flatten_event(true);
-            registry.with(layer.with_writer(writer)).try_init()
+            registry.with(layer.with_writer(writer)).try_init().is_ok()
         }
     };
-    if started.is_ok() {
+    if is_started {
         let _ = LOG.set(Log { queue, levels: Mutex::new(levels), filter: handle });
     }
     if let Some(error) = problem {
         tracing::warn!(%error, "{FILTER} is not understood");
     }
     Flush(())
+}
+
+/// Sends log lines in a form of somebody's own to standard error, or adds them to a file.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn start_with(pattern: Pattern, levels: Levels, file: Option<&Path>) -> io::Result<Flush> {
+    let dropped = |dropped| told(LogFormat::Text, dropped);
+    let queue = match file {
+        Some(path) => queue::start(LogFile::open(path)?, dropped),
+        None => queue::start(io::stderr(), dropped),
+    };
+    let (filter, handle) = reload::Layer::new(levels.targets());
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).event_format(pattern);
+    let registry = tracing_subscriber::registry().with(filter).with(layer.with_writer(ToQueue(queue)));
+    if registry.try_init().is_ok() {
+        let _ = LOG.set(Log { queue, levels: Mutex::new(levels), filter: handle });
+    }
+    Ok(Flush(()))
+}
+
+/// A file of log lines was moved away: it is opened again.
+pub(crate) fn reopen() {
+    file::reopen();
 }
 
 /// Writes text that is not a log line among the log lines.
@@ -142,7 +175,7 @@ fn told(format: LogFormat, dropped: u64) -> String {
     let time = timestamp(SystemTime::now());
     let message = "log lines were dropped because standard error did not take them in time";
     match format {
-        LogFormat::Text => format!("{time}  WARN {message} dropped={dropped}\n"),
+        LogFormat::Text | LogFormat::Events => format!("{time}  WARN {message} dropped={dropped}\n"),
         LogFormat::Json => {
             let line = serde_json::json!({
                 "timestamp": time, "level": "WARN", "message": message, "dropped": dropped,

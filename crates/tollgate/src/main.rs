@@ -2,6 +2,7 @@
 
 mod address;
 mod admin;
+mod as_envoy;
 mod cli;
 mod commands;
 mod configuration;
@@ -35,7 +36,12 @@ use cli::{Cli, Command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if let Some((program, arguments)) = as_envoy::started_as_envoy() {
+        return commands::envoy::run(&program, &arguments);
+    }
     match Cli::parse().command {
+        // It never comes to that: see above.
+        Command::Envoy(_) => ExitCode::FAILURE,
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Convert(arguments) => commands::convert::run(&arguments),

@@ -37,7 +37,7 @@ const POLL: Duration = Duration::from_secs(10);
 /// What is loaded again and again.
 #[derive(Debug)]
 pub(crate) struct Reload {
-    /// Files and folders.
+    /// Files and folders; none if the texts stay as they are, and only the files that they name may change.
     pub(crate) paths: Vec<PathBuf>,
     /// How they are translated.
     pub(crate) options: Options,
@@ -45,8 +45,8 @@ pub(crate) struct Reload {
     pub(crate) permissive: bool,
     /// The form of problems.
     pub(crate) log_format: LogFormat,
-    /// Where the admin server was asked to listen when the configuration does not say.
-    pub(crate) admin_address: SocketAddr,
+    /// Where the admin server was asked to listen when the configuration does not say; `None` = nowhere.
+    pub(crate) admin_address: Option<SocketAddr>,
     /// What was looked at last.
     pub(crate) input: Input,
     /// Who puts it in force together with what management servers have; `None` = nobody else.
@@ -137,8 +137,10 @@ impl Reload {
 
     fn places(&self) -> Vec<PathBuf> {
         let Input { sources, named_files } = &self.input;
+        let paths_are_fixed = self.paths.is_empty();
         let paths = self.paths.iter().map(PathBuf::as_path);
-        let texts = sources.texts.iter().map(|source| source.path.as_ref());
+        // A text that stays as it is need not come from a file.
+        let texts = sources.texts.iter().filter(|_| !paths_are_fixed).map(|source| source.path.as_ref());
         places::of(paths.chain(texts).chain(named_files.paths()), &sources.folders)
     }
 
@@ -147,7 +149,7 @@ impl Reload {
         let (objects, snapshot) = (admin.in_force().objects, gateway.snapshot());
         let (paths, options, input) = (self.paths.clone(), self.options.clone(), self.input.clone());
         let work = tokio::task::spawn_blocking(move || {
-            let sources = Sources::read(&paths);
+            let sources = if paths.is_empty() { input.sources.clone() } else { Sources::read(&paths) };
             if !wanted && sources == input.sources && input.named_files.are_unchanged() {
                 return Look::Same;
             }
@@ -198,11 +200,11 @@ impl Reload {
             rebase.send_replace(self.input.sources.clone());
             return;
         }
-        let admin_address = |wanted: Option<SocketAddr>| wanted.unwrap_or(self.admin_address);
+        let admin_address = |wanted: Option<SocketAddr>| wanted.or(self.admin_address);
         let (old, new) =
             (admin_address(in_force.snapshot.admin_address), admin_address(snapshot.admin_address));
         if old != new {
-            tracing::warn!("the admin address changes only with a restart, to {new}");
+            warn_of_admin_address(new);
         }
         let update = match gateway.update(snapshot).await {
             Ok(update) => update,
@@ -236,6 +238,14 @@ impl Reload {
             tracing::error!("{failure}; it is tried again");
         }
         *missing = failures;
+    }
+}
+
+/// Says that another address of the admin server has no effect yet.
+pub(crate) fn warn_of_admin_address(new: Option<SocketAddr>) {
+    match new {
+        Some(new) => tracing::warn!("the admin address changes only with a restart, to {new}"),
+        None => tracing::warn!("the admin server ends only with a restart"),
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn report(configuration: &Configuration, format: LogFormat) {
             patient = patient && logging::wait_for_room();
             match format {
                 LogFormat::Text => logging::write(&format!("{}\n", problem.render(&excerpts))),
-                LogFormat::Json => {
+                LogFormat::Json | LogFormat::Events => {
                     let diagnostic = problem.cause;
                     let (file, line, column) = (&diagnostic.file, diagnostic.line, diagnostic.column);
                     let (path, help) = (&diagnostic.path, diagnostic.help.as_deref());

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
+use serde_json::json;
 use tollgate_ir::{Cluster, Process, Resources, Sourced};
 use tollgate_model::{listener::BindAddress, snapshot::Node};
 
@@ -22,9 +23,10 @@ use super::{
     watchdog::read_watchdog,
 };
 use crate::{
-    Explanations, RouteKey,
+    Explanations, NodeNames, RouteKey,
     place::Place,
-    schema::{Message, Schema, Value, harmless, protects, read, refused, unimplemented, wire},
+    schema::{Message, Schema, Value, from_json, harmless, protects, read, refused, unimplemented, wire},
+    yaml,
 };
 
 const NO_STATS: &str = "metrics are always on at the admin address";
@@ -327,18 +329,34 @@ fn read_admin(bootstrap: &Message<'_>) -> Option<std::net::SocketAddr> {
 }
 
 fn read_node(bootstrap: &Message<'_>) -> Node {
-    let Some(node) = bootstrap.message("node", &NODE) else { return Node::default() };
-    let value = node.value();
-    let (id, cluster) = (node.string("id"), node.string("cluster"));
+    let context = bootstrap.value().context;
+    let named = &context.options.node;
+    let node = bootstrap.message("node", &NODE);
+    let text = |name: &'static str| node.as_ref().map(|node| node.string(name)).unwrap_or_default();
+    let id = named.id.clone().unwrap_or_else(|| text("id"));
+    let cluster = named.cluster.clone().unwrap_or_else(|| text("cluster"));
     // Only what says more than its name and group is kept as a whole.
     let others = NODE.read_names().filter(|name| !["id", "cluster"].contains(name));
-    let is_more = others.filter(|name| node.get(name).is_some()).count() > 0;
-    if !is_more || value.context.report.has_errors() {
+    let is_more =
+        node.as_ref().is_some_and(|node| others.filter(|name| node.get(name).is_some()).count() > 0);
+    if (!is_more && named.zone.is_none()) || context.report.has_errors() {
         return Node { id, cluster, message: Bytes::new() };
     }
-    let message = wire::canonical(NODE.name, value.node).unwrap_or_else(|problem| {
-        value.error(format!("{}: {}", problem.path, problem.message));
-        Vec::new()
-    });
+    let mut message = Vec::new();
+    let mut add = |tree: &yaml::Node| match wire::canonical(NODE.name, tree) {
+        Ok(bytes) => message.extend(bytes),
+        Err(problem) => bootstrap.value().error(format!("{}: {}", problem.path, problem.message)),
+    };
+    if let Some(node) = &node {
+        add(node.value().node);
+    }
+    if *named != NodeNames::default() {
+        // A message after a message is merged into it.
+        let mut over = json!({ "id": id, "cluster": cluster });
+        if let Some(zone) = &named.zone {
+            over["locality"] = json!({ "zone": zone });
+        }
+        add(&from_json(&over));
+    }
     Node { id, cluster, message: message.into() }
 }

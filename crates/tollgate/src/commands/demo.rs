@@ -65,15 +65,23 @@ async fn serve(port: u16, dialect: Dialect) -> Result<(), Box<dyn Error>> {
     let (snapshot, objects) = dialect.load(addresses)?;
     let workers = available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let lifecycle = Lifecycle::default();
-    let settings =
-        Settings { snapshot, objects, workers, admin_address: ANY, lifecycle, reload: None, bootstrap: None };
+    let settings = Settings {
+        snapshot,
+        objects,
+        workers,
+        admin_address: Some(ANY),
+        lifecycle,
+        reload: None,
+        bootstrap: None,
+        as_envoy: None,
+    };
     let gateway = Gateway::start(settings).await?;
     for (_, address) in gateway.local_addresses() {
         if let BindAddress::Socket(address) = address {
             addresses.gateway = address;
         }
     }
-    let text = welcome(&addresses, gateway.admin_address(), dialect);
+    let text = welcome(&addresses, gateway.admin_address().unwrap_or(ANY), dialect);
     let _ = io::stdout().write_all(text.as_bytes());
     gateway.until_stopped().await?;
     Ok(())

@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Run) -> ExitCode {
     }
     let workers = arguments.workers.or(snapshot.concurrency).or_else(|| available_parallelism().ok());
     let workers = workers.unwrap_or(NonZeroUsize::MIN);
-    let admin_address = arguments.admin_address;
+    let admin_address = Some(arguments.admin_address);
     let bootstrap = Bootstrap { sources: input.sources.clone(), options: options.clone() };
     let reload = Reload {
         paths,
@@ -65,6 +65,7 @@ pub(crate) fn run(arguments: &Run) -> ExitCode {
         lifecycle,
         reload: Some(reload),
         bootstrap,
+        as_envoy: None,
     }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -92,7 +93,9 @@ fn serve(settings: Settings) -> Result<(), Box<dyn Error>> {
         for (name, address) in &gateway.local_addresses() {
             tracing::info!("listener {name} at {}", Address(address));
         }
-        tracing::info!("admin server at {}", gateway.admin_address());
+        if let Some(address) = gateway.admin_address() {
+            tracing::info!("admin server at {address}");
+        }
         tracing::info!(workers, "serving");
         gateway.until_stopped().await?;
         Ok(())

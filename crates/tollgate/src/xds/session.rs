@@ -22,7 +22,9 @@ use super::{
     shelf::Key,
     status::{Resource, Status, Stream, Type},
 };
-use crate::{address::Address, admin::Admin, in_force::InForce, sources::Sources};
+use crate::{
+    address::Address, admin::Admin, in_force::InForce, reload::warn_of_admin_address, sources::Sources,
+};
 
 /// How long changes are gathered: servers send several types one after the other, which belong together.
 const GATHER: Duration = Duration::from_millis(5);
@@ -46,8 +48,8 @@ pub(crate) struct Session {
     pub(crate) updater: Updater,
     /// Who is told of them.
     pub(crate) admin: Arc<Admin>,
-    /// Where the admin server was asked to listen when the configuration does not say.
-    pub(crate) admin_address: SocketAddr,
+    /// Where the admin server was asked to listen when the configuration does not say; `None` = nowhere.
+    pub(crate) admin_address: Option<SocketAddr>,
     /// Nothing is put in force: it is only looked whether it could be.
     pub(crate) is_dry: bool,
 }
@@ -62,7 +64,7 @@ struct Running {
     calls: Calls,
     updater: Updater,
     admin: Arc<Admin>,
-    admin_address: SocketAddr,
+    admin_address: Option<SocketAddr>,
     is_dry: bool,
     /// Since when there is something that is not in force.
     dirty: Option<Instant>,
@@ -419,10 +421,10 @@ impl Running {
         if self.assembly.management() != before {
             tracing::warn!("other management servers are asked only after a restart");
         }
-        let admin = self.assembly.admin_address().unwrap_or(self.admin_address);
-        let old = self.updater.snapshot().admin_address.unwrap_or(self.admin_address);
+        let admin = self.assembly.admin_address().or(self.admin_address);
+        let old = self.updater.snapshot().admin_address.or(self.admin_address);
         if admin != old {
-            tracing::warn!("the admin address changes only with a restart, to {admin}");
+            warn_of_admin_address(admin);
         }
         let needs = self.assembly.needs();
         self.plan.resources.require(now, &needs);

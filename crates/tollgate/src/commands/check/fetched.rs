@@ -64,7 +64,7 @@ pub(super) fn fetch(
         rebased,
         updater: gateway.updater(),
         admin: admin.clone(),
-        admin_address: ([127, 0, 0, 1], 0).into(),
+        admin_address: None,
         is_dry: true,
     };
     let calls = gateway.start_calls(move |calls| session.run(calls)).map_err(|error| error.to_string())?;
