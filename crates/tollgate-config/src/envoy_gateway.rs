@@ -19,6 +19,7 @@ mod extension_policy;
 mod filter_order;
 mod gateway_settings;
 mod others;
+mod patch_policy;
 mod patches;
 mod processors;
 mod proxy;
@@ -39,6 +40,7 @@ use self::{
     extension_policy::ExtensionPolicy,
     gateway_settings::ProxySettings,
     others::{BackendTrafficPolicy, SecurityPolicy, Unimplemented},
+    patch_policy::PatchPolicy,
     proxy::EnvoyProxy,
 };
 use crate::{
@@ -62,7 +64,7 @@ pub(crate) struct Objects {
     pub(crate) client_traffic_policies: Set<ClientTrafficPolicy>,
     pub(crate) backend_traffic_policies: Set<BackendTrafficPolicy>,
     pub(crate) http_route_filters: Set<Unimplemented>,
-    patch_policies: Set<Unimplemented>,
+    patch_policies: Set<PatchPolicy>,
 }
 
 family!(Objects);
@@ -179,11 +181,8 @@ const KINDS: &[Kind] = &[
         cluster_scoped: false,
         default_name: None,
         take: |candidate| {
-            candidate.store_as(
-                |all| &mut all.of_mut::<Objects>().patch_policies,
-                &others::PATCH,
-                |_| Some(Unimplemented),
-            )
+            candidate
+                .store(|all| &mut all.of_mut::<Objects>().patch_policies, patch_policy::read_patch_policy)
         },
     },
 ];

@@ -28,6 +28,7 @@ mod kubernetes;
 mod laws;
 mod load;
 mod options;
+mod patching;
 mod place;
 mod policies;
 mod routing;

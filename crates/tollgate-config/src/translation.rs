@@ -25,6 +25,7 @@ mod gateway;
 mod hostnames;
 mod messages;
 mod outcome;
+mod patchable;
 mod processor;
 mod settings;
 mod statuses;
@@ -47,6 +48,7 @@ pub(crate) use self::{
     gateway::{AttachedHostname, AttachedRoute, GATEWAY_API, Gateway, Idle, Listener, Route, RouteApi},
     messages::{Message, Validity},
     outcome::{Translated, translate},
+    patchable::Patchable,
     processor::{Applied, Position, Processor, Zone},
     settings::{GatewaySettings, IpFamily, ListenerSettings},
     system::{PolicyKind, System, Systems},

@@ -19,12 +19,14 @@ pub(crate) struct Configuration {
     pub(crate) controller_name: String,
     /// Whether Backends may be used (EG-71).
     pub(crate) backends_enabled: bool,
+    /// Whether EnvoyPatchPolicies are applied.
+    pub(crate) patches_enabled: bool,
 }
 
 impl Default for Configuration {
     /// No document: nothing was turned off.
     fn default() -> Self {
-        Self { controller_name: NAME.to_owned(), backends_enabled: true }
+        Self { controller_name: NAME.to_owned(), backends_enabled: true, patches_enabled: true }
     }
 }
 
@@ -64,7 +66,7 @@ static EXTENSION_APIS: Schema = Schema {
     title: "",
     fields: &[
         read("enableBackend", "false", "Backends may be used."),
-        harmless("enableEnvoyPatchPolicy", "there is no Envoy to patch"),
+        read("enableEnvoyPatchPolicy", "false", "EnvoyPatchPolicies are applied."),
         harmless("enableLua", "Lua is not run"),
         harmless("disableLua", "Lua is not run"),
         harmless("enableSDSSecretRef", "secrets are read from objects"),
@@ -78,9 +80,10 @@ pub(super) fn read_configuration(message: &Message<'_>) -> Option<Configuration>
     if let Some(name) = name.filter(|name| !name.is_empty()) {
         configuration.controller_name = name;
     }
-    configuration.backends_enabled = message
-        .message("extensionApis", &EXTENSION_APIS)
-        .is_some_and(|apis| apis.boolean("enableBackend", false));
+    let apis = message.message("extensionApis", &EXTENSION_APIS);
+    let is_enabled = |name| apis.as_ref().is_some_and(|apis| apis.boolean(name, false));
+    configuration.backends_enabled = is_enabled("enableBackend");
+    configuration.patches_enabled = is_enabled("enableEnvoyPatchPolicy");
     Some(configuration)
 }
 

@@ -23,8 +23,8 @@ use crate::{
     policies::{Attachments, Target, Targets, World, levels},
     routing::BackendReference,
     translation::{
-        BackendError, Destination, Dialect, Gateway, Listener, ListenerSettings, Referring, Replacement,
-        RuleExtensions, Site, Translator,
+        BackendError, Destination, Dialect, Gateway, Listener, ListenerSettings, Patchable, Referring,
+        Replacement, RuleExtensions, Site, Translator,
     },
 };
 
@@ -40,6 +40,8 @@ pub(super) struct EnvoyGateway<'a> {
     protected: Protected,
     clients: Clients,
     processors: Processors,
+    /// What became of patches.
+    patches: Vec<ObjectStatus>,
 }
 
 impl<'a> EnvoyGateway<'a> {
@@ -65,6 +67,7 @@ impl<'a> EnvoyGateway<'a> {
             protected,
             clients,
             processors: Processors::default(),
+            patches: Vec::new(),
         }
     }
 
@@ -145,9 +148,6 @@ fn protected(translator: &Translator<'_>, world: &World) -> Protected {
             protect(&policy.spec.targets, &policy.meta, reason);
         }
     }
-    for (object, (reason, place)) in patches::patched(translator) {
-        protected.add(Target { object, section: None }, reason, place);
-    }
     protected
 }
 
@@ -211,10 +211,15 @@ impl Dialect for EnvoyGateway<'_> {
         }
     }
 
+    fn patch(&mut self, patchable: &mut Patchable<'_>) {
+        self.patches = patches::apply(self.translator, self.gateways, &self.configuration, patchable);
+    }
+
     fn statuses(self: Box<Self>) -> Vec<ObjectStatus> {
-        let Self { translator, configuration, settings, gateways, attached, mut processors, .. } = *self;
-        patches::report(translator);
+        let Self { translator, configuration, settings, gateways, attached, mut processors, patches, .. } =
+            *self;
         let mut statuses = status::backends(translator, &configuration);
+        statuses.extend(patches);
         statuses.extend(status::extension_policies(&attached, &configuration, |index, chosen, on_route| {
             let gateway = &gateways[index].object;
             let scope = Scope {

@@ -4,7 +4,7 @@ use super::targets::read_targets;
 use crate::{
     kubernetes::{Candidate, SetOf, Stored},
     policies::Targets,
-    schema::{Schema, Value, bookkeeping, protects, read, unimplemented},
+    schema::{Schema, Value, protects, read, unimplemented},
 };
 
 /// An object that nothing is done about but to say so.
@@ -20,20 +20,6 @@ pub(super) fn take(candidate: Candidate<'_>, objects: SetOf<Unimplemented>) -> S
         Some(Unimplemented)
     })
 }
-
-/// What patches say is looked at as a whole.
-pub(super) static PATCH: Schema = Schema {
-    name: "EnvoyPatchPolicy",
-    title: "",
-    fields: &[
-        read("apiVersion", "", "API group and version. Required."),
-        read("kind", "", "What it is. Required."),
-        read("metadata", "", "Names it. Required."),
-        bookkeeping("spec"),
-        bookkeeping("status"),
-    ],
-    unsupported: &[],
-};
 
 /// What a policy means that sets a field which must not be left out.
 pub(super) const NOT_LEFT_OUT: &str =

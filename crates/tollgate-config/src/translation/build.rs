@@ -31,6 +31,8 @@ pub(super) struct Built {
     pub(super) resources: Resources,
     pub(super) explanations: Explanations,
     pub(super) outcomes: Outcomes,
+    /// The gateways of each listener, by its name.
+    pub(super) gateways: HashMap<String, Vec<ObjectRef>>,
 }
 
 /// How routes fare under their parents, as far as their rules decide it.
@@ -135,6 +137,8 @@ impl Builder<'_, '_> {
         let Some(&Member { gateway, listener: first, settings: of_port }) = members.first() else { return };
         let bound = self.bound_port(port);
         let name = self.unique_name(format!("{}/{}", first.owner.key(), first.name), port);
+        let gateways = members.iter().map(|member| member.gateway.object.clone());
+        self.built.gateways.insert(name.clone(), gateways.collect());
         let is_tls = first.tls.is_some();
         let hosts = Hosts::of(members);
         let host_table = is_tls.then(|| host_table(members));

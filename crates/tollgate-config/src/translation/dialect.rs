@@ -7,7 +7,7 @@ use tollgate_ir::{BareCluster, UpstreamTlsContext};
 
 use super::{
     Applied, AttachedRoute, BackendError, BackendReference, Destination, ExtensionRef, Gateway, Listener,
-    ListenerSettings, Referring, Rule,
+    ListenerSettings, Patchable, Referring, Rule,
 };
 use crate::kubernetes::{Place, status::ObjectStatus};
 
@@ -66,6 +66,11 @@ pub(crate) trait Dialect {
     /// Changes the cluster of a backend of a route.
     fn cluster(&self, site: Referring<'_>, cluster: &mut BareCluster) {
         let _ = (site, cluster);
+    }
+
+    /// Changes what came of everything, once every rule was seen.
+    fn patch(&mut self, patchable: &mut Patchable<'_>) {
+        let _ = patchable;
     }
 
     /// The statuses of its objects, once every rule was seen.

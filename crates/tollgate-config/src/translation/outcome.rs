@@ -8,6 +8,7 @@ use super::{
     Dialect, Gateway, Translator,
     attachment::Attachment,
     build::{Builder, Built},
+    patchable::Patchable,
     statuses::statuses,
     translator::Added,
 };
@@ -25,10 +26,20 @@ pub(crate) struct Translated {
 pub(crate) fn translate(translator: Translator<'_>) -> Translated {
     let mut translated = everything_but_clusters(&translator);
     let (clusters, secrets) = translator.into_parts();
-    translated.resources.secrets = secrets;
+    let resources = &mut translated.resources;
+    // What patches have changed is there already.
+    let patched = std::mem::replace(&mut resources.secrets, secrets);
+    for (name, secret) in patched.tls_certificates {
+        resources.secrets.tls_certificates.entry(name).or_insert(secret);
+    }
+    for (name, secret) in patched.validation_contexts {
+        resources.secrets.validation_contexts.entry(name).or_insert(secret);
+    }
     for (name, Added { cluster, endpoints, origin }) in clusters {
-        translated.resources.endpoints.insert(name.clone(), endpoints);
-        translated.resources.clusters.insert(name, Arc::new(Sourced { value: cluster, origin }));
+        if !resources.clusters.contains_key(&name) {
+            resources.endpoints.insert(name.clone(), endpoints);
+            resources.clusters.insert(name, Arc::new(Sourced { value: cluster, origin }));
+        }
     }
     translated
 }
@@ -43,11 +54,16 @@ fn everything_but_clusters(translator: &Translator<'_>) -> Translated {
     let others = translator.systems.iter().filter_map(|system| system.gateways);
     let others: Vec<Gateway> = others.flat_map(|read| read(translator, gateways)).collect();
     builder.gateways(gateways.iter().chain(&others));
-    let Builder { dialects, built, .. } = builder;
+    let Builder { mut dialects, built, .. } = builder;
+    let Built { resources, explanations, outcomes, gateways: by_listener } = built;
+    let mut patchable = Patchable::new(translator, resources, explanations, by_listener);
+    for dialect in &mut dialects {
+        dialect.patch(&mut patchable);
+    }
+    let (mut resources, explanations) = patchable.into_parts();
     let of_dialects: Vec<ObjectStatus> = dialects.into_iter().flat_map(Dialect::statuses).collect();
-    let mut all = statuses(translator, &attachment, &built.outcomes);
+    let mut all = statuses(translator, &attachment, &outcomes);
     all.extend(of_dialects);
-    let Built { mut resources, explanations, .. } = built;
     // The greatest number of threads that a gateway asks for.
     resources.process.concurrency = gateways.iter().filter_map(|gateway| gateway.settings.concurrency).max();
     Translated { resources, statuses: all, explanations }

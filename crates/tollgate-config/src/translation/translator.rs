@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use tollgate_ir::{BareCluster, Cluster, Origin, Resources as Ir, Secrets};
+use tollgate_ir::{BareCluster, Cluster, Origin, Resources as Ir, Secrets, Sourced};
 use tollgate_model::cluster::Endpoint;
 
 use super::{Systems, backend_tls::TlsPolicies, cache::Cache};
@@ -112,6 +112,21 @@ impl<'a> Translator<'a> {
         let name = cluster.name.clone();
         clusters.insert(name.clone(), Added { cluster, endpoints: Arc::clone(endpoints), origin });
         name
+    }
+
+    /// All resources so far: `resources`, those of an Envoy configuration, and the clusters and secrets that were added.
+    pub(super) fn complete(&self, resources: &Ir) -> Ir {
+        let mut complete = resources.clone();
+        complete.secrets = self.secrets.borrow().clone();
+        complete.clusters.extend(self.native.clusters.clone());
+        complete.endpoints.extend(self.native.endpoints.clone());
+        complete.cluster_http_filters.extend(self.native.cluster_http_filters.clone());
+        for (name, Added { cluster, endpoints, origin }) in &*self.clusters.borrow() {
+            let cluster = Sourced { value: cluster.clone(), origin: Arc::clone(origin) };
+            complete.clusters.insert(name.clone(), Arc::new(cluster));
+            complete.endpoints.insert(name.clone(), Arc::clone(endpoints));
+        }
+        complete
     }
 
     /// All clusters that were added, and the secrets.

@@ -1,0 +1,82 @@
+//! What was translated, for policies that patch it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use http::StatusCode;
+use tollgate_ir::{Action, Resources};
+use tollgate_model::route::DirectResponse;
+
+use super::Translator;
+use crate::{
+    Explanation, Explanations, ReplacedBecause, RouteKey,
+    kubernetes::{ObjectRef, Place},
+    patching::Patching,
+};
+
+/// What was translated, for policies that patch it.
+pub(crate) struct Patchable<'a> {
+    translator: &'a Translator<'a>,
+    resources: Resources,
+    explanations: Explanations,
+    /// The gateways of each listener, by its name.
+    gateways: HashMap<String, Vec<ObjectRef>>,
+}
+
+impl<'a> Patchable<'a> {
+    pub(super) fn new(
+        translator: &'a Translator<'a>,
+        resources: Resources,
+        explanations: Explanations,
+        gateways: HashMap<String, Vec<ObjectRef>>,
+    ) -> Self {
+        Self { translator, resources, explanations, gateways }
+    }
+
+    /// What patches are applied to: everything there is so far.
+    pub(crate) fn begin(&self) -> Patching<'a> {
+        let complete = self.translator.complete(&self.resources);
+        Patching::new(&complete, self.translator.files, self.translator.options)
+    }
+
+    /// Takes over what came of the patches.
+    pub(crate) fn end(&mut self, patching: Patching<'_>) {
+        patching.finish(&mut self.resources, &mut self.explanations);
+    }
+
+    /// Lets all routes of a gateway answer 500: what a patch was to put in front of them is not there.
+    pub(crate) fn close(&mut self, gateway: &ObjectRef, reason: &str, place: &Place) {
+        for listener in &self.resources.listeners {
+            let of_gateway = self.gateways.get(&listener.name).is_some_and(|all| all.contains(gateway));
+            if !of_gateway {
+                continue;
+            }
+            let default = listener.default_filter_chain.iter().map(|chain| (None, chain));
+            let chains = listener.filter_chains.iter().enumerate().map(|(index, chain)| (Some(index), chain));
+            for (filter_chain, chain) in chains.chain(default) {
+                let Some(table) = self.resources.route_tables.get_mut(&chain.http.route_config) else {
+                    continue;
+                };
+                let hosts = &mut Arc::make_mut(table).virtual_hosts;
+                for (virtual_host, host) in hosts.iter_mut().enumerate() {
+                    for (route, one) in host.routes.iter_mut().enumerate() {
+                        one.action = Action::DirectResponse(DirectResponse {
+                            status: StatusCode::INTERNAL_SERVER_ERROR,
+                            body: Bytes::new(),
+                        });
+                        let listener = listener.name.clone();
+                        let key = RouteKey { listener, filter_chain, virtual_host, route };
+                        let Some(old) = self.explanations.get(&key) else { continue };
+                        let replaced = ReplacedBecause { reason: reason.to_owned(), place: place.clone() };
+                        let new = Explanation { replaced: Some(replaced), ..(**old).clone() };
+                        self.explanations.insert(key, Arc::new(new));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn into_parts(self) -> (Resources, Explanations) {
+        (self.resources, self.explanations)
+    }
+}
