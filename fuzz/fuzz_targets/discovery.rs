@@ -46,10 +46,10 @@ impl Reader for Names {
         let need = match kind {
             Kind::Cluster => Kind::Endpoints,
             Kind::Listener => Kind::Routes,
-            _ => return Ok(Read { value: (), needs: BTreeSet::new() }),
+            _ => return Ok(Read::new(())),
         };
         let names = (0..byte % 3).map(|index| Need { kind: need, name: name(byte.wrapping_add(index)) });
-        Ok(Read { value: (), needs: names.collect() })
+        Ok(Read { needs: names.collect(), ..Read::new(()) })
     }
 }
 

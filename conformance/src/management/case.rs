@@ -21,6 +21,12 @@ pub(super) struct Case {
     /// What the server has at first.
     #[serde(default)]
     pub(super) resources: Vec<Resource>,
+    /// What a second server has, which resources name as the cluster `own`. It has one stream.
+    #[serde(default)]
+    pub(super) own_resources: Vec<Resource>,
+    /// Laid over the bootstrap.
+    #[serde(default)]
+    pub(super) bootstrap: Value,
     pub(super) steps: Vec<Step>,
 }
 
@@ -76,7 +82,8 @@ impl KindName {
     }
 }
 
-/// A resource, with its message in the JSON form of protobuf. `"$listener_port"`, `"$one_port"` and `"$two_port"` are ports.
+/// A resource, with its message in the JSON form of protobuf. `"$listener_port"`, `"$other_port"`, `"$one_port"` and
+/// `"$two_port"` are ports.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Resource {
@@ -133,6 +140,10 @@ pub(super) enum Step {
     Remove(Named),
     /// The server sends the changes of these kinds, in this order.
     Push(Vec<KindName>),
+    /// The second server has another resource, and sends it.
+    PushOwn(Resource),
+    /// The gateway has sent this in its header `authorization`.
+    Authorization(String),
     /// The gateway answers what was pushed last.
     Answer(Answer),
     /// The gateway asks for a resource.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::TcpStream,
     sync::{
         Arc,
@@ -22,7 +22,14 @@ pub(super) fn get(port: u16, path: &str) -> Result<(u16, String), String> {
     stream.set_read_timeout(Some(PATIENCE)).map_err(text)?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: example.com\r\nconnection: close\r\n\r\n").map_err(text)?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(text)?;
+    match stream.read_to_string(&mut answer) {
+        // It was closed before anything was answered.
+        Err(error) if error.kind() == ErrorKind::ConnectionReset && answer.is_empty() => {
+            return Ok((0, String::new()));
+        }
+        Ok(0) => return Ok((0, String::new())),
+        read => read.map_err(text)?,
+    };
     let (head, body) = answer.split_once("\r\n\r\n").ok_or("no answer")?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or("no status")?;
     Ok((status, body.to_owned()))

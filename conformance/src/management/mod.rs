@@ -24,7 +24,7 @@ use crate::{
         process::{self, NotStarted, Running},
     },
     prepare::reserve,
-    scenario::load::Written,
+    scenario::load::{Written, lay_over},
 };
 
 /// How long something may take to become so.
@@ -97,7 +97,8 @@ struct Play {
     variant: Variant,
     running: Running,
     /// The ports of the names in a case.
-    ports: [(&'static str, u16); 3],
+    ports: [(&'static str, u16); 4],
+    own: Option<Management>,
     admin: u16,
     load: Option<Load>,
     nonce: Option<(Kind, String)>,
@@ -119,17 +120,31 @@ impl Play {
             Form::Sotw => Variant::StateOfTheWorld,
         };
         let server = Management::start(variant, None).map_err(|error| error.to_string())?;
-        let (listener, admin) = (reserve()?, reserve()?);
+        let (listener, other, admin) = (reserve()?, reserve()?, reserve()?);
         let ports = [
             ("$listener_port", listener.port),
+            ("$other_port", other.port),
             ("$one_port", upstreams[0].port),
             ("$two_port", upstreams[1].port),
         ];
         let file = directory.join("management.json");
-        let bootstrap = bootstrap(server.address().port(), form, admin.port, &case.initial_fetch_timeout);
+        let own = match &*case.own_resources {
+            [] => None,
+            _ => Some(Management::start(variant, None).map_err(|error| error.to_string())?),
+        };
+        for resource in &case.own_resources {
+            let (kind, name, body) = encode(resource.kind, &resource.resource, &ports)?;
+            own.iter().for_each(|own| own.put(kind, &name, body.clone().into()));
+        }
+        let own_port = own.as_ref().map(|own| own.address().port());
+        let mut bootstrap =
+            bootstrap((server.address().port(), own_port), form, admin.port, &case.initial_fetch_timeout);
+        if case.bootstrap.is_object() {
+            lay_over(&mut bootstrap, &case.bootstrap);
+        }
         std::fs::write(&file, bootstrap.to_string()).map_err(|error| error.to_string())?;
         let admin_port = admin.port;
-        drop((listener, admin));
+        drop((listener, other, admin));
         server.set_answers(case.answers);
         let mut having = Vec::new();
         for resource in &case.resources {
@@ -143,6 +158,7 @@ impl Play {
         })?;
         Ok(Self {
             server: Some(server),
+            own,
             variant,
             running,
             ports,
@@ -177,6 +193,20 @@ impl Play {
                     self.nonce = nonce.map(|nonce| (kind.kind(), nonce));
                 }
                 Ok(())
+            }
+            Step::PushOwn(resource) => {
+                let own = self.own.as_ref().ok_or("there is no second server")?;
+                let (kind, name, body) = encode(resource.kind, &resource.resource, &self.ports)?;
+                own.put(kind, &name, body.into());
+                own.push_kind(kind);
+                Ok(())
+            }
+            Step::Authorization(wanted) => {
+                self.server()?.wait_for(|_| true)?;
+                match self.server()?.authorization() {
+                    Some(sent) if sent == *wanted => Ok(()),
+                    sent => Err(format!("authorization is {sent:?}")),
+                }
             }
             Step::Answer(answer) => {
                 let (kind, nonce) = self.nonce.clone().ok_or("nothing was pushed")?;
@@ -304,7 +334,16 @@ fn encode(
     Ok((kind, name.to_owned(), body))
 }
 
-fn bootstrap(server: u16, form: Form, admin: u16, initial_fetch_timeout: &str) -> Value {
+fn bootstrap(
+    (server, own): (u16, Option<u16>),
+    form: Form,
+    admin: u16,
+    initial_fetch_timeout: &str,
+) -> Value {
+    let clusters: Vec<Value> = [("xds", Some(server)), ("own", own)]
+        .iter()
+        .filter_map(|(name, port)| Some(cluster(name, (*port)?)))
+        .collect();
     let address =
         |port: u16| serde_json::json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
     let source = serde_json::json!({
@@ -322,14 +361,20 @@ fn bootstrap(server: u16, form: Form, admin: u16, initial_fetch_timeout: &str) -
             },
             "cds_config": source, "lds_config": source,
         },
-        "static_resources": {"clusters": [{
-            "name": "xds",
-            "connect_timeout": "1s",
-            "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http2_protocol_options": {}},
-            }},
-            "load_assignment": {"cluster_name": "xds", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(server)}}]}]},
-        }]},
+        "static_resources": {"clusters": clusters},
+    })
+}
+
+/// A cluster with a management server in it.
+fn cluster(name: &str, port: u16) -> Value {
+    let address = serde_json::json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
+    serde_json::json!({
+        "name": name,
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http2_protocol_options": {}},
+        }},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]},
     })
 }

@@ -18,6 +18,7 @@ mod grpc_service;
 mod header;
 mod http_connection_manager;
 mod http_filters;
+mod ignored;
 mod limits;
 mod listener;
 mod local_reply;
@@ -27,6 +28,7 @@ mod matchers;
 mod metadata;
 mod metadata_key;
 mod metadata_matcher;
+mod needs;
 mod overload;
 mod per_route;
 mod protocol_options;
@@ -38,6 +40,7 @@ mod runtime;
 mod scope;
 mod socket_options;
 mod status;
+mod surroundings;
 mod tls;
 mod watchdog;
 mod write;
@@ -46,6 +49,7 @@ use std::sync::Arc;
 
 pub use self::delivered::{Delivered, Part, read_delivered};
 pub use self::grpc_service::MAX_RECEIVE_MESSAGE_LENGTH;
+pub use self::surroundings::Surroundings;
 pub use self::write::{Inexpressible, Written, write_bootstrap};
 pub(crate) use self::{
     matchers::{compile_plain, compile_text},
@@ -78,19 +82,30 @@ use crate::{
     yaml::{Document, Node},
 };
 
-/// Translates a bootstrap. What is wrong with it comes with it, and where its routes come from.
+/// What became of a bootstrap.
+#[derive(Default)]
+pub(crate) struct Bootstrap {
+    /// The configuration.
+    pub(crate) resources: Resources,
+    /// Where its routes come from.
+    pub(crate) explanations: Explanations,
+    /// What it says about what is delivered for it.
+    pub(crate) surroundings: Surroundings,
+}
+
+/// Translates a bootstrap. What is wrong with it comes with it.
 pub(crate) fn load(
     document: &Document,
     files: &dyn Files,
     options: &Options,
-) -> (Resources, Explanations, Vec<Diagnostic>) {
+) -> (Bootstrap, Vec<Diagnostic>) {
     let report = Report::new(Arc::clone(&document.file));
     let context = Context { report: &report, files, options, notation: Notation::Protobuf };
-    let (resources, explanations) = translate(&document.node, context);
-    (resources, explanations, report.finish())
+    let read = translate(&document.node, context);
+    (read, report.finish())
 }
 
-fn translate(document: &Node, context: Context<'_>) -> (Resources, Explanations) {
+fn translate(document: &Node, context: Context<'_>) -> Bootstrap {
     bootstrap::read_bootstrap(&Value::root(context, document)).unwrap_or_default()
 }
 

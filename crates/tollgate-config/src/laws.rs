@@ -7,7 +7,7 @@ use tollgate_ir::Resources;
 use tollgate_model::tls::TrustAnchors;
 
 use crate::{
-    Files, Options, Severity, Source,
+    Files, Options, Severity, Source, Surroundings,
     diagnostic::Report,
     envoy::{self, SYSTEM_BUNDLE, pem},
     read_delivered, read_with, render,
@@ -40,7 +40,14 @@ pub(crate) fn resources_are_accepted_by_themselves(text: &str, files: &dyn Files
             let Content::Sequence(items) = &resource.content else { continue };
             for item in items {
                 let bytes = encode(type_name, item).unwrap();
-                let delivered = read_delivered(type_name, "name", &bytes, files, &Options::default());
+                let delivered = read_delivered(
+                    type_name,
+                    "name",
+                    &bytes,
+                    &Surroundings::default(),
+                    files,
+                    &Options::default(),
+                );
                 assert_eq!(delivered.refusal(), None, "{type_name} in {text}");
             }
         }
@@ -74,7 +81,8 @@ fn read_from_bytes(text: &str, files: &dyn Files) -> Resources {
     let mut said = Vec::new();
     let resources = node.map(|node| {
         let document = Document { file: "bytes".into(), node };
-        let (resources, _, of_reading) = envoy::load(&document, files, &Options::default());
+        let (envoy::Bootstrap { resources, .. }, of_reading) =
+            envoy::load(&document, files, &Options::default());
         said.extend(of_reading);
         resources
     });

@@ -60,7 +60,8 @@ pub fn text_of_bootstrap(bytes: &[u8]) -> Result<String, String> {
 pub use binary::{decode_message, encode_message, merge_bootstraps};
 pub use diagnostic::{Diagnostic, Excerpts, Severity, render};
 pub use envoy::{
-    Delivered, Inexpressible, MAX_RECEIVE_MESSAGE_LENGTH, Part, Written, read_delivered, write_bootstrap,
+    Delivered, Inexpressible, MAX_RECEIVE_MESSAGE_LENGTH, Part, Surroundings, Written, read_delivered,
+    write_bootstrap,
 };
 pub use explanation::{
     Explanation, Explanations, Origin, ProcessorOrigin, ReplacedBecause, RouteKey, RouteOrigin, RuleOrigin,
@@ -87,13 +88,15 @@ pub struct Reading {
     pub objects: Vec<ObjectReport>,
     /// Where the routes come from.
     pub explanations: Explanations,
+    /// What an Envoy configuration says about resources that a management server delivers for it.
+    pub surroundings: Surroundings,
 }
 
 impl Reading {
     /// Compiles the resources. What is equal in `previous` is taken over from there.
     #[must_use]
     pub fn compile(self, previous: Option<&Snapshot>) -> Outcome {
-        let Self { resources, mut diagnostics, readable, objects, explanations } = self;
+        let Self { resources, mut diagnostics, readable, objects, explanations, surroundings: _ } = self;
         let compiled = resources.map(|resources| tollgate_ir::compile(&resources, previous)).transpose();
         let snapshot = compiled.unwrap_or_else(|error| {
             let origin = &error.origin;

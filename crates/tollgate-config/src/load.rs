@@ -4,11 +4,9 @@ mod merge;
 
 use std::sync::Arc;
 
-use tollgate_ir::Resources as Ir;
-
 use self::merge::merge;
 use crate::{
-    Explanations, Files, ObjectReport, Options, Reading, Severity, Source,
+    Files, ObjectReport, Options, Reading, Severity, Source,
     diagnostic::Report,
     envoy,
     kubernetes::{Diagnostics, Document, ObjectStore, Place, add_hints, read_documents, report_objects},
@@ -61,9 +59,9 @@ pub(crate) fn read_as(
     }
 
     let mut refused = false;
-    let mut native: Option<(Ir, Explanations, Document)> = None;
+    let mut native: Option<(envoy::Bootstrap, Document)> = None;
     for document in bootstraps {
-        if let Some((.., first)) = &native {
+        if let Some((_, first)) = &native {
             let message = if first.file == document.file {
                 "there is a second document; an Envoy configuration is one document".to_owned()
             } else {
@@ -77,15 +75,14 @@ pub(crate) fn read_as(
             refused = true;
             break;
         }
-        let (resources, explanations, said) = envoy::load(&document, files, options);
+        let (bootstrap, said) = envoy::load(&document, files, options);
         refused |= said.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         diagnostics.extend(said);
-        native = Some((resources, explanations, document));
+        native = Some((bootstrap, document));
     }
-    let (mut ir, mut explanations, native) = match native {
-        Some((resources, explanations, document)) => (resources, explanations, Some(document)),
-        None => (Ir::default(), Explanations::default(), None),
-    };
+    let (bootstrap, native) = native.unzip();
+    let envoy::Bootstrap { resources: mut ir, mut explanations, surroundings } =
+        bootstrap.unwrap_or_default();
     let mut reports = Vec::new();
     let mut store = ObjectStore::default();
     if !objects.is_empty() {
@@ -101,7 +98,7 @@ pub(crate) fn read_as(
     let mut diagnostics = diagnostics.finish();
     add_hints(&mut diagnostics, &store);
     let resources = Some(ir).filter(|_| !unreadable && !refused);
-    Reading { resources, diagnostics, readable: !unreadable, objects: reports, explanations }
+    Reading { resources, diagnostics, readable: !unreadable, objects: reports, explanations, surroundings }
 }
 
 /// Envoy configurations and Kubernetes objects (EN-1). A document that could be neither is taken for what the others are.

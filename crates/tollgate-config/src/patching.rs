@@ -135,7 +135,8 @@ impl<'a> Patching<'a> {
         place: &Place,
     ) -> Result<((Resources, Explanations), Vec<Diagnostic>), Failure> {
         let document = Document { file: Arc::clone(&place.file), node: tree.assemble() };
-        let (resources, explanations, said) = envoy::load(&document, self.files, self.options);
+        let (read, said) = envoy::load(&document, self.files, self.options);
+        let envoy::Bootstrap { resources, explanations, .. } = read;
         if let Some(error) = said.iter().find(|one| one.severity == Severity::Error) {
             let written = is_written(error);
             let at = if written { place_of(error, place) } else { place.clone() };

@@ -4,7 +4,9 @@ use std::{path::Path, time::Instant};
 
 use bytes::Bytes;
 use prost::Message;
-use tollgate_config::{FileSystem, Options, Source, read_delivered, read_with, write_bootstrap};
+use tollgate_config::{
+    FileSystem, Options, Source, Surroundings, read_delivered, read_with, write_bootstrap,
+};
 use tollgate_xds::{
     Channel, Discovery, Incoming, Kind, Need, Read, Reader, Refusal, Settings, Update, Variant,
 };
@@ -39,15 +41,22 @@ impl Reader for BySchemas {
     type Value = ();
 
     fn read(&mut self, kind: Kind, name: &str, body: &Bytes) -> Result<Read<()>, String> {
-        let delivered = read_delivered(kind.message(), name, body, &FileSystem, &Options::default());
+        let delivered = read_delivered(
+            kind.message(),
+            name,
+            body,
+            &Surroundings::default(),
+            &FileSystem,
+            &Options::default(),
+        );
         if let Some(reason) = delivered.refusal() {
             return Err(reason);
         }
-        let need = |(message, name): (&str, String)| {
-            let kind = Kind::of_message(message).expect("a kind");
-            Need { kind, name }
-        };
-        Ok(Read { value: (), needs: delivered.needs.into_iter().map(need).collect() })
+        let needs = delivered.needs.iter().map(|needed| {
+            let kind = Kind::of_message(&needed.message).expect("a kind");
+            Need { kind, name: needed.name.clone() }
+        });
+        Ok(Read { needs: needs.collect(), ..Read::new(()) })
     }
 }
 

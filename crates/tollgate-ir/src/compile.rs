@@ -12,6 +12,7 @@ use tollgate_model::{
     cluster::{Cluster, Endpoint},
     http_connection_manager::ClusterHttpFilters,
     listener::{FilterChain, Listener},
+    management::ResourceSource,
     tls::{DownstreamTls, UpstreamTls, UpstreamTlsSettings},
     update::KnownTls,
 };
@@ -70,6 +71,17 @@ pub fn compile(resources: &Resources, previous: Option<&Snapshot>) -> Result<Sna
     Ok(snapshot)
 }
 
+/// Makes ready for calls where a delivered resource says that others come from.
+///
+/// # Errors
+/// When the TLS library refuses certificates, keys or settings.
+pub fn compile_source(
+    source: ResourceSource<crate::GoogleCluster>,
+    origin: &Arc<Origin>,
+) -> Result<ResourceSource, CompileError> {
+    Settings::default().resource_source(source, origin)
+}
+
 struct Compiler<'r> {
     resources: &'r Resources,
     previous: Option<&'r Snapshot>,
@@ -84,11 +96,12 @@ impl Compiler<'_> {
         cluster: &Sourced<crate::BareCluster>,
         endpoints: Vec<Endpoint>,
     ) -> Result<Cluster, CompileError> {
-        let known = self.previous.and_then(|previous| previous.clusters.get(&cluster.name)?.tls.as_ref());
+        let known = self.previous.and_then(|previous| previous.clusters.get(&cluster.name));
+        let known: Vec<_> = known.into_iter().flat_map(|known| known.all_tls()).collect();
         let tls = |context: Arc<UpstreamTlsContext>| {
             let settings = self.resources.secrets.upstream(&context);
             let settings = settings.map_err(|problem| at(&cluster.origin, problem))?;
-            match known.filter(|known| *known.settings() == settings) {
+            match known.iter().find(|known| *known.settings() == settings) {
                 Some(known) => Ok(Arc::clone(known)),
                 None => upstream_tls(settings, &cluster.origin),
             }

@@ -10,6 +10,7 @@ mod health_check;
 mod original_dst;
 mod outlier_detection;
 mod override_host;
+mod transport_socket_match;
 
 pub use self::{
     consistent_hash::{HashFunction, HashKey, Maglev, RingHash},
@@ -17,6 +18,7 @@ pub use self::{
     original_dst::OriginalDst,
     outlier_detection::{FailurePercentage, OutlierDetection, SuccessRate},
     override_host::{OverrideHost, OverrideHostSource},
+    transport_socket_match::{TRANSPORT_SOCKET_MATCH, TransportSocketMatch},
 };
 use crate::{http_connection_manager::Http2Options, socket::TcpOptions, tls::UpstreamTls};
 
@@ -45,6 +47,9 @@ pub struct Cluster<T = UpstreamTls, E = Vec<Endpoint>> {
     pub protocol: UpstreamProtocol,
     /// TLS; `None` is cleartext.
     pub tls: Option<Arc<T>>,
+    /// What endpoints use instead that ask for it ([`Endpoint::transport_socket`]).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub transport_socket_matches: Vec<TransportSocketMatch<T>>,
     /// Settings of TCP connections. Default [`TcpOptions::UPSTREAM`], for HTTP/2 [`TcpOptions::HTTP2_UPSTREAM`].
     pub tcp: TcpOptions,
     /// Read/write buffer limit, bytes. Default 1 MiB.
@@ -77,6 +82,7 @@ impl<T, E> Cluster<T, E> {
             connect_timeout: Duration::from_secs(5),
             protocol: UpstreamProtocol::Http1 { enable_trailers: false },
             tls: None,
+            transport_socket_matches: Vec::new(),
             tcp: TcpOptions::UPSTREAM,
             per_connection_buffer_limit_bytes: 1024 * 1024,
             circuit_breakers: CircuitBreakers::default(),
@@ -87,13 +93,18 @@ impl<T, E> Cluster<T, E> {
         }
     }
 
+    /// Its TLS, and that of endpoints that ask for it.
+    pub fn all_tls(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.tls.iter().chain(self.transport_socket_matches.iter().filter_map(|one| one.tls.as_ref()))
+    }
+
     /// The same with other TLS and other endpoints.
     ///
     /// # Errors
     /// What `tls` says.
     pub fn try_map<T2, E2, P>(
         self,
-        tls: impl FnOnce(Arc<T>) -> Result<Arc<T2>, P>,
+        mut tls: impl FnMut(Arc<T>) -> Result<Arc<T2>, P>,
         endpoints: impl FnOnce(E) -> E2,
     ) -> Result<Cluster<T2, E2>, P> {
         Ok(Cluster {
@@ -105,7 +116,12 @@ impl<T, E> Cluster<T, E> {
             override_host: self.override_host,
             connect_timeout: self.connect_timeout,
             protocol: self.protocol,
-            tls: self.tls.map(tls).transpose()?,
+            tls: self.tls.map(&mut tls).transpose()?,
+            transport_socket_matches: self
+                .transport_socket_matches
+                .into_iter()
+                .map(|one| one.try_map(&mut tls))
+                .collect::<Result<_, _>>()?,
             tcp: self.tcp,
             per_connection_buffer_limit_bytes: self.per_connection_buffer_limit_bytes,
             circuit_breakers: self.circuit_breakers,
@@ -132,6 +148,7 @@ impl<T: PartialEq, E> Cluster<T, E> {
             connect_timeout,
             protocol,
             tls,
+            transport_socket_matches,
             tcp,
             per_connection_buffer_limit_bytes,
             circuit_breakers,
@@ -148,6 +165,7 @@ impl<T: PartialEq, E> Cluster<T, E> {
             && *connect_timeout == other.connect_timeout
             && *protocol == other.protocol
             && *tls == other.tls
+            && *transport_socket_matches == other.transport_socket_matches
             && *tcp == other.tcp
             && *per_connection_buffer_limit_bytes == other.per_connection_buffer_limit_bytes
             && *circuit_breakers == other.circuit_breakers
@@ -230,6 +248,9 @@ pub struct Endpoint {
     /// Static metadata (attribute `xds.upstream_host_metadata`); empty by default.
     #[serde(serialize_with = "crate::metadata::serialize")]
     pub metadata: Metadata,
+    /// Which of [`Cluster::transport_socket_matches`] it uses; `None` = the cluster's TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport_socket: Option<usize>,
 }
 
 impl Endpoint {
@@ -244,6 +265,7 @@ impl Endpoint {
             status: EndpointStatus::Healthy,
             health_check: EndpointHealthCheck::default(),
             metadata: Metadata::default(),
+            transport_socket: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where the resources come from that a configuration does not hold itself.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -15,15 +15,28 @@ pub struct Management<C = Cluster> {
     pub clusters: Option<ResourceSource<C>>,
     /// Where listeners come from. `None` = there are none but those of the configuration.
     pub listeners: Option<ResourceSource<C>>,
-    /// What the configuration's own listeners and clusters need of the aggregated stream: full names of message types, and
-    /// names.
-    pub needs: BTreeSet<(String, String)>,
+    /// What the configuration's own listeners and clusters need.
+    pub needs: Vec<Needed<C>>,
+    /// The configuration's own clusters: only in these there can be servers that delivered resources name.
+    pub clusters_in_place: Vec<String>,
+}
+
+/// A resource that a listener or a cluster needs and that is not in the configuration.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Needed<C = Cluster> {
+    /// Full name of the type of its message.
+    pub message: String,
+    /// Its name.
+    pub name: String,
+    /// Where it comes from.
+    pub source: ResourceSource<C>,
 }
 
 impl<C> Management<C> {
     /// The services of all streams.
     pub fn services(&self) -> impl Iterator<Item = &GrpcService<C>> {
-        let own = [&self.clusters, &self.listeners].into_iter().flatten();
+        let of_needs = self.needs.iter().map(|needed| &needed.source);
+        let own = [&self.clusters, &self.listeners].into_iter().flatten().chain(of_needs);
         let own = own.filter_map(|source| match &source.server {
             Server::Aggregated => None,
             Server::Own(source) => Some(&**source),

@@ -5,7 +5,7 @@ mod tests;
 mod world;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,6 +26,11 @@ pub trait Reader {
     /// # Errors
     /// Why it is refused; the server is told.
     fn read(&mut self, kind: Kind, name: &str, body: &Bytes) -> Result<Read<Self::Value>, String>;
+
+    /// Further channels that resources want, since this was asked last: they come after those that are there, in this order.
+    fn take_channels(&mut self) -> Vec<Channel> {
+        Vec::new()
+    }
 }
 
 /// A resource that was read.
@@ -35,6 +40,24 @@ pub struct Read<V> {
     pub value: V,
     /// What it needs to work.
     pub needs: BTreeSet<Need>,
+    /// Where that comes from, if not from the channel of its kind, with the usual time to wait.
+    pub ways: BTreeMap<Need, Way>,
+}
+
+impl<V> Read<V> {
+    /// A resource that needs nothing.
+    pub fn new(value: V) -> Self {
+        Self { value, needs: BTreeSet::new(), ways: BTreeMap::new() }
+    }
+}
+
+/// How a resource that another one needs is to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// The channel; `None` = that of its kind.
+    pub channel: Option<ChannelId>,
+    /// How long it is waited for; `None` = as long as it takes.
+    pub initial_fetch_timeout: Option<Duration>,
 }
 
 /// A resource that another one needs.
@@ -47,7 +70,7 @@ pub struct Need {
 }
 
 /// Which of the channels of a [`Discovery`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChannelId(pub usize);
 
 /// How far the start is: listeners are asked for when clusters work, as in Envoy.
@@ -62,6 +85,8 @@ enum Stage {
 #[derive(Debug)]
 pub struct Discovery<R: Reader> {
     channels: Vec<Channel>,
+    /// How many there were at first; those that come later are for resources that name them.
+    of_kinds: usize,
     world: World<R>,
     listeners_timeout: Option<Duration>,
     stage: Stage,
@@ -96,8 +121,13 @@ impl<R: Reader> Discovery<R> {
     pub fn with_timeouts(reader: R, channels: Vec<Channel>, now: Instant, timeouts: Timeouts) -> Self {
         let until = timeouts.clusters.map(|timeout| now + timeout);
         let world = World::new(reader, timeouts.needs);
-        let mut this =
-            Self { channels, world, listeners_timeout: timeouts.listeners, stage: Stage::Clusters { until } };
+        let mut this = Self {
+            of_kinds: channels.len(),
+            channels,
+            world,
+            listeners_timeout: timeouts.listeners,
+            stage: Stage::Clusters { until },
+        };
         if let Some(channel) = this.channel_of(Kind::Cluster) {
             channel.want_all(Kind::Cluster);
         }
@@ -112,8 +142,8 @@ impl<R: Reader> Discovery<R> {
 
     /// What is needed beside what resources need: a configuration of one's own refers to it. It takes the place of what was
     /// required before.
-    pub fn require(&mut self, now: Instant, needs: &BTreeSet<Need>) {
-        self.world.require(needs);
+    pub fn require(&mut self, now: Instant, needs: &BTreeSet<Need>, ways: &BTreeMap<Need, Way>) {
+        self.world.require(needs, ways);
         self.settle(now);
     }
 
@@ -228,17 +258,22 @@ impl<R: Reader> Discovery<R> {
     }
 
     fn channel_of(&mut self, kind: Kind) -> Option<&mut Channel> {
-        self.channels.iter_mut().find(|channel| channel.has(kind))
+        self.channels.iter_mut().take(self.of_kinds).find(|channel| channel.has(kind))
     }
 
     /// Asks for what is needed now, and goes on with the start.
     fn settle(&mut self, now: Instant) {
+        self.channels.extend(self.world.take_channels());
         while let Some(wish) = self.world.next_wish() {
-            let (Wish::Want(need) | Wish::Forgo(need)) = &wish;
-            let Some(channel) = self.channel_of(need.kind) else { continue };
+            let (Wish::Want(need, id) | Wish::Forgo(need, id)) = &wish;
+            let channel = match id {
+                Some(ChannelId(index)) => self.channels.get_mut(*index),
+                None => self.channel_of(need.kind),
+            };
+            let Some(channel) = channel else { continue };
             match &wish {
-                Wish::Want(need) => channel.want(need.kind, &need.name),
-                Wish::Forgo(need) => channel.forgo(need.kind, &need.name),
+                Wish::Want(need, _) => channel.want(need.kind, &need.name),
+                Wish::Forgo(need, _) => channel.forgo(need.kind, &need.name),
             }
         }
         if let Stage::Clusters { until } = &mut self.stage

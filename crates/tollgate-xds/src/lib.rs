@@ -21,7 +21,7 @@
 //!     type Value = Bytes;
 //!
 //!     fn read(&mut self, _: Kind, _: &str, body: &Bytes) -> Result<Read<Bytes>, String> {
-//!         Ok(Read { value: body.clone(), needs: Default::default() })
+//!         Ok(Read::new(body.clone()))
 //!     }
 //! }
 //!
@@ -45,5 +45,5 @@ pub mod server;
 mod variant;
 
 pub use channel::{Action, Channel, Handled, Incoming, Refusal, Settings, Update, Variant};
-pub use discovery::{ChannelId, Discovery, Entry, Need, Read, Reader, Refused, Resource, Timeouts};
+pub use discovery::{ChannelId, Discovery, Entry, Need, Read, Reader, Refused, Resource, Timeouts, Way};
 pub use kind::{AGGREGATED_DELTA, AGGREGATED_SOTW, Kind};

@@ -5,6 +5,7 @@
 //! ([`assembly`]), which is put in force as any other one. What is known of all of it can be looked at ([`status`]).
 
 pub(crate) mod assembly;
+mod servers;
 pub(crate) mod session;
 mod shelf;
 pub(crate) mod status;
@@ -15,13 +16,15 @@ use std::{cell::RefCell, rc::Rc, time::Instant};
 use tollgate_config::Options;
 use tollgate_model::{
     Snapshot,
-    management::{ApiSource, Management, ResourceSource, Server, Variant},
-    processor::GrpcService,
+    management::{ApiSource, Management, ResourceSource, Server},
 };
 use tollgate_proxy::DiscoveryType;
 use tollgate_xds::{Channel, Discovery, Kind, Settings, Timeouts, proto};
 
-use self::shelf::{DeliveredReader, Shelf};
+use self::{
+    servers::{Servers, Services, variant},
+    shelf::{DeliveredReader, Shelf},
+};
 
 /// Resources, and what is asked for.
 type Resources = Discovery<DeliveredReader>;
@@ -40,7 +43,8 @@ fn discovery_type(kind: Kind) -> DiscoveryType {
 /// What is asked for of whom: resources, and the service of each channel.
 struct Plan {
     resources: Resources,
-    services: Vec<GrpcService>,
+    services: Services,
+    servers: Rc<RefCell<Servers>>,
     shelf: Rc<RefCell<Shelf>>,
 }
 
@@ -51,11 +55,7 @@ impl Plan {
         let node = proto::node(&node.message, &node.id, &node.cluster, env!("CARGO_PKG_VERSION"));
         let (mut channels, mut services) = (Vec::new(), Vec::new());
         let mut add = |source: &ApiSource, kinds: Vec<Kind>, aggregated| {
-            let variant = match source.variant {
-                Variant::StateOfTheWorld => tollgate_xds::Variant::StateOfTheWorld,
-                Variant::Delta => tollgate_xds::Variant::Delta,
-            };
-            let settings = Settings::aggregated(variant, node.clone());
+            let settings = Settings::aggregated(variant(source), node.clone());
             let settings = Settings { kinds, aggregated, seed: fastrand::u64(..), ..settings };
             channels.push(Channel::new(settings));
             services.push(source.service.clone());
@@ -85,8 +85,10 @@ impl Plan {
             timeouts.listeners = listeners.initial_fetch_timeout;
         }
         let shelf = Rc::<RefCell<Shelf>>::default();
-        let reader = DeliveredReader::new(shelf.clone(), options.clone());
+        let services = Rc::new(RefCell::new(services));
+        let servers = Rc::new(RefCell::new(Servers::new(node, services.clone())));
+        let reader = DeliveredReader::new(shelf.clone(), servers.clone(), options.clone());
         let resources = Discovery::with_timeouts(reader, channels, Instant::now(), timeouts);
-        Self { resources, services, shelf }
+        Self { resources, services, servers, shelf }
     }
 }

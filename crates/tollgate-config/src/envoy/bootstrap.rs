@@ -8,7 +8,7 @@ use tollgate_ir::{Cluster, Process, Resources, Sourced};
 use tollgate_model::{listener::BindAddress, snapshot::Node};
 
 use super::{
-    Scope,
+    Bootstrap, Scope, Surroundings,
     address::read_bind_address,
     cluster::{read_cluster, schema::CLUSTER},
     config_source::read_resources,
@@ -170,7 +170,7 @@ pub(super) static SCHEMAS: [&Schema; 6] =
     [&BOOTSTRAP, &STATIC_RESOURCES, &DYNAMIC_RESOURCES, &ADMIN, &NODE, &CLUSTER_MANAGER];
 
 /// Reads a bootstrap, and where its routes come from.
-pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanations)> {
+pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<Bootstrap> {
     let bootstrap = value.message(&BOOTSTRAP)?;
     let mut limits = Limits::default();
     let mut scope = Scope {
@@ -279,9 +279,18 @@ pub(super) fn read_bootstrap(value: &Value<'_>) -> Option<(Resources, Explanatio
     if let Some(source) = of_file("lds_config") {
         read_resources(&source, &LISTENER, &mut take_listener);
     }
-    limits.complain_about_the_rest();
+    let comes_later = |name| dynamic.as_ref()?.get(name).filter(is_from_server);
+    if comes_later("lds_config").is_none() {
+        limits.complain_about_the_rest();
+    }
+    let surroundings = Surroundings::new(
+        scope.header_prefix,
+        scope.runtime,
+        limits.into_rest(),
+        found.clusters.keys().cloned().collect(),
+    );
     found.secrets = scope.secrets.into_inner();
-    Some((found, explanations))
+    Some(Bootstrap { resources: found, explanations, surroundings })
 }
 
 /// Remembers where a listener and its routes come from.

@@ -10,9 +10,10 @@ pub(super) mod schema;
 
 use std::{sync::Arc, time::Duration};
 
-use tollgate_ir::Cluster;
+use tollgate_ir::{Cluster, UpstreamTlsContext};
 use tollgate_model::cluster::{
-    CircuitBreakers, HealthCheck, HealthChecker, HealthPolicy, RetryBudget, UpstreamProtocol,
+    CircuitBreakers, HealthCheck, HealthChecker, HealthPolicy, RetryBudget, TransportSocketMatch,
+    UpstreamProtocol,
 };
 
 pub(super) use self::schema::{SCHEMAS, TYPED_EXTENSION_CONFIG};
@@ -22,11 +23,12 @@ use self::{
     health::read_health,
     load_balancing::{LoadBalancing, read_load_balancing, read_locality_weighting},
     protocol::{Protocol, read_protocol},
-    schema::{CIRCUIT_BREAKERS, CLUSTER, RETRY_BUDGET, THRESHOLDS},
+    schema::{CIRCUIT_BREAKERS, CLUSTER, CLUSTER_FILTER, RETRY_BUDGET, THRESHOLDS, TRANSPORT_SOCKET_MATCH},
 };
 use super::{
+    ignored::is_ignored_upstream_filter,
     listener::BUFFER_LIMIT,
-    metadata::read_metadata,
+    metadata::{read_metadata, read_struct},
     protocol_options::PERCENT,
     socket_options::read_upstream_options,
     tls::{KnownSecrets, read_upstream_transport_socket},
@@ -45,7 +47,6 @@ pub(super) fn read_cluster<'a>(
     let name = message.required_string("name");
     let discovery = read_discovery(&message);
     let weighted = read_locality_weighting(&message);
-    let endpoints = read_endpoints(&message, discovery.as_ref(), weighted.as_ref());
     let connect_timeout = match message.get("connect_timeout") {
         None => Duration::from_secs(5),
         Some(timeout) => {
@@ -67,6 +68,10 @@ pub(super) fn read_cluster<'a>(
     let tls = message
         .get("transport_socket")
         .and_then(|socket| read_upstream_transport_socket(&socket, alpn, secrets));
+    message.list("filters").iter().for_each(read_network_filter);
+    let transport_socket_matches = read_transport_socket_matches(&message, alpn, secrets);
+    let endpoints =
+        read_endpoints(&message, discovery.as_ref(), weighted.as_ref(), &transport_socket_matches);
     let LoadBalancing { policy, override_host } = read_load_balancing(&message, discovery.as_ref());
     let cluster = Cluster {
         lb_policy: policy,
@@ -77,6 +82,7 @@ pub(super) fn read_cluster<'a>(
             .u32("per_connection_buffer_limit_bytes")
             .unwrap_or(BUFFER_LIMIT) as usize,
         tls: tls.map(Arc::new),
+        transport_socket_matches,
         tcp: read_upstream_options(&message, &protocol),
         connect_timeout,
         protocol,
@@ -89,6 +95,35 @@ pub(super) fn read_cluster<'a>(
         name: Some(name).filter(|name| !name.is_empty())?,
     };
     Some((cluster, http_filters))
+}
+
+/// Looks at a filter in front of upstream connections.
+fn read_network_filter(value: &Value<'_>) {
+    let Some(message) = value.message(&CLUSTER_FILTER) else { return };
+    message.required_string("name");
+    let Some(any) = message.required("typed_config").and_then(|config| config.any()) else { return };
+    if !is_ignored_upstream_filter(&any) {
+        any.unsupported("network filter of a cluster", &[]);
+    }
+}
+
+/// Reads what endpoints use that ask for it.
+fn read_transport_socket_matches(
+    message: &Message<'_>,
+    alpn: &str,
+    secrets: &KnownSecrets,
+) -> Vec<TransportSocketMatch<UpstreamTlsContext>> {
+    let list = message.list("transport_socket_matches");
+    let read = list.iter().filter_map(|value| {
+        let message = value.message(&TRANSPORT_SOCKET_MATCH)?;
+        let socket = message.required("transport_socket")?;
+        Some(TransportSocketMatch {
+            name: message.required_string("name"),
+            criteria: message.get("match").and_then(|values| read_struct(&values)).unwrap_or_default(),
+            tls: read_upstream_transport_socket(&socket, alpn, secrets).map(Arc::new),
+        })
+    });
+    read.collect()
 }
 
 /// A gRPC check needs what the cluster speaks, as in Envoy.

@@ -19,7 +19,7 @@ pub(super) static CONFIG_SOURCE: Schema = Schema {
         read("path_config_source", "", "A file."),
         read("path", "", "Old form of path_config_source.path."),
         read("ads", "", "The aggregated stream of dynamic_resources.ads_config."),
-        read("api_config_source", "", "A management server of its own; for lds_config and cds_config."),
+        read("api_config_source", "", "A management server of its own."),
         read("self", "", "The management server that the resource with this is from."),
         read("resource_api_version", "V3", "V3."),
         read(
@@ -59,10 +59,12 @@ static DISCOVERY_RESPONSE: Schema = Schema {
 /// The schemas of this module.
 pub(super) static SCHEMAS: [&Schema; 3] = [&CONFIG_SOURCE, &PATH_CONFIG_SOURCE, &DISCOVERY_RESPONSE];
 
+/// The members of a `ConfigSource` that are management servers.
+const SERVERS: [&str; 3] = ["ads", "api_config_source", "self"];
+
 /// Whether a `ConfigSource` names a management server: what is there is asked for, and may not be there yet.
 pub(super) fn is_from_server(source: &Value<'_>) -> bool {
-    source.context.notation.is_native()
-        && ["ads", "self"].into_iter().any(|member| source.member(member).is_some())
+    source.context.notation.is_native() && SERVERS.into_iter().any(|member| source.member(member).is_some())
 }
 
 /// Reads the resource of that name that a management server has delivered; `None` as well when it has not come yet.
@@ -75,7 +77,7 @@ pub(super) fn read_from_server<T>(
     let message = source.message(&CONFIG_SOURCE)?;
     message.enumeration("resource_api_version", &VERSION, ());
     message.duration("initial_fetch_timeout");
-    message.required_one_of(&["ads", "self"])?;
+    message.required_one_of(&SERVERS)?;
     let bytes = source.context.files.delivered(schema.name, name)?;
     // What is wrong in it has its name.
     let report = Report::new(Arc::<str>::from(title(schema.name, name)));
@@ -101,7 +103,7 @@ pub(super) fn read_resources(
     let message = source.message(&CONFIG_SOURCE)?;
     message.enumeration("resource_api_version", &VERSION, ());
     message.duration("initial_fetch_timeout");
-    for member in ["ads", "api_config_source", "self"] {
+    for member in SERVERS {
         if let Some(server) = message.get(member) {
             server.error(format!("\"{member}\" is not supported here; use path_config_source, or ads"));
             return None;

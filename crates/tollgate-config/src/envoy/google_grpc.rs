@@ -165,6 +165,7 @@ pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
         connect_timeout: CONNECT_TIMEOUT,
         protocol: UpstreamProtocol::Http2(Http2Options { keepalive, ..Http2Options::default() }),
         tls: tls.map(Arc::new),
+        transport_socket_matches: Vec::new(),
         tcp: TcpOptions::HTTP2_UPSTREAM,
         per_connection_buffer_limit_bytes: BUFFER_LIMIT as usize,
         circuit_breakers: CircuitBreakers::default(),

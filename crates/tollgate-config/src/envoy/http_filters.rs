@@ -26,6 +26,7 @@ pub(in crate::envoy) use self::{
 use super::{
     Scope,
     ext_proc::{self, Filter, read_external_processor},
+    ignored::is_ignored_http_filter,
 };
 use crate::{
     place::Place,
@@ -237,6 +238,8 @@ fn read_http_filter<'a>(
             config,
             origin: Place::of(&any.value).origin(None),
         }));
+    } else if is_ignored_http_filter(&any) {
+        filters.left_out.push(name);
     } else if optional && is_harmless(&any.type_name) {
         any.type_value.warning(
             format!("the HTTP filter \"{name}\" is left out: its type is not supported"),
@@ -264,7 +267,7 @@ fn read_http_filter<'a>(
 
 /// Packages of filters that requests can do without: whatever they do, none of it lets in who should be kept out, and nothing
 /// that another filter reads comes from them. Everything else may protect something, filters that nobody here knows above all.
-const HARMLESS: [&str; 22] = [
+const HARMLESS: [&str; 18] = [
     "envoy.extensions.filters.http.alternate_protocols_cache.",
     "envoy.extensions.filters.http.cache.",
     "envoy.extensions.filters.http.cache_v2.",
@@ -277,16 +280,12 @@ const HARMLESS: [&str; 22] = [
     "envoy.extensions.filters.http.grpc_http1_bridge.",
     "envoy.extensions.filters.http.grpc_http1_reverse_bridge.",
     "envoy.extensions.filters.http.grpc_json_transcoder.",
-    "envoy.extensions.filters.http.grpc_stats.",
     "envoy.extensions.filters.http.grpc_web.",
     "envoy.extensions.filters.http.kill_request.",
     "envoy.extensions.filters.http.on_demand.",
     "envoy.extensions.filters.http.stateful_session.",
     "envoy.extensions.filters.http.tap.",
     "envoy.extensions.filters.http.upstream_codec.",
-    "io.istio.http.peer_metadata.",
-    "istio.envoy.config.filter.http.alpn.",
-    "stats.PluginConfig",
 ];
 
 /// Whether requests may be served without a filter of this type, or without its settings.

@@ -1,5 +1,7 @@
 //! Limits of connections that are runtime keys.
 
+use std::collections::BTreeMap;
+
 use tollgate_model::overload::OverloadManager;
 
 use crate::schema::Value;
@@ -54,6 +56,11 @@ impl<'a> Limits<'a> {
     pub(super) fn take(&mut self, listener: &str) -> Option<u64> {
         let index = self.listeners.iter().position(|(known, ..)| known == listener)?;
         Some(self.listeners.swap_remove(index).1)
+    }
+
+    /// The limits of listeners that have not been taken.
+    pub(super) fn into_rest(self) -> BTreeMap<String, u64> {
+        self.listeners.into_iter().map(|(listener, limit, _)| (listener, limit)).collect()
     }
 
     /// Says which limits belong to no listener.

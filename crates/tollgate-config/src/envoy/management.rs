@@ -8,8 +8,8 @@ use tollgate_model::management::{ApiSource, Management, ResourceSource, Server, 
 use super::{
     Scope,
     config_source::{CONFIG_SOURCE, VERSION},
-    delivered::needs_of_static,
     grpc_service::read_grpc_service,
+    needs::Needs,
 };
 use crate::schema::{Enumeration, Message, Schema, Value, harmless, read, refused, unimplemented};
 
@@ -64,9 +64,9 @@ pub(super) fn read_management(
         is_from_server(&source).then(|| read_source(&source, ads.is_some(), scope))?
     };
     let (clusters, listeners) = (source("cds_config"), source("lds_config"));
-    let needs = fixed.map(needs_of_static).unwrap_or_default();
+    let needs = fixed.map(|fixed| Needs::of_static(fixed, scope)).unwrap_or_default();
     if let Some(fixed) = fixed.filter(|_| ads.is_none())
-        && let Some((_, name)) = needs.first()
+        && let Some(name) = needs.first_aggregated()
     {
         fixed.error_with_help(
             format!("\"{name}\" comes over an aggregated stream, and there is none"),
@@ -74,9 +74,10 @@ pub(super) fn read_management(
         );
     }
     let ads = ads.and_then(|ads| read_api_source(&ads, scope));
-    let is_none = ads.is_none() && clusters.is_none() && listeners.is_none();
-    let needs = needs.into_iter().map(|(kind, name)| (kind.to_owned(), name)).collect();
-    (!is_none).then_some(Management { ads, clusters, listeners, needs })
+    let needs = needs.into_list();
+    let is_none = ads.is_none() && clusters.is_none() && listeners.is_none() && needs.is_empty();
+    let clusters_in_place = scope.clusters.names().map(str::to_owned).collect();
+    (!is_none).then_some(Management { ads, clusters, listeners, needs, clusters_in_place })
 }
 
 /// Whether a source of listeners or clusters is a management server.
@@ -101,7 +102,8 @@ fn read_source(source: &Value<'_>, has_ads: bool, scope: &Scope) -> Option<Resou
     Some(ResourceSource { server, initial_fetch_timeout })
 }
 
-fn read_api_source(value: &Value<'_>, scope: &Scope) -> Option<ApiSource<GoogleCluster>> {
+/// Reads a management server.
+pub(super) fn read_api_source(value: &Value<'_>, scope: &Scope) -> Option<ApiSource<GoogleCluster>> {
     let message = value.message(&API_CONFIG_SOURCE)?;
     message.enumeration("transport_api_version", &VERSION, ());
     let variant = message.required("api_type").and_then(|kind| kind.enumeration(&API_TYPE));

@@ -48,7 +48,7 @@ pub(super) static RUNTIME_LAYER: Schema = Schema {
 pub(super) static SCHEMAS: [&Schema; 2] = [&LAYERED_RUNTIME, &RUNTIME_LAYER];
 
 /// Runtime keys.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Runtime {
     /// `envoy.reloadable_features.ext_proc_fail_close_spurious_resp` (F-14).
     pub(super) fail_close_spurious_response: bool,

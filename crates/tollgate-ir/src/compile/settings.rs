@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tollgate_model::{
     cluster::Cluster,
-    management::{ApiSource, Management, ResourceSource, Server},
+    management::{ApiSource, Management, Needed, ResourceSource, Server},
     processor::{ExtProc, ExtProcFilter, GrpcService, GrpcTarget},
     tls::UpstreamTlsSettings,
 };
@@ -110,16 +110,23 @@ impl Settings {
         management: Management<crate::GoogleCluster>,
         origin: &Arc<Origin>,
     ) -> Result<Management, CompileError> {
-        let Management { ads, clusters, listeners, needs } = management;
+        let Management { ads, clusters, listeners, needs, clusters_in_place } = management;
+        let needs = needs.into_iter().map(|needed| {
+            let source = self.resource_source(needed.source, origin)?;
+            Ok(Needed { message: needed.message, name: needed.name, source })
+        });
+        let needs = needs.collect::<Result<_, _>>()?;
         Ok(Management {
             ads: ads.map(|ads| self.api_source(ads, origin)).transpose()?,
             clusters: clusters.map(|source| self.resource_source(source, origin)).transpose()?,
             listeners: listeners.map(|source| self.resource_source(source, origin)).transpose()?,
             needs,
+            clusters_in_place,
         })
     }
 
-    fn resource_source(
+    /// Where resources come from.
+    pub(super) fn resource_source(
         &mut self,
         source: ResourceSource<crate::GoogleCluster>,
         origin: &Arc<Origin>,

@@ -47,7 +47,7 @@ impl Reader for Bodies {
             Need { kind, name: name.to_owned() }
         });
         let needs = needs.collect();
-        Ok(Read { value, needs })
+        Ok(Read { needs, ..Read::new(value) })
     }
 }
 

@@ -8,8 +8,8 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Need, Read, Reader};
-use crate::{Incoming, Kind, Refusal, Update};
+use super::{ChannelId, Need, Read, Reader, Way};
+use crate::{Channel, Incoming, Kind, Refusal, Update};
 
 /// A resource that was accepted.
 #[derive(Debug)]
@@ -78,8 +78,8 @@ impl<V> Entry<V> {
 /// What to ask for, or not any more.
 #[derive(Debug)]
 pub(super) enum Wish {
-    Want(Need),
-    Forgo(Need),
+    Want(Need, Option<ChannelId>),
+    Forgo(Need, Option<ChannelId>),
 }
 
 type Key = (Kind, String);
@@ -97,6 +97,8 @@ pub(super) struct World<R: Reader> {
     come: BTreeSet<Kind>,
     /// How many resources need one.
     needed: BTreeMap<Need, usize>,
+    /// Where they come from, if not from the channel of their kind, as long as they are needed.
+    ways: BTreeMap<Need, ChannelId>,
     /// What is needed in any case.
     required: BTreeSet<Need>,
 
@@ -122,6 +124,7 @@ impl<R: Reader> World<R> {
             entries: BTreeMap::new(),
             come: BTreeSet::new(),
             needed: BTreeMap::new(),
+            ways: BTreeMap::new(),
             required: BTreeSet::new(),
             waiting: BTreeMap::new(),
             deadlines: BTreeSet::new(),
@@ -139,9 +142,28 @@ impl<R: Reader> World<R> {
     }
 
     /// What is needed in any case.
-    pub(super) fn require(&mut self, needs: &BTreeSet<Need>) {
+    pub(super) fn require(&mut self, needs: &BTreeSet<Need>, ways: &BTreeMap<Need, Way>) {
+        self.learn(ways);
         let before = std::mem::replace(&mut self.required, needs.clone());
         self.count(&before, needs);
+    }
+
+    pub(super) fn take_channels(&mut self) -> Vec<Channel> {
+        self.reader.take_channels()
+    }
+
+    /// Takes in where resources come from.
+    fn learn(&mut self, ways: &BTreeMap<Need, Way>) {
+        for (need, way) in ways {
+            self.ways.extend(way.channel.map(|channel| (need.clone(), channel)));
+        }
+    }
+
+    /// Whether something that is needed already comes from elsewhere.
+    fn contradicting(&self, needs: &BTreeSet<Need>, ways: &BTreeMap<Need, Way>) -> Option<Need> {
+        let known = needs.iter().filter(|need| self.needed.contains_key(need));
+        let channel = |need: &Need| ways.get(need).and_then(|way| way.channel);
+        known.into_iter().find(|need| self.ways.get(need).copied() != channel(need)).cloned()
     }
 
     pub(super) fn warming(&self, kind: Kind) -> usize {
@@ -231,28 +253,48 @@ impl<R: Reader> World<R> {
             return Err(refused.reason.clone());
         }
         match self.reader.read(kind, name, body) {
-            Ok(Read { value, needs }) => {
+            Ok(Read { value, needs, ways }) => {
+                if let Some(need) = self.contradicting(&needs, &ways) {
+                    let Need { kind: other, name: needed } = need;
+                    let reason = format!("{other} {needed} is asked of another server for another resource");
+                    return self.refuse((kind, name), version, body, reason);
+                }
+                self.learn(&ways);
                 let resource =
                     Arc::new(Resource { version: version.clone(), value, needs, body: body.clone() });
-                self.install(now, &(kind, name.clone()), resource);
+                self.install(now, &(kind, name.clone()), resource, &ways);
                 Ok(())
             }
-            Err(reason) => {
-                let refused =
-                    Refused { version: version.clone(), reason: reason.clone(), body: body.clone() };
-                entry.refused = Some(refused);
-                Err(reason)
-            }
+            Err(reason) => self.refuse((kind, name), version, body, reason),
         }
     }
 
+    fn refuse(
+        &mut self,
+        (kind, name): (Kind, &str),
+        version: &str,
+        body: &Bytes,
+        reason: String,
+    ) -> Result<(), String> {
+        let entry = self.entries.entry(kind).or_default().entry(name.to_owned()).or_default();
+        let refused = Refused { version: version.to_owned(), reason: reason.clone(), body: body.clone() };
+        entry.refused = Some(refused);
+        Err(reason)
+    }
+
     /// Puts an accepted resource in its place: it works at once if it has what it needs.
-    fn install(&mut self, now: Instant, key: &Key, resource: Arc<Resource<R::Value>>) {
+    fn install(
+        &mut self,
+        now: Instant,
+        key: &Key,
+        resource: Arc<Resource<R::Value>>,
+        ways: &BTreeMap<Need, Way>,
+    ) {
         let before = self.entry(key.0, &key.1).map(Entry::needs).unwrap_or_default();
         self.stop_warming(key);
         let missing: BTreeSet<Need> =
             resource.needs.iter().filter(|need| !self.works(need)).cloned().collect();
-        let until = self.initial_fetch_timeout.map(|timeout| now + timeout);
+        let until = self.patience(&missing, ways).map(|timeout| now + timeout);
         let entry = self.entries.entry(key.0).or_default().entry(key.1.clone()).or_default();
         entry.refused = None;
         if missing.is_empty() {
@@ -275,6 +317,16 @@ impl<R: Reader> World<R> {
             *self.warming.entry(key.0).or_default() += 1;
         }
         self.count(&before, &after);
+    }
+
+    /// How long all of these are waited for.
+    fn patience(&self, missing: &BTreeSet<Need>, ways: &BTreeMap<Need, Way>) -> Option<Duration> {
+        let mut longest = Duration::ZERO;
+        for need in missing {
+            let own = ways.get(need).map_or(self.initial_fetch_timeout, |way| way.initial_fetch_timeout);
+            longest = longest.max(own?);
+        }
+        Some(longest)
     }
 
     /// Whether a resource works that another one needs.
@@ -354,7 +406,7 @@ impl<R: Reader> World<R> {
             let count = self.needed.entry(need.clone()).or_default();
             *count += 1;
             if *count == 1 {
-                self.wishes.push_back(Wish::Want(need.clone()));
+                self.wishes.push_back(Wish::Want(need.clone(), self.ways.get(need).copied()));
             }
         }
         for need in before.difference(after) {
@@ -362,7 +414,7 @@ impl<R: Reader> World<R> {
             *count -= 1;
             if *count == 0 {
                 self.needed.remove(need);
-                self.wishes.push_back(Wish::Forgo(need.clone()));
+                self.wishes.push_back(Wish::Forgo(need.clone(), self.ways.remove(need)));
                 self.has_unneeded = true;
             }
         }

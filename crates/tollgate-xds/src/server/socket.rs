@@ -44,6 +44,8 @@ struct State {
     /// Whether wishes are answered at once.
     answers: AtomicBool,
     streams: AtomicUsize,
+    /// Of the last stream.
+    authorization: Mutex<Option<String>>,
 }
 
 impl Management {
@@ -61,6 +63,7 @@ impl Management {
             cut: AtomicBool::new(false),
             answers: AtomicBool::new(true),
             streams: AtomicUsize::new(0),
+            authorization: Mutex::default(),
         });
         let listener = std::net::TcpListener::bind(address.unwrap_or_else(|| ([127, 0, 0, 1], 0).into()))?;
         listener.set_nonblocking(true)?;
@@ -126,6 +129,12 @@ impl Management {
         self.state.streams.load(SeqCst)
     }
 
+    /// The header `authorization` of the last stream.
+    #[must_use]
+    pub fn authorization(&self) -> Option<String> {
+        lock(&self.state.authorization).clone()
+    }
+
     /// Waits until the client has said such a thing.
     ///
     /// # Errors
@@ -188,6 +197,8 @@ async fn serve_connection(socket: TcpStream, state: &State) {
         }
     };
     let Some(Ok((request, mut respond))) = first else { return };
+    let authorization = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+    *lock(&state.authorization) = authorization.map(str::to_owned);
     lock(&state.server).reset();
     state.cut.store(false, SeqCst);
     state.streams.fetch_add(1, SeqCst);

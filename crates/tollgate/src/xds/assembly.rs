@@ -7,9 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use tollgate_config::{Files, Options, Part, read_with};
+use tollgate_config::{Files, Options, Part, Reading, read_with};
 use tollgate_ir::{GoogleCluster, Resources as Ir, Secrets, Sourced, compile};
-use tollgate_model::{Snapshot, listener::BindAddress, management::Management};
+use tollgate_model::{
+    Snapshot,
+    listener::BindAddress,
+    management::{Management, Needed},
+};
 use tollgate_xds::{Kind, Need};
 
 use super::{
@@ -28,8 +32,8 @@ pub(crate) struct Bootstrap {
 
 impl Bootstrap {
     /// What is in it, with what was delivered for it.
-    fn read(&self, files: &dyn Files) -> Option<Ir> {
-        read_with(&self.sources.texts, files, &self.options).resources
+    fn read(&self, files: &dyn Files) -> Reading {
+        read_with(&self.sources.texts, files, &self.options)
     }
 }
 
@@ -56,11 +60,11 @@ impl Assembly {
     ///
     /// # Errors
     /// When it cannot be read (any more).
-    pub(super) fn new(bootstrap: Bootstrap) -> Result<Self, String> {
-        let shelf = Shelf::default();
-        let fixed = bootstrap.read(&Everything { shelf: &shelf, new: None });
+    pub(super) fn new(bootstrap: Bootstrap, shelf: &mut Shelf) -> Result<Self, String> {
+        let read = bootstrap.read(&Everything { shelf, new: None });
+        shelf.surround(read.surroundings);
         Ok(Self {
-            fixed: fixed.ok_or("the bootstrap cannot be read")?,
+            fixed: read.resources.ok_or("the bootstrap cannot be read")?,
             bootstrap,
             parts: BTreeMap::new(),
             users: Users::default(),
@@ -71,17 +75,24 @@ impl Assembly {
     }
 
     /// What the bootstrap itself needs.
-    pub(super) fn needs(&self) -> BTreeSet<Need> {
-        let management = self.fixed.process.management.iter();
-        let needs = management.flat_map(|management| &management.needs);
-        needs.filter_map(|(message, name)| need(message, name)).collect()
+    pub(super) fn needed(&self) -> &[Needed<GoogleCluster>] {
+        self.fixed.process.management.as_ref().map(|management| &*management.needs).unwrap_or_default()
+    }
+
+    fn needs(&self) -> BTreeSet<Need> {
+        self.needed().iter().filter_map(|needed| need(&needed.message, &needed.name)).collect()
     }
 
     /// Another bootstrap takes the place of the one before; one that cannot be read does not.
-    pub(super) fn rebase(&mut self, sources: Sources, shelf: &Shelf) -> bool {
+    pub(super) fn rebase(&mut self, sources: Sources, resources: &Resources, shelf: &mut Shelf) -> bool {
         let bootstrap = Bootstrap { sources, options: self.bootstrap.options.clone() };
-        let Some(fixed) = bootstrap.read(&Everything { shelf, new: None }) else { return false };
+        let Reading { resources: fixed, surroundings, .. } = bootstrap.read(&Everything { shelf, new: None });
+        let Some(fixed) = fixed else { return false };
         (self.bootstrap, self.fixed) = (bootstrap, fixed);
+        if shelf.surround(surroundings) {
+            let roots: Vec<Key> = self.parts.keys().chain(self.left_out.keys()).cloned().collect();
+            roots.into_iter().for_each(|root| self.take_root(root, resources, shelf));
+        }
         true
     }
 
@@ -123,7 +134,7 @@ impl Assembly {
                 shelf.remove(&key);
             }
         }
-        if of_bootstrap && let Some(fixed) = self.bootstrap.read(&Everything { shelf, new: None }) {
+        if of_bootstrap && let Some(fixed) = self.bootstrap.read(&Everything { shelf, new: None }).resources {
             self.fixed = fixed;
         }
         for root in roots {

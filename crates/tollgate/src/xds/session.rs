@@ -19,6 +19,7 @@ use super::{
     Plan,
     assembly::{Assembly, Bootstrap},
     discovery_type,
+    servers::{Needs, ready},
     shelf::Key,
     status::{Resource, Status, Stream, Type},
 };
@@ -89,14 +90,15 @@ impl Session {
     pub(crate) async fn run(self, calls: Calls) {
         let status = self.admin.discovery();
         let plan = Plan::new(&self.snapshot, &self.management, &self.bootstrap.options);
-        let assembly = match Assembly::new(self.bootstrap) {
+        let assembly = Assembly::new(self.bootstrap, &mut plan.shelf.borrow_mut());
+        let assembly = match assembly {
             Ok(assembly) => assembly,
             Err(reason) => {
                 tracing::error!("management servers are not asked: {reason}");
                 return;
             }
         };
-        let streams = plan.services.iter().map(|_| None).collect();
+        let streams = plan.services.borrow().iter().map(|_| None).collect();
         let mut running = Running {
             streams,
             plan,
@@ -113,8 +115,7 @@ impl Session {
             rebased: self.rebased,
             failures: Vec::new(),
         };
-        let needs = running.assembly.needs();
-        running.plan.resources.require(Instant::now(), &needs);
+        running.require(Instant::now());
         running.list_streams();
         running.follow().await;
     }
@@ -145,17 +146,31 @@ impl Running {
         }
     }
 
+    /// Asks for what the bootstrap itself needs.
+    fn require(&mut self, now: Instant) {
+        let Plan { resources, servers, .. } = &mut self.plan;
+        let needs =
+            servers.borrow_mut().needs(self.assembly.needed(), |source| ready(source, "the bootstrap"));
+        match needs {
+            Ok(Needs { needs, ways }) => resources.require(now, &needs, &ways),
+            Err(reason) => tracing::error!("what the bootstrap needs is not asked for: {reason}"),
+        }
+    }
+
     /// Does what the state machines ask for.
     fn act(&mut self) {
+        if self.streams.len() < self.plan.services.borrow().len() {
+            self.list_streams();
+        }
         while let Some((id, action)) = self.plan.resources.poll_action() {
             let now = Instant::now();
             let index = id.0;
             match action {
                 Action::Open => {
                     let method = self.plan.resources.channel(id).map(|channel| channel.method());
-                    let service = self.plan.services.get(index);
+                    let service = self.plan.services.borrow().get(index).cloned();
                     let Some((method, service)) = method.zip(service) else { continue };
-                    match self.calls.open(service, method) {
+                    match self.calls.open(&service, method) {
                         Ok(stream) => {
                             self.streams[index] = Some(stream);
                             self.plan.resources.handle_opened(id);
@@ -190,7 +205,8 @@ impl Running {
         }
         self.set_connected(index, false, Some(reason));
         if let Some(suppressed) = self.calls.stats().stream_lost() {
-            let server = self.plan.services.get(index).map_or("", |service| service.destination());
+            let services = self.plan.services.borrow();
+            let server = services.get(index).map_or("", |service| service.destination());
             tracing::warn!(
                 server,
                 reason,
@@ -200,14 +216,17 @@ impl Running {
         }
     }
 
+    /// Puts the streams into the status that are not there yet.
     fn list_streams(&mut self) {
+        let services = self.plan.services.borrow();
+        self.streams.resize_with(services.len(), || None);
         let mut table = self.status.table();
-        let channels = (0..self.streams.len()).filter_map(|index| {
-            let kinds = self.plan.resources.channel(ChannelId(index))?.kinds().collect();
-            let server = self.plan.services.get(index)?.destination().to_owned();
-            Some(Stream { server, kinds, connected: false, lost: None })
-        });
-        table.streams = channels.collect();
+        for (index, service) in services.iter().enumerate().skip(table.streams.len()) {
+            let channel = self.plan.resources.channel(ChannelId(index));
+            let kinds = channel.iter().flat_map(|channel| channel.kinds()).collect();
+            let server = service.destination().to_owned();
+            table.streams.push(Stream { server, kinds, connected: false, lost: None });
+        }
     }
 
     fn set_connected(&self, index: usize, connected: bool, why: Option<&str>) {
@@ -414,7 +433,8 @@ impl Running {
     fn rebase(&mut self, now: Instant) {
         let sources = self.rebased.borrow_and_update().clone();
         let before = self.assembly.management();
-        let accepted = self.assembly.rebase(sources, &self.plan.shelf.borrow());
+        let Plan { resources, shelf, .. } = &self.plan;
+        let accepted = self.assembly.rebase(sources, resources, &mut shelf.borrow_mut());
         if !accepted {
             return;
         }
@@ -426,8 +446,7 @@ impl Running {
         if admin != old {
             warn_of_admin_address(admin);
         }
-        let needs = self.assembly.needs();
-        self.plan.resources.require(now, &needs);
+        self.require(now);
         self.dirty.get_or_insert(now);
     }
 }

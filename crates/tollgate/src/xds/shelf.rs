@@ -12,10 +12,13 @@ use std::{
 
 use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
-use tollgate_config::{Delivered, FileSystem, Files, Options, Part, read_delivered};
-use tollgate_xds::{Kind, Need, Read, Reader};
+use tollgate_config::{Delivered, FileSystem, Files, Options, Part, Surroundings, read_delivered};
+use tollgate_xds::{Channel, Kind, Need, Read, Reader};
 
-use super::users::Users;
+use super::{
+    servers::{Needs, Servers, ready},
+    users::Users,
+};
 
 /// A resource by its kind and name.
 pub(super) type Key = (Kind, String);
@@ -23,6 +26,8 @@ pub(super) type Key = (Kind, String);
 /// The resources that were accepted last.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
+    /// What the bootstrap says about all of them.
+    surroundings: Surroundings,
     /// Endpoints, routes and secrets.
     needed: HashMap<Key, Bytes>,
     /// Clusters and listeners.
@@ -39,6 +44,16 @@ struct Root {
 }
 
 impl Shelf {
+    /// The bootstrap says something else about everything; what became of it is forgotten then. False: it is the same.
+    pub(super) fn surround(&mut self, surroundings: Surroundings) -> bool {
+        if self.surroundings == surroundings {
+            return false;
+        }
+        self.surroundings = surroundings;
+        self.roots.values_mut().for_each(|root| root.part = None);
+        true
+    }
+
     /// What became of a root, if that is known of this message.
     pub(super) fn part(&self, key: &Key, body: &Bytes) -> Option<Part> {
         let root = self.roots.get(key).filter(|root| root.body.as_ptr() == body.as_ptr())?;
@@ -112,9 +127,10 @@ pub(super) fn read(
     options: &Options,
 ) -> Result<Delivered, String> {
     // Whatever was being worked on is dropped with it.
-    let delivered =
-        catch_unwind(AssertUnwindSafe(|| read_delivered(kind.message(), name, body, files, options)))
-            .map_err(|_| "it cannot be read because of a bug in Tollgate".to_owned())?;
+    let delivered = catch_unwind(AssertUnwindSafe(|| {
+        read_delivered(kind.message(), name, body, &files.shelf.surroundings, files, options)
+    }))
+    .map_err(|_| "it cannot be read because of a bug in Tollgate".to_owned())?;
     match delivered.refusal() {
         Some(reason) => Err(reason),
         None => Ok(delivered),
@@ -125,12 +141,13 @@ pub(super) fn read(
 #[derive(Debug)]
 pub(super) struct DeliveredReader {
     shelf: Rc<RefCell<Shelf>>,
+    servers: Rc<RefCell<Servers>>,
     options: Options,
 }
 
 impl DeliveredReader {
-    pub(super) fn new(shelf: Rc<RefCell<Shelf>>, options: Options) -> Self {
-        Self { shelf, options }
+    pub(super) fn new(shelf: Rc<RefCell<Shelf>>, servers: Rc<RefCell<Servers>>, options: Options) -> Self {
+        Self { shelf, servers, options }
     }
 }
 
@@ -140,12 +157,13 @@ impl Reader for DeliveredReader {
     fn read(&mut self, kind: Kind, name: &str, body: &Bytes) -> Result<Read<()>, String> {
         let mut shelf = self.shelf.borrow_mut();
         let delivered = read(&Everything { shelf: &shelf, new: None }, (kind, name), body, &self.options)?;
-        let needs: BTreeSet<Need> =
-            delivered.needs.iter().filter_map(|(message, name)| need(message, name)).collect();
+        let title = format!("{kind} {name}");
+        let needed = self.servers.borrow_mut().needs(&delivered.needs, |source| ready(source, &title))?;
+        let Needs { needs, ways } = needed;
         let key = (kind, name.to_owned());
         if matches!(kind, Kind::Cluster | Kind::Listener) {
             shelf.put_root(key, body.clone(), needs.clone(), delivered.part);
-            return Ok(Read { value: (), needs });
+            return Ok(Read { value: (), needs, ways });
         }
         // It may be right by itself, and wrong where it is used.
         let mut parts = BTreeMap::new();
@@ -162,6 +180,10 @@ impl Reader for DeliveredReader {
                 root.part = part;
             }
         }
-        Ok(Read { value: (), needs })
+        Ok(Read { value: (), needs, ways })
+    }
+
+    fn take_channels(&mut self) -> Vec<Channel> {
+        self.servers.borrow_mut().take_channels()
     }
 }

@@ -5,7 +5,8 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use tollgate_model::cluster::{Discovery, Endpoint, EndpointAddress, EndpointStatus};
+use tollgate_ir::UpstreamTlsContext;
+use tollgate_model::cluster::{Discovery, Endpoint, EndpointAddress, EndpointStatus, TransportSocketMatch};
 
 use super::{
     discovery::is_eds,
@@ -35,12 +36,16 @@ pub(in crate::envoy) static HEALTH_STATUS: Enumeration<EndpointStatus> = Enumera
     ],
 };
 
+/// What endpoints use that ask for it.
+type Matches = [TransportSocketMatch<UpstreamTlsContext>];
+
 /// Reads `load_assignment`; `None` for a discovery that could not be read.
 /// `weighted` is where localities are given shares of their own.
 pub(super) fn read_endpoints(
     cluster: &Message<'_>,
     discovery: Option<&Discovery>,
     weighted: Option<&Value<'_>>,
+    matches: &Matches,
 ) -> Option<Vec<Endpoint>> {
     let of_file = cluster.get("eds_cluster_config");
     if is_eds(cluster) {
@@ -48,7 +53,7 @@ pub(super) fn read_endpoints(
             cluster.value().error("\"eds_cluster_config\" is missing: it says where the endpoints are");
             return None;
         };
-        return read_file(&config, &cluster.string("name"), discovery, weighted);
+        return read_file(&config, &cluster.string("name"), discovery, (weighted, matches));
     } else if let Some(config) = of_file {
         config.error("it is for clusters of type EDS");
     }
@@ -72,7 +77,7 @@ pub(super) fn read_endpoints(
         value.error("a cluster of type ORIGINAL_DST has no endpoints of its own");
         return None;
     }
-    read_assignment(&value, discovery, weighted)
+    read_assignment(&value, discovery, (weighted, matches))
 }
 
 /// Reads the endpoints that are in a file of their own.
@@ -80,7 +85,7 @@ fn read_file(
     config: &Value<'_>,
     cluster: &str,
     discovery: Option<&Discovery>,
-    weighted: Option<&Value<'_>>,
+    of_cluster: (Option<&Value<'_>>, &Matches),
 ) -> Option<Vec<Endpoint>> {
     let config = config.message(&EDS_CLUSTER_CONFIG)?;
     let service = Some(config.string("service_name")).filter(|name| !name.is_empty());
@@ -88,26 +93,26 @@ fn read_file(
     let source = config.required("eds_config")?;
     if is_from_server(&source) {
         let endpoints = read_from_server(&source, &CLUSTER_LOAD_ASSIGNMENT, name, |assignment| {
-            read_assignment(assignment, discovery, weighted)
+            read_assignment(assignment, discovery, of_cluster)
         });
         // Without them requests get 503, as in Envoy.
         return Some(endpoints.unwrap_or_default());
     }
     read_resource(&source, &CLUSTER_LOAD_ASSIGNMENT, ("cluster_name", name), |assignment| {
-        read_assignment(assignment, discovery, weighted)
+        read_assignment(assignment, discovery, of_cluster)
     })
 }
 
 /// Reads the endpoints of a cluster that a management server has delivered.
 pub(in crate::envoy) fn read_delivered_endpoints(value: &Value<'_>) -> Option<Vec<Endpoint>> {
-    read_assignment(value, Some(&Discovery::Static), None)
+    read_assignment(value, Some(&Discovery::Static), (None, &[]))
 }
 
 /// Reads a `ClusterLoadAssignment`.
 fn read_assignment(
     value: &Value<'_>,
     discovery: Option<&Discovery>,
-    weighted: Option<&Value<'_>>,
+    (weighted, matches): (Option<&Value<'_>>, &Matches),
 ) -> Option<Vec<Endpoint>> {
     let message = value.message(&CLUSTER_LOAD_ASSIGNMENT)?;
     message.required_string("cluster_name");
@@ -120,11 +125,16 @@ fn read_assignment(
         let priority = group.get("priority").and_then(|priority| priority.integer(0..=128));
         let priority = priority.and_then(|priority| u32::try_from(priority).ok()).unwrap_or(0);
         let of_group = group.list("lb_endpoints");
+        let metadata = read_metadata(&group);
         *localities.entry(priority).or_insert(0) += usize::from(!of_group.is_empty());
         for endpoint in of_group {
             count += 1;
             let endpoint = read_lb_endpoint(&endpoint, discovery);
-            endpoints.extend(endpoint.map(|endpoint| Endpoint { priority, ..endpoint }));
+            endpoints.extend(endpoint.map(|endpoint| Endpoint {
+                priority,
+                transport_socket: TransportSocketMatch::find(matches, &endpoint.metadata, &metadata),
+                ..endpoint
+            }));
         }
     }
     if let Some(weighted) = weighted

@@ -15,8 +15,10 @@ const ONE_LOCALITY_EACH: &str =
     "Refused when a priority has several localities: endpoints are chosen without regard to where they are.";
 
 /// The schemas of clusters, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 37] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 39] = [
     &CLUSTER,
+    &CLUSTER_FILTER,
+    &TRANSPORT_SOCKET_MATCH,
     &EDS_CLUSTER_CONFIG,
     &REFRESH_RATE,
     &CUSTOM_CLUSTER_TYPE,
@@ -147,12 +149,20 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         refused("upstream_http_protocol_options", "set sni in the UpstreamTlsContext"),
         unimplemented("dns_resolvers", SYSTEM_DNS),
         unimplemented("dns_resolution_config", SYSTEM_DNS),
-        refused("transport_socket_matches", "use transport_socket, and a cluster for each kind of endpoint"),
+        read(
+            "transport_socket_matches",
+            "[]",
+            "Transport sockets of endpoints whose metadata `envoy.transport_socket_match` have these values, in this order; then those of localities.",
+        ),
         refused("transport_socket_matcher", "use transport_socket, and a cluster for each kind of endpoint"),
         refused("hosts", "use load_assignment: this field belongs to the v2 API"),
         refused("tls_context", "use transport_socket: this field belongs to the v2 API"),
         refused("lb_subset_config", "make a cluster of each subset"),
-        refused("filters", "network filters are not supported"),
+        read(
+            "filters",
+            "[]",
+            "Network filters; those that only tell a mesh about the gateway are left out, others refused.",
+        ),
         harmless("stats_matcher", "metrics are always on"),
         unimplemented(
             "close_connections_on_host_health_failure",
@@ -213,6 +223,28 @@ pub(in crate::envoy) static REFRESH_RATE: Schema = Schema {
     unsupported: &[],
 };
 
+pub(in crate::envoy) static CLUSTER_FILTER: Schema = Schema {
+    name: "envoy.config.cluster.v3.Filter",
+    title: "",
+    fields: &[
+        read("name", "", "Any name. Required."),
+        read("typed_config", "", "The filter's message. Required."),
+        refused("config_discovery", "write the filter itself"),
+    ],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static TRANSPORT_SOCKET_MATCH: Schema = Schema {
+    name: "envoy.config.cluster.v3.Cluster.TransportSocketMatch",
+    title: "",
+    fields: &[
+        read("name", "", "Any name. Required."),
+        read("match", "{}", "Values that the metadata must have; nothing = every endpoint."),
+        read("transport_socket", "", "TLS (UpstreamTlsContext) or raw_buffer. Required."),
+    ],
+    unsupported: &[],
+};
+
 pub(in crate::envoy) static EDS_CLUSTER_CONFIG: Schema = Schema {
     name: "envoy.config.cluster.v3.Cluster.EdsClusterConfig",
     title: "",
@@ -247,7 +279,7 @@ pub(in crate::envoy) static LOCALITY_LB_ENDPOINTS: Schema = Schema {
         harmless("locality", ONE_LOCALITY),
         harmless("load_balancing_weight", ONE_LOCALITY),
         harmless("proximity", ONE_LOCALITY),
-        harmless("metadata", "nothing reads it"),
+        read("metadata", "{}", "`envoy.transport_socket_match` of endpoints without their own."),
     ],
     unsupported: &["load_balancer_endpoints", "leds_cluster_locality_config"],
 };

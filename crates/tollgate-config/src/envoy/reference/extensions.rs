@@ -4,7 +4,10 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use crate::{envoy::http_filters::is_harmless, schema::descriptors::Descriptor};
+use crate::{
+    envoy::{http_filters::is_harmless, ignored::is_ignored_package},
+    schema::descriptors::Descriptor,
+};
 
 /// A kind of extension: how people call it, and where the packages of its extensions are.
 struct Kind {
@@ -50,6 +53,8 @@ const EXTENSIONS: &str = "envoy.extensions.";
 #[derive(Default)]
 struct Classes {
     implemented: BTreeSet<String>,
+    /// They are accepted and change nothing.
+    ignored: BTreeSet<String>,
     /// They may be left out where the configuration says that they are optional.
     optional: BTreeSet<String>,
     refused: BTreeSet<String>,
@@ -59,9 +64,9 @@ struct Classes {
 pub(super) fn extensions(read: &[&'static str]) -> String {
     let known: BTreeSet<&str> = read.iter().filter_map(|name| package(name)).collect();
     let mut text = "\n## Extensions\n\n\
-        Envoy's extensions by their kind. What is refused is refused with its line; a filter in the third column is left out, with a warning, \
-        where the file says `is_optional: true`.\n\n\
-        | Kind | Implemented | Left out where optional | Refused |\n|---|---|---|---|\n"
+        Envoy's extensions by their kind. What is refused is refused with its line; a filter in the third column is accepted and does nothing ([why](xds.md)); one \
+        in the fourth is left out, with a warning, where the file says `is_optional: true`.\n\n\
+        | Kind | Implemented | Accepted without effect | Left out where optional | Refused |\n|---|---|---|---|---|\n"
         .to_owned();
     for kind in &KINDS {
         let mut classes = Classes::default();
@@ -73,6 +78,8 @@ pub(super) fn extensions(read: &[&'static str]) -> String {
             let of_filter = format!("{package}.v3.");
             let class = if known.contains(package) {
                 &mut classes.implemented
+            } else if is_ignored_package(package) {
+                &mut classes.ignored
             } else if is_harmless(&of_filter) {
                 &mut classes.optional
             } else {
@@ -104,10 +111,10 @@ fn write_row(text: &mut String, title: &str, classes: &Classes) {
         let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
         names.join(", ")
     };
-    let [implemented, optional, refused] =
-        [&classes.implemented, &classes.optional, &classes.refused].map(list);
+    let [implemented, ignored, optional, refused] =
+        [&classes.implemented, &classes.ignored, &classes.optional, &classes.refused].map(list);
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "| {title} | {implemented} | {optional} | {refused} |");
+    let _ = writeln!(text, "| {title} | {implemented} | {ignored} | {optional} | {refused} |");
 }
 
 fn short(name: &str) -> &str {
@@ -134,8 +141,9 @@ mod tests {
         let filters = row("HTTP filters");
         assert_eq!(filters[1], "`router`");
         assert!(filters[2].contains("`grpc_stats`"), "{filters:?}");
-        assert!(filters[3].contains("`jwt_authn`"), "{filters:?}");
-        assert!(row("Inputs of matchers")[3].contains("`HttpRequestHeaderMatchInput`"));
+        assert!(filters[3].contains("`tap`"), "{filters:?}");
+        assert!(filters[4].contains("`jwt_authn`"), "{filters:?}");
+        assert!(row("Inputs of matchers")[4].contains("`HttpRequestHeaderMatchInput`"));
     }
 
     #[test]

@@ -76,7 +76,8 @@ fn what_a_bootstrap_itself_needs_of_a_server_is_known() {
         static_resources: {clusters: [{name: a}, {name: b, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}]}";
     let reading = crate::read_with(&source(text), &TestFiles, &Options::default());
     let management = reading.resources.unwrap().process.management.unwrap();
-    let needs: Vec<_> = management.needs.iter().map(|(kind, name)| (kind.as_str(), name.as_str())).collect();
+    let needs: Vec<_> =
+        management.needs.iter().map(|need| (need.message.as_str(), need.name.as_str())).collect();
     assert_eq!(needs, [("envoy.config.endpoint.v3.ClusterLoadAssignment", "b")]);
     // Without a server there is nobody to ask.
     let text =

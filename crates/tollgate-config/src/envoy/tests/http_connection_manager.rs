@@ -126,7 +126,7 @@ fn the_router_comes_last_and_once() {
         filters(&filter.replace("envoy.extensions.filters.http.lua.v3.Lua", type_name))
     };
     assert_eq!(
-        optional("envoy.extensions.filters.http.grpc_stats.v3.FilterConfig"),
+        optional("envoy.extensions.filters.http.tap.v3.Tap"),
         ["warning: the HTTP filter \"lua\" is left out: its type is not supported [is_optional allows this]"]
     );
     // Envoy knows its own filters, so that the flag leaves none of them out; what it does not know may protect something, too.

@@ -1,14 +1,15 @@
 //! Clusters and their endpoints.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use extproc::messages::Metadata;
 use serde_json::{Map, Value, json};
-use tollgate_ir::{BareCluster, Sourced};
+use tollgate_ir::{BareCluster, Sourced, UpstreamTlsContext};
 use tollgate_model::{
     cluster::{
         CircuitBreakers, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, EndpointStatus, HashKey,
         HealthPolicy, LbPolicy, Maglev, OriginalDst, OverrideHost, OverrideHostSource, RingHash,
-        UpstreamProtocol,
+        TRANSPORT_SOCKET_MATCH as TRANSPORT_SOCKET_METADATA, TransportSocketMatch, UpstreamProtocol,
     },
     socket::TcpOptions,
 };
@@ -19,7 +20,7 @@ use super::{
     health,
     listener::{socket_address, tcp_keepalive, user_timeout},
     manager::http2_options,
-    matchers::{metadata, metadata_key},
+    matchers::{metadata, metadata_key, structure},
     out::{Out, duration, extension},
     tls,
 };
@@ -34,12 +35,14 @@ use crate::envoy::{
             ENDPOINT, EXPLICIT_HTTP_CONFIG, HTTP_PROTOCOL_OPTIONS, LB_ENDPOINT, LEAST_REQUEST,
             LOAD_BALANCING_POLICY, LOCALITY_LB_ENDPOINTS, ORIGINAL_DST_LB_CONFIG, OVERRIDE_HOST,
             OVERRIDE_HOST_SOURCE, POLICY, RANDOM, REFRESH_RATE, RETRY_BUDGET, ROUND_ROBIN, THRESHOLDS,
-            TYPED_EXTENSION_CONFIG, UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS, UPSTREAM_HTTP1_PROTOCOL_OPTIONS,
+            TRANSPORT_SOCKET_MATCH, TYPED_EXTENSION_CONFIG, UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS,
+            UPSTREAM_HTTP1_PROTOCOL_OPTIONS,
         },
     },
     listener::BUFFER_LIMIT,
     protocol_options::PERCENT,
     socket_options::{BIND_CONFIG, UPSTREAM_CONNECTION_OPTIONS},
+    tls::schema::{RAW_BUFFER, TRANSPORT_SOCKET},
 };
 
 /// A cluster without endpoints: what leads there is answered with 503.
@@ -87,7 +90,21 @@ pub(super) fn cluster(writer: &Writer<'_>, cluster: &Sourced<BareCluster>) -> Va
         UpstreamProtocol::Http1 { .. } => ("http/1.1", TcpOptions::UPSTREAM),
         UpstreamProtocol::Http2(_) => ("h2", TcpOptions::HTTP2_UPSTREAM),
     };
-    out.some("transport_socket", cluster.tls.as_ref().map(|tls| tls::upstream(writer, tls, name)));
+    let socket = |tls: Option<&Arc<UpstreamTlsContext>>| match tls {
+        Some(tls) => tls::upstream(writer, tls, name),
+        None => {
+            extension(&TRANSPORT_SOCKET, "envoy.transport_sockets.raw_buffer", Out::new(&RAW_BUFFER).any())
+        }
+    };
+    out.some("transport_socket", cluster.tls.as_ref().map(|tls| socket(Some(tls))));
+    let matches = cluster.transport_socket_matches.iter().map(|one| {
+        let mut out = Out::new(&TRANSPORT_SOCKET_MATCH);
+        out.set("name", &*one.name);
+        out.set("match", structure(&one.criteria));
+        out.set("transport_socket", socket(one.tls.as_ref()));
+        out.done()
+    });
+    out.list("transport_socket_matches", matches.collect());
     if cluster.tcp.keepalive != tcp.keepalive {
         let mut options = Out::new(&UPSTREAM_CONNECTION_OPTIONS);
         options.set("tcp_keepalive", tcp_keepalive(cluster.tcp.keepalive));
@@ -255,13 +272,19 @@ fn protocol(writer: &Writer<'_>, cluster: &BareCluster, other_limit: impl FnOnce
 }
 
 fn load_assignment(cluster: &BareCluster, endpoints: &[Endpoint], by_name: bool) -> Value {
-    let mut priorities: BTreeMap<u32, Vec<Value>> = BTreeMap::new();
+    let mut groups: BTreeMap<_, Vec<Value>> = BTreeMap::new();
     for one in endpoints {
-        priorities.entry(one.priority).or_default().push(endpoint(one, by_name));
+        let key = (one.priority, by_locality(cluster, one));
+        groups.entry(key).or_default().push(endpoint(one, by_name));
     }
-    let groups = priorities.into_iter().map(|(priority, endpoints)| {
+    let groups = groups.into_iter().map(|((priority, matched), endpoints)| {
         let mut out = Out::new(&LOCALITY_LB_ENDPOINTS);
         out.unless("priority", priority, 0);
+        if let Some(one) = matched.and_then(|index| cluster.transport_socket_matches.get(index)) {
+            let own = (TRANSPORT_SOCKET_METADATA.to_owned(), one.criteria.clone());
+            let filter_metadata = std::iter::once(own).collect();
+            metadata(&mut out, &Metadata { filter_metadata, ..Metadata::default() });
+        }
         out.list("lb_endpoints", endpoints);
         out.done()
     });
@@ -327,4 +350,14 @@ fn endpoint(endpoint: &Endpoint, by_name: bool) -> Value {
     out.unless("load_balancing_weight", endpoint.weight, 1);
     metadata(&mut out, &endpoint.metadata);
     out.done()
+}
+
+/// The transport socket of an endpoint that its own metadata do not lead to: those of its locality do.
+fn by_locality(cluster: &BareCluster, endpoint: &Endpoint) -> Option<usize> {
+    let own = TransportSocketMatch::find(
+        &cluster.transport_socket_matches,
+        &endpoint.metadata,
+        &Metadata::default(),
+    );
+    endpoint.transport_socket.filter(|_| own != endpoint.transport_socket)
 }

@@ -67,11 +67,12 @@ fn with_names<'w>(writer: &Writer<'w>) -> HashSet<&'w str> {
         .flat_map(|listener| listener.filter_chains.iter().chain(&listener.default_filter_chain));
     let of_clients =
         chains.filter_map(|chain| chain.tls.as_ref()?.client_validation.as_ref()?.context.as_ref());
-    let of_servers =
-        resources.clusters.values().filter_map(|cluster| match &cluster.tls.as_ref()?.validation {
+    let of_servers = resources.clusters.values().flat_map(|cluster| cluster.all_tls()).filter_map(|tls| {
+        match &tls.validation {
             ServerValidation::Chain(validation) => Some(validation),
             ServerValidation::Nothing | ServerValidation::ChainAndServerName(_) => None,
-        });
+        }
+    });
     let all = of_clients.chain(of_servers);
     all.filter(|validation| names_in_place(validation)).map(|validation| &*validation.secret).collect()
 }

@@ -7,9 +7,12 @@ use std::{
     time::Instant,
 };
 
-use extproc::{ResponseHeaders, messages::value::Kind};
+use extproc::{
+    ResponseHeaders,
+    messages::{Metadata, value::Kind},
+};
 use http::HeaderName;
-use tollgate_model::cluster::{EndpointStatus, HashKey, UpstreamProtocol};
+use tollgate_model::cluster::{EndpointStatus, HashKey, TransportSocketMatch, UpstreamProtocol};
 
 use crate::id::Id;
 use crate::stats::{ClusterMetric, Metrics};
@@ -44,6 +47,8 @@ pub(in crate::upstream) struct Host {
     pub(in crate::upstream) dialer: Dialer,
     /// Host name, for `auto_host_rewrite`.
     pub(in crate::upstream) hostname: Option<Rc<str>>,
+    /// Which TLS it uses instead of its cluster's.
+    transport_socket: Option<usize>,
     /// Address for logs, if it is always the same.
     address: Option<Rc<str>>,
     /// Its connections.
@@ -109,6 +114,7 @@ impl Place {
 struct EndpointFacts<'a> {
     index: Option<usize>,
     hostname: Option<&'a str>,
+    transport_socket: Option<usize>,
     weight: u32,
     priority: u32,
     configured: Option<ConfiguredEndpoint>,
@@ -129,7 +135,8 @@ impl Host {
             Place::Name(_) => cluster.cluster.endpoints[endpoint].address.to_string(),
         };
         let metrics = counts.stats.endpoint(&counts.metrics, &cluster.name, &label);
-        let SharedEndpoint { hostname, weight, priority, .. } = &cluster.endpoints[endpoint];
+        let SharedEndpoint { hostname, weight, priority, transport_socket, .. } =
+            &cluster.endpoints[endpoint];
         let configured = ConfiguredEndpoint { cluster: cluster.cluster.clone(), index: endpoint };
         let configured = (endpoint < cluster.cluster.endpoints.len()).then_some(configured);
         let own = cluster.cluster.endpoints.get(endpoint);
@@ -142,6 +149,7 @@ impl Host {
         let endpoint = EndpointFacts {
             index: Some(endpoint),
             hostname: hostname.as_deref(),
+            transport_socket: *transport_socket,
             weight: *weight,
             priority: *priority,
             configured,
@@ -161,9 +169,11 @@ impl Host {
             Place::Address(address) => format!("{}{address}", cluster.name),
             Place::Name(_) => String::new(),
         };
+        let matches = &cluster.cluster.transport_socket_matches;
         let endpoint = EndpointFacts {
             index: None,
             hostname: Some(&hostname),
+            transport_socket: TransportSocketMatch::find(matches, &Metadata::default(), &Metadata::default()),
             weight: 1,
             priority: 0,
             configured: None,
@@ -184,7 +194,7 @@ impl Host {
             Place::Address(address) => (DialTarget::Fixed(address.clone()), Some(address.to_string().into())),
             Place::Name(addresses) => (DialTarget::Name(addresses.clone()), None),
         };
-        let dialer = cluster.dialer(target, endpoint.hostname, false, &metrics);
+        let dialer = cluster.dialer(target, (endpoint.hostname, endpoint.transport_socket), false, &metrics);
         let pool = match &cluster.cluster.protocol {
             UpstreamProtocol::Http1 { .. } => Pool::Http1(Http1Pool::new(cluster, &dialer)),
             UpstreamProtocol::Http2(options) => Pool::Http2(Http2Pool::new(cluster, &dialer, options)),
@@ -195,6 +205,7 @@ impl Host {
             serves: Cell::new(cluster.id),
             dialer,
             hostname: endpoint.hostname.map(Rc::from),
+            transport_socket: endpoint.transport_socket,
             address,
             pool,
             counts: counts.clone(),
@@ -229,7 +240,8 @@ impl Host {
     pub(in crate::upstream) fn processor(self: &Rc<Self>) -> &Rc<extproc_client::Endpoint> {
         self.processor.get_or_init(|| {
             let target = self.dialer.target.clone();
-            let dialer = self.cluster.dialer(target, self.hostname.as_deref(), true, &self.metrics);
+            let endpoint = (self.hostname.as_deref(), self.transport_socket);
+            let dialer = self.cluster.dialer(target, endpoint, true, &self.metrics);
             processor::endpoint(&self.cluster.cluster, dialer, self)
         })
     }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use tokio::runtime::Handle;
-use tollgate_model::{Snapshot, cluster::Cluster, processor::GrpcTarget};
+use tollgate_model::{Snapshot, cluster::Cluster};
 
 use crate::stats::WorkerStats;
 use crate::upstream::{
@@ -93,13 +93,10 @@ impl SharedClusters {
         Arc::new(Self { resolver, by_name, targets, workers, stats: stats.clone(), health })
     }
 
-    /// The same clusters, but only those that the management servers of the snapshot are in.
+    /// The same clusters, but only those that management servers can be in.
     pub(crate) fn of_management(&self, snapshot: &Snapshot) -> Arc<Self> {
-        let services = snapshot.management.iter().flat_map(|management| management.services());
-        let named = services.filter_map(|service| match &service.target {
-            GrpcTarget::EnvoyGrpc(name) => Some((name.clone(), self.by_name.get(name)?.clone())),
-            GrpcTarget::GoogleGrpc(_) => None,
-        });
+        let in_place = snapshot.management.iter().flat_map(|management| &management.clusters_in_place);
+        let named = in_place.filter_map(|name| Some((name.clone(), self.by_name.get(name)?.clone())));
         Arc::new(Self {
             resolver: self.resolver.clone(),
             by_name: named.collect(),

@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use tollgate_model::{
     cluster::{Cluster, Discovery, Endpoint, EndpointAddress, UpstreamProtocol},
     socket::TcpOptions,
+    tls::UpstreamTls,
 };
 
 use crate::id::Id;
@@ -45,6 +46,8 @@ pub(in crate::upstream) struct SharedCluster {
     /// Which of its hosts are well, if anybody asks for that.
     pub(in crate::upstream) health: Option<Arc<ClusterHealth>>,
     tls: Option<TlsConfigs>,
+    /// Of `transport_socket_matches`, in their order.
+    matched_tls: Vec<Option<TlsConfigs>>,
 }
 
 /// One configured endpoint.
@@ -58,6 +61,8 @@ pub(in crate::upstream) struct SharedEndpoint {
     pub(in crate::upstream) weight: u32,
     /// Those of the lowest number are used.
     pub(in crate::upstream) priority: u32,
+    /// Which TLS it uses instead of the cluster's.
+    pub(in crate::upstream) transport_socket: Option<usize>,
 }
 
 /// Where the addresses of an endpoint come from.
@@ -91,21 +96,25 @@ impl SharedCluster {
             hostname: hostname(endpoint),
             weight: endpoint.weight.max(1),
             priority: endpoint.priority,
+            transport_socket: endpoint.transport_socket,
         });
-        let tls = cluster.tls.as_ref().map(|tls| {
-            let own_protocol = match cluster.protocol {
-                UpstreamProtocol::Http2(_) => offering(&tls.config, ALPN_HTTP2, false),
-                UpstreamProtocol::Http1 { .. } => offering(&tls.config, ALPN_HTTP1, false),
-            };
-            TlsConfigs { own_protocol, http2: offering(&tls.config, ALPN_HTTP2, true) }
-        });
+        let configs = |tls: &Option<Arc<UpstreamTls>>| {
+            tls.as_ref().map(|tls| {
+                let own_protocol = match cluster.protocol {
+                    UpstreamProtocol::Http2(_) => offering(&tls.config, ALPN_HTTP2, false),
+                    UpstreamProtocol::Http1 { .. } => offering(&tls.config, ALPN_HTTP1, false),
+                };
+                TlsConfigs { own_protocol, http2: offering(&tls.config, ALPN_HTTP2, true) }
+            })
+        };
         Arc::new(Self {
             id: Id::next(),
             name: cluster.name.as_str().into(),
             counts: CircuitBreakerCounts::new(&cluster.circuit_breakers, workers),
             endpoints: endpoints.collect(),
             health: ClusterHealth::of(cluster),
-            tls,
+            tls: configs(&cluster.tls),
+            matched_tls: cluster.transport_socket_matches.iter().map(|one| configs(&one.tls)).collect(),
             cluster: cluster.clone(),
         })
     }
@@ -117,7 +126,8 @@ impl SharedCluster {
         let endpoints = self.cluster.endpoints.iter().zip(&self.endpoints).map(|(configured, shared)| {
             let tls = |http2| {
                 let target = DialTarget::Name(Addresses::none());
-                self.dialer(target, shared.hostname.as_deref(), http2, &metrics).tls
+                let (name, socket) = (shared.hostname.as_deref(), shared.transport_socket);
+                self.dialer(target, (name, socket), http2, &metrics).tls
             };
             WatchedEndpoint {
                 source: shared.source.clone(),
@@ -154,6 +164,7 @@ impl SharedCluster {
         {
             new.counts = before.counts.clone();
             new.tls.clone_from(&before.tls);
+            new.matched_tls.clone_from(&before.matched_tls);
             new.health.clone_from(&before.health);
         }
         new
@@ -204,15 +215,22 @@ impl SharedCluster {
         }
     }
 
-    /// A dialer for one of the cluster's hosts; `http2` makes TLS insist on HTTP/2 whatever the cluster speaks (CF-21).
+    /// A dialer for one of the cluster's hosts, with its host name and which TLS it uses instead of the cluster's; `http2` makes TLS insist on HTTP/2 whatever the cluster speaks (CF-21).
     pub(in crate::upstream) fn dialer(
         &self,
         target: DialTarget,
-        hostname: Option<&str>,
+        (hostname, transport_socket): (Option<&str>, Option<usize>),
         http2: bool,
         metrics: &Metrics<ClusterMetric>,
     ) -> Dialer {
-        let tls = self.cluster.tls.as_ref().zip(self.tls.as_ref()).map(|(tls, configs)| {
+        let (own, configs) = match transport_socket {
+            None => (self.cluster.tls.as_ref(), self.tls.as_ref()),
+            Some(index) => (
+                self.cluster.transport_socket_matches.get(index).and_then(|one| one.tls.as_ref()),
+                self.matched_tls.get(index).and_then(Option::as_ref),
+            ),
+        };
+        let tls = own.zip(configs).map(|(tls, configs)| {
             let config = if http2 { &configs.http2 } else { &configs.own_protocol };
             (config.clone(), tls.server_name(hostname.unwrap_or_default()))
         });
