@@ -7,6 +7,8 @@ use tokio::sync::{Notify, futures::Notified};
 /// How soon connections are to end. Requests under way go on in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Haste {
+    /// Clients are to go elsewhere for a while: connections end with their next request, and may wait for it.
+    WithNextRequest,
     /// What they belong to was removed from the configuration: they end with their next request, which might be on its
     /// way already, or when none comes for a while.
     AfterNextRequest,
@@ -37,6 +39,13 @@ impl Drain {
         if self.haste.get() < Some(haste) {
             self.haste.set(Some(haste));
             self.started.notify_waiters();
+        }
+    }
+
+    /// Further requests are wanted again, unless it was more than [`Haste::WithNextRequest`] that was asked for.
+    pub(crate) fn take_back(&self) {
+        if self.haste.get() == Some(Haste::WithNextRequest) {
+            self.haste.set(None);
         }
     }
 

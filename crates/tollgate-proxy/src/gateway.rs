@@ -3,6 +3,7 @@
 mod addresses;
 mod calls;
 mod failures;
+mod leaving;
 mod publisher;
 mod watchdog;
 mod worker_thread;
@@ -31,6 +32,7 @@ use self::{
 };
 pub use addresses::BindError;
 pub use calls::{Calls, CallsThread, GrpcStream, StreamEvent};
+pub use leaving::Leaving;
 
 use crate::{
     access_log::{AccessLogWriter, AccessLogs},
@@ -117,6 +119,7 @@ pub struct Gateway {
     name_lookups: NameLookups,
     health: HealthReports,
     recorder: Recorder,
+    leaving: Leaving,
     /// The clusters of management servers, as they are in force.
     of_management: watch::Receiver<Arc<SharedClusters>>,
 }
@@ -225,7 +228,8 @@ impl Gateway {
                 Err(_) => return Err(StartError::Thread(io::Error::other("a worker ended while starting"))),
             }
         }
-        let commands = workers.iter().map(|worker| worker.commands.clone()).collect();
+        let commands: Vec<_> = workers.iter().map(|worker| worker.commands.clone()).collect();
+        let leaving = Leaving::new(commands.clone(), control.handle().clone(), options.drain_time);
         let publisher = Publisher::new(
             commands,
             stats.clone(),
@@ -248,6 +252,7 @@ impl Gateway {
             name_lookups,
             health,
             recorder,
+            leaving,
             of_management,
         })
     }
@@ -319,6 +324,12 @@ impl Gateway {
     #[must_use]
     pub fn recorder(&self) -> Recorder {
         self.recorder.clone()
+    }
+
+    /// What sends clients elsewhere.
+    #[must_use]
+    pub fn leaving(&self) -> Leaving {
+        self.leaving.clone()
     }
 
     /// The files of access logs.

@@ -53,11 +53,11 @@ pub use arrival::{Arrival, Refusal, body_buffer_limit, try_request};
 pub use downstream::filter_chain::{ConnectionFacts, choose as choose_filter_chain};
 pub use extproc_client::GrpcStatus;
 pub use gateway::{
-    BindError, Calls, CallsThread, Gateway, GrpcStream, Options, StartError, StreamEvent, Update,
+    BindError, Calls, CallsThread, Gateway, GrpcStream, Leaving, Options, StartError, StreamEvent, Update,
     UpdateError, Updater,
 };
 pub use recording::{
     AlreadyRecording, Party, RecordedExchange, RecordedMessage, Recorder, Recording, RecordingLimits,
 };
-pub use stats::{DiscoveryStats, DiscoveryType, Outcome, Stats};
+pub use stats::{DiscoveryStats, DiscoveryType, Outcome, QUANTILES, Stat, StatValue, Stats};
 pub use upstream::{HealthFlags, HealthReports, NameLookup, NameLookups};

@@ -7,6 +7,7 @@ mod cell;
 mod discovery;
 mod filters;
 mod metrics;
+mod report;
 mod scope;
 mod snapshot;
 mod text;
@@ -22,11 +23,14 @@ use extproc::{Direction, log::Step};
 use http::StatusCode;
 use tollgate_model::Snapshot;
 
-pub use self::discovery::{DiscoveryStats, DiscoveryType, Outcome};
 use self::{
     cell::{Counter, Histogram},
     metrics::Description,
     scope::Scope,
+};
+pub use self::{
+    discovery::{DiscoveryStats, DiscoveryType, Outcome},
+    report::{QUANTILES, Stat, StatValue},
 };
 pub(crate) use self::{
     filters::{
@@ -50,6 +54,8 @@ use crate::incident::{Incident, Incidents};
 #[derive(Debug, Default)]
 pub struct Stats {
     registry: Mutex<BTreeMap<Scope, Entry>>,
+    /// What counters had counted when somebody set them to zero.
+    zero: Mutex<BTreeMap<Scope, Vec<u64>>>,
 }
 
 /// The metrics of one thing, of every worker.
@@ -117,12 +123,18 @@ impl Stats {
     /// Forgets the metrics that nobody counts on and that `snapshot` does not name.
     pub(crate) fn forget_all_but(&self, snapshot: &Snapshot) {
         let named = snapshot::named(snapshot);
-        self.registry().retain(|scope, entry| {
+        let mut registry = self.registry();
+        registry.retain(|scope, entry| {
             named.contains(scope) || {
                 entry.workers.retain(|(_, block)| Arc::strong_count(block) > 1);
                 !entry.workers.is_empty()
             }
         });
+        self.zero().retain(|scope, _| registry.contains_key(scope));
+    }
+
+    fn zero(&self) -> MutexGuard<'_, BTreeMap<Scope, Vec<u64>>> {
+        self.zero.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn registry(&self) -> MutexGuard<'_, BTreeMap<Scope, Entry>> {

@@ -44,6 +44,8 @@ pub(crate) struct Worker {
     pub(crate) date: DateCache,
     /// Whether the worker is about to stop.
     pub(crate) drain: Drain,
+    /// Whether health checks of the gateway are failed.
+    fails_health_checks: Cell<bool>,
     /// Connections that are open.
     pub(crate) open_connections: OpenConnections,
     /// What requests hold.
@@ -79,6 +81,7 @@ impl Worker {
             own_address: own_address(),
             date: DateCache::default(),
             drain: Drain::default(),
+            fails_health_checks: Cell::new(false),
             open_connections: OpenConnections::default(),
         })
     }
@@ -152,6 +155,17 @@ impl Worker {
     /// Ends the connections of filter chains that have been gone for so long.
     pub(crate) fn end_overdue(&self, drain_time: Duration) {
         self.served.borrow_mut().end_overdue(drain_time);
+    }
+
+    /// Whether health checks of the gateway are failed, so that clients go elsewhere.
+    pub(crate) fn fails_health_checks(&self) -> bool {
+        self.fails_health_checks.get()
+    }
+
+    /// Fails health checks or not, and has connections end with their next request or not.
+    pub(crate) fn set_leaving(&self, fails_health_checks: bool, leaving: bool) {
+        self.fails_health_checks.set(fails_health_checks);
+        self.served.borrow_mut().set_leaving(leaving);
     }
 
     /// Asks every connection to end.

@@ -1,12 +1,18 @@
 //! What the admin address answers: state, statistics and the effective configuration, for people, scripts and
 //! monitoring. Paths and forms are Envoy's where Envoy has them.
 
+mod answer;
 mod clusters;
+mod config_dump;
 mod hosts;
 mod labels;
+mod listeners;
 mod logging;
+mod parameters;
+mod process;
 mod recording;
 mod server_info;
+mod stats;
 
 use std::{
     net::SocketAddr,
@@ -15,21 +21,21 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS},
 };
-use percent_encoding::percent_decode_str;
-use regex::Regex;
 use serde_json::Value;
 use tokio::sync::watch;
-use tollgate_proxy::{AccessLogs, HealthReports, NameLookups, Recorder, Stats};
+use tollgate_config::Options;
+use tollgate_proxy::{AccessLogs, HealthReports, Leaving, NameLookups, Recorder, Stats};
 
-use self::{clusters::Clusters, hosts::Hosts, server_info::ServerInfo};
-use crate::{address::Address, in_force::InForce, process_metrics, xds::status::Status};
+pub(crate) use self::config_dump::Origin;
+use self::hosts::Hosts;
+use crate::{in_force::InForce, sources::Sources, xds::status::Status};
 
 const TEXT: &str = "text/plain; charset=UTF-8";
 const JSON: &str = "application/json";
@@ -37,22 +43,6 @@ const JSON: &str = "application/json";
 const JSON_LINES: &str = "application/x-ndjson";
 /// The Prometheus text format.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-const PATHS: &str = "\
-/ready        LIVE, or DRAINING with status 503
-/healthz      whether the process is alive
-/metrics      statistics for Prometheus (/stats/prometheus is the same)
-/stats        statistics, one a line; filter=REGEX keeps the names that match
-/config       the configuration in force and since when (/config_dump is the same)
-/xds          what management servers have delivered and what was refused; format=json
-/listeners    names and addresses
-/clusters     limits and numbers of clusters and endpoints, and what names resolve to; format=json
-/server_info  version, state, uptime
-/logging      POST: what is logged; level=debug or paths=PART:LEVEL,... changes it
-/reopen_logs  POST: opens the files of access logs again
-/record       POST: exchanges with processors, as they happen in the next seconds=10, up to exchanges=1000 and
-              bytes=16777216; `tollgate record` writes them into a file
-";
 
 /// What is known about the running gateway.
 #[derive(Debug)]
@@ -73,6 +63,11 @@ pub(crate) struct Admin {
     initializing: watch::Sender<bool>,
     discovery: Arc<Status>,
     as_envoy: Option<AsEnvoy>,
+    /// What the configuration in force was read from.
+    origin: Mutex<Option<Arc<Origin>>>,
+    leaving: Option<Leaving>,
+    /// Whether somebody has asked for the end of the process.
+    quit: watch::Sender<bool>,
 }
 
 /// What is different for a process that acts as Envoy.
@@ -111,6 +106,9 @@ impl Admin {
             initializing: watch::Sender::new(false),
             discovery: Arc::default(),
             as_envoy: None,
+            origin: Mutex::default(),
+            leaving: None,
+            quit: watch::Sender::new(false),
         }
     }
 
@@ -142,6 +140,27 @@ impl Admin {
     /// That is asked by these names, too.
     pub(crate) fn with_hosts(self, names: &[String]) -> Self {
         Self { hosts: Hosts::new(names), ..self }
+    }
+
+    /// With what sends clients elsewhere.
+    pub(crate) fn with_leaving(self, leaving: Leaving) -> Self {
+        Self { leaving: Some(leaving), ..self }
+    }
+
+    /// The configuration in force was read from something else.
+    pub(crate) fn set_origin(&self, sources: Sources, options: Options) {
+        let origin = Origin { sources, options, since: SystemTime::now() };
+        *self.origin.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(origin));
+    }
+
+    fn origin(&self) -> Option<Arc<Origin>> {
+        self.origin.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until somebody asks for the end of the process.
+    pub(crate) async fn until_asked_to_quit(&self) {
+        // The sender lives as long as this waits.
+        let _ = self.quit.subscribe().wait_for(|quit| *quit).await;
     }
 
     /// Of a process that acts as Envoy.
@@ -191,151 +210,15 @@ impl Admin {
         self.draining.store(true, Relaxed);
     }
 
-    /// Answers one request, in its time.
-    pub(crate) async fn respond<B>(&self, request: Request<B>) -> Response<String> {
-        if request.uri().path() != "/record" {
-            return self.answer(&request);
-        }
-        if let Some(refusal) = self.refusal(&request) {
-            return refusal;
-        }
-        let query = request.uri().query().unwrap_or_default().to_owned();
-        // What is held while it waits has to be sent between threads, and bodies cannot.
-        drop(request);
-        let (status, text) = recording::answer(&self.recorder, &query).await;
-        response(status, if status == StatusCode::OK { JSON_LINES } else { TEXT }, text)
-    }
-
-    /// Why a request is not answered.
-    fn refusal<B>(&self, request: &Request<B>) -> Option<Response<String>> {
-        let path = request.uri().path();
-        // These reveal nothing, so everybody gets them: probes come by any name.
-        if !matches!(path, "/ready" | "/healthz")
-            && let Some(host) = self.hosts.foreign(request)
-        {
-            return Some(response(StatusCode::FORBIDDEN, TEXT, Hosts::refusal(&host)));
-        }
-        let changes_something = matches!(path, "/logging" | "/reopen_logs" | "/record");
-        match *request.method() {
-            Method::GET | Method::HEAD if !changes_something => None,
-            Method::POST if changes_something => None,
-            _ => {
-                let allowed = if changes_something { "POST" } else { "GET or HEAD" };
-                Some(response(StatusCode::METHOD_NOT_ALLOWED, TEXT, format!("{allowed} only\n")))
-            }
-        }
-    }
-
-    /// Answers a request that takes no time.
-    fn answer<B>(&self, request: &Request<B>) -> Response<String> {
-        if let Some(refusal) = self.refusal(request) {
-            return refusal;
-        }
-        let query = request.uri().query().unwrap_or_default();
-        let path = request.uri().path();
-        match path {
-            "/" => ok(TEXT, PATHS.to_owned()),
-            "/reopen_logs" => {
-                self.reopen_logs();
-                ok(TEXT, "OK\n".to_owned())
-            }
-            "/logging" => {
-                let (status, text) = logging::answer(query);
-                response(status, TEXT, text)
-            }
-            "/ready" => match self.state() {
-                State::Live => ok(TEXT, "LIVE\n".to_owned()),
-                State::Draining => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "DRAINING\n".to_owned()),
-                State::Initializing => {
-                    response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "INITIALIZING\n".to_owned())
-                }
-            },
-            "/healthz" => ok(TEXT, "OK\n".to_owned()),
-            "/metrics" | "/stats/prometheus" => ok(PROMETHEUS, self.prometheus_text()),
-            "/stats" => match filter(query) {
-                Ok(filter) => {
-                    let own = self.in_force().envoy_text(filter.as_ref());
-                    ok(TEXT, own + &self.stats.envoy_text(filter.as_ref()))
-                }
-                Err(error) => response(StatusCode::BAD_REQUEST, TEXT, format!("Invalid regex: {error}\n")),
-            },
-            "/config" | "/config_dump" => match self.config() {
-                Ok(config) => ok(JSON, format!("{config:#}\n")),
-                Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
-            },
-            "/xds" => match query.split('&').any(|parameter| parameter == "format=json") {
-                true => ok(JSON, format!("{:#}\n", self.discovery.table().json())),
-                false => ok(TEXT, self.discovery.table().text()),
-            },
-            "/listeners" => ok(TEXT, self.listeners()),
-            "/clusters" => {
-                let in_force = self.in_force();
-                let clusters = Clusters {
-                    snapshot: &in_force.snapshot,
-                    stats: &self.stats,
-                    lookups: self.name_lookups.as_ref(),
-                    health: &self.health,
-                };
-                match query.split('&').any(|parameter| parameter == "format=json") {
-                    true => ok(JSON, clusters.json()),
-                    false => ok(TEXT, clusters.text()),
-                }
-            }
-            "/server_info" => ok(JSON, self.server_info(Instant::now())),
-            path => response(StatusCode::NOT_FOUND, TEXT, format!("not found: {path}\n{PATHS}")),
-        }
-    }
-
-    fn prometheus_text(&self) -> String {
-        let text = self.stats.prometheus_text()
-            + &self.in_force().prometheus_text()
-            + &process_metrics::prometheus_text(self.started);
-        match &self.as_envoy {
-            Some(AsEnvoy { stats_tags, .. }) if !stats_tags.is_empty() => labels::add(&text, stats_tags),
-            _ => text,
-        }
-    }
-
-    fn config(&self) -> serde_json::Result<Value> {
-        let mut config = self.in_force().json()?;
-        if let Some(address) = self.address {
-            config["admin_address"] = address.to_string().into();
-        }
-        Ok(config)
-    }
-
-    /// `name::address` of each.
-    fn listeners(&self) -> String {
-        let listeners = self.in_force().listeners;
-        listeners.iter().map(|(name, address)| format!("{name}::{}\n", Address(address))).collect()
-    }
-
     fn state(&self) -> State {
-        if self.draining.load(Relaxed) {
-            State::Draining
-        } else if *self.initializing.borrow() {
-            State::Initializing
-        } else {
-            State::Live
+        let fails_health_checks = self.leaving.as_ref().is_some_and(Leaving::fails_health_checks);
+        match (self.draining.load(Relaxed), *self.initializing.borrow()) {
+            (true, _) => State::Draining,
+            (false, true) => State::Initializing,
+            (false, false) if fails_health_checks => State::Draining,
+            (false, false) => State::Live,
         }
     }
-
-    fn server_info(&self, now: Instant) -> String {
-        ServerInfo {
-            state: self.state(),
-            uptime: now.saturating_duration_since(self.started),
-            workers: self.workers,
-            node: &self.in_force().snapshot.node,
-            options: self.as_envoy.as_ref().map(|as_envoy| &as_envoy.command_line_options),
-        }
-        .write()
-    }
-}
-
-/// The parameter `filter` of a query; as in Envoy it need not match the whole name, and other parameters are ignored.
-fn filter(query: &str) -> Result<Option<Regex>, regex::Error> {
-    let filter = query.split('&').find_map(|pair| pair.strip_prefix("filter="));
-    filter.map(|filter| Regex::new(&percent_decode_str(filter).decode_utf8_lossy())).transpose()
 }
 
 fn ok(content_type: &'static str, body: String) -> Response<String> {

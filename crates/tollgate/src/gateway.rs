@@ -155,6 +155,7 @@ impl Gateway {
             .with_name_lookups(data_plane.name_lookups())
             .with_health(data_plane.health())
             .with_recorder(data_plane.recorder())
+            .with_leaving(data_plane.leaving())
             .with_hosts(&lifecycle.admin_host)
             .with_as_envoy(as_envoy);
         let admin = match admin_address {
@@ -162,6 +163,9 @@ impl Gateway {
             None => admin,
         };
         let admin = Arc::new(admin);
+        if let Some(reload) = &reload {
+            admin.set_origin(reload.input.sources.clone(), reload.options.clone());
+        }
         let admin_server = admin_listener.map(|listener| AdminServer::start(listener, admin.clone()));
         let admin_server = admin_server.transpose().map_err(StartError::Thread)?;
         let (rebase, rebased) = watch::channel(Sources::default());
@@ -245,6 +249,7 @@ impl Gateway {
         let drain = async {
             let stop = tokio::select! {
                 stop = stop.first() => Some(stop),
+                () = admin.until_asked_to_quit() => Some(Stop::Interrupt),
                 () = data_plane.worker_failed() => None,
             };
             admin.drain();

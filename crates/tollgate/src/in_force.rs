@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use regex::Regex;
 use serde_json::{Value, json};
 use tollgate_config::{Diagnostic, ObjectReport};
 use tollgate_model::{Snapshot, listener::BindAddress};
+use tollgate_proxy::{Stat, StatValue};
 
 use crate::{logging, shown::for_people};
 
@@ -64,11 +64,13 @@ impl InForce {
         metrics.concat()
     }
 
-    /// The same in Envoy's form; those that match.
-    pub(crate) fn envoy_text(&self, filter: Option<&Regex>) -> String {
-        let metrics = self.metrics().map(|(name, _, _, value)| (format!("server.{name}"), value));
-        let wanted = metrics.iter().filter(|(name, _)| filter.is_none_or(|filter| filter.is_match(name)));
-        wanted.map(|(name, value)| format!("{name}: {value}\n")).collect()
+    /// The same by Envoy's names.
+    pub(crate) fn stats(&self) -> Vec<Stat> {
+        let stats = self.metrics().map(|(name, kind, _, value)| Stat {
+            name: format!("server.{name}"),
+            value: if kind == "counter" { StatValue::Counter(value) } else { StatValue::Gauge(value) },
+        });
+        stats.into()
     }
 
     /// The configuration with its number, and why a later one is not in force.
@@ -104,6 +106,12 @@ pub(crate) fn timestamp(time: SystemTime) -> String {
     let rest = seconds % 86_400;
     let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// `2026-11-26T08:55:03.012Z`.
+pub(crate) fn timestamp_with_milliseconds(time: SystemTime) -> String {
+    let milliseconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.subsec_millis());
+    format!("{}.{milliseconds:03}Z", timestamp(time).trim_end_matches('Z'))
 }
 
 /// Year, month and day of month of a day since 1970.

@@ -197,6 +197,7 @@ impl Reload {
         };
         if let Some(rebase) = &self.rebase {
             admin.set_in_force(InForce { refused: None, ..admin.in_force() });
+            admin.set_origin(self.input.sources.clone(), self.options.clone());
             rebase.send_replace(self.input.sources.clone());
             return;
         }
@@ -224,6 +225,9 @@ impl Reload {
             refused: None,
         };
         admin.set_in_force(next.clone());
+        if is_new {
+            admin.set_origin(self.input.sources.clone(), self.options.clone());
+        }
         if is_new {
             tracing::info!(generation = next.generation, "in force: {}", update.difference);
         } else if !is_retry {

@@ -63,7 +63,7 @@ fn object(members: &mut Map<String, Value>) {
 
 /// Hides a value that is a secret by its name or by its looks. What operators take from a request is none of the
 /// configuration.
-fn hide(name: &str, text: &mut String) {
+pub(crate) fn hide(name: &str, text: &mut String) {
     let name = name.to_ascii_lowercase().replace('_', "-");
     let is_secret =
         SECRET_NAMES.iter().any(|part| name.contains(part)) && !is_formatted(text) && !is_a_file(text);

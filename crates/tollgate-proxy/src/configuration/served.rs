@@ -34,6 +34,8 @@ pub(crate) struct Served {
     retired: Vec<(Weak<ServedChain>, Instant)>,
     /// The worker is about to stop.
     stopping: bool,
+    /// Clients are to go elsewhere.
+    leaving: bool,
 }
 
 /// A listener, whatever its configuration is at the moment.
@@ -143,6 +145,7 @@ impl Served {
             clusters: ClusterManager::new(&adoption.shared, stats),
             retired: Vec::new(),
             stopping: false,
+            leaving: false,
         };
         served.take_in(adoption, stats);
         served
@@ -182,6 +185,9 @@ impl Served {
             if let Some(listener) = self.listeners.get(name).cloned().or_else(|| before.remove(id)) {
                 self.addresses.insert(*id, listener);
             }
+        }
+        if self.leaving {
+            self.set_leaving(true);
         }
         let former: Vec<_> = former.into_values().collect();
         for listener in former {
@@ -226,6 +232,17 @@ impl Served {
         }
         for chain in self.retired.iter().filter_map(|(chain, _)| chain.upgrade()) {
             chain.drain.start(Haste::WhenIdle);
+        }
+    }
+
+    /// Whether clients are to go elsewhere: every connection ends with its next request.
+    pub(crate) fn set_leaving(&mut self, leaving: bool) {
+        self.leaving = leaving;
+        for listener in self.listeners.values().chain(self.addresses.values()) {
+            listener.current().all().for_each(|chain| match leaving {
+                true => chain.drain.start(Haste::WithNextRequest),
+                false => chain.drain.take_back(),
+            });
         }
     }
 

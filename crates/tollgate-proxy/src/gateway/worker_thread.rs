@@ -19,7 +19,7 @@ use tokio::{
 
 use tollgate_model::overload::OverloadActionKind;
 
-use super::watchdog::Pulse;
+use super::{leaving::Wish, watchdog::Pulse};
 use crate::{
     access_log::AccessLogger,
     configuration::{AddressId, Adoption},
@@ -51,6 +51,10 @@ pub(super) enum Command {
     Accept { opening: Vec<(AddressId, socket2::Socket)>, closing: Vec<AddressId>, done: Done },
     /// No worker accepts at these addresses any more.
     Forget { addresses: Vec<AddressId>, done: Done },
+    /// Fail health checks of the gateway, and ask clients to go elsewhere with their next request, or neither.
+    Leave { wish: Arc<Wish>, done: Done },
+    /// Accept no connection any more. Those that are open stay.
+    StopAccepting { done: Done },
     /// Stop accepting and ask clients to go; tell how many have not by the deadline.
     Drain { deadline: Instant, remaining: oneshot::Sender<usize> },
     /// Do nothing until the sender is dropped.
@@ -160,8 +164,13 @@ impl WorkerStart {
         drop(adoption);
         let mut overdue = interval(OVERDUE_INTERVAL.min(drain_time.max(Duration::from_millis(1))));
         overdue.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut acceptors =
-            Acceptors { serve: Serve { worker, handler }, index, balance, open: HashMap::new() };
+        let mut acceptors = Acceptors {
+            serve: Serve { worker, handler },
+            index,
+            balance,
+            open: HashMap::new(),
+            is_closed: false,
+        };
         for (address, socket) in sockets {
             if let Err(error) = acceptors.open(address, socket) {
                 let _ = ready.send(Err(error));
@@ -245,6 +254,8 @@ struct Acceptors<H> {
     index: usize,
     balance: Arc<Balance>,
     open: HashMap<AddressId, Acceptor>,
+    /// No connection is accepted any more.
+    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -287,7 +298,7 @@ impl<H: Handler> Acceptors<H> {
                 let _ = done.send(());
             }
             Command::Accept { opening, closing, done } => {
-                let opening = if worker.drain.is_draining() { Vec::new() } else { opening };
+                let opening = if worker.drain.is_draining() || self.is_closed { Vec::new() } else { opening };
                 for (address, socket) in opening {
                     if let Err(error) = self.open(address, socket) {
                         tracing::error!(?address, %error, "a socket cannot be used");
@@ -302,6 +313,15 @@ impl<H: Handler> Acceptors<H> {
                     }
                     let _ = done.send(());
                 });
+            }
+            Command::Leave { wish, done } => {
+                worker.set_leaving(wish.fails_health_checks(), wish.wants_to_leave());
+                let _ = done.send(());
+            }
+            Command::StopAccepting { done } => {
+                self.is_closed = true;
+                self.open.drain().for_each(|(_, acceptor)| acceptor.drain.start(Haste::WhenIdle));
+                let _ = done.send(());
             }
             Command::Forget { addresses, done } => {
                 worker.forget(&addresses);

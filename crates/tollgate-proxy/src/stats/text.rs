@@ -16,13 +16,13 @@ use super::{
 };
 
 /// Percentiles of the text form: Envoy's.
-const PERCENTILES: [f64; 10] = [0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 100.0];
+pub(super) const PERCENTILES: [f64; 10] = [0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 100.0];
 
 /// The sums of one scope.
-struct Totals {
-    scope: Scope,
-    values: Vec<(&'static Metric, u64)>,
-    histograms: Vec<(&'static Metric, Summary)>,
+pub(super) struct Totals {
+    pub(super) scope: Scope,
+    pub(super) values: Vec<(&'static Metric, u64)>,
+    pub(super) histograms: Vec<(&'static Metric, Summary)>,
     bounds: &'static [f64],
 }
 
@@ -71,15 +71,30 @@ impl Stats {
     /// metrics that differ in one word are one family with a label.
     #[must_use]
     pub fn prometheus_text(&self) -> String {
+        self.prometheus_text_of(&|_, _| true)
+    }
+
+    /// The same of what is wanted: by its name in Envoy's form, and whether anything was counted.
+    #[must_use]
+    pub fn prometheus_text_of(&self, wanted: &dyn Fn(&str, bool) -> bool) -> String {
         let mut families: BTreeMap<String, Family> = BTreeMap::new();
         for totals in self.totals() {
+            let prefix = totals.scope.prefix();
+            let is_wanted =
+                |metric: &Metric, used: bool| wanted(&format!("{prefix}{}", metric.envoy_name()), used);
             for (metric, value) in &totals.values {
+                if !is_wanted(metric, *value > 0) {
+                    continue;
+                }
                 let name = metric.prometheus_name(totals.scope.family());
                 let labels = labels(&totals.scope, metric.label(), None);
                 let family = families.entry(name.clone()).or_insert_with(|| Family::of(metric));
                 let _ = writeln!(family.lines, "{name}{labels} {value}");
             }
             for (metric, summary) in &totals.histograms {
+                if !is_wanted(metric, summary.count() > 0) {
+                    continue;
+                }
                 let name = metric.prometheus_name(totals.scope.family());
                 let family = families.entry(name.clone()).or_insert_with(|| Family::of(metric));
                 let _ = write_histogram(&mut family.lines, &name, metric, &totals, summary);
@@ -98,7 +113,29 @@ impl Stats {
     }
 
     /// Nobody waits for a report: the registry is free again when it is known what there is to add up.
-    fn totals(&self) -> Vec<Totals> {
+    pub(super) fn totals(&self) -> Vec<Totals> {
+        let zero = self.zero().clone();
+        let mut totals = self.totals_since_the_start();
+        for totals in &mut totals {
+            let Some(zero) = zero.get(&totals.scope) else { continue };
+            for ((metric, value), zero) in totals.values.iter_mut().zip(zero) {
+                if metric.kind == Kind::Counter {
+                    *value = value.saturating_sub(*zero);
+                }
+            }
+        }
+        totals
+    }
+
+    /// Counts everything from here on.
+    pub fn reset_counters(&self) {
+        let totals = self.totals_since_the_start().into_iter();
+        let zero =
+            totals.map(|totals| (totals.scope, totals.values.into_iter().map(|(_, value)| value).collect()));
+        *self.zero() = zero.collect();
+    }
+
+    fn totals_since_the_start(&self) -> Vec<Totals> {
         let registry = self.registry();
         let known: Vec<(Scope, &'static Description, Vec<Arc<Block>>)> = registry
             .iter()

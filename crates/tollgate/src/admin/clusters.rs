@@ -1,7 +1,7 @@
 //! `/clusters`: names, limits, what was counted, endpoints with their numbers, and what their names resolve to. As lines
 //! `cluster::[endpoint::]name::value`, or with `format=json` in the form of Envoy.
 
-use std::{fmt::Write as _, net::SocketAddr};
+use std::{collections::BTreeSet, fmt::Write as _, net::SocketAddr};
 
 use serde_json::{Map, Value, json};
 use tollgate_model::{
@@ -12,16 +12,20 @@ use tollgate_proxy::{HealthFlags, HealthReports, NameLookup, NameLookups, Stats}
 
 use crate::in_force::timestamp;
 
+/// Limits of requests of high priority, of which there are none here: Envoy's defaults.
+const HIGH_PRIORITY: u32 = 1024;
+const HIGH_PRIORITY_RETRIES: u32 = 3;
 /// What Envoy calls a success rate that nobody measures.
 const NOT_MEASURED: i64 = -1;
 
 /// What the page is made of.
-#[derive(Clone, Copy)]
 pub(super) struct Clusters<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) stats: &'a Stats,
     pub(super) lookups: Option<&'a NameLookups>,
     pub(super) health: &'a HealthReports,
+    /// The names of those that management servers have delivered.
+    pub(super) delivered: BTreeSet<String>,
 }
 
 impl Clusters<'_> {
@@ -52,7 +56,11 @@ impl Clusters<'_> {
         line(format_args!("default_priority::max_pending_requests::{}", limits.max_pending_requests));
         line(format_args!("default_priority::max_requests::{}", limits.max_requests));
         line(format_args!("default_priority::max_retries::{}", limits.max_retries));
-        line(format_args!("added_via_api::false"));
+        for limit in ["max_connections", "max_pending_requests", "max_requests"] {
+            line(format_args!("high_priority::{limit}::{HIGH_PRIORITY}"));
+        }
+        line(format_args!("high_priority::max_retries::{HIGH_PRIORITY_RETRIES}"));
+        line(format_args!("added_via_api::{}", self.delivered.contains(name)));
         for (metric, value) in self.stats.of_cluster(name) {
             line(format_args!("{metric}::{value}"));
         }
@@ -113,7 +121,7 @@ impl Clusters<'_> {
         let hosts = cluster.endpoints.iter().flat_map(|endpoint| {
             self.addresses(cluster, endpoint).into_iter().map(|at| self.host(cluster, endpoint, &at))
         });
-        json!({
+        let mut status = json!({
             "name": cluster.name,
             "host_statuses": hosts.collect::<Vec<_>>(),
             "circuit_breakers": {"thresholds": [{
@@ -121,9 +129,24 @@ impl Clusters<'_> {
                 "max_pending_requests": limits.max_pending_requests,
                 "max_requests": limits.max_requests,
                 "max_retries": limits.max_retries,
+            }, {
+                "priority": "HIGH",
+                "max_connections": HIGH_PRIORITY,
+                "max_pending_requests": HIGH_PRIORITY,
+                "max_requests": HIGH_PRIORITY,
+                "max_retries": HIGH_PRIORITY_RETRIES,
             }]},
             "observability_name": observability_name(cluster),
-        })
+        });
+        if status["host_statuses"].as_array().is_some_and(Vec::is_empty)
+            && let Some(members) = status.as_object_mut()
+        {
+            members.remove("host_statuses");
+        }
+        if self.delivered.contains(&cluster.name) {
+            status["added_via_api"] = true.into();
+        }
+        status
     }
 
     fn host(&self, cluster: &Cluster, endpoint: &Endpoint, at: &str) -> Value {

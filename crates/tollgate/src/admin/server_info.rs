@@ -48,7 +48,7 @@ impl ServerInfo<'_> {
 }
 
 /// Envoy's `Node`, as management servers get it.
-fn node(node: &Node) -> Value {
+pub(super) fn node(node: &Node) -> Value {
     let whole = tollgate_config::decode_message("envoy.config.core.v3.Node", &node.message);
     let mut shown = whole.unwrap_or_else(|_| json!({}));
     shown["id"] = node.id.as_str().into();

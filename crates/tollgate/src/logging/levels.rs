@@ -52,6 +52,17 @@ impl Levels {
         self.parts.insert(part.to_owned(), level);
     }
 
+    /// That of everything that has none of its own.
+    pub(crate) fn default_level(&self) -> LevelFilter {
+        self.default
+    }
+
+    /// That of a part: of the longest path that its own begins with.
+    pub(crate) fn of(&self, part: &str) -> LevelFilter {
+        let known = self.parts.iter().filter(|(known, _)| part.starts_with(known.as_str()));
+        known.max_by_key(|(known, _)| known.len()).map_or(self.default, |(_, level)| *level)
+    }
+
     /// As a filter of log lines.
     pub(super) fn targets(&self) -> Targets {
         Targets::new()

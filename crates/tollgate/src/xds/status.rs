@@ -1,7 +1,7 @@
 //! What is known of management servers and of what they deliver, for those who look.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     sync::{Mutex, MutexGuard, PoisonError},
     time::SystemTime,
@@ -196,6 +196,20 @@ impl Table {
             "types": types.collect::<Vec<_>>(),
             "resources": resources.collect::<Vec<_>>(),
         })
+    }
+
+    /// The names of the resources of a kind.
+    pub(crate) fn names(&self, kind: Kind) -> BTreeSet<String> {
+        self.of(kind).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// What waits for something: Envoy's `UnreadyTargetsDump` of each.
+    pub(crate) fn waiting(&self) -> Vec<Value> {
+        let waiting = self.resources.iter().filter(|(_, resource)| !resource.waits_for.is_empty());
+        let shown = waiting.map(|((kind, name), resource)| {
+            json!({ "name": format!("{kind} {name}"), "target_names": resource.waits_for })
+        });
+        shown.collect()
     }
 
     /// What would be refused or is missing, one thing a line.

@@ -299,7 +299,7 @@ impl<'c> WaitForRequest<'c> {
         }
         if self.wire.input.bytes.is_empty() {
             let deadline = match drain {
-                None => self.life.idle_deadline(http, overload),
+                None | Some(Haste::WithNextRequest) => self.life.idle_deadline(http, overload),
                 Some(Haste::AfterNextRequest) => {
                     let last = *self.last_chance.get_or_insert_with(|| Instant::now() + http.drain_timeout);
                     Some(self.life.idle_deadline(http, overload).map_or(last, |idle| idle.min(last)))

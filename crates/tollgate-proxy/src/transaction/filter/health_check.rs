@@ -41,6 +41,7 @@ impl HealthCheck {
             return Verdict::Ordinary;
         }
         match &self.settings.answer {
+            _ if cx.core.worker.fails_health_checks() => Verdict::Answered,
             HealthCheckAnswer::Gateway(_) => Verdict::Answered,
             HealthCheckAnswer::Upstream(cache) => {
                 let has_answer = cache.as_ref().is_some_and(|cache| cache.get(cx.now).is_some());
@@ -59,6 +60,9 @@ impl HealthCheck {
 
     fn answer(&self, cx: &Context<'_>) -> LocalReply {
         match &self.settings.answer {
+            _ if cx.core.worker.fails_health_checks() => {
+                LocalReply::health_check(StatusCode::SERVICE_UNAVAILABLE, false, "health_check_failed")
+            }
             HealthCheckAnswer::Gateway(clusters) if clusters.is_empty() => {
                 LocalReply::health_check(StatusCode::OK, false, "health_check_ok")
             }
@@ -99,6 +103,9 @@ const DEGRADED: HeaderName = HeaderName::from_static("x-envoy-degraded");
 /// The cluster of the gateway that a health check went to.
 const HEALTH_CHECKED_CLUSTER: HeaderName = HeaderName::from_static("x-envoy-upstream-healthchecked-cluster");
 
+/// The gateway is to be left without waiting for the next health check.
+const IMMEDIATE_FAIL: HeaderName = HeaderName::from_static("x-envoy-immediate-health-check-fail");
+
 /// Why a cluster is unhealthy of which so many percent have to be healthy.
 fn unhealthy(cluster: &str, least: f64, core: &Core) -> Option<&'static str> {
     let Some(cluster) = core.configuration.clusters.get(cluster) else {
@@ -121,7 +128,11 @@ impl Filter for HealthCheck {
             cx.core.info.is_health_check |= self.verdict != Verdict::Ordinary;
             return self.request(head, cx);
         }
-        let Core { configuration, messages, .. } = &mut *cx.core;
+        let Core { configuration, messages, worker, .. } = &mut *cx.core;
+        // Whoever checks health by the way notices, too.
+        if let (true, Some(response)) = (worker.fails_health_checks(), &mut messages.response) {
+            response.fields.insert(IMMEDIATE_FAIL, HeaderValue::from_static("true"));
+        }
         if let (true, Some(response)) = (self.verdict != Verdict::Ordinary, &mut messages.response) {
             self.response(response, &configuration.snapshot.node.cluster, cx.now);
         }

@@ -1,6 +1,10 @@
 //! The program under the name `envoy`: its flags, and what it says.
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod admin;
+mod delivered;
 
 use std::{
     fs,
