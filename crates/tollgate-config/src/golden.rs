@@ -216,7 +216,7 @@ fn clusters(shown: &mut String, snapshot: &Snapshot) {
     clusters.sort_by(|left, right| left.name.cmp(&right.name));
     for cluster in clusters {
         let _ = writeln!(shown, "cluster {}", cluster.name);
-        for endpoint in &cluster.endpoints {
+        for endpoint in cluster.endpoints.iter() {
             let _ = write!(shown, "  {:?} weight {}", endpoint.address, endpoint.weight);
             let _ = write!(shown, " priority {} hostname \"{}\"", endpoint.priority, endpoint.hostname);
             let _ = writeln!(shown, " checked at {:?}", endpoint.health_check.port);

@@ -1,4 +1,4 @@
-//! Reads gateway configurations and translates them into [`Resources`], of which a [`Snapshot`] is compiled.
+//! Reads gateway configurations and translates them into [`Resources`], of which a [`Snapshot`](tollgate_model::Snapshot) is compiled.
 //!
 //! ```text
 //!                                            +-> envoy -----------------------------------+
@@ -71,8 +71,7 @@ pub use kubernetes::ObjectReport;
 pub use options::{AccessLogForm, NodeNames, Options, ResolveError, ServiceAddress, ServicePortKey};
 pub use place::Place;
 pub use source::Source;
-use tollgate_ir::Resources;
-use tollgate_model::Snapshot;
+use tollgate_ir::{Compiled, Resources};
 
 /// What reading and translating gave: everything but the compiled configuration.
 #[derive(Debug, Default)]
@@ -95,7 +94,7 @@ pub struct Reading {
 impl Reading {
     /// Compiles the resources. What is equal in `previous` is taken over from there.
     #[must_use]
-    pub fn compile(self, previous: Option<&Snapshot>) -> Outcome {
+    pub fn compile(self, previous: Option<&Compiled>) -> Outcome {
         let Self { resources, mut diagnostics, readable, objects, explanations, surroundings: _ } = self;
         let compiled = resources.map(|resources| tollgate_ir::compile(&resources, previous)).transpose();
         let snapshot = compiled.unwrap_or_else(|error| {
@@ -118,7 +117,7 @@ impl Reading {
 pub struct Outcome {
     /// The configuration; `None` when the input is unusable: a text that is not YAML, an error in an Envoy
     /// configuration, or nothing at all.
-    pub snapshot: Option<Snapshot>,
+    pub snapshot: Option<Compiled>,
     /// Everything there is to say, in the order of files and lines.
     pub diagnostics: Vec<Diagnostic>,
     /// Whether every text could be read; without that nothing certain can be said about the rest.
@@ -167,8 +166,8 @@ pub struct Before<'a> {
     /// Its objects. As at an API server, one whose spec is another one now has the next generation. One that is the very same is
     /// not read again.
     pub objects: &'a [ObjectReport],
-    /// What was compiled of it: what is equal becomes the very same object.
-    pub snapshot: Option<&'a Snapshot>,
+    /// What was compiled of it: what is equal is not compiled again.
+    pub snapshot: Option<&'a Compiled>,
 }
 
 /// Loads a configuration that comes after another one, with the same options.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tollgate_config::{FileSystem, Options, Source, load_with};
+use tollgate_ir::Compiled;
 use tollgate_model::{
     Snapshot,
     cluster::LbPolicy,
@@ -13,12 +14,12 @@ use tollgate_model::{
     route::Action,
 };
 
-fn snapshot(class: &str, options: &Options) -> Snapshot {
+fn snapshot(class: &str, options: &Options) -> Compiled {
     load(class, "", options)
 }
 
 /// With further settings of the rule that forwards.
-fn load(class: &str, settings: &str, options: &Options) -> Snapshot {
+fn load(class: &str, settings: &str, options: &Options) -> Compiled {
     let text = format!(
         "apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway

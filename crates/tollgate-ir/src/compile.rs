@@ -1,5 +1,7 @@
 //! From resources to a snapshot.
 
+mod before;
+mod compiled;
 mod filter_settings;
 mod filters;
 mod settings;
@@ -10,14 +12,19 @@ use std::{collections::HashMap, sync::Arc};
 use tollgate_model::{
     Snapshot,
     cluster::{Cluster, Endpoint},
-    http_connection_manager::ClusterHttpFilters,
+    http_connection_manager::{ClusterHttpFilters, HttpConnectionManager},
     listener::{FilterChain, Listener},
-    management::ResourceSource,
+    management::{Management, ResourceSource},
     tls::{DownstreamTls, UpstreamTls, UpstreamTlsSettings},
-    update::KnownTls,
 };
 
-use self::{filters::Filters, settings::Settings, table::compile_table};
+pub use self::compiled::{Compiled, Work};
+use self::{
+    before::{Before, HostsBefore, ListenerBefore},
+    filters::Filters,
+    settings::Settings,
+    table::Tables,
+};
 use crate::{DownstreamTlsContext, Origin, Resources, Sourced, TlsContextError, UpstreamTlsContext};
 
 /// Why resources make no snapshot.
@@ -30,20 +37,16 @@ pub struct CompileError {
     pub problem: TlsContextError,
 }
 
-/// Makes a snapshot of resources. What is equal in `previous`, the configuration before, becomes the very same object: its
-/// sockets, connections and TLS sessions stay in use.
+/// Makes a snapshot of resources. What is equal in `previous`, the configuration before, is not compiled again: it becomes the
+/// very same object, whose sockets, connections and TLS sessions stay in use.
 ///
 /// # Errors
 /// When a TLS context names a secret that is not there, or the TLS library refuses certificates, keys or settings.
-pub fn compile(resources: &Resources, previous: Option<&Snapshot>) -> Result<Snapshot, CompileError> {
+pub fn compile(resources: &Resources, previous: Option<&Compiled>) -> Result<Compiled, CompileError> {
     let Resources { listeners, clusters, process, .. } = resources;
-    let listeners_before = previous.into_iter().flat_map(|previous| &previous.listeners);
-    let mut compiler = Compiler {
-        resources,
-        previous,
-        listeners: listeners_before.map(|listener| (&*listener.name, &**listener)).collect(),
-        settings: Settings::default(),
-    };
+    let before = previous.map(|previous| Before::new(previous, resources));
+    let mut compiler =
+        Compiler { resources, before: before.as_ref(), settings: Settings::default(), work: Work::default() };
     let mut snapshot = Snapshot {
         listeners: Vec::with_capacity(listeners.len()),
         clusters: HashMap::with_capacity(clusters.len()),
@@ -55,20 +58,13 @@ pub fn compile(resources: &Resources, previous: Option<&Snapshot>) -> Result<Sna
         management: None,
     };
     for (name, cluster) in clusters {
-        let endpoints = resources.endpoints_of(name).to_vec();
-        snapshot.clusters.insert(name.clone(), Arc::new(compiler.cluster(cluster, endpoints)?));
+        snapshot.clusters.insert(name.clone(), compiler.cluster(name, cluster)?);
     }
     for listener in listeners {
-        snapshot.listeners.push(Arc::new(compiler.listener(listener)?));
+        snapshot.listeners.push(compiler.listener(listener)?);
     }
-    if let Some(management) = &process.management {
-        let Sourced { value, origin } = &**management;
-        snapshot.management = Some(Arc::new(compiler.settings.management(value.clone(), origin)?));
-    }
-    if let Some(previous) = previous {
-        snapshot.reuse(previous);
-    }
-    Ok(snapshot)
+    snapshot.management = compiler.management()?;
+    Ok(Compiled::new(snapshot, resources.clone(), compiler.work))
 }
 
 /// Makes ready for calls where a delivered resource says that others come from.
@@ -84,42 +80,58 @@ pub fn compile_source(
 
 struct Compiler<'r> {
     resources: &'r Resources,
-    previous: Option<&'r Snapshot>,
-    /// Its listeners by name.
-    listeners: HashMap<&'r str, &'r Listener>,
+    before: Option<&'r Before<'r>>,
     settings: Settings,
+    work: Work,
 }
 
 impl Compiler<'_> {
     fn cluster(
-        &self,
+        &mut self,
+        name: &str,
         cluster: &Sourced<crate::BareCluster>,
-        endpoints: Vec<Endpoint>,
-    ) -> Result<Cluster, CompileError> {
-        let known = self.previous.and_then(|previous| previous.clusters.get(&cluster.name));
-        let known: Vec<_> = known.into_iter().flat_map(|known| known.all_tls()).collect();
+    ) -> Result<Arc<Cluster>, CompileError> {
+        let before = self.before;
+        if let Some(unchanged) = before.and_then(|before| before.unchanged_cluster(name)) {
+            return Ok(Arc::clone(unchanged));
+        }
+        self.work.clusters += 1;
+        let mut tls_contexts = 0;
         let tls = |context: Arc<UpstreamTlsContext>| {
             let settings = self.resources.secrets.upstream(&context);
             let settings = settings.map_err(|problem| at(&cluster.origin, problem))?;
-            match known.iter().find(|known| *known.settings() == settings) {
+            match before.and_then(|before| before.upstream_tls(name, &settings)) {
                 Some(known) => Ok(Arc::clone(known)),
-                None => upstream_tls(settings, &cluster.origin),
+                None => {
+                    tls_contexts += 1;
+                    upstream_tls(settings, &cluster.origin)
+                }
             }
         };
-        cluster.value.clone().try_map(tls, |()| endpoints)
+        let endpoints: Arc<[Endpoint]> = self.resources.endpoints.get(name).cloned().unwrap_or_default();
+        let compiled = cluster.value.clone().try_map(tls, |()| endpoints)?;
+        self.work.tls_contexts += tls_contexts;
+        Ok(known_or_new(before.and_then(|before| before.cluster(name)), compiled))
     }
 
-    fn listener(&mut self, listener: &Sourced<crate::Listener>) -> Result<Listener, CompileError> {
-        let Sourced { value, origin } = listener;
-        let known = self.listeners.get(&*value.name).map(|listener| KnownTls::of(listener));
-        let known = known.as_ref();
+    fn listener(&mut self, listener: &Arc<Sourced<crate::Listener>>) -> Result<Arc<Listener>, CompileError> {
+        let before = self.before;
+        if let Some(unchanged) = before.and_then(|before| before.unchanged_listener(listener)) {
+            return Ok(Arc::clone(unchanged));
+        }
+        self.work.listeners += 1;
+        let Sourced { value, origin } = &**listener;
+        let before = before.and_then(|before| before.listener(&value.name));
+        let before = before.as_ref();
         let chains = value.filter_chains.iter();
         let filter_chains =
-            chains.map(|chain| self.filter_chain(chain, known, origin)).collect::<Result<Vec<_>, _>>()?;
+            chains.map(|chain| self.filter_chain(chain, before, origin)).collect::<Result<Vec<_>, _>>()?;
         let default = value.default_filter_chain.as_ref();
-        Ok(Listener {
+        let compiled = Listener {
             filter_chains,
-            default_filter_chain: default.map(|chain| self.filter_chain(chain, known, origin)).transpose()?,
+            default_filter_chain: default
+                .map(|chain| self.filter_chain(chain, before, origin))
+                .transpose()?,
             name: value.name.clone(),
             addresses: value.addresses.clone(),
             per_connection_buffer_limit_bytes: value.per_connection_buffer_limit_bytes,
@@ -132,58 +144,96 @@ impl Compiler<'_> {
             traffic_direction: value.traffic_direction,
             metadata: value.metadata.clone(),
             access_log: value.access_log.clone(),
-        })
+        };
+        Ok(known_or_new(before.map(|before| before.compiled), compiled))
     }
 
     fn filter_chain(
         &mut self,
         chain: &crate::FilterChain,
-        known: Option<&KnownTls<'_>>,
+        before: Option<&ListenerBefore<'_, '_>>,
         origin: &Arc<Origin>,
     ) -> Result<FilterChain, CompileError> {
-        let tls = chain.tls.as_ref().map(|tls| self.downstream_tls(tls, &chain.name, known, origin));
-        let of_clusters = &self.resources.cluster_http_filters;
-        let mut filters = Filters::new(&chain.http, of_clusters, origin, &mut self.settings)?;
-        // A table that is not there has no routes.
-        let table = self.resources.route_tables.get(&chain.http.route_config);
-        let routes = match table {
-            Some(table) => compile_table(table, &mut filters)?,
-            None => compile_table(&crate::RouteTable::default(), &mut filters)?,
+        let tls = chain.tls.as_ref().map(|tls| self.downstream_tls(tls, chain, before, origin));
+        let http = match before.and_then(|before| before.unchanged_http(chain)) {
+            Some(unchanged) => Arc::clone(unchanged),
+            None => {
+                let hosts = before.map(|before| before.virtual_hosts(chain)).unwrap_or_default();
+                Arc::new(self.http(&chain.http, &hosts, origin)?)
+            }
         };
-        // The filters of the one, of the other list and of the clusters, in this order.
-        let mut compiled = filters.into_compiled().into_iter();
-        let downstream = compiled.by_ref().take(chain.http.http_filters.len()).collect();
-        let upstream = compiled.by_ref().take(chain.http.upstream_http_filters.len()).collect();
-        let mut by_cluster = ClusterHttpFilters::default();
-        for (cluster, own) in of_clusters {
-            by_cluster.insert(cluster.clone(), compiled.by_ref().take(own.len()));
-        }
-        let http = crate::HttpConnectionManager::clone(&chain.http);
-        let http = http.with(Arc::new(routes), downstream, upstream, by_cluster);
         Ok(FilterChain {
             name: chain.name.clone(),
             metadata: chain.metadata.clone(),
             filter_chain_match: chain.filter_chain_match.clone(),
             tls: tls.transpose()?,
             transport_socket_connect_timeout: chain.transport_socket_connect_timeout,
-            http: Arc::new(http),
+            http,
             misdirected_requests: chain.misdirected_requests.clone(),
         })
     }
 
+    fn http(
+        &mut self,
+        http: &crate::HttpConnectionManager,
+        before: &HostsBefore<'_>,
+        origin: &Arc<Origin>,
+    ) -> Result<HttpConnectionManager, CompileError> {
+        self.work.connection_managers += 1;
+        let of_clusters = &self.resources.cluster_http_filters;
+        let mut filters = Filters::new(http, of_clusters, origin, &mut self.settings)?;
+        let mut tables = Tables { filters: &mut filters, before, compiled_hosts: 0 };
+        // A table that is not there has no routes.
+        let routes = match self.resources.route_tables.get(&http.route_config) {
+            Some(table) => tables.compile(table)?,
+            None => tables.compile(&crate::RouteTable::default())?,
+        };
+        self.work.virtual_hosts += tables.compiled_hosts;
+        // The filters of the one, of the other list and of the clusters, in this order.
+        let mut compiled = filters.into_compiled().into_iter();
+        let downstream = compiled.by_ref().take(http.http_filters.len()).collect();
+        let upstream = compiled.by_ref().take(http.upstream_http_filters.len()).collect();
+        let mut by_cluster = ClusterHttpFilters::default();
+        for (cluster, own) in of_clusters {
+            by_cluster.insert(cluster.clone(), compiled.by_ref().take(own.len()));
+        }
+        let http = crate::HttpConnectionManager::clone(http);
+        Ok(http.with(Arc::new(routes), downstream, upstream, by_cluster))
+    }
+
     fn downstream_tls(
-        &self,
-        context: &DownstreamTlsContext,
-        chain: &str,
-        known: Option<&KnownTls<'_>>,
+        &mut self,
+        context: &Arc<DownstreamTlsContext>,
+        chain: &crate::FilterChain,
+        before: Option<&ListenerBefore<'_, '_>>,
         origin: &Arc<Origin>,
     ) -> Result<Arc<DownstreamTls>, CompileError> {
+        if let Some(unchanged) = before.and_then(|before| before.unchanged_tls(chain, context)) {
+            return Ok(Arc::clone(unchanged));
+        }
         let settings = self.resources.secrets.downstream(context).map_err(|problem| at(origin, problem))?;
-        if let Some(known) = known.and_then(|known| known.find(chain, |known| *known.settings() == settings))
-        {
+        if let Some(known) = before.and_then(|before| before.downstream_tls(&chain.name, &settings)) {
             return Ok(Arc::clone(known));
         }
+        self.work.tls_contexts += 1;
         DownstreamTls::new(settings).map(Arc::new).map_err(|problem| at(origin, problem.into()))
+    }
+
+    fn management(&mut self) -> Result<Option<Arc<Management>>, CompileError> {
+        if let Some(unchanged) = self.before.and_then(Before::unchanged_management) {
+            return Ok(Some(Arc::clone(unchanged)));
+        }
+        let Some(management) = &self.resources.process.management else { return Ok(None) };
+        let Sourced { value, origin } = &**management;
+        self.settings.management(value.clone(), origin).map(|compiled| Some(Arc::new(compiled)))
+    }
+}
+
+/// What was compiled, or what was there before if that is equal: two ways to write the same make no difference.
+fn known_or_new<T: PartialEq>(known: Option<&Arc<T>>, compiled: T) -> Arc<T> {
+    match known {
+        Some(known) if **known == compiled => Arc::clone(known),
+        _ => Arc::new(compiled),
     }
 }
 

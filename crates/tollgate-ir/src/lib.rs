@@ -29,7 +29,7 @@ mod route;
 mod secret;
 
 pub use self::{
-    compile::{CompileError, compile, compile_source},
+    compile::{CompileError, Compiled, Work, compile, compile_source},
     ext_proc::{ExtProcOverrides, MetadataOverrides},
     filter::{FilterConfig, HttpFilter, Override, PerFilter},
     origin::{Origin, Sourced},

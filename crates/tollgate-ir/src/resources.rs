@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use serde::Serialize;
 use tollgate_model::{
-    cluster::Endpoint, management::Management, overload::OverloadManager, snapshot::Node,
+    cluster::Endpoint, management::Management, overload::OverloadManager, shared::same, snapshot::Node,
     tls::UpstreamTlsSettings, watchdog::Watchdog,
 };
 
@@ -28,7 +28,7 @@ pub type ExtProc = tollgate_model::processor::ExtProc<GoogleCluster>;
 /// A gRPC service as written.
 pub type GrpcService = tollgate_model::processor::GrpcService<GoogleCluster>;
 
-/// All resources of a configuration.
+/// All resources of a configuration. Cheap to clone: they are shared, and one that does not change should stay the same object.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Resources {
     /// Listeners in the order of the configuration; their names are unique.
@@ -71,9 +71,8 @@ impl Resources {
     /// Adds a cluster with its endpoints; of two with one name the last stays.
     pub fn insert_cluster(&mut self, cluster: Cluster, origin: Arc<Origin>) {
         let name = cluster.name.clone();
-        let mut endpoints = Vec::new();
-        let Ok(value) = cluster.try_map(Ok::<_, std::convert::Infallible>, |own| endpoints = own);
-        self.endpoints.insert(name.clone(), endpoints.into());
+        let (value, endpoints) = cluster.into_parts();
+        self.endpoints.insert(name.clone(), endpoints);
         self.clusters.insert(name, Arc::new(Sourced { value, origin }));
     }
 
@@ -86,8 +85,21 @@ impl Resources {
     /// Whether both say the same about the cluster of that name.
     #[must_use]
     pub fn has_same_cluster(&self, other: &Self, name: &str) -> bool {
-        self.clusters.get(name) == other.clusters.get(name)
+        same_of(&self.clusters, &other.clusters, name)
             && self.endpoints_of(name) == other.endpoints_of(name)
-            && self.cluster_http_filters.get(name) == other.cluster_http_filters.get(name)
+            && same_of(&self.cluster_http_filters, &other.cluster_http_filters, name)
+    }
+}
+
+/// Whether both have the same under a name, or nothing.
+pub(crate) fn same_of<T: PartialEq + ?Sized>(
+    one: &BTreeMap<String, Arc<T>>,
+    other: &BTreeMap<String, Arc<T>>,
+    name: &str,
+) -> bool {
+    match (one.get(name), other.get(name)) {
+        (Some(one), Some(other)) => same(one, other),
+        (None, None) => true,
+        _ => false,
     }
 }

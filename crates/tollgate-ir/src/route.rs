@@ -26,7 +26,7 @@ pub struct RouteTable {
     /// Name as written, may be empty.
     pub name: String,
     /// Virtual hosts; their domains are unique across the table.
-    pub virtual_hosts: Vec<VirtualHost>,
+    pub virtual_hosts: Vec<Arc<VirtualHost>>,
     /// Compare hosts without their port.
     pub ignore_port_in_host_matching: bool,
     /// What becomes of parameters in paths when routes are matched. Default: they are part of the path.

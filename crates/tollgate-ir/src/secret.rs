@@ -7,7 +7,7 @@ use tollgate_model::tls::{
     self, DownstreamTlsSettings, Identity, SubjectAltNameMatcher, TlsError, TrustAnchors, UpstreamTlsSettings,
 };
 
-use crate::{Origin, Sourced};
+use crate::{Origin, Sourced, resources::same_of};
 
 /// TLS towards clients as written: certificates are names of [`Secrets::tls_certificates`].
 pub type DownstreamTlsContext = DownstreamTlsSettings<String, ClientValidation>;
@@ -127,6 +127,37 @@ impl Secrets {
             trusted_ca: own.trusted_ca.as_ref().or(default).cloned(),
             subject_alt_names: names.cloned().collect(),
         })
+    }
+
+    /// Whether both have the same under the names of a context, or nothing.
+    pub(crate) fn same_for_upstream(&self, other: &Self, context: &UpstreamTlsContext) -> bool {
+        let validation = match &context.validation {
+            ServerValidation::Nothing => None,
+            ServerValidation::Chain(validation) | ServerValidation::ChainAndServerName(validation) => {
+                Some(validation)
+            }
+        };
+        self.same_for(other, context.certificate.iter(), validation)
+    }
+
+    /// The same for TLS towards clients.
+    pub(crate) fn same_for_downstream(&self, other: &Self, context: &DownstreamTlsContext) -> bool {
+        let validation = context.client_validation.as_ref();
+        let validation = validation.and_then(|validation| validation.context.as_ref());
+        self.same_for(other, context.certificates.iter(), validation)
+    }
+
+    fn same_for<'n>(
+        &self,
+        other: &Self,
+        mut certificates: impl Iterator<Item = &'n String>,
+        validation: Option<&Validation>,
+    ) -> bool {
+        let validation = validation.into_iter();
+        let mut contexts = validation
+            .flat_map(|validation| std::iter::once(&validation.secret).chain(&validation.default_trusted_ca));
+        certificates.all(|name| same_of(&self.tls_certificates, &other.tls_certificates, name))
+            && contexts.all(|name| same_of(&self.validation_contexts, &other.validation_contexts, name))
     }
 
     fn validation_context(&self, name: &str) -> Result<&ValidationContext, TlsContextError> {

@@ -1,6 +1,6 @@
 //! Clusters: groups of endpoints and how to reach them.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use extproc::messages::Metadata;
 use serde::Serialize;
@@ -26,7 +26,7 @@ use crate::{http_connection_manager::Http2Options, socket::TcpOptions, tls::Upst
 ///
 /// `T` is TLS, ready for connections or as written. `E` are the endpoints, or nothing where they stand elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Cluster<T = UpstreamTls, E = Vec<Endpoint>> {
+pub struct Cluster<T = UpstreamTls, E = Arc<[Endpoint]>> {
     /// Unique name.
     pub name: String,
     /// What `%UPSTREAM_CLUSTER%` calls it. Default its name.
@@ -71,12 +71,12 @@ pub struct Cluster<T = UpstreamTls, E = Vec<Endpoint>> {
 impl<T, E> Cluster<T, E> {
     /// A cluster with nothing but defaults, on cleartext HTTP/1.1.
     #[must_use]
-    pub fn new(name: String, discovery: Discovery, endpoints: E) -> Self {
+    pub fn new(name: String, discovery: Discovery, endpoints: impl Into<E>) -> Self {
         Self {
             name,
             alt_stat_name: None,
             discovery,
-            endpoints,
+            endpoints: endpoints.into(),
             lb_policy: LbPolicy::RoundRobin,
             override_host: None,
             connect_timeout: Duration::from_secs(5),
@@ -130,6 +130,16 @@ impl<T, E> Cluster<T, E> {
             max_requests_per_connection: self.max_requests_per_connection,
             metadata: self.metadata,
         })
+    }
+}
+
+impl<T, E: Default> Cluster<T, E> {
+    /// The cluster without its endpoints, and these.
+    #[must_use]
+    pub fn into_parts(self) -> (Cluster<T, ()>, E) {
+        let mut endpoints = E::default();
+        let Ok(bare) = self.try_map(Ok::<_, Infallible>, |own| endpoints = own);
+        (bare, endpoints)
     }
 }
 

@@ -29,6 +29,7 @@ pub mod metadata;
 pub mod overload;
 pub mod processor;
 pub mod route;
+pub mod shared;
 pub mod snapshot;
 pub mod socket;
 pub mod tls;

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::{
-    cluster::Cluster, listener::Listener, management::Management, overload::OverloadManager,
+    cluster::Cluster, listener::Listener, management::Management, overload::OverloadManager, shared::same,
     watchdog::Watchdog,
 };
 
-/// A complete, immutable configuration.
-#[derive(Debug, Default, PartialEq, Serialize)]
+/// A complete, immutable configuration. Cheap to clone: listeners and clusters are shared.
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Snapshot {
     /// Listeners by configuration order; names are unique.
     pub listeners: Vec<Arc<Listener>>,
@@ -31,6 +31,26 @@ pub struct Snapshot {
     /// Where resources come from that are not here. `None` = everything is here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub management: Option<Arc<Management>>,
+}
+
+impl PartialEq for Snapshot {
+    fn eq(&self, other: &Self) -> bool {
+        // Named one by one, so that none is forgotten.
+        let Self { listeners, clusters, admin_address, node, overload, watchdog, concurrency, management } =
+            self;
+        let same_cluster =
+            |(name, cluster)| other.clusters.get(name).is_some_and(|other| same(cluster, other));
+        *admin_address == other.admin_address
+            && *node == other.node
+            && *overload == other.overload
+            && *watchdog == other.watchdog
+            && *concurrency == other.concurrency
+            && *management == other.management
+            && listeners.len() == other.listeners.len()
+            && listeners.iter().zip(&other.listeners).all(|(one, other)| same(one, other))
+            && clusters.len() == other.clusters.len()
+            && clusters.iter().all(same_cluster)
+    }
 }
 
 /// The identity a configuration gives the gateway; visible as the attribute `xds.node` and in admin output.

@@ -1,90 +1,10 @@
-//! From one configuration to the next: what did not change stays the very same object, and what did has a name.
+//! From one configuration to the next: what did change, by name.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-    sync::Arc,
-};
+use std::{collections::HashMap, fmt, hash::Hash, sync::Arc};
 
 use serde::Serialize;
 
-use crate::{
-    Snapshot,
-    listener::{FilterChain, Listener},
-    route::VirtualHost,
-    tls::DownstreamTls,
-};
-
-impl Snapshot {
-    /// Takes over from `previous` what is equal, so that whoever compares pointers sees what did not change: listeners,
-    /// clusters, and the TLS state of filter chains, whose sessions can then be resumed.
-    ///
-    /// A translation makes everything anew each time; nothing but content says what is still the same.
-    pub fn reuse(&mut self, previous: &Self) {
-        for (name, cluster) in &mut self.clusters {
-            if let Some(known) = previous.clusters.get(name)
-                && known == cluster
-            {
-                cluster.clone_from(known);
-            }
-        }
-        let known: HashMap<&str, &Arc<Listener>> =
-            previous.listeners.iter().map(|listener| (&*listener.name, listener)).collect();
-        for listener in &mut self.listeners {
-            let Some(known) = known.get(&*listener.name).copied() else { continue };
-            if known == listener {
-                listener.clone_from(known);
-            } else if let Some(listener) = Arc::get_mut(listener) {
-                reuse_tls(listener, known);
-            }
-        }
-    }
-}
-
-fn chains(listener: &Listener) -> impl Iterator<Item = &FilterChain> {
-    listener.filter_chains.iter().chain(&listener.default_filter_chain)
-}
-
-fn reuse_tls(listener: &mut Listener, previous: &Listener) {
-    let known = KnownTls::of(previous);
-    for chain in listener.filter_chains.iter_mut().chain(&mut listener.default_filter_chain) {
-        let Some(tls) = &mut chain.tls else { continue };
-        if let Some(known) = known.find(&chain.name, |known| known == &**tls) {
-            *tls = Arc::clone(known);
-        }
-    }
-}
-
-/// The TLS state of the filter chains of a listener.
-#[derive(Debug)]
-pub struct KnownTls<'l> {
-    by_name: HashMap<&'l str, Vec<&'l Arc<DownstreamTls>>>,
-    all: Vec<&'l Arc<DownstreamTls>>,
-}
-
-impl<'l> KnownTls<'l> {
-    /// That of a listener.
-    #[must_use]
-    pub fn of(listener: &'l Listener) -> Self {
-        let mut known = Self { by_name: HashMap::new(), all: Vec::new() };
-        for chain in chains(listener) {
-            let Some(tls) = &chain.tls else { continue };
-            known.by_name.entry(&chain.name).or_default().push(tls);
-            known.all.push(tls);
-        }
-        known
-    }
-
-    /// The state that `is_same`, first among the chains of this name: usually a chain keeps it.
-    pub fn find(
-        &self,
-        chain: &str,
-        is_same: impl Fn(&DownstreamTls) -> bool,
-    ) -> Option<&'l Arc<DownstreamTls>> {
-        let named = self.by_name.get(chain).into_iter().flatten();
-        named.chain(&self.all).copied().find(|known| is_same(known))
-    }
-}
+use crate::{Snapshot, listener::Listener, route::VirtualHost, shared::same};
 
 /// What is different between two configurations, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -116,12 +36,23 @@ impl Difference {
     /// What has to be done to `old` to make it `new`.
     #[must_use]
     pub fn between(old: &Snapshot, new: &Snapshot) -> Self {
-        Self {
-            listeners: Changes::between(&listeners(old), &listeners(new), same),
-            virtual_hosts: Changes::between(&virtual_hosts(old), &virtual_hosts(new), |old, new| {
+        let (old_listeners, new_listeners) = (by_name(&old.listeners), by_name(&new.listeners));
+        let listeners = Changes::between(&old_listeners, &new_listeners, |old, new| same(old, new));
+        let mut virtual_hosts = Changes::default();
+        let names = [&listeners.added, &listeners.changed, &listeners.removed];
+        for name in names.into_iter().flatten() {
+            let [old, new] = [&old_listeners, &new_listeners].map(|listeners| {
+                listeners.get(&**name).map(|listener| virtual_hosts_of(listener)).unwrap_or_default()
+            });
+            let changes = Changes::between(&old, &new, |old, new| {
                 old.len() == new.len() && old.iter().zip(new).all(|(old, new)| same(old, new))
-            }),
-            clusters: Changes::between(&clusters(old), &clusters(new), same),
+            });
+            virtual_hosts.extend_below(name, changes);
+        }
+        Self {
+            listeners,
+            virtual_hosts,
+            clusters: Changes::between(&old.clusters, &new.clusters, same),
             identity: old.node != new.node || old.admin_address != new.admin_address,
             overload: old.overload != new.overload || old.watchdog != new.watchdog,
         }
@@ -134,45 +65,54 @@ impl Difference {
     }
 }
 
-fn same<T: PartialEq>(old: &&Arc<T>, new: &&Arc<T>) -> bool {
-    Arc::ptr_eq(old, new) || old == new
-}
-
-fn listeners(snapshot: &Snapshot) -> BTreeMap<String, &Arc<Listener>> {
-    snapshot.listeners.iter().map(|listener| (listener.name.clone(), listener)).collect()
-}
-
-fn clusters(snapshot: &Snapshot) -> BTreeMap<String, &Arc<crate::cluster::Cluster>> {
-    snapshot.clusters.iter().map(|(name, cluster)| (name.clone(), cluster)).collect()
+fn by_name(listeners: &[Arc<Listener>]) -> HashMap<&str, &Arc<Listener>> {
+    listeners.iter().map(|listener| (&*listener.name, listener)).collect()
 }
 
 /// By name; filter chains of one listener may each have one of the same name.
-fn virtual_hosts(snapshot: &Snapshot) -> BTreeMap<String, Vec<&Arc<VirtualHost>>> {
-    let mut all: BTreeMap<String, Vec<&Arc<VirtualHost>>> = BTreeMap::new();
-    for listener in &snapshot.listeners {
-        for host in chains(listener).flat_map(|chain| chain.http.route_config.virtual_hosts.iter()) {
-            all.entry(format!("{}/{}", listener.name, host.name)).or_default().push(host);
-        }
+fn virtual_hosts_of(listener: &Listener) -> HashMap<&str, Vec<&Arc<VirtualHost>>> {
+    let mut all: HashMap<&str, Vec<&Arc<VirtualHost>>> = HashMap::new();
+    let chains = listener.filter_chains.iter().chain(&listener.default_filter_chain);
+    for host in chains.flat_map(|chain| chain.http.route_config.virtual_hosts.iter()) {
+        all.entry(&host.name).or_default().push(host);
     }
     all
 }
 
 impl Changes {
-    fn between<T>(
-        old: &BTreeMap<String, T>,
-        new: &BTreeMap<String, T>,
+    fn between<N: Hash + Eq + AsRef<str>, T>(
+        old: &HashMap<N, T>,
+        new: &HashMap<N, T>,
         same: impl Fn(&T, &T) -> bool,
     ) -> Self {
         let mut changes = Self::default();
         for (name, content) in new {
+            let name_of = || name.as_ref().to_owned();
             match old.get(name) {
-                None => changes.added.push(name.clone()),
-                Some(known) if !same(known, content) => changes.changed.push(name.clone()),
+                None => changes.added.push(name_of()),
+                Some(known) if !same(known, content) => changes.changed.push(name_of()),
                 Some(_) => {}
             }
         }
-        changes.removed = old.keys().filter(|name| !new.contains_key(*name)).cloned().collect();
+        let removed = old.keys().filter(|name| !new.contains_key(*name));
+        changes.removed = removed.map(|name| name.as_ref().to_owned()).collect();
+        changes.sort();
         changes
+    }
+
+    /// Adds changes of what belongs to something of that name.
+    fn extend_below(&mut self, owner: &str, more: Self) {
+        let below = |names: Vec<String>| names.into_iter().map(move |name| format!("{owner}/{name}"));
+        self.added.extend(below(more.added));
+        self.changed.extend(below(more.changed));
+        self.removed.extend(below(more.removed));
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        [&mut self.added, &mut self.changed, &mut self.removed]
+            .into_iter()
+            .for_each(|names| names.sort_unstable());
     }
 
     /// Whether there are none.

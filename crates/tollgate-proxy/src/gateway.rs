@@ -268,7 +268,7 @@ impl Gateway {
     /// # Errors
     ///
     /// When the gateway is about to stop.
-    pub async fn update(&self, snapshot: Snapshot) -> Result<Update, UpdateError> {
+    pub async fn update(&self, snapshot: impl Into<Arc<Snapshot>>) -> Result<Update, UpdateError> {
         self.updater.update(snapshot).await
     }
 
@@ -389,16 +389,15 @@ impl Updater {
     /// their next request is served by the new configuration, as long as there is a filter chain for the same
     /// connections that speaks the same protocol and asks the same of TLS; otherwise they end with their next
     /// request. Listeners and clusters that are the same objects as in the configuration in force keep everything: sockets,
-    /// connections, addresses of names, counts. Compiling with that configuration, or [`Snapshot::reuse`], makes what is equal
-    /// the same. New names are looked up once before the configuration is in force.
+    /// connections, addresses of names, counts. Compiling with that configuration makes what is equal the same. New names are looked up once before the configuration is in force.
     ///
     /// Updates are done one after the other. One that was begun is completed even if nobody waits for it.
     ///
     /// # Errors
     ///
     /// When the gateway is about to stop.
-    pub async fn update(&self, snapshot: Snapshot) -> Result<Update, UpdateError> {
-        let publisher = self.publisher.clone();
+    pub async fn update(&self, snapshot: impl Into<Arc<Snapshot>>) -> Result<Update, UpdateError> {
+        let (publisher, snapshot) = (self.publisher.clone(), snapshot.into());
         let work = self.control.spawn(async move { publisher.update(snapshot).await });
         work.await.map_err(|_| UpdateError::Stopped)
     }

@@ -13,6 +13,7 @@ mod snapshot;
 mod text;
 
 use std::{
+    cell::LazyCell,
     collections::BTreeMap,
     marker::PhantomData,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -122,11 +123,13 @@ impl Stats {
 
     /// Forgets the metrics that nobody counts on and that `snapshot` does not name.
     pub(crate) fn forget_all_but(&self, snapshot: &Snapshot) {
-        let named = snapshot::named(snapshot);
+        // Most often somebody counts on all of them, and nobody has to know.
+        let named = LazyCell::new(|| snapshot::named(snapshot));
+        let is_used = |(_, block): &(usize, Arc<Block>)| Arc::strong_count(block) > 1;
         let mut registry = self.registry();
         registry.retain(|scope, entry| {
-            named.contains(scope) || {
-                entry.workers.retain(|(_, block)| Arc::strong_count(block) > 1);
+            entry.workers.iter().all(is_used) || named.contains(scope) || {
+                entry.workers.retain(is_used);
                 !entry.workers.is_empty()
             }
         });

@@ -4,14 +4,15 @@
 
 mod support;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use support::{Running, Upstream, cluster, snapshot, to};
 use tollgate_model::cluster::{Cluster, Endpoint};
 
 fn with_priorities(upstreams: &[&Upstream], priorities: &[u32]) -> Cluster {
     let mut cluster = cluster("app", upstreams);
-    for (Endpoint { priority, .. }, given) in cluster.endpoints.iter_mut().zip(priorities) {
+    for (Endpoint { priority, .. }, given) in Arc::make_mut(&mut cluster.endpoints).iter_mut().zip(priorities)
+    {
         *priority = *given;
     }
     cluster

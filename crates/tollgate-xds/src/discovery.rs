@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 
-pub use self::world::{Entry, Refused, Resource};
+pub use self::world::{Entry, Numbers, Refused, Resource};
 use self::world::{Wish, World};
 use crate::{Action, Channel, Handled, Kind, Refusal, Update, Variant};
 
@@ -153,10 +153,10 @@ impl<R: Reader> Discovery<R> {
         self.world.entry(kind, name)
     }
 
-    /// How many resources of a kind are waiting for what they need.
+    /// How many resources of a kind there are. They are counted when they change, not here.
     #[must_use]
-    pub fn warming(&self, kind: Kind) -> usize {
-        self.world.warming(kind)
+    pub fn numbers(&self, kind: Kind) -> Numbers {
+        self.world.numbers(kind)
     }
 
     /// The resource of that name that works.

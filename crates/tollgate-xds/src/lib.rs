@@ -45,5 +45,7 @@ pub mod server;
 mod variant;
 
 pub use channel::{Action, Channel, Handled, Incoming, Refusal, Settings, Update, Variant};
-pub use discovery::{ChannelId, Discovery, Entry, Need, Read, Reader, Refused, Resource, Timeouts, Way};
+pub use discovery::{
+    ChannelId, Discovery, Entry, Need, Numbers, Read, Reader, Refused, Resource, Timeouts, Way,
+};
 pub use kind::{AGGREGATED_DELTA, AGGREGATED_SOTW, Kind};

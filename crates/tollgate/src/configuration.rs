@@ -11,7 +11,7 @@ use tollgate_config::{
     AccessLogForm, Before, Diagnostic, Explanations, NodeNames, ObjectReport, Options, Outcome, Severity,
     Source, load_after,
 };
-use tollgate_model::Snapshot;
+use tollgate_ir::Compiled;
 
 use crate::{
     cli::{AccessLog, Reading, Resolution},
@@ -26,7 +26,7 @@ pub(crate) struct Configuration {
     /// What everything else was made of.
     pub(crate) input: Input,
     /// The configuration, if it is accepted.
-    pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) snapshot: Option<Compiled>,
     /// Everything there is to say about it.
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// Whether every file could be read.
@@ -100,7 +100,7 @@ impl Configuration {
 
     /// Takes the configuration that may be served, if there is one. One with an error because of which routes may be open is
     /// served only to those who asked for it.
-    pub(crate) fn take_snapshot(&mut self, permissive: bool) -> Option<Snapshot> {
+    pub(crate) fn take_snapshot(&mut self, permissive: bool) -> Option<Compiled> {
         let exposes = self.exposes();
         self.snapshot.take().filter(|_| permissive || !exposes)
     }

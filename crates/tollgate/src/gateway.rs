@@ -13,7 +13,8 @@ use std::{
 
 use tokio::sync::{oneshot, watch};
 use tollgate_config::ObjectReport;
-use tollgate_model::{Snapshot, listener::BindAddress};
+use tollgate_ir::Compiled;
+use tollgate_model::listener::BindAddress;
 use tollgate_proxy::CallsThread;
 
 use self::admin_server::AdminServer;
@@ -34,7 +35,7 @@ const RESERVE: Duration = Duration::from_secs(5);
 /// What a gateway is started with.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) snapshot: Snapshot,
+    pub(crate) snapshot: Compiled,
     /// The Kubernetes objects that it was made of.
     pub(crate) objects: Vec<ObjectReport>,
     /// Threads that serve requests.
@@ -135,7 +136,7 @@ impl Gateway {
         };
         // Names are looked up, which may take a while.
         let starting = {
-            let snapshot = snapshot.clone();
+            let snapshot = Arc::clone(snapshot.snapshot());
             tokio::task::spawn_blocking(move || tollgate_proxy::Gateway::start(&snapshot, options))
         };
         let data_plane = tokio::select! {

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::SystemTime};
 
 use serde_json::{Value, json};
 use tollgate_config::{Diagnostic, ObjectReport};
-use tollgate_model::{Snapshot, listener::BindAddress};
+use tollgate_ir::Compiled;
+use tollgate_model::listener::BindAddress;
 use tollgate_proxy::{Stat, StatValue};
 
 use crate::{logging, shown::for_people};
@@ -17,7 +18,7 @@ pub(crate) struct InForce {
     /// Since when.
     pub(crate) since: SystemTime,
     /// What it is.
-    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) snapshot: Arc<Compiled>,
     /// The Kubernetes objects that it was made of, with the statuses that their controllers would write.
     pub(crate) objects: Arc<[ObjectReport]>,
     /// The names of its listeners and the addresses really bound, in the order of the configuration.

@@ -15,6 +15,8 @@ use std::{
 
 use tokio::sync::oneshot;
 use tollgate_config::{Before, Diagnostic, Options};
+use tollgate_ir::Compiled;
+use tollgate_model::shared::same;
 use tollgate_proxy::Updater;
 
 use self::watch::Watch;
@@ -112,7 +114,7 @@ impl Reload {
 
             let began = Instant::now();
             let mut is_other = false;
-            if let Some(configuration) = self.look(!missing.is_empty(), gateway, admin).await {
+            if let Some(configuration) = self.look(!missing.is_empty(), admin).await {
                 is_other = configuration.input != self.input;
                 self.input = configuration.input.clone();
                 self.apply(configuration, gateway, admin, &mut missing).await;
@@ -145,8 +147,8 @@ impl Reload {
     }
 
     /// Reads the files and, if they are different or it is `wanted`, translates them. On another thread: both take time.
-    async fn look(&self, wanted: bool, gateway: &Updater, admin: &Admin) -> Option<Configuration> {
-        let (objects, snapshot) = (admin.in_force().objects, gateway.snapshot());
+    async fn look(&self, wanted: bool, admin: &Admin) -> Option<Configuration> {
+        let InForce { objects, snapshot, .. } = admin.in_force();
         let (paths, options, input) = (self.paths.clone(), self.options.clone(), self.input.clone());
         let work = tokio::task::spawn_blocking(move || {
             let sources = if paths.is_empty() { input.sources.clone() } else { Sources::read(&paths) };
@@ -180,7 +182,8 @@ impl Reload {
         let in_force = admin.in_force();
         let generation = in_force.generation;
         let (verdict, exposes) = (configuration.verdict(self.permissive), configuration.exposes());
-        let is_retry = !missing.is_empty() && configuration.snapshot.as_ref() == Some(&*in_force.snapshot);
+        let is_same = |new: &Compiled| same(new.snapshot(), in_force.snapshot.snapshot());
+        let is_retry = !missing.is_empty() && configuration.snapshot.as_ref().is_some_and(is_same);
         if !is_retry {
             report(&configuration, self.log_format);
         }
@@ -207,7 +210,8 @@ impl Reload {
         if old != new {
             warn_of_admin_address(new);
         }
-        let update = match gateway.update(snapshot).await {
+        tracing::debug!(compiled = %snapshot.work(), "the files were translated");
+        let update = match gateway.update(Arc::clone(snapshot.snapshot())).await {
             Ok(update) => update,
             Err(error) => {
                 refuse(admin, vec![Diagnostic::at("", error.to_string())]);
@@ -219,7 +223,7 @@ impl Reload {
         let next = InForce {
             generation: generation + u64::from(is_new),
             since: if is_new { SystemTime::now() } else { in_force.since },
-            snapshot: gateway.snapshot(),
+            snapshot: Arc::new(snapshot),
             objects: objects.into(),
             listeners: gateway.local_addresses(),
             refused: None,

@@ -28,6 +28,8 @@ use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
 };
+use tollgate_config::{Before, FileSystem, Source, load_after};
+use tollgate_ir::Compiled;
 use tollgate_model::{Snapshot, http_connection_manager::HttpConnectionManager, listener::BindAddress};
 use tollgate_proxy::{Gateway, Options};
 
@@ -46,7 +48,13 @@ impl Processor for Nothing {
 }
 
 /// Everything in it that has a name, a place or a state is another one in each generation.
-fn configuration(generation: u64, upstream: SocketAddr, processor: SocketAddr, logs: &Path) -> Snapshot {
+fn configuration(
+    generation: u64,
+    before: Option<&Compiled>,
+    upstream: SocketAddr,
+    processor: SocketAddr,
+    logs: &Path,
+) -> Compiled {
     let listener = |name: &str| {
         format!(
             r#"
@@ -97,7 +105,9 @@ fn configuration(generation: u64, upstream: SocketAddr, processor: SocketAddr, l
         cluster("app", "STATIC", &upstream.ip().to_string()),
         cluster("named", "STRICT_DNS", "localhost"),
     );
-    let outcome = tollgate_config::load(&[tollgate_config::Source { path: "generation".into(), text }]);
+    let source = Source { path: "generation".into(), text };
+    let before = Before { snapshot: before, ..Before::default() };
+    let outcome = load_after(before, &[source], &FileSystem, &tollgate_config::Options::default());
     outcome.snapshot.unwrap_or_else(|| panic!("{:?}", outcome.diagnostics))
 }
 
@@ -132,9 +142,11 @@ async fn a_thousand_updates_leave_nothing_behind() {
     tokio::spawn(http1::echo(upstream));
     let (processor, _serving) = processor(|_| Nothing).await;
     let logs = scratch("leftovers");
-    let generation = |number| configuration(number, upstream_address, processor, &logs);
+    let generation =
+        |number, before: Option<&Compiled>| configuration(number, before, upstream_address, processor, &logs);
 
-    let first = Arc::new(generation(0));
+    let mut compiled = generation(0, None);
+    let first = Arc::clone(compiled.snapshot());
     let options = Options { workers: NonZeroUsize::new(2).unwrap(), ..Options::default() };
     let gateway =
         tokio::task::spawn_blocking(move || Gateway::start(&first, options)).await.unwrap().unwrap();
@@ -153,7 +165,8 @@ async fn a_thousand_updates_leave_nothing_behind() {
         snapshots.push(Arc::downgrade(&in_force));
         chains.push(Arc::downgrade(&in_force.listeners[0].filter_chains[0].http));
         drop(in_force);
-        let update = gateway.update(generation(number)).await.unwrap();
+        compiled = generation(number, Some(&compiled));
+        let update = gateway.update(Arc::clone(compiled.snapshot())).await.unwrap();
         assert!(update.failures.is_empty(), "{update:?}");
         writer.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
         let head = reader.head().await.unwrap().expect("an answer");

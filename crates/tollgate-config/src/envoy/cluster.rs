@@ -89,7 +89,7 @@ pub(super) fn read_cluster<'a>(
         idle_timeout,
         max_requests_per_connection,
         metadata: read_metadata(&message),
-        endpoints: endpoints?,
+        endpoints: endpoints?.into(),
         discovery: discovery?,
         alt_stat_name: Some(message.string("alt_stat_name")).filter(|name| !name.is_empty()),
         name: Some(name).filter(|name| !name.is_empty())?,

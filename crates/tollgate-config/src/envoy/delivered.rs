@@ -127,10 +127,9 @@ fn cluster_part(
     secrets: Secrets,
     value: &Value<'_>,
 ) -> Part {
-    let mut endpoints = Vec::new();
-    let Ok(bare) = cluster.try_map(Ok::<_, std::convert::Infallible>, |own| endpoints = own);
+    let (bare, endpoints) = cluster.into_parts();
     let cluster = Arc::new(Sourced { value: bare, origin: Place::of(value).origin(None) });
-    Part::Cluster { cluster, endpoints: endpoints.into(), http_filters, secrets }
+    Part::Cluster { cluster, endpoints, http_filters, secrets }
 }
 
 fn listener_part(

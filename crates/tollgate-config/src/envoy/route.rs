@@ -159,7 +159,7 @@ fn read_virtual_host(
     above: &Folded<'_>,
     names: &mut HashSet<String>,
     domains: &mut HashSet<String>,
-) -> Option<(VirtualHost, Vec<Arc<Explanation>>)> {
+) -> Option<(Arc<VirtualHost>, Vec<Arc<Explanation>>)> {
     let message = value.message(&VIRTUAL_HOST)?;
     let name = message.required_string("name");
     if !name.is_empty() && !names.insert(name.clone()) {
@@ -197,7 +197,7 @@ fn read_virtual_host(
         require_tls: message.enumeration("require_tls", &TLS_REQUIREMENT, TlsRequirement::None),
         per_filter: level.per_filter(),
     };
-    Some((virtual_host, origins))
+    Some((Arc::new(virtual_host), origins))
 }
 
 fn read_domains(message: &Message<'_>, taken: &mut HashSet<String>) -> Vec<String> {

@@ -4,6 +4,7 @@ use std::{io, path::Path, sync::OnceLock};
 
 use rcgen::CertifiedKey;
 use rustls::pki_types::CertificateDer;
+use tollgate_ir::Compiled;
 
 use crate::{Files, Options, Outcome, Severity, Source, load_with, render};
 
@@ -82,7 +83,7 @@ fn diagnostics(text: &str) -> String {
 }
 
 /// The snapshot of a configuration.
-fn snapshot(text: &str) -> tollgate_model::Snapshot {
+fn snapshot(text: &str) -> Compiled {
     load(text).snapshot.unwrap_or_else(|| panic!("{}", diagnostics(text)))
 }
 
@@ -196,7 +197,7 @@ impl Gateway {
         said(&self.to_string())
     }
 
-    fn snapshot(&self) -> tollgate_model::Snapshot {
+    fn snapshot(&self) -> Compiled {
         snapshot(&self.to_string())
     }
 }

@@ -5,7 +5,7 @@ mod health_check;
 mod load_balancer;
 mod retry;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tollgate_ir::Cluster;
 use tollgate_model::{
@@ -165,7 +165,7 @@ impl BackendSettings {
         cluster.idle_timeout = self.idle_timeout;
         cluster.tcp.keepalive = self.tcp_keepalive;
         cluster.per_connection_buffer_limit_bytes = BUFFER_LIMIT;
-        for endpoint in &mut cluster.endpoints {
+        for endpoint in Arc::make_mut(&mut cluster.endpoints) {
             endpoint.health_check.port = self.health_check_port;
         }
         self.look_up_names(&mut cluster.discovery, ip_family);

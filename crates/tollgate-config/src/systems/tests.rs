@@ -2,9 +2,10 @@
 
 mod made_up;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tollgate_ir::{Action, Cluster, HttpConnectionManager, Resources, RouteAction};
+use tollgate_model::cluster::Endpoint;
 
 use super::with;
 use crate::{FileSystem, Options, Reading, Source, load::read_as};
@@ -34,7 +35,7 @@ fn action<'r>(resources: &'r Resources, domain: &str) -> &'r RouteAction {
 
 fn cluster(resources: &Resources, name: &str) -> Cluster {
     let cluster = &resources.clusters[name];
-    let endpoints = resources.endpoints_of(name).to_vec();
+    let endpoints: Arc<[Endpoint]> = resources.endpoints_of(name).into();
     let Ok(cluster) = cluster.value.clone().try_map(Ok::<_, std::convert::Infallible>, |()| endpoints);
     cluster
 }

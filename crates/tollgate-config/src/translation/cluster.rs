@@ -1,6 +1,6 @@
 //! Clusters, as translation makes them.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use tollgate_ir::{BareCluster, Cluster};
 use tollgate_model::{
@@ -11,7 +11,12 @@ use tollgate_model::{
 use super::backend::dns;
 
 /// A cluster of these endpoints with Envoy's defaults; the caller changes what its dialect does otherwise.
-pub(crate) fn cluster(name: String, endpoints: Vec<Endpoint>, protocol: UpstreamProtocol) -> Cluster {
+pub(crate) fn cluster(
+    name: String,
+    endpoints: impl Into<Arc<[Endpoint]>>,
+    protocol: UpstreamProtocol,
+) -> Cluster {
+    let endpoints = endpoints.into();
     let bare = bare_cluster(name, &endpoints, protocol);
     let Ok(cluster) = bare.try_map(Ok::<_, Infallible>, |()| endpoints);
     cluster

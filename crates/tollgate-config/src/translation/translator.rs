@@ -3,12 +3,11 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
-    convert::Infallible,
     sync::Arc,
 };
 
 use tollgate_ir::{BareCluster, Cluster, Origin, Resources as Ir, Secrets, Sourced};
-use tollgate_model::cluster::Endpoint;
+use tollgate_model::{cluster::Endpoint, shared::same};
 
 use super::{Systems, backend_tls::TlsPolicies, cache::Cache};
 use crate::{
@@ -82,9 +81,8 @@ impl<'a> Translator<'a> {
     /// cluster has that. No cluster replaces another one that has the same name by chance. `end` says what sets this one
     /// apart, the origin is the object that it is made for.
     pub(crate) fn add_cluster(&self, cluster: Cluster, end: &str, origin: Arc<Origin>) -> String {
-        let mut endpoints = Vec::new();
-        let Ok(cluster) = cluster.try_map(Ok::<_, Infallible>, |own| endpoints = own);
-        self.add_shared(cluster, &endpoints.into(), end, origin)
+        let (cluster, endpoints) = cluster.into_parts();
+        self.add_shared(cluster, &endpoints, end, origin)
     }
 
     /// The same with endpoints that others have, too.
@@ -95,12 +93,11 @@ impl<'a> Translator<'a> {
         end: &str,
         origin: Arc<Origin>,
     ) -> String {
-        let same = |other: &Arc<[Endpoint]>| Arc::ptr_eq(other, endpoints) || other == endpoints;
         let mut clusters = self.clusters.borrow_mut();
         let own = cluster.name.clone();
         let mut number = 1;
         while let Some(other) = clusters.get(&cluster.name) {
-            if other.cluster == cluster && same(&other.endpoints) {
+            if other.cluster == cluster && same(&other.endpoints, endpoints) {
                 return cluster.name;
             }
             cluster.name = match number {

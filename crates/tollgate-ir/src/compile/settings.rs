@@ -6,28 +6,20 @@ use tollgate_model::{
     cluster::Cluster,
     management::{ApiSource, Management, Needed, ResourceSource, Server},
     processor::{ExtProc, ExtProcFilter, GrpcService, GrpcTarget},
+    shared::Identity,
     tls::UpstreamTlsSettings,
 };
 
 use super::{CompileError, upstream_tls};
 use crate::{ExtProcOverrides, Origin};
 
-/// What was compiled so far, by the objects that it was made of. These are kept, so that no other one can be at the same
-/// address.
+/// What was compiled so far, by the objects that it was made of: routes that say the same share these.
 #[derive(Default)]
 pub(super) struct Settings {
-    compiled: HashMap<*const crate::ExtProc, (Arc<crate::ExtProc>, Arc<ExtProcFilter>)>,
-    folded: HashMap<Key, Folded>,
-    targets: HashMap<*const crate::GoogleCluster, (Arc<crate::GoogleCluster>, Arc<Cluster>)>,
-}
-
-/// Settings of a filter and the overrides of the levels, the least specific one first.
-type Key = (*const crate::ExtProc, Vec<*const ExtProcOverrides>);
-
-struct Folded {
-    /// Where the keys point to.
-    _kept: (Arc<crate::ExtProc>, Vec<Arc<ExtProcOverrides>>),
-    compiled: Arc<ExtProcFilter>,
+    compiled: HashMap<Identity<crate::ExtProc>, Arc<ExtProcFilter>>,
+    /// By settings and what the levels say about them, the least specific one first.
+    folded: HashMap<(Identity<crate::ExtProc>, Vec<Identity<ExtProcOverrides>>), Arc<ExtProcFilter>>,
+    targets: HashMap<Identity<crate::GoogleCluster>, Arc<Cluster>>,
 }
 
 impl Settings {
@@ -37,12 +29,12 @@ impl Settings {
         settings: &Arc<crate::ExtProc>,
         origin: &Arc<Origin>,
     ) -> Result<Arc<ExtProcFilter>, CompileError> {
-        if let Some((_, compiled)) = self.compiled.get(&Arc::as_ptr(settings)) {
+        let key = Identity::of(settings);
+        if let Some(compiled) = self.compiled.get(&key) {
             return Ok(Arc::clone(compiled));
         }
         let compiled = Arc::new(ExtProcFilter::new(self.convert(crate::ExtProc::clone(settings), origin)?));
-        let entry = (Arc::clone(settings), Arc::clone(&compiled));
-        self.compiled.insert(Arc::as_ptr(settings), entry);
+        self.compiled.insert(key, Arc::clone(&compiled));
         Ok(compiled)
     }
 
@@ -69,13 +61,12 @@ impl Settings {
             // Rare: two levels contradict each other.
             return Ok(Arc::new(ExtProcFilter::new(self.convert(fold(), origin)?)));
         }
-        let key = (Arc::as_ptr(settings), levels.iter().map(Arc::as_ptr).collect());
+        let key = (Identity::of(settings), levels.iter().map(Identity::of).collect());
         if let Some(known) = self.folded.get(&key) {
-            return Ok(Arc::clone(&known.compiled));
+            return Ok(Arc::clone(known));
         }
         let compiled = Arc::new(ExtProcFilter::new(self.convert(fold(), origin)?));
-        let kept = (Arc::clone(settings), levels.to_vec());
-        self.folded.insert(key, Folded { _kept: kept, compiled: Arc::clone(&compiled) });
+        self.folded.insert(key, Arc::clone(&compiled));
         Ok(compiled)
     }
 
@@ -151,7 +142,8 @@ impl Settings {
         cluster: &Arc<crate::GoogleCluster>,
         origin: &Arc<Origin>,
     ) -> Result<Arc<Cluster>, CompileError> {
-        if let Some((_, compiled)) = self.targets.get(&Arc::as_ptr(cluster)) {
+        let key = Identity::of(cluster);
+        if let Some(compiled) = self.targets.get(&key) {
             return Ok(Arc::clone(compiled));
         }
         let plain = crate::GoogleCluster::clone(cluster);
@@ -160,8 +152,7 @@ impl Settings {
                 |tls| upstream_tls(UpstreamTlsSettings::clone(&tls), origin),
                 |endpoints| endpoints,
             )?);
-        let entry = (Arc::clone(cluster), Arc::clone(&compiled));
-        self.targets.insert(Arc::as_ptr(cluster), entry);
+        self.targets.insert(key, Arc::clone(&compiled));
         Ok(compiled)
     }
 }

@@ -14,7 +14,7 @@ use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot, watch},
 };
-use tollgate_model::{Snapshot, listener::BindAddress, update::Difference};
+use tollgate_model::{Snapshot, listener::BindAddress, shared::same, update::Difference};
 
 use super::{
     Update,
@@ -90,15 +90,14 @@ impl Publisher {
     }
 
     /// Puts a configuration in the place of the one in force.
-    pub(super) async fn update(&self, snapshot: Snapshot) -> Update {
+    pub(super) async fn update(&self, snapshot: Arc<Snapshot>) -> Update {
         let mut addresses = self.addresses.lock().await;
         let before = self.in_force().adoption.clone();
         let plan = addresses.plan(&snapshot);
-        if plan.is_empty() && *before.snapshot == snapshot {
+        if plan.is_empty() && same(&before.snapshot, &snapshot) {
             return Update { difference: Difference::default(), failures: Vec::new() };
         }
         let difference = Difference::between(&before.snapshot, &snapshot);
-        let snapshot = Arc::new(snapshot);
         let shared = before.shared.succeeded_by(&snapshot, &self.control);
         if tokio::time::timeout(LOOKUP_LIMIT, shared.initialized()).await.is_err() {
             tracing::warn!("some names of new clusters have no addresses yet");

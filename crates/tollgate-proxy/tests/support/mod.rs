@@ -90,14 +90,14 @@ fn answer(stream: &TcpStream, address: SocketAddr, status: &AtomicU16, requests:
 
 /// A cluster of these upstreams.
 pub(crate) fn cluster(name: &str, upstreams: &[&Upstream]) -> Cluster {
-    let endpoints = upstreams.iter().map(|upstream| upstream.endpoint()).collect();
+    let endpoints: Vec<Endpoint> = upstreams.iter().map(|upstream| upstream.endpoint()).collect();
     Cluster::new(name.to_owned(), Discovery::Static, endpoints)
 }
 
 /// A cluster of servers at these addresses.
 pub(crate) fn cluster_at(name: &str, addresses: &[SocketAddr]) -> Cluster {
     let endpoints = addresses.iter().map(|address| Endpoint::new(EndpointAddress::Socket(*address)));
-    Cluster::new(name.to_owned(), Discovery::Static, endpoints.collect())
+    Cluster::new(name.to_owned(), Discovery::Static, endpoints.collect::<Vec<_>>())
 }
 
 /// Forwarding to one cluster.

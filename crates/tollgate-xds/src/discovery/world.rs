@@ -75,6 +75,15 @@ impl<V> Entry<V> {
     }
 }
 
+/// How many resources of a kind there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// Those that work.
+    pub active: usize,
+    /// Those that wait for what they need.
+    pub warming: usize,
+}
+
 /// What to ask for, or not any more.
 #[derive(Debug)]
 pub(super) enum Wish {
@@ -106,8 +115,8 @@ pub(super) struct World<R: Reader> {
     waiting: BTreeMap<Need, BTreeSet<Key>>,
     /// Until when warming resources wait.
     deadlines: BTreeSet<(Instant, Key)>,
-    /// How many resources of a kind are warming.
-    warming: BTreeMap<Kind, usize>,
+    /// How many resources of a kind there are.
+    numbers: BTreeMap<Kind, Numbers>,
     wishes: VecDeque<Wish>,
     changes: BTreeSet<Key>,
     /// What began to wait.
@@ -128,7 +137,7 @@ impl<R: Reader> World<R> {
             required: BTreeSet::new(),
             waiting: BTreeMap::new(),
             deadlines: BTreeSet::new(),
-            warming: BTreeMap::new(),
+            numbers: BTreeMap::new(),
             wishes: VecDeque::new(),
             changes: BTreeSet::new(),
             touched: BTreeSet::new(),
@@ -166,8 +175,8 @@ impl<R: Reader> World<R> {
         known.into_iter().find(|need| self.ways.get(need).copied() != channel(need)).cloned()
     }
 
-    pub(super) fn warming(&self, kind: Kind) -> usize {
-        self.warming.get(&kind).copied().unwrap_or(0)
+    pub(super) fn numbers(&self, kind: Kind) -> Numbers {
+        self.numbers.get(&kind).copied().unwrap_or_default()
     }
 
     pub(super) fn entries(&self, kind: Kind) -> impl Iterator<Item = (&str, &Entry<R::Value>)> {
@@ -188,7 +197,7 @@ impl<R: Reader> World<R> {
     }
 
     pub(super) fn is_warming(&self, kind: Kind) -> bool {
-        self.warming(kind) > 0
+        self.numbers(kind).warming > 0
     }
 
     pub(super) fn take_changes(&mut self) -> BTreeSet<Key> {
@@ -297,9 +306,11 @@ impl<R: Reader> World<R> {
         let until = self.patience(&missing, ways).map(|timeout| now + timeout);
         let entry = self.entries.entry(key.0).or_default().entry(key.1.clone()).or_default();
         entry.refused = None;
+        let numbers = self.numbers.entry(key.0).or_default();
         if missing.is_empty() {
-            entry.active = Some(resource);
+            numbers.active += usize::from(entry.active.replace(resource).is_none());
         } else {
+            numbers.warming += 1;
             entry.warming = Some(resource);
             entry.waits_for.clone_from(&missing);
             entry.until = until;
@@ -314,7 +325,6 @@ impl<R: Reader> World<R> {
                 self.waiting.entry(need).or_default().insert(key.clone());
             }
             self.deadlines.extend(until.map(|until| (until, key.clone())));
-            *self.warming.entry(key.0).or_default() += 1;
         }
         self.count(&before, &after);
     }
@@ -356,7 +366,8 @@ impl<R: Reader> World<R> {
         };
         let Some(resource) = entry.warming.clone() else { return };
         let before = entry.needs();
-        entry.active = Some(resource);
+        let is_first = entry.active.replace(resource).is_none();
+        self.numbers.entry(key.0).or_default().active += usize::from(is_first);
         self.stop_warming(key);
         let after = self.entry(key.0, &key.1).map(Entry::needs).unwrap_or_default();
         self.count(&before, &after);
@@ -383,9 +394,7 @@ impl<R: Reader> World<R> {
         if let Some(until) = entry.until.take() {
             self.deadlines.remove(&(until, key.clone()));
         }
-        if let Some(count) = self.warming.get_mut(&key.0) {
-            *count = count.saturating_sub(1);
-        }
+        self.numbers.entry(key.0).or_default().warming -= 1;
     }
 
     /// A cluster or a listener is gone.
@@ -395,6 +404,7 @@ impl<R: Reader> World<R> {
         self.stop_warming(&key);
         let entry = self.entries.get_mut(&kind).and_then(|entries| entries.remove(name));
         if entry.is_some_and(|entry| entry.active.is_some()) {
+            self.numbers.entry(kind).or_default().active -= 1;
             self.changes.insert(key);
         }
         self.count(&before, &BTreeSet::new());
@@ -444,11 +454,16 @@ impl<R: Reader> World<R> {
         if !std::mem::take(&mut self.has_unneeded) {
             return;
         }
-        let Self { entries, needed, changes, .. } = self;
+        let Self { entries, needed, changes, numbers, .. } = self;
         for (kind, entries) in entries.iter_mut().filter(|(kind, _)| !kind.is_wildcard()) {
+            let numbers = numbers.entry(*kind).or_default();
             entries.retain(|name, entry| {
                 let is_needed = needed.contains_key(&Need { kind: *kind, name: name.clone() });
+                if !is_needed {
+                    numbers.warming -= usize::from(entry.warming.is_some());
+                }
                 if !is_needed && entry.active.is_some() {
+                    numbers.active -= 1;
                     changes.insert((*kind, name.clone()));
                 }
                 is_needed

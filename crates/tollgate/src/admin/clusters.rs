@@ -65,7 +65,7 @@ impl Clusters<'_> {
             line(format_args!("{metric}::{value}"));
         }
         let health = self.health.of_cluster(name);
-        for endpoint in &cluster.endpoints {
+        for endpoint in cluster.endpoints.iter() {
             for address in self.addresses(cluster, endpoint) {
                 for (metric, value) in self.stats.of_endpoint(name, &address) {
                     line(format_args!("{address}::{metric}::{value}"));

@@ -4,7 +4,8 @@ use std::{net::SocketAddr, sync::Arc};
 
 use clap::ValueEnum;
 use tollgate_config::{ObjectReport, Options, ServiceAddress, ServicePortKey, Source};
-use tollgate_model::{Snapshot, listener::BindAddress};
+use tollgate_ir::{Compiled, compile};
+use tollgate_model::listener::BindAddress;
 
 use crate::{cli::Dialect, configuration::Configuration};
 
@@ -45,7 +46,7 @@ impl Dialect {
     ///
     /// # Errors
     /// It is refused, or has not one listener.
-    pub(crate) fn load(self, addresses: Addresses) -> Result<(Snapshot, Vec<ObjectReport>), String> {
+    pub(crate) fn load(self, addresses: Addresses) -> Result<(Compiled, Vec<ObjectReport>), String> {
         let mut source = self.example();
         let mut options = Options::default();
         match self {
@@ -69,19 +70,20 @@ impl Dialect {
         }
         let configuration = Configuration::from_source(source, &options);
         let verdict = configuration.verdict(false);
-        let mut snapshot = configuration.snapshot.ok_or_else(|| format!("the example is {verdict}"))?;
-        let listeners = snapshot.listeners.iter_mut();
-        let [Some(listener)] = &mut listeners.map(Arc::get_mut).collect::<Vec<_>>()[..] else {
+        let snapshot = configuration.snapshot.ok_or_else(|| format!("the example is {verdict}"))?;
+        let mut resources = snapshot.resources().clone();
+        let [listener] = &mut resources.listeners[..] else {
             return Err("the example has not one listener".to_owned());
         };
-        listener.addresses = vec![BindAddress::Socket(addresses.gateway)];
+        Arc::make_mut(listener).value.addresses = vec![BindAddress::Socket(addresses.gateway)];
+        let snapshot = compile(&resources, Some(&snapshot)).map_err(|error| error.to_string())?;
         Ok((snapshot, configuration.objects))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tollgate_model::cluster::EndpointAddress;
+    use tollgate_model::{Snapshot, cluster::EndpointAddress};
 
     use super::*;
 
@@ -90,7 +92,7 @@ mod tests {
         let mut addresses: Vec<_> = snapshot
             .clusters
             .values()
-            .flat_map(|cluster| &cluster.endpoints)
+            .flat_map(|cluster| cluster.endpoints.iter())
             .filter_map(|endpoint| match endpoint.address {
                 EndpointAddress::Socket(address) => Some(address),
                 _ => None,

@@ -8,9 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use tollgate_config::{Files, Options, Part, Reading, read_with};
-use tollgate_ir::{GoogleCluster, Resources as Ir, Secrets, Sourced, compile};
+use tollgate_ir::{Compiled, GoogleCluster, Resources as Ir, Secrets, Sourced, compile};
 use tollgate_model::{
-    Snapshot,
     listener::BindAddress,
     management::{Management, Needed},
 };
@@ -45,6 +44,8 @@ pub(super) struct Assembly {
     fixed: Ir,
     /// Clusters and listeners.
     parts: BTreeMap<Key, Part>,
+    /// Everything that goes together. `None` = it is not known any more.
+    together: Option<Ir>,
     /// What those need that work now.
     users: Users,
     /// What was there before the changes since the last configuration.
@@ -67,6 +68,7 @@ impl Assembly {
             fixed: read.resources.ok_or("the bootstrap cannot be read")?,
             bootstrap,
             parts: BTreeMap::new(),
+            together: None,
             users: Users::default(),
             before: BTreeMap::new(),
             left_out: BTreeMap::new(),
@@ -88,7 +90,7 @@ impl Assembly {
         let bootstrap = Bootstrap { sources, options: self.bootstrap.options.clone() };
         let Reading { resources: fixed, surroundings, .. } = bootstrap.read(&Everything { shelf, new: None });
         let Some(fixed) = fixed else { return false };
-        (self.bootstrap, self.fixed) = (bootstrap, fixed);
+        (self.bootstrap, self.fixed, self.together) = (bootstrap, fixed, None);
         if shelf.surround(surroundings) {
             let roots: Vec<Key> = self.parts.keys().chain(self.left_out.keys()).cloned().collect();
             roots.into_iter().for_each(|root| self.take_root(root, resources, shelf));
@@ -135,7 +137,7 @@ impl Assembly {
             }
         }
         if of_bootstrap && let Some(fixed) = self.bootstrap.read(&Everything { shelf, new: None }).resources {
-            self.fixed = fixed;
+            (self.fixed, self.together) = (fixed, None);
         }
         for root in roots {
             self.take_root(root, resources, shelf);
@@ -146,7 +148,7 @@ impl Assembly {
         self.left_out.remove(&key);
         let Some(active) = resources.active(key.0, &key.1) else {
             self.users.link(&key, BTreeSet::new());
-            let before = self.parts.remove(&key);
+            let before = self.put(&key, None);
             self.before.entry(key).or_insert(before);
             return;
         };
@@ -162,7 +164,7 @@ impl Assembly {
         };
         match part {
             Ok(part) => {
-                let before = self.parts.insert(key.clone(), part);
+                let before = self.put(&key, Some(part));
                 self.before.entry(key).or_insert(before);
             }
             // What was in force stays.
@@ -185,10 +187,15 @@ impl Assembly {
     ///
     /// # Errors
     /// When there is no configuration at all.
-    pub(super) fn compose(&mut self, previous: &Snapshot) -> Result<Snapshot, String> {
+    pub(super) fn compose(&mut self, previous: &Compiled) -> Result<Compiled, String> {
         loop {
-            let ir = self.resources();
-            match compile(&ir, Some(previous)) {
+            let together = match self.together.take() {
+                Some(known) => known,
+                None => self.all_together(),
+            };
+            let compiled = compile(&together, Some(previous));
+            self.together = Some(together);
+            match compiled {
                 Ok(snapshot) => {
                     self.before.clear();
                     return Ok(snapshot);
@@ -196,18 +203,36 @@ impl Assembly {
                 Err(error) => {
                     let blamed = self.parts.keys().find(|key| title(key) == *error.origin.file).cloned();
                     let Some(key) = blamed else { return Err(error.to_string()) };
-                    match self.before.remove(&key).flatten() {
-                        Some(before) => self.parts.insert(key.clone(), before),
-                        None => self.parts.remove(&key),
-                    };
+                    let before = self.before.remove(&key).flatten();
+                    self.put(&key, before);
                     self.left_out.insert(key, error.problem.to_string());
                 }
             }
         }
     }
 
-    /// Everything that goes together.
-    fn resources(&mut self) -> Ir {
+    /// Puts a part in the place of the one before, which it gives. A cluster changes what goes together by itself, however many
+    /// others there are.
+    fn put(&mut self, key: &Key, part: Option<Part>) -> Option<Part> {
+        let before = match part {
+            Some(part) => self.parts.insert(key.clone(), part),
+            None => self.parts.remove(key),
+        };
+        let has_namesake = self.fixed.clusters.contains_key(&key.1);
+        self.together = self.together.take().filter(|_| key.0 == Kind::Cluster && !has_namesake);
+        if let Some(together) = &mut self.together {
+            if let Some(before) = &before {
+                remove_cluster(together, &key.1, before);
+            }
+            if let Some(part) = self.parts.get(key) {
+                add_cluster(together, &key.1, part);
+            }
+        }
+        before
+    }
+
+    /// Everything that goes together, from the beginning.
+    fn all_together(&mut self) -> Ir {
         let mut ir = self.fixed.clone();
         self.clashes.clear();
         let mut taken: Vec<(String, BindAddress)> = Vec::new();
@@ -220,14 +245,7 @@ impl Assembly {
                 Part::Cluster { .. } if self.fixed.clusters.contains_key(name) => {
                     self.clashes.insert(key.clone(), "the bootstrap has a cluster of that name".to_owned());
                 }
-                Part::Cluster { cluster, endpoints, http_filters, secrets } => {
-                    add_secrets(&mut ir.secrets, secrets);
-                    ir.clusters.insert(name.clone(), Arc::clone(cluster));
-                    ir.endpoints.insert(name.clone(), Arc::clone(endpoints));
-                    if !http_filters.is_empty() {
-                        ir.cluster_http_filters.insert(name.clone(), Arc::clone(http_filters));
-                    }
-                }
+                Part::Cluster { .. } => add_cluster(&mut ir, name, part),
                 Part::Listener { listener, route_tables, secrets } => {
                     let other = taken.iter().find(|(_, address)| conflicts(address, &listener.addresses));
                     let same = self.fixed.listeners.iter().any(|fixed| fixed.name == listener.name);
@@ -249,6 +267,26 @@ impl Assembly {
         }
         ir
     }
+}
+
+fn add_cluster(ir: &mut Ir, name: &str, part: &Part) {
+    let Part::Cluster { cluster, endpoints, http_filters, secrets } = part else { return };
+    add_secrets(&mut ir.secrets, secrets);
+    ir.clusters.insert(name.to_owned(), Arc::clone(cluster));
+    ir.endpoints.insert(name.to_owned(), Arc::clone(endpoints));
+    if !http_filters.is_empty() {
+        ir.cluster_http_filters.insert(name.to_owned(), Arc::clone(http_filters));
+    }
+}
+
+fn remove_cluster(ir: &mut Ir, name: &str, part: &Part) {
+    let Part::Cluster { secrets, .. } = part else { return };
+    let Secrets { tls_certificates, validation_contexts } = secrets;
+    tls_certificates.keys().for_each(|name| drop(ir.secrets.tls_certificates.remove(name)));
+    validation_contexts.keys().for_each(|name| drop(ir.secrets.validation_contexts.remove(name)));
+    ir.clusters.remove(name);
+    ir.endpoints.remove(name);
+    ir.cluster_http_filters.remove(name);
 }
 
 /// Their names begin with that of the part.

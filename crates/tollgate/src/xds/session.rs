@@ -11,9 +11,10 @@ use std::{
 };
 
 use tokio::{sync::watch, time::sleep_until};
-use tollgate_model::{Snapshot, management::Management};
+use tollgate_ir::Compiled;
+use tollgate_model::management::Management;
 use tollgate_proxy::{Calls, GrpcStream, Outcome, StreamEvent, Update, UpdateError, Updater};
-use tollgate_xds::{Action, ChannelId, Handled, Kind};
+use tollgate_xds::{Action, ChannelId, Handled, Kind, Numbers};
 
 use super::{
     Plan,
@@ -29,6 +30,11 @@ use crate::{
 
 /// How long changes are gathered: servers send several types one after the other, which belong together.
 const GATHER: Duration = Duration::from_millis(5);
+/// How many times as long as it took to compose a configuration nothing is composed after it. A large one takes its time, and must
+/// not be all that is done, however often something of it changes.
+const REST: u32 = 10;
+/// The longest time that nothing is composed.
+const LONGEST_REST: Duration = Duration::from_millis(500);
 /// Most messages that are taken before what they bring is put in force.
 const MOST_GATHERED: usize = 1000;
 /// Most bytes that wait for a server to take them.
@@ -40,7 +46,7 @@ pub(crate) struct Session {
     /// What is served together with what comes.
     pub(crate) bootstrap: Bootstrap,
     /// What it became.
-    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) snapshot: Arc<Compiled>,
     /// Who is asked.
     pub(crate) management: Arc<Management>,
     /// Other texts of the bootstrap.
@@ -70,7 +76,11 @@ struct Running {
     /// Since when there is something that is not in force.
     dirty: Option<Instant>,
     gathered: usize,
+    /// When the next configuration may be composed.
+    rested: Instant,
     updating: Option<Updating>,
+    /// What was composed last: it is in force, unless it is on its way there.
+    composed: Arc<Compiled>,
     rebased: watch::Receiver<Sources>,
     /// Addresses that could not be bound.
     failures: Vec<String>,
@@ -111,7 +121,9 @@ impl Session {
             is_dry: self.is_dry,
             dirty: None,
             gathered: 0,
+            rested: Instant::now(),
             updating: None,
+            composed: self.snapshot,
             rebased: self.rebased,
             failures: Vec::new(),
         };
@@ -276,9 +288,7 @@ impl Running {
 
     fn count_resources(&self) {
         for kind in Kind::ALL {
-            let active =
-                self.plan.resources.entries(kind).filter(|(_, entry)| entry.active.is_some()).count();
-            let warming = self.plan.resources.warming(kind);
+            let Numbers { active, warming } = self.plan.resources.numbers(kind);
             self.calls.stats().set_resources(discovery_type(kind), active, warming);
         }
     }
@@ -340,8 +350,8 @@ impl Running {
     async fn next(&mut self) -> Next {
         let is_full = self.gathered >= MOST_GATHERED;
         let dirty = self.dirty;
-        let Self { streams, plan, updating, rebased, .. } = self;
-        let compose = dirty.filter(|_| updating.is_none()).map(|since| since + GATHER);
+        let Self { streams, plan, updating, rebased, rested, .. } = self;
+        let compose = dirty.filter(|_| updating.is_none()).map(|since| (since + GATHER).max(*rested));
         let must_compose = is_full && compose.is_some();
         let deadline = plan.resources.next_deadline();
         let events = poll_fn(|cx| {
@@ -374,8 +384,11 @@ impl Running {
     /// Begins to put everything that works in force.
     fn compose(&mut self) {
         (self.dirty, self.gathered) = (None, 0);
+        let began = Instant::now();
         let before = self.assembly.all_left_out();
-        let composed = self.assembly.compose(&self.updater.snapshot());
+        let composed = self.assembly.compose(&self.composed);
+        let now = Instant::now();
+        self.rested = now + (now.saturating_duration_since(began) * REST).min(LONGEST_REST);
         let after = self.assembly.all_left_out();
         self.describe(before.symmetric_difference(&after).cloned().collect());
         for key in after.difference(&before) {
@@ -387,9 +400,11 @@ impl Running {
             }
         }
         match composed {
-            Ok(_) if self.is_dry => {}
-            Ok(snapshot) => {
-                let updater = self.updater.clone();
+            Ok(composed) if self.is_dry => self.composed = Arc::new(composed),
+            Ok(composed) => {
+                tracing::debug!(compiled = %composed.work(), "resources of management servers are put in force");
+                self.composed = Arc::new(composed);
+                let (updater, snapshot) = (self.updater.clone(), Arc::clone(self.composed.snapshot()));
                 self.updating = Some(Box::pin(async move { updater.update(snapshot).await }));
             }
             Err(reason) => {
@@ -409,7 +424,7 @@ impl Running {
         let next = InForce {
             generation: in_force.generation + u64::from(is_new),
             since: if is_new { SystemTime::now() } else { in_force.since },
-            snapshot: self.updater.snapshot(),
+            snapshot: Arc::clone(&self.composed),
             objects: in_force.objects,
             listeners: self.updater.local_addresses(),
             refused: None,
@@ -442,7 +457,7 @@ impl Running {
             tracing::warn!("other management servers are asked only after a restart");
         }
         let admin = self.assembly.admin_address().or(self.admin_address);
-        let old = self.updater.snapshot().admin_address.or(self.admin_address);
+        let old = self.composed.admin_address.or(self.admin_address);
         if admin != old {
             warn_of_admin_address(admin);
         }

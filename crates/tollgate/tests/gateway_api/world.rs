@@ -11,7 +11,10 @@ use std::{
 
 use serde_json::Value;
 use tollgate_config::{Source, load};
-use tollgate_model::listener::{BindAddress, Listener};
+use tollgate_model::{
+    Snapshot,
+    listener::{BindAddress, Listener},
+};
 use tollgate_proxy::{Gateway, Options};
 
 use super::upstream::Upstream;
@@ -70,9 +73,9 @@ impl World {
 
     pub(crate) fn serve(text: String, one: Upstream, two: Upstream) -> Self {
         let outcome = load(&[Source { path: "test.yaml".to_owned(), text }]);
-        let mut snapshot = outcome.snapshot.expect("a snapshot");
+        let mut snapshot = Snapshot::clone(&outcome.snapshot.expect("a snapshot"));
         for listener in &mut snapshot.listeners {
-            let listener: &mut Listener = Arc::get_mut(listener).expect("nobody else has it yet");
+            let listener: &mut Listener = Arc::make_mut(listener);
             for address in &mut listener.addresses {
                 if let BindAddress::Socket(address) = address {
                     // The kernel chooses.

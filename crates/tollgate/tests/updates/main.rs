@@ -193,7 +193,8 @@ fn trusting(world: &World) -> (Arc<ClientConfig>, Arc<client::Seen>) {
 async fn change(updates: u64, interval: Duration) {
     let world = World::new().await;
     let options = Options { workers: NonZeroUsize::new(2).unwrap(), ..Options::default() };
-    let first = Arc::new(world.generation(0));
+    let mut compiled = world.generation(0, None);
+    let first = Arc::clone(compiled.snapshot());
     let gateway =
         tokio::task::spawn_blocking(move || Gateway::start(&first, options)).await.unwrap().unwrap();
     let (plain, tls) = (address_of(&gateway, "plain"), address_of(&gateway, "tls"));
@@ -214,7 +215,8 @@ async fn change(updates: u64, interval: Duration) {
     let mut ticks = tokio::time::interval(interval);
     for generation in 1..=updates {
         ticks.tick().await;
-        let update = gateway.update(world.generation(generation)).await.expect("it is served");
+        compiled = world.generation(generation, Some(&compiled));
+        let update = gateway.update(Arc::clone(compiled.snapshot())).await.expect("it is served");
         assert!(update.failures.is_empty(), "{update:?}");
         progress.in_force.store(generation, SeqCst);
         if let Some(ended) = clients.try_join_next() {

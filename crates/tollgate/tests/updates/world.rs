@@ -26,7 +26,8 @@ use hyper::{Request, Response, body::Incoming, server::conn::http1, service::ser
 use hyper_util::rt::TokioIo;
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use tokio::net::{TcpListener, TcpStream};
-use tollgate_model::Snapshot;
+use tollgate_config::{Before, FileSystem, Options, Source, load_after};
+use tollgate_ir::Compiled;
 
 /// Endpoints that the cluster `app` has in turn.
 pub(crate) const UPSTREAMS: usize = 4;
@@ -82,8 +83,8 @@ impl World {
     }
 
     /// The configuration of a generation: its number is in header rules of the route, in the policy of the processor, in
-    /// the name of the server, and in which endpoints there are.
-    pub(crate) fn generation(&self, generation: u64) -> Snapshot {
+    /// the name of the server, and in which endpoints there are. Only what is different from the one before is compiled.
+    pub(crate) fn generation(&self, generation: u64, before: Option<&Compiled>) -> Compiled {
         let index = usize::try_from(generation).unwrap();
         let certificate = &self.certificates[index % self.certificates.len()];
         let pem = |text: String| text.replace('\n', "\\n");
@@ -114,8 +115,9 @@ impl World {
         ]
         .concat();
         let text = format!("static_resources:\n  listeners:{listeners}\n  clusters:{clusters}\n");
-        let source = tollgate_config::Source { path: "generation".into(), text };
-        let outcome = tollgate_config::load(&[source]);
+        let source = Source { path: "generation".into(), text };
+        let before = Before { snapshot: before, ..Before::default() };
+        let outcome = load_after(before, &[source], &FileSystem, &Options::default());
         outcome.snapshot.unwrap_or_else(|| panic!("{:?}", outcome.diagnostics))
     }
 }

@@ -116,7 +116,7 @@ impl Builder<'_, '_> {
                 let one = preflight.as_ref().unwrap_or(one);
                 route_of(chain, site, &prepared[candidate.site], one, candidate, domain)
             });
-            virtual_hosts.push(VirtualHost {
+            virtual_hosts.push(Arc::new(VirtualHost {
                 require_tls: TlsRequirement::None,
                 name: virtual_host_name(chain, domain),
                 domains: vec![domain.to_owned()],
@@ -127,7 +127,7 @@ impl Builder<'_, '_> {
                 rate_limits: Vec::new(),
                 metadata: extproc::messages::Metadata::default(),
                 per_filter: PerFilter::default(),
-            });
+            }));
         }
         let table = RouteTable {
             name: chain.name(),

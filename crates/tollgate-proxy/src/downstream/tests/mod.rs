@@ -365,11 +365,15 @@ impl Running {
 
     /// Puts other listeners in the place of those there are.
     fn update(&self, listeners: Vec<Listener>) -> Update {
-        let listeners = listeners.into_iter().map(Arc::new).collect();
+        let before = self.gateway.snapshot();
+        // What is equal is the same object, as after compiling.
+        let known = |listener: Listener| {
+            let known = before.listeners.iter().find(|known| ***known == listener);
+            known.cloned().unwrap_or_else(|| Arc::new(listener))
+        };
+        let listeners = listeners.into_iter().map(known).collect();
         let snapshot = Snapshot { listeners, ..Snapshot::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let mut snapshot = snapshot;
-        snapshot.reuse(&self.gateway.snapshot());
         runtime.block_on(self.gateway.update(snapshot)).unwrap()
     }
 

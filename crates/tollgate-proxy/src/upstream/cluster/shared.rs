@@ -1,6 +1,9 @@
 //! What the workers' clusters have in common.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use tokio::runtime::Handle;
 use tollgate_model::{Snapshot, cluster::Cluster};
@@ -22,6 +25,8 @@ pub(crate) struct SharedClusters {
     by_name: HashMap<String, Arc<SharedCluster>>,
     /// Processor targets of their own (`google_grpc`), by name. Equal ones are one cluster.
     targets: HashMap<String, Vec<Arc<SharedCluster>>>,
+    /// Clusters that were not there before.
+    new: Vec<Arc<SharedCluster>>,
     /// How many workers share them.
     workers: usize,
     /// What the control thread counts.
@@ -44,12 +49,10 @@ impl SharedClusters {
     /// The clusters of the snapshot that comes next: those that did not change are the same.
     pub(crate) fn succeeded_by(&self, snapshot: &Snapshot, control: &Handle) -> Arc<Self> {
         let next = Self::build(snapshot, Some(self), control, self.workers, &self.stats);
+        let health = |cluster: &Arc<SharedCluster>| cluster.health.as_ref().map(|health| health.id);
+        let going_on: HashSet<_> = next.by_name.values().chain(next.targets()).filter_map(health).collect();
         for cluster in self.by_name.values().chain(self.targets()) {
-            let goes_on = |other: &&Arc<SharedCluster>| match (&other.health, &cluster.health) {
-                (Some(one), Some(other)) => one.id == other.id,
-                _ => false,
-            };
-            if !next.by_name.values().chain(next.targets()).any(|other| goes_on(&other)) {
+            if health(cluster).is_some_and(|health| !going_on.contains(&health)) {
                 cluster.retire();
             }
         }
@@ -65,8 +68,10 @@ impl SharedClusters {
     ) -> Arc<Self> {
         let resolver = before.map(|before| before.resolver.clone()).unwrap_or_default();
         let health = before.map(|before| before.health.clone()).unwrap_or_default();
-        let begin = |cluster: Arc<SharedCluster>| {
+        let mut new = Vec::new();
+        let mut begin = |cluster: Arc<SharedCluster>| {
             cluster.watch_health(stats, control);
+            new.push(cluster.clone());
             cluster
         };
         let by_name = snapshot.clusters.iter().map(|(name, cluster)| {
@@ -90,7 +95,7 @@ impl SharedClusters {
             let target = known.unwrap_or_else(|| SharedCluster::new(cluster, &resolver, control, workers));
             targets.entry(cluster.name.clone()).or_default().push(target);
         });
-        Arc::new(Self { resolver, by_name, targets, workers, stats: stats.clone(), health })
+        Arc::new(Self { resolver, by_name, targets, new, workers, stats: stats.clone(), health })
     }
 
     /// The same clusters, but only those that management servers can be in.
@@ -101,6 +106,7 @@ impl SharedClusters {
             resolver: self.resolver.clone(),
             by_name: named.collect(),
             targets: self.targets.clone(),
+            new: Vec::new(),
             workers: self.workers,
             stats: self.stats.clone(),
             health: self.health.clone(),
@@ -117,10 +123,10 @@ impl SharedClusters {
         self.health.clone()
     }
 
-    /// Waits until every name of the snapshot's clusters was looked up once, and every endpoint that is to be was checked, successfully or not; listeners start
-    /// after that, as Envoy's do. Bounded by the resolver's own timeouts.
+    /// Waits until every name of the clusters that are new was looked up once, and every endpoint that is to be was checked,
+    /// successfully or not; listeners start after that, as Envoy's do. Bounded by the resolver's own timeouts.
     pub(crate) async fn initialized(&self) {
-        for cluster in self.by_name.values() {
+        for cluster in &self.new {
             cluster.initialized().await;
         }
     }

@@ -57,7 +57,7 @@ fn a_host_that_is_checked_comes_and_goes() {
         let [one, other] = [200, 200].map(|status| Rc::new(std::cell::Cell::new(status)));
         let addresses = [answering(one.clone()).await, answering(other).await];
         let mut cluster = cluster(Vec::new());
-        cluster.endpoints = addresses.map(endpoint).to_vec();
+        cluster.endpoints = addresses.map(endpoint).into();
         cluster.health.health_checks =
             vec![often(HealthChecker::Http(HttpHealthCheck::new("/healthz".into())))];
         let worker = Worker::new(cluster);
@@ -78,13 +78,14 @@ fn checks_go_where_the_endpoint_says() {
         let checked = answering(Rc::new(std::cell::Cell::new(200))).await;
         let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
         let mut cluster = cluster(Vec::new());
-        cluster.endpoints = vec![Endpoint {
+        cluster.endpoints = [Endpoint {
             health_check: EndpointHealthCheck {
                 port: Some(checked.port()),
                 ..EndpointHealthCheck::default()
             },
             ..endpoint(nobody)
-        }];
+        }]
+        .into();
         cluster.health.health_checks = vec![often(HealthChecker::Tcp(TcpHealthCheck::default()))];
         cluster.health.healthy_panic_threshold = 0.0;
         let worker = Worker::new(cluster);
@@ -124,7 +125,7 @@ fn a_host_that_fails_requests_is_ejected() {
         let well = answering(Rc::new(std::cell::Cell::new(200))).await;
         let dead = SocketAddr::from(([127, 0, 0, 1], 1));
         let mut cluster = cluster(Vec::new());
-        cluster.endpoints = [well, dead].map(endpoint).to_vec();
+        cluster.endpoints = [well, dead].map(endpoint).into();
         cluster.health.outlier_detection = Some(OutlierDetection {
             consecutive_5xx: 1,
             max_ejection_percent: 50,

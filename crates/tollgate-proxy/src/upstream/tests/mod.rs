@@ -65,7 +65,7 @@ async fn eventually(mut condition: impl FnMut() -> bool) {
 }
 
 fn cluster(endpoints: Vec<EndpointAddress>) -> Cluster {
-    let endpoints = endpoints.into_iter().map(Endpoint::new).collect();
+    let endpoints: Vec<_> = endpoints.into_iter().map(Endpoint::new).collect();
     Cluster::new("upstream".into(), Discovery::Static, endpoints)
 }
 

@@ -198,7 +198,7 @@ fn the_host_name_of_the_endpoint_is_sent() {
             ServerNameIndication::EndpointHostname { otherwise: String::new() },
             ServerValidation::Nothing,
         );
-        settings.endpoints[0].hostname = "endpoint.test".into();
+        Arc::make_mut(&mut settings.endpoints)[0].hostname = "endpoint.test".into();
         let worker = Worker::new(settings);
         let (response, ()) = tokio::join!(worker.get(), server.serve_http1());
         response.unwrap();

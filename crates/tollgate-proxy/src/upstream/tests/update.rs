@@ -92,7 +92,7 @@ fn endpoints_that_stay_keep_their_connections_and_the_cluster_its_counts() {
         assert_eq!((first_connections.get(), second_connections.get()), (1, 1));
         // An endpoint with another weight is another one.
         let mut heavier = at(&[first_address]);
-        heavier.endpoints[0].weight = 2;
+        Arc::make_mut(&mut heavier.endpoints)[0].weight = 2;
         worker.update(heavier);
         worker.get().await.unwrap();
         assert_eq!(first_connections.get(), 2);

@@ -155,7 +155,22 @@ impl Bench {
         panic!("there is no end");
     }
 
+    /// Counting along gives what counting all of them would.
+    fn count(&self) {
+        for kind in Kind::ALL {
+            let count = |test: fn(&Entry<Body>) -> bool| {
+                self.discovery.entries(kind).filter(|(_, entry)| test(entry)).count()
+            };
+            let numbers = Numbers {
+                active: count(|entry| entry.active.is_some()),
+                warming: count(|entry| entry.warming.is_some()),
+            };
+            assert_eq!(self.discovery.numbers(kind), numbers, "{kind}");
+        }
+    }
+
     fn check(&self) {
+        self.count();
         assert!(self.discovery.is_ready());
         let nothing = BTreeMap::new();
         let mut needed = BTreeSet::new();
@@ -209,6 +224,7 @@ proptest! {
         let mut bench = Bench::new(if is_delta { Variant::Delta } else { Variant::StateOfTheWorld });
         for step in &steps {
             bench.step(step);
+            bench.count();
         }
         bench.finish();
         bench.check();

@@ -41,16 +41,17 @@ pub(super) fn fetch(
     wait: Duration,
 ) -> Result<Fetched, String> {
     let snapshot = configuration.snapshot.take().ok_or("the bootstrap is refused")?;
+    let snapshot = Arc::new(snapshot);
     let management = snapshot.management.clone().ok_or("the bootstrap names no management server")?;
-    // Nothing is bound.
-    let snapshot = Arc::new(Snapshot { listeners: Vec::new(), ..snapshot });
+    let nothing_bound = Snapshot { listeners: Vec::new(), ..Snapshot::clone(&snapshot) };
     let gateway_options =
         tollgate_proxy::Options { workers: NonZeroUsize::MIN, ..tollgate_proxy::Options::default() };
-    let gateway = Gateway::start(&snapshot, gateway_options).map_err(|error| error.to_string())?;
+    let gateway =
+        Gateway::start(&Arc::new(nothing_bound), gateway_options).map_err(|error| error.to_string())?;
     let in_force = InForce {
         generation: 1,
         since: SystemTime::now(),
-        snapshot: snapshot.clone(),
+        snapshot: Arc::clone(&snapshot),
         objects: Vec::new().into(),
         listeners: Vec::new(),
         refused: None,
