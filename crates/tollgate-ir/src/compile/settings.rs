@@ -17,10 +17,12 @@ use crate::{ExtProcOverrides, Origin};
 #[derive(Default)]
 pub(super) struct Settings {
     compiled: HashMap<Identity<crate::ExtProc>, Arc<ExtProcFilter>>,
-    /// By settings and what the levels say about them, the least specific one first.
-    folded: HashMap<(Identity<crate::ExtProc>, Vec<Identity<ExtProcOverrides>>), Arc<ExtProcFilter>>,
+    folded: HashMap<Levels, Arc<ExtProcFilter>>,
     targets: HashMap<Identity<crate::GoogleCluster>, Arc<Cluster>>,
 }
+
+/// Settings and what the levels say about them, the least specific one first.
+type Levels = (Identity<crate::ExtProc>, Vec<Identity<ExtProcOverrides>>);
 
 impl Settings {
     /// Settings as they are written.
