@@ -1,5 +1,7 @@
 //! What compiling folds, shares and takes over.
 
+#![allow(clippy::unwrap_used, reason = "what a test sets up works or ends the test")]
+
 mod parts;
 mod unchanged;
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use tollgate_config::{NodeNames, Options, Source, merge_bootstraps};
-use tollgate_model::Snapshot;
+use tollgate_ir::Compiled;
 
 use crate::{
     address::Address,
@@ -86,7 +86,7 @@ fn validate(options: &EnvoyOptions) -> Result<(), Box<dyn Error>> {
 
 /// A configuration, and how it was read.
 struct Loaded {
-    snapshot: Snapshot,
+    snapshot: Compiled,
     input: Input,
     reading: Options,
 }
