@@ -185,7 +185,7 @@ impl Tables<'_> {
 fn keep_origins(table: &mut RouteTable, before: &RouteTable, by: &By) {
     let routes = before.virtual_hosts.iter().flat_map(|host| &host.routes);
     let origins: HashMap<&str, _> = routes.map(|route| (route.name.as_str(), &route.origin)).collect();
-    for route in table.virtual_hosts.iter_mut().flat_map(|host| &mut host.routes) {
+    for route in table.virtual_hosts.iter_mut().flat_map(|host| &mut Arc::make_mut(host).routes) {
         route.origin = match origins.get(route.name.as_str()) {
             Some(origin) => Arc::clone(origin),
             None => by.origin(),

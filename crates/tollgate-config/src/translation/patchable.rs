@@ -59,7 +59,7 @@ impl<'a> Patchable<'a> {
                 };
                 let hosts = &mut Arc::make_mut(table).virtual_hosts;
                 for (virtual_host, host) in hosts.iter_mut().enumerate() {
-                    for (route, one) in host.routes.iter_mut().enumerate() {
+                    for (route, one) in Arc::make_mut(host).routes.iter_mut().enumerate() {
                         one.action = Action::DirectResponse(DirectResponse {
                             status: StatusCode::INTERNAL_SERVER_ERROR,
                             body: Bytes::new(),
