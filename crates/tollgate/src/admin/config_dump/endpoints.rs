@@ -32,7 +32,7 @@ pub(super) fn configs(snapshot: &Snapshot, delivered: &[Resource]) -> [(&'static
 
 fn assignment(cluster: &Cluster) -> Value {
     let mut priorities: BTreeMap<u32, Vec<&Endpoint>> = BTreeMap::new();
-    for endpoint in &cluster.endpoints {
+    for endpoint in cluster.endpoints.iter() {
         priorities.entry(endpoint.priority).or_default().push(endpoint);
     }
     let groups = priorities.into_iter().map(|(priority, endpoints)| {
