@@ -49,6 +49,39 @@ const ATTRIBUTE_NAMES: [(&[u8], &str); 10] = [
     (&[0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 25], "DC"),
 ];
 
+/// What a certificate says about itself, for those who look after certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// Serial number, in lower-case hexadecimal.
+    pub serial: String,
+    /// Names of hosts that it is for.
+    pub dns_names: Vec<String>,
+    /// URIs that it is for.
+    pub uris: Vec<String>,
+    /// Addresses that it is for.
+    pub ip_addresses: Vec<String>,
+    /// When it begins to be valid.
+    pub valid_from: SystemTime,
+    /// When it ceases to be valid.
+    pub valid_to: SystemTime,
+}
+
+impl CertificateFacts {
+    /// Of a certificate in DER. `None` for what cannot be read.
+    #[must_use]
+    pub fn of(certificate: &[u8]) -> Option<Self> {
+        let (valid_from, valid_to) = validity(certificate)?;
+        Some(Self {
+            serial: serial(certificate)?,
+            dns_names: dns_names(certificate),
+            uris: uris(certificate),
+            ip_addresses: ip_addresses(certificate),
+            valid_from,
+            valid_to,
+        })
+    }
+}
+
 /// The subject as RFC 2253 writes it: most specific part first, `CN=client,O=Example`.
 pub(crate) fn subject(certificate: &[u8]) -> Option<String> {
     distinguished_name(fields(certificate)?.subject)

@@ -45,6 +45,7 @@ mod upstream;
 mod worker;
 
 pub use access_log::AccessLogs;
+pub use certificate::CertificateFacts;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use http1::fuzzing as fuzzing_http1;

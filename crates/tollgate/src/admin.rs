@@ -2,6 +2,7 @@
 //! monitoring. Paths and forms are Envoy's where Envoy has them.
 
 mod answer;
+mod certs;
 mod clusters;
 mod config_dump;
 mod hosts;

@@ -63,6 +63,12 @@ impl Identity {
         self.chain_source.name(&fingerprint(certificate))
     }
 
+    /// The chain, the certificate of the key first.
+    #[must_use]
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.key.cert
+    }
+
     /// Where the chain was found. Default: in the configuration.
     #[must_use]
     pub fn chain_source(&self) -> &TextSource {

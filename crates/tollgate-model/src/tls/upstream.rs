@@ -100,6 +100,17 @@ pub enum ServerValidation {
     },
 }
 
+impl ServerValidation {
+    /// What certificates are verified with; `None` = they are not.
+    #[must_use]
+    pub fn trusted_ca(&self) -> Option<&TrustAnchors> {
+        match self {
+            Self::Nothing => None,
+            Self::Chain { trusted_ca, .. } | Self::ChainAndServerName { trusted_ca } => Some(trusted_ca),
+        }
+    }
+}
+
 impl PartialEq for UpstreamTls {
     /// Built from the same settings.
     fn eq(&self, other: &Self) -> bool {

@@ -1,6 +1,9 @@
 //! Which answer belongs to which path.
 
-use std::time::Instant;
+use std::{
+    borrow::Cow,
+    time::{Instant, SystemTime},
+};
 
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
@@ -8,7 +11,7 @@ use tollgate_config::write_bootstrap;
 use tollgate_proxy::Stat;
 
 use super::{
-    Admin, AsEnvoy, JSON, JSON_LINES, PROMETHEUS, State, TEXT,
+    Admin, AsEnvoy, JSON, JSON_LINES, PROMETHEUS, State, TEXT, certs,
     clusters::Clusters,
     config_dump::{self, Dump, Refused},
     hosts::Hosts,
@@ -32,6 +35,7 @@ const PATHS: &str = "\
 /xds                what management servers have delivered and what was refused; format=json
 /listeners          names and addresses; format=json
 /clusters           limits and numbers of clusters and endpoints, and what names resolve to; format=json
+/certs              certificates in use, and how long they are valid
 /server_info        version, state, uptime
 /runtime            runtime keys and the layers they are in
 /init_dump          what the start waits for
@@ -63,7 +67,7 @@ const CHANGES: [&str; 9] = [
 impl Admin {
     /// Answers one request, in its time.
     pub(crate) async fn respond<B>(&self, request: Request<B>) -> Response<String> {
-        if request.uri().path() != "/record" {
+        if path(&request) != "/record" {
             return self.answer(&request);
         }
         if let Some(refusal) = self.refusal(&request) {
@@ -78,7 +82,7 @@ impl Admin {
 
     /// Why a request is not answered.
     fn refusal<B>(&self, request: &Request<B>) -> Option<Response<String>> {
-        let path = request.uri().path();
+        let path = &*path(request);
         // These reveal nothing, so everybody gets them: probes come by any name.
         if !matches!(path, "/ready" | "/healthz")
             && let Some(host) = self.hosts.foreign(request)
@@ -101,7 +105,7 @@ impl Admin {
         }
         let query = request.uri().query().unwrap_or_default();
         let parameters = Parameters::new(query);
-        let path = request.uri().path();
+        let path = &*path(request);
         if CHANGES.contains(&path) {
             return self.change(path, query, &parameters);
         }
@@ -131,6 +135,10 @@ impl Admin {
                 }
             }
             "/clusters" => self.clusters(&parameters),
+            "/certs" => {
+                let certificates = certs::json(&self.in_force().snapshot, SystemTime::now());
+                ok(JSON, format!("{certificates:#}\n"))
+            }
             "/server_info" => ok(JSON, self.server_info(Instant::now())),
             "/runtime" => match self.bootstrap() {
                 Ok(bootstrap) => ok(JSON, format!("{:#}\n", process::runtime(&bootstrap))),
@@ -276,4 +284,19 @@ impl Admin {
         }
         .write()
     }
+}
+
+/// The path, in which several slashes are one: there are callers who put one too many.
+fn path<B>(request: &Request<B>) -> Cow<'_, str> {
+    let path = request.uri().path();
+    if !path.contains("//") {
+        return path.into();
+    }
+    let mut merged = String::with_capacity(path.len());
+    for letter in path.chars() {
+        if letter != '/' || !merged.ends_with('/') {
+            merged.push(letter);
+        }
+    }
+    merged.into()
 }

@@ -61,7 +61,9 @@ layered_runtime: {layers: [{name: static, static_layer: {a.b: 1, x: {z: true}}},
 "#;
 
 /// What is compared: paths of GET.
-const PATHS: [&str; 18] = [
+const PATHS: [&str; 20] = [
+    "/certs",
+    "//stats?type=nope",
     "/config_dump",
     "/config_dump?include_eds",
     "/config_dump?resource=static_clusters&mask=cluster.name",
