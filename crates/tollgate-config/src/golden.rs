@@ -9,7 +9,7 @@ use extproc::{
 use serde_json::Value;
 use tollgate_model::{
     Snapshot,
-    cluster::{CircuitBreakers, Cluster, Discovery, Endpoint, HealthPolicy},
+    cluster::{CircuitBreakers, Cluster, Discovery, Endpoint, HealthPolicy, LbPolicy},
     processor::{ExtProc, FilterOverride, GrpcTarget},
     route::{Action, ClusterSpecifier, Route},
 };
@@ -227,7 +227,7 @@ fn clusters(shown: &mut String, snapshot: &Snapshot) {
         let CircuitBreakers { max_connections, max_pending_requests, max_requests, .. } =
             cluster.circuit_breakers;
         let fields = [
-            format!("{:?}, connect in {:?}", cluster.lb_policy, cluster.connect_timeout),
+            format!("{}, connect in {:?}", balancing(cluster.lb_policy), cluster.connect_timeout),
             format!("{:?}", cluster.protocol),
             format!("buffer {}, idle {:?}", cluster.per_connection_buffer_limit_bytes, cluster.idle_timeout),
             format!("connections {max_connections}, pending {max_pending_requests}, requests {max_requests}"),
@@ -291,4 +291,9 @@ fn diagnostics(shown: &mut String, diagnostics: &[Diagnostic]) {
             let _ = writeln!(shown, "  help: {help}");
         }
     }
+}
+
+/// A policy that has nothing but defaults by its name alone.
+fn balancing(policy: LbPolicy) -> String {
+    if policy == LbPolicy::LEAST_REQUEST { "LeastRequest".to_owned() } else { format!("{policy:?}") }
 }

@@ -139,6 +139,7 @@ impl Precedence {
                 (PathKind::Prefix, prefix.len())
             }
             PathMatch::SafeRegex(regex) => (PathKind::Regex, regex.pattern().len()),
+            PathMatch::Template(template) => (PathKind::Regex, template.written().len()),
         };
         let exact = |value: &Option<StringMatcher>| matches!(value, Some(StringMatcher::Exact(_)));
         let query_parameters = Conditions {

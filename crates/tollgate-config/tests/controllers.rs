@@ -73,7 +73,7 @@ fn gateways_behave_as_their_controllers_do() {
     );
     let connect_timeouts = clusters.map(|cluster| cluster.connect_timeout);
     assert_eq!(connect_timeouts, [5, 10, 5, 10].map(Duration::from_secs));
-    let least_request = clusters.map(|cluster| cluster.lb_policy == LbPolicy::LeastRequest);
+    let least_request = clusters.map(|cluster| cluster.lb_policy == LbPolicy::LEAST_REQUEST);
     assert_eq!(least_request, [false, true, false, true]);
     assert_eq!(
         [&own, &envoy_gateway, &kgateway, &istio].map(|it| http(it).normalize_path),

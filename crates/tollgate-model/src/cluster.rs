@@ -6,18 +6,26 @@ use extproc::messages::Metadata;
 use serde::Serialize;
 
 mod consistent_hash;
+mod dynamic_forward_proxy;
 mod health_check;
+mod load_balancing;
+mod locality;
 mod original_dst;
 mod outlier_detection;
 mod override_host;
+mod subset;
 mod transport_socket_match;
 
 pub use self::{
     consistent_hash::{HashFunction, HashKey, Maglev, RingHash},
+    dynamic_forward_proxy::{DnsCache, HostLookup, HostOverride},
     health_check::{GrpcHealthCheck, HealthCheck, HealthChecker, HttpHealthCheck, TcpHealthCheck},
+    load_balancing::{LbPolicy, LeastRequest, SlowStart},
+    locality::Locality,
     original_dst::OriginalDst,
     outlier_detection::{FailurePercentage, OutlierDetection, SuccessRate},
     override_host::{OverrideHost, OverrideHostSource},
+    subset::{FALLBACK_LIST, SUBSET_NAMESPACE, SelectorFallback, SubsetFallback, SubsetSelector, Subsets},
     transport_socket_match::{TRANSPORT_SOCKET_MATCH, TransportSocketMatch},
 };
 use crate::{http_connection_manager::Http2Options, socket::TcpOptions, tls::UpstreamTls};
@@ -37,10 +45,21 @@ pub struct Cluster<T = UpstreamTls, E = Arc<[Endpoint]>> {
     /// The endpoints as configured.
     pub endpoints: E,
     /// How one is chosen.
+    #[serde(serialize_with = "load_balancing::serialize")]
     pub lb_policy: LbPolicy,
+    /// Whether endpoints take their share little by little, with [`LbPolicy::RoundRobin`] and [`LbPolicy::LeastRequest`].
+    /// Default no.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow_start: Option<SlowStart>,
+    /// Localities have the shares that their weights say. Default false: where endpoints are does not count.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub locality_weighted: bool,
     /// Who may choose one before that policy does. Default nobody.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub override_host: Option<OverrideHost>,
+    /// What of them a request may have. Default all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subsets: Option<Subsets>,
     /// Time for TCP and TLS to be established. Default 5 s.
     pub connect_timeout: Duration,
     /// What is spoken.
@@ -78,7 +97,10 @@ impl<T, E> Cluster<T, E> {
             discovery,
             endpoints: endpoints.into(),
             lb_policy: LbPolicy::RoundRobin,
+            slow_start: None,
+            locality_weighted: false,
             override_host: None,
+            subsets: None,
             connect_timeout: Duration::from_secs(5),
             protocol: UpstreamProtocol::Http1 { enable_trailers: false },
             tls: None,
@@ -113,7 +135,10 @@ impl<T, E> Cluster<T, E> {
             discovery: self.discovery,
             endpoints: endpoints(self.endpoints),
             lb_policy: self.lb_policy,
+            slow_start: self.slow_start,
+            locality_weighted: self.locality_weighted,
             override_host: self.override_host,
+            subsets: self.subsets,
             connect_timeout: self.connect_timeout,
             protocol: self.protocol,
             tls: self.tls.map(&mut tls).transpose()?,
@@ -154,7 +179,10 @@ impl<T: PartialEq, E> Cluster<T, E> {
             discovery,
             endpoints: _,
             lb_policy,
+            slow_start,
+            locality_weighted,
             override_host,
+            subsets,
             connect_timeout,
             protocol,
             tls,
@@ -171,7 +199,10 @@ impl<T: PartialEq, E> Cluster<T, E> {
             && *alt_stat_name == other.alt_stat_name
             && *discovery == other.discovery
             && *lb_policy == other.lb_policy
+            && *slow_start == other.slow_start
+            && *locality_weighted == other.locality_weighted
             && *override_host == other.override_host
+            && *subsets == other.subsets
             && *connect_timeout == other.connect_timeout
             && *protocol == other.protocol
             && *tls == other.tls
@@ -197,6 +228,18 @@ pub enum Discovery {
     LogicalDns(Dns),
     /// Every address that requests name, or that their clients wanted to connect to, is an endpoint.
     OriginalDst(OriginalDst),
+    /// Endpoints are those of the clusters of these names, one cluster after the other. One that does not exist has none.
+    Aggregate(Vec<String>),
+    /// Every host that requests are for is an endpoint.
+    DynamicForwardProxy(DnsCache),
+}
+
+impl Discovery {
+    /// Whether it decides itself which endpoint a request has.
+    #[must_use]
+    pub fn chooses(&self) -> bool {
+        matches!(self, Self::OriginalDst(_) | Self::Aggregate(_) | Self::DynamicForwardProxy(_))
+    }
 }
 
 /// DNS settings.
@@ -250,6 +293,9 @@ pub struct Endpoint {
     pub weight: u32,
     /// Endpoints of the lowest number are used first, the others as far as those are not healthy. Default 0.
     pub priority: u32,
+    /// Where it is; `None`: nobody says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locality: Option<Arc<Locality>>,
     /// What the configuration says of its health. Default healthy.
     #[serde(skip_serializing_if = "EndpointStatus::is_usual")]
     pub status: EndpointStatus,
@@ -272,6 +318,7 @@ impl Endpoint {
             hostname: String::new(),
             weight: 1,
             priority: 0,
+            locality: None,
             status: EndpointStatus::Healthy,
             health_check: EndpointHealthCheck::default(),
             metadata: Metadata::default(),
@@ -336,30 +383,6 @@ impl fmt::Display for EndpointAddress {
             Self::Pipe(path) => write!(formatter, "{}", path.display()),
             Self::Dns { host, port } => write!(formatter, "{host}:{port}"),
         }
-    }
-}
-
-/// How an endpoint is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum LbPolicy {
-    /// Weighted round robin.
-    RoundRobin,
-    /// The less busy of two random ones.
-    LeastRequest,
-    /// At random.
-    Random,
-    /// By a hash of the request, on a ring.
-    RingHash(RingHash),
-    /// By a hash of the request, from a table.
-    Maglev(Maglev),
-}
-
-impl LbPolicy {
-    /// Whether the hash of a request decides.
-    #[must_use]
-    pub fn hashes(self) -> bool {
-        matches!(self, Self::RingHash(_) | Self::Maglev(_))
     }
 }
 

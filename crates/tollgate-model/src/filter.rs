@@ -95,6 +95,8 @@ pub enum FilterSettings {
     Compressor(Arc<Compressor>),
     /// Asks an authorization service.
     ExtAuthz(Arc<ExtAuthz>),
+    /// Waits for the address of the host of a request.
+    HostLookup(Arc<crate::cluster::HostLookup>),
     /// Changes headers, trailers and query parameters.
     HeaderMutation(Arc<HeaderMutation>),
     /// Makes dynamic metadata of headers and cookies.

@@ -83,6 +83,11 @@ pub(crate) fn is_empty(metadata: &Metadata) -> bool {
     metadata.filter_metadata.is_empty()
 }
 
+/// Whether there is nothing to write.
+pub(crate) fn is_empty_struct(fields: &Struct) -> bool {
+    fields.fields.is_empty()
+}
+
 /// Writes the values of a namespace as a JSON object.
 pub(crate) struct Fields<'a>(pub(crate) &'a Struct);
 

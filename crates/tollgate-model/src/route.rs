@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use extproc::{RequestHeaders, messages::Metadata};
+use extproc::{
+    RequestHeaders,
+    messages::{Metadata, Struct},
+};
 use http::StatusCode;
 use serde::Serialize;
 
@@ -14,6 +17,7 @@ mod max_stream_duration;
 mod mirror;
 mod path_match;
 mod path_parameters;
+mod path_template;
 mod rate_limit;
 mod redirect;
 mod retry;
@@ -32,9 +36,10 @@ pub use self::{
     conditions::{CookieMatcher, DynamicMetadataCondition, MoreConditions, RequestFacts, cookie},
     hash_policy::{CookieHash, HashPolicy, HashSource},
     max_stream_duration::{MaxStreamDuration, StreamLimit, read_grpc_timeout, write_grpc_timeout},
-    mirror::{Fraction, RequestMirrorPolicy},
+    mirror::{Fraction, MirrorCluster, RequestMirrorPolicy},
     path_parameters::{MatchedRequest, PathParameters},
-    retry::{RetryBackOff, RetryOn, RetryPolicy},
+    path_template::{PathTemplate, PathTemplateRewrite},
+    retry::{OmittedHosts, RateLimitedBackOff, ResetFormat, ResetHeader, RetryBackOff, RetryOn, RetryPolicy},
     session_persistence::SessionPersistence,
     tls_requirement::TlsRequirement,
     virtual_hosts::{DuplicateDomain, VirtualHosts},
@@ -43,6 +48,7 @@ use crate::{
     filter::FilterOverrides,
     format::Format,
     header::{FieldName, HeaderMutations},
+    local_reply::BodyFormat,
     matching::{FullRegex, HeaderMatcher, QueryParameterMatcher, Substitution},
 };
 
@@ -192,6 +198,8 @@ pub enum PathMatch {
     },
     /// The whole path matches.
     SafeRegex(FullRegex),
+    /// The whole path matches a template.
+    Template(PathTemplate),
 }
 
 /// What a route does. `F` is what is said about filters: everything folded, or as written.
@@ -245,6 +253,13 @@ pub struct RouteAction<F = FilterOverrides> {
     /// What of requests rate limits look at.
     #[serde(skip_serializing_if = "RateLimits::is_empty")]
     pub rate_limits: RateLimits,
+    /// Which subset of its cluster takes the request, unless filters say something else
+    /// ([`SUBSET_NAMESPACE`](crate::cluster::SUBSET_NAMESPACE)). Default nothing.
+    #[serde(
+        skip_serializing_if = "crate::metadata::is_empty_struct",
+        serialize_with = "crate::metadata::serialize_struct"
+    )]
+    pub metadata_match: Struct,
 }
 
 impl<F> Action<F> {
@@ -287,6 +302,7 @@ impl<F> RouteAction<F> {
             session_persistence: self.session_persistence,
             hash_policies: self.hash_policies,
             rate_limits: self.rate_limits,
+            metadata_match: self.metadata_match,
         })
     }
 
@@ -308,6 +324,7 @@ impl<F> RouteAction<F> {
             session_persistence: None,
             hash_policies: Vec::new(),
             rate_limits: RateLimits::default(),
+            metadata_match: Struct::default(),
         }
     }
 }
@@ -338,6 +355,12 @@ pub struct WeightedCluster<F = FilterOverrides> {
     pub host_rewrite_literal: Option<String>,
     /// Change of the path, instead of the route's.
     pub path_rewrite: Option<PathRewrite>,
+    /// Stands for what the route says, which is for the maker of the snapshot to put here where it counts.
+    #[serde(
+        skip_serializing_if = "crate::metadata::is_empty_struct",
+        serialize_with = "crate::metadata::serialize_struct"
+    )]
+    pub metadata_match: Struct,
 }
 
 impl<F> WeightedCluster<F> {
@@ -349,6 +372,7 @@ impl<F> WeightedCluster<F> {
             filters: filters(self.filters)?,
             host_rewrite_literal: self.host_rewrite_literal,
             path_rewrite: self.path_rewrite,
+            metadata_match: self.metadata_match,
         })
     }
 
@@ -362,6 +386,7 @@ impl<F> WeightedCluster<F> {
             filters,
             host_rewrite_literal: None,
             path_rewrite: None,
+            metadata_match: Struct::default(),
         }
     }
 }
@@ -400,6 +425,8 @@ pub enum PathRewrite {
     },
     /// Replace the whole path by what this gives; the query stays. Nothing is replaced by nothing.
     Format(Format),
+    /// Replace the whole path by parts of it, which the template that has matched names ([`PathMatch::Template`]).
+    Template(PathTemplateRewrite),
 }
 
 /// Change of the authority.
@@ -472,6 +499,17 @@ pub struct DirectResponse {
     pub status: StatusCode,
     /// Body, may be empty.
     pub body: Bytes,
+    /// What the body becomes. Default: what it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_format: Option<Arc<BodyFormat>>,
+}
+
+impl DirectResponse {
+    /// A status with a body as it is.
+    #[must_use]
+    pub fn new(status: StatusCode, body: Bytes) -> Self {
+        Self { status, body, body_format: None }
+    }
 }
 
 /// A virtual host and the first of its routes that applies.

@@ -81,6 +81,26 @@ impl LocalReply {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "envoy overloaded", "overload", ResponseFlags::default())
     }
 
+    /// The host of the request has no address.
+    pub(crate) fn host_not_found() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "DNS resolution failure",
+            "dns_resolution_failure{no_address}",
+            ResponseFlags::DNS_RESOLUTION_FAILED,
+        )
+    }
+
+    /// Requests are for more hosts than may be looked up.
+    pub(crate) fn too_many_hosts() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "DNS cache overflow",
+            "dns_cache_overflow",
+            ResponseFlags::default(),
+        )
+    }
+
     /// No route applies.
     pub(crate) fn route_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "", "route_not_found", ResponseFlags::NO_ROUTE_FOUND)

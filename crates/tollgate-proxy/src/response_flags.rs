@@ -6,7 +6,7 @@ pub(crate) struct ResponseFlags(u32);
 
 /// Short and long names and the place in the bit set of attributes; a flag's bit here is its place in this list. The order
 /// is that of Envoy's logs: what forbids another try is known before the failure that stands then.
-const NAMES: [(&str, &str, u32); 21] = [
+const NAMES: [(&str, &str, u32); 22] = [
     ("URX", "UpstreamRetryLimitExceeded", 15),
     ("UO", "UpstreamOverflow", 7),
     ("UH", "NoHealthyUpstream", 1),
@@ -28,9 +28,12 @@ const NAMES: [(&str, &str, u32); 21] = [
     ("UAEX", "UnauthorizedExternalService", 12),
     ("RL", "RateLimited", 11),
     ("RLSE", "RateLimitServiceError", 13),
+    ("DF", "DnsResolutionFailed", 26),
 ];
 
 impl ResponseFlags {
+    /// The host of the request has no address.
+    pub(crate) const DNS_RESOLUTION_FAILED: Self = Self(1 << 21);
     /// No route applies.
     pub(crate) const NO_ROUTE_FOUND: Self = Self(1 << 4);
     /// The route's cluster does not exist.

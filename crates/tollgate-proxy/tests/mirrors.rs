@@ -13,7 +13,7 @@ use std::{
 };
 
 use support::{Running, cluster_at, snapshot, to};
-use tollgate_model::route::{Fraction, RequestMirrorPolicy, RouteAction};
+use tollgate_model::route::{RequestMirrorPolicy, RouteAction};
 
 /// More than sockets and buffers hold.
 const SIZE: usize = 64 << 20;
@@ -41,9 +41,7 @@ fn reading(stream: TcpStream) -> usize {
 }
 
 fn copied(to_cluster: &str) -> RouteAction {
-    let cluster = to_cluster.to_owned();
-    let policy =
-        RequestMirrorPolicy { cluster, fraction: Fraction::ALL, disable_shadow_host_suffix_append: false };
+    let policy = RequestMirrorPolicy::new(to_cluster.to_owned());
     RouteAction { request_mirror_policies: vec![policy], ..to("app") }
 }
 

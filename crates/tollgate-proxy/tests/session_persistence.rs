@@ -35,6 +35,7 @@ fn share(cluster: &Cluster, weight: u32) -> WeightedCluster {
         filters: FilterOverrides::default(),
         host_rewrite_literal: None,
         path_rewrite: None,
+        metadata_match: Default::default(),
     }
 }
 

@@ -3,16 +3,19 @@
 pub(super) mod consistent_hash;
 pub(super) mod discovery;
 pub(super) mod endpoints;
+pub(super) mod forward_proxy;
 pub(super) mod health;
+pub(super) mod least_request;
 pub(super) mod load_balancing;
 pub(super) mod protocol;
 pub(super) mod schema;
+pub(super) mod subset;
 
 use std::{sync::Arc, time::Duration};
 
 use tollgate_ir::{Cluster, UpstreamTlsContext};
 use tollgate_model::cluster::{
-    CircuitBreakers, HealthCheck, HealthChecker, HealthPolicy, RetryBudget, TransportSocketMatch,
+    CircuitBreakers, Discovery, HealthCheck, HealthChecker, HealthPolicy, RetryBudget, TransportSocketMatch,
     UpstreamProtocol,
 };
 
@@ -20,8 +23,9 @@ pub(super) use self::schema::{SCHEMAS, TYPED_EXTENSION_CONFIG};
 use self::{
     discovery::read_discovery,
     endpoints::read_endpoints,
+    forward_proxy::{allows_insecure, name_hosts},
     health::read_health,
-    load_balancing::{LoadBalancing, read_load_balancing, read_locality_weighting},
+    load_balancing::{LoadBalancing, read_load_balancing},
     protocol::{Protocol, read_protocol},
     schema::{CIRCUIT_BREAKERS, CLUSTER, CLUSTER_FILTER, RETRY_BUDGET, THRESHOLDS, TRANSPORT_SOCKET_MATCH},
 };
@@ -46,7 +50,6 @@ pub(super) fn read_cluster<'a>(
     let message = value.message(&CLUSTER)?;
     let name = message.required_string("name");
     let discovery = read_discovery(&message);
-    let weighted = read_locality_weighting(&message);
     let connect_timeout = match message.get("connect_timeout") {
         None => Duration::from_secs(5),
         Some(timeout) => {
@@ -57,7 +60,7 @@ pub(super) fn read_cluster<'a>(
             duration
         }
     };
-    let Protocol { protocol, idle_timeout, max_requests_per_connection, http_filters } =
+    let Protocol { protocol, idle_timeout, max_requests_per_connection, http_filters, upstream_options } =
         read_protocol(&message);
     let alpn = match protocol {
         UpstreamProtocol::Http1 { .. } => "http/1.1",
@@ -65,17 +68,29 @@ pub(super) fn read_cluster<'a>(
     };
     let health = read_health(&message, alpn);
     check_protocol_of_checks(&message, &health, &protocol);
-    let tls = message
+    let mut tls = message
         .get("transport_socket")
         .and_then(|socket| read_upstream_transport_socket(&socket, alpn, secrets));
     message.list("filters").iter().for_each(read_network_filter);
     let transport_socket_matches = read_transport_socket_matches(&message, alpn, secrets);
-    let endpoints =
-        read_endpoints(&message, discovery.as_ref(), weighted.as_ref(), &transport_socket_matches);
-    let LoadBalancing { policy, override_host } = read_load_balancing(&message, discovery.as_ref());
+    let endpoints = read_endpoints(&message, discovery.as_ref(), &transport_socket_matches);
+    let names_hosts = matches!(discovery, Some(Discovery::DynamicForwardProxy(_)));
+    if names_hosts && let Some(tls) = &mut tls {
+        name_hosts(tls, upstream_options.as_ref(), allows_insecure(&message));
+    } else if let Some(options) = upstream_options.filter(|_| !names_hosts) {
+        options.error_with_help(
+            "upstream_http_protocol_options are for clusters of type dynamic_forward_proxy",
+            "set sni in the UpstreamTlsContext",
+        );
+    }
+    let LoadBalancing { policy, override_host, subsets, slow_start, locality_weighted } =
+        read_load_balancing(&message, discovery.as_ref());
     let cluster = Cluster {
         lb_policy: policy,
         override_host,
+        subsets,
+        slow_start,
+        locality_weighted,
         circuit_breakers: read_circuit_breakers(&message),
         health,
         per_connection_buffer_limit_bytes: message

@@ -161,7 +161,10 @@ pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
             .map(|address| Endpoint { hostname: hostname.clone(), ..Endpoint::new(address) })
             .collect(),
         lb_policy: LbPolicy::RoundRobin,
+        slow_start: None,
+        locality_weighted: false,
         override_host: None,
+        subsets: None,
         connect_timeout: CONNECT_TIMEOUT,
         protocol: UpstreamProtocol::Http2(Http2Options { keepalive, ..Http2Options::default() }),
         tls: tls.map(Arc::new),

@@ -6,6 +6,7 @@ pub(in crate::envoy) mod ext_authz;
 pub(in crate::envoy) mod header_mutation;
 pub(in crate::envoy) mod header_to_metadata;
 mod health_check;
+pub(in crate::envoy) mod host_lookup;
 pub(in crate::envoy) mod jwt_authn;
 mod kinds;
 pub(in crate::envoy) mod local_ratelimit;

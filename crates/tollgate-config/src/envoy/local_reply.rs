@@ -80,7 +80,8 @@ fn read_mapper(value: &Value<'_>) -> Option<ReplyMapper> {
     Some(ReplyMapper { filter: filter?, status, body, body_format, headers })
 }
 
-fn read_body_format(value: &Value<'_>) -> Option<BodyFormat> {
+/// Reads a `SubstitutionFormatString` that makes a body.
+pub(in crate::envoy) fn read_body_format(value: &Value<'_>) -> Option<BodyFormat> {
     let message = value.message(&BODY_FORMAT)?;
     let files = |path: &str| value.context.files.read(Path::new(path)).map_err(|error| error.to_string());
     let formatters = read_formatters(&message.list("formatters"), &files);

@@ -21,7 +21,11 @@ pub(super) static SCHEMAS: [&Schema; 1] = [&METADATA];
 
 /// Reads the field `metadata` of a message.
 pub(super) fn read_metadata(message: &Message<'_>) -> Metadata {
-    let Some(metadata) = message.message("metadata", &METADATA) else { return Metadata::default() };
+    message.message("metadata", &METADATA).map(|metadata| read_namespaces(&metadata)).unwrap_or_default()
+}
+
+/// Reads a `Metadata`.
+pub(super) fn read_namespaces(metadata: &Message<'_>) -> Metadata {
     let filter_metadata = metadata
         .map("filter_metadata")
         .into_iter()

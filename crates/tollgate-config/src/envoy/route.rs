@@ -7,6 +7,7 @@ pub(super) mod mirror;
 pub(super) mod reply;
 pub(super) mod retry;
 pub(super) mod schema;
+pub(super) mod uri_template;
 mod weighted;
 
 use std::{
@@ -32,6 +33,7 @@ use self::{
     reply::{read_direct_response, read_redirect},
     retry::read_retry_policy,
     schema::{NON_FORWARDING_ACTION, ROUTE, ROUTE_CONFIGURATION, VIRTUAL_HOST},
+    uri_template::check_rewrite,
 };
 use super::{
     Scope,
@@ -245,6 +247,11 @@ fn read_route(
     let action = message
         .required_one_of(&["route", "redirect", "direct_response", "non_forwarding_action"])
         .and_then(|(kind, value)| read_action(kind, &value, table, &folded, defaults, &mut shares));
+    if let (Some(matched), Some(Action::Route(action)), Some(value)) =
+        (&route_match, &action, message.get("route"))
+    {
+        check_rewrite(&value, &matched.path, action.path_rewrite.as_ref());
+    }
     let headers = read_header_mutations(&message);
     let buffer_limit = read_buffer_limit(&message).or(defaults.buffer_limit);
     let explanation = Explanation {

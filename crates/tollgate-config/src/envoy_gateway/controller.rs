@@ -51,7 +51,7 @@ pub(crate) static CONTROLLER: Controller = Controller {
         },
         cluster: |cluster| {
             cluster.connect_timeout = Duration::from_secs(10);
-            cluster.lb_policy = LbPolicy::LeastRequest;
+            cluster.lb_policy = LbPolicy::LEAST_REQUEST;
             cluster.per_connection_buffer_limit_bytes = BUFFER_LIMIT;
             // As many retries as requests: those of pods that restart come in surges.
             cluster.circuit_breakers.max_retries = 1024;

@@ -51,7 +51,7 @@ pub(super) struct BackendSettings {
 impl Default for BackendSettings {
     fn default() -> Self {
         Self {
-            lb_policy: LbPolicy::LeastRequest,
+            lb_policy: LbPolicy::LEAST_REQUEST,
             retry: None,
             // As many retries as requests.
             circuit_breakers: CircuitBreakers { max_retries: 1024, ..CircuitBreakers::default() },

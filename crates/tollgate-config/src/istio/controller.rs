@@ -29,7 +29,7 @@ pub(crate) static CONTROLLER: Controller = Controller {
         },
         cluster: |cluster| {
             cluster.connect_timeout = Duration::from_secs(10);
-            cluster.lb_policy = LbPolicy::LeastRequest;
+            cluster.lb_policy = LbPolicy::LEAST_REQUEST;
             let breakers = &mut cluster.circuit_breakers;
             breakers.max_connections = u32::MAX;
             breakers.max_pending_requests = u32::MAX;

@@ -60,10 +60,10 @@ impl<'a> Patchable<'a> {
                 let hosts = &mut Arc::make_mut(table).virtual_hosts;
                 for (virtual_host, host) in hosts.iter_mut().enumerate() {
                     for (route, one) in Arc::make_mut(host).routes.iter_mut().enumerate() {
-                        one.action = Action::DirectResponse(DirectResponse {
-                            status: StatusCode::INTERNAL_SERVER_ERROR,
-                            body: Bytes::new(),
-                        });
+                        one.action = Action::DirectResponse(DirectResponse::new(
+                            StatusCode::INTERNAL_SERVER_ERROR,
+                            Bytes::new(),
+                        ));
                         let listener = listener.name.clone();
                         let key = RouteKey { listener, filter_chain, virtual_host, route };
                         let Some(old) = self.explanations.get(&key) else { continue };

@@ -13,6 +13,10 @@ pub struct RingHash {
     pub hash_function: HashFunction,
     /// What endpoints are known by.
     pub key: HashKey,
+    /// No endpoint has more than so many hundredths of its share of the requests in progress; others take what is more. 100
+    /// or more. Default `None`: the hash alone decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balance_factor: Option<u32>,
 }
 
 impl RingHash {
@@ -27,6 +31,7 @@ impl Default for RingHash {
             maximum_ring_size: Self::MOST,
             hash_function: HashFunction::XxHash,
             key: HashKey::Address,
+            balance_factor: None,
         }
     }
 }
@@ -48,6 +53,10 @@ pub struct Maglev {
     pub table_size: u32,
     /// What endpoints are known by.
     pub key: HashKey,
+    /// No endpoint has more than so many hundredths of its share of the requests in progress; others take what is more. 100
+    /// or more. Default `None`: the hash alone decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balance_factor: Option<u32>,
 }
 
 impl Maglev {
@@ -57,7 +66,7 @@ impl Maglev {
 
 impl Default for Maglev {
     fn default() -> Self {
-        Self { table_size: 65537, key: HashKey::Address }
+        Self { table_size: 65537, key: HashKey::Address, balance_factor: None }
     }
 }
 

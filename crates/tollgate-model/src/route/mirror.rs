@@ -2,15 +2,47 @@
 
 use serde::Serialize;
 
+use crate::{filter::Mutation, header::FieldName};
+
 /// Sends a copy of some requests to another cluster, whose response is thrown away.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RequestMirrorPolicy {
-    /// The cluster's name; one that does not exist gets nothing.
-    pub cluster: String,
+    /// Where to.
+    pub cluster: MirrorCluster,
     /// Which part of the requests. Default all.
     pub fraction: Fraction,
     /// Leave the authority of the copy as it is instead of appending `-shadow` to the host. Default false.
     pub disable_shadow_host_suffix_append: bool,
+    /// The authority of the copy; nothing is appended to it. Default the request's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_rewrite_literal: Option<String>,
+    /// Changes of the head of the copy, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mutations: Vec<Mutation>,
+}
+
+/// Where a copy goes. A cluster that does not exist gets nothing.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum MirrorCluster {
+    /// To the one that the first value of this header names.
+    Header(FieldName),
+    /// To the cluster of this name.
+    #[serde(untagged)]
+    Named(String),
+}
+
+impl RequestMirrorPolicy {
+    /// Copies of all requests go to a cluster, with nothing but defaults.
+    #[must_use]
+    pub fn new(cluster: String) -> Self {
+        Self {
+            cluster: MirrorCluster::Named(cluster),
+            fraction: Fraction::ALL,
+            disable_shadow_host_suffix_append: false,
+            host_rewrite_literal: None,
+            mutations: Vec::new(),
+        }
+    }
 }
 
 /// A part of a whole, drawn anew for each request.

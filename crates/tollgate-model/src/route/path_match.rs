@@ -16,6 +16,7 @@ impl PathMatch {
                     && path.get(prefix.len()).is_none_or(|next| *next == b'/')
             }
             Self::SafeRegex(regex) => regex.is_match(path),
+            Self::Template(template) => template.matches(path),
         }
     }
 
@@ -27,7 +28,7 @@ impl PathMatch {
         let prefix = match self {
             Self::Prefix { prefix, .. } | Self::PathSeparatedPrefix { prefix, .. } => prefix,
             Self::Path { path: expected, .. } => expected,
-            Self::SafeRegex(_) => return Some(path.len()),
+            Self::SafeRegex(_) | Self::Template(_) => return Some(path.len()),
         };
         starts_with(path, prefix, false).then_some(prefix.len())
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use extproc::messages::{Struct, Value, value::Kind};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde::{Serialize, Serializer};
 
 use crate::matching::HeaderMatcher;
@@ -32,6 +33,95 @@ pub struct RetryPolicy {
     /// After every so many tries the priorities of the endpoints that were tried are left out. Default: they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub avoid_previous_priorities: Option<std::num::NonZeroU32>,
+    /// Endpoints that retries pass over. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub omitted_hosts: Option<OmittedHosts>,
+    /// Responses that say how long to wait. Default none do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limited_back_off: Option<RateLimitedBackOff>,
+}
+
+/// Endpoints that retries pass over, as far as there are others.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct OmittedHosts {
+    /// How often another one is looked for.
+    pub most: u32,
+    /// Those that call themselves `canary` in the namespace `envoy.lb` of their metadata.
+    pub canaries: bool,
+    /// Those that have all values of one of these in that namespace, or among the elements of a list there.
+    #[serde(serialize_with = "structs")]
+    pub metadata: Vec<Struct>,
+}
+
+impl OmittedHosts {
+    /// Whether an endpoint with these values in the namespace is one of them.
+    #[must_use]
+    pub fn contain(&self, labels: &Struct) -> bool {
+        let is_canary =
+            || labels.fields.get("canary").is_some_and(|canary| canary.kind == Some(Kind::BoolValue(true)));
+        let has = |key: &String, value: &Value| {
+            labels.fields.get(key).is_some_and(|own| match &own.kind {
+                Some(Kind::ListValue(list)) => own == value || list.values.contains(value),
+                _ => own == value,
+            })
+        };
+        self.canaries && is_canary()
+            || self.metadata.iter().any(|all| all.fields.iter().all(|(key, value)| has(key, value)))
+    }
+}
+
+fn structs<S: Serializer>(structs: &[Struct], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(structs.iter().map(crate::metadata::Fields))
+}
+
+/// Responses that say how long to wait before the next try.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RateLimitedBackOff {
+    /// The first of these headers that names a time counts.
+    pub reset_headers: Vec<ResetHeader>,
+    /// More than this does not count. Default 300 s.
+    pub max_interval: Duration,
+}
+
+/// A header that says how long to wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ResetHeader {
+    /// Its name.
+    #[serde(serialize_with = "header_name")]
+    pub name: HeaderName,
+    /// What it holds.
+    pub format: ResetFormat,
+}
+
+/// What a header says about the time to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ResetFormat {
+    /// So many seconds.
+    Seconds,
+    /// Until so many seconds after the beginning of 1970.
+    UnixTimestamp,
+}
+
+impl RateLimitedBackOff {
+    /// How long a response with these headers says to wait; `now` is the time since the beginning of 1970. `None`: it says
+    /// nothing that counts.
+    #[must_use]
+    pub fn interval(&self, fields: &HeaderMap, now: Duration) -> Option<Duration> {
+        self.reset_headers.iter().find_map(|header| {
+            let seconds = fields.get(&header.name)?.to_str().ok()?.trim().parse().ok()?;
+            let time = Duration::from_secs(seconds);
+            let interval = match header.format {
+                ResetFormat::Seconds => time,
+                ResetFormat::UnixTimestamp => time.saturating_sub(now),
+            };
+            (!interval.is_zero() && interval <= self.max_interval).then_some(interval)
+        })
+    }
+}
+
+fn header_name<S: Serializer>(name: &HeaderName, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(name.as_str())
 }
 
 impl Default for RetryPolicy {
@@ -47,6 +137,8 @@ impl Default for RetryPolicy {
             back_off: RetryBackOff::default(),
             avoid_previous_hosts: 0,
             avoid_previous_priorities: None,
+            omitted_hosts: None,
+            rate_limited_back_off: None,
         }
     }
 }
@@ -199,6 +291,49 @@ mod tests {
         let both = RetryOn::RESET.or(RetryOn::SERVER_ERROR);
         assert!(both.contains(RetryOn::RESET) && !both.contains(RetryOn::GATEWAY_ERROR));
         assert!(RetryOn::default().is_empty());
+    }
+
+    #[test]
+    fn a_response_says_how_long_to_wait() {
+        let header = |name, format| ResetHeader { name: HeaderName::from_static(name), format };
+        let back_off = RateLimitedBackOff {
+            reset_headers: vec![
+                header("x-at", ResetFormat::UnixTimestamp),
+                header("retry-after", ResetFormat::Seconds),
+            ],
+            max_interval: Duration::from_secs(300),
+        };
+        let after = |fields: &[(&'static str, &'static str)]| {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), http::HeaderValue::from_static(value)));
+            back_off.interval(&fields.collect(), Duration::from_secs(1000)).map(|interval| interval.as_secs())
+        };
+        assert_eq!(after(&[("retry-after", "7")]), Some(7));
+        assert_eq!(after(&[("x-at", "1060"), ("retry-after", "7")]), Some(60));
+        assert_eq!(after(&[("x-at", "1000"), ("retry-after", "7")]), Some(7));
+        for nothing in ["0", "301", "-1", "1.5", "soon", "99999999999999999999"] {
+            assert_eq!(after(&[("retry-after", nothing)]), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn omitted_hosts_have_all_of_the_metadata() {
+        let value = |text: &str| Value { kind: Some(Kind::StringValue(text.to_owned())) };
+        let list = |values: Vec<Value>| Value {
+            kind: Some(Kind::ListValue(extproc::messages::ListValue { values })),
+        };
+        let of = |fields: Vec<(&str, Value)>| Struct {
+            fields: fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        };
+        let wanted = of(vec![("stage", value("dev")), ("zone", value("a"))]);
+        let omitted = OmittedHosts { most: 1, canaries: false, metadata: vec![wanted] };
+        let both = list(vec![value("test"), value("dev")]);
+        assert!(omitted.contain(&of(vec![("stage", both), ("zone", value("a"))])));
+        assert!(!omitted.contain(&of(vec![("stage", value("dev"))])));
+        let canary = of(vec![("canary", Value { kind: Some(Kind::BoolValue(true)) })]);
+        assert!(!omitted.contain(&canary));
+        assert!(OmittedHosts { canaries: true, ..omitted }.contain(&canary));
     }
 
     #[test]

@@ -17,12 +17,14 @@ impl PartialEq for PathRewrite {
                 Self::Regex { pattern: other_pattern, substitution: other_substitution, .. },
             ) => pattern.as_str() == other_pattern.as_str() && substitution == other_substitution,
             (Self::Format(one), Self::Format(other)) => one == other,
+            (Self::Template(one), Self::Template(other)) => one == other,
             (
                 Self::Prefix(_)
                 | Self::PathElements(_)
                 | Self::Full(_)
                 | Self::Regex { .. }
-                | Self::Format(_),
+                | Self::Format(_)
+                | Self::Template(_),
                 _,
             ) => false,
         }
@@ -51,6 +53,11 @@ impl PathRewrite {
                 HeaderValue::from_bytes(&[replacement.as_bytes(), query].concat()).ok()
             }
             Self::Format(_) => None,
+            Self::Template(rewrite) => {
+                let PathMatch::Template(template) = route_match else { return None };
+                let rewritten = rewrite.rewrite(template, before_query)?;
+                HeaderValue::from_bytes(&[&rewritten, &whole[before_query.len()..]].concat()).ok()
+            }
             Self::Regex { pattern, substitution, .. } => {
                 let rewritten = pattern.replace_all(before_query, substitution.as_bytes());
                 HeaderValue::from_bytes(&[&*rewritten, &whole[before_query.len()..]].concat()).ok()

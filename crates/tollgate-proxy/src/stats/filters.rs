@@ -413,6 +413,7 @@ impl OtherFilters {
                     self.add::<SetMetadataMetric>(SetMetadataMetric::OF_ROUTE, 0, 0);
                 }
             }
+            FilterSettings::HostLookup(_) => {}
             FilterSettings::HeaderToMetadata(settings) if settings.stat_prefix.is_empty() => {}
             FilterSettings::HeaderToMetadata(settings) => {
                 self.add::<HeaderToMetadataMetric>(&settings.stat_prefix, 0, 0);

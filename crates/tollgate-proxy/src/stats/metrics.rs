@@ -465,6 +465,12 @@ metrics! {
         MembershipChange: Counter = "membership_change",
         /// Requests for which all endpoints were used, because too few are well.
         LbHealthyPanic: Counter = "lb_healthy_panic",
+        /// Requests that had a subset of the endpoints.
+        LbSubsetsSelected: Counter = "lb_subsets_selected",
+        /// Requests without a subset that were sent to an endpoint nevertheless.
+        LbSubsetsFallback: Counter = "lb_subsets_fallback",
+        /// The same of `panic_mode_any`.
+        LbSubsetsFallbackPanic: Counter = "lb_subsets_fallback_panic",
         /// Health checks.
         HealthCheckAttempt: Counter = "health_check.attempt",
         /// Health checks that succeeded.

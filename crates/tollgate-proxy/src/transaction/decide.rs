@@ -96,7 +96,11 @@ impl Core {
 
     fn direct(&self, direct: &DirectResponse) -> LocalReply {
         self.count_http(HttpMetric::RqDirectResponse);
-        LocalReply::direct(direct)
+        let reply = LocalReply::direct(direct);
+        match &direct.body_format {
+            Some(format) => self.formatted(reply, format),
+            None => reply,
+        }
     }
 
     fn redirect(&mut self, redirect: &RedirectAction, route: &Route) -> LocalReply {
@@ -138,7 +142,13 @@ impl Core {
             .ok_or_else(not_found)?;
         // Headers and logs may ask for it before there is an endpoint.
         self.info.upstream.attempt_count = 1;
-        let upstream = UpstreamRequest::start(&cluster, &self.choice(), 1, now).map_err(|failure| {
+        let rewritten = match cluster.forwards_to_hosts() {
+            true => self.rewritten_host(action, selected),
+            false => None,
+        };
+        let authority = rewritten.as_ref().map(HeaderValue::as_bytes);
+        let choice = Choice { authority, ..self.choice() };
+        let upstream = UpstreamRequest::start(&cluster, &choice, 1, now).map_err(|failure| {
             let reply = self.upstream_failure_reply(&failure);
             self.charge_upstream(reply.status);
             reply
@@ -167,11 +177,14 @@ impl Core {
         Choice {
             session: self.decision.session.as_ref().and_then(Session::wanted),
             request: Some(&self.messages.request),
+            authority: None,
             metadata: Some(&self.info.metadata),
             original_destination: self.info.connection.original_destination,
             picked: Some(&self.decision.picked),
             hashed: Some(self),
+            routed: Some(self),
             tried: None,
+            of: None,
         }
     }
 
@@ -227,6 +240,25 @@ impl Core {
             Direction::Request => levels.change_request(messages, info),
             Direction::Response => levels.change_response(messages, info),
         }
+    }
+
+    /// The host that the request will have, where its endpoint does not decide about that.
+    fn rewritten_host(&self, action: &RouteAction, selected: &WorkerRoute) -> Option<HeaderValue> {
+        let of_route = match &action.host_rewrite {
+            Some(HostRewrite::Format(format)) => {
+                let mut host = Vec::new();
+                let facts = FormatContext { info: &self.info, messages: &self.messages, logs: &[] };
+                write_text(format, &facts, &mut host);
+                HeaderValue::from_bytes(&host).ok().filter(|host| !host.is_empty())
+            }
+            Some(HostRewrite::Auto) | None => None,
+            Some(rewrite) => rewrite.rewrite(&self.messages.request),
+        };
+        let of_share = || {
+            let share = self.decision.share(&selected.route)?;
+            HeaderValue::from_str(share.host_rewrite_literal.as_deref()?).ok()
+        };
+        of_route.or_else(of_share)
     }
 
     fn rewrite(&mut self, action: &RouteAction, upstream: &UpstreamRequest, http: &HttpConnectionManager) {

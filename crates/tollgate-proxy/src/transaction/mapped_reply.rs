@@ -34,6 +34,16 @@ impl Facts for ReplyFacts<'_> {
 }
 
 impl Core {
+    /// A reply whose body is what this gives.
+    pub(super) fn formatted(&self, mut reply: LocalReply, format: &BodyFormat) -> LocalReply {
+        let context = FormatContext { info: &self.info, messages: &self.messages, logs: &[] };
+        reply.body = formatted(format, ReplyFacts { context, body: &reply.body });
+        if let Ok(content_type) = HeaderValue::from_str(format.content_type()) {
+            reply.fields.insert(CONTENT_TYPE, content_type);
+        }
+        reply
+    }
+
     /// Head and body of a reply as these say. Filters and formats see the reply as it is so far.
     pub(super) fn mapped_response(
         &mut self,

@@ -11,17 +11,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use extproc::{RequestHeaders, Slices};
-use http::{HeaderMap, HeaderValue};
+use extproc::{RequestHeaders, Slices, mutation::Side, remove_fields};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 use tokio::time::Sleep;
-use tollgate_model::route::{RequestMirrorPolicy, host_without_port};
+use tollgate_model::{
+    filter::Mutation,
+    route::{MirrorCluster, RequestMirrorPolicy, host_without_port},
+};
 
 use super::{core::Core, router::Waiting, upgrade::Upgrade};
 use crate::{
     connection_manager::tell_internal,
+    format::{FormatContext, evaluate_header},
+    route_headers::change_field,
     stream::{BodyEvent, ResponseEvent},
-    upstream::{Choice, UpstreamFailure, UpstreamRequest},
+    upstream::{Choice, UpstreamFailure, UpstreamRequest, WorkerCluster},
 };
 
 /// How long a copy may take once its request is complete, where the route has no timeout.
@@ -52,14 +57,17 @@ impl Mirrors {
         let own_address = core.worker.own_address;
         let mut feeds = SmallVec::new();
         for policy in policies.iter().filter(|policy| policy.fraction.includes(fastrand::u64(..))) {
-            let Some(cluster) = core.configuration.clusters.get(&policy.cluster) else { continue };
+            let Some(cluster) = cluster_of(policy, core) else { continue };
             // A copy belongs to no session, nobody has picked a host for it, and nothing of it is hashed.
             let choice = Choice { session: None, picked: None, hashed: None, ..core.choice() };
             let Ok(upstream) = UpstreamRequest::start(&cluster, &choice, 1, now) else { continue };
             let mut head = core.messages.request.clone();
-            if !policy.disable_shadow_host_suffix_append {
-                head.authority = shadow_host(&head.authority);
+            match &policy.host_rewrite_literal {
+                Some(host) => head.authority = HeaderValue::from_str(host).unwrap_or(head.authority),
+                None if policy.disable_shadow_host_suffix_append => {}
+                None => head.authority = shadow_host(&head.authority),
             }
+            change(&mut head.fields, &policy.mutations, core);
             tell_internal(&mut head.fields, core.http(), own_address);
             let feed = Rc::new(Feed::new(core.body_buffer_limit(), end_stream));
             if !end_stream {
@@ -94,6 +102,36 @@ impl Mirrors {
                 }
                 Waiting::Trailers => Piece::Trailers(trailers.cloned().unwrap_or_default()),
             });
+        }
+    }
+}
+
+/// Where a copy goes; `None` if there is no such cluster.
+fn cluster_of(policy: &RequestMirrorPolicy, core: &Core) -> Option<Rc<WorkerCluster>> {
+    let name = match &policy.cluster {
+        MirrorCluster::Named(name) => name,
+        MirrorCluster::Header(header) => {
+            std::str::from_utf8(header.first_in_request(&core.messages.request)?).ok()?
+        }
+    };
+    core.configuration.clusters.get(name)
+}
+
+/// Changes the head of a copy; values are made of the request itself.
+fn change(fields: &mut HeaderMap, mutations: &[Mutation], core: &Core) {
+    for mutation in mutations {
+        match mutation {
+            Mutation::Remove(name) => remove_fields(fields, std::slice::from_ref(name)),
+            Mutation::RemoveOnMatch(matcher) => {
+                let matching = fields.keys().filter(|name| matcher.matches(name.as_str().as_bytes()));
+                let matching: Vec<HeaderName> = matching.cloned().collect();
+                remove_fields(fields, &matching);
+            }
+            Mutation::Add(addition) => {
+                let context = FormatContext { info: &core.info, messages: &core.messages, logs: &[] };
+                let text = evaluate_header(&addition.value, &context);
+                change_field(fields, addition, text, Side::Request, &core.http().header_prefix);
+            }
         }
     }
 }

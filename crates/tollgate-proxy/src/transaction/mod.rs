@@ -30,6 +30,7 @@ mod reply;
 mod report;
 mod router;
 mod slots;
+mod subset;
 mod tries;
 mod upgrade;
 

@@ -3,7 +3,7 @@
 use std::{
     rc::Rc,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use extproc::Direction;
@@ -175,6 +175,10 @@ impl Tries {
     }
 }
 
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
 /// Whether it matters where a request was before.
 fn avoids_hosts(policy: &RetryPolicy) -> bool {
     policy.avoid_previous_hosts > 0 || policy.avoid_previous_priorities.is_some()
@@ -223,6 +227,14 @@ impl<D: Downstream> Transaction<'_, D> {
     fn retry(&mut self, wants: impl FnOnce(&RetryPolicy) -> bool, now: Instant) -> bool {
         let Some(tries) = &mut self.tries else { return false };
         let wants_retry = wants(&tries.policy);
+        let asked = match &tries.policy.rate_limited_back_off {
+            Some(limited) => self.core.messages.response.as_ref().and_then(|response| {
+                let interval = limited.interval(&response.fields, since_1970())?;
+                // All clients that were asked to wait do not come back in the same moment.
+                Some(interval.mul_f64(1.0 + fastrand::f64() / 2.0))
+            }),
+            None => None,
+        };
         match tries.judge(wants_retry) {
             Verdict::Final => false,
             Verdict::LimitExceeded => {
@@ -236,6 +248,7 @@ impl<D: Downstream> Transaction<'_, D> {
                 false
             }
             Verdict::Retry(back_off) => {
+                let back_off = asked.unwrap_or(back_off);
                 self.core.count_cluster(ClusterMetric::UpstreamRqRetry);
                 let until = now.checked_add(back_off).unwrap_or(now);
                 // The last try is given up, and with it what it had.
@@ -257,9 +270,11 @@ impl<D: Downstream> Transaction<'_, D> {
         tries.last_activity = None;
         let (most, avoids) = (tries.policy.avoid_previous_hosts, avoids_hosts(&tries.policy));
         let update_frequency = tries.policy.avoid_previous_priorities;
+        let policy = tries.policy.clone();
+        let omitted = policy.omitted_hosts.as_ref();
         // Wherever the session wanted to go: that has been tried.
         let choice = Choice {
-            tried: Some(Tried { hosts: &tries.hosts, most, update_frequency }),
+            tried: Some(Tried { hosts: &tries.hosts, most, omitted, update_frequency }),
             session: None,
             ..self.core.choice()
         };

@@ -12,10 +12,11 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cluster::choice::{Choice, HashedRequest, HostsTried, PickedHosts, Tried};
+pub(crate) use cluster::choice::{Choice, HashedRequest, HostsTried, PickedHosts, RoutedRequest, Tried};
 pub(crate) use cluster::circuit_breaker::Permit as RetryPermit;
 pub(crate) use cluster::consistent_hash::xx_hash;
 pub use cluster::dns::{NameLookup, NameLookups};
+pub(crate) use cluster::forwarded::Lookup;
 pub(crate) use cluster::manager::{ClusterCounts, ClusterManager, WorkerCluster};
 pub(crate) use cluster::processor::{Processor, ProcessorCall};
 pub(crate) use cluster::shared::SharedClusters;

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use tollgate_model::{
     Snapshot,
     route::{
-        Action, ClusterSpecifier, DirectResponse, HostRewrite, PathRewrite, RedirectAction, Route,
-        RouteAction, WeightedAction, WeightedCluster,
+        Action, ClusterSpecifier, DirectResponse, HostRewrite, MirrorCluster, PathRewrite, RedirectAction,
+        Route, RouteAction, WeightedAction, WeightedCluster,
     },
 };
 
@@ -76,7 +76,12 @@ fn forward(
             true => "all".to_owned(),
             false => format!("{} of {}", fraction.numerator, fraction.denominator),
         };
-        format!("{share} requests to the cluster {}", mirror.cluster)
+        match &mirror.cluster {
+            MirrorCluster::Named(name) => format!("{share} requests to the cluster {name}"),
+            MirrorCluster::Header(header) => {
+                format!("{share} requests to the cluster that the header {} names", header.as_str())
+            }
+        }
     });
     described["mirrors"] = mirrors.collect::<Vec<_>>().into();
 }

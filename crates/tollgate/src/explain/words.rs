@@ -111,6 +111,7 @@ fn path(path: &PathMatch) -> String {
             format!("the path is \"{prefix}\" or below it{}", in_any_case(*case_sensitive))
         }
         PathMatch::SafeRegex(regex) => format!("the path matches \"{}\"", regex.pattern()),
+        PathMatch::Template(template) => format!("the path matches the template \"{}\"", template.written()),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use tollgate_model::cluster::{Discovery, HashFunction, HashKey, Maglev, RingHash};
 
-use super::schema::COMMON_LB_CONFIG;
+use super::schema::{COMMON_LB_CONFIG, LOCALITY_WEIGHTED_LB_CONFIG_OF_POLICY};
 use crate::schema::{Enumeration, Message, Schema, Value, read, refused};
 
-const NO_BALANCE: &str = "the hash alone decides: leave it out";
+const BALANCE: &str = "An endpoint has at most so many hundredths of its share of the requests in progress, 100 or more; others take \
+    what is more.";
 
 pub(in crate::envoy) static RING_HASH_LB_CONFIG: Schema = Schema {
     name: "envoy.config.cluster.v3.Cluster.RingHashLbConfig",
@@ -37,7 +38,7 @@ pub(in crate::envoy) static CONSISTENT_HASHING_LB_CONFIG: Schema = Schema {
     title: "ConsistentHashingLbConfig of clusters",
     fields: &[
         read("use_hostname_for_hashing", "false", "The same, for clusters of type STRICT_DNS."),
-        refused("hash_balance_factor", NO_BALANCE),
+        read("hash_balance_factor", "none", BALANCE),
     ],
     unsupported: &[],
 };
@@ -48,7 +49,7 @@ pub(in crate::envoy) static CONSISTENT_HASHING: Schema = Schema {
     title: "",
     fields: &[
         read("use_hostname_for_hashing", "false", HOSTNAME),
-        refused("hash_balance_factor", NO_BALANCE),
+        read("hash_balance_factor", "none", BALANCE),
         refused("hash_policy", "use hash_policy of the routes"),
     ],
     unsupported: &[],
@@ -63,8 +64,8 @@ pub(in crate::envoy) static RING_HASH: Schema = Schema {
         read("hash_function", "XX_HASH", "XX_HASH or MURMUR_HASH_2."),
         read("use_hostname_for_hashing", "false", HOSTNAME),
         read("consistent_hashing_lb_config", "{}", "What endpoints are known by."),
-        refused("hash_balance_factor", NO_BALANCE),
-        refused("locality_weighted_lb_config", ONE_LOCALITY),
+        read("hash_balance_factor", "none", BALANCE),
+        read("locality_weighted_lb_config", "", LOCALITIES),
     ],
     unsupported: &[],
 };
@@ -75,12 +76,12 @@ pub(in crate::envoy) static MAGLEV: Schema = Schema {
     fields: &[
         read("table_size", "65537", TABLE_SIZE),
         read("consistent_hashing_lb_config", "{}", "What endpoints are known by."),
-        refused("locality_weighted_lb_config", ONE_LOCALITY),
+        read("locality_weighted_lb_config", "", LOCALITIES),
     ],
     unsupported: &[],
 };
 
-const ONE_LOCALITY: &str = "endpoints are chosen without regard to where they are";
+const LOCALITIES: &str = "Localities have the shares that their `load_balancing_weight` says.";
 
 static HASH_FUNCTION: Enumeration<HashFunction> = Enumeration {
     values: &[
@@ -99,21 +100,21 @@ pub(in crate::envoy) static HASH_FUNCTION_OF_POLICY: Enumeration<HashFunction> =
 
 /// The settings of `lb_policy: RING_HASH`.
 pub(super) fn read_ring_hash_of_cluster(message: &Message<'_>, discovery: Option<&Discovery>) -> RingHash {
-    let key = read_key_of_cluster(message, discovery);
+    let (key, balance_factor) = read_common_of_cluster(message, discovery);
     let Some(settings) = message.message("ring_hash_lb_config", &RING_HASH_LB_CONFIG) else {
-        return RingHash { key, ..RingHash::default() };
+        return RingHash { key, balance_factor, ..RingHash::default() };
     };
     let hash_function = settings.enumeration("hash_function", &HASH_FUNCTION, HashFunction::XxHash);
-    RingHash { key, hash_function, ..read_sizes(&settings) }
+    RingHash { key, balance_factor, hash_function, ..read_sizes(&settings) }
 }
 
 /// The settings of `lb_policy: MAGLEV`.
 pub(super) fn read_maglev_of_cluster(message: &Message<'_>, discovery: Option<&Discovery>) -> Maglev {
-    let key = read_key_of_cluster(message, discovery);
+    let (key, balance_factor) = read_common_of_cluster(message, discovery);
     let settings = message.message("maglev_lb_config", &MAGLEV_LB_CONFIG);
     let table_size =
         settings.map_or_else(|| Maglev::default().table_size, |settings| read_table_size(&settings));
-    Maglev { table_size, key }
+    Maglev { table_size, key, balance_factor }
 }
 
 /// Settings of hashing beside a policy that does not hash have no effect, as in Envoy.
@@ -122,12 +123,12 @@ pub(super) fn read_unused(message: &Message<'_>) {
     message.get("maglev_lb_config");
 }
 
-fn read_key_of_cluster(message: &Message<'_>, discovery: Option<&Discovery>) -> HashKey {
+fn read_common_of_cluster(message: &Message<'_>, discovery: Option<&Discovery>) -> (HashKey, Option<u32>) {
     let common = message.message("common_lb_config", &COMMON_LB_CONFIG);
     let settings = common
         .and_then(|common| common.message("consistent_hashing_lb_config", &CONSISTENT_HASHING_LB_CONFIG));
     let Some(settings) = settings else {
-        return HashKey::Address;
+        return (HashKey::Address, None);
     };
     let key = read_key(&settings);
     if key == HashKey::Hostname
@@ -136,7 +137,12 @@ fn read_key_of_cluster(message: &Message<'_>, discovery: Option<&Discovery>) -> 
     {
         value.error("use_hostname_for_hashing is for clusters of type STRICT_DNS");
     }
-    key
+    (key, read_balance_factor(&settings))
+}
+
+fn read_balance_factor(settings: &Message<'_>) -> Option<u32> {
+    let factor = settings.get("hash_balance_factor")?.integer(100..=i64::from(u32::MAX))?;
+    u32::try_from(factor).ok()
 }
 
 fn read_key(settings: &Message<'_>) -> HashKey {
@@ -146,25 +152,37 @@ fn read_key(settings: &Message<'_>) -> HashKey {
     }
 }
 
-pub(super) fn read_ring_hash(value: &Value<'_>) -> Option<RingHash> {
+/// The settings, and whether localities have shares of their own.
+pub(super) fn read_ring_hash(value: &Value<'_>) -> Option<(RingHash, bool)> {
     let settings = value.message(&RING_HASH)?;
-    let own = read_key(&settings);
+    let own = (read_key(&settings), read_balance_factor(&settings));
     let common = settings.message("consistent_hashing_lb_config", &CONSISTENT_HASHING);
-    Some(RingHash {
-        // The newer field counts where it is given, as in Envoy.
-        key: common.map_or(own, |common| read_key(&common)),
+    let common = common.map(|common| (read_key(&common), read_balance_factor(&common)));
+    // The newer field counts where it is given, as in Envoy.
+    let (key, balance_factor) = common.unwrap_or(own);
+    let ring = RingHash {
+        key,
+        balance_factor,
         hash_function: settings.enumeration("hash_function", &HASH_FUNCTION_OF_POLICY, HashFunction::XxHash),
         ..read_sizes(&settings)
-    })
+    };
+    Some((ring, weighs_localities(&settings)))
 }
 
-pub(super) fn read_maglev(value: &Value<'_>) -> Option<Maglev> {
+/// The settings, and whether localities have shares of their own.
+pub(super) fn read_maglev(value: &Value<'_>) -> Option<(Maglev, bool)> {
     let settings = value.message(&MAGLEV)?;
     let common = settings.message("consistent_hashing_lb_config", &CONSISTENT_HASHING);
-    Some(Maglev {
+    let table = Maglev {
         table_size: read_table_size(&settings),
-        key: common.map_or(HashKey::Address, |common| read_key(&common)),
-    })
+        key: common.as_ref().map_or(HashKey::Address, read_key),
+        balance_factor: common.as_ref().and_then(read_balance_factor),
+    };
+    Some((table, weighs_localities(&settings)))
+}
+
+fn weighs_localities(settings: &Message<'_>) -> bool {
+    settings.message("locality_weighted_lb_config", &LOCALITY_WEIGHTED_LB_CONFIG_OF_POLICY).is_some()
 }
 
 fn read_sizes(settings: &Message<'_>) -> RingHash {

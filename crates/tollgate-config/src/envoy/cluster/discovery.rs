@@ -5,7 +5,10 @@ use std::time::Duration;
 use http::HeaderName;
 use tollgate_model::cluster::{Discovery, Dns, DnsFailureRefresh, DnsLookupFamily, OriginalDst};
 
-use super::schema::{CUSTOM_CLUSTER_TYPE, DNS_CLUSTER, ORIGINAL_DST_LB_CONFIG, REFRESH_RATE};
+use super::forward_proxy::{FORWARD_PROXY_CLUSTER, read_forward_proxy};
+use super::schema::{
+    AGGREGATE_CLUSTER, CUSTOM_CLUSTER_TYPE, DNS_CLUSTER, ORIGINAL_DST_LB_CONFIG, REFRESH_RATE,
+};
 use crate::{
     envoy::{header::read_header_name, metadata_key::read_metadata_key},
     schema::{Enumeration, Message, Value},
@@ -114,8 +117,20 @@ fn read_cluster_type(value: &Value<'_>) -> Option<Discovery> {
     let message = value.message(&CUSTOM_CLUSTER_TYPE)?;
     message.required_string("name");
     let any = message.required("typed_config")?.any()?;
+    if any.type_name == AGGREGATE_CLUSTER.name {
+        let message = any.value.message(&AGGREGATE_CLUSTER)?;
+        let names = message.list("clusters");
+        if names.is_empty() {
+            any.value.error("\"clusters\" is missing: at least one");
+        }
+        return Some(Discovery::Aggregate(names.iter().filter_map(|name| name.non_empty_string()).collect()));
+    }
+    if any.type_name == FORWARD_PROXY_CLUSTER.name {
+        return read_forward_proxy(&any.value);
+    }
     if any.type_name != DNS_CLUSTER.name {
-        any.unsupported("cluster type", &[DNS_CLUSTER.name]);
+        let known = [DNS_CLUSTER.name, AGGREGATE_CLUSTER.name, FORWARD_PROXY_CLUSTER.name];
+        any.unsupported("cluster type", &known);
         return None;
     }
     let message = any.value.message(&DNS_CLUSTER)?;
@@ -147,7 +162,7 @@ fn read_refresh_rate(message: &Message<'_>) -> Duration {
     rate
 }
 
-fn read_failure_refresh(message: &Message<'_>) -> Option<DnsFailureRefresh> {
+pub(super) fn read_failure_refresh(message: &Message<'_>) -> Option<DnsFailureRefresh> {
     let value = message.get("dns_failure_refresh_rate")?;
     let rate = value.message(&REFRESH_RATE)?;
     let base_interval = rate.required("base_interval")?.duration()?;

@@ -1,18 +1,20 @@
 //! The endpoints of a cluster.
 
 use std::{
-    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use tollgate_ir::UpstreamTlsContext;
-use tollgate_model::cluster::{Discovery, Endpoint, EndpointAddress, EndpointStatus, TransportSocketMatch};
+use tollgate_model::cluster::{
+    Discovery, Endpoint, EndpointAddress, EndpointStatus, Locality, TransportSocketMatch,
+};
 
 use super::{
     discovery::is_eds,
     health::read_endpoint_check,
     schema::{
-        ASSIGNMENT_POLICY, CLUSTER_LOAD_ASSIGNMENT, EDS_CLUSTER_CONFIG, ENDPOINT, LB_ENDPOINT,
+        ASSIGNMENT_POLICY, CLUSTER_LOAD_ASSIGNMENT, EDS_CLUSTER_CONFIG, ENDPOINT, LB_ENDPOINT, LOCALITY,
         LOCALITY_LB_ENDPOINTS,
     },
 };
@@ -40,11 +42,9 @@ pub(in crate::envoy) static HEALTH_STATUS: Enumeration<EndpointStatus> = Enumera
 type Matches = [TransportSocketMatch<UpstreamTlsContext>];
 
 /// Reads `load_assignment`; `None` for a discovery that could not be read.
-/// `weighted` is where localities are given shares of their own.
 pub(super) fn read_endpoints(
     cluster: &Message<'_>,
     discovery: Option<&Discovery>,
-    weighted: Option<&Value<'_>>,
     matches: &Matches,
 ) -> Option<Vec<Endpoint>> {
     let of_file = cluster.get("eds_cluster_config");
@@ -53,14 +53,14 @@ pub(super) fn read_endpoints(
             cluster.value().error("\"eds_cluster_config\" is missing: it says where the endpoints are");
             return None;
         };
-        return read_file(&config, &cluster.string("name"), discovery, (weighted, matches));
+        return read_file(&config, &cluster.string("name"), discovery, matches);
     } else if let Some(config) = of_file {
         config.error("it is for clusters of type EDS");
     }
     let Some(value) = cluster.get("load_assignment") else {
         // Envoy takes a static cluster without endpoints; requests to it get 503.
         return match discovery {
-            Some(Discovery::OriginalDst(_)) => Some(Vec::new()),
+            Some(discovery) if discovery.chooses() => Some(Vec::new()),
             Some(Discovery::LogicalDns(_)) => {
                 cluster
                     .value()
@@ -73,11 +73,11 @@ pub(super) fn read_endpoints(
             }
         };
     };
-    if matches!(discovery, Some(Discovery::OriginalDst(_))) {
-        value.error("a cluster of type ORIGINAL_DST has no endpoints of its own");
+    if discovery.is_some_and(Discovery::chooses) {
+        value.error("a cluster of type ORIGINAL_DST, or an aggregate, has no endpoints of its own");
         return None;
     }
-    read_assignment(&value, discovery, (weighted, matches))
+    read_assignment(&value, discovery, matches)
 }
 
 /// Reads the endpoints that are in a file of their own.
@@ -85,7 +85,7 @@ fn read_file(
     config: &Value<'_>,
     cluster: &str,
     discovery: Option<&Discovery>,
-    of_cluster: (Option<&Value<'_>>, &Matches),
+    matches: &Matches,
 ) -> Option<Vec<Endpoint>> {
     let config = config.message(&EDS_CLUSTER_CONFIG)?;
     let service = Some(config.string("service_name")).filter(|name| !name.is_empty());
@@ -93,31 +93,30 @@ fn read_file(
     let source = config.required("eds_config")?;
     if is_from_server(&source) {
         let endpoints = read_from_server(&source, &CLUSTER_LOAD_ASSIGNMENT, name, |assignment| {
-            read_assignment(assignment, discovery, of_cluster)
+            read_assignment(assignment, discovery, matches)
         });
         // Without them requests get 503, as in Envoy.
         return Some(endpoints.unwrap_or_default());
     }
     read_resource(&source, &CLUSTER_LOAD_ASSIGNMENT, ("cluster_name", name), |assignment| {
-        read_assignment(assignment, discovery, of_cluster)
+        read_assignment(assignment, discovery, matches)
     })
 }
 
 /// Reads the endpoints of a cluster that a management server has delivered.
 pub(in crate::envoy) fn read_delivered_endpoints(value: &Value<'_>) -> Option<Vec<Endpoint>> {
-    read_assignment(value, Some(&Discovery::Static), (None, &[]))
+    read_assignment(value, Some(&Discovery::Static), &[])
 }
 
 /// Reads a `ClusterLoadAssignment`.
 fn read_assignment(
     value: &Value<'_>,
     discovery: Option<&Discovery>,
-    (weighted, matches): (Option<&Value<'_>>, &Matches),
+    matches: &Matches,
 ) -> Option<Vec<Endpoint>> {
     let message = value.message(&CLUSTER_LOAD_ASSIGNMENT)?;
     message.required_string("cluster_name");
     message.message("policy", &ASSIGNMENT_POLICY);
-    let mut localities = BTreeMap::new();
     let mut endpoints = Vec::new();
     let mut count = 0;
     for group in message.list("endpoints") {
@@ -126,29 +125,35 @@ fn read_assignment(
         let priority = priority.and_then(|priority| u32::try_from(priority).ok()).unwrap_or(0);
         let of_group = group.list("lb_endpoints");
         let metadata = read_metadata(&group);
-        *localities.entry(priority).or_insert(0) += usize::from(!of_group.is_empty());
+        let locality = read_locality(&group).map(Arc::new);
         for endpoint in of_group {
             count += 1;
             let endpoint = read_lb_endpoint(&endpoint, discovery);
             endpoints.extend(endpoint.map(|endpoint| Endpoint {
                 priority,
+                locality: locality.clone(),
                 transport_socket: TransportSocketMatch::find(matches, &endpoint.metadata, &metadata),
                 ..endpoint
             }));
         }
     }
-    if let Some(weighted) = weighted
-        && localities.values().any(|count| *count > 1)
-    {
-        weighted.error_with_help(
-            "localities cannot have shares of their own",
-            "make a cluster of each locality, and use weighted_clusters in the routes",
-        );
-    }
     if matches!(discovery, Some(Discovery::LogicalDns(_))) && count != 1 {
         value.error(format!("a LOGICAL_DNS cluster has exactly one endpoint, here are {count}"));
     }
     Some(endpoints)
+}
+
+/// Where the endpoints of a group are, and the share of the place; `None`: nothing is said about either.
+fn read_locality(group: &Message<'_>) -> Option<Locality> {
+    let place = group.message("locality", &LOCALITY);
+    let weight =
+        group.get("load_balancing_weight").and_then(|weight| weight.integer(1..=i64::from(u32::MAX)));
+    let weight = weight.and_then(|weight| u32::try_from(weight).ok());
+    if place.is_none() && weight.is_none() {
+        return None;
+    }
+    let text = |name| place.as_ref().map(|place| place.string(name)).unwrap_or_default();
+    Some(Locality { region: text("region"), zone: text("zone"), sub_zone: text("sub_zone"), weight })
 }
 
 fn read_lb_endpoint(value: &Value<'_>, discovery: Option<&Discovery>) -> Option<Endpoint> {

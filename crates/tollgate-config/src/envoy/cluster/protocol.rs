@@ -19,6 +19,8 @@ pub(super) struct Protocol<'a> {
     pub(super) max_requests_per_connection: Option<u32>,
     /// Filters behind the router, not yet read.
     pub(super) http_filters: Option<Value<'a>>,
+    /// What is said about server names, not yet read.
+    pub(super) upstream_options: Option<Value<'a>>,
 }
 
 impl Default for Protocol<'_> {
@@ -28,6 +30,7 @@ impl Default for Protocol<'_> {
             idle_timeout: Some(Duration::from_secs(3600)),
             max_requests_per_connection: None,
             http_filters: None,
+            upstream_options: None,
         }
     }
 }
@@ -69,6 +72,7 @@ pub(super) fn read_protocol<'a>(cluster: &Message<'a>) -> Protocol<'a> {
 fn read_http_protocol_options<'a>(value: &Value<'a>, protocol: &mut Protocol<'a>) {
     let Some(message) = value.message(&HTTP_PROTOCOL_OPTIONS) else { return };
     protocol.http_filters = message.get("http_filters");
+    protocol.upstream_options = message.get("upstream_http_protocol_options");
     if let Some(common) = message.get("common_http_protocol_options") {
         read_common(&common, protocol);
     }

@@ -4,18 +4,28 @@ use super::consistent_hash::{
     CONSISTENT_HASHING, CONSISTENT_HASHING_LB_CONFIG, MAGLEV, MAGLEV_LB_CONFIG, RING_HASH,
     RING_HASH_LB_CONFIG,
 };
-use crate::schema::{Schema, harmless, read, refused, unimplemented};
+use super::forward_proxy::{DNS_CACHE_CONFIG, FORWARD_PROXY_CLUSTER, UPSTREAM_HTTP_PROTOCOL_OPTIONS};
+use super::subset::{LB_SUBSET_CONFIG, LB_SUBSET_SELECTOR, SUBSET, SUBSET_SELECTOR};
+use crate::schema::{Field, Schema, harmless, read, refused, unimplemented};
 
-const ONE_LOCALITY: &str = "endpoints are chosen without regard to where they are";
-const SYSTEM_DNS: &str = "names are resolved as the system is configured";
-const NO_SLOW_START: &str = "endpoints take their share immediately: leave it out";
+pub(super) const SYSTEM_DNS: &str = "names are resolved as the system is configured";
+const SLOW_START: Field = read(
+    "slow_start_config",
+    "",
+    "Endpoints that are new, or well again, take their share little by little.",
+);
+const CHOICE_COUNT: Field = read("choice_count", "2", "So many random endpoints are compared, 2 or more.");
+const BIAS: Field = read(
+    "active_request_bias",
+    "1",
+    "Where weights differ: requests in progress divide the weight of an endpoint to this power; 0 = they do not count.",
+);
 const OF_LISTENERS: &str = "it is about requests of clients: set it in the HTTP connection manager";
 const NO_LOCAL_CLUSTER: &str = "there is no local cluster";
-const ONE_LOCALITY_EACH: &str =
-    "Refused when a priority has several localities: endpoints are chosen without regard to where they are.";
+const LOCALITY_WEIGHTED: &str = "Localities have the shares that their `load_balancing_weight` says.";
 
 /// The schemas of clusters, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 39] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 53] = [
     &CLUSTER,
     &CLUSTER_FILTER,
     &TRANSPORT_SOCKET_MATCH,
@@ -23,15 +33,27 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 39] = [
     &REFRESH_RATE,
     &CUSTOM_CLUSTER_TYPE,
     &DNS_CLUSTER,
+    &AGGREGATE_CLUSTER,
+    &FORWARD_PROXY_CLUSTER,
+    &DNS_CACHE_CONFIG,
+    &UPSTREAM_HTTP_PROTOCOL_OPTIONS,
     &COMMON_LB_CONFIG,
     &ROUND_ROBIN_LB_CONFIG,
     &LEAST_REQUEST_LB_CONFIG,
     &RING_HASH_LB_CONFIG,
     &MAGLEV_LB_CONFIG,
     &CONSISTENT_HASHING_LB_CONFIG,
+    &LB_SUBSET_CONFIG,
+    &LB_SUBSET_SELECTOR,
     &CLUSTER_LOAD_ASSIGNMENT,
     &ASSIGNMENT_POLICY,
     &LOCALITY_LB_ENDPOINTS,
+    &SLOW_START_CONFIG,
+    &SLOW_START_CONFIG_OF_POLICY,
+    &RUNTIME_DOUBLE,
+    &LOCALITY,
+    &LOCALITY_WEIGHTED_LB_CONFIG,
+    &LOCALITY_WEIGHTED_LB_CONFIG_OF_POLICY,
     &LB_ENDPOINT,
     &ENDPOINT,
     &CIRCUIT_BREAKERS,
@@ -47,6 +69,8 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 39] = [
     &RING_HASH,
     &MAGLEV,
     &CONSISTENT_HASHING,
+    &SUBSET,
+    &SUBSET_SELECTOR,
     &CLUSTER_PROVIDED,
     &OVERRIDE_HOST,
     &OVERRIDE_HOST_SOURCE,
@@ -63,22 +87,26 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
     fields: &[
         read("name", "", "Unique name. Required."),
         read("type", "STATIC", "STATIC, STRICT_DNS, LOGICAL_DNS or ORIGINAL_DST."),
-        read("cluster_type", "", "DnsCluster, instead of `type`."),
+        read(
+            "cluster_type",
+            "",
+            "DnsCluster, or ClusterConfig of an aggregate or of dynamic_forward_proxy, instead of `type`.",
+        ),
         read(
             "load_assignment",
             "",
-            "The endpoints. Required unless the type is ORIGINAL_DST, which has none.",
+            "The endpoints. Required unless the type is ORIGINAL_DST or an aggregate, which have none.",
         ),
         read("connect_timeout", "5s", "Time to connect, TLS included."),
         read(
             "lb_policy",
             "ROUND_ROBIN",
-            "ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH or MAGLEV; CLUSTER_PROVIDED for ORIGINAL_DST.",
+            "ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH or MAGLEV; CLUSTER_PROVIDED for ORIGINAL_DST and aggregates.",
         ),
         read(
             "load_balancing_policy",
             "",
-            "RoundRobin, LeastRequest, Random, RingHash, Maglev, OverrideHost or ClusterProvided, instead of `lb_policy`.",
+            "RoundRobin, LeastRequest, Random, RingHash, Maglev, Subset, OverrideHost or ClusterProvided, instead of `lb_policy`.",
         ),
         read("per_connection_buffer_limit_bytes", "1048576", "What is read ahead of a slow client, bytes."),
         read(
@@ -157,7 +185,11 @@ pub(in crate::envoy) static CLUSTER: Schema = Schema {
         refused("transport_socket_matcher", "use transport_socket, and a cluster for each kind of endpoint"),
         refused("hosts", "use load_assignment: this field belongs to the v2 API"),
         refused("tls_context", "use transport_socket: this field belongs to the v2 API"),
-        refused("lb_subset_config", "make a cluster of each subset"),
+        read(
+            "lb_subset_config",
+            "",
+            "Subsets of the endpoints, which routes and filters choose by metadata.",
+        ),
         read(
             "filters",
             "[]",
@@ -184,8 +216,16 @@ pub(in crate::envoy) static CUSTOM_CLUSTER_TYPE: Schema = Schema {
     name: "envoy.config.cluster.v3.Cluster.CustomClusterType",
     title: "",
     fields: &[
-        read("name", "", "`envoy.cluster.dns`. Required."),
-        read("typed_config", "", "DnsCluster. Required."),
+        read(
+            "name",
+            "",
+            "`envoy.cluster.dns`, `envoy.clusters.aggregate` or `envoy.clusters.dynamic_forward_proxy`. Required.",
+        ),
+        read(
+            "typed_config",
+            "",
+            "DnsCluster, or ClusterConfig of an aggregate or of dynamic_forward_proxy. Required.",
+        ),
     ],
     unsupported: &[],
 };
@@ -210,6 +250,18 @@ pub(in crate::envoy) static DNS_CLUSTER: Schema = Schema {
             "names are looked up again when the answer's time to live is over",
         ),
     ],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static AGGREGATE_CLUSTER: Schema = Schema {
+    name: "envoy.extensions.clusters.aggregate.v3.ClusterConfig",
+    title: "ClusterConfig of aggregates",
+    fields: &[read(
+        "clusters",
+        "[]",
+        "Clusters by name, one after the other: each takes what the healthy endpoints of those before it cannot. One that does not \
+         exist, or is an aggregate itself, has no endpoints.",
+    )],
     unsupported: &[],
 };
 
@@ -276,12 +328,41 @@ pub(in crate::envoy) static LOCALITY_LB_ENDPOINTS: Schema = Schema {
             "0",
             "Up to 128; the next one takes what the healthy endpoints of the one before cannot.",
         ),
-        harmless("locality", ONE_LOCALITY),
-        harmless("load_balancing_weight", ONE_LOCALITY),
-        harmless("proximity", ONE_LOCALITY),
+        read("locality", "", "Where the endpoints are."),
+        read(
+            "load_balancing_weight",
+            "none",
+            "Its share, 1 or more, where `locality_weighted_lb_config` is set; without it the locality has none.",
+        ),
+        harmless("proximity", "as in Envoy nothing reads it"),
         read("metadata", "{}", "`envoy.transport_socket_match` of endpoints without their own."),
     ],
     unsupported: &["load_balancer_endpoints", "leds_cluster_locality_config"],
+};
+
+pub(in crate::envoy) static LOCALITY: Schema = Schema {
+    name: "envoy.config.core.v3.Locality",
+    title: "",
+    fields: &[
+        read("region", "", "Region."),
+        read("zone", "", "Zone of the region."),
+        read("sub_zone", "", "What the zone is divided into."),
+    ],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static LOCALITY_WEIGHTED_LB_CONFIG: Schema = Schema {
+    name: "envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig",
+    title: "LocalityWeightedLbConfig of clusters",
+    fields: &[],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static LOCALITY_WEIGHTED_LB_CONFIG_OF_POLICY: Schema = Schema {
+    name: "envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig",
+    title: "",
+    fields: &[],
+    unsupported: &[],
 };
 
 pub(in crate::envoy) static LB_ENDPOINT: Schema = Schema {
@@ -365,13 +446,40 @@ pub(in crate::envoy) static TYPED_EXTENSION_CONFIG: Schema = Schema {
     unsupported: &[],
 };
 
+const SLOW_START_FIELDS: [Field; 3] = [
+    read("slow_start_window", "", "How long an endpoint takes less. Without it there is no slow start."),
+    read("aggression", "1", "The share grows with the time to the power of the inverse of this."),
+    read("min_weight_percent", "10", "Percentage of its weight that an endpoint has at least."),
+];
+
+pub(in crate::envoy) static SLOW_START_CONFIG: Schema = Schema {
+    name: "envoy.config.cluster.v3.Cluster.SlowStartConfig",
+    title: "SlowStartConfig of clusters",
+    fields: &SLOW_START_FIELDS,
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static SLOW_START_CONFIG_OF_POLICY: Schema = Schema {
+    name: "envoy.extensions.load_balancing_policies.common.v3.SlowStartConfig",
+    title: "",
+    fields: &SLOW_START_FIELDS,
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static RUNTIME_DOUBLE: Schema = Schema {
+    name: "envoy.config.core.v3.RuntimeDouble",
+    title: "",
+    fields: &[
+        read("default_value", "0", "The number."),
+        unimplemented("runtime_key", "runtime keys other than those of features are not looked up"),
+    ],
+    unsupported: &[],
+};
+
 pub(in crate::envoy) static ROUND_ROBIN: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
     title: "",
-    fields: &[
-        refused("slow_start_config", NO_SLOW_START),
-        read("locality_lb_config", "{}", "How localities are chosen."),
-    ],
+    fields: &[SLOW_START, read("locality_lb_config", "{}", "How localities are chosen.")],
     unsupported: &[],
 };
 
@@ -379,12 +487,18 @@ pub(in crate::envoy) static LEAST_REQUEST: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
     title: "",
     fields: &[
-        unimplemented("choice_count", "two random endpoints are compared"),
-        unimplemented("active_request_bias", "the number of requests counts as it is"),
-        refused("slow_start_config", NO_SLOW_START),
+        CHOICE_COUNT,
+        BIAS,
+        SLOW_START,
         read("locality_lb_config", "{}", "How localities are chosen."),
+        read("enable_full_scan", "false", "Old form of selection_method: FULL_SCAN."),
+        read(
+            "selection_method",
+            "N_CHOICES",
+            "N_CHOICES, or FULL_SCAN: the least busy of all endpoints, where their weights do not differ.",
+        ),
     ],
-    unsupported: &["enable_full_scan", "selection_method"],
+    unsupported: &[],
 };
 
 pub(in crate::envoy) static RANDOM: Schema = Schema {
@@ -395,8 +509,8 @@ pub(in crate::envoy) static RANDOM: Schema = Schema {
 };
 
 /// The policies that `load_balancing_policy` can have.
-pub(in crate::envoy) static POLICIES: [&Schema; 7] =
-    [&ROUND_ROBIN, &LEAST_REQUEST, &RANDOM, &RING_HASH, &MAGLEV, &OVERRIDE_HOST, &CLUSTER_PROVIDED];
+pub(in crate::envoy) static POLICIES: [&Schema; 8] =
+    [&ROUND_ROBIN, &LEAST_REQUEST, &RANDOM, &RING_HASH, &MAGLEV, &SUBSET, &OVERRIDE_HOST, &CLUSTER_PROVIDED];
 
 pub(in crate::envoy) static CLUSTER_PROVIDED: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided",
@@ -417,7 +531,7 @@ pub(in crate::envoy) static OVERRIDE_HOST: Schema = Schema {
         read(
             "fallback_policy",
             "",
-            "RoundRobin, LeastRequest or Random: chooses where no endpoint of the list is left. Required.",
+            "RoundRobin, LeastRequest, Random, RingHash, Maglev or Subset: chooses where no endpoint of the list is left. Required.",
         ),
         read("selected_host_key", "", "Dynamic metadata that tell which endpoint was chosen."),
     ],
@@ -450,7 +564,7 @@ pub(in crate::envoy) static COMMON_LB_CONFIG: Schema = Schema {
     name: "envoy.config.cluster.v3.Cluster.CommonLbConfig",
     title: "",
     fields: &[
-        read("locality_weighted_lb_config", "", ONE_LOCALITY_EACH),
+        read("locality_weighted_lb_config", "", LOCALITY_WEIGHTED),
         unimplemented("zone_aware_lb_config", NO_LOCAL_CLUSTER),
         read(
             "healthy_panic_threshold",
@@ -473,18 +587,14 @@ pub(in crate::envoy) static COMMON_LB_CONFIG: Schema = Schema {
 pub(in crate::envoy) static ROUND_ROBIN_LB_CONFIG: Schema = Schema {
     name: "envoy.config.cluster.v3.Cluster.RoundRobinLbConfig",
     title: "",
-    fields: &[refused("slow_start_config", NO_SLOW_START)],
+    fields: &[SLOW_START],
     unsupported: &[],
 };
 
 pub(in crate::envoy) static LEAST_REQUEST_LB_CONFIG: Schema = Schema {
     name: "envoy.config.cluster.v3.Cluster.LeastRequestLbConfig",
     title: "",
-    fields: &[
-        unimplemented("choice_count", "two random endpoints are compared"),
-        unimplemented("active_request_bias", "the number of requests counts as it is"),
-        refused("slow_start_config", NO_SLOW_START),
-    ],
+    fields: &[CHOICE_COUNT, BIAS, SLOW_START],
     unsupported: &[],
 };
 
@@ -492,7 +602,7 @@ pub(in crate::envoy) static LOCALITY_LB_CONFIG: Schema = Schema {
     name: "envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig",
     title: "",
     fields: &[
-        read("locality_weighted_lb_config", "", ONE_LOCALITY_EACH),
+        read("locality_weighted_lb_config", "", LOCALITY_WEIGHTED),
         unimplemented("zone_aware_lb_config", NO_LOCAL_CLUSTER),
     ],
     unsupported: &[],
@@ -542,7 +652,11 @@ pub(in crate::envoy) static HTTP_PROTOCOL_OPTIONS: Schema = Schema {
         ),
         refused("auto_config", "use explicit_http_config"),
         refused("use_downstream_protocol_config", "use explicit_http_config"),
-        refused("upstream_http_protocol_options", "set sni in the UpstreamTlsContext"),
+        read(
+            "upstream_http_protocol_options",
+            "",
+            "Server names of TLS; for clusters of type dynamic_forward_proxy, where both settings are on without it.",
+        ),
         refused("hash_policy", "clusters are balanced without hashing"),
         refused("retry_policy", "requests are only tried again when the connection could not be made"),
         refused("request_mirror_policies", "requests cannot be mirrored"),

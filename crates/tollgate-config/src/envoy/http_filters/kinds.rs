@@ -3,7 +3,7 @@
 use tollgate_ir::{FilterConfig, Override};
 
 use super::{
-    buffer, compressor, ext_authz, header_mutation, header_to_metadata, health_check, jwt_authn,
+    buffer, compressor, ext_authz, header_mutation, header_to_metadata, health_check, host_lookup, jwt_authn,
     local_ratelimit, matched, ratelimit, rbac, set_metadata,
 };
 use crate::{
@@ -30,8 +30,9 @@ pub(in crate::envoy) struct PerRoute {
 }
 
 /// Every kind.
-static KINDS: [Kind; 12] = [
+static KINDS: [Kind; 13] = [
     health_check::KIND,
+    host_lookup::KIND,
     buffer::KIND,
     compressor::KIND,
     local_ratelimit::KIND,
@@ -46,8 +47,9 @@ static KINDS: [Kind; 12] = [
 ];
 
 /// The schemas of the kinds, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 12] = [
+pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 13] = [
     &health_check::SCHEMAS,
+    &host_lookup::SCHEMAS,
     &buffer::SCHEMAS,
     &compressor::SCHEMAS,
     &local_ratelimit::SCHEMAS,

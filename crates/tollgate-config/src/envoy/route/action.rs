@@ -2,10 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use extproc::messages::Struct;
 use http::StatusCode;
 use regex::bytes;
 use tollgate_ir::{ClusterSpecifier, RouteAction};
 use tollgate_model::{
+    cluster::SUBSET_NAMESPACE,
     matching::Substitution,
     route::{HostRewrite, MaxStreamDuration, PathRewrite, RateLimits},
 };
@@ -17,12 +19,14 @@ use super::{
     own_or,
     retry::read_retry_policy,
     schema::{MAX_STREAM_DURATION, REGEX_MATCH_AND_SUBSTITUTE, ROUTE_ACTION, UPGRADE_CONFIG},
+    uri_template::read_rewrite,
     weighted::read_weighted_clusters,
 };
 use crate::{
     envoy::{
         format::read_header_format,
         matchers::{compile, read_matched_header},
+        metadata::{METADATA, read_namespaces},
         per_route::Folded,
         rate_limits::read_rate_limits,
     },
@@ -48,6 +52,8 @@ pub(super) fn read_route_action(
     let cluster = message
         .required_one_of(&["cluster", "cluster_header", "weighted_clusters"])
         .and_then(|(kind, value)| read_cluster_specifier(kind, &value, table, folded, shares));
+    let metadata_match = read_metadata_match(&message);
+    let cluster = cluster.map(|cluster| with_metadata(cluster, &metadata_match));
     let idle_timeout = message.get("idle_timeout").map(|_| message.timeout("idle_timeout", None));
     let retry_policy = message.get("retry_policy").and_then(|value| read_retry_policy(&value)).map(Arc::new);
     Some(RouteAction {
@@ -79,6 +85,7 @@ pub(super) fn read_route_action(
             policies: read_rate_limits(&message),
             include_virtual_host: message.boolean("include_vh_rate_limits", false),
         },
+        metadata_match,
         ..RouteAction::new(cluster?)
     })
 }
@@ -101,9 +108,30 @@ fn read_cluster_specifier(
     })
 }
 
+/// What routes say about subsets; other namespaces do not count.
+pub(super) fn read_metadata_match(message: &Message<'_>) -> Struct {
+    let metadata = message.message("metadata_match", &METADATA).map(|metadata| read_namespaces(&metadata));
+    metadata.and_then(|mut metadata| metadata.filter_metadata.remove(SUBSET_NAMESPACE)).unwrap_or_default()
+}
+
+/// Shares have what the route says beside what they say themselves.
+fn with_metadata(mut cluster: ClusterSpecifier, of_route: &Struct) -> ClusterSpecifier {
+    if let ClusterSpecifier::WeightedClusters(shares) = &mut cluster {
+        for share in shares {
+            let own = std::mem::replace(&mut share.metadata_match, of_route.clone());
+            share.metadata_match.fields.extend(own.fields);
+        }
+    }
+    cluster
+}
+
 fn read_path_rewrite(message: &Message<'_>) -> Option<PathRewrite> {
     // Envoy takes the two for one oneof when both are given with content.
-    let (kind, value) = message.one_of(&["prefix_rewrite", "regex_rewrite", "path_rewrite"])?;
+    let (kind, value) =
+        message.one_of(&["prefix_rewrite", "regex_rewrite", "path_rewrite", "path_rewrite_policy"])?;
+    if kind == "path_rewrite_policy" {
+        return read_rewrite(&value).map(PathRewrite::Template);
+    }
     if kind == "path_rewrite" {
         return read_header_format(&value).map(PathRewrite::Format);
     }

@@ -5,6 +5,7 @@ use tollgate_model::route::{CookieMatcher, DynamicMetadataCondition, MoreConditi
 use super::{
     mirror::{RUNTIME_FRACTIONAL_PERCENT, read_fraction},
     schema::{COOKIE_MATCHER, GRPC_ROUTE_MATCH_OPTIONS, ROUTE_MATCH, TLS_CONTEXT_MATCH_OPTIONS},
+    uri_template::read_template,
 };
 use crate::{
     envoy::{
@@ -53,11 +54,17 @@ fn read_condition(value: &Value<'_>) -> Option<DynamicMetadataCondition> {
 }
 
 fn read_path(message: &Message<'_>) -> Option<PathMatch> {
-    let (kind, value) =
-        message.required_one_of(&["prefix", "path", "path_separated_prefix", "safe_regex"])?;
+    let (kind, value) = message.required_one_of(&[
+        "prefix",
+        "path",
+        "path_separated_prefix",
+        "safe_regex",
+        "path_match_policy",
+    ])?;
     let case_sensitive = message.boolean("case_sensitive", true);
     Some(match kind {
         "safe_regex" => PathMatch::SafeRegex(read_regex(&value)?),
+        "path_match_policy" => PathMatch::Template(read_template(&value)?),
         "prefix" => PathMatch::Prefix { prefix: value.header_text()?, case_sensitive },
         "path" => PathMatch::Path { path: value.header_text()?, case_sensitive },
         _ => PathMatch::PathSeparatedPrefix { prefix: read_separated_prefix(&value)?, case_sensitive },

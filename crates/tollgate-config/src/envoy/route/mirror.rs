@@ -1,9 +1,12 @@
 //! Copies of requests.
 
-use tollgate_model::route::{Fraction, RequestMirrorPolicy};
+use tollgate_model::route::{Fraction, MirrorCluster, RequestMirrorPolicy};
 
 use super::Table;
-use crate::schema::{Enumeration, Message, Schema, Value, harmless, read, refused, unimplemented};
+use crate::{
+    envoy::{http_filters::header_mutation::read_mutation, matchers::read_matched_header},
+    schema::{Enumeration, Message, Schema, Value, harmless, read, unimplemented},
+};
 
 pub(in crate::envoy) static REQUEST_MIRROR_POLICY: Schema = Schema {
     name: "envoy.config.route.v3.RouteAction.RequestMirrorPolicy",
@@ -12,14 +15,18 @@ pub(in crate::envoy) static REQUEST_MIRROR_POLICY: Schema = Schema {
         read(
             "cluster",
             "",
-            "Where the copy goes, once the request is complete; none of a request beyond the buffer limit. Required.",
+            "Where the copy goes, while the request arrives. One of the two ways to name it is required.",
         ),
         read("runtime_fraction", "all", "Which part of the requests."),
         read("disable_shadow_host_suffix_append", "false", "Leave the host as it is, without `-shadow`."),
         harmless("trace_sampled", "no spans are exported"),
-        refused("cluster_header", "use cluster"),
-        refused("request_headers_mutations", "use request_headers_to_add of the route"),
-        refused("host_rewrite_literal", "use host_rewrite_literal of the route"),
+        read(
+            "cluster_header",
+            "",
+            "The request header that names it; without it, or without such a cluster, there is no copy.",
+        ),
+        read("request_headers_mutations", "[]", "Header changes of the copy."),
+        read("host_rewrite_literal", "the request's", "Host of the copy; nothing is appended to it."),
     ],
     unsupported: &[],
 };
@@ -59,12 +66,25 @@ pub(super) fn read_request_mirror_policies(
 
 fn read_policy(value: &Value<'_>, table: &Table<'_>) -> Option<RequestMirrorPolicy> {
     let message = value.message(&REQUEST_MIRROR_POLICY)?;
-    let cluster = message.required("cluster")?;
-    let name = cluster.non_empty_string()?;
-    table.check_cluster(&cluster, &name);
-    table.scope.clusters.refuse_filters(&cluster, &name, "copies of requests");
+    let (kind, cluster) = message.required_one_of(&["cluster", "cluster_header"])?;
+    let cluster = match kind {
+        "cluster" => {
+            let name = cluster.non_empty_string()?;
+            table.check_cluster(&cluster, &name);
+            table.scope.clusters.refuse_filters(&cluster, &name, "copies of requests");
+            MirrorCluster::Named(name)
+        }
+        _ => MirrorCluster::Header(read_matched_header(&cluster)?),
+    };
+    let mutations = message.list("request_headers_mutations");
     Some(RequestMirrorPolicy {
-        cluster: name,
+        cluster,
+        host_rewrite_literal: Some(message.header_text("host_rewrite_literal"))
+            .filter(|host| !host.is_empty()),
+        mutations: mutations
+            .iter()
+            .filter_map(|mutation| read_mutation(mutation, &[":method", ":scheme", ":authority", ":path"]))
+            .collect(),
         fraction: match message.message("runtime_fraction", &RUNTIME_FRACTIONAL_PERCENT) {
             None => Fraction::ALL,
             Some(percent) => read_fraction(&percent.required("default_value")?)?,

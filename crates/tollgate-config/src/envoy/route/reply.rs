@@ -1,5 +1,7 @@
 //! Routes that answer themselves.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::StatusCode;
 use tollgate_model::route::{DirectResponse, RedirectAction, RedirectPath, RedirectPort};
@@ -10,7 +12,7 @@ use super::{
     schema::{DIRECT_RESPONSE_ACTION, REDIRECT_ACTION},
 };
 use crate::{
-    envoy::{data_source::read_data_source, format::read_header_format},
+    envoy::{data_source::read_data_source, format::read_header_format, local_reply::read_body_format},
     schema::{Enumeration, Value},
 };
 
@@ -68,5 +70,6 @@ pub(super) fn read_direct_response(value: &Value<'_>, table: &Table<'_>) -> Opti
         }
         body = Bytes::from(content);
     }
-    Some(DirectResponse { status: status?, body })
+    let body_format = message.get("body_format").and_then(|format| read_body_format(&format)).map(Arc::new);
+    Some(DirectResponse { status: status?, body, body_format })
 }

@@ -3,11 +3,18 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use http::StatusCode;
-use tollgate_model::route::{RetryBackOff, RetryOn, RetryPolicy};
+use tollgate_model::{
+    cluster::SUBSET_NAMESPACE,
+    route::{OmittedHosts, RateLimitedBackOff, ResetFormat, ResetHeader, RetryBackOff, RetryOn, RetryPolicy},
+};
 
 use crate::{
-    envoy::matchers::read_header_matcher,
-    schema::{Message, Schema, Value, read, refused},
+    envoy::{
+        header::read_header_name,
+        matchers::read_header_matcher,
+        metadata::{METADATA, read_namespaces},
+    },
+    schema::{Enumeration, Message, Schema, Value, read, refused},
     suggestion::nearest,
 };
 
@@ -32,7 +39,8 @@ pub(in crate::envoy) static RETRY_POLICY: Schema = Schema {
         read(
             "retry_host_predicate",
             "[]",
-            "`PreviousHostsPredicate`: rather another endpoint than the same.",
+            "`PreviousHostsPredicate`: rather another endpoint than the same; `OmitCanaryHostsPredicate`, \
+             `OmitHostMetadataConfig`: rather one that is not of these.",
         ),
         read(
             "host_selection_retry_max_attempts",
@@ -40,7 +48,7 @@ pub(in crate::envoy) static RETRY_POLICY: Schema = Schema {
             "How often another endpoint is looked for, when retry_host_predicate says so.",
         ),
         read("retry_priority", "", "`PreviousPrioritiesConfig`: rather another priority than the same."),
-        refused("rate_limited_retry_back_off", "use retry_back_off"),
+        read("rate_limited_retry_back_off", "", "Responses that say how long to wait before the next try."),
         refused("retry_options_predicates", "tries do not differ"),
     ],
     unsupported: &["refresh_cluster_on_retry"],
@@ -61,7 +69,7 @@ pub(in crate::envoy) static RETRY_HOST_PREDICATE: Schema = Schema {
     title: "",
     fields: &[
         read("name", "", "Free text. Required."),
-        read("typed_config", "", "`PreviousHostsPredicate`. Required."),
+        read("typed_config", "", "One of the predicates. Required."),
     ],
     unsupported: &[],
 };
@@ -71,6 +79,51 @@ pub(in crate::envoy) static PREVIOUS_HOSTS_PREDICATE: Schema = Schema {
     title: "",
     fields: &[],
     unsupported: &[],
+};
+
+pub(in crate::envoy) static OMIT_CANARY_HOSTS: Schema = Schema {
+    name: "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate",
+    title: "",
+    fields: &[],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static OMIT_HOST_METADATA: Schema = Schema {
+    name: "envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig",
+    title: "",
+    fields: &[read(
+        "metadata_match",
+        "",
+        "Endpoints that have all of these values in the namespace `envoy.lb` are passed over. Without any nobody is.",
+    )],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static RATE_LIMITED_RETRY_BACK_OFF: Schema = Schema {
+    name: "envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff",
+    title: "",
+    fields: &[
+        read("reset_headers", "", "The first of these headers that names a time counts. Required."),
+        read("max_interval", "300s", "More than this does not count."),
+    ],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static RESET_HEADER: Schema = Schema {
+    name: "envoy.config.route.v3.RetryPolicy.ResetHeader",
+    title: "",
+    fields: &[
+        read("name", "", "Name of the header. Required."),
+        read("format", "SECONDS", "SECONDS to wait, or the UNIX_TIMESTAMP to wait for."),
+    ],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static RESET_FORMAT: Enumeration<ResetFormat> = Enumeration {
+    values: &[
+        ("SECONDS", 0, Some(ResetFormat::Seconds)),
+        ("UNIX_TIMESTAMP", 1, Some(ResetFormat::UnixTimestamp)),
+    ],
 };
 
 pub(in crate::envoy) static RETRY_PRIORITY: Schema = Schema {
@@ -97,6 +150,7 @@ pub(in crate::envoy) static PREVIOUS_PRIORITIES: Schema = Schema {
 /// Reads a `RetryPolicy`.
 pub(super) fn read_retry_policy(value: &Value<'_>) -> Option<RetryPolicy> {
     let message = value.message(&RETRY_POLICY)?;
+    let (most, avoid, omitted) = read_host_predicates(&message);
     let matchers = |name| message.list(name).iter().filter_map(read_header_matcher).collect();
     let status =
         |value: &Value<'_>| StatusCode::from_u16(u16::try_from(value.integer(100..=999)?).ok()?).ok();
@@ -112,7 +166,11 @@ pub(super) fn read_retry_policy(value: &Value<'_>) -> Option<RetryPolicy> {
             .message("retry_back_off", &RETRY_BACK_OFF)
             .map(|it| read_back_off(&it))
             .unwrap_or_default(),
-        avoid_previous_hosts: read_host_predicates(&message),
+        avoid_previous_hosts: if avoid { most } else { 0 },
+        omitted_hosts: (omitted != OmittedHosts::default()).then_some(OmittedHosts { most, ..omitted }),
+        rate_limited_back_off: message
+            .get("rate_limited_retry_back_off")
+            .and_then(|value| read_rate_limited(&value)),
         avoid_previous_priorities: message.get("retry_priority").and_then(|value| read_priority(&value)),
     })
 }
@@ -174,20 +232,47 @@ fn read_back_off(message: &Message<'_>) -> RetryBackOff {
     RetryBackOff { base_interval, max_interval }
 }
 
-/// How often another endpoint is looked for.
-fn read_host_predicates(message: &Message<'_>) -> u32 {
+/// How often another endpoint is looked for, whether one is that had the request before, and which others.
+fn read_host_predicates(message: &Message<'_>) -> (u32, bool, OmittedHosts) {
     let attempts = message.get("host_selection_retry_max_attempts");
     let most = attempts.and_then(|attempts| attempts.integer(0..=i64::from(u32::MAX))).unwrap_or(1);
-    let mut avoid = false;
+    let (mut avoid, mut omitted) = (false, OmittedHosts::default());
     for value in message.list("retry_host_predicate") {
         let Some(predicate) = value.message(&RETRY_HOST_PREDICATE) else { continue };
         predicate.required_string("name");
         let Some(any) = predicate.required("typed_config").and_then(|config| config.any()) else { continue };
         if any.type_name == PREVIOUS_HOSTS_PREDICATE.name {
             avoid = any.value.message(&PREVIOUS_HOSTS_PREDICATE).is_some();
+        } else if any.type_name == OMIT_CANARY_HOSTS.name {
+            omitted.canaries = any.value.message(&OMIT_CANARY_HOSTS).is_some();
+        } else if any.type_name == OMIT_HOST_METADATA.name {
+            let config = any.value.message(&OMIT_HOST_METADATA);
+            let metadata = config.and_then(|config| config.message("metadata_match", &METADATA));
+            let labels = metadata
+                .and_then(|metadata| read_namespaces(&metadata).filter_metadata.remove(SUBSET_NAMESPACE));
+            omitted.metadata.extend(labels.filter(|labels| !labels.fields.is_empty()));
         } else {
-            any.unsupported("retry host predicate", &[PREVIOUS_HOSTS_PREDICATE.name]);
+            let known = [PREVIOUS_HOSTS_PREDICATE.name, OMIT_CANARY_HOSTS.name, OMIT_HOST_METADATA.name];
+            any.unsupported("retry host predicate", &known);
         }
     }
-    if avoid { u32::try_from(most).unwrap_or(u32::MAX) } else { 0 }
+    (u32::try_from(most).unwrap_or(u32::MAX), avoid, omitted)
+}
+
+fn read_rate_limited(value: &Value<'_>) -> Option<RateLimitedBackOff> {
+    let message = value.message(&RATE_LIMITED_RETRY_BACK_OFF)?;
+    let headers = message.list("reset_headers");
+    if headers.is_empty() {
+        value.error("\"reset_headers\" is missing: at least one");
+    }
+    let reset_headers = headers.iter().filter_map(|header| {
+        let header = header.message(&RESET_HEADER)?;
+        let name = read_header_name(&header.required("name")?, false)?;
+        Some(ResetHeader { name, format: header.enumeration("format", &RESET_FORMAT, ResetFormat::Seconds) })
+    });
+    let max_interval = message.duration("max_interval").unwrap_or(Duration::from_secs(300));
+    if max_interval.is_zero() {
+        value.error("\"max_interval\" must be more than zero");
+    }
+    Some(RateLimitedBackOff { reset_headers: reset_headers.collect(), max_interval })
 }

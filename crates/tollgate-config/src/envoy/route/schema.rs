@@ -5,9 +5,11 @@ use super::hash_policy::{
 };
 use super::mirror::{FRACTIONAL_PERCENT, REQUEST_MIRROR_POLICY, RUNTIME_FRACTIONAL_PERCENT};
 use super::retry::{
-    PREVIOUS_HOSTS_PREDICATE, PREVIOUS_PRIORITIES, RETRY_BACK_OFF, RETRY_HOST_PREDICATE, RETRY_POLICY,
+    OMIT_CANARY_HOSTS, OMIT_HOST_METADATA, PREVIOUS_HOSTS_PREDICATE, PREVIOUS_PRIORITIES,
+    RATE_LIMITED_RETRY_BACK_OFF, RESET_HEADER, RETRY_BACK_OFF, RETRY_HOST_PREDICATE, RETRY_POLICY,
     RETRY_PRIORITY,
 };
+use super::uri_template::{URI_TEMPLATE_MATCH, URI_TEMPLATE_REWRITE};
 use crate::schema::{Schema, harmless, read, refused, unimplemented};
 
 const ADD_REQUEST: &str = "Headers added to requests.";
@@ -21,11 +23,13 @@ const MIRRORS: &str =
 const NO_VIRTUAL_CLUSTERS: &str = "metrics are kept by route";
 
 /// The schemas of route tables, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 31] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 37] = [
     &ROUTE_CONFIGURATION,
     &VIRTUAL_HOST,
     &ROUTE,
     &ROUTE_MATCH,
+    &URI_TEMPLATE_MATCH,
+    &URI_TEMPLATE_REWRITE,
     &COOKIE_MATCHER,
     &TLS_CONTEXT_MATCH_OPTIONS,
     &GRPC_ROUTE_MATCH_OPTIONS,
@@ -43,6 +47,10 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 31] = [
     &RETRY_BACK_OFF,
     &RETRY_HOST_PREDICATE,
     &PREVIOUS_HOSTS_PREDICATE,
+    &OMIT_CANARY_HOSTS,
+    &OMIT_HOST_METADATA,
+    &RATE_LIMITED_RETRY_BACK_OFF,
+    &RESET_HEADER,
     &RETRY_PRIORITY,
     &PREVIOUS_PRIORITIES,
     &REQUEST_MIRROR_POLICY,
@@ -182,7 +190,7 @@ pub(in crate::envoy) static ROUTE_MATCH: Schema = Schema {
     name: "envoy.config.route.v3.RouteMatch",
     title: "",
     fields: &[
-        read("prefix", "", "The path begins with this. One of the four path conditions is required."),
+        read("prefix", "", "The path begins with this. One of the five path conditions is required."),
         read("path", "", "The path is this."),
         read("path_separated_prefix", "", "The path is this, or begins with this and a slash."),
         read("safe_regex", "", "The whole path matches."),
@@ -192,7 +200,7 @@ pub(in crate::envoy) static ROUTE_MATCH: Schema = Schema {
         read("grpc", "", "Only gRPC requests."),
         read("runtime_fraction", "all", "Which part of the requests."),
         refused("connect_matcher", "CONNECT is not served"),
-        refused("path_match_policy", "use prefix, path or safe_regex"),
+        read("path_match_policy", "", "The path matches a template (UriTemplateMatchConfig)."),
         read("cookies", "[]", "Conditions on cookies; all have to hold."),
         read("tls_context", "{}", "Conditions on the client's certificate."),
         read(
@@ -251,6 +259,11 @@ pub(in crate::envoy) static ROUTE_ACTION: Schema = Schema {
         read("prefix_rewrite", "", "Replaces the prefix or path that matched."),
         read("regex_rewrite", "", "Replaces what matches in the path."),
         read("path_rewrite", "", "What the path becomes; may hold `%OPERATOR%`s. The query stays."),
+        read(
+            "path_rewrite_policy",
+            "",
+            "What the path becomes, with parts of the template that has matched (UriTemplateRewriteConfig).",
+        ),
         read("host_rewrite_literal", "", "Replaces the host."),
         read("host_rewrite_path_regex", "", "The host becomes the path with what matches in it replaced."),
         read("host_rewrite", "", "What the host becomes; may hold `%OPERATOR%`s."),
@@ -274,7 +287,11 @@ pub(in crate::envoy) static ROUTE_ACTION: Schema = Schema {
         read("retry_policy", "the virtual host's", "What is tried again."),
         read("request_mirror_policies", "[]", MIRRORS),
         read("hash_policy", "[]", "What of a request is hashed, for clusters with RING_HASH or MAGLEV."),
-        refused("metadata_match", "clusters have no subsets"),
+        read(
+            "metadata_match",
+            "{}",
+            "Which subset of the cluster: what the namespace `envoy.lb` has; dynamic metadata of requests come before it.",
+        ),
         read(
             "max_stream_duration",
             "the connection manager's",
@@ -289,7 +306,6 @@ pub(in crate::envoy) static ROUTE_ACTION: Schema = Schema {
         unimplemented("hedge_policy", "a request is tried at one endpoint at a time"),
     ],
     unsupported: &[
-        "path_rewrite_policy",
         "retry_policy_typed_config",
         "max_grpc_timeout",
         "grpc_timeout_offset",
@@ -360,7 +376,11 @@ pub(in crate::envoy) static CLUSTER_WEIGHT: Schema = Schema {
         read("typed_per_filter_config", "{}", PER_FILTER),
         read("host_rewrite_literal", "", "Replaces the host."),
         refused("cluster_header", "use cluster_header of the route"),
-        refused("metadata_match", "clusters have no subsets"),
+        read(
+            "metadata_match",
+            "{}",
+            "The same for the share; keys of the route that are not here count, too.",
+        ),
     ],
     unsupported: &[],
 };
@@ -393,7 +413,11 @@ pub(in crate::envoy) static DIRECT_RESPONSE_ACTION: Schema = Schema {
     fields: &[
         read("status", "", "Status, 200 to 599. Required."),
         read("body", "", "Body, at most `max_direct_response_body_size_bytes`."),
-        refused("body_format", "use body"),
+        read(
+            "body_format",
+            "%LOCAL_REPLY_BODY%",
+            "What the body becomes; `%LOCAL_REPLY_BODY%` is `body`. It is not a part of the limit.",
+        ),
     ],
     unsupported: &[],
 };

@@ -7,6 +7,7 @@ use tollgate_model::route::WeightedAction;
 
 use super::{
     ShareOrigins, Table,
+    action::read_metadata_match,
     schema::{CLUSTER_WEIGHT, WEIGHTED_CLUSTER},
 };
 use crate::{
@@ -65,6 +66,7 @@ fn read_weighted_cluster(
         host_rewrite_literal: Some(message.header_text("host_rewrite_literal"))
             .filter(|host| !host.is_empty()),
         path_rewrite: None,
+        metadata_match: read_metadata_match(&message),
     };
     Some((cluster, origins))
 }

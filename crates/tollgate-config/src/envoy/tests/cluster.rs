@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tollgate_model::cluster::{
-    Cluster, Discovery, Dns, DnsLookupFamily, EndpointAddress, HashFunction, HashKey, LbPolicy, Maglev,
-    OriginalDst, RingHash, UpstreamProtocol,
+    Cluster, Discovery, Dns, DnsLookupFamily, EndpointAddress, HashFunction, HashKey, LbPolicy, LeastRequest,
+    Maglev, OriginalDst, RingHash, SlowStart, UpstreamProtocol,
 };
 
 use super::*;
@@ -123,8 +123,11 @@ fn balancing_and_limits_are_read() {
              {{\"@type\": type.googleapis.com/envoy.extensions.load_balancing_policies.{name}}}}}}}]}}"
         )
     };
-    assert_eq!(read(&policy("least_request.v3.LeastRequest")).lb_policy, LbPolicy::LeastRequest);
-    assert!(refused(&policy("subset.v3.Subset")).starts_with("error: unsupported load balancing policy"));
+    assert_eq!(read(&policy("least_request.v3.LeastRequest")).lb_policy, LbPolicy::LEAST_REQUEST);
+    assert!(
+        refused(&policy("client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin"))
+            .starts_with("error: unsupported load balancing policy")
+    );
     let breakers =
         format!("{ASSIGNMENT}, circuit_breakers: {{thresholds: [{{max_connections: 5, max_requests: 6}}]}}");
     let breakers = read(&breakers).circuit_breakers.clone();
@@ -216,12 +219,12 @@ fn settings_of_hashing_are_read() {
             minimum_ring_size: 5,
             maximum_ring_size: 9,
             hash_function: HashFunction::MurmurHash2,
-            key: HashKey::Address,
+            ..RingHash::default()
         })
     );
     assert_eq!(
         policy("lb_policy: MAGLEV, maglev_lb_config: {table_size: 11}"),
-        LbPolicy::Maglev(Maglev { table_size: 11, key: HashKey::Address })
+        LbPolicy::Maglev(Maglev { table_size: 11, ..Maglev::default() })
     );
     let names = "type: STRICT_DNS, common_lb_config: {consistent_hashing_lb_config: {use_hostname_for_hashing: true}}";
     assert_eq!(
@@ -248,10 +251,14 @@ fn settings_of_hashing_are_read() {
         also(&format!("lb_policy: RING_HASH, {names}")),
         "error: use_hostname_for_hashing is for clusters of type STRICT_DNS"
     );
-    assert!(
-        also("lb_policy: RING_HASH, common_lb_config: {consistent_hashing_lb_config: {hash_balance_factor: 120}}")
-            .starts_with("error: \"hash_balance_factor\" is not supported")
-    );
+    let bounded = |factor: u32| {
+        format!(
+            "lb_policy: MAGLEV, common_lb_config: {{consistent_hashing_lb_config: {{hash_balance_factor: {factor}}}}}"
+        )
+    };
+    assert_eq!(also(&bounded(99)), "error: 99 is not between 100 and 4294967295");
+    let LbPolicy::Maglev(table) = read(&bounded(120)).lb_policy else { panic!() };
+    assert_eq!(table.balance_factor, Some(120));
 }
 
 /// What changes where requests go, or how many, works or is refused.
@@ -268,18 +275,37 @@ fn settings_that_would_change_the_balance_are_refused() {
         said.into_iter().filter(|said| said.starts_with("error")).collect::<Vec<_>>().join("; ")
     };
     assert_eq!(said("", ""), "", "without weighting by locality Envoy does not look at these weights");
-    let weighted = "localities cannot have shares of their own";
-    assert!(said("common_lb_config: {locality_weighted_lb_config: {}},", "").contains(weighted));
-    let policy = "load_balancing_policy: {policies: [{typed_extension_config: {name: lb, typed_config: {\"@type\": \
-                  type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin, \
-                  locality_lb_config: {locality_weighted_lb_config: {}}}}}]},";
-    assert!(said(policy, "").contains(weighted));
     let drop = "policy: {drop_overloads: [{category: a, drop_percentage: {numerator: 50}}]},";
     assert!(said("", drop).contains("\"drop_overloads\" is not supported"));
-    let slow = "round_robin_lb_config: {slow_start_config: {slow_start_window: 30s}},";
-    assert!(said(slow, "").contains("\"slow_start_config\" is not supported"));
-    let slow = "least_request_lb_config: {slow_start_config: {slow_start_window: 30s}},";
-    assert!(said(slow, "").contains("\"slow_start_config\" is not supported"));
+}
+
+#[test]
+fn endpoints_may_start_slowly_and_localities_have_shares() {
+    let slow = read(
+        "lb_policy: LEAST_REQUEST, least_request_lb_config: {choice_count: 5, active_request_bias: {default_value: 2, \
+         runtime_key: a}, slow_start_config: {slow_start_window: 30s}}",
+    );
+    let least_request = LeastRequest { choice_count: 5, active_request_bias: 2.0, full_scan: false };
+    assert_eq!(slow.lb_policy, LbPolicy::LeastRequest(least_request));
+    let thirty_seconds =
+        SlowStart { window: Duration::from_secs(30), aggression: 1.0, min_weight_percent: 10.0 };
+    assert_eq!(slow.slow_start, Some(thirty_seconds));
+    let other =
+        read("round_robin_lb_config: {slow_start_config: {slow_start_window: 30s}}, lb_policy: RANDOM");
+    assert_eq!(other.slow_start, None, "RANDOM knows none");
+    let policy = |name: &str, settings: &str| {
+        read(&format!(
+            "load_balancing_policy: {{policies: [{{typed_extension_config: {{name: lb, typed_config: {{\"@type\": \
+             type.googleapis.com/envoy.extensions.load_balancing_policies.{name}, {settings}}}}}}}]}}"
+        ))
+    };
+    let weighted = "locality_lb_config: {locality_weighted_lb_config: {}}";
+    assert!(policy("round_robin.v3.RoundRobin", weighted).locality_weighted);
+    assert!(policy("maglev.v3.Maglev", "locality_weighted_lb_config: {}").locality_weighted);
+    let scan = policy("least_request.v3.LeastRequest", "selection_method: FULL_SCAN");
+    assert!(matches!(scan.lb_policy, LbPolicy::LeastRequest(LeastRequest { full_scan: true, .. })));
+    assert!(read("common_lb_config: {locality_weighted_lb_config: {}}").locality_weighted);
+    assert!(!read("").locality_weighted);
 }
 
 #[test]
@@ -314,6 +340,6 @@ fn endpoints_of_original_destinations_are_named_by_requests() {
     assert_eq!(with(&format!("type: ORIGINAL_DST, {policy}")).said(), [""; 0]);
     assert_eq!(
         refused("type: ORIGINAL_DST, lb_policy: ROUND_ROBIN"),
-        "error: a cluster of type ORIGINAL_DST needs lb_policy: CLUSTER_PROVIDED"
+        "error: a cluster of type ORIGINAL_DST, or an aggregate, needs lb_policy: CLUSTER_PROVIDED"
     );
 }

@@ -12,6 +12,7 @@ const EVERYTHING: &str = include_str!("everything.yaml");
 const FILTERS: &str = include_str!("everything_filters.yaml");
 const BESIDE: &str = include_str!("everything_beside.yaml");
 const MANAGED: &str = include_str!("everything_managed.yaml");
+const CLUSTERS: &str = include_str!("everything_clusters.yaml");
 const OLD_SPELLINGS: &str = include_str!("old_spellings.yaml");
 
 #[test]
@@ -21,6 +22,7 @@ fn every_field_of_the_reference_is_read() {
     load(BESIDE);
     load(OLD_SPELLINGS);
     load(MANAGED);
+    load(CLUSTERS);
     // Only in what is delivered.
     let own =
         "static_resources: {clusters: [{name: a, type: EDS, eds_cluster_config: {eds_config: {self: {}}}}]}";
@@ -41,7 +43,7 @@ fn every_field_of_the_reference_is_read() {
 
 #[test]
 fn everything_is_read_as_it_is_written() {
-    for text in [EVERYTHING, FILTERS, BESIDE, OLD_SPELLINGS, MANAGED] {
+    for text in [EVERYTHING, FILTERS, BESIDE, OLD_SPELLINGS, MANAGED, CLUSTERS] {
         let reading = read_with(&source(text), &TestFiles, &Options::default());
         let resources = reading.resources.unwrap();
         is_read_as_written(&resources, &TestFiles);
@@ -78,6 +80,16 @@ fn what_stands_beside_becomes_a_snapshot() {
     let unverified = "warning: the server's certificate is not verified [add common_tls_context.validation_context with a \
         trusted_ca; Envoy does not verify it either]";
     assert_eq!(said(BESIDE), [key, exchange, unverified]);
+}
+
+#[test]
+fn clusters_become_a_snapshot() {
+    insta::assert_snapshot!(json(CLUSTERS));
+    // Envoy wants a key there.
+    let known =
+        ["warning: the server's certificate is not verified", "warning: \"runtime_key\" is not implemented"];
+    let said = said(CLUSTERS);
+    assert!(said.iter().all(|said| known.iter().any(|known| said.starts_with(known))), "{said:?}");
 }
 
 #[test]

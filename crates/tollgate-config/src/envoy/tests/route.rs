@@ -207,7 +207,7 @@ fn clusters_have_to_exist() {
 #[test]
 fn routes_that_cannot_work_are_refused() {
     let refused_match = |text: &str| refused(&matching(text));
-    let missing = "error: one of \"prefix\", \"path\", \"path_separated_prefix\", \"safe_regex\" is missing";
+    let missing = "error: one of \"prefix\", \"path\", \"path_separated_prefix\", \"safe_regex\", \"path_match_policy\" is missing";
     assert_eq!(refused_match("grpc: {}"), missing);
     assert_eq!(
         refused_match("prefix: /, path: /"),

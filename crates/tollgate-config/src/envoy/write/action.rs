@@ -8,23 +8,27 @@ use tollgate_ir::{Action, ClusterSpecifier, Origin, Route, RouteAction, Weighted
 use tollgate_model::{
     matching::Substitution,
     route::{
-        DirectResponse, HashPolicy, HashSource, HostRewrite, PathMatch, PathRewrite, RedirectAction,
-        RedirectPath, RedirectPort, RetryPolicy, WeightedAction,
+        DirectResponse, HashPolicy, HashSource, HostRewrite, MirrorCluster, PathMatch, PathRewrite,
+        RedirectAction, RedirectPath, RedirectPort, WeightedAction,
     },
 };
 
 use super::{
     access_log::fractional_percent,
     cluster::EMPTY_CLUSTER,
+    filter_settings::header_mutation::mutation,
     filters::Active,
-    matchers::{header_matcher, header_mutations, pattern},
+    manager::body_format,
+    matchers::{header_mutations, metadata_match, pattern},
     out::{Out, duration, extension},
     rate_limits::rate_limits,
+    retry::retry_policy,
     rewrite::{Rewrite, full, path_elements, substitution_of_library},
     route::Context,
 };
 use crate::{
     envoy::{
+        cluster::TYPED_EXTENSION_CONFIG,
         data_source::DATA_SOURCE,
         route::{
             action::CLUSTER_NOT_FOUND_RESPONSE_CODE,
@@ -33,14 +37,11 @@ use crate::{
             },
             mirror::{REQUEST_MIRROR_POLICY, RUNTIME_FRACTIONAL_PERCENT},
             reply::RESPONSE_CODE,
-            retry::{
-                PREVIOUS_HOSTS_PREDICATE, PREVIOUS_PRIORITIES, RETRY_BACK_OFF, RETRY_HOST_PREDICATE,
-                RETRY_POLICY, RETRY_PRIORITY,
-            },
             schema::{
                 CLUSTER_WEIGHT, DIRECT_RESPONSE_ACTION, MAX_STREAM_DURATION, REDIRECT_ACTION,
                 REGEX_MATCH_AND_SUBSTITUTE, ROUTE_ACTION, UPGRADE_CONFIG, WEIGHTED_CLUSTER,
             },
+            uri_template::URI_TEMPLATE_REWRITE,
         },
     },
     schema::base64,
@@ -64,6 +65,7 @@ fn direct_response(response: &DirectResponse) -> Value {
     if !response.body.is_empty() {
         out.set("body", data_source(&response.body));
     }
+    out.some("body_format", response.body_format.as_deref().map(body_format));
     out.done()
 }
 
@@ -105,6 +107,12 @@ fn route_action(context: &Context<'_>, route: &Route, action: &RouteAction, acti
                 out.set("regex_rewrite", regex_rewrite(&found));
             }
             PathRewrite::Format(format) => out.set("path_rewrite", format.source()),
+            PathRewrite::Template(rewrite) => {
+                let mut config = Out::new(&URI_TEMPLATE_REWRITE);
+                config.set("path_template_rewrite", rewrite.written());
+                let name = "envoy.path.rewrite.uri_template.uri_template_rewriter";
+                out.set("path_rewrite_policy", extension(&TYPED_EXTENSION_CONFIG, name, config.any()));
+            }
             PathRewrite::Full(path) => out.set("regex_rewrite", regex_rewrite(&full(path))),
             PathRewrite::Regex { written, substitution, .. } => {
                 let found = (written.clone(), substitution_of_library(substitution));
@@ -139,7 +147,12 @@ fn route_action(context: &Context<'_>, route: &Route, action: &RouteAction, acti
         let mut fraction = Out::new(&RUNTIME_FRACTIONAL_PERCENT);
         fraction.set("default_value", fractional_percent(policy.fraction));
         let mut out = Out::new(&REQUEST_MIRROR_POLICY);
-        out.set("cluster", &*policy.cluster);
+        match &policy.cluster {
+            MirrorCluster::Named(name) => out.set("cluster", &**name),
+            MirrorCluster::Header(name) => out.set("cluster_header", name.as_str()),
+        }
+        out.some("host_rewrite_literal", policy.host_rewrite_literal.as_deref());
+        out.list("request_headers_mutations", policy.mutations.iter().map(mutation).collect());
         out.set("runtime_fraction", fraction.done());
         out.unless("disable_shadow_host_suffix_append", policy.disable_shadow_host_suffix_append, false);
         out.done()
@@ -152,6 +165,7 @@ fn route_action(context: &Context<'_>, route: &Route, action: &RouteAction, acti
         out.done()
     });
     out.list("upgrade_configs", upgrades.collect());
+    metadata_match(&mut out, &action.metadata_match);
     out.list("hash_policy", action.hash_policies.iter().map(hash_policy).collect());
     if action.session_persistence.is_some() {
         cannot("session persistence is not written: requests of a session go to any endpoint".to_owned());
@@ -257,45 +271,12 @@ fn share(
     out.set("name", name);
     out.set("weight", share.weight);
     header_mutations(&mut out, &share.headers);
+    metadata_match(&mut out, &share.metadata_match);
     out.some("host_rewrite_literal", share.host_rewrite_literal.as_deref());
     if share.path_rewrite.is_some() {
         cannot("a share of the requests gets another path: Envoy leaves the path as the route has it");
     }
     context.filters.level(&mut out, &share.filters, &mut active.clone());
-    out.done()
-}
-
-fn retry_policy(policy: &RetryPolicy) -> Value {
-    let mut out = Out::new(&RETRY_POLICY);
-    out.set("retry_on", policy.retry_on.names().collect::<Vec<_>>().join(","));
-    out.unless("num_retries", policy.num_retries, 1);
-    out.timeout("per_try_timeout", policy.per_try_timeout, None);
-    out.timeout("per_try_idle_timeout", policy.per_try_idle_timeout, None);
-    let codes = policy.retriable_status_codes.iter();
-    out.list("retriable_status_codes", codes.map(|status| Value::from(status.as_u16())).collect());
-    out.list("retriable_headers", policy.retriable_headers.iter().map(header_matcher).collect());
-    out.list(
-        "retriable_request_headers",
-        policy.retriable_request_headers.iter().map(header_matcher).collect(),
-    );
-    if policy.back_off != tollgate_model::route::RetryBackOff::default() {
-        let mut back_off = Out::new(&RETRY_BACK_OFF);
-        back_off.set("base_interval", duration(policy.back_off.base_interval));
-        back_off.set("max_interval", duration(policy.back_off.max_interval));
-        out.set("retry_back_off", back_off.done());
-    }
-    if let Some(frequency) = policy.avoid_previous_priorities {
-        let mut priorities = Out::new(&PREVIOUS_PRIORITIES);
-        priorities.set("update_frequency", frequency.get());
-        let name = "envoy.retry_priorities.previous_priorities";
-        out.set("retry_priority", extension(&RETRY_PRIORITY, name, priorities.any()));
-    }
-    if policy.avoid_previous_hosts > 0 {
-        let predicate = Out::new(&PREVIOUS_HOSTS_PREDICATE).any();
-        let name = "envoy.retry_host_predicates.previous_hosts";
-        out.list("retry_host_predicate", vec![extension(&RETRY_HOST_PREDICATE, name, predicate)]);
-        out.set("host_selection_retry_max_attempts", policy.avoid_previous_hosts);
-    }
     out.done()
 }
 

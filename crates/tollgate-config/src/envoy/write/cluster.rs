@@ -1,14 +1,17 @@
 //! Clusters and their endpoints.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod simple;
+mod subset;
+
+use std::{sync::Arc, time::Duration};
 
 use extproc::messages::Metadata;
 use serde_json::{Map, Value, json};
 use tollgate_ir::{BareCluster, Sourced, UpstreamTlsContext};
 use tollgate_model::{
     cluster::{
-        CircuitBreakers, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, EndpointStatus, HashKey,
-        HealthPolicy, LbPolicy, Maglev, OriginalDst, OverrideHost, OverrideHostSource, RingHash,
+        CircuitBreakers, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, EndpointStatus,
+        HealthPolicy, LbPolicy, Locality, OriginalDst, OverrideHost, OverrideHostSource,
         TRANSPORT_SOCKET_MATCH as TRANSPORT_SOCKET_METADATA, TransportSocketMatch, UpstreamProtocol,
     },
     socket::TcpOptions,
@@ -17,7 +20,7 @@ use tollgate_model::{
 use super::{
     Writer,
     filters::of_cluster,
-    health,
+    forward_proxy, health,
     listener::{socket_address, tcp_keepalive, user_timeout},
     manager::http2_options,
     matchers::{metadata, metadata_key, structure},
@@ -27,14 +30,13 @@ use super::{
 use crate::envoy::{
     address::{ADDRESS, PIPE},
     cluster::{
-        consistent_hash::{CONSISTENT_HASHING, HASH_FUNCTION_OF_POLICY, MAGLEV, RING_HASH},
         discovery::LOOKUP_FAMILY,
         load_balancing::{LB_POLICY, Named},
         schema::{
-            ASSIGNMENT_POLICY, CIRCUIT_BREAKERS, CLUSTER, CLUSTER_LOAD_ASSIGNMENT, COMMON_LB_CONFIG,
-            ENDPOINT, EXPLICIT_HTTP_CONFIG, HTTP_PROTOCOL_OPTIONS, LB_ENDPOINT, LEAST_REQUEST,
-            LOAD_BALANCING_POLICY, LOCALITY_LB_ENDPOINTS, ORIGINAL_DST_LB_CONFIG, OVERRIDE_HOST,
-            OVERRIDE_HOST_SOURCE, POLICY, RANDOM, REFRESH_RATE, RETRY_BUDGET, ROUND_ROBIN, THRESHOLDS,
+            AGGREGATE_CLUSTER, ASSIGNMENT_POLICY, CIRCUIT_BREAKERS, CLUSTER, CLUSTER_LOAD_ASSIGNMENT,
+            COMMON_LB_CONFIG, CUSTOM_CLUSTER_TYPE, ENDPOINT, EXPLICIT_HTTP_CONFIG, HTTP_PROTOCOL_OPTIONS,
+            LB_ENDPOINT, LOAD_BALANCING_POLICY, LOCALITY, LOCALITY_LB_ENDPOINTS, ORIGINAL_DST_LB_CONFIG,
+            OVERRIDE_HOST, OVERRIDE_HOST_SOURCE, POLICY, REFRESH_RATE, RETRY_BUDGET, THRESHOLDS,
             TRANSPORT_SOCKET_MATCH, TYPED_EXTENSION_CONFIG, UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS,
             UPSTREAM_HTTP1_PROTOCOL_OPTIONS,
         },
@@ -65,18 +67,23 @@ pub(super) fn cluster(writer: &Writer<'_>, cluster: &Sourced<BareCluster>) -> Va
         Discovery::StrictDns(dns) => self::dns(&mut out, "STRICT_DNS", dns),
         Discovery::LogicalDns(dns) => self::dns(&mut out, "LOGICAL_DNS", dns),
         Discovery::OriginalDst(settings) => original_dst(&mut out, settings),
+        Discovery::DynamicForwardProxy(cache) => out.set("cluster_type", forward_proxy::cluster_type(cache)),
+        Discovery::Aggregate(names) => out.set("cluster_type", aggregate(names)),
     }
     match (&cluster.discovery, &cluster.override_host) {
-        (Discovery::OriginalDst(_), _) => out.some("lb_policy", LB_POLICY.name_of(&Named::ClusterProvided)),
+        (discovery, _) if discovery.chooses() => {
+            out.some("lb_policy", LB_POLICY.name_of(&Named::ClusterProvided))
+        }
         (_, Some(override_host)) => {
-            out.set("load_balancing_policy", load_balancing_policy(override_host, cluster.lb_policy));
+            out.set("load_balancing_policy", load_balancing_policy(override_host, below(cluster)));
         }
-        (_, None) if cluster.lb_policy.hashes() => {
-            out.set("load_balancing_policy", simple_policy(cluster.lb_policy));
-        }
+        (_, None) if needs_policy(cluster) => out.set("load_balancing_policy", below(cluster)),
         (_, None) => {
-            let usual = Named::Policy(LbPolicy::RoundRobin);
-            out.name("lb_policy", &LB_POLICY, &Named::Policy(cluster.lb_policy), &usual);
+            let named = match cluster.lb_policy {
+                LbPolicy::LeastRequest(_) => Named::LeastRequest,
+                policy => Named::Policy(policy),
+            };
+            out.name("lb_policy", &LB_POLICY, &named, &Named::Policy(LbPolicy::RoundRobin));
         }
     }
     out.timeout("connect_timeout", Some(cluster.connect_timeout), Some(Duration::from_secs(5)));
@@ -127,10 +134,16 @@ pub(super) fn cluster(writer: &Writer<'_>, cluster: &Sourced<BareCluster>) -> Va
     health(&mut out, &cluster.health);
     let endpoints = writer.resources.endpoints_of(&cluster.name);
     let by_name = matches!(cluster.discovery, Discovery::StrictDns(_) | Discovery::LogicalDns(_));
-    if !matches!(cluster.discovery, Discovery::OriginalDst(_)) {
+    if !cluster.discovery.chooses() {
         out.set("load_assignment", load_assignment(cluster, endpoints, by_name));
     }
     out.done()
+}
+
+fn aggregate(names: &[String]) -> Value {
+    let mut config = Out::new(&AGGREGATE_CLUSTER);
+    config.list("clusters", names.iter().map(|name| Value::from(name.as_str())).collect());
+    extension(&CUSTOM_CLUSTER_TYPE, "envoy.clusters.aggregate", config.any())
 }
 
 fn original_dst(out: &mut Out, settings: &OriginalDst) {
@@ -156,41 +169,26 @@ fn policies(name: &str, policy: Out) -> Value {
     out.done()
 }
 
-fn simple_policy(policy: LbPolicy) -> Value {
-    let (policy, name) = match policy {
-        LbPolicy::RoundRobin => (Out::new(&ROUND_ROBIN), "envoy.load_balancing_policies.round_robin"),
-        LbPolicy::LeastRequest => (Out::new(&LEAST_REQUEST), "envoy.load_balancing_policies.least_request"),
-        LbPolicy::Random => (Out::new(&RANDOM), "envoy.load_balancing_policies.random"),
-        LbPolicy::RingHash(ring) => (ring_hash(&ring), "envoy.load_balancing_policies.ring_hash"),
-        LbPolicy::Maglev(table) => (maglev(table), "envoy.load_balancing_policies.maglev"),
-    };
-    policies(name, policy)
+/// Whether `lb_policy` alone does not say everything.
+fn needs_policy(cluster: &BareCluster) -> bool {
+    let policy = cluster.lb_policy;
+    policy.hashes()
+        || cluster.subsets.is_some()
+        || cluster.slow_start.is_some()
+        || cluster.locality_weighted
+        || matches!(policy, LbPolicy::LeastRequest(_)) && policy != LbPolicy::LEAST_REQUEST
 }
 
-fn ring_hash(ring: &RingHash) -> Out {
-    let usual = RingHash::default();
-    let mut out = Out::new(&RING_HASH);
-    out.unless("minimum_ring_size", ring.minimum_ring_size, usual.minimum_ring_size);
-    out.unless("maximum_ring_size", ring.maximum_ring_size, usual.maximum_ring_size);
-    out.name("hash_function", &HASH_FUNCTION_OF_POLICY, &ring.hash_function, &usual.hash_function);
-    hash_key(&mut out, ring.key);
-    out
+/// The policy that chooses where nobody has picked an endpoint.
+fn below(cluster: &BareCluster) -> Value {
+    let policy = simple::policy(cluster);
+    match &cluster.subsets {
+        Some(subsets) => policies("envoy.load_balancing_policies.subset", subset::policy(subsets, policy)),
+        None => policy,
+    }
 }
 
-fn maglev(table: Maglev) -> Out {
-    let mut out = Out::new(&MAGLEV);
-    out.unless("table_size", table.table_size, Maglev::default().table_size);
-    hash_key(&mut out, table.key);
-    out
-}
-
-fn hash_key(out: &mut Out, key: HashKey) {
-    let mut settings = Out::new(&CONSISTENT_HASHING);
-    settings.unless("use_hostname_for_hashing", key == HashKey::Hostname, false);
-    out.unless_empty("consistent_hashing_lb_config", settings);
-}
-
-fn load_balancing_policy(override_host: &OverrideHost, fallback: LbPolicy) -> Value {
+fn load_balancing_policy(override_host: &OverrideHost, fallback: Value) -> Value {
     let sources = override_host.sources.iter().map(|source| {
         let mut out = Out::new(&OVERRIDE_HOST_SOURCE);
         match source {
@@ -202,7 +200,7 @@ fn load_balancing_policy(override_host: &OverrideHost, fallback: LbPolicy) -> Va
     let mut out = Out::new(&OVERRIDE_HOST);
     out.list("override_host_sources", sources.collect());
     out.some("selected_host_key", override_host.selected_host_key.as_ref().map(metadata_key));
-    out.set("fallback_policy", simple_policy(fallback));
+    out.set("fallback_policy", fallback);
     policies("envoy.load_balancing_policies.override_host", out)
 }
 
@@ -249,7 +247,8 @@ fn protocol(writer: &Writer<'_>, cluster: &BareCluster, other_limit: impl FnOnce
     common.timeout("idle_timeout", cluster.idle_timeout, Some(Duration::from_secs(3600)));
     common.some("max_requests_per_connection", cluster.max_requests_per_connection);
     let filters = writer.resources.cluster_http_filters.get(&cluster.name);
-    let is_plain = common.is_empty() && filters.is_none();
+    let upstream = forward_proxy::server_names(cluster);
+    let is_plain = common.is_empty() && filters.is_none() && upstream.is_none();
     let mut explicit = Out::new(&EXPLICIT_HTTP_CONFIG);
     match &cluster.protocol {
         UpstreamProtocol::Http1 { enable_trailers: false } if is_plain => return None,
@@ -264,6 +263,7 @@ fn protocol(writer: &Writer<'_>, cluster: &BareCluster, other_limit: impl FnOnce
     }
     let mut out = Out::new(&HTTP_PROTOCOL_OPTIONS);
     out.unless_empty("common_http_protocol_options", common);
+    out.some("upstream_http_protocol_options", upstream);
     out.set("explicit_http_config", explicit.done());
     if let Some(filters) = filters {
         out.list("http_filters", of_cluster(writer, filters));
@@ -272,14 +272,27 @@ fn protocol(writer: &Writer<'_>, cluster: &BareCluster, other_limit: impl FnOnce
 }
 
 fn load_assignment(cluster: &BareCluster, endpoints: &[Endpoint], by_name: bool) -> Value {
-    let mut groups: BTreeMap<_, Vec<Value>> = BTreeMap::new();
+    let mut groups: Vec<((u32, Option<&Locality>, Option<usize>), Vec<Value>)> = Vec::new();
     for one in endpoints {
-        let key = (one.priority, by_locality(cluster, one));
-        groups.entry(key).or_default().push(endpoint(one, by_name));
+        let key = (one.priority, one.locality.as_deref(), by_locality(cluster, one));
+        let written = endpoint(one, by_name);
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, members)) => members.push(written),
+            None => groups.push((key, vec![written])),
+        }
     }
-    let groups = groups.into_iter().map(|((priority, matched), endpoints)| {
+    groups.sort_by_key(|((priority, ..), _)| *priority);
+    let groups = groups.into_iter().map(|((priority, locality, matched), endpoints)| {
         let mut out = Out::new(&LOCALITY_LB_ENDPOINTS);
         out.unless("priority", priority, 0);
+        if let Some(locality) = locality {
+            let mut place = Out::new(&LOCALITY);
+            place.text("region", &locality.region);
+            place.text("zone", &locality.zone);
+            place.text("sub_zone", &locality.sub_zone);
+            out.unless_empty("locality", place);
+            out.some("load_balancing_weight", locality.weight);
+        }
         if let Some(one) = matched.and_then(|index| cluster.transport_socket_matches.get(index)) {
             let own = (TRANSPORT_SOCKET_METADATA.to_owned(), one.criteria.clone());
             let filter_metadata = std::iter::once(own).collect();

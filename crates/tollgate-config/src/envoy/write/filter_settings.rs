@@ -13,7 +13,7 @@ mod rbac;
 use serde_json::Value;
 use tollgate_model::filter::FilterSettings;
 
-use super::out::Out;
+use super::{forward_proxy, out::Out};
 use crate::envoy::http_filters::buffer::{BUFFER, BUFFER_PER_ROUTE};
 
 /// Settings that a level has instead.
@@ -27,6 +27,7 @@ pub(super) fn of_level(settings: &FilterSettings) -> Value {
             out.any()
         }
         FilterSettings::Rbac(settings) => rbac::per_route(settings),
+        FilterSettings::HostLookup(settings) => forward_proxy::per_route(settings),
         settings => filter_settings(settings),
     }
 }
@@ -44,6 +45,7 @@ pub(super) fn filter_settings(settings: &FilterSettings) -> Value {
         FilterSettings::ExtAuthz(settings) => ext_authz::written(settings),
         FilterSettings::HeaderMutation(settings) => header_mutation::written(settings),
         FilterSettings::HeaderToMetadata(settings) => metadata::header_to_metadata(settings),
+        FilterSettings::HostLookup(settings) => forward_proxy::filter(settings),
         FilterSettings::JwtAuthn(settings) => jwt_authn::written(settings),
         FilterSettings::LocalRateLimit(settings) => local_ratelimit::written(settings),
         FilterSettings::RateLimit(settings) => ratelimit::written(settings),

@@ -136,7 +136,7 @@ fn local_replies(replies: &LocalReplies) -> Value {
     out.done()
 }
 
-fn body_format(body: &BodyFormat) -> Value {
+pub(super) fn body_format(body: &BodyFormat) -> Value {
     let mut out = format_string(&BODY_FORMAT, &body.format);
     out.some("content_type", body.content_type.as_deref());
     out.done()

@@ -4,6 +4,7 @@ use extproc::messages::{Metadata, Struct};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use tollgate_model::{
+    cluster::SUBSET_NAMESPACE,
     format::Format,
     header::{AppendAction, HeaderAddition, HeaderMutations},
     matching::{FullRegex, HeaderMatcher, HeaderValueMatch, QueryParameterMatcher, StringMatcher},
@@ -148,6 +149,17 @@ pub(super) fn metadata(out: &mut Out, metadata: &Metadata) {
         let mut message = Out::new(&METADATA);
         message.set("filter_metadata", namespaces);
         out.set("metadata", message.done());
+    }
+}
+
+/// What a route says about the subset of its cluster.
+pub(super) fn metadata_match(out: &mut Out, fields: &Struct) {
+    if !fields.fields.is_empty() {
+        let mut namespaces = Map::new();
+        namespaces.insert(SUBSET_NAMESPACE.to_owned(), structure(fields));
+        let mut message = Out::new(&METADATA);
+        message.set("filter_metadata", namespaces);
+        out.set("metadata_match", message.done());
     }
 }
 

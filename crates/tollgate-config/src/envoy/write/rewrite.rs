@@ -26,7 +26,7 @@ pub(super) fn path_elements(path: &PathMatch, replacement: &str) -> (Rewrite, bo
             ((format!("^{case}{prefix}(/?)/*(.*)"), format!("{}\\1\\2", substitution(trimmed))), false)
         }
         // The whole path was matched: nothing follows.
-        PathMatch::Path { .. } | PathMatch::SafeRegex(_) => {
+        PathMatch::Path { .. } | PathMatch::SafeRegex(_) | PathMatch::Template(_) => {
             let whole = if replacement.is_empty() { "/" } else { replacement };
             (full(whole), false)
         }

@@ -7,8 +7,8 @@ use tollgate_ir::{Action, FilterChain, Origin, Resources, Route, RouteTable, Vir
 use tollgate_model::{
     listener::ServedBy,
     route::{
-        ClusterSpecifier, CookieMatcher, MoreConditions, PathMatch, PathParameters, RouteMatch,
-        TlsRequirement, WeightedAction,
+        ClusterSpecifier, CookieMatcher, MirrorCluster, MoreConditions, PathMatch, PathParameters,
+        RouteMatch, TlsRequirement, WeightedAction,
     },
 };
 
@@ -19,15 +19,17 @@ use super::{
     cluster::EMPTY_CLUSTER,
     filters::{Active, Filters},
     matchers::{header_matcher, header_mutations, metadata, query_parameter, regex, string_matcher},
-    out::{Out, wide},
+    out::{Out, extension, wide},
     rate_limits::rate_limits,
 };
+use crate::envoy::cluster::TYPED_EXTENSION_CONFIG;
 use crate::envoy::route::{
     RUNTIME_FRACTIONAL_PERCENT, TLS_REQUIREMENT,
     schema::{
         COOKIE_MATCHER, DIRECT_RESPONSE_ACTION, ROUTE, ROUTE_CONFIGURATION, ROUTE_MATCH,
         TLS_CONTEXT_MATCH_OPTIONS, VIRTUAL_HOST,
     },
+    uri_template::URI_TEMPLATE_MATCH,
 };
 
 /// What the routes of a table are written with.
@@ -148,6 +150,13 @@ pub(super) fn route_match(conditions: &RouteMatch) -> Value {
             out.set("safe_regex", regex(expression));
             true
         }
+        PathMatch::Template(template) => {
+            let mut config = Out::new(&URI_TEMPLATE_MATCH);
+            config.set("path_template", template.written());
+            let name = "envoy.path.match.uri_template.uri_template_matcher";
+            out.set("path_match_policy", extension(&TYPED_EXTENSION_CONFIG, name, config.any()));
+            true
+        }
     };
     out.unless("case_sensitive", case_sensitive, true);
     out.list("headers", conditions.headers.iter().map(header_matcher).collect());
@@ -208,7 +217,10 @@ fn clusters(table: &RouteTable) -> impl Iterator<Item = &str> {
                 names.collect()
             }
         };
-        names.extend(action.request_mirror_policies.iter().map(|policy| policy.cluster.as_str()));
+        names.extend(action.request_mirror_policies.iter().filter_map(|policy| match &policy.cluster {
+            MirrorCluster::Named(name) => Some(name.as_str()),
+            MirrorCluster::Header(_) => None,
+        }));
         names
     })
 }

@@ -67,7 +67,7 @@ pub(super) fn read_load_balancer(value: &Value<'_>) -> Option<LbPolicy> {
         }
     }
     match kind {
-        Type::LeastRequest => Some(LbPolicy::LeastRequest),
+        Type::LeastRequest => Some(LbPolicy::LEAST_REQUEST),
         Type::Random => Some(LbPolicy::Random),
         Type::RoundRobin => Some(LbPolicy::RoundRobin),
         Type::ConsistentHash | Type::BackendUtilization | Type::DynamicModule => {

@@ -190,9 +190,8 @@ impl Builder<'_, '_> {
             let referring = self.referring(site, ("mirror", index));
             match self.translator.route_backend(&mirror.reference, referring, &self.dialects) {
                 Ok(found) => mirrors.push(RequestMirrorPolicy {
-                    cluster: found.cluster,
                     fraction: mirror.fraction,
-                    disable_shadow_host_suffix_append: false,
+                    ..RequestMirrorPolicy::new(found.cluster)
                 }),
                 Err(error) => {
                     self.translator.diagnostics.error(&mirror.reference.place, error.to_string(), None);
@@ -253,7 +252,7 @@ impl Prepared {
     pub(super) fn action(&self) -> Action {
         match &self.does {
             Does::Answer { status, body } => {
-                Action::DirectResponse(DirectResponse { status: *status, body: body.clone() })
+                Action::DirectResponse(DirectResponse::new(*status, body.clone()))
             }
             Does::Redirect { redirect, port } => Action::Redirect(Box::new(redirect_action(redirect, *port))),
             Does::Forward(forward) => forward.action(),
@@ -315,7 +314,7 @@ impl Share {
 }
 
 fn answer(status: StatusCode) -> DirectResponse {
-    DirectResponse { status, body: Bytes::new() }
+    DirectResponse::new(status, Bytes::new())
 }
 
 fn redirect_action(redirect: &Redirect, listener_port: u16) -> RedirectAction {

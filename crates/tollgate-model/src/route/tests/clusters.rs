@@ -24,6 +24,7 @@ fn shares_follow_their_weights() {
 #[test]
 fn shares_without_a_cluster() {
     let invalid = WeightedAction::DirectResponse(DirectResponse {
+        body_format: None,
         status: StatusCode::INTERNAL_SERVER_ERROR,
         body: Bytes::new(),
     });

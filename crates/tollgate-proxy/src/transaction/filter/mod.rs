@@ -25,6 +25,7 @@ mod header_mutation;
 mod header_to_metadata;
 mod health_check;
 mod held;
+mod host_lookup;
 mod jwt_authn;
 mod local_ratelimit;
 mod matched;

@@ -11,8 +11,9 @@ use tollgate_model::filter::{FilterOverride, FilterSettings};
 use super::{
     Action, Context, Filter, FilterPlace, Room, Slot, buffer::Buffer, compressor::Compressor, cors::Cors,
     ext_authz::ExtAuthz, ext_proc::ExtProc, header_mutation::HeaderMutation,
-    header_to_metadata::HeaderToMetadata, health_check::HealthCheck, jwt_authn::JwtAuthn,
-    local_ratelimit::LocalRateLimit, matched, rate_limit::RateLimit, rbac::Rbac, set_metadata::SetMetadata,
+    header_to_metadata::HeaderToMetadata, health_check::HealthCheck, host_lookup::HostLookup,
+    jwt_authn::JwtAuthn, local_ratelimit::LocalRateLimit, matched, rate_limit::RateLimit, rbac::Rbac,
+    set_metadata::SetMetadata,
 };
 use crate::{format::FilterLog, transaction::core::Core};
 
@@ -70,6 +71,7 @@ registry! {
         ExtAuthz(ExtAuthz),
         HeaderMutation(HeaderMutation),
         HeaderToMetadata(HeaderToMetadata),
+        HostLookup(HostLookup),
         JwtAuthn(JwtAuthn),
         LocalRateLimit(LocalRateLimit),
         RateLimit(RateLimit),

@@ -8,10 +8,13 @@ use std::{
     rc::Rc,
 };
 
-use extproc::{RequestHeaders, metadata::DynamicMetadata};
-use tollgate_model::cluster::{OverrideHost, OverrideHostSource};
+use extproc::{RequestHeaders, messages::Struct, metadata::DynamicMetadata};
+use tollgate_model::{
+    cluster::{OverrideHost, OverrideHostSource, SUBSET_NAMESPACE},
+    route::OmittedHosts,
+};
 
-use crate::upstream::cluster::host::Host;
+use crate::upstream::cluster::{host::Host, priorities::Pick};
 
 /// What a request says about the host it is to have. Without anything the policy of the cluster decides alone.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,6 +23,8 @@ pub(crate) struct Choice<'a> {
     pub(crate) session: Option<&'a str>,
     /// The head, as it goes upstream.
     pub(crate) request: Option<&'a RequestHeaders>,
+    /// The authority, as it goes upstream, where that is not the one of the head.
+    pub(crate) authority: Option<&'a [u8]>,
     /// The dynamic metadata.
     pub(crate) metadata: Option<&'a DynamicMetadata>,
     /// What the client wanted to connect to, if that is known and it was redirected.
@@ -28,8 +33,12 @@ pub(crate) struct Choice<'a> {
     pub(crate) picked: Option<&'a PickedHosts>,
     /// Who hashes the request, if its cluster asks for that.
     pub(crate) hashed: Option<&'a dyn HashedRequest>,
+    /// What its route says about it, if it has one.
+    pub(crate) routed: Option<&'a dyn RoutedRequest>,
     /// Hosts that had the request before.
     pub(crate) tried: Option<Tried<'a>>,
+    /// The priority, and which of its hosts, if an aggregate has decided that.
+    pub(crate) of: Option<(u32, Pick)>,
 }
 
 /// A request that can be hashed.
@@ -39,14 +48,36 @@ pub(crate) trait HashedRequest: fmt::Debug {
     fn hash(&self) -> Option<u64>;
 }
 
+/// A request that a route has sent to its cluster.
+pub(crate) trait RoutedRequest: fmt::Debug {
+    /// Which subset of the cluster the route asks for, if it does.
+    fn metadata_match(&self) -> Option<&Struct>;
+}
+
 /// Hosts that had the request before, and are to be avoided.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tried<'a> {
     pub(crate) hosts: &'a HostsTried,
-    /// How often another one is looked for.
+    /// How often another one than these is looked for.
     pub(crate) most: u32,
+    /// Hosts that are passed over as well.
+    pub(crate) omitted: Option<&'a OmittedHosts>,
     /// After every so many tries the priorities of those that were tried are left out, if they ever are.
     pub(crate) update_frequency: Option<NonZeroU32>,
+}
+
+impl Tried<'_> {
+    /// How often another host is looked for.
+    pub(in crate::upstream) fn attempts(&self) -> u32 {
+        self.most.max(self.omitted.map_or(0, |omitted| omitted.most))
+    }
+
+    /// Whether another host is better.
+    pub(in crate::upstream) fn avoids(&self, host: &Rc<Host>) -> bool {
+        let labels = || host.metadata()?.filter_metadata.get(SUBSET_NAMESPACE);
+        self.most > 0 && self.hosts.contain(host)
+            || self.omitted.is_some_and(|omitted| labels().is_some_and(|labels| omitted.contain(labels)))
+    }
 }
 
 /// The hosts that had a request before.
@@ -61,9 +92,13 @@ impl HostsTried {
 
     /// The priorities to leave out: those of the hosts that were tried when they were last looked at.
     pub(in crate::upstream) fn priorities(&self, update_frequency: NonZeroU32) -> Vec<u32> {
+        self.looked_at(update_frequency).iter().map(|host| host.priority()).collect()
+    }
+
+    /// The hosts that were tried when they were last looked at.
+    pub(in crate::upstream) fn looked_at(&self, update_frequency: NonZeroU32) -> &[Rc<Host>] {
         let frequency = update_frequency.get() as usize;
-        let looked_at = self.0.len() / frequency * frequency;
-        self.0.iter().take(looked_at).map(|host| host.priority()).collect()
+        &self.0[..self.0.len() / frequency * frequency]
     }
 
     /// Whether it is one of them.

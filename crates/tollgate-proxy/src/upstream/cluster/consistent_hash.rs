@@ -8,8 +8,8 @@ use twox_hash::XxHash64;
 pub(in crate::upstream) struct Entry {
     /// What it is known by.
     pub(in crate::upstream) key: String,
-    /// Relative share, 1 or more.
-    pub(in crate::upstream) weight: u32,
+    /// What it has of the whole; all shares together are 1.
+    pub(in crate::upstream) share: f64,
 }
 
 /// Which host takes which hashes. Hosts are known by their places in the list that it was made of.
@@ -30,8 +30,7 @@ impl HashTable {
     /// Each host has about as many places as its weight says, at hashes of its key and a number.
     #[expect(clippy::cast_precision_loss, reason = "as Envoy reckons, so that rings are the same")]
     pub(in crate::upstream) fn ring(settings: &RingHash, hosts: &[Entry]) -> Self {
-        let weights = shares(hosts);
-        let least = weights.iter().copied().fold(1.0, f64::min);
+        let least = hosts.iter().map(|host| host.share).fold(1.0, f64::min);
         let places = (least * settings.minimum_ring_size as f64).ceil() / least;
         let scale = places.min(settings.maximum_ring_size as f64);
         let hash = |text: &str| match settings.hash_function {
@@ -41,8 +40,8 @@ impl HashTable {
         let mut ring = Vec::new();
         // Shares need not be whole numbers of places: what is missing to a whole one is given to the next host.
         let (mut given, mut due) = (0.0, 0.0);
-        for (place, (host, weight)) in (0_u32..).zip(hosts.iter().zip(weights)) {
-            due += scale * weight;
+        for (place, host) in (0_u32..).zip(hosts) {
+            due += scale * host.share;
             let mut number = 0_u64;
             while given < due {
                 ring.push((hash(&format!("{}_{number}", host.key)), place));
@@ -57,10 +56,8 @@ impl HashTable {
     /// Each host has a permutation of all places, and the hosts take turns in choosing the first one that is free.
     pub(in crate::upstream) fn maglev(settings: &Maglev, hosts: &[Entry]) -> Self {
         let size = u64::from(settings.table_size);
-        let weights = shares(hosts);
-        let most = weights.iter().copied().fold(0.0, f64::max);
-        let mut choosers: Vec<_> =
-            hosts.iter().zip(weights).map(|(host, weight)| Chooser::new(host, weight, size)).collect();
+        let most = hosts.iter().map(|host| host.share).fold(0.0, f64::max);
+        let mut choosers: Vec<_> = hosts.iter().map(|host| Chooser::new(host, size)).collect();
         let mut table = vec![None; settings.table_size as usize];
         let mut free = if choosers.is_empty() { 0 } else { table.len() };
         let mut round = 1.0;
@@ -104,13 +101,6 @@ impl HashTable {
     }
 }
 
-/// What each host has of the whole.
-#[expect(clippy::cast_precision_loss, reason = "weights of 32 bits")]
-fn shares(hosts: &[Entry]) -> Vec<f64> {
-    let sum: u64 = hosts.iter().map(|host| u64::from(host.weight)).sum();
-    hosts.iter().map(|host| f64::from(host.weight) / sum as f64).collect()
-}
-
 /// A host that chooses places of a table.
 struct Chooser {
     offset: u64,
@@ -123,13 +113,13 @@ struct Chooser {
 }
 
 impl Chooser {
-    fn new(host: &Entry, weight: f64, size: u64) -> Self {
+    fn new(host: &Entry, size: u64) -> Self {
         let key = host.key.as_bytes();
         Self {
             offset: xx_hash(key, 0) % size,
             skip: xx_hash(key, 1) % (size - 1) + 1,
             asked: 0,
-            weight,
+            weight: host.share,
             due: 0.0,
         }
     }
@@ -166,7 +156,12 @@ mod tests {
 
     fn hosts(weights: [u32; 3]) -> Vec<Entry> {
         let keys = ["a.example", "b.example", "c.example"];
-        keys.iter().zip(weights).map(|(key, weight)| Entry { key: (*key).to_owned(), weight }).collect()
+        let sum: f64 = weights.into_iter().map(f64::from).sum();
+        let share = |weight| f64::from(weight) / sum;
+        keys.iter()
+            .zip(weights)
+            .map(|(key, weight)| Entry { key: (*key).to_owned(), share: share(weight) })
+            .collect()
     }
 
     /// Which of the hosts the requests of users 0 to 11 go to.

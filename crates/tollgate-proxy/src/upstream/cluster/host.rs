@@ -12,7 +12,7 @@ use extproc::{
     messages::{Metadata, value::Kind},
 };
 use http::HeaderName;
-use tollgate_model::cluster::{EndpointStatus, HashKey, TransportSocketMatch, UpstreamProtocol};
+use tollgate_model::cluster::{EndpointStatus, HashKey, Locality, TransportSocketMatch, UpstreamProtocol};
 
 use crate::id::Id;
 use crate::stats::{ClusterMetric, Metrics};
@@ -68,6 +68,8 @@ pub(in crate::upstream) struct Host {
     health: Option<Watch>,
     /// What the configuration says of its health.
     status: EndpointStatus,
+    /// When it came.
+    created: Instant,
     active_requests: Cell<usize>,
     /// Connections for processors, which are always HTTP/2.
     processor: OnceCell<Rc<extproc_client::Endpoint>>,
@@ -159,20 +161,17 @@ impl Host {
         Self::build(cluster, endpoint, place, counts, metrics)
     }
 
-    /// A host without connections that a request has named. Its name is what Envoy makes up for such hosts.
+    /// A host without connections that a request has named.
     pub(in crate::upstream) fn named(
         cluster: &Arc<SharedCluster>,
         place: Place,
+        hostname: &str,
         counts: &Rc<ClusterCounts>,
     ) -> Rc<Self> {
-        let hostname = match &place {
-            Place::Address(address) => format!("{}{address}", cluster.name),
-            Place::Name(_) => String::new(),
-        };
         let matches = &cluster.cluster.transport_socket_matches;
         let endpoint = EndpointFacts {
             index: None,
-            hostname: Some(&hostname),
+            hostname: Some(hostname),
             transport_socket: TransportSocketMatch::find(matches, &Metadata::default(), &Metadata::default()),
             weight: 1,
             priority: 0,
@@ -217,6 +216,7 @@ impl Host {
             priority: endpoint.priority,
             health: endpoint.health,
             status: endpoint.status,
+            created: Instant::now(),
             active_requests: Cell::new(0),
             processor: OnceCell::new(),
         })
@@ -281,6 +281,16 @@ impl Host {
     /// Its priority; the lowest number comes first.
     pub(in crate::upstream) fn priority(&self) -> u32 {
         self.priority
+    }
+
+    /// What the configuration says about it.
+    pub(in crate::upstream) fn metadata(&self) -> Option<&Metadata> {
+        self.configured.as_ref()?.get().map(|endpoint| &endpoint.metadata)
+    }
+
+    /// Where it is, if the configuration says it.
+    pub(in crate::upstream) fn locality(&self) -> Option<&Locality> {
+        self.configured.as_ref()?.get()?.locality.as_deref()
     }
 
     /// How much it is worth at present.
@@ -357,6 +367,13 @@ impl Candidate for Rc<Host> {
 
     fn active_requests(&self) -> usize {
         self.active_requests.get() + self.processor.get().map_or(0, |endpoint| endpoint.active_requests())
+    }
+
+    fn well_since(&self) -> Option<Instant> {
+        match &self.health {
+            Some(watch) if watch.cluster.has_checks() => watch.host.passes_since(self.created),
+            _ => Some(self.created),
+        }
     }
 
     fn hash_key(&self, of: HashKey) -> String {

@@ -5,12 +5,13 @@ use std::{rc::Rc, sync::Arc};
 use crate::stats::ClusterMetric;
 use crate::upstream::{
     cluster::{
-        choice::{Choice, HashedRequest, Tried},
+        choice::Choice,
+        group::Group,
         host::{Host, Place},
-        load_balancer::{Draw, LoadBalancer},
         manager::ClusterCounts,
-        priorities::{Pick, Share, Tier, shares, shares_without},
+        priorities::Tier,
         shared_cluster::{SharedCluster, Source},
+        subsets::{Chooser, SubsetGroups},
     },
     health::Condition,
 };
@@ -25,21 +26,13 @@ pub(in crate::upstream) struct HostSet {
     is_static: bool,
     /// By priority.
     hosts: Vec<Rc<Host>>,
-    /// What of the health of the hosts the shares below were made of.
+    /// What of the health of the hosts the groups below were made of.
     health_version: u64,
-    /// How many hosts of each priority are worth what.
-    tiers: Vec<(u32, Tier)>,
-    /// Who gets which share of the traffic. Empty: there is no host at all.
-    shares: Vec<Shared>,
+    /// All of them.
+    all: Group,
+    /// Which of them requests may have, if they may not have all.
+    subsets: Option<SubsetGroups>,
     rebuilt: bool,
-}
-
-/// Hosts that have a share of the traffic together.
-#[derive(Debug)]
-struct Shared {
-    share: Share,
-    hosts: Vec<Rc<Host>>,
-    balancer: LoadBalancer,
 }
 
 impl HostSet {
@@ -67,8 +60,8 @@ impl HostSet {
             counts: counts.clone(),
             hosts: Vec::new(),
             health_version: 0,
-            tiers: Vec::new(),
-            shares: Vec::new(),
+            all: Group::new(&cluster.cluster, &[]),
+            subsets: None,
             rebuilt: false,
         };
         set.rebuild(before);
@@ -102,80 +95,25 @@ impl HostSet {
         None
     }
 
-    /// The one that the policy chooses, another one than those tried before as far as it can be had.
+    /// The one that the policy chooses.
     fn balanced(&self, choice: &Choice<'_>) -> Option<&Rc<Host>> {
-        let hashes = self.hashes();
-        // Without a hash any host will do.
-        let hash = if hashes { choice.hashed.and_then(HashedRequest::hash) } else { None };
-        let hash = hash.unwrap_or_else(|| fastrand::u64(..));
-        if let Some(Tried { hosts, update_frequency: Some(frequency), .. }) = choice.tried
-            && !hashes
-            && let Some(host) = self.of_another_priority(&hosts.priorities(frequency))
-        {
-            return Some(host);
-        }
-        let mut host = self.balanced_once(Draw { hash, attempt: 0 })?;
-        if let Some(Tried { hosts, most, .. }) = choice.tried {
-            for attempt in 1..=most {
-                if !hosts.contain(host) {
-                    break;
-                }
-                host = self.balanced_once(Draw { hash, attempt })?;
+        let (cluster, metrics) = (&*self.cluster.cluster, &self.counts.metrics);
+        match (&self.subsets, &cluster.subsets) {
+            (Some(groups), Some(subsets)) => {
+                groups.choose(Chooser { cluster, subsets, all: &self.all, metrics }, choice)
             }
+            _ => self.all.choose(cluster, metrics, choice),
         }
-        Some(host)
-    }
-
-    /// Whether the hash of a request decides.
-    fn hashes(&self) -> bool {
-        self.cluster.cluster.lb_policy.hashes()
-    }
-
-    /// One of a priority that is not among these. `None`: there is no reason to look for one, or nobody else can take anything.
-    fn of_another_priority(&self, tried: &[u32]) -> Option<&Rc<Host>> {
-        if tried.is_empty() {
-            return None;
-        }
-        let tiers: Vec<Tier> = self.tiers.iter().map(|(_, tier)| *tier).collect();
-        let left_out: Vec<bool> = self.tiers.iter().map(|(priority, _)| tried.contains(priority)).collect();
-        let factor = self.cluster.cluster.health.overprovisioning_factor;
-        let shares = shares_without(&tiers, factor, &left_out)?;
-        let drawn = fastrand::u32(..100);
-        let share = shares.iter().find(|share| drawn < share.end)?;
-        let members: Vec<&Rc<Host>> = self.hosts.iter().filter(|host| self.has_share(share, host)).collect();
-        let owned: Vec<Rc<Host>> = members.iter().map(|host| Rc::clone(host)).collect();
-        let balancer = LoadBalancer::new(self.cluster.cluster.lb_policy, &owned);
-        balancer.choose(&owned, Draw { hash: 0, attempt: 0 }).map(|index| members[index])
-    }
-
-    /// Whether a host has a part in a share.
-    fn has_share(&self, share: &Share, host: &Host) -> bool {
-        let condition = host.condition();
-        self.tiers.get(share.tier).is_some_and(|(priority, _)| *priority == host.priority())
-            && match share.pick {
-                Pick::Healthy => condition == Condition::Healthy,
-                Pick::Degraded => condition == Condition::Degraded,
-                Pick::Panic => true,
-            }
-    }
-
-    fn balanced_once(&self, draw: Draw) -> Option<&Rc<Host>> {
-        let shared = match self.shares.as_slice() {
-            [only] => only,
-            shares => {
-                // The hash decides about the priority, too.
-                let drawn = if self.hashes() { draw.hash % 100 } else { fastrand::u64(..100) };
-                shares.iter().find(|shared| drawn < u64::from(shared.share.end))?
-            }
-        };
-        if shared.share.pick == Pick::Panic {
-            self.counts.metrics.increment(ClusterMetric::LbHealthyPanic);
-        }
-        shared.balancer.choose(&shared.hosts, draw).map(|index| &shared.hosts[index])
     }
 
     fn index_of(&self, address: &str) -> Option<usize> {
         self.hosts.iter().position(|host| host.address().as_deref() == Some(address))
+    }
+
+    /// How many hosts of each priority are worth what.
+    pub(in crate::upstream) fn tiers(&mut self) -> Vec<(u32, Tier)> {
+        self.refresh();
+        self.all.tiers_by_priority().to_vec()
     }
 
     /// The host at an address, as logs name it.
@@ -205,52 +143,17 @@ impl HostSet {
             // Before the flags are read: a change meanwhile is seen the next time.
             self.health_version = health.version();
         }
-        let conditions: Vec<Condition> = self.hosts.iter().map(|host| host.condition()).collect();
-        let mut tiers: Vec<(u32, Tier)> = Vec::new();
-        for (host, condition) in self.hosts.iter().zip(&conditions) {
-            let priority = host.priority();
-            if tiers.last().is_none_or(|(last, _)| *last != priority) {
-                tiers.push((priority, Tier::default()));
-            }
-            if let Some((_, tier)) = tiers.last_mut() {
-                tier.add(*condition);
-            }
-        }
-        let policy = &self.cluster.cluster.health;
-        let hashes = self.hashes();
-        let only_tiers: Vec<Tier> = tiers.iter().map(|(_, tier)| *tier).collect();
-        let shares = shares(&only_tiers, policy.overprovisioning_factor, policy.healthy_panic_threshold);
-        self.shares = shares
-            .into_iter()
-            .map(|share| {
-                let belongs = |host: &Rc<Host>, condition: Condition| {
-                    host.priority() == tiers[share.tier].0
-                        && match share.pick {
-                            // Rings and tables know no degraded hosts, as in Envoy.
-                            Pick::Degraded if !hashes => condition == Condition::Degraded,
-                            Pick::Healthy | Pick::Degraded => condition == Condition::Healthy,
-                            Pick::Panic => true,
-                        }
-                };
-                let all = self.hosts.iter().zip(&conditions);
-                let hosts: Vec<_> = all
-                    .filter(|(host, condition)| belongs(host, **condition))
-                    .map(|(host, _)| host.clone())
-                    .collect();
-                let balancer = LoadBalancer::new(self.cluster.cluster.lb_policy, &hosts);
-                Shared { share, hosts, balancer }
-            })
-            .collect();
-        self.tiers = tiers;
-        self.count_members(&only_tiers);
+        self.all = Group::new(&self.cluster.cluster, &self.hosts);
+        self.subsets.iter_mut().for_each(SubsetGroups::forget_health);
+        self.count_members();
     }
 
     /// One worker counts for all: they have the same hosts.
-    fn count_members(&self, tiers: &[Tier]) {
+    fn count_members(&self) {
         if self.counts.stats.worker() != 0 {
             return;
         }
-        let sum = |of: fn(&Tier) -> u32| u64::from(tiers.iter().map(of).sum::<u32>());
+        let sum = |of: fn(&Tier) -> u32| u64::from(self.all.tiers().map(of).sum::<u32>());
         let metrics = &self.counts.metrics;
         metrics.set(ClusterMetric::MembershipTotal, sum(|tier| tier.total));
         metrics.set(ClusterMetric::MembershipHealthy, sum(|tier| tier.healthy));
@@ -328,6 +231,8 @@ impl HostSet {
         if self.counts.stats.worker() == 0 {
             self.counts.metrics.increment(ClusterMetric::MembershipChange);
         }
+        let subsets = self.cluster.cluster.subsets.as_ref();
+        self.subsets = subsets.map(|subsets| SubsetGroups::new(subsets, &self.hosts));
         self.share_out();
     }
 }

@@ -1,13 +1,25 @@
 //! The hosts of a cluster, wherever they come from.
 
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{
+    cell::RefCell,
+    rc::{Rc, Weak},
+    sync::Arc,
+    time::Instant,
+};
 
 use tollgate_model::cluster::Discovery;
 
 use crate::upstream::{
     cluster::{
-        choice::Choice, host::Host, host_set::HostSet, manager::ClusterCounts,
-        original_dst::OriginalDestinations, shared_cluster::SharedCluster,
+        aggregate::AggregateHosts,
+        choice::Choice,
+        forwarded::{ForwardedHosts, Lookup},
+        host::Host,
+        host_set::HostSet,
+        manager::{ClusterCounts, ClusterManager},
+        original_dst::OriginalDestinations,
+        priorities::Tier,
+        shared_cluster::SharedCluster,
     },
     health::Condition,
 };
@@ -19,6 +31,10 @@ pub(in crate::upstream) enum Hosts {
     Configured(HostSet),
     /// Those that requests name.
     Named(OriginalDestinations),
+    /// Those of other clusters.
+    Aggregate(AggregateHosts),
+    /// Those that requests are for.
+    Forwarded(ForwardedHosts),
 }
 
 impl Hosts {
@@ -28,23 +44,43 @@ impl Hosts {
         before: Option<&Self>,
         cluster: &Arc<SharedCluster>,
         counts: &Rc<ClusterCounts>,
+        manager: &Rc<RefCell<Weak<ClusterManager>>>,
     ) -> Self {
         match (&cluster.cluster.discovery, before) {
             (Discovery::OriginalDst(settings), _) => {
                 Self::Named(OriginalDestinations::new(cluster, settings, counts))
             }
+            (Discovery::Aggregate(names), _) => {
+                Self::Aggregate(AggregateHosts::new(names, &cluster.cluster.health, counts, manager))
+            }
+            (Discovery::DynamicForwardProxy(_), _) => match &cluster.names {
+                Some(names) => Self::Forwarded(ForwardedHosts::new(cluster, names, counts)),
+                None => Self::Configured(HostSet::new(cluster, counts)),
+            },
             (_, Some(Self::Configured(before))) => {
                 Self::Configured(HostSet::succeeding(before, cluster, counts))
             }
-            (_, Some(Self::Named(_)) | None) => Self::Configured(HostSet::new(cluster, counts)),
+            (_, Some(Self::Named(_) | Self::Aggregate(_) | Self::Forwarded(_)) | None) => {
+                Self::Configured(HostSet::new(cluster, counts))
+            }
         }
     }
 
     /// The host of a request; `None` if there is none for it.
-    pub(in crate::upstream) fn choose(&mut self, choice: &Choice<'_>) -> Option<&Rc<Host>> {
+    pub(in crate::upstream) fn choose(&mut self, choice: &Choice<'_>) -> Option<Rc<Host>> {
         match self {
-            Self::Configured(hosts) => hosts.choose(choice),
-            Self::Named(hosts) => hosts.choose(choice),
+            Self::Configured(hosts) => hosts.choose(choice).cloned(),
+            Self::Named(hosts) => hosts.choose(choice).cloned(),
+            Self::Aggregate(hosts) => hosts.choose(choice),
+            Self::Forwarded(hosts) => hosts.choose(choice).cloned(),
+        }
+    }
+
+    /// How many hosts of each priority are worth what, for an aggregate. An aggregate of aggregates has none, as in Envoy.
+    pub(in crate::upstream) fn tiers(&mut self) -> Vec<(u32, Tier)> {
+        match self {
+            Self::Configured(hosts) => hosts.tiers(),
+            Self::Named(_) | Self::Aggregate(_) | Self::Forwarded(_) => Vec::new(),
         }
     }
 
@@ -53,6 +89,8 @@ impl Hosts {
         match self {
             Self::Configured(hosts) => hosts.find(address),
             Self::Named(hosts) => hosts.find(address),
+            Self::Aggregate(_) => None,
+            Self::Forwarded(hosts) => hosts.find(address),
         }
     }
 
@@ -69,6 +107,11 @@ impl Hosts {
                 let used = hosts.hosts().filter(|host| is_used(host)).count();
                 (hosts.hosts().count(), used)
             }
+            Self::Aggregate(_) => (0, 0),
+            Self::Forwarded(hosts) => {
+                let count = hosts.hosts().count();
+                (count, count)
+            }
         }
     }
 
@@ -83,6 +126,19 @@ impl Hosts {
                 hosts.clean_up(now);
                 hosts.hosts().for_each(|host| host.close_expired(now));
             }
+            Self::Aggregate(_) => {}
+            Self::Forwarded(hosts) => {
+                hosts.clean_up(now);
+                hosts.hosts().for_each(|host| host.close_expired(now));
+            }
+        }
+    }
+
+    /// What is known of the host of a request; `None`: that is not how this cluster finds hosts.
+    pub(in crate::upstream) fn look_up(&mut self, authority: &[u8]) -> Option<Lookup> {
+        match self {
+            Self::Forwarded(hosts) => Some(hosts.look_up(authority)),
+            _ => None,
         }
     }
 
@@ -91,6 +147,8 @@ impl Hosts {
         match self {
             Self::Configured(hosts) => hosts.retire(),
             Self::Named(hosts) => hosts.retire(),
+            Self::Aggregate(_) => {}
+            Self::Forwarded(hosts) => hosts.retire(),
         }
     }
 }

@@ -20,8 +20,10 @@ use crate::upstream::{
     cluster::{
         choice::Choice,
         circuit_breaker::{Permit, WorkerCounter},
+        forwarded::Lookup,
         host::Host,
         hosts::Hosts,
+        priorities::Tier,
         processor::{self, Processor, ProcessorClient},
         shared::SharedClusters,
         shared_cluster::{ClusterId, SharedCluster},
@@ -77,11 +79,12 @@ impl ClusterManager {
     }
 
     fn build(shared: &Arc<SharedClusters>, before: Option<&Self>, stats: &WorkerStats) -> Rc<Self> {
+        let latest = before.map(|before| before.latest.clone()).unwrap_or_default();
         let clusters = shared.by_name().iter().map(|(name, cluster)| {
             let worker_cluster = match before.and_then(|before| before.clusters.get(&**name)) {
                 Some(known) if known.shared.id == cluster.id => known.clone(),
-                Some(known) => WorkerCluster::succeeding(known, cluster, stats),
-                None => WorkerCluster::new(cluster, stats),
+                Some(known) => WorkerCluster::succeeding(known, cluster, stats, &latest),
+                None => WorkerCluster::new(cluster, stats, &latest),
             };
             (cluster.name.clone(), worker_cluster)
         });
@@ -94,13 +97,14 @@ impl ClusterManager {
                 }
             }
         }
+        let clusters = clusters.collect();
         let manager = Rc::new(Self {
             shared: shared.clone(),
-            clusters: clusters.collect(),
+            clusters,
             targets: RefCell::new(targets),
             processors: RefCell::default(),
             stats: stats.clone(),
-            latest: before.map(|before| before.latest.clone()).unwrap_or_default(),
+            latest,
         });
         *manager.latest.borrow_mut() = Rc::downgrade(&manager);
         if before.is_none() {
@@ -137,7 +141,12 @@ impl ClusterManager {
     fn target(&self, cluster: &Arc<Cluster>) -> Option<Rc<WorkerCluster>> {
         let shared = self.shared.target(cluster)?;
         let mut targets = self.targets.borrow_mut();
-        Some(targets.entry(shared.id).or_insert_with(|| WorkerCluster::new(shared, &self.stats)).clone())
+        Some(
+            targets
+                .entry(shared.id)
+                .or_insert_with(|| WorkerCluster::new(shared, &self.stats, &self.latest))
+                .clone(),
+        )
     }
 }
 
@@ -188,7 +197,11 @@ pub(crate) struct ClusterCounts {
 
 impl WorkerCluster {
     /// The cluster with its hosts as far as they are known.
-    pub(in crate::upstream) fn new(shared: &Arc<SharedCluster>, stats: &WorkerStats) -> Rc<Self> {
+    pub(in crate::upstream) fn new(
+        shared: &Arc<SharedCluster>,
+        stats: &WorkerStats,
+        manager: &Rc<RefCell<Weak<ClusterManager>>>,
+    ) -> Rc<Self> {
         let counts = Rc::new(ClusterCounts {
             name: Rc::from(&*shared.name),
             stat_name: shared.cluster.alt_stat_name.as_deref().map(Rc::from),
@@ -196,12 +209,17 @@ impl WorkerCluster {
             metrics: stats.cluster(&shared.name),
             requests: WorkerCounter::new(&shared.counts.requests, stats.worker()),
         });
-        let hosts = RefCell::new(Hosts::new(None, shared, &counts));
+        let hosts = RefCell::new(Hosts::new(None, shared, &counts, manager));
         Rc::new(Self { shared: shared.clone(), hosts, counts })
     }
 
     /// The cluster that comes in the place of `before`: hosts that did not change are the same.
-    fn succeeding(before: &Self, shared: &Arc<SharedCluster>, stats: &WorkerStats) -> Rc<Self> {
+    fn succeeding(
+        before: &Self,
+        shared: &Arc<SharedCluster>,
+        stats: &WorkerStats,
+        manager: &Rc<RefCell<Weak<ClusterManager>>>,
+    ) -> Rc<Self> {
         let counts = Rc::new(ClusterCounts {
             name: before.counts.name.clone(),
             stat_name: shared.cluster.alt_stat_name.as_deref().map(Rc::from),
@@ -209,7 +227,7 @@ impl WorkerCluster {
             metrics: before.counts.metrics.clone(),
             requests: WorkerCounter::new(&shared.counts.requests, stats.worker()),
         });
-        let hosts = RefCell::new(Hosts::new(Some(&before.hosts.borrow()), shared, &counts));
+        let hosts = RefCell::new(Hosts::new(Some(&before.hosts.borrow()), shared, &counts, manager));
         Rc::new(Self { shared: shared.clone(), hosts, counts })
     }
 
@@ -232,11 +250,35 @@ impl WorkerCluster {
 
     /// The host of a request.
     pub(in crate::upstream) fn choose(&self, choice: &Choice<'_>) -> Result<Rc<Host>, UpstreamFailure> {
-        let host = self.hosts.borrow_mut().choose(choice).cloned();
-        host.ok_or_else(|| {
+        self.choose_of(choice).ok_or_else(|| {
             self.has_no_host();
             UpstreamFailure::NoHealthyUpstream
         })
+    }
+
+    /// The host of a request; `None` if there is none, which counts for whoever asks.
+    pub(in crate::upstream) fn choose_of(&self, choice: &Choice<'_>) -> Option<Rc<Host>> {
+        self.hosts.borrow_mut().choose(choice)
+    }
+
+    /// How many hosts of each priority are worth what. An aggregate that names itself has none.
+    pub(in crate::upstream) fn tiers(&self) -> Vec<(u32, Tier)> {
+        self.hosts.try_borrow_mut().map(|mut hosts| hosts.tiers()).unwrap_or_default()
+    }
+
+    /// Whether the hosts of requests are its hosts.
+    pub(crate) fn forwards_to_hosts(&self) -> bool {
+        self.shared.names.is_some()
+    }
+
+    /// What is known of the host of a request.
+    pub(crate) fn look_up(&self, authority: &[u8]) -> Lookup {
+        self.hosts.borrow_mut().look_up(authority).unwrap_or(Lookup::Found)
+    }
+
+    /// Whether it has this name.
+    pub(in crate::upstream) fn is_named(&self, name: &str) -> bool {
+        *self.shared.name == *name
     }
 
     /// Counts a request without a host and logs it.

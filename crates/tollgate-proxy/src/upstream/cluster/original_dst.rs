@@ -62,7 +62,12 @@ impl OriginalDestinations {
             }
         }
         let known = self.hosts.entry(address).or_insert_with(|| Known {
-            host: Host::named(&self.cluster, Place::Address(Address::Socket(address)), &self.counts),
+            host: Host::named(
+                &self.cluster,
+                Place::Address(Address::Socket(address)),
+                &format!("{}{address}", self.cluster.name),
+                &self.counts,
+            ),
             used: true,
         });
         known.used = true;

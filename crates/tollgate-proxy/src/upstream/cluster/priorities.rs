@@ -45,7 +45,7 @@ impl Tier {
 
 /// Which hosts of a priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::upstream) enum Pick {
+pub(crate) enum Pick {
     /// Those that are well.
     Healthy,
     /// Those that are degraded.

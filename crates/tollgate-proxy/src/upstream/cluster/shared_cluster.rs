@@ -17,6 +17,7 @@ use crate::upstream::{
         address::Address,
         circuit_breaker::CircuitBreakerCounts,
         dns::{Addresses, Resolver, WhenGone},
+        forwarded::Names,
     },
     health::{ClusterHealth, Watched, WatchedEndpoint},
     pool::connect::{DialTarget, Dialer},
@@ -45,6 +46,8 @@ pub(in crate::upstream) struct SharedCluster {
     pub(in crate::upstream) endpoints: Vec<SharedEndpoint>,
     /// Which of its hosts are well, if anybody asks for that.
     pub(in crate::upstream) health: Option<Arc<ClusterHealth>>,
+    /// The names that requests bring, if they are its hosts.
+    pub(in crate::upstream) names: Option<Arc<Names>>,
     tls: Option<TlsConfigs>,
     /// Of `transport_socket_matches`, in their order.
     matched_tls: Vec<Option<TlsConfigs>>,
@@ -113,6 +116,10 @@ impl SharedCluster {
             counts: CircuitBreakerCounts::new(&cluster.circuit_breakers, workers),
             endpoints: endpoints.collect(),
             health: ClusterHealth::of(cluster),
+            names: match &cluster.discovery {
+                Discovery::DynamicForwardProxy(cache) => Some(Arc::new(Names::new(cache, resolver, control))),
+                _ => None,
+            },
             tls: configs(&cluster.tls),
             matched_tls: cluster.transport_socket_matches.iter().map(|one| configs(&one.tls)).collect(),
             cluster: cluster.clone(),
@@ -265,9 +272,13 @@ fn source(
             Source::OneOf(resolver.watch(host, *port, dns, WhenGone::Keep, control))
         }
         // A name in a static cluster is refused by the configuration; it has no address.
-        (EndpointAddress::Dns { .. }, Discovery::Static | Discovery::OriginalDst(_)) => {
-            Source::EachOf(Addresses::none())
-        }
+        (
+            EndpointAddress::Dns { .. },
+            Discovery::Static
+            | Discovery::OriginalDst(_)
+            | Discovery::Aggregate(_)
+            | Discovery::DynamicForwardProxy(_),
+        ) => Source::EachOf(Addresses::none()),
     }
 }
 

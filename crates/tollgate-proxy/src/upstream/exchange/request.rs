@@ -62,6 +62,8 @@ pub(crate) struct UpstreamRequest {
     has_response: bool,
     started: Instant,
     active: ActiveRequest,
+    /// What is counted of the cluster that was asked, which may be an aggregate.
+    counts: Rc<ClusterCounts>,
     /// How it is counted at present.
     phase: Phase,
     /// Where its bytes are counted, if somebody wants to know.
@@ -101,7 +103,7 @@ impl UpstreamRequest {
         attempt_count: u32,
         now: Instant,
     ) -> Result<Self, UpstreamFailure> {
-        Ok(Self::on_host(&cluster.choose(choice)?, attempt_count, now))
+        Ok(Self::on_host(&cluster.choose(choice)?, cluster.counts(), attempt_count, now))
     }
 
     /// Adds its host to those that were tried.
@@ -109,14 +111,14 @@ impl UpstreamRequest {
         tried.add_host(self.active.host().clone());
     }
 
-    fn on_host(host: &Rc<Host>, attempt_count: u32, now: Instant) -> Self {
+    fn on_host(host: &Rc<Host>, counts: &Rc<ClusterCounts>, attempt_count: u32, now: Instant) -> Self {
         let state = match &host.pool {
             Pool::Http1(pool) => State::Http1Checkout(pool.check_out(now)),
             Pool::Http2(pool) => State::Http2Checkout(pool.check_out()),
         };
         let info = UpstreamInfo {
-            cluster: Some(host.counts.name.clone()),
-            stat_name: host.counts.stat_name.clone(),
+            cluster: Some(counts.name.clone()),
+            stat_name: counts.stat_name.clone(),
             address: host.address(),
             host_name: host.hostname.clone(),
             endpoint: host.configured.clone(),
@@ -133,6 +135,7 @@ impl UpstreamRequest {
             has_response: false,
             started: now,
             active: host.begin_request(),
+            counts: counts.clone(),
             phase: Phase::New,
             meter: None,
         }
@@ -145,7 +148,7 @@ impl UpstreamRequest {
 
     /// What its cluster counts.
     pub(crate) fn counts(&self) -> &Rc<ClusterCounts> {
-        &self.active.host().counts
+        &self.counts
     }
 
     /// Its bytes are to be counted.

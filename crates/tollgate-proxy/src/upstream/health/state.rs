@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     },
+    time::{Duration, Instant},
 };
 
 use tokio::{sync::mpsc, sync::watch, task::JoinSet};
@@ -65,6 +66,10 @@ pub(in crate::upstream) struct HostHealth {
     /// A bit for each check that says it is degraded.
     degraded: AtomicU64,
     flags: AtomicU8,
+    /// When it became known.
+    known_since: Instant,
+    /// So many milliseconds later, and one more, its checks began to succeed; 0 = they never did.
+    passed: AtomicU64,
     /// Before its first check it counts for nothing.
     ignored_at_first: bool,
     /// What requests meet; `None` = nobody wants to know.
@@ -135,6 +140,8 @@ impl ClusterHealth {
             unasked: AtomicU64::new(first_bits(checks)),
             degraded: AtomicU64::new(0),
             flags: AtomicU8::new(0),
+            known_since: Instant::now(),
+            passed: AtomicU64::new(0),
             ignored_at_first: self.policy.ignore_new_hosts_until_first_check,
             monitor: self.policy.outlier_detection.as_ref().map(Monitor::new),
         });
@@ -229,6 +236,15 @@ impl HostHealth {
         }
     }
 
+    /// Since when its checks succeed; without any, since it is there. `None`: they do not.
+    pub(in crate::upstream) fn passes_since(&self, created: Instant) -> Option<Instant> {
+        match self.passed.load(Relaxed) {
+            0 if self.failing.load(Relaxed) == 0 => Some(created),
+            0 => None,
+            passed => self.known_since.checked_add(Duration::from_millis(passed - 1)),
+        }
+    }
+
     /// Where a worker counts what its requests meet, if anybody wants to know.
     pub(in crate::upstream) fn window(&self) -> Option<Arc<Window>> {
         self.monitor.as_ref().map(Monitor::window)
@@ -251,8 +267,12 @@ impl HostHealth {
 
     /// What a check says from now on.
     pub(super) fn set_failing(&self, check: usize, failing: bool) {
-        set(&self.failing, check, failing);
+        let was_failing = set(&self.failing, check, failing);
         if !failing {
+            if was_failing && self.failing.load(Relaxed) == 0 {
+                let later = u64::try_from(self.known_since.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+                self.passed.store(later + 1, Relaxed);
+            }
             self.flags.fetch_and(!EXCLUDED, Relaxed);
         }
     }

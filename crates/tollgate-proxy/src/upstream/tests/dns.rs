@@ -183,7 +183,8 @@ fn hosts_come_and_go() {
         let settings = named("127.0.0.1", 80, Discovery::StrictDns(settings(DnsLookupFamily::Auto)));
         let mut shared = SharedCluster::new(&Arc::new(settings), &Arc::default(), &Handle::current(), 1);
         Arc::get_mut(&mut shared).unwrap().endpoints[0].source = Source::EachOf(Addresses::set_by(&sender));
-        let cluster = WorkerCluster::new(&shared, &WorkerStats::new(Stats::new(), 0));
+        let cluster =
+            WorkerCluster::new(&shared, &WorkerStats::new(Stats::new(), 0), &std::rc::Rc::default());
         let begin = async || {
             let mut request =
                 UpstreamRequest::start(&cluster, &Choice::default(), 1, Instant::now()).unwrap();

@@ -763,7 +763,7 @@ fn the_busy_host_is_avoided() {
         let (_server, free_connections) =
             serve(free_upstream, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
         let mut settings = cluster(vec![EndpointAddress::Socket(busy), EndpointAddress::Socket(free)]);
-        settings.lb_policy = LbPolicy::LeastRequest;
+        settings.lb_policy = LbPolicy::LEAST_REQUEST;
         let worker = Worker::new(settings);
         // Two requests stay on the busy host.
         let mut stuck = Vec::new();

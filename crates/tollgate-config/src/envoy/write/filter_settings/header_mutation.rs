@@ -44,7 +44,7 @@ fn mutations(mutations: &Mutations) -> Out {
     out
 }
 
-fn mutation(mutation: &Mutation) -> Value {
+pub(in crate::envoy::write) fn mutation(mutation: &Mutation) -> Value {
     let mut out = Out::new(&MUTATION);
     match mutation {
         Mutation::Remove(name) => out.set("remove", name.as_str()),
