@@ -131,7 +131,7 @@ pub(super) fn read_load_balancing(message: &Message<'_>, discovery: Option<&Disc
         }
         Named::ClusterProvided => {
             name.iter().for_each(|name| {
-                name.error("CLUSTER_PROVIDED is for clusters of type ORIGINAL_DST and aggregates")
+                name.error("CLUSTER_PROVIDED is for clusters of type ORIGINAL_DST and aggregates");
             });
             usual()
         }

@@ -72,7 +72,7 @@ pub(super) fn cluster(writer: &Writer<'_>, cluster: &Sourced<BareCluster>) -> Va
     }
     match (&cluster.discovery, &cluster.override_host) {
         (discovery, _) if discovery.chooses() => {
-            out.some("lb_policy", LB_POLICY.name_of(&Named::ClusterProvided))
+            out.some("lb_policy", LB_POLICY.name_of(&Named::ClusterProvided));
         }
         (_, Some(override_host)) => {
             out.set("load_balancing_policy", load_balancing_policy(override_host, below(cluster)));
@@ -271,8 +271,11 @@ fn protocol(writer: &Writer<'_>, cluster: &BareCluster, other_limit: impl FnOnce
     Some(out.any())
 }
 
+/// What endpoints have in common that are written together: priority, place, and which TLS the place names.
+type Group<'a> = (u32, Option<&'a Locality>, Option<usize>);
+
 fn load_assignment(cluster: &BareCluster, endpoints: &[Endpoint], by_name: bool) -> Value {
-    let mut groups: Vec<((u32, Option<&Locality>, Option<usize>), Vec<Value>)> = Vec::new();
+    let mut groups: Vec<(Group<'_>, Vec<Value>)> = Vec::new();
     for one in endpoints {
         let key = (one.priority, one.locality.as_deref(), by_locality(cluster, one));
         let written = endpoint(one, by_name);

@@ -134,11 +134,14 @@ impl LoadBalancer {
                 }
             }
             Self::LeastRequest(settings) => less_busy(settings, candidates),
-            Self::Weighted(weighted) => weighted.next(candidates)?,
-            Self::Slow { weighted, until, then } => match Instant::now() < *until {
-                true => weighted.next(candidates)?,
-                false => then.choose(candidates, draw)?,
-            },
+            Self::Weighted(weighted) => weighted.next(candidates, None)?,
+            Self::Slow { weighted, until, then } => {
+                let now = Instant::now();
+                match now < *until {
+                    true => weighted.next(candidates, Some(now))?,
+                    false => then.choose(candidates, draw)?,
+                }
+            }
         })
     }
 }
@@ -163,25 +166,27 @@ fn less_busy<C: Candidate>(settings: &LeastRequest, candidates: &[C]) -> usize {
 impl Weighted {
     fn new<C: Candidate>(candidates: &[C], bias: f64, slow_start: Option<SlowStart>) -> Self {
         let weighted = Self { schedule: RefCell::default(), bias, slow_start };
-        let schedule = Schedule::new(candidates.iter().map(|candidate| weighted.weight(candidate)));
+        let now = slow_start.is_some().then(Instant::now);
+        let schedule = Schedule::new(candidates.iter().map(|candidate| weighted.weight(candidate, now)));
         Self { schedule: RefCell::new(schedule), ..weighted }
     }
 
-    fn weight<C: Candidate>(&self, candidate: &C) -> f64 {
+    /// `now` counts for slow starts only.
+    fn weight<C: Candidate>(&self, candidate: &C, now: Option<Instant>) -> f64 {
         let mut weight = f64::from(candidate.weight());
         if self.bias > 0.0 {
             weight /= (candidate.active_requests() as f64 + 1.0).powf(self.bias);
         }
-        if let Some(slow_start) = &self.slow_start
+        if let Some((slow_start, now)) = self.slow_start.as_ref().zip(now)
             && let Some(since) = candidate.well_since()
         {
-            weight *= slow_start.factor(since.elapsed());
+            weight *= slow_start.factor(now.saturating_duration_since(since));
         }
         weight
     }
 
-    fn next<C: Candidate>(&self, candidates: &[C]) -> Option<usize> {
-        self.schedule.borrow_mut().next(|index| self.weight(&candidates[index]))
+    fn next<C: Candidate>(&self, candidates: &[C], now: Option<Instant>) -> Option<usize> {
+        self.schedule.borrow_mut().next(|index| self.weight(&candidates[index], now))
     }
 }
 

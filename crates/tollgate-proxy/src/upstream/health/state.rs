@@ -270,7 +270,9 @@ impl HostHealth {
         let was_failing = set(&self.failing, check, failing);
         if !failing {
             if was_failing && self.failing.load(Relaxed) == 0 {
-                let later = u64::try_from(self.known_since.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+                let later =
+                    u64::try_from(Instant::now().saturating_duration_since(self.known_since).as_millis())
+                        .unwrap_or(u64::MAX - 1);
                 self.passed.store(later + 1, Relaxed);
             }
             self.flags.fetch_and(!EXCLUDED, Relaxed);
