@@ -107,21 +107,15 @@ pub(crate) fn check(written: &Written) -> Result<(), String> {
     let ours = read(written, Gateway::Tollgate)?;
     let is_ambiguous = |seen: &String| seen.contains("AMBIGUOUS") || seen == "ambiguous";
     if ours.expect.upstream.iter().chain(&ours.expect.client).any(is_ambiguous) {
-        return Err(format!(
-            "{}: {}: nothing ambiguous may be expected",
-            written.file.display(),
-            written.name
-        ));
+        return Err(written.wrong("nothing ambiguous may be expected"));
     }
     Ok(())
 }
 
 fn read(written: &Written, gateway: Gateway) -> Result<Case, String> {
-    let place = |error: String| format!("{}: {}: {error}", written.file.display(), written.name);
-    let case: Case =
-        serde_json::from_value(written.overlaid(gateway)).map_err(|error| place(error.to_string()))?;
+    let case: Case = written.read(gateway)?;
     if case.send.is_some() == case.http2.is_some() {
-        return Err(place("one of send and http2 is needed".to_owned()));
+        return Err(written.wrong("one of send and http2 is needed"));
     }
     Ok(case)
 }

@@ -42,13 +42,8 @@ pub(crate) struct Outcome {
 /// # Errors
 /// It cannot be read.
 pub(crate) fn check(written: &Written) -> Result<(), String> {
-    read(written, Gateway::Envoy)?;
-    read(written, Gateway::Tollgate).map(drop)
-}
-
-fn read(written: &Written, gateway: Gateway) -> Result<Case, String> {
-    serde_json::from_value(written.overlaid(gateway))
-        .map_err(|error| format!("{}: {}: {error}", written.file.display(), written.name))
+    written.read::<Case>(Gateway::Envoy)?;
+    written.read::<Case>(Gateway::Tollgate).map(drop)
 }
 
 /// Plays every case, in each of its forms.
@@ -64,7 +59,7 @@ pub(crate) async fn play_all(
 ) -> Result<(), String> {
     let upstreams = [Upstream::start("one")?, Upstream::start("two")?];
     for written in all {
-        let case = read(written, gateway)?;
+        let case: Case = written.read(gateway)?;
         for form in &case.forms {
             let name = format!("{} ({})", case.name, form.name());
             let mut play = Play::start(gateway, binary, directory, &case, *form, &upstreams).await?;

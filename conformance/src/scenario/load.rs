@@ -1,10 +1,12 @@
 //! Finds scenario files and reads them, with the overlay of one gateway applied.
 
 use std::{
+    fmt::Display,
     fs,
     path::{Path, PathBuf},
 };
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Scenario;
@@ -31,6 +33,19 @@ impl Written {
             }
         }
         value
+    }
+
+    /// What is written, of whatever form, for one gateway.
+    ///
+    /// # Errors
+    /// Names the file, the case and what is wrong in it.
+    pub(crate) fn read<T: DeserializeOwned>(&self, gateway: Gateway) -> Result<T, String> {
+        serde_json::from_value(self.overlaid(gateway)).map_err(|error| self.wrong(error))
+    }
+
+    /// What is wrong, with its place.
+    pub(crate) fn wrong(&self, error: impl Display) -> String {
+        format!("{}: {}: {error}", self.file.display(), self.name)
     }
 
     /// The scenario for one gateway, `$names` as they are written.

@@ -9,6 +9,26 @@
 //! Translation is a function of its input: sources and what [`Files`] gives go in, an [`Outcome`] comes out. All
 //! problems are found in one run. An Envoy configuration with an error is refused as a whole; a Kubernetes object with one
 //! affects only what refers to it, as it would in a cluster.
+//!
+//! It serves nothing, watches no files and asks no API server: whoever has texts or objects gives them to it. What it gives is
+//! compiled by `tollgate-ir`, which knows no formats.
+//!
+//! ```
+//! use tollgate_config::{Source, load, render};
+//!
+//! let source = |timeout: &str| Source {
+//!     path: "gateway.yaml".to_owned(),
+//!     text: format!("static_resources:\n  clusters:\n  - {{name: app, connect_timeout: {timeout}}}\n"),
+//! };
+//! let outcome = load(&[source("250ms")]);
+//! // Every problem has its place and a remedy, and an Envoy configuration with an error is not served.
+//! assert!(outcome.snapshot.is_none());
+//! let said = render(&outcome.diagnostics[0], &[source("250ms")]);
+//! assert!(said.contains("--> gateway.yaml:3"), "{said}");
+//!
+//! let snapshot = load(&[source("0.25s")]).snapshot.expect("a snapshot");
+//! assert_eq!(snapshot.clusters["app"].connect_timeout.as_millis(), 250);
+//! ```
 
 mod binary;
 mod diagnostic;

@@ -4,6 +4,27 @@
 //! response: route match, filter chain, timers) -> `upstream` (clusters, pools, exchanges) and back. Each worker is one
 //! thread with its own runtime, listeners, pools and processor connections; what it writes for a request, no other
 //! worker writes.
+//!
+//! It serves a [`Snapshot`](tollgate_model::Snapshot), whatever that was made of: it reads no configuration and no files of it,
+//! and what a processor's reply means is decided in `extproc`.
+//!
+//! ```
+//! use std::{num::NonZeroUsize, sync::Arc};
+//!
+//! use tollgate_model::{Snapshot, snapshot::Node};
+//! use tollgate_proxy::{Gateway, Options};
+//!
+//! let options = Options { workers: NonZeroUsize::MIN, ..Options::default() };
+//! // Nothing is listened on yet.
+//! let gateway = Gateway::start(&Arc::new(Snapshot::default()), options)?;
+//! let node = Node { id: "edge".to_owned(), ..Node::default() };
+//! let next = Snapshot { node, ..Snapshot::default() };
+//! let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+//! let update = runtime.block_on(gateway.update(next)).expect("it runs");
+//! assert_eq!(update.difference.to_string(), "node or admin address");
+//! assert_eq!(gateway.snapshot().node.id, "edge");
+//! # Ok::<(), tollgate_proxy::StartError>(())
+//! ```
 
 mod access_log;
 mod arrival;

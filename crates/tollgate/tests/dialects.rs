@@ -6,15 +6,13 @@ use std::{
     fs,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    time::Instant,
 };
 
 use support::{
-    DEADLINE,
     http::{self, Response},
     http1::echo,
     process::Running,
-    root, scratch, tollgate,
+    root, scratch, tollgate, wait_for,
 };
 
 /// A gateway that serves files of an example, before an upstream that answers with the headers it got.
@@ -89,14 +87,7 @@ impl Served {
     /// Asks until the response is as it should be: changes of files take a moment, and a busy machine may need more than the
     /// 200 ms that an answer may take.
     fn wait_for(&self, path: &str, instructions: &str, right: impl Fn(&Response) -> bool) -> Response {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            let response = self.get(path, instructions);
-            if right(&response) {
-                return response;
-            }
-            assert!(Instant::now() < deadline, "{response:?}");
-        }
+        wait_for(path, || self.get(path, instructions), right)
     }
 
     /// Replaces a part of a file that has to be there.

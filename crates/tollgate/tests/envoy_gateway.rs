@@ -7,15 +7,13 @@ use std::{
     io::Write as _,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    time::Instant,
 };
 
 use support::{
-    DEADLINE,
     http::{self, Response},
     http1::echo,
     process::Running,
-    root, scratch, texts, tollgate,
+    root, scratch, texts, tollgate, wait_for,
 };
 
 /// Name in the processor's certificate.
@@ -107,14 +105,7 @@ impl Served {
 
     /// Asks until the response is as it should be.
     fn wait_for(&self, right: impl Fn(&Response) -> bool) -> Response {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            let response = self.post("/myapp", "hello");
-            if right(&response) {
-                return response;
-            }
-            assert!(Instant::now() < deadline, "{response:?}");
-        }
+        wait_for("/myapp", || self.post("/myapp", "hello"), right)
     }
 
     /// The value of a counter of the processor's filter, over all of them.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use support::{
-    DEADLINE,
+    DEADLINE, eventually,
     http::{connect, get, read_request, receive, send},
     process::Running,
     scratch, texts, tollgate,
@@ -126,14 +126,6 @@ fn run(path: &Path, arguments: &[&str]) -> Gateway {
     let admin = process.wait_for("admin server at ");
     process.wait_for("serving");
     Gateway { process, address, admin }
-}
-
-fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(Instant::now().saturating_duration_since(start) < DEADLINE, "{what}");
-        std::thread::yield_now();
-    }
 }
 
 #[test]

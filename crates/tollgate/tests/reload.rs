@@ -18,7 +18,7 @@ use support::{
     DEADLINE,
     http::{connect, get},
     process::Running,
-    scratch, tollgate,
+    scratch, tollgate, wait_for,
 };
 
 /// A gateway that answers everything with a text.
@@ -75,10 +75,7 @@ impl Gateway {
 
     /// Asks until the answer is `body`.
     fn wait_for_body(&self, body: &str) {
-        let deadline = Instant::now() + DEADLINE;
-        while self.body() != body {
-            assert!(Instant::now() < deadline, "{:?} instead of {body:?}", self.body());
-        }
+        wait_for(body, || self.body(), |found| found == body);
     }
 
     fn config(&self) -> Value {

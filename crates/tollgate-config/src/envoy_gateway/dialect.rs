@@ -90,7 +90,7 @@ impl<'a> EnvoyGateway<'a> {
 
 /// Whether a gateway is one of Envoy Gateway.
 fn is_ours(gateway: &Gateway) -> bool {
-    std::ptr::eq(gateway.controller, &CONTROLLER)
+    gateway.controller.is(&CONTROLLER)
 }
 
 /// Only the class of a gateway can say that its gateways share their ports.

@@ -82,7 +82,7 @@ impl Policies {
 
     /// The policy that protects a rule.
     pub(super) fn find(&self, site: &Site<'_>) -> Option<&Protected> {
-        if !std::ptr::eq(site.gateway.controller, &CONTROLLER) {
+        if !site.gateway.controller.is(&CONTROLLER) {
             return None;
         }
         self.0.iter().find(|policy| policy.concerns(site)).map(|policy| &policy.protected)

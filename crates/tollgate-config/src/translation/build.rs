@@ -12,9 +12,12 @@ use std::{
 };
 
 use tollgate_ir::{DownstreamTlsContext, FilterChain, Listener, Resources, Sourced};
-use tollgate_model::listener::{
-    BindAddress, ConnectionLimits, FilterChainMatch, HostTable, MisdirectedRequests, TlsFingerprints,
-    TrafficDirection,
+use tollgate_model::{
+    listener::{
+        BindAddress, ConnectionLimits, FilterChainMatch, HostTable, MisdirectedRequests, TlsFingerprints,
+        TrafficDirection,
+    },
+    shared::Identity,
 };
 
 use self::chain::{Chain, Hosts};
@@ -61,6 +64,8 @@ pub(super) struct Builder<'b, 'a> {
 /// A listener of a port. Those of merged gateways are of several (6.9).
 #[derive(Clone, Copy)]
 struct Member<'g> {
+    /// Which of the listeners of the port it is.
+    number: u32,
     gateway: &'g Gateway,
     listener: &'g GatewayListener,
     settings: &'g ListenerSettings,
@@ -117,9 +122,10 @@ impl Builder<'_, '_> {
             }
         }
         for (port, members) in &ports {
-            let members = members.iter();
-            let members: Vec<Member<'_>> =
-                members.map(|(gateway, listener, settings)| Member { gateway, listener, settings }).collect();
+            let members: Vec<Member<'_>> = (0..)
+                .zip(members)
+                .map(|(number, (gateway, listener, settings))| Member { number, gateway, listener, settings })
+                .collect();
             self.port(*port, &members);
         }
     }
@@ -134,7 +140,7 @@ impl Builder<'_, '_> {
     }
 
     fn port(&mut self, port: u16, members: &[Member<'_>]) {
-        let Some(&Member { gateway, listener: first, settings: of_port }) = members.first() else { return };
+        let Some(&Member { gateway, listener: first, settings: of_port, .. }) = members.first() else { return };
         let bound = self.bound_port(port);
         let name = self.unique_name(format!("{}/{}", first.owner.key(), first.name), port);
         let gateways = members.iter().map(|member| member.gateway.object.clone());
@@ -167,8 +173,8 @@ impl Builder<'_, '_> {
                 transport_socket_connect_timeout: settings.handshake_timeout.filter(|_| is_tls),
                 http: Arc::new(http),
                 misdirected_requests: match &host_table {
-                    Some((names, numbers)) if gateway.settings.tells_misdirected && members.len() > 1 => {
-                        MisdirectedRequests::new(Arc::clone(names), numbers[&std::ptr::from_ref(own)])
+                    Some(names) if gateway.settings.tells_misdirected && members.len() > 1 => {
+                        MisdirectedRequests::new(Arc::clone(names), group[0].number)
                     }
                     _ => MisdirectedRequests::default(),
                 },
@@ -235,10 +241,11 @@ impl Builder<'_, '_> {
 /// The listeners of a port that one filter chain serves: all host names of cleartext, and those of a server with several.
 fn groups<'g>(members: &[Member<'g>]) -> Vec<Vec<Member<'g>>> {
     let mut groups: Vec<Vec<Member<'g>>> = Vec::new();
-    let mut known: HashMap<Option<*const DownstreamTlsContext>, Vec<usize>> = HashMap::new();
+    // Host names of one server have the very same context; equal ones of others are their own.
+    let mut known: HashMap<Option<Identity<DownstreamTlsContext>>, Vec<usize>> = HashMap::new();
     for member in members {
-        let tls = member.listener.tls.as_ref().map(Arc::as_ptr);
-        let candidates = known.entry(tls).or_default();
+        let tls = member.listener.tls.as_ref();
+        let candidates = known.entry(tls.map(Identity::of)).or_default();
         let together = |index: &&usize| tls.is_none() || groups[**index][0].settings == member.settings;
         match candidates.iter().find(together) {
             Some(index) => groups[*index].push(*member),
@@ -251,13 +258,11 @@ fn groups<'g>(members: &[Member<'g>]) -> Vec<Vec<Member<'g>>> {
     groups
 }
 
-/// Which listener of a port each host name belongs to, and the numbers of the listeners (9.3).
-fn host_table<'g>(members: &[Member<'g>]) -> (Arc<HostTable>, HashMap<*const GatewayListener, u32>) {
-    let (mut table, mut numbers) = (HostTable::new(), HashMap::new());
-    for (number, Member { listener, .. }) in (0..).zip(members) {
-        let name = listener.hostname.clone().unwrap_or_else(|| "*".to_owned());
-        numbers.insert(std::ptr::from_ref(*listener), number);
-        table.insert(name, number);
+/// Which listener of a port each host name belongs to, by their numbers (9.3).
+fn host_table(members: &[Member<'_>]) -> Arc<HostTable> {
+    let mut table = HostTable::new();
+    for Member { number, listener, .. } in members {
+        table.insert(listener.hostname.clone().unwrap_or_else(|| "*".to_owned()), *number);
     }
-    (Arc::new(table), numbers)
+    Arc::new(table)
 }

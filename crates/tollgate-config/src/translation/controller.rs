@@ -35,6 +35,11 @@ impl Controller {
     pub(crate) fn claimed_name(&self, translator: &Translator<'_>) -> String {
         self.claims.map_or_else(|| self.name.to_owned(), |claims| claims(translator))
     }
+
+    /// Whether it is that one: no two have the same name.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
 }
 
 impl fmt::Debug for Controller {

@@ -3,7 +3,8 @@
 use std::{mem::discriminant, sync::Arc};
 
 use tollgate_model::filter::{
-    Compressor, ExtAuthz, FilterSettings, HeaderMutation, JwtAuthn, Mutations, RateLimit, SetMetadata,
+    CheckSettings, Compressor, CompressorPerRoute, ExtAuthz, FilterSettings, HeaderMutation, JwtAuthn,
+    JwtOfRoute, Mutations, RateLimit, RateLimitPerRoute, SetMetadata,
 };
 
 use crate::Override;
@@ -15,7 +16,9 @@ pub(super) fn fold(settings: &FilterSettings, said: &[&Override]) -> FilterSetti
         _ => None,
     });
     match (settings, own) {
-        (FilterSettings::ExtAuthz(settings), _) => FilterSettings::ExtAuthz(ext_authz(settings, said)),
+        (FilterSettings::ExtAuthz(settings), _) => {
+            FilterSettings::ExtAuthz(with_each(settings, said, check_settings, ExtAuthz::with))
+        }
         (FilterSettings::HeaderMutation(settings), _) => {
             FilterSettings::HeaderMutation(header_mutation(settings, said))
         }
@@ -23,48 +26,58 @@ pub(super) fn fold(settings: &FilterSettings, said: &[&Override]) -> FilterSetti
             let (metadata, by_route) = (settings.metadata.clone(), own.metadata.clone());
             FilterSettings::SetMetadata(Arc::new(SetMetadata { metadata, by_route }))
         }
-        (FilterSettings::JwtAuthn(settings), _) => FilterSettings::JwtAuthn(jwt_authn(settings, said)),
-        (FilterSettings::RateLimit(settings), _) => FilterSettings::RateLimit(ratelimit(settings, said)),
-        (FilterSettings::Compressor(settings), _) => FilterSettings::Compressor(compressor(settings, said)),
+        (FilterSettings::JwtAuthn(settings), _) => {
+            FilterSettings::JwtAuthn(with_last(settings, said, jwt_of_route, JwtAuthn::with))
+        }
+        (FilterSettings::RateLimit(settings), _) => {
+            FilterSettings::RateLimit(with_last(settings, said, ratelimit_per_route, RateLimit::with))
+        }
+        (FilterSettings::Compressor(settings), _) => {
+            FilterSettings::Compressor(with_last(settings, said, compressor_per_route, Compressor::with))
+        }
         (settings, own) => own.unwrap_or(settings).clone(),
     }
 }
 
+/// What a level says about filters of a kind.
+type Level<L> = fn(&Override) -> Option<&L>;
+
+/// The most specific level of the kind counts.
+fn with_last<T, L: 'static>(
+    settings: &Arc<T>,
+    said: &[&Override],
+    level: Level<L>,
+    with: fn(&T, &L) -> T,
+) -> Arc<T> {
+    let last = said.iter().rev().find_map(|said| level(said));
+    last.map_or_else(|| Arc::clone(settings), |last| Arc::new(with(settings, last)))
+}
+
 /// Each level changes what those before it have said.
-fn ext_authz(settings: &Arc<ExtAuthz>, said: &[&Override]) -> Arc<ExtAuthz> {
-    let mut levels = said.iter().filter_map(|said| match said {
-        Override::ExtAuthz(level) => Some(&**level),
-        _ => None,
-    });
-    let Some(first) = levels.next() else { return Arc::clone(settings) };
-    Arc::new(levels.fold(ExtAuthz::clone(settings).with(first), ExtAuthz::with))
+fn with_each<T, L: 'static>(
+    settings: &Arc<T>,
+    said: &[&Override],
+    level: Level<L>,
+    with: fn(&T, &L) -> T,
+) -> Arc<T> {
+    let levels = said.iter().filter_map(|said| level(said));
+    levels.fold(Arc::clone(settings), |settings, level| Arc::new(with(&settings, level)))
 }
 
-/// The most specific level counts.
-fn jwt_authn(settings: &Arc<JwtAuthn>, said: &[&Override]) -> Arc<JwtAuthn> {
-    let route = said.iter().rev().find_map(|said| match said {
-        Override::JwtAuthn(route) => Some(route),
-        _ => None,
-    });
-    route.map_or_else(|| Arc::clone(settings), |route| Arc::new(settings.with(route)))
+fn check_settings(said: &Override) -> Option<&CheckSettings> {
+    if let Override::ExtAuthz(level) = said { Some(level) } else { None }
 }
 
-/// The most specific level counts.
-fn ratelimit(settings: &Arc<RateLimit>, said: &[&Override]) -> Arc<RateLimit> {
-    let level = said.iter().rev().find_map(|said| match said {
-        Override::RateLimit(level) => Some(level),
-        _ => None,
-    });
-    level.map_or_else(|| Arc::clone(settings), |level| Arc::new(RateLimit::clone(settings).with(level)))
+fn jwt_of_route(said: &Override) -> Option<&JwtOfRoute> {
+    if let Override::JwtAuthn(level) = said { Some(level) } else { None }
 }
 
-/// The most specific level counts.
-fn compressor(settings: &Arc<Compressor>, said: &[&Override]) -> Arc<Compressor> {
-    let level = said.iter().rev().find_map(|said| match said {
-        Override::Compressor(level) => Some(*level),
-        _ => None,
-    });
-    level.map_or_else(|| Arc::clone(settings), |level| Arc::new(Compressor::clone(settings).with(level)))
+fn ratelimit_per_route(said: &Override) -> Option<&RateLimitPerRoute> {
+    if let Override::RateLimit(level) = said { Some(level) } else { None }
+}
+
+fn compressor_per_route(said: &Override) -> Option<&CompressorPerRoute> {
+    if let Override::Compressor(level) = said { Some(level) } else { None }
 }
 
 /// What all levels change counts.

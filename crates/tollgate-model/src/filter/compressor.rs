@@ -114,18 +114,19 @@ pub enum CompressorPerRoute {
 impl Compressor {
     /// The settings below a level that says this.
     #[must_use]
-    pub fn with(mut self, level: CompressorPerRoute) -> Self {
-        match level {
-            CompressorPerRoute::Disabled => self.response.direction.enabled = false,
+    pub fn with(&self, level: &CompressorPerRoute) -> Self {
+        let mut changed = self.clone();
+        match *level {
+            CompressorPerRoute::Disabled => changed.response.direction.enabled = false,
             CompressorPerRoute::Response { remove_accept_encoding_header } => {
-                self.response.direction.enabled = true;
+                changed.response.direction.enabled = true;
                 if let Some(remove) = remove_accept_encoding_header {
-                    self.response.remove_accept_encoding_header = remove;
+                    changed.response.remove_accept_encoding_header = remove;
                 }
             }
             CompressorPerRoute::Same => {}
         }
-        self
+        changed
     }
 
     /// Content types that are compressed where none are named.

@@ -130,19 +130,20 @@ pub struct CheckSettings {
 impl ExtAuthz {
     /// The settings below a level that says this.
     #[must_use]
-    pub fn with(mut self, level: &CheckSettings) -> Self {
+    pub fn with(&self, level: &CheckSettings) -> Self {
+        let mut changed = self.clone();
         let own = level.context_extensions.iter().map(|(key, value)| (key.clone(), value.clone()));
-        self.context_extensions.extend(own);
+        changed.context_extensions.extend(own);
         if level.with_request_body.is_some() {
-            self.with_request_body = level.with_request_body;
+            changed.with_request_body = level.with_request_body;
         }
         if level.disable_request_body_buffering {
-            self.with_request_body = None;
+            changed.with_request_body = None;
         }
         if let Some(service) = &level.service {
-            self.service = service.clone();
+            changed.service = service.clone();
         }
-        self
+        changed
     }
 }
 

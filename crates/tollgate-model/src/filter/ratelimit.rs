@@ -90,15 +90,15 @@ pub enum RequestType {
 impl RateLimit {
     /// The settings below a level that says this.
     #[must_use]
-    pub fn with(mut self, level: &RateLimitPerRoute) -> Self {
-        self.virtual_host = level.virtual_host;
+    pub fn with(&self, level: &RateLimitPerRoute) -> Self {
+        let mut changed = Self { virtual_host: level.virtual_host, ..self.clone() };
         if !level.policies.is_empty() {
-            self.policies.clone_from(&level.policies);
+            changed.policies.clone_from(&level.policies);
         }
         if !level.domain.is_empty() {
-            self.domain.clone_from(&level.domain);
+            changed.domain.clone_from(&level.domain);
         }
-        self
+        changed
     }
 }
 

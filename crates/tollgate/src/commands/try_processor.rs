@@ -17,7 +17,10 @@ use extproc_server::{
 };
 use http::Method;
 
-use self::{connect::Connector, load::Load, replay::Replay, report::Case};
+use self::{
+    connect::Connector,
+    report::{Case, Cases},
+};
 use crate::cli::{Try, TryMode, TryOutput};
 
 /// Exchanges that are played at a time.
@@ -27,11 +30,16 @@ const LONG_LINES: usize = 12_000;
 const PIECE: usize = 16 << 10;
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// What was played.
-enum Outcome {
-    Cases(Vec<Case>),
-    Load(Load),
-    Replay(Replay),
+/// What was played, for people and machines.
+trait Outcome {
+    /// For a terminal.
+    fn text(&self) -> String;
+    /// For a page.
+    fn markdown(&self) -> String;
+    /// For a program.
+    fn json(&self) -> String;
+    /// Whether something is wrong with the processor.
+    fn has_problems(&self) -> bool;
 }
 
 /// Plays, and reports.
@@ -44,44 +52,23 @@ pub(crate) fn run(arguments: &Try) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let (text, problems) = match (outcome, arguments.output) {
-        (Outcome::Cases(cases), output) => {
-            let text = match output {
-                TryOutput::Text => report::text(&cases),
-                TryOutput::Json => report::json(&arguments.address, &cases),
-                TryOutput::Markdown => report::markdown(&arguments.address, &cases),
-            };
-            (text, cases.iter().any(Case::has_problems))
-        }
-        (Outcome::Load(load), output) => {
-            let text = match output {
-                TryOutput::Text => load.text(),
-                TryOutput::Json => load.json(),
-                TryOutput::Markdown => load.markdown(),
-            };
-            (text, load.has_problems())
-        }
-        (Outcome::Replay(replay), output) => {
-            let text = match output {
-                TryOutput::Text => replay.text(),
-                TryOutput::Json => replay.json(),
-                TryOutput::Markdown => replay.markdown(),
-            };
-            (text, replay.has_differences())
-        }
+    let text = match arguments.output {
+        TryOutput::Text => outcome.text(),
+        TryOutput::Json => outcome.json(),
+        TryOutput::Markdown => outcome.markdown(),
     };
     // Who closed standard output does not want to know.
     let _ = io::stdout().write_all(text.as_bytes());
-    ExitCode::from(u8::from(problems))
+    ExitCode::from(u8::from(outcome.has_problems()))
 }
 
-async fn play(arguments: &Try) -> io::Result<Outcome> {
+async fn play(arguments: &Try) -> io::Result<Box<dyn Outcome>> {
     let connector = Connector::new(&arguments.address, &arguments.tls)?;
     if let Some(path) = &arguments.replay {
-        return replay::replay(path, &connector, arguments.timeout).await.map(Outcome::Replay);
+        return Ok(Box::new(replay::replay(path, &connector, arguments.timeout).await?));
     }
     if let (Some(exchanges), Some(rate)) = (arguments.load, arguments.rate) {
-        return load::load(arguments, &connector, exchanges, rate).await.map(Outcome::Load);
+        return Ok(Box::new(load::load(arguments, &connector, exchanges, rate).await?));
     }
     let all = arguments.modes.contains(&TryMode::All);
     let modes: &[_] = match all {
@@ -99,7 +86,7 @@ async fn play(arguments: &Try) -> io::Result<Outcome> {
             every_case(arguments, &connector, mode, &mut cases).await?;
         }
     }
-    Ok(Outcome::Cases(cases))
+    Ok(Box::new(Cases { address: arguments.address.clone(), cases }))
 }
 
 /// What a processor should be able to do in a mode.

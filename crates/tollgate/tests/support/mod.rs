@@ -10,14 +10,37 @@ pub(crate) mod signature;
 pub(crate) mod stamp;
 
 use std::{
+    fmt::Debug,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Nothing in these tests takes longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Asks until the answer is the right one, and gives it: what is asked for takes a moment, on a busy machine more than one.
+pub(crate) fn wait_for<T: Debug>(
+    what: &str,
+    mut ask: impl FnMut() -> T,
+    is_right: impl Fn(&T) -> bool,
+) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let answer = ask();
+        if is_right(&answer) {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "never: {what}; {answer:?}");
+        std::thread::yield_now();
+    }
+}
+
+/// Waits until it is done.
+pub(crate) fn eventually(what: &str, done: impl FnMut() -> bool) {
+    wait_for(what, done, |done| *done);
+}
 
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {

@@ -3,9 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::{fs, net::SocketAddr, time::Instant};
+use std::{fs, net::SocketAddr};
 
-use support::{DEADLINE, http::get, process::Running, scratch, tollgate};
+use support::{http::get, process::Running, scratch, tollgate, wait_for};
 use tollgate_xds::{
     Kind, Variant,
     server::{Management, Said},
@@ -124,10 +124,8 @@ impl Gateway {
     }
 
     fn wait_for(&self, what: &str, is_so: impl Fn() -> bool) {
-        let deadline = Instant::now() + DEADLINE;
-        while !is_so() {
-            assert!(Instant::now() < deadline, "{what}: {}", get(&self.admin, "/xds", &[]).body);
-        }
+        let ask = || if is_so() { String::new() } else { get(&self.admin, "/xds", &[]).body };
+        wait_for(what, ask, String::is_empty);
     }
 
     fn wait_for_body(&self, body: &str) {

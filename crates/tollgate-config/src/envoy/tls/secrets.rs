@@ -84,35 +84,43 @@ impl KnownSecrets {
 
     /// The name of the certificate that an `SdsSecretConfig` means.
     pub(super) fn certificate(&self, config: &Value<'_>) -> Option<String> {
-        let found = self
-            .find(config, "tls_certificate", |secrets, name| secrets.tls_certificates.contains_key(name))?;
-        match found {
-            Found::Named(name) => Some(name),
-            Found::Read(name, Content::TlsCertificate(identity)) => {
-                let origin = Place::of(config).origin(None);
+        let has = |secrets: &Secrets, name: &str| secrets.tls_certificates.contains_key(name);
+        self.named(config, "tls_certificate", has, |name, content| match content {
+            Content::TlsCertificate(identity) => {
                 let name = format!("{}{name}", self.prefix);
+                let origin = Place::of(config).origin(None);
                 Some(self.secrets.borrow_mut().add_certificate(&name, identity, origin))
             }
-            Found::Read(_, Content::ValidationContext(_)) => {
-                config.error("expected a secret with a \"tls_certificate\"");
-                None
-            }
-        }
+            Content::ValidationContext(_) => None,
+        })
     }
 
     /// The name of the validation context that an `SdsSecretConfig` means.
     pub(super) fn validation_context(&self, config: &Value<'_>) -> Option<String> {
-        let found = self.find(config, "validation_context", |secrets, name| {
-            secrets.validation_contexts.contains_key(name)
-        })?;
-        match found {
+        let has = |secrets: &Secrets, name: &str| secrets.validation_contexts.contains_key(name);
+        self.named(config, "validation_context", has, |name, content| match content {
+            Content::ValidationContext(context) => Some(self.add_context(name, context, config)),
+            Content::TlsCertificate(_) => None,
+        })
+    }
+
+    /// The name of the secret of a kind that an `SdsSecretConfig` means. `add` keeps one that was read for it, and gives it a
+    /// name, unless it is of another kind.
+    fn named(
+        &self,
+        config: &Value<'_>,
+        kind: &str,
+        has: impl FnOnce(&Secrets, &str) -> bool,
+        add: impl FnOnce(&str, Content) -> Option<String>,
+    ) -> Option<String> {
+        match self.find(config, kind, has)? {
             Found::Named(name) => Some(name),
-            Found::Read(name, Content::ValidationContext(context)) => {
-                Some(self.add_context(&name, context, config))
-            }
-            Found::Read(_, Content::TlsCertificate(_)) => {
-                config.error("expected a secret with a \"validation_context\"");
-                None
+            Found::Read(name, content) => {
+                let added = add(&name, content);
+                if added.is_none() {
+                    config.error(format!("expected a secret with a \"{kind}\""));
+                }
+                added
             }
         }
     }

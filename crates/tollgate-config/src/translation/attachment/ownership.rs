@@ -76,7 +76,7 @@ impl<'a> Classes<'a> {
             translator.diagnostics.warning(place, message, Some(help));
             translator.systems.otherwise
         });
-        let claimed = self.controllers.iter().find(|(_, known)| std::ptr::eq(*known, controller));
+        let claimed = self.controllers.iter().find(|(_, known)| known.is(controller));
         let controller_name = claimed.map_or(controller.name, |(name, _)| name).to_owned();
         Some(Owner { controller, controller_name, class: None })
     }

@@ -17,7 +17,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{connect::Connector, given, in_mode, with_trailers};
+use super::{Outcome, connect::Connector, given, in_mode, with_trailers};
 use crate::cli::Try;
 
 /// Exchanges in progress; further ones begin late, which their times show.
@@ -139,10 +139,6 @@ fn milliseconds(time: Duration) -> f64 {
 }
 
 impl Load {
-    pub(super) fn has_problems(&self) -> bool {
-        self.wrong > 0
-    }
-
     /// Whole exchanges first, then the messages in the order of an exchange.
     fn rows(&self) -> impl Iterator<Item = (&'static str, &[Duration])> {
         const ORDER: [&str; 7] = [
@@ -167,8 +163,10 @@ impl Load {
             self.wrong
         )
     }
+}
 
-    pub(super) fn text(&self) -> String {
+impl Outcome for Load {
+    fn text(&self) -> String {
         let mut text = self.summary() + "; times in ms, from when each exchange was due\n";
         let _ = write!(text, "{:<18}{:>9}", "", "answers");
         PERCENTILES.iter().for_each(|(name, _)| text += &format!("{name:>10}"));
@@ -183,7 +181,7 @@ impl Load {
         text + self.example.as_deref().unwrap_or_default()
     }
 
-    pub(super) fn markdown(&self) -> String {
+    fn markdown(&self) -> String {
         let mut text =
             format!("{}.\n\nTimes in ms, from when each exchange was due.\n\n| | answers |", self.summary());
         PERCENTILES.iter().for_each(|(name, _)| text += &format!(" {name} |"));
@@ -201,7 +199,11 @@ impl Load {
         text
     }
 
-    pub(super) fn json(&self) -> String {
+    fn has_problems(&self) -> bool {
+        self.wrong > 0
+    }
+
+    fn json(&self) -> String {
         let steps = self.rows().map(|(kind, times)| {
             let mut row = json!({ "step": kind, "answers": times.len() });
             for (name, thousandths) in PERCENTILES {

@@ -12,7 +12,7 @@ use extproc_server::{
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::connect::Connector;
+use super::{Outcome, connect::Connector};
 use crate::recording::{self, Recorded, Said};
 
 /// What has come of all exchanges.
@@ -209,10 +209,6 @@ fn is_unfinished(reply: &ProcessingResponse) -> bool {
 }
 
 impl Replay {
-    pub(super) fn has_differences(&self) -> bool {
-        !self.differences.is_empty()
-    }
-
     fn summary(&self) -> String {
         let mut text = format!("{} exchanges, {} with other answers", self.played, self.differences.len());
         if self.left_out > 0 {
@@ -220,8 +216,10 @@ impl Replay {
         }
         text
     }
+}
 
-    pub(super) fn text(&self) -> String {
+impl Outcome for Replay {
+    fn text(&self) -> String {
         let mut text = String::new();
         for difference in &self.differences {
             let _ = writeln!(text, "line {}, {}", difference.line, difference.processor);
@@ -230,7 +228,7 @@ impl Replay {
         text + &self.summary() + "\n"
     }
 
-    pub(super) fn markdown(&self) -> String {
+    fn markdown(&self) -> String {
         let mut text = format!("{}.\n", self.summary());
         for difference in &self.differences {
             let Difference { line, processor, .. } = difference;
@@ -239,7 +237,11 @@ impl Replay {
         text
     }
 
-    pub(super) fn json(&self) -> String {
+    fn has_problems(&self) -> bool {
+        !self.differences.is_empty()
+    }
+
+    fn json(&self) -> String {
         let differences = self.differences.iter().map(|difference| {
             json!({
                 "line": difference.line,

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use extproc_server::{ListenAddress, test::Played};
 use serde_json::{Value, json};
 
+use super::Outcome;
 use crate::cli::TryMode;
 
 /// Some plays of one kind.
@@ -67,54 +68,71 @@ pub(super) fn problems(played: &Played) -> Vec<String> {
     problems
 }
 
-pub(super) fn text(cases: &[Case]) -> String {
-    let mut text = String::new();
-    for case in cases {
-        let verdict = if case.has_problems() { "problems" } else { "ok" };
-        let (plays, slowest) = (case.played.len(), case.slowest());
-        let _ = writeln!(
-            text,
-            "{} {}: {verdict} ({plays} plays, slowest answer {slowest:.1} ms)",
-            case.mode(),
-            case.name
-        );
-        let shows = case.has_problems() || case.name == "as given";
-        if let Some(played) = case.example().filter(|_| shows) {
-            let _ = writeln!(text, "{played}");
-        }
-    }
-    let problems: usize = cases.iter().map(|case| case.problems().len()).sum();
-    let _ = writeln!(text, "{problems} problems");
-    text
+/// Plays of all kinds that were asked for.
+#[derive(Debug)]
+pub(super) struct Cases {
+    /// Who was asked.
+    pub(super) address: ListenAddress,
+    /// By kind.
+    pub(super) cases: Vec<Case>,
 }
 
-pub(super) fn markdown(address: &ListenAddress, cases: &[Case]) -> String {
-    let mut text = format!(
-        "# The processor at {address}\n\n| mode | case | plays | slowest answer | problems |\n|---|---|---|---|---|\n"
-    );
-    for case in cases {
-        let problems = case.problems();
-        let problems = if problems.is_empty() { "none".to_owned() } else { problems.join("<br>") };
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {:.1} ms | {problems} |",
-            case.mode(),
-            case.name,
-            case.played.len(),
-            case.slowest()
-        );
-    }
-    for case in cases.iter().filter(|case| case.has_problems()) {
-        if let Some(played) = case.example() {
-            let _ = writeln!(text, "\n## {}, {}\n\n```text\n{played}```", case.mode(), case.name);
+impl Outcome for Cases {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for case in &self.cases {
+            let verdict = if case.has_problems() { "problems" } else { "ok" };
+            let (plays, slowest) = (case.played.len(), case.slowest());
+            let _ = writeln!(
+                text,
+                "{} {}: {verdict} ({plays} plays, slowest answer {slowest:.1} ms)",
+                case.mode(),
+                case.name
+            );
+            let shows = case.has_problems() || case.name == "as given";
+            if let Some(played) = case.example().filter(|_| shows) {
+                let _ = writeln!(text, "{played}");
+            }
         }
+        let problems: usize = self.cases.iter().map(|case| case.problems().len()).sum();
+        let _ = writeln!(text, "{problems} problems");
+        text
     }
-    text
-}
 
-pub(super) fn json(address: &ListenAddress, cases: &[Case]) -> String {
-    let cases: Vec<Value> = cases.iter().map(case).collect();
-    format!("{:#}\n", json!({ "address": address.to_string(), "cases": cases }))
+    fn markdown(&self) -> String {
+        let Self { address, cases } = self;
+        let mut text = format!(
+            "# The processor at {address}\n\n| mode | case | plays | slowest answer | problems |\n|---|---|---|---|---|\n"
+        );
+        for case in cases {
+            let problems = case.problems();
+            let problems = if problems.is_empty() { "none".to_owned() } else { problems.join("<br>") };
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {:.1} ms | {problems} |",
+                case.mode(),
+                case.name,
+                case.played.len(),
+                case.slowest()
+            );
+        }
+        for case in cases.iter().filter(|case| case.has_problems()) {
+            if let Some(played) = case.example() {
+                let _ = writeln!(text, "\n## {}, {}\n\n```text\n{played}```", case.mode(), case.name);
+            }
+        }
+        text
+    }
+
+    fn json(&self) -> String {
+        let Self { address, cases } = self;
+        let cases: Vec<Value> = cases.iter().map(case).collect();
+        format!("{:#}\n", json!({ "address": address.to_string(), "cases": cases }))
+    }
+
+    fn has_problems(&self) -> bool {
+        self.cases.iter().any(Case::has_problems)
+    }
 }
 
 fn case(case: &Case) -> Value {
