@@ -13,7 +13,7 @@ pub use render::{Excerpts, render};
 use serde::Serialize;
 
 use crate::{
-    place::{Location, Place},
+    place::{Location, Place, Whole},
     suggestion::Suggestions,
 };
 
@@ -22,17 +22,9 @@ use crate::{
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
-    /// Name of the source.
-    pub file: String,
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
-    /// Characters to underline, at least 1.
-    #[serde(skip)]
-    pub length: usize,
-    /// Path of the field, `static_resources.listeners[0].name`; empty for the whole document.
-    pub path: String,
+    /// Where.
+    #[serde(flatten)]
+    pub place: Place,
     /// What is wrong.
     pub message: String,
     /// How to fix it.
@@ -53,14 +45,16 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error about a file as a whole.
     #[must_use]
-    pub fn at(file: impl Into<String>, message: String) -> Self {
+    pub fn at(file: impl Into<Arc<str>>, message: String) -> Self {
+        let location = Location { line: 1, column: 1, length: 1 };
+        Self::error(Place::in_file(file, location, ""), message)
+    }
+
+    /// An error.
+    pub(crate) fn error(place: Place, message: String) -> Self {
         Self {
             severity: Severity::Error,
-            file: file.into(),
-            line: 1,
-            column: 1,
-            length: 1,
-            path: String::new(),
+            place,
             message,
             help: None,
             exposes: false,
@@ -71,7 +65,7 @@ impl Diagnostic {
 
     /// The message for a status, where there are no lines: with its path below `root`, unless it names it itself.
     pub(crate) fn message_with_path(&self, root: &str) -> String {
-        let Self { path, message, .. } = self;
+        let (path, message) = (self.place.path(), &self.message);
         if path.is_empty() || message.contains(&format!("\"{path}\"")) {
             return message.clone();
         }
@@ -97,7 +91,7 @@ pub enum Severity {
 /// Collects what is said about one source.
 #[derive(Debug)]
 pub(crate) struct Report {
-    file: Arc<str>,
+    whole: Whole,
     diagnostics: RefCell<Collected>,
     /// Something could not be read as its type at all.
     malformed: Cell<bool>,
@@ -105,18 +99,24 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// About a file.
     pub(crate) fn new(file: impl Into<Arc<str>>) -> Self {
+        Self::of(Whole::File(file.into()))
+    }
+
+    /// About a file, or an object that came without one.
+    pub(crate) fn of(whole: Whole) -> Self {
         Self {
-            file: file.into(),
+            whole,
             diagnostics: RefCell::default(),
             malformed: Cell::default(),
             suggestions: Suggestions::default(),
         }
     }
 
-    /// Name of the source.
-    pub(crate) fn file(&self) -> Arc<str> {
-        Arc::clone(&self.file)
+    /// What it is about.
+    pub(crate) fn whole(&self) -> &Whole {
+        &self.whole
     }
 
     pub(crate) fn add(
@@ -146,13 +146,9 @@ impl Report {
     ) {
         self.diagnostics.borrow_mut().push(Diagnostic {
             severity,
-            line: location.line,
-            column: location.column,
-            length: location.length.max(1),
-            path: path.to_owned(),
             help,
             exposes,
-            ..Diagnostic::at(&*self.file, message)
+            ..Diagnostic::error(self.whole.place(location, path), message)
         });
     }
 
@@ -203,10 +199,9 @@ impl Report {
     /// Everything said, in the order of lines, and what was said about other sources after it.
     pub(crate) fn finish(self) -> Vec<Diagnostic> {
         let mut diagnostics = self.diagnostics.into_inner().into_diagnostics();
-        let own = |diagnostic: &Diagnostic| *diagnostic.file == *self.file;
-        diagnostics.sort_by(|one, other| {
-            let key = |diagnostic: &Diagnostic| (!own(diagnostic), diagnostic.line, diagnostic.column);
-            key(one).cmp(&key(other))
+        diagnostics.sort_by_key(|diagnostic| {
+            let Diagnostic { place, .. } = diagnostic;
+            (place.whole() != self.whole, place.line(), place.column())
         });
         diagnostics.dedup();
         diagnostics

@@ -284,9 +284,9 @@ fn text(value: &Value) -> &str {
 
 fn diagnostics(shown: &mut String, diagnostics: &[Diagnostic]) {
     // The base is sound; what is said there follows from what is said elsewhere.
-    let of_input = diagnostics.iter().filter(|diagnostic| diagnostic.file != "base.yaml");
-    for Diagnostic { severity, file, line, column, message, help, .. } in of_input {
-        let _ = writeln!(shown, "{severity:?} {file}:{line}:{column}: {message}");
+    let of_input = diagnostics.iter().filter(|diagnostic| diagnostic.place.file() != Some("base.yaml"));
+    for Diagnostic { severity, place, message, help, .. } in of_input {
+        let _ = writeln!(shown, "{severity:?} {place}: {message}");
         if let Some(help) = help {
             let _ = writeln!(shown, "  help: {help}");
         }

@@ -30,7 +30,7 @@ pub(crate) struct Guard {
 
 /// A place in the file of a policy.
 fn place_of(meta: &Metadata, at: &nodes::At) -> Place {
-    Place { file: meta.place.file.clone(), location: at.location, path: at.path.as_str().into() }
+    meta.place.elsewhere(at.location, at.path.as_str())
 }
 
 /// Why an object is not served.

@@ -118,14 +118,8 @@ impl Reading {
         let Self { resources, mut diagnostics, readable, objects, explanations, surroundings: _ } = self;
         let compiled = resources.map(|resources| tollgate_ir::compile(&resources, previous)).transpose();
         let snapshot = compiled.unwrap_or_else(|error| {
-            let origin = &error.origin;
-            let message = error.problem.to_string();
-            let diagnostic = Diagnostic::at(&*origin.file, message);
-            diagnostics.push(Diagnostic {
-                line: origin.line.max(1),
-                path: origin.path.to_string(),
-                ..diagnostic
-            });
+            let place = Place::of_origin(&error.origin);
+            diagnostics.push(Diagnostic::error(place, error.problem.to_string()));
             None
         });
         Outcome { snapshot, diagnostics, readable, objects, explanations }

@@ -70,7 +70,7 @@ pub(crate) fn read_as(
                     first.file, document.file
                 )
             };
-            let place = Place { file: document.file, location: document.node.location, path: Arc::from("") };
+            let place = Place::in_file(document.file, document.node.location, "");
             diagnostics.error(&place, message, None);
             refused = true;
             break;
@@ -145,7 +145,7 @@ fn report_nothing(sources: &[Source], diagnostics: &Diagnostics) {
         [_] => "the file is empty",
         _ => "all files are empty",
     };
-    let file = Arc::from(sources.first().map_or("", |source| &*source.path));
+    let file = sources.first().map_or("", |source| &*source.path);
     let location = Location { line: 1, column: 1, length: 1 };
-    diagnostics.error(&Place { file, location, path: Arc::from("") }, message, None);
+    diagnostics.error(&Place::in_file(file, location, ""), message, None);
 }

@@ -11,7 +11,8 @@ fn load(text: &str) -> Outcome {
 
 fn said(outcome: &Outcome) -> Vec<String> {
     let said = outcome.diagnostics.iter();
-    said.map(|one| format!("{:?} {}:{}: {}", one.severity, one.line, one.column, one.message)).collect()
+    said.map(|one| format!("{:?} {}:{}: {}", one.severity, one.place.line(), one.place.column(), one.message))
+        .collect()
 }
 
 /// Whether two configurations do the same; both are accepted.

@@ -32,7 +32,7 @@ pub use self::{
     compile::{CompileError, Compiled, Work, compile, compile_source},
     ext_proc::{ExtProcOverrides, MetadataOverrides},
     filter::{FilterConfig, HttpFilter, Override, PerFilter},
-    origin::{Origin, Sourced},
+    origin::{ObjectName, Origin, Sourced},
     resources::{
         BareCluster, Cluster, ExtProc, FilterChain, GoogleCluster, GrpcService, HttpConnectionManager,
         Listener, Process, Resources,

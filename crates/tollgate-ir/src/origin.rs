@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Where a part of a configuration was written.
 ///
@@ -10,10 +10,10 @@ use serde::Serialize;
 /// moved is no other one.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Origin {
-    /// The object, as `HTTPRoute default/app`. `None` in a file that holds no objects.
+    /// The object. `None` in a file that holds no objects.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub object: Option<Arc<str>>,
-    /// Name of the file; empty = it is not known.
+    pub object: Option<ObjectName>,
+    /// Name of the file; empty = it is not known, or there is none.
     pub file: Arc<str>,
     /// Line, from 1; 0 = it is not known.
     pub line: usize,
@@ -29,10 +29,34 @@ impl PartialEq for Origin {
 
 impl Eq for Origin {}
 
-impl fmt::Display for Origin {
-    /// `gateway.yaml:12: HTTPRoute default/app`.
+/// An object by its kind and its name, as `HTTPRoute default/app` or `Cluster app`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectName {
+    /// Its kind.
+    pub kind: Arc<str>,
+    /// Its name among those of its kind.
+    pub name: Arc<str>,
+}
+
+impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)?;
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+impl Serialize for ObjectName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Origin {
+    /// `gateway.yaml:12: HTTPRoute default/app`, or only the object where there is no file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.object {
+            Some(object) if self.file.is_empty() => return write!(f, "{object}"),
+            _ => write!(f, "{}:{}", self.file, self.line)?,
+        }
         match &self.object {
             Some(object) => write!(f, ": {object}"),
             None if self.path.is_empty() => Ok(()),

@@ -17,7 +17,7 @@ pub(crate) struct Problem<'d> {
 
 /// All problems, the worst first; what follows from another one is part of that.
 pub(crate) fn problems<'d>(diagnostics: &'d [Diagnostic], objects: &[ObjectReport]) -> Vec<Problem<'d>> {
-    let mut groups: BTreeMap<(&str, usize, usize), Vec<&Diagnostic>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Option<&str>, usize, usize), Vec<&Diagnostic>> = BTreeMap::new();
     let mut problems: Vec<Problem<'d>> = Vec::new();
     for diagnostic in diagnostics {
         match &diagnostic.follows_from {
@@ -32,14 +32,15 @@ pub(crate) fn problems<'d>(diagnostics: &'d [Diagnostic], objects: &[ObjectRepor
     for ((file, line, column), group) in groups {
         // Of the problems at the place that is named, or else in the same object, the first one is the cause.
         let exact = problems.iter().position(|problem| {
-            (&*problem.cause.file, problem.cause.line, problem.cause.column) == (file, line, column)
+            let place = &problem.cause.place;
+            (place.file(), place.line(), place.column()) == (file, line, column)
         });
-        let object = extents.find(file, line);
+        let object = file.and_then(|file| extents.find(file, line));
         let same = || {
             problems.iter().position(|problem| {
                 object.is_some()
                     && problem.cause.severity != Severity::Info
-                    && extents.find(&problem.cause.file, problem.cause.line) == object
+                    && extents.find_place(&problem.cause.place) == object
             })
         };
         match exact.or_else(same) {
@@ -60,7 +61,7 @@ impl Problem<'_> {
     pub(crate) fn render(&self, excerpts: &Excerpts<'_>) -> String {
         let mut text = excerpts.render(self.cause);
         if let Some(note) = self.note() {
-            let margin = " ".repeat(self.cause.line.to_string().len());
+            let margin = " ".repeat(self.cause.place.line().to_string().len());
             text.push_str(&format!("{margin} = note: {note}\n"));
         }
         text
@@ -79,7 +80,7 @@ impl Problem<'_> {
             .consequences
             .iter()
             .take(MOST_PLACES)
-            .map(|consequence| format!("{}:{}:{}", consequence.file, consequence.line, consequence.column))
+            .map(|consequence| consequence.place.to_string())
             .collect();
         if self.consequences.len() > MOST_PLACES {
             places.push("...".to_owned());
@@ -96,10 +97,17 @@ impl<'o> Extents<'o> {
         let mut begins: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for object in objects {
             let place: &Place = &object.place;
-            begins.entry(place.file()).or_default().push(place.line());
+            if let Some(file) = place.file() {
+                begins.entry(file).or_default().push(place.line());
+            }
         }
         begins.values_mut().for_each(|lines| lines.sort_unstable());
         Self(begins)
+    }
+
+    /// The object that a place belongs to, by its own first line.
+    pub(crate) fn find_place(&self, place: &Place) -> Option<(&'o str, usize)> {
+        self.find(place.file()?, place.line())
     }
 
     /// The object that a line belongs to, by its own first line.
@@ -150,7 +158,7 @@ spec:
         let outcome = load_with(&sources, &FileSystem, &Options::default());
         let found = problems(&outcome.diagnostics, &outcome.objects);
         assert_eq!(found.len(), 1, "{:?}", outcome.diagnostics);
-        assert_eq!(found[0].cause.line, 20);
+        assert_eq!(found[0].cause.place.line(), 20);
         let note = "2 rules answer 500 because of this: a.yaml:12:5, a.yaml:13:5";
         assert_eq!(found[0].note().as_deref(), Some(note));
     }

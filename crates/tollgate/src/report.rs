@@ -27,8 +27,9 @@ pub(crate) fn report(configuration: &Configuration, format: LogFormat) {
                 LogFormat::Text => logging::write(&format!("{}\n", problem.render(&excerpts))),
                 LogFormat::Json | LogFormat::Events => {
                     let diagnostic = problem.cause;
-                    let (file, line, column) = (&diagnostic.file, diagnostic.line, diagnostic.column);
-                    let (path, help) = (&diagnostic.path, diagnostic.help.as_deref());
+                    let place = &diagnostic.place;
+                    let (file, line, column) = (place.file(), place.line(), place.column());
+                    let (path, help) = (place.path(), diagnostic.help.as_deref());
                     let (message, note) = (&diagnostic.message, problem.note());
                     match severity {
                         Severity::Error => {

@@ -50,9 +50,9 @@ const WITH_ANCESTORS: [&str; 2] = ["EnvoyExtensionPolicy", "BackendTLSPolicy"];
 /// What is written where: for thousands of objects in one file nobody looks through all of them for each.
 struct Lines<'a> {
     /// File and line of each object.
-    objects: BTreeSet<(&'a str, usize)>,
+    objects: BTreeSet<(Option<&'a str>, usize)>,
     /// File, line and number of each diagnostic.
-    diagnostics: BTreeMap<(&'a str, usize, usize), &'a Diagnostic>,
+    diagnostics: BTreeMap<(Option<&'a str>, usize, usize), &'a Diagnostic>,
 }
 
 impl<'a> Lines<'a> {
@@ -61,7 +61,9 @@ impl<'a> Lines<'a> {
         let diagnostics = diagnostics.iter().enumerate();
         Self {
             objects: objects.collect(),
-            diagnostics: diagnostics.map(|(number, said)| ((&*said.file, said.line, number), said)).collect(),
+            diagnostics: diagnostics
+                .map(|(number, said)| ((said.place.file(), said.place.line(), number), said))
+                .collect(),
         }
     }
 

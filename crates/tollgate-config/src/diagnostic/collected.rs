@@ -62,7 +62,7 @@ impl Collected {
             kept.push(Diagnostic {
                 message: format!("{omitted} more {what} not listed"),
                 help: None,
-                path: String::new(),
+                place: first.place.elsewhere(first.place.location(), ""),
                 follows_from: None,
                 count: omitted,
                 ..first
@@ -83,16 +83,15 @@ fn index(severity: Severity) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::{Location, Place};
 
     #[test]
     fn the_rest_of_many_problems_is_counted() {
         let mut collected = Collected::default();
         for line in 1..=50_000 {
-            collected.push(Diagnostic {
-                line,
-                exposes: line == 40_000,
-                ..Diagnostic::at("a.yaml", "this is wrong".to_owned())
-            });
+            let place = Place::in_file("a.yaml", Location { line, column: 1, length: 1 }, "");
+            let wrong = Diagnostic::error(place, "this is wrong".to_owned());
+            collected.push(Diagnostic { exposes: line == 40_000, ..wrong });
         }
         let note =
             Diagnostic { severity: Severity::Info, ..Diagnostic::at("a.yaml", "this is said".to_owned()) };
@@ -105,6 +104,6 @@ mod tests {
             (&*last.message, last.count, last.exposes),
             ("49000 more errors are not listed", 49_000, true)
         );
-        assert_eq!(last.line, MOST + 1);
+        assert_eq!(last.place.line(), MOST + 1);
     }
 }

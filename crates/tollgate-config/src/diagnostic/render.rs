@@ -46,20 +46,22 @@ impl<'s> Excerpts<'s> {
             Severity::Info => "note",
         };
         let line = self.line(diagnostic);
-        let number = diagnostic.line.to_string();
+        let place = &diagnostic.place;
+        let number = place.line().to_string();
         let margin = " ".repeat(number.len());
-        let mut text = format!("{severity}: {}\n{margin}--> {}", diagnostic.message, diagnostic.file);
+        let mut text = format!("{severity}: {}\n{margin}--> ", diagnostic.message);
         // What is no text, a folder or a file that cannot be read, has no lines. Writing to a string cannot fail.
-        if !matches!((&*diagnostic.path, diagnostic.line, diagnostic.column), ("", 1, 1)) || line.is_some() {
-            let _ = write!(text, ":{}:{}", diagnostic.line, diagnostic.column);
-        }
-        if !diagnostic.path.is_empty() {
-            let _ = write!(text, " ({})", diagnostic.path);
+        let _ = match (place.file(), place.path(), place.line(), place.column()) {
+            (Some(file), "", 1, 1) if line.is_none() => write!(text, "{file}"),
+            _ => write!(text, "{place}"),
+        };
+        if !place.path().is_empty() {
+            let _ = write!(text, " ({})", place.path());
         }
         text.push('\n');
         if let Some(line) = line {
-            let (shown, column) = excerpt(&line, diagnostic.column - 1);
-            let length = diagnostic.length.min(shown.chars().count().saturating_sub(column)).max(1);
+            let (shown, column) = excerpt(&line, place.column() - 1);
+            let length = place.location().length.min(shown.chars().count().saturating_sub(column)).max(1);
             let _ = writeln!(text, "{margin} |");
             let _ = writeln!(text, "{number} | {shown}");
             let _ = writeln!(text, "{margin} | {}{}", " ".repeat(column), "^".repeat(length));
@@ -72,13 +74,13 @@ impl<'s> Excerpts<'s> {
 
     /// The line of a diagnostic, unless it holds nothing but a secret.
     fn line(&self, diagnostic: &Diagnostic) -> Option<String> {
-        let Lines { text, found } = self.0.get(&*diagnostic.file)?;
+        let Lines { text, found } = self.0.get(diagnostic.place.file()?)?;
         let (lines, hidden) = found.get_or_init(|| {
             let lines: Vec<&str> = text.lines().collect();
             let hidden = Hidden::of(&lines);
             (lines, hidden)
         });
-        let index = diagnostic.line.checked_sub(1)?;
+        let index = diagnostic.place.line().checked_sub(1)?;
         let line = lines.get(index)?;
         if hidden.is_secret(index) {
             return None;
@@ -104,16 +106,16 @@ fn excerpt(line: &str, column: usize) -> (String, usize) {
 
 #[cfg(test)]
 mod tests {
+    use tollgate_ir::ObjectName;
+
     use super::*;
+    use crate::place::{Location, Place, Whole};
 
     fn diagnostic(line: usize, column: usize, length: usize) -> Diagnostic {
+        let place = Place::in_file("a.yaml", Location { line, column, length }, "node.id");
         Diagnostic {
-            line,
-            column,
-            length,
-            path: "node.id".into(),
             help: Some("write it in quotes: \"3\"".into()),
-            ..Diagnostic::at("a.yaml", "expected a string, found the number 3".into())
+            ..Diagnostic::error(place, "expected a string, found the number 3".into())
         }
     }
 
@@ -146,7 +148,15 @@ mod tests {
         let sources = [Source { path: "a.yaml".into(), text: String::new() }];
         assert!(render(&diagnostic(7, 9, 1), &sources).contains("a.yaml:7:9"));
         assert!(render(&diagnostic(1, 200, 1), &[]).contains("a.yaml:1:200"));
-        let file = Diagnostic { path: String::new(), help: None, ..diagnostic(1, 1, 1) };
+        let file = Diagnostic::at("a.yaml", "it cannot be read".into());
         assert!(render(&file, &[]).ends_with("\n --> a.yaml\n"));
+    }
+
+    #[test]
+    fn objects_without_a_file_have_a_name_and_no_lines() {
+        let object = ObjectName { kind: "Cluster".into(), name: "app".into() };
+        let place = Whole::Object(object).place(Location::default(), "connect_timeout");
+        let shown = render(&Diagnostic::error(place, "this is wrong".into()), &[]);
+        assert_eq!(shown, "error: this is wrong\n --> Cluster app (connect_timeout)\n");
     }
 }

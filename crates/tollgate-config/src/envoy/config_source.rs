@@ -6,8 +6,11 @@
 
 use std::{ffi::OsStr, path::Path, sync::Arc};
 
+use tollgate_ir::ObjectName;
+
 use crate::{
     diagnostic::Report,
+    place::Whole,
     schema::{Context, Message, Notation, Schema, Value, bookkeeping, harmless, read, wire},
     yaml::{self, Location, Node},
 };
@@ -80,7 +83,7 @@ pub(super) fn read_from_server<T>(
     message.required_one_of(&SERVERS)?;
     let bytes = source.context.files.delivered(schema.name, name)?;
     // What is wrong in it has its name.
-    let report = Report::new(Arc::<str>::from(title(schema.name, name)));
+    let report = Report::of(Whole::Object(object_name(schema.name, name)));
     let node = wire::decode(schema.name, &bytes, &report);
     let context = Context { report: &report, notation: Notation::Delivered, ..source.context };
     let result = node.as_ref().and_then(|node| read(&Value::root(context, node)));
@@ -88,9 +91,9 @@ pub(super) fn read_from_server<T>(
     result
 }
 
-/// How a delivered resource is called in diagnostics: `Cluster NAME`.
-pub(super) fn title(type_name: &str, name: &str) -> String {
-    format!("{} {name}", type_name.rsplit('.').next().unwrap_or(type_name))
+/// How a delivered resource is called: `Cluster NAME`.
+pub(super) fn object_name(type_name: &str, name: &str) -> ObjectName {
+    ObjectName { kind: type_name.rsplit('.').next().unwrap_or(type_name).into(), name: name.into() }
 }
 
 /// Reads the resources of the file that a `ConfigSource` names. `read` is given each that is of the type of `schema`; others are

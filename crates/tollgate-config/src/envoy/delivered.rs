@@ -5,14 +5,16 @@
 
 use std::sync::Arc;
 
-use tollgate_ir::{BareCluster, GoogleCluster, HttpFilter, Listener, RouteTable, Secrets, Sourced};
+use tollgate_ir::{
+    BareCluster, GoogleCluster, HttpFilter, Listener, ObjectName, RouteTable, Secrets, Sourced,
+};
 use tollgate_model::{cluster::Endpoint, management::Needed};
 
 use super::{
     Surroundings,
     cluster::schema::CLUSTER_LOAD_ASSIGNMENT,
     cluster::{endpoints::read_delivered_endpoints, read_cluster, schema::CLUSTER},
-    config_source::title,
+    config_source::object_name,
     http_filters::{Filters, read_cluster_http_filters},
     listener::{ChainTable, read_listener, schema::LISTENER},
     needs::Needs,
@@ -22,7 +24,7 @@ use super::{
 use crate::{
     Diagnostic, Files, Options, Severity,
     diagnostic::Report,
-    place::Place,
+    place::{Place, Whole},
     schema::{Context, Notation, Value, wire},
 };
 
@@ -31,7 +33,7 @@ use crate::{
 pub struct Delivered {
     /// What it needs to work, and has to be asked for.
     pub needs: Vec<Needed<GoogleCluster>>,
-    /// Everything there is to say about it. Their file is the type and the name of the resource, they have no lines.
+    /// Everything there is to say about it. Their places are in the resource, and have no lines.
     pub diagnostics: Vec<Diagnostic>,
     /// What becomes of a listener or a cluster, with everything it needs as far as [`Files::delivered`] has it. `None` for other
     /// resources, and for what cannot be read.
@@ -85,21 +87,27 @@ pub fn read_delivered(
     files: &dyn Files,
     options: &Options,
 ) -> Delivered {
-    let report = Report::new(Arc::<str>::from(title(type_name, name)));
+    let object = object_name(type_name, name);
+    let report = Report::of(Whole::Object(object.clone()));
     let mut part = None;
     let mut needs = Needs::default();
     if let Some(node) = wire::decode(type_name, bytes, &report) {
         let context = Context { report: &report, files, options, notation: Notation::Delivered };
         let value = Value::root(context, &node);
-        part = read_by_type(type_name, &value, surroundings);
+        part = read_by_type(type_name, &object, &value, surroundings);
         needs.collect(&value, name, &surroundings.scope(KnownSecrets::delivered()));
         needs.check_servers(surroundings, &value);
     }
     Delivered { needs: needs.into_list(), diagnostics: report.finish(), part }
 }
 
-fn read_by_type(type_name: &str, value: &Value<'_>, surroundings: &Surroundings) -> Option<Part> {
-    let scope = surroundings.scope(KnownSecrets::delivered_for(&value.context.report.file()));
+fn read_by_type(
+    type_name: &str,
+    object: &ObjectName,
+    value: &Value<'_>,
+    surroundings: &Surroundings,
+) -> Option<Part> {
+    let scope = surroundings.scope(KnownSecrets::delivered_for(object));
     if type_name == CLUSTER.name {
         let (cluster, list) = read_cluster(value, &scope.secrets)?;
         let filters = list.map(|list| read_cluster_http_filters(&list, &cluster.name, &scope).into_list());

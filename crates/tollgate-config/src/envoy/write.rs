@@ -30,7 +30,7 @@ use std::{cell::RefCell, sync::Arc};
 
 use serde::Serialize;
 use serde_json::Value;
-use tollgate_ir::{Origin, Resources};
+use tollgate_ir::{ObjectName, Origin, Resources};
 
 #[cfg(test)]
 pub(crate) use self::tls::{SYSTEM_BUNDLE, pem};
@@ -74,8 +74,8 @@ pub fn write_bootstrap(resources: &Resources) -> Written {
     Written { bootstrap: bootstrap.done(), inexpressible }
 }
 
-fn place(one: &Inexpressible) -> (&str, usize, Option<&str>) {
-    (&one.origin.file, one.origin.line, one.origin.object.as_deref())
+fn place(one: &Inexpressible) -> (&str, usize, Option<&ObjectName>) {
+    (&one.origin.file, one.origin.line, one.origin.object.as_ref())
 }
 
 /// What every part needs.

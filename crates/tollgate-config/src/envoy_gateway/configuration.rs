@@ -126,9 +126,7 @@ fn place_of_text(map: &Arc<Node>, whole: &Place) -> Place {
     };
     let entry = member(map, "data").and_then(|data| member(&data.value, KEY));
     match entry {
-        Some(entry) => {
-            Place { location: entry.key_location, path: format!("data[\"{KEY}\"]").into(), ..whole.clone() }
-        }
+        Some(entry) => whole.elsewhere(entry.key_location, format!("data[\"{KEY}\"]")),
         None => whole.clone(),
     }
 }
@@ -136,7 +134,7 @@ fn place_of_text(map: &Arc<Node>, whole: &Place) -> Place {
 /// Reads the text; what is said about it stands at the ConfigMap.
 fn read_text(text: &str, place: &Place, translator: &Translator<'_>) -> Option<Configuration> {
     let Translator { files, options, diagnostics, .. } = *translator;
-    let report = Report::new(place.file.clone());
+    let report = Report::of(place.whole());
     let documents = yaml::parse(text, &report);
     let context = Context { report: &report, files, options, notation: Notation::Kubernetes };
     let configuration = documents.first().and_then(|document| {
@@ -154,7 +152,7 @@ fn read_text(text: &str, place: &Place, translator: &Translator<'_>) -> Option<C
         read_configuration(&message)
     });
     for said in report.finish() {
-        let message = format!("line {} of {KEY}: {}", said.line, said.message);
+        let message = format!("line {} of {KEY}: {}", said.place.line(), said.message);
         match said.severity {
             Severity::Error => diagnostics.error(place, message, said.help),
             Severity::Warning => diagnostics.warning(place, message, said.help),

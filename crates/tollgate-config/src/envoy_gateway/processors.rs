@@ -158,7 +158,7 @@ impl Scope<'_> {
         let cluster_name = self.translator.add_cluster(
             cluster,
             &self.gateway_name,
-            entry.place.origin(Some(&giver.reference())),
+            entry.place.origin(Some(giver.reference().object_name())),
         );
         // EG-30
         let name = own("envoy.filters.http.ext_proc/envoyextensionpolicy", &policy.meta.key);

@@ -150,7 +150,14 @@ pub(super) mod tests {
         let context =
             Context { report: &report, files: &NoFiles, options: &options, notation: Notation::Kubernetes };
         let found = read(&Value::root(context, &documents[0]));
-        (found, report.finish().into_iter().map(|said| format!("{}: {}", said.path, said.message)).collect())
+        (
+            found,
+            report
+                .finish()
+                .into_iter()
+                .map(|said| format!("{}: {}", said.place.path(), said.message))
+                .collect(),
+        )
     }
 
     #[test]

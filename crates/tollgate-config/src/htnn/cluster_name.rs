@@ -88,7 +88,7 @@ impl<'a> ClusterName<'a> {
         let protocol = UpstreamProtocol::Http2(Http2Options::default());
         let mut built = BareCluster { tls, ..bare_cluster(name, &endpoints, protocol) };
         (istio::CONTROLLER.defaults.cluster)(&mut built);
-        translator.add_shared(built, &endpoints, "htnn", place.origin(Some(policy)))
+        translator.add_shared(built, &endpoints, "htnn", place.origin(Some(policy.object_name())))
     }
 
     /// The name of the cluster in the snapshot. Routes have clusters of the same name, which may speak HTTP/1.1 (CF-33); and

@@ -29,8 +29,8 @@ pub(super) fn embedded(carrier: &Metadata, translator: &Translator<'_>) -> Optio
     let (annotation, text) =
         ANNOTATIONS.iter().find_map(|name| Some((*name, carrier.annotations.get(*name)?)))?;
     let path = format!("metadata.annotations[{annotation}]");
-    let report = Report::new(Arc::clone(&carrier.place.file));
-    let parsing = Report::new(Arc::clone(&carrier.place.file));
+    let report = Report::of(carrier.place.whole());
+    let parsing = Report::of(carrier.place.whole());
     let mut documents = yaml::parse(text, &parsing);
     let mut errors = Vec::new();
     if let Some(problem) = parsing.finish().into_iter().next() {
@@ -39,7 +39,7 @@ pub(super) fn embedded(carrier: &Metadata, translator: &Translator<'_>) -> Optio
         errors.push(message);
     }
     let mut document = documents.drain(..).next().unwrap_or_else(nothing);
-    put_at(&mut document, carrier.place.location);
+    put_at(&mut document, carrier.place.location());
     let context = Context {
         report: &report,
         files: translator.files,
@@ -68,7 +68,7 @@ pub(super) fn embedded(carrier: &Metadata, translator: &Translator<'_>) -> Optio
 }
 
 fn place(carrier: &Metadata, path: &str) -> Place {
-    Place { path: Arc::from(path), ..carrier.place.clone() }
+    carrier.place.elsewhere(carrier.place.location(), path)
 }
 
 fn nothing() -> Node {

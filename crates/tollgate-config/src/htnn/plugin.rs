@@ -83,7 +83,7 @@ pub(super) fn configure(
     policy: &ObjectRef,
     translator: &Translator<'_>,
 ) -> Result<Configured, String> {
-    let report = Report::new(Arc::clone(&plugin.place.file));
+    let report = Report::of(plugin.place.whole());
     let context = Context {
         report: &report,
         files: translator.files,
@@ -155,7 +155,7 @@ fn known_clusters(
         .and_then(|entry| member(&entry.value, "cluster_name"));
     let Some(entry) = name else { return known };
     let (Content::Plain(name) | Content::Quoted(name)) = &entry.value.content else { return known };
-    let place = Place { location: entry.value.location, ..place.clone() };
+    let place = place.elsewhere(entry.value.location, Arc::clone(&place.path));
     match ClusterName::parse(name) {
         Err(problem) => {
             invalid.push(problem);
@@ -194,10 +194,7 @@ fn sources(config: &Node, place: &Place) -> BTreeMap<&'static str, Place> {
     let written = SETTINGS.iter().filter_map(|name| {
         let entry = member(config, name)?;
         let path = format!("{}.{}", place.path, entry.key);
-        Some((
-            *name,
-            Place { location: entry.key_location, path: Arc::from(path), file: Arc::clone(&place.file) },
-        ))
+        Some((*name, place.elsewhere(entry.key_location, path)))
     });
     written.collect()
 }

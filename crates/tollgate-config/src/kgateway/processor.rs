@@ -70,7 +70,7 @@ fn build(key: &ObjectKey, translator: &Translator<'_>) -> Result<Built, String> 
     })?;
     let protocol = UpstreamProtocol::Http2(Http2Options::default());
     let built = Cluster { tls, ..cluster(format!("gatewayextension/{key}"), place.endpoints, protocol) };
-    let origin = object.meta.place.origin(Some(&object.reference()));
+    let origin = object.meta.place.origin(Some(object.reference().object_name()));
     let cluster_name = translator.add_cluster(built, "kgateway", origin);
     let name = format!("ext_proc/{key}");
     let grpc_service = GrpcService {

@@ -79,7 +79,7 @@ impl Diagnostics {
     }
 
     fn push(&self, diagnostic: Diagnostic) {
-        let key = (diagnostic.file.clone(), diagnostic.line, diagnostic.column, diagnostic.message.clone());
+        let key = (diagnostic.place.spot().clone(), diagnostic.message.clone());
         let mut known = self.known.borrow_mut();
         // What is not remembered may be said again, which costs no more than a number.
         if known.len() < MOST_KNOWN && !known.insert(key) {
@@ -91,9 +91,7 @@ impl Diagnostics {
     /// Everything said, by file and line.
     pub(crate) fn finish(self) -> Vec<Diagnostic> {
         let mut said = self.said.into_inner().into_diagnostics();
-        said.sort_by(|left, right| {
-            (&left.file, left.line, left.column).cmp(&(&right.file, right.line, right.column))
-        });
+        said.sort_by(|left, right| left.place.spot().cmp(right.place.spot()));
         said.dedup();
         said
     }
@@ -103,13 +101,5 @@ impl Diagnostics {
 const MOST_KNOWN: usize = 100_000;
 
 fn diagnostic(severity: Severity, place: &Place, message: String, help: Option<String>) -> Diagnostic {
-    Diagnostic {
-        severity,
-        line: place.location.line,
-        column: place.location.column,
-        length: place.location.length.max(1),
-        path: place.path.to_string(),
-        help,
-        ..Diagnostic::at(&*place.file, message)
-    }
+    Diagnostic { severity, help, ..Diagnostic::error(place.clone(), message) }
 }

@@ -193,11 +193,7 @@ impl Reader<'_> {
 
     /// What is no object of ours (CF-11).
     fn not_read(&mut self, file: &Arc<str>, found: &Type, node: Node, named: Named) {
-        let place = |member| Place {
-            file: Arc::clone(file),
-            location: member_location(&node, member),
-            path: Arc::from(member),
-        };
+        let place = |member: &str| Place::in_file(Arc::clone(file), member_location(&node, member), member);
         let Type { group, kind, .. } = found;
         match named {
             Named::Known(..) => {}

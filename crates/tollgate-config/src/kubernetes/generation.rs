@@ -37,7 +37,7 @@ impl<'a> Generations<'a> {
     ) -> Option<&'a Stored> {
         let known = *self.by_order.get(&order)?;
         let meta = &known.meta;
-        (meta.kind == found.kind && meta.place.file == *file && *known.node == *node).then_some(known)
+        (meta.kind == found.kind && meta.place.file() == Some(file) && *known.node == *node).then_some(known)
     }
 
     /// The generation of an object that is read now; `written` is what it says itself. That counts when it is another one than

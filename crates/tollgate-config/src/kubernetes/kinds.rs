@@ -86,7 +86,7 @@ pub(crate) type SetOf<T> = fn(&mut ObjectStore) -> &mut Objects<T>;
 impl Candidate<'_> {
     /// Warns of the object as a whole.
     pub(crate) fn warn(&self, message: String) {
-        self.report.add(Severity::Warning, self.meta.place.location, "", message, None);
+        self.report.add(Severity::Warning, self.meta.place.location(), "", message, None);
     }
 
     /// Reads an object that has a `spec`, for the set of its kind.

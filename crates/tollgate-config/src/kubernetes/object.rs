@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::Serialize;
+use tollgate_ir::ObjectName;
 
 use super::Metadata;
 use crate::yaml::Node;
@@ -52,6 +53,11 @@ impl ObjectRef {
 
     pub(crate) fn key(&self) -> ObjectKey {
         ObjectKey::new(&*self.namespace, &*self.name)
+    }
+
+    /// As resources name it, by the same words as it is shown.
+    pub(crate) fn object_name(&self) -> ObjectName {
+        ObjectName { kind: self.kind.as_str().into(), name: self.key().to_string().into() }
     }
 }
 

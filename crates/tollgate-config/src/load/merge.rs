@@ -84,8 +84,7 @@ fn cluster_place(document: &Document, name: &str) -> Place {
         _ => false,
     };
     let node = clusters.iter().find(named).unwrap_or(&document.node);
-    let path = Arc::from("static_resources.clusters");
-    Place { file: Arc::clone(&document.file), location: node.location, path }
+    Place::in_file(Arc::clone(&document.file), node.location, "static_resources.clusters")
 }
 
 /// The elements of a list of static resources.
@@ -112,12 +111,9 @@ fn overlap(one: &BindAddress, two: &BindAddress) -> bool {
 
 /// Where a listener of an Envoy configuration is written.
 fn listener_place(document: &Document, index: usize) -> Place {
-    let node = resources_of(document, "listeners").get(index);
-    Place {
-        file: Arc::clone(&document.file),
-        location: node.unwrap_or(&document.node).location,
-        path: Arc::from(format!("static_resources.listeners[{index}]")),
-    }
+    let node = resources_of(document, "listeners").get(index).unwrap_or(&document.node);
+    let path = format!("static_resources.listeners[{index}]");
+    Place::in_file(Arc::clone(&document.file), node.location, path)
 }
 
 fn member<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {

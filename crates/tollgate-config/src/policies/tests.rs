@@ -51,7 +51,7 @@ fn policies_of_routes_are_merged_with_that_of_the_gateway() {
 
 #[test]
 fn a_status_has_room_for_sixteen_ancestors() {
-    let place = Place { file: "a.yaml".into(), location: Location::default(), path: "".into() };
+    let place = Place::in_file("a.yaml", Location::default(), "");
     let meta = Metadata {
         group: String::new(),
         kind: "Policy".to_owned(),

@@ -52,7 +52,9 @@ fn good<T>(text: &str, read: impl FnOnce(&Message<'_>) -> T) -> T {
 /// What is said while a message is read: `line:column path: message`.
 fn said<T>(text: &str, read: impl FnOnce(&Message<'_>) -> T) -> Vec<String> {
     let (_, diagnostics) = open(text, false, read);
-    let show = |one: &Diagnostic| format!("{}:{} {}: {}", one.line, one.column, one.path, one.message);
+    let show = |one: &Diagnostic| {
+        format!("{}:{} {}: {}", one.place.line(), one.place.column(), one.place.path(), one.message)
+    };
     diagnostics.iter().map(show).collect()
 }
 

@@ -364,6 +364,6 @@ impl<'a> Value<'a> {
 impl Place {
     /// The place of a value.
     pub(crate) fn of(value: &Value<'_>) -> Self {
-        Self { file: value.context.report.file(), location: value.location(), path: Arc::from(&*value.path) }
+        value.context.report.whole().place(value.location(), &*value.path)
     }
 }

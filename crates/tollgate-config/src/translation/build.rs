@@ -140,7 +140,9 @@ impl Builder<'_, '_> {
     }
 
     fn port(&mut self, port: u16, members: &[Member<'_>]) {
-        let Some(&Member { gateway, listener: first, settings: of_port, .. }) = members.first() else { return };
+        let Some(&Member { gateway, listener: first, settings: of_port, .. }) = members.first() else {
+            return;
+        };
         let bound = self.bound_port(port);
         let name = self.unique_name(format!("{}/{}", first.owner.key(), first.name), port);
         let gateways = members.iter().map(|member| member.gateway.object.clone());
@@ -209,7 +211,7 @@ impl Builder<'_, '_> {
             traffic_direction: TrafficDirection::Unspecified,
             metadata: extproc::messages::Metadata::default(),
         };
-        let origin = first.owner_meta.place.origin(Some(&first.owner));
+        let origin = first.owner_meta.place.origin(Some(first.owner.object_name()));
         self.built.resources.listeners.push(Arc::new(Sourced { value: listener, origin }));
     }
 

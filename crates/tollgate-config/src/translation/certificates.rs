@@ -188,7 +188,7 @@ impl Translator<'_> {
 }
 
 fn origin<T>(object: &Object<T>) -> Arc<Origin> {
-    object.meta.place.origin(Some(&object.reference()))
+    object.meta.place.origin(Some(object.reference().object_name()))
 }
 
 /// The certificates among some texts: under a usual key, or the only text that there is.

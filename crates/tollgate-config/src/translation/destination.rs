@@ -118,7 +118,7 @@ impl Translator<'_> {
         for dialect in dialects {
             dialect.cluster(site, &mut built);
         }
-        let origin = reference.place.origin(Some(&site.route.object));
+        let origin = reference.place.origin(Some(site.route.object.object_name()));
         // Another Gateway may reach the same backend otherwise.
         let cluster = self.add_shared(built, &endpoints, &site.gateway.object.key().to_string(), origin);
         Ok(RouteBackend { cluster, websocket })

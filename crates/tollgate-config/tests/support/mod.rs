@@ -43,7 +43,8 @@ pub(crate) fn summary(name: &str, text: &str) -> String {
     statuses(&outcome, &mut out);
     for said in &outcome.diagnostics {
         let severity = format!("{:?}", said.severity).to_lowercase();
-        writeln!(out, "{severity} {}:{}: {}", said.line, said.column, said.message).expect("text");
+        writeln!(out, "{severity} {}:{}: {}", said.place.line(), said.place.column(), said.message)
+            .expect("text");
         if let Some(help) = &said.help {
             writeln!(out, "    help: {help}").expect("text");
         }

@@ -60,8 +60,8 @@ fn list(inexpressible: &[Inexpressible]) -> String {
     let mut text = String::new();
     for Inexpressible { origin, what } in inexpressible {
         // Writing to a string cannot fail.
-        let _ = match origin.line {
-            0 => writeln!(text, "not in Envoy: {what}"),
+        let _ = match (origin.line, &origin.object) {
+            (0, None) => writeln!(text, "not in Envoy: {what}"),
             _ => writeln!(text, "not in Envoy: {origin}: {what}"),
         };
     }

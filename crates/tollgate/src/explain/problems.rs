@@ -15,13 +15,16 @@ pub(super) fn concerning(answer: &Value, diagnostics: &[Diagnostic], objects: &[
         // What follows from another problem is what the answer tells already.
         diagnostic.severity != Severity::Info
             && diagnostic.follows_from.is_none()
-            && match extents.find(&diagnostic.file, diagnostic.line) {
+            && match extents.find_place(&diagnostic.place) {
                 Some(object) => named.contains(&object) && !is_of_another(diagnostic, object.1),
-                None => places.contains(&(diagnostic.file.clone(), diagnostic.line)),
+                None => {
+                    let file = diagnostic.place.file().unwrap_or_default();
+                    places.contains(&(file.to_owned(), diagnostic.place.line()))
+                }
             }
     };
-    let told = diagnostics.iter().filter(concerns).map(|Diagnostic { severity, file, line, column, message, help, .. }| {
-        json!({ "severity": severity, "message": message, "place": format!("{file}:{line}:{column}"), "help": help })
+    let told = diagnostics.iter().filter(concerns).map(|Diagnostic { severity, place, message, help, .. }| {
+        json!({ "severity": severity, "message": message, "place": place.to_string(), "help": help })
     });
     told.collect()
 }
@@ -29,7 +32,7 @@ pub(super) fn concerning(answer: &Value, diagnostics: &[Diagnostic], objects: &[
 /// Whether a problem about the name of a kind is too far from where this object begins to be about it: objects of unknown kinds
 /// are in no list.
 fn is_of_another(diagnostic: &Diagnostic, first_line: usize) -> bool {
-    matches!(&*diagnostic.path, "kind" | "apiVersion") && diagnostic.line > first_line + 2
+    matches!(diagnostic.place.path(), "kind" | "apiVersion") && diagnostic.place.line() > first_line + 2
 }
 
 /// Every place in an answer, as file and line.

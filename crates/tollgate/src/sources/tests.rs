@@ -68,7 +68,7 @@ fn what_cannot_be_read_is_a_problem_with_its_path() {
     let said: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
     assert!(said[0].contains("not UTF-8"), "{said:?}");
     assert!(said.last().unwrap().starts_with("the file cannot be read: "), "{said:?}");
-    assert_eq!(problems.last().unwrap().file, missing.display().to_string());
+    assert_eq!(problems.last().unwrap().place.file(), missing.to_str());
 }
 
 /// Links can make circles, and ever more ways to the same folder.

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use tollgate_config::{Files, Options, Part, Reading, read_with};
-use tollgate_ir::{Compiled, GoogleCluster, Resources as Ir, Secrets, Sourced, compile};
+use tollgate_ir::{Compiled, GoogleCluster, ObjectName, Resources as Ir, Secrets, Sourced, compile};
 use tollgate_model::{
     listener::BindAddress,
     management::{Management, Needed},
@@ -201,7 +201,7 @@ impl Assembly {
                     return Ok(snapshot);
                 }
                 Err(error) => {
-                    let blamed = self.parts.keys().find(|key| title(key) == *error.origin.file).cloned();
+                    let blamed = error.origin.object.as_ref().and_then(|object| self.part_of(object));
                     let Some(key) = blamed else { return Err(error.to_string()) };
                     let before = self.before.remove(&key).flatten();
                     self.put(&key, before);
@@ -209,6 +209,14 @@ impl Assembly {
                 }
             }
         }
+    }
+
+    /// The part that is made of a resource.
+    fn part_of(&self, object: &ObjectName) -> Option<Key> {
+        let kinds = [Kind::Cluster, Kind::Listener];
+        let kind = kinds.into_iter().find(|kind| kind.to_string() == *object.kind)?;
+        let key = (kind, object.name.to_string());
+        self.parts.contains_key(&key).then_some(key)
     }
 
     /// Puts a part in the place of the one before, which it gives. A cluster changes what goes together by itself, however many
@@ -295,11 +303,6 @@ fn add_secrets(all: &mut Secrets, of_part: &Secrets) {
     all.tls_certificates.extend(tls_certificates.iter().map(|(name, one)| (name.clone(), Arc::clone(one))));
     all.validation_contexts
         .extend(validation_contexts.iter().map(|(name, one)| (name.clone(), Arc::clone(one))));
-}
-
-/// How diagnostics call a resource.
-fn title((kind, name): &Key) -> String {
-    format!("{kind} {name}")
 }
 
 /// Port 0 is never the same twice.

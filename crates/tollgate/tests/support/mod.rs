@@ -21,11 +21,7 @@ use std::{
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Asks until the answer is the right one, and gives it: what is asked for takes a moment, on a busy machine more than one.
-pub(crate) fn wait_for<T: Debug>(
-    what: &str,
-    mut ask: impl FnMut() -> T,
-    is_right: impl Fn(&T) -> bool,
-) -> T {
+pub(crate) fn wait_for<T: Debug>(what: &str, mut ask: impl FnMut() -> T, is_right: impl Fn(&T) -> bool) -> T {
     let deadline = Instant::now() + DEADLINE;
     loop {
         let answer = ask();

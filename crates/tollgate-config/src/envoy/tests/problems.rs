@@ -59,5 +59,5 @@ fn what_is_no_envoy_configuration_is_said_to_be_none() {
     ];
     let outcome = load_with(&two, &TestFiles, &Options::default());
     assert!(outcome.snapshot.is_none());
-    assert_eq!(outcome.diagnostics[0].file, "b.yaml");
+    assert_eq!(outcome.diagnostics[0].place.file(), Some("b.yaml"));
 }

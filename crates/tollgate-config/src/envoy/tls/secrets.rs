@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use tollgate_ir::{Secrets, ValidationContext};
+use tollgate_ir::{ObjectName, Secrets, ValidationContext};
 use tollgate_model::tls::Identity;
 
 use super::{
@@ -37,7 +37,7 @@ impl KnownSecrets {
     }
 
     /// The same for a resource that has those that it brings along for itself alone.
-    pub(in crate::envoy) fn delivered_for(resource: &str) -> Self {
+    pub(in crate::envoy) fn delivered_for(resource: &ObjectName) -> Self {
         Self { prefix: format!("{resource}: "), ..Self::delivered() }
     }
 

@@ -98,7 +98,7 @@ mod tests {
             creation_timestamp: None,
             generation: 2,
             order: 0,
-            place: Place { file: "a.yaml".into(), location: Location::default(), path: "".into() },
+            place: Place::in_file("a.yaml", Location::default(), ""),
         };
         let mut conditions = Conditions::default();
         conditions.set("Accepted", holds, "Accepted", "", &meta);

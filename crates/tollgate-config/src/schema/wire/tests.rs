@@ -43,7 +43,7 @@ fn shown(node: &Node) -> String {
 fn read(name: &str, bytes: &[u8]) -> (Option<String>, Vec<String>) {
     let report = Report::new("bytes");
     let node = decode(name, bytes, &report);
-    let said = report.finish().into_iter().map(|one| format!("{}: {}", one.path, one.message));
+    let said = report.finish().into_iter().map(|one| format!("{}: {}", one.place.path(), one.message));
     (node.as_ref().map(shown), said.collect())
 }
 

@@ -70,7 +70,7 @@ impl Filters {
                 stat_prefix: processor.stat_prefix.clone(),
                 disabled: true,
                 config: FilterConfig::ExtProc(Arc::clone(settings)),
-                origin: processor.place.origin(Some(&processor.object)),
+                origin: processor.place.origin(Some(processor.object.object_name())),
             });
         }
         (downstream, upstream)

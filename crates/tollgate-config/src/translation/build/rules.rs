@@ -59,7 +59,7 @@ impl Builder<'_, '_> {
             rule_index,
             // Set when nobody looks at it any more.
             rule: Cow::Borrowed(written.rule),
-            origin: site.rule().place.origin(Some(&attached.route.object)),
+            origin: site.rule().place.origin(Some(attached.route.object.object_name())),
             processors: Vec::new(),
             backends: BTreeMap::new(),
             replaced: None,

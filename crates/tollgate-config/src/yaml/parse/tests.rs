@@ -15,7 +15,11 @@ fn good(text: &str) -> Node {
 }
 
 fn messages(text: &str) -> Vec<String> {
-    read(text).1.iter().map(|one| format!("{}:{}: {}", one.line, one.column, one.message)).collect()
+    read(text)
+        .1
+        .iter()
+        .map(|one| format!("{}:{}: {}", one.place.line(), one.place.column(), one.message))
+        .collect()
 }
 
 fn entries(node: &Node) -> Vec<(&str, &Content)> {
@@ -158,7 +162,7 @@ fn a_tab_is_marked_where_it_is() {
         let report = Report::new("a.yaml");
         parse(text, &report);
         let said = report.finish().remove(0);
-        (said.line, said.column, said.message, said.help.unwrap_or_default())
+        (said.place.line(), said.place.column(), said.message, said.help.unwrap_or_default())
     };
     let (line, column, message, help) = said("a:\n  b: 1\n\tc: 2\n");
     assert_eq!((line, column, &*help), (3, 1, "indent with spaces"), "{message}");
