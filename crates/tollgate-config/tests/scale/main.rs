@@ -1,13 +1,14 @@
 //! Many objects: the work grows with their number and not with its square.
 //!
 //! Whole sizes take a release build: `cargo test --release -p tollgate-config --test scale -- --nocapture` prints figures.
-//! Without optimization everything is a fifth of that.
+//! Without optimization everything is a fifth of that. For the command line, `SCALE=folder cargo test -p tollgate-config --test scale
+//! -- --ignored` writes the inputs into a folder: `time tollgate check folder/routes.yaml`.
 
 #![allow(clippy::print_stdout, reason = "figures for whoever runs it with --nocapture")]
 
 mod shapes;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
 use tollgate_config::{Outcome, Severity, Source, load};
@@ -48,6 +49,23 @@ fn grows_with_the_number(
         [whole / 10, whole].map(|number| time(shape(number), |outcome| check(outcome, number)));
     println!("{name}: {small:?} for {}, {large:?} for {whole}", whole / 10);
     assert!(large < small * 30, "{name}: {small:?} for a tenth, {large:?} for all");
+}
+
+#[test]
+#[ignore = "writes whole inputs into the folder that SCALE names"]
+fn inputs_of_whole_size() {
+    let folder = PathBuf::from(std::env::var("SCALE").expect("SCALE names a folder"));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    for (name, text) in [
+        ("routes", shapes::routes(5_000, 0)),
+        ("selected", shapes::selected(5_000)),
+        ("policies", shapes::routes(500, 500)),
+        ("listener_sets", shapes::listener_sets(1_000)),
+        ("backend_tls", shapes::backend_tls(5_000)),
+        ("istio", shapes::istio(10_000)),
+    ] {
+        std::fs::write(folder.join(name).with_extension("yaml"), text).expect("a file");
+    }
 }
 
 fn clusters(outcome: &Outcome) -> usize {
