@@ -134,7 +134,8 @@ impl<'a> Patching<'a> {
         tree: &Tree,
         place: &Place,
     ) -> Result<((Resources, Explanations), Vec<Diagnostic>), Failure> {
-        let document = Document { file: Arc::clone(&place.file), node: tree.assemble() };
+        let file = place.file().unwrap_or_default().into();
+        let document = Document { file, node: tree.assemble() };
         let (read, said) = envoy::load(&document, self.files, self.options);
         let envoy::Bootstrap { resources, explanations, .. } = read;
         if let Some(error) = said.iter().find(|one| one.severity == Severity::Error) {
@@ -167,13 +168,11 @@ fn filters(resources: &Resources) -> impl Iterator<Item = (String, Arc<str>)> {
 
 /// Whether it is about something that a policy says; what was translated has no lines.
 fn is_written(diagnostic: &Diagnostic) -> bool {
-    diagnostic.line > 0
+    diagnostic.place.line() > 0
 }
 
 fn place_of(diagnostic: &Diagnostic, policy: &Place) -> Place {
-    let location =
-        crate::yaml::Location { line: diagnostic.line, column: diagnostic.column, length: diagnostic.length };
-    Place { file: Arc::clone(&policy.file), location, path: Arc::from("spec.jsonPatches") }
+    policy.elsewhere(diagnostic.place.location(), "spec.jsonPatches")
 }
 
 /// Changes the resources that a patch names. `false`: there are none.

@@ -3,14 +3,14 @@
 use std::{cell::RefCell, collections::HashSet};
 
 use super::Place;
-use crate::{Diagnostic, Options, Severity, diagnostic::Collected, suggestion::Suggestions};
+use crate::{Diagnostic, Options, Severity, diagnostic::Collected, place::Spot, suggestion::Suggestions};
 
 /// Collects what is said about all sources.
 #[derive(Debug, Default)]
 pub(crate) struct Diagnostics {
     said: RefCell<Collected>,
-    /// File, line, column and message of what was said: thousands of routes may have the same problem.
-    known: RefCell<HashSet<(String, usize, usize, String)>>,
+    /// Where, and what was said: thousands of routes may have the same problem.
+    known: RefCell<HashSet<(Spot, String)>>,
     suggestions: Suggestions,
     strict: bool,
 }

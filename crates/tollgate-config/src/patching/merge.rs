@@ -63,7 +63,7 @@ pub(super) fn merge(
 
 impl By {
     fn origin(&self) -> Arc<tollgate_ir::Origin> {
-        self.place.origin(Some(&self.policy))
+        self.place.origin(Some(self.policy.object_name()))
     }
 }
 
