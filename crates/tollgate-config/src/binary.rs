@@ -67,8 +67,8 @@ pub(crate) fn text_of_bootstrap(bytes: &[u8]) -> Result<String, String> {
     match (node, problems.first()) {
         (Some(node), None) => Ok(format!("{:#}\n", to_json(&node))),
         (_, None) => Err("no bootstrap".to_owned()),
-        (_, Some(problem)) if problem.path.is_empty() => Err(problem.message.clone()),
-        (_, Some(problem)) => Err(format!("{}: {}", problem.path, problem.message)),
+        (_, Some(problem)) if problem.place.path().is_empty() => Err(problem.message.clone()),
+        (_, Some(problem)) => Err(format!("{}: {}", problem.place.path(), problem.message)),
     }
 }
 

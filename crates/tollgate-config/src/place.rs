@@ -38,7 +38,7 @@ impl Whole {
 }
 
 /// A position in a file, or an object that came without one.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Spot {
     File { file: Arc<str>, location: Location },
     Object(ObjectName),

@@ -1,7 +1,5 @@
 //! Policies that are written into their target: an annotation of a VirtualService or a Gateway of Istio (3.7).
 
-use std::sync::Arc;
-
 use super::policy::{FilterPolicy, TargetRef, read_filter_policy};
 use crate::{
     diagnostic::Report,

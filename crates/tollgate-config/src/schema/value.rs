@@ -1,6 +1,6 @@
 //! A value of the tree, and reading it as a type.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use super::{Context, Enumeration, Message, Schema, base64, duration, message::is_spelling, scalar};
 use crate::{

@@ -241,6 +241,7 @@ impl Builder<'_, '_> {
 }
 
 /// The listeners of a port that one filter chain serves: all host names of cleartext, and those of a server with several.
+#[expect(clippy::mutable_key_type, reason = "the key is which object it is, not what is in it")]
 fn groups<'g>(members: &[Member<'g>]) -> Vec<Vec<Member<'g>>> {
     let mut groups: Vec<Vec<Member<'g>>> = Vec::new();
     // Host names of one server have the very same context; equal ones of others are their own.
