@@ -17,7 +17,7 @@ use extproc::messages::{ProcessingRequest, ProcessingResponse};
 use http::{HeaderMap, HeaderValue, Request, Response, header::CONTENT_TYPE};
 use http_body::{Body, Frame};
 
-pub(crate) use self::inbound::Inbound;
+pub(crate) use self::inbound::{Inbound, decoded};
 use self::reply::Replies;
 use crate::{
     BoxError, Code, Status,
@@ -34,8 +34,13 @@ pub(crate) trait Exchanger: Send {
     /// Whether it takes another message.
     fn wants_input(&self) -> bool;
 
-    /// A message of the gateway.
+    /// A message of the gateway. An answer is to be asked for after it.
     fn receive(&mut self, message: ProcessingRequest) -> Result<(), Status>;
+
+    /// As [`receive`](Self::receive), of a message as it came.
+    fn receive_encoded(&mut self, message: Bytes) -> Result<(), Status> {
+        self.receive(decoded(message)?)
+    }
 
     /// The gateway sends nothing more.
     fn close(&mut self);

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])* $name:ident $text:literal = $number:literal;)*) => {
@@ -117,11 +120,15 @@ impl Status {
 
     /// The fields that say it.
     pub(crate) fn write(&self, fields: &mut HeaderMap) {
-        fields.insert("grpc-status", HeaderValue::from(self.code as u16));
+        let code = match self.code {
+            Code::Ok => HeaderValue::from_static("0"),
+            code => HeaderValue::from(code as u16),
+        };
+        fields.insert(GRPC_STATUS, code);
         if !self.message.is_empty()
             && let Ok(message) = HeaderValue::try_from(Encoded(&self.message).to_string())
         {
-            fields.insert("grpc-message", message);
+            fields.insert(GRPC_MESSAGE, message);
         }
     }
 }

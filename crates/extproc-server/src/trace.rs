@@ -5,6 +5,9 @@ use tracing::Span;
 
 /// A span for an exchange, with the ids of the trace that the request belongs to (W3C `traceparent`).
 pub(crate) fn span(head: &request::Parts) -> Span {
+    if !tracing::enabled!(tracing::Level::INFO) {
+        return Span::none();
+    }
     let (trace, parent) = head.headers.get("traceparent").and_then(|value| ids(value.to_str().ok()?)).unzip();
     tracing::info_span!(
         "exchange",

@@ -1,6 +1,7 @@
 //! The client: as many exchanges as the server can do.
 
 use std::{
+    cell::Cell,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -53,6 +54,28 @@ type Turn = (Vec<ProcessingRequest>, usize);
 
 /// Measures a server.
 pub(crate) fn measure(kind: Kind, case: &Case, time: Duration) -> Measured {
+    with_server(kind, case, async |server, connections, turns| {
+        run(&connections, &turns, Until::Time(Instant::now() + WARM_UP)).await;
+        let (cpu, began) = (server.cpu_time().await, Instant::now());
+        let exchanges = run(&connections, &turns, Until::Time(Instant::now() + time)).await;
+        let took = Instant::now().duration_since(began);
+        let cpu = server.cpu_time().await - cpu;
+        Measured { rate: exchanges / took.as_secs_f64(), cpu: cpu.as_secs_f64() / exchanges }
+    })
+}
+
+/// Has a server do so many exchanges.
+pub(crate) fn exchange_so_often(kind: Kind, case: &Case, exchanges: u32) {
+    with_server(kind, case, async |_, connections, turns| {
+        run(&connections, &turns, Until::Count(Rc::new(Cell::new(exchanges)))).await;
+    });
+}
+
+fn with_server<T>(
+    kind: Kind,
+    case: &Case,
+    run: impl AsyncFnOnce(Running, Vec<Connection>, Rc<Vec<Turn>>) -> T,
+) -> T {
     let server = Running::start(kind, case.pieces > 0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let local = LocalSet::new();
@@ -63,23 +86,40 @@ pub(crate) fn measure(kind: Kind, case: &Case, time: Duration) -> Measured {
         for _ in 0..CONNECTIONS {
             connections.push(Connection::to(&address).await.expect("it listens"));
         }
-        run(&connections, &turns, WARM_UP).await;
-        let (cpu, began) = (server.cpu_time().await, Instant::now());
-        let exchanges = run(&connections, &turns, time).await;
-        let took = Instant::now().duration_since(began);
-        let cpu = server.cpu_time().await - cpu;
-        Measured { rate: exchanges / took.as_secs_f64(), cpu: cpu.as_secs_f64() / exchanges }
+        run(server, connections, turns).await
     })
 }
 
-async fn run(connections: &[Connection], turns: &Rc<Vec<Turn>>, time: Duration) -> f64 {
-    let end = Instant::now() + time;
+/// When enough was exchanged.
+#[derive(Debug, Clone)]
+enum Until {
+    Time(Instant),
+    /// So many are left.
+    Count(Rc<Cell<u32>>),
+}
+
+impl Until {
+    /// Whether another exchange is to begin.
+    fn goes_on(&self) -> bool {
+        match self {
+            Self::Time(end) => Instant::now() < *end,
+            Self::Count(left) => {
+                let go = left.get() > 0;
+                left.set(left.get().saturating_sub(1));
+                go
+            }
+        }
+    }
+}
+
+async fn run(connections: &[Connection], turns: &Rc<Vec<Turn>>, until: Until) -> f64 {
     let clients: Vec<_> = (0..AT_ONCE)
         .map(|client| {
             let (connection, turns) = (connections[client % CONNECTIONS].clone(), turns.clone());
+            let until = until.clone();
             spawn_local(async move {
                 let mut exchanges = 0_u32;
-                while Instant::now() < end {
+                while until.goes_on() {
                     exchange(&connection, &turns).await;
                     exchanges += 1;
                 }

@@ -7,6 +7,10 @@
 //!
 //! Each server has one thread, and the client another one, with the same code for both servers. Rounds are paired: both servers
 //! are measured one right after the other, in an order that alternates. `ROUNDS` and `SECONDS` are environment variables.
+//!
+//! Time depends on what else the machine does; the number of instructions does not. With `EXCHANGES`, `SERVER` (`ours` or `tonic`)
+//! and `CASE` (the beginning of a name) one server does so many exchanges and that is all: `instructions` beside this file has
+//! valgrind count them.
 
 #![allow(clippy::print_stdout, reason = "the result")]
 
@@ -18,13 +22,16 @@ mod server;
 use std::{env, time::Duration};
 
 use self::{
-    client::{CASES, Case, Measured, measure},
+    client::{CASES, Case, Measured, exchange_so_often, measure},
     server::Kind,
 };
 
 fn main() {
     let number =
         |name: &str, default: f64| env::var(name).map_or(default, |text| text.parse().expect("a number"));
+    if let Ok(exchanges) = env::var("EXCHANGES") {
+        return only(exchanges.parse().expect("a number"));
+    }
     let (rounds, seconds) = (number("ROUNDS", 7.0), Duration::from_secs_f64(number("SECONDS", 1.0)));
     println!("| case | server | exchanges/s | CPU for an exchange | beside tonic |");
     println!("|---|---|---|---|---|");
@@ -39,6 +46,19 @@ fn main() {
         }
         print(case, &rounds_of_case);
     }
+}
+
+/// Nothing but exchanges, for a profiler.
+fn only(exchanges: u32) {
+    let text = |name: &str| env::var(name).unwrap_or_default();
+    let (server, name) = (text("SERVER"), text("CASE"));
+    let kind = match server.as_str() {
+        "ours" => Kind::Ours,
+        "tonic" => Kind::Tonic,
+        other => panic!("SERVER is ours or tonic, not {other:?}"),
+    };
+    let case = CASES.iter().find(|case| case.name.starts_with(&name)).expect("CASE begins a name");
+    exchange_so_often(kind, case, exchanges);
 }
 
 fn print(case: &Case, rounds: &[[Measured; 2]]) {

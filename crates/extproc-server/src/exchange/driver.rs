@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use extproc::{
     Direction,
-    messages::{HeaderMap, ProcessingRequest, ProcessingResponse},
+    messages::{ProcessingRequest, ProcessingResponse},
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::Span;
@@ -20,6 +21,7 @@ use super::{
     pass::Passing,
     pump::{Pump, Purpose},
     shared::Shared,
+    shown::HeadMessage,
 };
 use crate::{
     Body, BoxError, Failure, Next, Outcome, Request, Response, Status,
@@ -27,7 +29,7 @@ use crate::{
     counters::{Counters, count},
     failure::{OnError, caught},
     handler::{BoxHandler, HandlerFuture},
-    service::Exchanger,
+    service::{Exchanger, decoded},
     throttle::Throttle,
     trace,
 };
@@ -144,7 +146,7 @@ impl Driver {
     /// Starts the handler when something of the request or of the response has arrived.
     fn start(&mut self) -> bool {
         let mut state = self.shared.lock();
-        if !state.side(Direction::Request).arrived && !state.side(Direction::Response).arrived {
+        if !state.has_arrived() {
             let closed = state.closed;
             drop(state);
             if closed {
@@ -155,14 +157,14 @@ impl Driver {
         let hidden;
         let side = state.side(Direction::Request);
         side.given = true;
-        let map: &HeaderMap = match &side.head {
+        let shown = match &side.head {
             Some(head) => head,
             None => {
                 hidden = head::hidden(Direction::Request);
                 &hidden
             }
         };
-        let parts = head::request(map);
+        let parts = head::request(shown);
         drop(state);
         let parts = match parts {
             Ok(parts) => parts,
@@ -216,8 +218,10 @@ impl Driver {
     }
 
     fn take_pumps(&mut self) {
-        let passed = self.shared.lock().pumps.drain(..).collect::<Vec<_>>();
-        self.pumps.extend(passed);
+        let mut state = self.shared.lock();
+        if !state.pumps.is_empty() {
+            self.pumps.append(&mut state.pumps);
+        }
     }
 
     /// Writes bodies. True if one has ended.
@@ -331,12 +335,19 @@ impl Exchanger for Driver {
     fn wants_input(&self) -> bool {
         let state = self.shared.lock();
         let asked = match self.phase {
-            Phase::Idle => true,
+            Phase::Idle => !state.has_arrived(),
             Phase::Running(_) => state.awaits_gateway(),
             Phase::Returned => self.pumps.is_empty() || state.awaits_gateway(),
             Phase::Over => false,
         };
-        asked && !state.closed && state.queued() < QUEUE
+        asked && !state.closed && !state.session.has_responses() && state.queued() < QUEUE
+    }
+
+    fn receive_encoded(&mut self, message: Bytes) -> Result<(), Status> {
+        let Some(message) = HeadMessage::read(&message) else { return self.receive(decoded(message)?) };
+        self.timer = None;
+        self.shared.lock().receive_head(message);
+        Ok(())
     }
 
     fn receive(&mut self, message: ProcessingRequest) -> Result<(), Status> {

@@ -10,37 +10,17 @@ use http::{
     uri::{self, Authority, PathAndQuery, Scheme},
 };
 
+use super::shown::{Field, Shown};
 use crate::{BoxError, Code, Status};
 
 const LENGTH: &str = "content-length";
 
-/// The value of an entry. Gateways send `raw_value`; some of old `value`.
-fn value(entry: &messages::HeaderValue) -> Bytes {
-    if entry.raw_value.is_empty() && !entry.value.is_empty() {
-        Bytes::copy_from_slice(entry.value.as_bytes())
-    } else {
-        entry.raw_value.clone()
-    }
-}
-
-fn pseudo(map: &messages::HeaderMap, name: &str) -> Option<Bytes> {
-    map.headers
-        .iter()
-        .take_while(|entry| entry.key.starts_with(':'))
-        .find(|entry| entry.key == name)
-        .map(value)
-}
-
-fn is_pseudo(entry: &messages::HeaderValue) -> bool {
-    entry.key.starts_with(':')
-}
-
 /// All fields but pseudo-headers.
-pub(crate) fn fields(map: &messages::HeaderMap) -> Result<HeaderMap, BoxError> {
-    let mut fields = HeaderMap::with_capacity(map.headers.len());
-    for entry in map.headers.iter().filter(|entry| !is_pseudo(entry)) {
-        let name = HeaderName::from_bytes(entry.key.as_bytes())?;
-        fields.append(name, HeaderValue::from_maybe_shared(value(entry))?);
+pub(crate) fn fields(shown: &Shown) -> Result<HeaderMap, BoxError> {
+    let mut fields = HeaderMap::with_capacity(shown.len());
+    for field in shown.iter().filter(|field| !field.is_pseudo()) {
+        let name = HeaderName::from_bytes(field.name())?;
+        fields.append(name, HeaderValue::from_maybe_shared(field.shared_value())?);
     }
     Ok(fields)
 }
@@ -50,78 +30,86 @@ fn unreadable(error: &BoxError) -> BoxError {
 }
 
 /// What stands in the place of a head that the gateway does not show.
-pub(crate) fn hidden(direction: Direction) -> messages::HeaderMap {
-    let entries: &[_] = match direction {
-        Direction::Request => &[(":method", "GET"), (":path", "/")],
-        Direction::Response => &[(":status", "200")],
-    };
-    let entries = entries.iter().map(|(name, value)| entry(name, Bytes::from_static(value.as_bytes())));
-    messages::HeaderMap { headers: entries.collect() }
+pub(crate) fn hidden(direction: Direction) -> Shown {
+    match direction {
+        Direction::Request => Shown::from([(":method", "GET"), (":path", "/")]),
+        Direction::Response => Shown::from([(":status", "200")]),
+    }
 }
 
 /// The head of a request.
-pub(crate) fn request(map: &messages::HeaderMap) -> Result<request::Parts, BoxError> {
-    read_request(map).map_err(|error| unreadable(&error))
+pub(crate) fn request(shown: &Shown) -> Result<request::Parts, BoxError> {
+    read_request(shown).map_err(|error| unreadable(&error))
 }
 
-fn read_request(map: &messages::HeaderMap) -> Result<request::Parts, BoxError> {
+fn read_request(shown: &Shown) -> Result<request::Parts, BoxError> {
     let (mut parts, ()) = http::Request::new(()).into_parts();
-    if let Some(method) = pseudo(map, ":method") {
-        parts.method = Method::from_bytes(&method)?;
-    }
     let mut uri = uri::Parts::default();
-    uri.authority = pseudo(map, ":authority").map(Authority::from_maybe_shared).transpose()?;
-    uri.path_and_query = pseudo(map, ":path").map(PathAndQuery::from_maybe_shared).transpose()?;
+    let (mut method, mut scheme) = (None, None);
+    for field in shown.iter().take_while(Field::is_pseudo) {
+        // The first of several counts.
+        match field.name() {
+            b":method" if method.is_none() => method = Some(Method::from_bytes(field.value())?),
+            b":authority" if uri.authority.is_none() => {
+                uri.authority = Some(Authority::from_maybe_shared(field.shared_value())?);
+            }
+            b":path" if uri.path_and_query.is_none() => {
+                uri.path_and_query = Some(PathAndQuery::from_maybe_shared(field.shared_value())?);
+            }
+            b":scheme" if scheme.is_none() => scheme = Some(field.value()),
+            _ => {}
+        }
+    }
+    parts.method = method.unwrap_or_default();
     if uri.authority.is_some() && uri.path_and_query.is_some() {
-        let scheme = pseudo(map, ":scheme");
-        uri.scheme = Some(scheme.as_deref().map_or(Ok(Scheme::HTTP), Scheme::try_from)?);
+        uri.scheme = Some(scheme.map_or(Ok(Scheme::HTTP), Scheme::try_from)?);
     }
     if uri.authority.is_some() || uri.path_and_query.is_some() {
         parts.uri = Uri::from_parts(uri)?;
     }
-    parts.headers = fields(map)?;
+    parts.headers = fields(shown)?;
     Ok(parts)
 }
 
 /// The head of a response.
-pub(crate) fn response(map: &messages::HeaderMap) -> Result<response::Parts, BoxError> {
-    read_response(map).map_err(|error| unreadable(&error))
+pub(crate) fn response(shown: &Shown) -> Result<response::Parts, BoxError> {
+    read_response(shown).map_err(|error| unreadable(&error))
 }
 
-fn read_response(map: &messages::HeaderMap) -> Result<response::Parts, BoxError> {
+fn read_response(shown: &Shown) -> Result<response::Parts, BoxError> {
     let (mut parts, ()) = http::Response::new(()).into_parts();
-    if let Some(status) = pseudo(map, ":status") {
-        parts.status = StatusCode::from_bytes(&status)?;
+    if let Some(status) = shown.pseudo(":status") {
+        parts.status = StatusCode::from_bytes(status.value())?;
     }
-    parts.headers = fields(map)?;
+    parts.headers = fields(shown)?;
     Ok(parts)
 }
 
 /// What changes one head into another. `original` is what was shown; `length` whether `content-length` counts: it is not the
 /// handler's business where the body is another one.
 pub(crate) fn request_difference(
-    original: &messages::HeaderMap,
+    original: &Shown,
     new: &request::Parts,
     length: bool,
 ) -> Option<HeaderMutation> {
     let mut mutation = HeaderMutation::default();
     let mut set = |name: &str, new: &[u8]| {
-        let old = pseudo(original, name);
-        if !new.is_empty() && old.as_deref() != Some(new) {
+        let old = original.pseudo(name);
+        if !new.is_empty() && old.is_none_or(|old| old.value() != new) {
             put(&mut mutation, name, Bytes::copy_from_slice(new), false);
         }
     };
     set(":method", new.method.as_str().as_bytes());
     // A head without a path has got one, too.
     let path = new.uri.path_and_query().map(PathAndQuery::as_str);
-    if let Some(path) = path.filter(|path| *path != "/" || pseudo(original, ":path").is_some()) {
+    if let Some(path) = path.filter(|path| *path != "/" || original.pseudo(":path").is_some()) {
         set(":path", path.as_bytes());
     }
     if let Some(authority) = new.uri.authority() {
         set(":authority", authority.as_str().as_bytes());
     }
     // A head without a scheme has got one, for an `http::Uri` must have it.
-    if let (Some(scheme), Some(_)) = (new.uri.scheme_str(), pseudo(original, ":scheme")) {
+    if let (Some(scheme), Some(_)) = (new.uri.scheme_str(), original.pseudo(":scheme")) {
         set(":scheme", scheme.as_bytes());
     }
     fields_difference(original, &new.headers, length, &mut mutation);
@@ -130,20 +118,21 @@ pub(crate) fn request_difference(
 
 /// As [`request_difference`].
 pub(crate) fn response_difference(
-    original: &messages::HeaderMap,
+    original: &Shown,
     new: &response::Parts,
     length: bool,
 ) -> Option<HeaderMutation> {
     let mut mutation = HeaderMutation::default();
-    if pseudo(original, ":status").as_deref() != Some(new.status.as_str().as_bytes()) {
-        put(&mut mutation, ":status", Bytes::copy_from_slice(new.status.as_str().as_bytes()), false);
+    let status = new.status.as_str().as_bytes();
+    if original.pseudo(":status").is_none_or(|old| old.value() != status) {
+        put(&mut mutation, ":status", Bytes::copy_from_slice(status), false);
     }
     fields_difference(original, &new.headers, length, &mut mutation);
     non_empty(mutation)
 }
 
 /// As [`request_difference`], of trailers.
-pub(crate) fn trailers_difference(original: &messages::HeaderMap, new: &HeaderMap) -> Option<HeaderMutation> {
+pub(crate) fn trailers_difference(original: &Shown, new: &HeaderMap) -> Option<HeaderMutation> {
     let mut mutation = HeaderMutation::default();
     fields_difference(original, new, true, &mut mutation);
     non_empty(mutation)
@@ -156,7 +145,7 @@ fn non_empty(mutation: HeaderMutation) -> Option<HeaderMutation> {
 /// The whole head of a response, for an answer of the processor's own. Its length is the gateway's business.
 pub(crate) fn answer(new: &HeaderMap) -> Option<HeaderMutation> {
     let mut mutation = HeaderMutation::default();
-    fields_difference(&messages::HeaderMap::default(), new, false, &mut mutation);
+    fields_difference(&Shown::default(), new, false, &mut mutation);
     non_empty(mutation)
 }
 
@@ -181,42 +170,44 @@ fn entry(key: &str, raw_value: Bytes) -> messages::HeaderValue {
 
 /// Per name: nothing if the values are equal; more values are appended; others are set; none is a removal.
 fn fields_difference(
-    original: &messages::HeaderMap,
+    original: &Shown,
     new: &HeaderMap,
     length: bool,
     mutation: &mut HeaderMutation,
 ) {
-    let entries = &original.headers;
-    let counts = |name: &str| length || name != LENGTH;
-    if let Some(added) = added(entries, new) {
+    let counts = |name: &[u8]| length || name != LENGTH.as_bytes();
+    if let Some(added) = added(original, new) {
         // One that was there last may have more values now.
-        let mut before = entries.last().map(|entry| entry.key.as_str());
-        for (name, value) in added.filter(|(name, _)| counts(name.as_str())) {
+        let mut before = original.iter().next_back().map(|field| field.name());
+        for (name, value) in added.filter(|(name, _)| counts(name.as_str().as_bytes())) {
             let name = name.as_str();
-            put(mutation, name, value.clone(), before.replace(name) == Some(name));
+            put(mutation, name, value.clone(), before.replace(name.as_bytes()) == Some(name.as_bytes()));
         }
         return;
     }
     let mut known = 0;
-    for (index, entry) in entries.iter().enumerate() {
-        let name = entry.key.as_str();
-        let same = |other: &&messages::HeaderValue| other.key == name;
-        if is_pseudo(entry) || entries[..index].iter().any(|other| same(&other)) {
+    for (index, field) in original.iter().enumerate() {
+        let same = |other: &Field<'_>| other.name() == field.name();
+        if field.is_pseudo() || original.iter().take(index).any(|other| same(&other)) {
             continue;
         }
-        let mut values = new.get_all(name).iter();
-        known += usize::from(values.size_hint().1 != Some(0) && new.contains_key(name));
-        if !counts(name) {
+        // A name that `http` does not have cannot be in the new fields either: it stays.
+        let Ok(name) = HeaderName::from_bytes(field.name()) else { continue };
+        let is_there = new.contains_key(&name);
+        known += usize::from(is_there);
+        if !counts(field.name()) {
             continue;
         }
-        let mut kept = 0;
-        let is_prefix = entries[index..].iter().filter(same).all(|old| {
-            kept += 1;
-            values.next().is_some_and(|new| *new.as_bytes() == value(old))
-        });
+        let mut values = new.get_all(&name).iter();
+        let is_prefix = original
+            .iter()
+            .skip(index)
+            .filter(same)
+            .all(|old| values.next().is_some_and(|new| new.as_bytes() == old.value()));
+        let name = name.as_str();
         if is_prefix {
             values.for_each(|added| put(mutation, name, added.clone(), true));
-        } else if new.contains_key(name) {
+        } else if is_there {
             let values = new.get_all(name).iter();
             values.enumerate().for_each(|(index, value)| put(mutation, name, value.clone(), index > 0));
         } else {
@@ -227,9 +218,10 @@ fn fields_difference(
         return;
     }
     for name in new.keys() {
-        let name = name.as_str();
-        if counts(name) && !entries.iter().any(|entry| entry.key == name) {
+        let is_new = || !original.iter().any(|field| field.name() == name.as_str().as_bytes());
+        if counts(name.as_str().as_bytes()) && is_new() {
             let values = new.get_all(name).iter();
+            let name = name.as_str();
             values.enumerate().for_each(|(index, value)| put(mutation, name, value.clone(), index > 0));
         }
     }
@@ -237,14 +229,13 @@ fn fields_difference(
 
 /// What follows the fields that were there, if all of those are as they were: no name has to be looked for then.
 fn added<'n>(
-    entries: &[messages::HeaderValue],
+    original: &Shown,
     new: &'n HeaderMap,
 ) -> Option<impl Iterator<Item = (&'n HeaderName, &'n HeaderValue)>> {
     let mut fields = new.iter();
-    for entry in entries.iter().filter(|entry| !is_pseudo(entry)) {
+    for field in original.iter().filter(|field| !field.is_pseudo()) {
         let (name, new) = fields.next()?;
-        let raw = if entry.raw_value.is_empty() { entry.value.as_bytes() } else { &entry.raw_value };
-        if name.as_str() != entry.key || new.as_bytes() != raw {
+        if name.as_str().as_bytes() != field.name() || new.as_bytes() != field.value() {
             return None;
         }
     }
@@ -285,9 +276,8 @@ fn put(mutation: &mut HeaderMutation, name: &str, value: impl IntoBytes, append:
 mod tests {
     use super::*;
 
-    fn map(entries: &[(&str, &'static str)]) -> messages::HeaderMap {
-        let entry = |(name, value): &(&str, &'static str)| entry(name, Bytes::from_static(value.as_bytes()));
-        messages::HeaderMap { headers: entries.iter().map(entry).collect() }
+    fn map<const N: usize>(entries: [(&str, &str); N]) -> Shown {
+        Shown::from(entries)
     }
 
     /// `=` sets, `+` appends, `-` removes.
@@ -302,7 +292,7 @@ mod tests {
     }
 
     fn changed(change: impl FnOnce(&mut request::Parts)) -> Vec<String> {
-        let original = map(&[
+        let original = map([
             (":authority", "example.com"),
             (":path", "/a?b"),
             (":method", "GET"),
@@ -349,7 +339,7 @@ mod tests {
             head.headers.insert("x-newer", "3".parse().unwrap());
         };
         assert_eq!(changed(same), ["x-new=1", "x-new+2", "x-newer=3"]);
-        let original = map(&[(":method", "GET"), ("cookie", "a=1"), ("cookie", "b=2")]);
+        let original = map([(":method", "GET"), ("cookie", "a=1"), ("cookie", "b=2")]);
         let mut parts = request(&original).unwrap();
         parts.headers.append("cookie", "c=3".parse().unwrap());
         parts.headers.insert("x-new", "1".parse().unwrap());
@@ -375,7 +365,7 @@ mod tests {
     #[test]
     fn heads_that_http_does_not_have_are_errors() {
         for entry in [("x", "a\nb"), (":path", "/a b"), (":method", "G T"), ("a b", "c")] {
-            let error = request(&map(&[entry])).unwrap_err();
+            let error = request(&map([entry])).unwrap_err();
             assert!(error.to_string().contains("the head of the message cannot be read"), "{error}");
         }
     }

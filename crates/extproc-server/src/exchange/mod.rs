@@ -7,6 +7,7 @@ pub(crate) mod head;
 mod pass;
 mod pump;
 pub(crate) mod shared;
+mod shown;
 mod value;
 
 #[cfg(feature = "test")]

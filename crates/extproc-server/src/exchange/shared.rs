@@ -10,12 +10,16 @@ use std::{
 use bytes::Bytes;
 use extproc::{
     BodySendMode, Direction,
-    messages::{self, ProcessingMode, ProcessingRequest, Struct},
+    messages::{ProcessingMode, ProcessingRequest, Struct},
     session::{Event, Head, NotPossible, Rest, Session},
 };
 use http::HeaderMap;
 
-use super::{End, head, pump::Pump};
+use super::{
+    End, head,
+    pump::Pump,
+    shown::{HeadMessage, Shown},
+};
 use crate::body::OnTrailers;
 
 /// What is called when the exchange ends.
@@ -46,6 +50,8 @@ pub(crate) struct State {
     /// The driver is at work and will look at everything again.
     pub(crate) driven: bool,
     pub(crate) driver: Option<Waker>,
+    /// The driver hands in a message.
+    received: bool,
     pub(crate) on_end: Callbacks,
     /// Bodies that were passed on and are to be written.
     pub(crate) pumps: Vec<Pump>,
@@ -73,7 +79,7 @@ pub(crate) struct Side {
     /// It has arrived, as far as it is shown: its head, or what is seen of a message whose head is not shown.
     pub(crate) arrived: bool,
     /// Its head, if it is shown.
-    pub(crate) head: Option<messages::HeaderMap>,
+    pub(crate) head: Option<Shown>,
     /// It has neither a body nor trailers.
     pub(crate) end_stream: bool,
     /// What arrived of the body and was not read.
@@ -83,7 +89,7 @@ pub(crate) struct Side {
     /// Only the first part of the body is shown.
     pub(crate) cut: bool,
     /// Trailers that are to be answered.
-    pub(crate) trailers: Option<messages::HeaderMap>,
+    pub(crate) trailers: Option<Shown>,
     /// The body is the handler's to rewrite.
     pub(crate) reading: bool,
     /// Nobody will read the body any more.
@@ -122,6 +128,15 @@ impl Side {
             waker.wake();
         }
     }
+
+    /// Wakes whoever waits for this message, unless that is the driver, who has just received it and goes on anyway.
+    fn wake_other_than(&mut self, driver: Option<&Waker>) {
+        if let Some(waker) = self.waker.take()
+            && driver.is_none_or(|driver| !driver.will_wake(&waker))
+        {
+            waker.wake();
+        }
+    }
 }
 
 impl Shared {
@@ -138,6 +153,7 @@ impl Shared {
             waits: false,
             driven: false,
             driver: None,
+            received: false,
             on_end: Callbacks::default(),
             pumps: Vec::new(),
         })))
@@ -164,6 +180,11 @@ impl State {
         self.collected + self.queued() + self.session.buffered_bytes()
     }
 
+    /// Something of the request or of the response has arrived.
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.sides.iter().any(|side| side.arrived)
+    }
+
     /// Somebody waits for more, or a message passes that nobody looks at.
     pub(crate) fn awaits_gateway(&self) -> bool {
         self.sides.iter().any(|side| side.waker.is_some() || side.passed && !side.reading)
@@ -182,13 +203,33 @@ impl State {
         }
     }
 
-    /// A message of the gateway.
+    /// A message of the gateway. Its driver has to go on after that.
     pub(crate) fn receive(&mut self, mut message: ProcessingRequest) {
         for values in std::mem::take(&mut message.attributes).into_values() {
             self.attributes.fields.extend(values.fields);
         }
         self.session.receive(message);
+        self.received = true;
         self.take_events();
+        self.received = false;
+    }
+
+    /// As [`receive`](Self::receive).
+    pub(crate) fn receive_head(&mut self, message: HeadMessage) {
+        let HeadMessage { direction, shown, end_stream, rest } = message;
+        self.receive(rest);
+        self.session.receive_headers(direction, shown.has_length());
+        self.received = true;
+        self.head_arrived(direction, shown, end_stream);
+        self.received = false;
+    }
+
+    fn head_arrived(&mut self, direction: Direction, shown: Shown, end_stream: bool) {
+        let side = &mut self.sides[direction as usize];
+        side.arrived = true;
+        side.end_stream = end_stream;
+        side.head = Some(shown);
+        side.wake_other_than(self.driver.as_ref().filter(|_| self.received));
     }
 
     pub(crate) fn take_events(&mut self) {
@@ -198,40 +239,36 @@ impl State {
     }
 
     fn take(&mut self, event: Event) {
-        let (session, sides) = (&mut self.session, &mut self.sides);
+        let (session, sides, driver) = (&mut self.session, &mut self.sides, self.driver.as_ref().filter(|_| self.received));
         match event {
             Event::Headers { direction, headers, end_stream, .. } => {
-                let side = &mut sides[direction as usize];
-                side.arrived = true;
-                side.end_stream = end_stream;
-                side.head = Some(headers);
-                side.wake();
+                self.head_arrived(direction, Shown::from(&headers), end_stream);
             }
             Event::Undecided { direction } => {
                 let side = &mut sides[direction as usize];
                 side.arrived = true;
-                side.wake();
+                side.wake_other_than(driver);
             }
             Event::Data { direction, data } => {
                 let side = &mut sides[direction as usize];
                 if !side.abandoned && !side.written {
                     side.queue.push_back(data);
-                    side.wake();
+                    side.wake_other_than(driver);
                 }
             }
             Event::End { direction } | Event::Cut { direction } => {
                 let side = &mut sides[direction as usize];
                 side.ended = true;
                 side.cut = matches!(event, Event::Cut { .. });
-                side.wake();
+                side.wake_other_than(driver);
             }
             Event::Trailers { direction, trailers } => {
                 let side = &mut sides[direction as usize];
                 side.arrived = true;
                 side.ended = true;
-                side.trailers = Some(trailers);
+                side.trailers = Some(Shown::from(&trailers));
                 settle_trailers(session, side, direction);
-                side.wake();
+                side.wake_other_than(driver);
             }
         }
     }
@@ -334,7 +371,7 @@ fn answer_trailers(
     session: &mut Session,
     side: &mut Side,
     direction: Direction,
-    original: &messages::HeaderMap,
+    original: &Shown,
     new: Option<&HeaderMap>,
 ) {
     let changes = std::mem::take(&mut side.on_trailers);
@@ -351,7 +388,7 @@ fn answer_trailers(
 /// Trailers that the author's code is to change, which is not done under the lock.
 pub(crate) struct DueTrailers {
     direction: Direction,
-    original: messages::HeaderMap,
+    original: Shown,
     /// Those of the new body.
     new: Option<HeaderMap>,
     changes: Vec<OnTrailers>,

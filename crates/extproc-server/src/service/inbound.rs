@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use extproc::codec::{DecodeError, Decoder};
+use extproc::{
+    Slices,
+    codec::{DecodeError, Decoder},
+};
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use prost::Message;
@@ -75,11 +78,22 @@ impl Inbound {
 
     /// The next message that has arrived whole.
     pub(crate) fn next<M: Message + Default>(&mut self) -> Result<Option<M>, Status> {
-        let Some(bytes) = self.decoder.next().map_err(unreadable)? else { return Ok(None) };
-        M::decode(bytes.into_bytes())
-            .map(Some)
-            .map_err(|error| Status::invalid_argument(format!("message does not decode: {error}")))
+        self.next_encoded()?.map(decoded).transpose()
     }
+
+    /// As [`next`](Self::next), not decoded.
+    pub(crate) fn next_encoded(&mut self) -> Result<Option<Bytes>, Status> {
+        Ok(self.decoder.next().map_err(unreadable)?.map(Slices::into_bytes))
+    }
+}
+
+/// Decodes a message.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` if it is none of its kind.
+pub(crate) fn decoded<M: Message + Default>(message: Bytes) -> Result<M, Status> {
+    M::decode(message)
+        .map_err(|error| Status::invalid_argument(format!("message does not decode: {error}")))
 }
 
 fn unreadable(error: DecodeError) -> Status {

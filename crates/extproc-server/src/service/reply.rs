@@ -3,6 +3,7 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use extproc::messages::ProcessingResponse;
 use http_body::Frame;
 
 use super::{Exchanger, Inbound, framed, trailers};
@@ -21,6 +22,15 @@ pub(crate) struct Replies {
     /// Bytes of the message that is on its way.
     sending: usize,
     closed: bool,
+}
+
+/// How much was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// What the exchange wants. There may be more.
+    Enough,
+    /// All that has arrived.
+    Everything,
 }
 
 impl Replies {
@@ -52,57 +62,62 @@ impl Replies {
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         loop {
+            let read = match self.read(context) {
+                Ok(read) => read,
+                Err(status) => return Poll::Ready(Some(Err(status))),
+            };
             let Some(exchange) = &mut self.exchange else { return Poll::Ready(None) };
             match caught(|| exchange.poll_reply(context)) {
                 Err(failure) => return Poll::Ready(Some(Err(Status::internal(failure.to_string())))),
                 Ok(Poll::Ready(None)) => return Poll::Ready(Some(Err(Status::ok()))),
                 Ok(Poll::Ready(Some(Err(status)))) => return Poll::Ready(Some(Err(status))),
-                Ok(Poll::Ready(Some(Ok(message)))) => {
-                    let (message, payload) = framed(message);
-                    let bytes = message.len() + payload.as_ref().map_or(0, Bytes::len);
-                    if bytes > self.max_message_size.saturating_add(5) {
-                        let text = format!("an answer of {bytes} bytes is larger than the limit");
-                        return Poll::Ready(Some(Err(Status::new(Code::OutOfRange, text))));
-                    }
-                    self.payload = payload;
-                    self.sending = bytes;
-                    if let Err(status) = self.charge() {
-                        return Poll::Ready(Some(Err(status)));
-                    }
-                    return Poll::Ready(Some(Ok(Frame::data(message))));
-                }
+                Ok(Poll::Ready(Some(Ok(message)))) => return Poll::Ready(Some(self.framed(message))),
                 Ok(Poll::Pending) => {}
             }
-            let Some(exchange) = &mut self.exchange else { return Poll::Ready(None) };
-            if self.closed || !exchange.wants_input() {
+            // What nobody wanted before may be wanted now; what has not arrived wakes this task when it does.
+            let reads_on = read == Read::Enough && !self.closed && exchange.wants_input();
+            if !reads_on {
                 return match self.charge() {
                     Ok(()) => Poll::Pending,
                     Err(status) => Poll::Ready(Some(Err(status))),
                 };
             }
-            let received = match self.inbound.next() {
-                Ok(Some(message)) => exchange.receive(message),
-                Ok(None) => match self.inbound.poll_arrived(context) {
-                    Poll::Pending => {
-                        return match self.charge() {
-                            Ok(()) => Poll::Pending,
-                            Err(status) => Poll::Ready(Some(Err(status))),
-                        };
-                    }
-                    Poll::Ready(Ok(Some(()))) => Ok(()),
-                    Poll::Ready(Ok(None)) => {
-                        self.closed = true;
-                        exchange.close();
-                        Ok(())
-                    }
-                    Poll::Ready(Err(status)) => Err(status),
-                },
-                Err(status) => Err(status),
-            };
-            if let Err(status) = received.and_then(|()| self.charge()) {
-                return Poll::Ready(Some(Err(status)));
+        }
+    }
+
+    /// Hands in what has arrived, as far as the exchange wants it.
+    fn read(&mut self, context: &mut Context<'_>) -> Result<Read, Status> {
+        let Some(exchange) = &mut self.exchange else { return Ok(Read::Enough) };
+        while !self.closed && exchange.wants_input() {
+            if let Some(message) = self.inbound.next_encoded()? {
+                exchange.receive_encoded(message)?;
+                self.place.hold(self.inbound.buffered() + exchange.buffered())?;
+                continue;
+            }
+            match self.inbound.poll_arrived(context)? {
+                Poll::Pending => return Ok(Read::Everything),
+                Poll::Ready(Some(())) => {}
+                Poll::Ready(None) => {
+                    self.closed = true;
+                    exchange.close();
+                }
             }
         }
+        Ok(Read::Enough)
+    }
+
+    /// A message on its way.
+    fn framed(&mut self, message: ProcessingResponse) -> Result<Frame<Bytes>, Status> {
+        let (message, payload) = framed(message);
+        let bytes = message.len() + payload.as_ref().map_or(0, Bytes::len);
+        if bytes > self.max_message_size.saturating_add(5) {
+            let text = format!("an answer of {bytes} bytes is larger than the limit");
+            return Err(Status::new(Code::OutOfRange, text));
+        }
+        self.payload = payload;
+        self.sending = bytes;
+        self.charge()?;
+        Ok(Frame::data(message))
     }
 
     /// Counts what lies in memory for the exchange.

@@ -150,6 +150,12 @@ impl Session {
         }
     }
 
+    /// Headers of a message arrived, which the driver has read itself and keeps: as [`receive`](Self::receive), without an event.
+    /// `has_length`: `content-length` is among them. What else the message says is received as one without a part.
+    pub fn receive_headers(&mut self, direction: Direction, has_length: bool) {
+        self.at(direction).0.on_kept_headers(has_length);
+    }
+
     /// The next thing for the handler to know.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.link.events.pop_front()

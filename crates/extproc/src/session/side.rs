@@ -131,11 +131,17 @@ impl Side {
         attributes: BTreeMap<String, Struct>,
     ) {
         let headers: HeaderMap = head.headers.unwrap_or_default();
-        self.headers = Headers::Owed;
-        self.has_length =
+        let has_length =
             headers.headers.iter().any(|header| header.key.eq_ignore_ascii_case("content-length"));
+        self.on_kept_headers(has_length);
         let (direction, end_stream) = (self.direction, head.end_of_stream);
         link.event(Event::Headers { direction, headers, end_stream, attributes });
+    }
+
+    /// As [`on_headers`](Self::on_headers), of headers that nobody here needs to see.
+    pub(super) fn on_kept_headers(&mut self, has_length: bool) {
+        self.headers = Headers::Owed;
+        self.has_length = has_length;
     }
 
     pub(super) fn on_body(&mut self, link: &mut Link, data: Bytes, ends: bool) {
