@@ -81,6 +81,7 @@ pub mod metadata;
 mod mode;
 pub mod mutation;
 mod plan;
+mod queue;
 pub mod session;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
@@ -93,4 +94,5 @@ pub use http_message::{Direction, Messages, RequestHeaders, ResponseHeaders};
 pub use mode::{BodySendMode, HeaderSendMode, ProcessingMode, UndefinedMode};
 pub use mutation::MutationRules;
 pub use plan::{MetadataNamespaces, MetadataOptions, Plan, RouteCacheAction};
+pub use queue::Queue;
 pub use slices::Slices;

@@ -1,8 +1,9 @@
 //! Compressed bodies.
 
-use std::{collections::VecDeque, io::Write, mem};
+use std::{io::Write, mem};
 
 use bytes::Bytes;
+use extproc::Queue;
 use flate2::write::{GzDecoder, ZlibDecoder};
 use http::{
     HeaderMap,
@@ -70,7 +71,7 @@ impl Decoder {
 }
 
 impl Transform for Decoder {
-    fn push(&mut self, data: Bytes, out: &mut VecDeque<Bytes>) -> Result<()> {
+    fn push(&mut self, data: Bytes, out: &mut Queue<Bytes>) -> Result<()> {
         let mut size = 0;
         for step in data.chunks(STEP) {
             let plain = self.write(step)?;
@@ -86,7 +87,7 @@ impl Transform for Decoder {
         Ok(())
     }
 
-    fn end(&mut self, out: &mut VecDeque<Bytes>) -> Result<()> {
+    fn end(&mut self, out: &mut Queue<Bytes>) -> Result<()> {
         let rest = match mem::replace(self, Self::Done) {
             Self::Gzip(decoder) => decoder.finish()?,
             Self::Deflate(decoder) => decoder.finish()?,

@@ -1,8 +1,7 @@
 //! Server-sent events.
 
-use std::collections::VecDeque;
-
 use bytes::{Bytes, BytesMut};
+use extproc::Queue;
 
 use super::{lines::hold, transform::Transform};
 use crate::Result;
@@ -93,7 +92,7 @@ fn end_of_event(bytes: &[u8]) -> Option<usize> {
 }
 
 impl Transform for Events {
-    fn push(&mut self, data: Bytes, out: &mut VecDeque<Bytes>) -> Result<()> {
+    fn push(&mut self, data: Bytes, out: &mut Queue<Bytes>) -> Result<()> {
         hold(&mut self.rest, &data)?;
         let mut changed = BytesMut::new();
         while let Some(end) = end_of_event(&self.rest) {
@@ -104,7 +103,7 @@ impl Transform for Events {
         Ok(())
     }
 
-    fn end(&mut self, out: &mut VecDeque<Bytes>) -> Result<()> {
+    fn end(&mut self, out: &mut Queue<Bytes>) -> Result<()> {
         // A client drops an event without its end, but who reads on may not.
         if !self.rest.is_empty() {
             let mut changed = BytesMut::new();

@@ -1,8 +1,7 @@
 //! JSON values that follow each other.
 
-use std::collections::VecDeque;
-
 use bytes::{Bytes, BytesMut};
+use extproc::Queue;
 use serde_json::{Deserializer, Value};
 
 use super::{lines::hold, transform::Transform};
@@ -22,7 +21,7 @@ impl Values {
     }
 
     /// Takes the values that are complete. A number may go on in the next piece unless this is the end.
-    fn take(&mut self, ends: bool, out: &mut VecDeque<Bytes>) -> Result<()> {
+    fn take(&mut self, ends: bool, out: &mut Queue<Bytes>) -> Result<()> {
         let mut changed = BytesMut::new();
         let mut taken = 0;
         let mut values = Deserializer::from_slice(&self.rest).into_iter::<Value>();
@@ -59,12 +58,12 @@ impl Values {
 }
 
 impl Transform for Values {
-    fn push(&mut self, data: Bytes, out: &mut VecDeque<Bytes>) -> Result<()> {
+    fn push(&mut self, data: Bytes, out: &mut Queue<Bytes>) -> Result<()> {
         hold(&mut self.rest, &data)?;
         self.take(false, out)
     }
 
-    fn end(&mut self, out: &mut VecDeque<Bytes>) -> Result<()> {
+    fn end(&mut self, out: &mut Queue<Bytes>) -> Result<()> {
         self.take(true, out)
     }
 }

@@ -1,8 +1,7 @@
 //! Lines.
 
-use std::collections::VecDeque;
-
 use bytes::{Bytes, BytesMut};
+use extproc::Queue;
 
 use super::{DEFAULT_LIMIT, TooLarge, transform::Transform};
 use crate::Result;
@@ -44,7 +43,7 @@ pub(super) fn hold(rest: &mut BytesMut, data: &[u8]) -> Result<()> {
 }
 
 impl Transform for Lines {
-    fn push(&mut self, data: Bytes, out: &mut VecDeque<Bytes>) -> Result<()> {
+    fn push(&mut self, data: Bytes, out: &mut Queue<Bytes>) -> Result<()> {
         let mut changed = BytesMut::new();
         let mut data = &data[..];
         while let Some(end) = data.iter().position(|byte| *byte == b'\n') {
@@ -63,7 +62,7 @@ impl Transform for Lines {
         Ok(())
     }
 
-    fn end(&mut self, out: &mut VecDeque<Bytes>) -> Result<()> {
+    fn end(&mut self, out: &mut Queue<Bytes>) -> Result<()> {
         if !self.rest.is_empty() {
             let mut changed = BytesMut::new();
             let line = self.rest.split();

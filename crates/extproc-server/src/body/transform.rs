@@ -1,12 +1,12 @@
 //! Bodies that are made of others, piece by piece.
 
 use std::{
-    collections::VecDeque,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
+use extproc::Queue;
 use http::HeaderMap;
 use http_body::Frame;
 
@@ -16,10 +16,10 @@ use crate::{BoxError, Result};
 /// Makes pieces of pieces.
 pub(super) trait Transform: Send + Unpin + 'static {
     /// Takes a piece.
-    fn push(&mut self, data: Bytes, out: &mut VecDeque<Bytes>) -> Result<()>;
+    fn push(&mut self, data: Bytes, out: &mut Queue<Bytes>) -> Result<()>;
 
     /// The body has ended.
-    fn end(&mut self, _out: &mut VecDeque<Bytes>) -> Result<()> {
+    fn end(&mut self, _out: &mut Queue<Bytes>) -> Result<()> {
         Ok(())
     }
 }
@@ -28,14 +28,14 @@ pub(super) trait Transform: Send + Unpin + 'static {
 pub(super) struct Transformed<T> {
     body: Body,
     transform: T,
-    out: VecDeque<Bytes>,
+    out: Queue<Bytes>,
     trailers: Option<HeaderMap>,
     ended: bool,
 }
 
 impl<T: Transform> Transformed<T> {
     pub(super) fn new(body: Body, transform: T) -> Self {
-        Self { body, transform, out: VecDeque::new(), trailers: None, ended: false }
+        Self { body, transform, out: Queue::new(), trailers: None, ended: false }
     }
 }
 
@@ -81,7 +81,7 @@ impl Chunks {
 }
 
 impl Transform for Chunks {
-    fn push(&mut self, data: Bytes, out: &mut VecDeque<Bytes>) -> Result<()> {
+    fn push(&mut self, data: Bytes, out: &mut Queue<Bytes>) -> Result<()> {
         out.push_back((self.0)(data));
         Ok(())
     }

@@ -1,8 +1,7 @@
 //! Bodies as a whole.
 
-use std::collections::VecDeque;
-
 use bytes::{Bytes, BytesMut};
+use extproc::Queue;
 use serde_json::Value;
 
 use super::{lines::hold, transform::Transform};
@@ -21,11 +20,11 @@ impl Whole {
 }
 
 impl Transform for Whole {
-    fn push(&mut self, data: Bytes, _: &mut VecDeque<Bytes>) -> Result<()> {
+    fn push(&mut self, data: Bytes, _: &mut Queue<Bytes>) -> Result<()> {
         hold(&mut self.collected, &data)
     }
 
-    fn end(&mut self, out: &mut VecDeque<Bytes>) -> Result<()> {
+    fn end(&mut self, out: &mut Queue<Bytes>) -> Result<()> {
         if let Some(change) = self.change.take() {
             out.push_back(change(self.collected.split().freeze())?);
         }

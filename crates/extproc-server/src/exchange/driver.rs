@@ -4,7 +4,7 @@ use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -60,6 +60,8 @@ enum Phase {
 /// One exchange.
 pub(crate) struct Driver {
     shared: Arc<Shared>,
+    /// Wakes the handler: the exchange itself.
+    waker: Waker,
     handler: Arc<BoxHandler>,
     settings: Arc<DriverSettings>,
     phase: Phase,
@@ -79,8 +81,10 @@ impl fmt::Debug for Driver {
 
 impl Driver {
     pub(crate) fn new(handler: Arc<BoxHandler>, settings: Arc<DriverSettings>) -> Self {
+        let shared = Shared::new();
         Self {
-            shared: Shared::new(),
+            waker: Waker::from(shared.clone()),
+            shared,
             handler,
             settings,
             phase: Phase::Idle,
@@ -92,8 +96,10 @@ impl Driver {
         }
     }
 
-    /// Lets everybody work. True if that may go on at once.
-    fn step(&mut self, context: &mut Context<'_>) -> bool {
+    /// Lets everybody work. True if something was done, so that there may be an answer, or an end.
+    fn step(&mut self) -> bool {
+        let waker = self.waker.clone();
+        let context = &mut Context::from_waker(&waker);
         match &mut self.phase {
             Phase::Idle => return self.start(),
             Phase::Running(handler) => {
@@ -117,7 +123,7 @@ impl Driver {
                         if let Err(error) = self.returned(response) {
                             self.fail(&Failure::Error(error));
                         }
-                        return true;
+                        return self.again();
                     }
                     Ok(Poll::Ready(Err(error))) => {
                         self.fail(&Failure::Error(error));
@@ -138,9 +144,15 @@ impl Driver {
             if let Err(failure) = caught(|| span.in_scope(|| due.change(shared))) {
                 self.fail(&failure);
             }
-            return true;
+            return self.again();
         }
         self.pump(context)
+    }
+
+    /// Everybody is to be asked again, although nobody is woken.
+    fn again(&self) -> bool {
+        self.shared.lock().look = true;
+        true
     }
 
     /// Starts the handler when something of the request or of the response has arrived.
@@ -182,7 +194,7 @@ impl Driver {
             Ok(future) => self.phase = Phase::Running(future),
             Err(failure) => self.fail(&failure),
         }
-        true
+        self.again()
     }
 
     /// The handler has returned a response: one that the gateway has shown, perhaps changed, or one of its own.
@@ -219,7 +231,9 @@ impl Driver {
 
     fn take_pumps(&mut self) {
         let mut state = self.shared.lock();
-        if !state.pumps.is_empty() {
+        if self.pumps.is_empty() {
+            std::mem::swap(&mut self.pumps, &mut state.pumps);
+        } else {
             self.pumps.append(&mut state.pumps);
         }
     }
@@ -234,8 +248,10 @@ impl Driver {
             let polled = caught(|| span.in_scope(|| pump.poll(shared, context)));
             match polled {
                 Ok(Poll::Pending) => {
-                    let state = self.shared.lock();
+                    let mut state = self.shared.lock();
                     let (waits, closed, sends) = (state.waits, state.closed, state.session.has_responses());
+                    // The clock runs when that is sent.
+                    state.look |= !waits && sends;
                     drop(state);
                     if waits && closed {
                         self.end = if self.end == End::Responded { End::Responded } else { End::Closed };
@@ -250,7 +266,9 @@ impl Driver {
                 }
                 Ok(Poll::Ready(Ok(()))) => {
                     self.pumps.remove(index);
-                    self.timer = None;
+                    let is_at_work = self.timer.take().is_some();
+                    let mut state = self.shared.lock();
+                    state.look |= is_at_work || state.has_due_trailers();
                     progress = true;
                 }
                 Ok(Poll::Ready(Err(error))) => {
@@ -285,6 +303,7 @@ impl Driver {
         if let Some(suppressed) = self.settings.warnings.pass() {
             self.span.in_scope(|| tracing::error!(suppressed, "{failure}"));
         }
+        self.again();
         let again = self.end == End::Failed;
         self.timer = None;
         self.pumps.clear();
@@ -346,7 +365,9 @@ impl Exchanger for Driver {
     fn receive_encoded(&mut self, message: Bytes) -> Result<(), Status> {
         let Some(message) = HeadMessage::read(&message) else { return self.receive(decoded(message)?) };
         self.timer = None;
+        self.shared.set_driven(true);
         self.shared.lock().receive_head(message);
+        self.shared.set_driven(false);
         Ok(())
     }
 
@@ -355,7 +376,9 @@ impl Exchanger for Driver {
             return Err(Status::invalid_argument("the message has no known part"));
         }
         self.timer = None;
+        self.shared.set_driven(true);
         self.shared.lock().receive(message);
+        self.shared.set_driven(false);
         Ok(())
     }
 
@@ -370,9 +393,11 @@ impl Exchanger for Driver {
                 if let Some(status) = self.failure.take() {
                     return Poll::Ready(Some(Err(status)));
                 }
-                if let Some(response) = state.session.poll_response() {
-                    drop(state);
-                    self.timer = None;
+                if state.session.has_responses()
+                    && let Some(response) = state.session.poll_response()
+                {
+                    // The clock starts anew.
+                    state.look |= self.timer.take().is_some();
                     return Poll::Ready(Some(Ok(response)));
                 }
                 if state.session.has_responded() || matches!(self.phase, Phase::Over) {
@@ -384,14 +409,29 @@ impl Exchanger for Driver {
                 if !state.driver.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
                     state.driver = Some(context.waker().clone());
                 }
-                state.driven = true;
+                self.shared.set_task(context.waker());
+                let look = std::mem::take(&mut state.look);
+                state.driven = self.shared.take_woken() || look;
+                if !state.driven {
+                    drop(state);
+                    if self.poll_timer(context) {
+                        continue;
+                    }
+                    return Poll::Pending;
+                }
             }
-            let progress = self.step(context);
+            self.shared.set_driven(true);
+            let progress = self.step();
+            self.shared.set_driven(false);
             let mut state = self.shared.lock();
             state.driven = false;
             let sends = state.session.has_responses();
             drop(state);
             if !progress && !sends && !self.poll_timer(context) {
+                if self.shared.is_woken() {
+                    // By itself. Others may want to work before.
+                    context.waker().wake_by_ref();
+                }
                 return Poll::Pending;
             }
         }

@@ -169,12 +169,7 @@ fn entry(key: &str, raw_value: Bytes) -> messages::HeaderValue {
 }
 
 /// Per name: nothing if the values are equal; more values are appended; others are set; none is a removal.
-fn fields_difference(
-    original: &Shown,
-    new: &HeaderMap,
-    length: bool,
-    mutation: &mut HeaderMutation,
-) {
+fn fields_difference(original: &Shown, new: &HeaderMap, length: bool, mutation: &mut HeaderMutation) {
     let counts = |name: &[u8]| length || name != LENGTH.as_bytes();
     if let Some(added) = added(original, new) {
         // One that was there last may have more values now.

@@ -62,8 +62,10 @@ impl Pump {
                 Ok(data) => self.data(shared, data)?,
                 Err(frame) => self.trailers = frame.into_trailers().ok(),
             }
-            if shared.lock().session.has_responses() {
+            let mut state = shared.lock();
+            if state.session.has_responses() {
                 // It is asked again when they are sent.
+                state.look = true;
                 return Poll::Pending;
             }
         }

@@ -1,15 +1,17 @@
 //! What the driver of an exchange, its handler and the bodies of its messages share.
 
 use std::{
-    collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Waker,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Wake, Waker},
 };
 
 use bytes::Bytes;
 use extproc::{
-    BodySendMode, Direction,
+    BodySendMode, Direction, Queue,
     messages::{ProcessingMode, ProcessingRequest, Struct},
     session::{Event, Head, NotPossible, Rest, Session},
 };
@@ -26,8 +28,19 @@ use crate::body::OnTrailers;
 type OnEnd = Box<dyn FnOnce(End) + Send>;
 
 /// The state of an exchange behind a lock, which nobody holds for longer than a step takes.
+///
+/// It is what the handler wakes, too, so that its driver knows whether there is a reason to ask it: its task is woken for many
+/// others.
 #[derive(Debug)]
-pub(crate) struct Shared(Mutex<State>);
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    /// Whatever waits in the handler has something to do.
+    woken: AtomicBool,
+    /// The driver is at work, and will look at `woken` before it rests.
+    driven: AtomicBool,
+    /// The task of the driver. Locked by itself, for handlers are woken while the state is locked.
+    task: Mutex<Option<Waker>>,
+}
 
 /// Everything about an exchange but its futures.
 #[derive(Debug)]
@@ -50,8 +63,8 @@ pub(crate) struct State {
     /// The driver is at work and will look at everything again.
     pub(crate) driven: bool,
     pub(crate) driver: Option<Waker>,
-    /// The driver hands in a message.
-    received: bool,
+    /// There is a reason to look at the handler and the bodies.
+    pub(crate) look: bool,
     pub(crate) on_end: Callbacks,
     /// Bodies that were passed on and are to be written.
     pub(crate) pumps: Vec<Pump>,
@@ -83,7 +96,7 @@ pub(crate) struct Side {
     /// It has neither a body nor trailers.
     pub(crate) end_stream: bool,
     /// What arrived of the body and was not read.
-    pub(crate) queue: VecDeque<Bytes>,
+    pub(crate) queue: Queue<Bytes>,
     /// The body has ended.
     pub(crate) ended: bool,
     /// Only the first part of the body is shown.
@@ -128,20 +141,11 @@ impl Side {
             waker.wake();
         }
     }
-
-    /// Wakes whoever waits for this message, unless that is the driver, who has just received it and goes on anyway.
-    fn wake_other_than(&mut self, driver: Option<&Waker>) {
-        if let Some(waker) = self.waker.take()
-            && driver.is_none_or(|driver| !driver.will_wake(&waker))
-        {
-            waker.wake();
-        }
-    }
 }
 
 impl Shared {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State {
+        let state = State {
             session: Session::new(),
             sides: [Side::default(), Side::default()],
             attributes: Struct::default(),
@@ -153,15 +157,57 @@ impl Shared {
             waits: false,
             driven: false,
             driver: None,
-            received: false,
+            look: true,
             on_end: Callbacks::default(),
             pumps: Vec::new(),
-        })))
+        };
+        let (woken, driven, task) = Default::default();
+        Arc::new(Self { state: Mutex::new(state), woken, driven, task })
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under the lock can only be one of ours; the state is as good as before.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whom to wake when the driver rests.
+    pub(crate) fn set_task(&self, waker: &Waker) {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if !task.as_ref().is_some_and(|task| task.will_wake(waker)) {
+            *task = Some(waker.clone());
+        }
+    }
+
+    /// The driver goes to work, or rests.
+    pub(crate) fn set_driven(&self, driven: bool) {
+        self.driven.store(driven, SeqCst);
+    }
+
+    /// Whether the handler was woken since this was asked last.
+    pub(crate) fn take_woken(&self) -> bool {
+        self.woken.swap(false, SeqCst)
+    }
+
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.load(SeqCst)
+    }
+}
+
+/// The handler is woken.
+impl Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, SeqCst);
+        if self.driven.load(SeqCst) {
+            return;
+        }
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            task.wake();
+        }
     }
 }
 
@@ -196,9 +242,11 @@ impl State {
 
     /// There may be something to send.
     pub(crate) fn wake_driver(&mut self) {
-        if !self.driven
-            && let Some(driver) = self.driver.take()
-        {
+        if self.driven {
+            return;
+        }
+        self.look = true;
+        if let Some(driver) = self.driver.take() {
             driver.wake();
         }
     }
@@ -209,9 +257,8 @@ impl State {
             self.attributes.fields.extend(values.fields);
         }
         self.session.receive(message);
-        self.received = true;
         self.take_events();
-        self.received = false;
+        self.look = true;
     }
 
     /// As [`receive`](Self::receive).
@@ -219,9 +266,7 @@ impl State {
         let HeadMessage { direction, shown, end_stream, rest } = message;
         self.receive(rest);
         self.session.receive_headers(direction, shown.has_length());
-        self.received = true;
         self.head_arrived(direction, shown, end_stream);
-        self.received = false;
     }
 
     fn head_arrived(&mut self, direction: Direction, shown: Shown, end_stream: bool) {
@@ -229,7 +274,7 @@ impl State {
         side.arrived = true;
         side.end_stream = end_stream;
         side.head = Some(shown);
-        side.wake_other_than(self.driver.as_ref().filter(|_| self.received));
+        side.wake();
     }
 
     pub(crate) fn take_events(&mut self) {
@@ -239,7 +284,7 @@ impl State {
     }
 
     fn take(&mut self, event: Event) {
-        let (session, sides, driver) = (&mut self.session, &mut self.sides, self.driver.as_ref().filter(|_| self.received));
+        let (session, sides) = (&mut self.session, &mut self.sides);
         match event {
             Event::Headers { direction, headers, end_stream, .. } => {
                 self.head_arrived(direction, Shown::from(&headers), end_stream);
@@ -247,20 +292,20 @@ impl State {
             Event::Undecided { direction } => {
                 let side = &mut sides[direction as usize];
                 side.arrived = true;
-                side.wake_other_than(driver);
+                side.wake();
             }
             Event::Data { direction, data } => {
                 let side = &mut sides[direction as usize];
                 if !side.abandoned && !side.written {
                     side.queue.push_back(data);
-                    side.wake_other_than(driver);
+                    side.wake();
                 }
             }
             Event::End { direction } | Event::Cut { direction } => {
                 let side = &mut sides[direction as usize];
                 side.ended = true;
                 side.cut = matches!(event, Event::Cut { .. });
-                side.wake_other_than(driver);
+                side.wake();
             }
             Event::Trailers { direction, trailers } => {
                 let side = &mut sides[direction as usize];
@@ -268,15 +313,19 @@ impl State {
                 side.ended = true;
                 side.trailers = Some(Shown::from(&trailers));
                 settle_trailers(session, side, direction);
-                side.wake_other_than(driver);
+                side.wake();
             }
         }
     }
 
     /// The gateway sends nothing more.
     pub(crate) fn close(&mut self) {
-        self.closed = true;
+        (self.closed, self.look) = (true, true);
         self.sides.iter_mut().for_each(Side::wake);
+    }
+
+    pub(crate) fn has_due_trailers(&self) -> bool {
+        self.sides.iter().any(|side| side.due.is_some())
     }
 
     /// The next trailers that are to be changed.

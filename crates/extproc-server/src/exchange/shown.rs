@@ -117,7 +117,10 @@ impl Entry {
             };
             *part = entry.delimited()?;
         }
-        let is_text = |range: &Range<usize>| std::str::from_utf8(&bytes[range.clone()]).is_ok();
+        let is_text = |range: &Range<usize>| {
+            let text = &bytes[range.clone()];
+            text.is_ascii() || std::str::from_utf8(text).is_ok()
+        };
         if !is_text(&name) || !is_text(&text) {
             return None;
         }

@@ -82,7 +82,12 @@ impl Inbound {
     }
 
     /// As [`next`](Self::next), not decoded.
+    #[inline]
     pub(crate) fn next_encoded(&mut self) -> Result<Option<Bytes>, Status> {
+        // A message that is complete was given when it became so.
+        if self.decoder.is_exhausted() {
+            return Ok(None);
+        }
         Ok(self.decoder.next().map_err(unreadable)?.map(Slices::into_bytes))
     }
 }
@@ -92,8 +97,7 @@ impl Inbound {
 /// # Errors
 /// `INVALID_ARGUMENT` if it is none of its kind.
 pub(crate) fn decoded<M: Message + Default>(message: Bytes) -> Result<M, Status> {
-    M::decode(message)
-        .map_err(|error| Status::invalid_argument(format!("message does not decode: {error}")))
+    M::decode(message).map_err(|error| Status::invalid_argument(format!("message does not decode: {error}")))
 }
 
 fn unreadable(error: DecodeError) -> Status {

@@ -91,6 +91,12 @@ impl Decoder {
         }
     }
 
+    /// Whether there is no message to take out, because nothing is left of the chunks.
+    #[must_use]
+    pub const fn is_exhausted(&self) -> bool {
+        self.chunk.is_empty()
+    }
+
     /// Bytes that do not belong to a message that was taken out.
     #[must_use]
     pub fn buffered(&self) -> usize {

@@ -48,14 +48,14 @@ mod tests;
 mod wish;
 mod wishes;
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use self::side::Side;
 pub use self::wish::{Event, Head, NotPossible, Rest};
 use crate::{
-    BodySendMode, Direction, HeaderSendMode,
+    BodySendMode, Direction, HeaderSendMode, Queue,
     messages::{
         self, HeaderMutation, Metadata, ProcessingRequest, ProcessingResponse, Struct, Value,
         processing_request::Request, processing_response::Response, value::Kind,
@@ -84,11 +84,15 @@ struct Link {
     metadata_context: Option<Metadata>,
     /// Goes with the next reply.
     dynamic_metadata: Option<Struct>,
-    responses: VecDeque<ProcessingResponse>,
-    events: VecDeque<Event>,
+    responses: Queue<ProcessingResponse>,
+    events: Queue<Event>,
 }
 
 impl Link {
+    const fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.responses.is_empty()
+    }
+
     fn event(&mut self, event: Event) {
         self.events.push_back(event);
     }
@@ -343,6 +347,9 @@ impl Session {
             _ => 0,
         };
         let link = &self.link;
+        if !(self.request.has_bytes() || self.response.has_bytes()) && link.is_empty() {
+            return 0;
+        }
         self.request.buffered_bytes()
             + self.response.buffered_bytes()
             + link.events.iter().map(event).sum::<usize>()

@@ -1,12 +1,12 @@
 //! One direction of a session.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
 use super::{Event, Link, Rest, reply};
 use crate::{
-    BodySendMode, Direction,
+    BodySendMode, Direction, Queue,
     messages::{HeaderMap, HeaderMutation, HttpHeaders, HttpTrailers, Struct},
 };
 
@@ -79,7 +79,7 @@ pub(super) struct Side {
     /// A part of a body was received.
     pub(super) has_body: bool,
     /// What the handler wrote and no reply has taken.
-    pub(super) written: VecDeque<Bytes>,
+    pub(super) written: Queue<Bytes>,
     /// Nothing more will be written.
     pub(super) finishing: bool,
     /// FULL_DUPLEX_STREAMED: the end of the new body was sent.
@@ -92,7 +92,7 @@ pub(super) struct Side {
     pub(super) reroutes_late: bool,
     pub(super) waiting: Vec<Arrived>,
     /// Not in FULL_DUPLEX_STREAMED.
-    pub(super) owed: VecDeque<Owed>,
+    pub(super) owed: Queue<Owed>,
 }
 
 impl Side {
@@ -105,14 +105,14 @@ impl Side {
             original: Original::Open,
             trailers: Trailers::None,
             has_body: false,
-            written: VecDeque::new(),
+            written: Queue::new(),
             finishing: false,
             ended: false,
             has_length: false,
             late: None,
             reroutes_late: false,
             waiting: Vec::new(),
-            owed: VecDeque::new(),
+            owed: Queue::new(),
         }
     }
 
@@ -244,7 +244,7 @@ impl Side {
 
     /// What was written goes with the oldest piece that is not answered; the others are cleared.
     pub(super) fn settle_owed(&mut self) {
-        for owed in &mut self.owed {
+        for owed in self.owed.iter_mut() {
             if matches!(owed.answer, Answer::Undecided) {
                 owed.answer = Answer::Changed(joined(&mut self.written));
             }
@@ -261,6 +261,11 @@ impl Side {
         self.headers == Headers::Owed
             || !self.waiting.is_empty()
             || (self.wish != Wish::Dropped && (body || trailers))
+    }
+
+    /// Whether there may be any [bytes](Self::buffered_bytes).
+    pub(super) const fn has_bytes(&self) -> bool {
+        !(self.written.is_empty() && self.waiting.is_empty() && self.owed.is_empty())
     }
 
     /// Bytes of pieces that wait here.
@@ -319,10 +324,9 @@ impl Side {
 }
 
 /// All of it in one place.
-pub(super) fn joined(pieces: &mut VecDeque<Bytes>) -> Bytes {
-    match pieces.len() {
-        0 => Bytes::new(),
-        1 => pieces.pop_front().unwrap_or_default(),
-        _ => pieces.drain(..).collect::<Vec<_>>().concat().into(),
+pub(super) fn joined(pieces: &mut Queue<Bytes>) -> Bytes {
+    if pieces.len() < 2 {
+        return pieces.pop_front().unwrap_or_default();
     }
+    std::iter::from_fn(|| pieces.pop_front()).collect::<Vec<_>>().concat().into()
 }
