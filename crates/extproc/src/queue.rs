@@ -108,7 +108,7 @@ mod tests {
                     }
                     3 => proptest::prop_assert_eq!(queue.pop_front(), model.pop_front()),
                     4 => {
-                        let even = |number: &mut usize| *number % 2 == 0;
+                        let even = |number: &mut usize| number.is_multiple_of(2);
                         proptest::prop_assert_eq!(queue.pop_front_if(even), model.pop_front_if(even));
                     }
                     5 => {
