@@ -132,6 +132,12 @@
 //! // For tonic: `tonic::service::Routes::from(router)`.
 //! ```
 //!
+//! # Logs and traces
+//!
+//! Each exchange has a span `exchange` of `tracing`, in which the handler and its bodies run, with `method`, `path`, and `trace_id`
+//! and `parent_id` of the request's `traceparent`: a subscriber that exports spans can join them to the trace by these fields.
+//! Nothing of this costs anything without a subscriber.
+//!
 //! # Features
 //!
 //! * `tls` (default): TLS and mutual TLS, with certificates that are read again when they change.

@@ -172,7 +172,8 @@ impl Server {
     /// How long a handler may work while the gateway waits for it. Default 60 s. Set it below the gateway's
     /// `message_timeout` (200 ms by default) to decide with [`on_error`](Self::on_error) what happens then. Time in which the
     /// handler waits for the gateway does not count, and the clock starts anew with every message in either direction. It works
-    /// at points where the handler waits: one that never does blocks its thread.
+    /// at points where the handler waits: one that never does blocks its thread. A gateway does not say how long it
+    /// waits, so this is for you to set.
     #[must_use]
     pub fn handler_timeout(mut self, timeout: Duration) -> Self {
         self.settings.handler_timeout = timeout;
