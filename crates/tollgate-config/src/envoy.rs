@@ -19,6 +19,7 @@ mod header;
 mod http_connection_manager;
 mod http_filters;
 mod ignored;
+mod ip_detection;
 mod limits;
 mod listener;
 mod local_reply;

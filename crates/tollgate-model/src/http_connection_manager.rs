@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::{
-    access_log::AccessLog, local_reply::LocalReplies, processor::HttpFilter, route::RouteConfiguration,
+    access_log::AccessLog, ip_detection::IpDetection, local_reply::LocalReplies, processor::HttpFilter,
+    route::RouteConfiguration,
 };
 
 /// How HTTP is spoken with clients, and what happens to their requests. Defaults are Envoy's (dialects 5.4).
@@ -40,6 +41,9 @@ pub struct HttpConnectionManager<R = Arc<RouteConfiguration>, F = Arc<HttpFilter
     pub xff_num_trusted_hops: u32,
     /// Do not append the peer address to `x-forwarded-for`. Default false.
     pub skip_xff_append: bool,
+    /// Who says where a client is, one after the other, instead of what the fields above say. Default nobody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ip_detection: Vec<IpDetection>,
     /// Whose requests are internal: they keep their `x-envoy-*` headers, and `x-envoy-internal` tells it. Default nobody's.
     #[serde(skip_serializing_if = "is_default")]
     pub internal_addresses: InternalAddresses,
@@ -252,6 +256,7 @@ impl<R, F> HttpConnectionManager<R, F> {
             use_remote_address: false,
             xff_num_trusted_hops: 0,
             skip_xff_append: false,
+            ip_detection: Vec::new(),
             internal_addresses: InternalAddresses::default(),
             forward_client_cert: ForwardClientCert::Sanitize,
             client_cert_details: ClientCertDetails::default(),
@@ -343,6 +348,7 @@ impl<R, F> HttpConnectionManager<R, F> {
             use_remote_address: self.use_remote_address,
             xff_num_trusted_hops: self.xff_num_trusted_hops,
             skip_xff_append: self.skip_xff_append,
+            ip_detection: self.ip_detection,
             internal_addresses: self.internal_addresses,
             forward_client_cert: self.forward_client_cert,
             client_cert_details: self.client_cert_details,

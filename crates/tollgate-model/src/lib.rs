@@ -20,6 +20,7 @@ pub mod filter;
 pub mod format;
 pub mod header;
 pub mod http_connection_manager;
+pub mod ip_detection;
 pub mod jwt;
 pub mod listener;
 pub mod local_reply;

@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 
 use super::{
     access_log, access_log_filter, address, bootstrap, cel, cluster, config_source, data_source, ext_proc,
-    format, google_grpc, grpc_service, header, http_connection_manager, http_filters, listener, local_reply,
-    management, matcher, matchers, metadata, metadata_key, metadata_matcher, overload, per_route,
-    protocol_options, rate_limits, route, runtime, socket_options, status, tls, watchdog,
+    format, google_grpc, grpc_service, header, http_connection_manager, http_filters, ip_detection, listener,
+    local_reply, management, matcher, matchers, metadata, metadata_key, metadata_matcher, overload,
+    per_route, protocol_options, rate_limits, route, runtime, socket_options, status, tls, watchdog,
 };
 use crate::schema::{Field, Schema, Support};
 
@@ -41,6 +41,7 @@ fn sections() -> Vec<Section> {
             [
                 &http_connection_manager::SCHEMAS[..],
                 &local_reply::SCHEMAS[..],
+                &ip_detection::SCHEMAS[..],
                 &protocol_options::SCHEMAS[..],
                 &http_filters::SCHEMAS[..],
             ]

@@ -6,10 +6,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 use tollgate_model::http_connection_manager::HttpConnectionManager;
 
-use super::{envoy_headers::EnvoyHeaders, fields::append_to_list};
+use super::{envoy_headers::EnvoyHeaders, fields::append_to_list, ip_detection::Detected};
 use crate::stream_info::ConnectionInfo;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
@@ -23,8 +23,14 @@ pub(super) fn set_forwarded(
     http: &HttpConnectionManager,
     connection: &ConnectionInfo,
     own_address: IpAddr,
+    detected: Option<Detected>,
 ) -> Option<SocketAddr> {
     let peer = connection.remote_address;
+    let append = |fields: &mut HeaderMap, peer: SocketAddr| {
+        // A client on this machine is named by the machine's address.
+        let address = if peer.ip().is_loopback() { own_address } else { peer.ip() };
+        append_to_list(fields, &X_FORWARDED_FOR, ",", &text(address));
+    };
     let named = |hops| forwarded_for(fields, hops).map(|address| SocketAddr::new(address, 0));
     let client;
     if http.use_remote_address {
@@ -32,9 +38,14 @@ pub(super) fn set_forwarded(
         if !http.skip_xff_append
             && let Some(peer) = peer
         {
-            // A client on this machine is named by the machine's address.
-            let address = if peer.ip().is_loopback() { own_address } else { peer.ip() };
-            append_to_list(fields, &X_FORWARDED_FOR, ",", &text(address));
+            append(fields, peer);
+        }
+    } else if !http.ip_detection.is_empty() {
+        client = detected.map(|detected| SocketAddr::new(detected.address, 0)).or(peer);
+        if detected.is_some_and(|detected| detected.append)
+            && let Some(peer) = peer
+        {
+            append(fields, peer);
         }
     } else {
         client = named(http.xff_num_trusted_hops).or(peer);
@@ -76,10 +87,14 @@ pub(super) fn is_internal(
     fields: &HeaderMap,
     http: &HttpConnectionManager,
     connection: &ConnectionInfo,
+    detected: Option<Detected>,
 ) -> bool {
     let internal = &http.internal_addresses;
     if !internal.unix_sockets && internal.ranges.is_empty() {
         return false;
+    }
+    if !http.ip_detection.is_empty() {
+        return detected.is_some_and(|detected| detected.trusted && internal.contain(Some(detected.address)));
     }
     if http.use_remote_address {
         let client = connection.remote_address.map(|peer| peer.ip());
@@ -112,7 +127,7 @@ fn scheme_of(connection: &ConnectionInfo) -> HeaderValue {
 }
 
 /// The address `hops` places before the last one of `x-forwarded-for`.
-fn forwarded_for(fields: &HeaderMap, hops: u32) -> Option<IpAddr> {
+pub(super) fn forwarded_for(fields: &HeaderMap, hops: u32) -> Option<IpAddr> {
     let list = fields.get(&X_FORWARDED_FOR)?.to_str().ok()?;
     list.rsplit(',').nth(usize::try_from(hops).ok()?)?.trim().parse().ok()
 }

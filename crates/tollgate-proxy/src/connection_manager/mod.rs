@@ -13,6 +13,7 @@ mod envoy_headers;
 mod fields;
 mod forwarded;
 mod hop_by_hop;
+mod ip_detection;
 mod path;
 mod request;
 mod request_id;

@@ -23,6 +23,7 @@ use super::{
     fields::{append_to_list, join_single_entries},
     forwarded::{is_internal, scheme, set_external_address, set_forwarded},
     hop_by_hop::{ConnectionProblem, remove_nominated, strip_request},
+    ip_detection::detect,
     path,
     request_id::new_request_id,
     upgrade,
@@ -72,7 +73,10 @@ pub(crate) fn prepare_request<'r>(
 
     let fields = &mut request.fields;
     strip_request(fields, upgrade.is_some());
-    let is_internal = is_internal(fields, http, connection);
+    let peer = connection.remote_address.map(|peer| peer.ip());
+    let detected = detect(&http.ip_detection, fields, peer)
+        .map_err(|status| LocalReply::refused(status, "rejecting_because_detection_failed"))?;
+    let is_internal = is_internal(fields, http, connection, detected);
     if is_internal {
         fields.insert(names.internal.clone(), HeaderValue::from_static("true"));
     } else {
@@ -83,7 +87,7 @@ pub(crate) fn prepare_request<'r>(
     if is_edge {
         remove_fields(fields, &names.edge);
     }
-    let remote_address = set_forwarded(fields, http, connection, own_address);
+    let remote_address = set_forwarded(fields, http, connection, own_address, detected);
     if !http.via.is_empty() {
         append_to_list(fields, &VIA, ", ", http.via.as_bytes());
     }

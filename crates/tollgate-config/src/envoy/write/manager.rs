@@ -8,6 +8,7 @@ use tollgate_model::http_connection_manager::{
     CodecType, ForwardClientCert, HeadersWithUnderscoresAction, Http1Options, Http2Keepalive, Http2Options,
     PathWithEscapedSlashesAction, ProxyName, ProxyStatus, ServerHeaderTransformation,
 };
+use tollgate_model::ip_detection::{IpDetection, TrustedProxies};
 use tollgate_model::local_reply::{BodyFormat, LocalReplies, ReplyMapper};
 
 use super::{
@@ -17,20 +18,23 @@ use super::{
     filters::Filters,
     listener::range,
     matchers::header_addition,
-    out::{Out, duration},
+    out::{Out, duration, extension},
     route::table,
 };
 use crate::envoy::{
+    cluster::TYPED_EXTENSION_CONFIG,
     http_connection_manager::{
         CODEC_TYPE, FORWARD_CLIENT_CERT_DETAILS, HEADERS_WITH_UNDERSCORES_ACTION, HTTP_CONNECTION_MANAGER,
         INTERNAL_ADDRESS_CONFIG, PATH_WITH_ESCAPED_SLASHES_ACTION, PROXY_STATUS_CONFIG,
         SERVER_HEADER_TRANSFORMATION, SET_CURRENT_CLIENT_CERT_DETAILS, UPGRADE_CONFIG,
     },
+    ip_detection::{CUSTOM_HEADER_CONFIG, XFF_CONFIG, XFF_TRUSTED_CIDRS},
     local_reply::{BODY_FORMAT, LOCAL_REPLY_CONFIG, RESPONSE_MAPPER},
     protocol_options::{
         COMMON_HTTP_PROTOCOL_OPTIONS, HTTP1_PROTOCOL_OPTIONS, HTTP2_PROTOCOL_OPTIONS, KEEPALIVE_SETTINGS,
         PERCENT,
     },
+    status::HTTP_STATUS,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -55,6 +59,7 @@ pub(super) fn manager(writer: &Writer<'_>, chain: &FilterChain, origin: &Arc<Ori
     out.unless("use_remote_address", http.use_remote_address, false);
     out.unless("xff_num_trusted_hops", http.xff_num_trusted_hops, 0);
     out.unless("skip_xff_append", http.skip_xff_append, false);
+    out.list("original_ip_detection_extensions", http.ip_detection.iter().map(ip_detection).collect());
     out.text("via", &http.via);
     out.unless("generate_request_id", http.generate_request_id, true);
     out.unless("preserve_external_request_id", http.preserve_external_request_id, false);
@@ -140,6 +145,36 @@ pub(super) fn body_format(body: &BodyFormat) -> Value {
     let mut out = format_string(&BODY_FORMAT, &body.format);
     out.some("content_type", body.content_type.as_deref());
     out.done()
+}
+
+fn ip_detection(detection: &IpDetection) -> Value {
+    let (config, name) = match detection {
+        IpDetection::ForwardedFor { trusted, skip_append } => {
+            let mut out = Out::new(&XFF_CONFIG);
+            match trusted {
+                TrustedProxies::Hops(hops) => out.unless("xff_num_trusted_hops", *hops, 0),
+                TrustedProxies::At(ranges) => {
+                    let mut cidrs = Out::new(&XFF_TRUSTED_CIDRS);
+                    cidrs.list("cidrs", ranges.iter().map(range).collect());
+                    out.set("xff_trusted_cidrs", cidrs.done());
+                }
+            }
+            out.set("skip_xff_append", *skip_append);
+            (out, "envoy.http.original_ip_detection.xff")
+        }
+        IpDetection::Header { name, trusted, reject } => {
+            let mut out = Out::new(&CUSTOM_HEADER_CONFIG);
+            out.set("header_name", name.as_str());
+            out.unless("allow_extension_to_set_address_as_trusted", *trusted, false);
+            if let Some(status) = reject {
+                let mut reply = Out::new(&HTTP_STATUS);
+                reply.set("code", status.as_u16());
+                out.set("reject_with_status", reply.done());
+            }
+            (out, "envoy.http.original_ip_detection.custom_header")
+        }
+    };
+    extension(&TYPED_EXTENSION_CONFIG, name, config.any())
 }
 
 fn proxy_status(status: &ProxyStatus) -> Value {
