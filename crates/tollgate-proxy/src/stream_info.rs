@@ -60,9 +60,11 @@ pub(crate) struct FilterChainInfo {
 impl FilterChainInfo {
     /// The filter chain.
     pub(crate) fn filter_chain(&self) -> &FilterChain {
-        match self.filter_chain {
-            Some(index) => &self.listener.filter_chains[index],
-            None => self.listener.default_filter_chain.as_ref().unwrap_or(&self.listener.filter_chains[0]),
+        let Listener { filter_chains, default_filter_chain, .. } = &*self.listener;
+        match (self.filter_chain, default_filter_chain) {
+            (None, Some(default)) => default,
+            // There need be no other one than the default one.
+            (index, _) => &filter_chains[index.unwrap_or(0)],
         }
     }
 }

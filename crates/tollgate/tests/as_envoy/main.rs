@@ -217,6 +217,18 @@ fn flags_count_and_a_signal_ends_it() {
     assert!(log.contains("<info|main> admin server at "), "{log}");
 }
 
+/// Envoy Gateway writes listeners in this way.
+#[test]
+fn a_listener_may_have_a_default_filter_chain_alone() {
+    let place = Place::new("default_chain");
+    let text = BOOTSTRAP.replace("filter_chains:\n    - filters:", "default_filter_chain:\n      filters:");
+    assert!(text.contains("default_filter_chain"));
+    let mut running = Running::spawn(&mut place.envoy(&["--config-yaml", &text]));
+    let listener = running.wait_for("listener main at ");
+    running.wait_for("serving");
+    assert_eq!(get(&listener, "/", &[]).status, 204);
+}
+
 #[test]
 fn without_an_admin_block_there_is_no_admin_server() {
     let place = Place::new("no_admin");
