@@ -6,8 +6,8 @@ use serde::Serialize;
 use tollgate_model::{
     cors::CorsPolicy,
     filter::{
-        CheckSettings, CompressorPerRoute, FilterSettings, JwtOfRoute, MatchAction, Matched, Mutations,
-        RateLimitPerRoute,
+        CheckSettings, CompressorPerRoute, FilterSettings, JwtOfRoute, LuaPerRoute, MatchAction, Matched,
+        Mutations, RateLimitPerRoute,
     },
     matching::Matcher,
 };
@@ -68,6 +68,8 @@ pub enum Override {
     Compressor(CompressorPerRoute),
     /// It is on, and this is different for a `ratelimit` filter.
     RateLimit(Arc<RateLimitPerRoute>),
+    /// It is on, and this is different for a `lua` filter.
+    Lua(Arc<LuaPerRoute>),
     /// It is on, and this is what requests need of a `jwt_authn` filter.
     JwtAuthn(JwtOfRoute),
     /// It is on, and chosen by this matcher.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::matching::StringMatcher;
+use crate::{matching::StringMatcher, route::Fraction};
 
 /// Which origins may do what on a route (dialects 9.6).
 ///
@@ -21,10 +21,27 @@ pub struct CorsPolicy {
     /// `access-control-max-age` of answers to preflight requests, seconds. Default none.
     pub max_age: Option<String>,
     /// Send `access-control-allow-credentials: true`. Default false.
-    pub allow_credentials: bool,
+    pub allow_credentials: Option<bool>,
     /// Let preflight requests of origins that are not allowed go on to the upstream (true), or answer them without any
     /// permission (false). Default true, as in Envoy; the Gateway API wants false.
-    pub forward_not_matching_preflights: bool,
+    pub forward_not_matching_preflights: Option<bool>,
+    /// Send `access-control-allow-private-network: true` to those who ask for it. Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_private_network: Option<bool>,
+    /// For which share of the requests it counts. Default all.
+    #[serde(skip_serializing_if = "is_all")]
+    pub enabled: Fraction,
+    /// For which share of the others origins are counted. Default none.
+    #[serde(skip_serializing_if = "is_none")]
+    pub shadow: Fraction,
+}
+
+fn is_all(share: &Fraction) -> bool {
+    *share == Fraction::ALL
+}
+
+fn is_none(share: &Fraction) -> bool {
+    *share == Fraction::NONE
 }
 
 impl Default for CorsPolicy {
@@ -35,8 +52,11 @@ impl Default for CorsPolicy {
             allow_headers: AllowList::default(),
             expose_headers: String::new(),
             max_age: None,
-            allow_credentials: false,
-            forward_not_matching_preflights: true,
+            allow_credentials: None,
+            forward_not_matching_preflights: None,
+            allow_private_network: None,
+            enabled: Fraction::ALL,
+            shadow: Fraction::NONE,
         }
     }
 }
@@ -85,6 +105,31 @@ pub enum AllowList {
 }
 
 impl CorsPolicy {
+    /// The policy where this one and one of a less specific level meet: that one says what this one does not.
+    #[must_use]
+    pub fn over(&self, general: &Self) -> Self {
+        let list = |own: &AllowList, other: &AllowList| match own {
+            AllowList::Unsaid => other.clone(),
+            own => own.clone(),
+        };
+        let chosen = if self.allow_origins.is_empty() { general } else { self };
+        let exposing = if self.expose_headers.is_empty() { general } else { self };
+        Self {
+            allow_origins: chosen.allow_origins.clone(),
+            allow_methods: list(&self.allow_methods, &general.allow_methods),
+            allow_headers: list(&self.allow_headers, &general.allow_headers),
+            expose_headers: exposing.expose_headers.clone(),
+            max_age: self.max_age.clone().or_else(|| general.max_age.clone()),
+            allow_credentials: self.allow_credentials.or(general.allow_credentials),
+            forward_not_matching_preflights: self
+                .forward_not_matching_preflights
+                .or(general.forward_not_matching_preflights),
+            allow_private_network: self.allow_private_network.or(general.allow_private_network),
+            enabled: self.enabled,
+            shadow: self.shadow,
+        }
+    }
+
     /// Whether an origin is allowed.
     #[must_use]
     pub fn allows(&self, origin: &[u8]) -> bool {

@@ -5,12 +5,15 @@
 
 mod buffer;
 mod compressor;
+mod decompressor;
 mod ext_authz;
+mod fault;
 mod header_mutation;
 mod header_to_metadata;
 mod health_check;
 mod jwt_authn;
 mod local_ratelimit;
+mod lua;
 mod matched;
 mod ratelimit;
 mod rbac;
@@ -25,7 +28,9 @@ pub use self::{
     compressor::{
         CompressionLibrary, Compressor, CompressorDirection, CompressorPerRoute, ResponseCompression,
     },
+    decompressor::{DecompressionLibrary, Decompressor, DecompressorDirection},
     ext_authz::{AuthBody, AuthService, CheckSettings, ExtAuthz, HttpAuthService, UnaryService},
+    fault::{AbortStatus, ActiveFault, ActiveFaults, Fault, FaultPart},
     header_mutation::{HeaderMutation, Mutation, Mutations, QueryParameterMutation},
     header_to_metadata::{
         HeaderToMetadata, HeaderToMetadataRule, MetadataKind, MetadataSource, MetadataTarget, TargetValue,
@@ -36,6 +41,7 @@ pub use self::{
         JwtRule, LocalJwks, RemoteJwks, TokenCache,
     },
     local_ratelimit::{Left, LocalRateLimit, TokenBucket},
+    lua::{Lua, LuaContext, LuaOfRoute, LuaPerRoute, LuaScript},
     matched::{MatchAction, Matched},
     ratelimit::{RateLimit, RateLimitPerRoute, RequestType, VirtualHostLimits},
     rbac::{
@@ -93,6 +99,10 @@ pub enum FilterSettings {
     Buffer(Buffer),
     /// Compresses bodies.
     Compressor(Arc<Compressor>),
+    /// Decompresses bodies.
+    Decompressor(Arc<Decompressor>),
+    /// Lets requests wait or fail.
+    Fault(Arc<Fault>),
     /// Asks an authorization service.
     ExtAuthz(Arc<ExtAuthz>),
     /// Waits for the address of the host of a request.
@@ -105,6 +115,8 @@ pub enum FilterSettings {
     JwtAuthn(Arc<JwtAuthn>),
     /// Limits how many requests there may be in a time.
     LocalRateLimit(Arc<LocalRateLimit>),
+    /// Runs a script.
+    Lua(Arc<Lua>),
     /// Asks a service whether requests are within their limits.
     RateLimit(Arc<RateLimit>),
     /// Lets pass what policies say.

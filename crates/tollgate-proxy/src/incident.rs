@@ -63,6 +63,10 @@ pub(crate) enum Incident {
     Authorization,
     /// A rate limit service gave no answer.
     RateLimit,
+    /// A script failed.
+    Script,
+    /// A body could not be decompressed.
+    Decompression,
     /// Part of what a processor asked for had no effect.
     ProcessorIgnored,
 }

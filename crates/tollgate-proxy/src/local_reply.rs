@@ -76,6 +76,11 @@ impl LocalReply {
         Self::new(status, "", details, ResponseFlags::default())
     }
 
+    /// A script that cannot be loaded lets nothing pass.
+    pub(crate) fn script_broken() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", "lua_script_broken", ResponseFlags::default())
+    }
+
     /// A load shed point turns requests away that are about to be sent.
     pub(crate) fn overloaded() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "envoy overloaded", "overload", ResponseFlags::default())

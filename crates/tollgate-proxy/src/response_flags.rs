@@ -6,7 +6,7 @@ pub(crate) struct ResponseFlags(u32);
 
 /// Short and long names and the place in the bit set of attributes; a flag's bit here is its place in this list. The order
 /// is that of Envoy's logs: what forbids another try is known before the failure that stands then.
-const NAMES: [(&str, &str, u32); 22] = [
+const NAMES: [(&str, &str, u32); 24] = [
     ("URX", "UpstreamRetryLimitExceeded", 15),
     ("UO", "UpstreamOverflow", 7),
     ("UH", "NoHealthyUpstream", 1),
@@ -29,11 +29,18 @@ const NAMES: [(&str, &str, u32); 22] = [
     ("RL", "RateLimited", 11),
     ("RLSE", "RateLimitServiceError", 13),
     ("DF", "DnsResolutionFailed", 26),
+    ("DI", "DelayInjected", 9),
+    ("FI", "FaultInjected", 10),
 ];
 
 impl ResponseFlags {
     /// The host of the request has no address.
     pub(crate) const DNS_RESOLUTION_FAILED: Self = Self(1 << 21);
+    const FIRST_FAULT: usize = 22;
+    /// A filter let the request wait on purpose.
+    pub(crate) const DELAY_INJECTED: Self = Self(1 << Self::FIRST_FAULT);
+    /// A filter answered the request on purpose.
+    pub(crate) const FAULT_INJECTED: Self = Self(1 << (Self::FIRST_FAULT + 1));
     /// No route applies.
     pub(crate) const NO_ROUTE_FOUND: Self = Self(1 << 4);
     /// The route's cluster does not exist.
@@ -95,8 +102,10 @@ impl ResponseFlags {
     }
 
     fn names(self, pick: impl Fn((&'static str, &'static str, u32)) -> &'static str) -> String {
-        let set = NAMES.iter().enumerate().filter(|(bit, _)| self.0 & (1 << bit) != 0);
-        set.map(|(_, names)| pick(*names)).collect::<Vec<_>>().join(",")
+        // Faults come before what comes of them.
+        let order = (Self::FIRST_FAULT..NAMES.len()).chain(0..Self::FIRST_FAULT);
+        let set = order.filter(|bit| self.0 & (1 << bit) != 0);
+        set.map(|bit| pick(NAMES[bit])).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -128,6 +137,8 @@ mod tests {
             (ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR, "DPE"),
             (ResponseFlags::DOWNSTREAM_REMOTE_RESET, "DR"),
             (ResponseFlags::OVERLOAD_MANAGER, "OM"),
+            (ResponseFlags::DELAY_INJECTED, "DI"),
+            (ResponseFlags::FAULT_INJECTED, "FI"),
         ] {
             assert_eq!(flag.short_names(), short);
             assert_eq!(ResponseFlags::from_short_name(short), flag);

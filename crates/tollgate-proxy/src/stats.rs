@@ -35,9 +35,9 @@ pub use self::{
 };
 pub(crate) use self::{
     filters::{
-        CompositeMetric, CompressorAcceptMetric, CompressorMetric, ExtAuthzMetric, ExtAuthzOfClusterMetric,
-        FilterMetrics, HeaderToMetadataMetric, JwtAuthnMetric, LocalRateLimitMetric, RateLimitMetric,
-        RbacMetric, SetMetadataMetric,
+        CompositeMetric, CompressorAcceptMetric, CompressorMetric, CorsMetric, DecompressorMetric,
+        ExtAuthzMetric, ExtAuthzOfClusterMetric, FaultMetric, FilterMetrics, HeaderToMetadataMetric,
+        JwtAuthnMetric, LocalRateLimitMetric, LuaMetric, RateLimitMetric, RbacMetric, SetMetadataMetric,
     },
     metrics::{
         ClusterMetric, ControlPlaneMetric, DiscoveryMetric, ExtProcMetric, Http2Metric, HttpMetric,

@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use tollgate_model::overload::OverloadActionKind;
+use tollgate_lua::Machines;
+use tollgate_model::{filter::LuaScript, overload::OverloadActionKind};
 
 use crate::{
     access_log::AccessLogger,
@@ -52,6 +53,8 @@ pub(crate) struct Worker {
     pub(crate) memory: Rc<Memory>,
     /// Who wants to see exchanges with processors.
     pub(crate) recorder: Recorder,
+    /// The machines of scripts.
+    pub(crate) scripts: Machines<LuaScript>,
 }
 
 impl Worker {
@@ -69,6 +72,7 @@ impl Worker {
         Rc::new(Self {
             memory: Memory::new(memory, index, stats.server()),
             recorder,
+            scripts: Machines::default(),
             served: RefCell::new(Served::new(adoption, &stats)),
             server_metrics: stats.server(),
             http2_metrics: stats.http2(),

@@ -2,7 +2,10 @@
 
 pub(in crate::envoy) mod buffer;
 pub(in crate::envoy) mod compressor;
+mod cors;
+pub(in crate::envoy) mod decompressor;
 pub(in crate::envoy) mod ext_authz;
+pub(in crate::envoy) mod fault;
 pub(in crate::envoy) mod header_mutation;
 pub(in crate::envoy) mod header_to_metadata;
 mod health_check;
@@ -10,6 +13,7 @@ pub(in crate::envoy) mod host_lookup;
 pub(in crate::envoy) mod jwt_authn;
 mod kinds;
 pub(in crate::envoy) mod local_ratelimit;
+pub(in crate::envoy) mod lua;
 pub(in crate::envoy) mod matched;
 pub(in crate::envoy) mod ratelimit;
 pub(in crate::envoy) mod rbac;
@@ -268,15 +272,12 @@ fn read_http_filter<'a>(
 
 /// Packages of filters that requests can do without: whatever they do, none of it lets in who should be kept out, and nothing
 /// that another filter reads comes from them. Everything else may protect something, filters that nobody here knows above all.
-const HARMLESS: [&str; 18] = [
+const HARMLESS: [&str; 15] = [
     "envoy.extensions.filters.http.alternate_protocols_cache.",
     "envoy.extensions.filters.http.cache.",
     "envoy.extensions.filters.http.cache_v2.",
     "envoy.extensions.filters.http.compressor.",
     "envoy.extensions.filters.http.connect_grpc_bridge.",
-    "envoy.extensions.filters.http.cors.",
-    "envoy.extensions.filters.http.decompressor.",
-    "envoy.extensions.filters.http.fault.",
     "envoy.extensions.filters.http.file_system_buffer.",
     "envoy.extensions.filters.http.grpc_http1_bridge.",
     "envoy.extensions.filters.http.grpc_http1_reverse_bridge.",

@@ -323,11 +323,12 @@ pub(super) fn read_cors(value: &Value<'_>) -> Option<Arc<CorsPolicy>> {
         allow_headers: list("allowHeaders"),
         expose_headers: message.strings("exposeHeaders").join(","),
         max_age: max_age.map(|age| age.as_secs().to_string()),
-        allow_credentials: message.boolean("allowCredentials", false),
-        forward_not_matching_preflights: message.enumeration(
+        allow_credentials: Some(message.boolean("allowCredentials", false)),
+        forward_not_matching_preflights: Some(message.enumeration(
             "unmatchedPreflights",
             &UNMATCHED_PREFLIGHTS,
             true,
-        ),
+        )),
+        ..CorsPolicy::default()
     }))
 }

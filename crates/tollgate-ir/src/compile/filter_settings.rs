@@ -4,7 +4,7 @@ use std::{mem::discriminant, sync::Arc};
 
 use tollgate_model::filter::{
     CheckSettings, Compressor, CompressorPerRoute, ExtAuthz, FilterSettings, HeaderMutation, JwtAuthn,
-    JwtOfRoute, Mutations, RateLimit, RateLimitPerRoute, SetMetadata,
+    JwtOfRoute, Lua, LuaPerRoute, Mutations, RateLimit, RateLimitPerRoute, SetMetadata,
 };
 
 use crate::Override;
@@ -31,6 +31,9 @@ pub(super) fn fold(settings: &FilterSettings, said: &[&Override]) -> FilterSetti
         }
         (FilterSettings::RateLimit(settings), _) => {
             FilterSettings::RateLimit(with_last(settings, said, ratelimit_per_route, RateLimit::with))
+        }
+        (FilterSettings::Lua(settings), _) => {
+            FilterSettings::Lua(with_last(settings, said, lua_per_route, Lua::with))
         }
         (FilterSettings::Compressor(settings), _) => {
             FilterSettings::Compressor(with_last(settings, said, compressor_per_route, Compressor::with))
@@ -74,6 +77,10 @@ fn jwt_of_route(said: &Override) -> Option<&JwtOfRoute> {
 
 fn ratelimit_per_route(said: &Override) -> Option<&RateLimitPerRoute> {
     if let Override::RateLimit(level) = said { Some(level) } else { None }
+}
+
+fn lua_per_route(said: &Override) -> Option<&LuaPerRoute> {
+    if let Override::Lua(level) = said { Some(level) } else { None }
 }
 
 fn compressor_per_route(said: &Override) -> Option<&CompressorPerRoute> {

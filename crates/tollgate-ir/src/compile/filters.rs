@@ -126,12 +126,13 @@ impl<'s> Filters<'s> {
             FilterConfig::ExtProc(settings) => settings,
             FilterConfig::Matched(matched) => return self.fold_matched(matched, said),
             FilterConfig::Cors => {
-                let policy = said.iter().rev().find_map(|said| match said {
-                    Override::Cors(policy) => Some(FilterOverride::Cors(Arc::clone(policy))),
+                let policies = said.iter().filter_map(|said| match said {
+                    Override::Cors(policy) => Some(Arc::clone(policy)),
                     _ => None,
                 });
-                // Without a policy it does nothing.
-                return Ok(policy.unwrap_or(FilterOverride::Disabled));
+                // A level says what more specific ones do not; without a policy the filter does nothing.
+                let policy = policies.reduce(|general, own| Arc::new(own.over(&general)));
+                return Ok(policy.map_or(FilterOverride::Disabled, FilterOverride::Cors));
             }
             FilterConfig::Settings(settings) => {
                 return Ok(FilterOverride::Settings(filter_settings::fold(settings, said)));
@@ -158,6 +159,7 @@ impl<'s> Filters<'s> {
                 | Override::Compressor(_)
                 | Override::JwtAuthn(_)
                 | Override::RateLimit(_)
+                | Override::Lua(_)
                 | Override::Matcher(_)
                 | Override::HeaderMutation(_) => {}
             }

@@ -58,6 +58,9 @@ impl Fraction {
     /// All of it.
     pub const ALL: Self = Self { numerator: 100, denominator: 100 };
 
+    /// Nothing of it.
+    pub const NONE: Self = Self { numerator: 0, denominator: 100 };
+
     /// Whether a draw belongs to the part; `random` is drawn evenly from all numbers.
     #[must_use]
     pub fn includes(self, random: u64) -> bool {

@@ -7,7 +7,7 @@ use std::{cell::RefCell, sync::Arc};
 
 use extproc::Direction;
 use tollgate_model::{
-    filter::{Compressor, FilterOverride, FilterSettings},
+    filter::{Compressor, Decompressor, FilterOverride, FilterSettings},
     http_connection_manager::HttpConnectionManager,
 };
 
@@ -197,6 +197,105 @@ impl FilterMetrics for LocalRateLimitMetric {
 }
 
 metrics! {
+    /// Of a `cors` filter.
+    CorsMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// Requests of origins that are allowed.
+        OriginValid: Counter = "origin_valid",
+        /// Requests of others.
+        OriginInvalid: Counter = "origin_invalid",
+    }
+}
+
+impl FilterMetrics for CorsMetric {
+    const FAMILY: &'static str = "tollgate_http_cors_";
+
+    fn prefix(http_stat_prefix: &str, own: &str) -> String {
+        with_own("http", http_stat_prefix, "cors", own)
+    }
+}
+
+metrics! {
+    /// Of a `fault` filter.
+    FaultMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// Requests that waited.
+        DelaysInjected: Counter = "delays_injected",
+        /// Requests that were answered.
+        AbortsInjected: Counter = "aborts_injected",
+        /// Responses that were slow.
+        ResponseRlInjected: Counter = "response_rl_injected",
+        /// Requests without a fault because too many had one.
+        FaultsOverflow: Counter = "faults_overflow",
+        /// Requests that have faults.
+        ActiveFaults: Gauge = "active_faults",
+    }
+}
+
+impl FilterMetrics for FaultMetric {
+    const FAMILY: &'static str = "tollgate_http_fault_";
+
+    fn prefix(http_stat_prefix: &str, own: &str) -> String {
+        with_own("http", http_stat_prefix, "fault", own)
+    }
+}
+
+metrics! {
+    /// Of a `decompressor` filter, by direction.
+    DecompressorMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// Messages that were decompressed.
+        Decompressed: Counter = "decompressed",
+        /// Messages with a body that were not.
+        NotDecompressed: Counter = "not_decompressed",
+        /// Bytes before.
+        TotalCompressedBytes: Counter = "total_compressed_bytes",
+        /// Bytes after.
+        TotalUncompressedBytes: Counter = "total_uncompressed_bytes",
+        /// Bodies that were not what they said, or grew too much. Envoy counts them by library.
+        DecodeFailed: Counter = "decode_failed",
+    }
+}
+
+impl DecompressorMetric {
+    /// What settles the prefix.
+    pub(crate) fn own(settings: &Decompressor, direction: Direction) -> String {
+        let of_direction = match direction {
+            Direction::Request => "request",
+            Direction::Response => "response",
+        };
+        format!("{}.{}.{of_direction}.", settings.name, settings.library.stat_name())
+    }
+}
+
+impl FilterMetrics for DecompressorMetric {
+    const FAMILY: &'static str = "tollgate_http_decompressor_";
+
+    fn prefix(http_stat_prefix: &str, own: &str) -> String {
+        format!("http.{http_stat_prefix}.decompressor.{own}")
+    }
+}
+
+metrics! {
+    /// Of a `lua` filter.
+    LuaMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// Functions of scripts that failed.
+        Errors: Counter = "errors",
+        /// Functions of scripts that were begun.
+        Executions: Counter = "executions",
+    }
+}
+
+impl FilterMetrics for LuaMetric {
+    const FAMILY: &'static str = "tollgate_http_lua_";
+
+    fn prefix(http_stat_prefix: &str, own: &str) -> String {
+        with_own("http", http_stat_prefix, "lua", own)
+    }
+}
+
+metrics! {
     /// Of a `ratelimit` filter, by the cluster that the requests would go to.
     RateLimitMetric, histograms: [], bounds: REQUEST_BOUNDS,
     quiet: true {
@@ -375,10 +474,10 @@ impl OtherFilters {
             if let FilterOverride::Matched(_) = filter {
                 all.add::<CompositeMetric>("", 0, 0);
             }
-            filter.visit(&mut |filter| {
-                if let FilterOverride::Settings(settings) = filter {
-                    all.prepare(settings);
-                }
+            filter.visit(&mut |filter| match filter {
+                FilterOverride::Settings(settings) => all.prepare(settings),
+                FilterOverride::Cors(_) => all.add::<CorsMetric>("", 0, 0),
+                _ => {}
             });
         }
         all
@@ -394,6 +493,13 @@ impl OtherFilters {
             FilterSettings::LocalRateLimit(settings) => {
                 self.add::<LocalRateLimitMetric>(&settings.stat_prefix, 0, 0);
             }
+            FilterSettings::Fault(_) => self.add::<FaultMetric>("", 0, 0),
+            FilterSettings::Decompressor(settings) => {
+                for direction in [Direction::Request, Direction::Response] {
+                    self.add::<DecompressorMetric>(&DecompressorMetric::own(settings, direction), 0, 0);
+                }
+            }
+            FilterSettings::Lua(settings) => self.add::<LuaMetric>(&settings.stat_prefix, 0, 0),
             FilterSettings::Compressor(settings) => {
                 for direction in [Direction::Request, Direction::Response] {
                     self.add::<CompressorMetric>(&CompressorMetric::own(settings, direction), 0, 0);

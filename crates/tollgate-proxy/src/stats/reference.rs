@@ -76,6 +76,13 @@ fn sections() -> Vec<(&'static str, Scope, &'static Description)> {
             "compressor filters, what clients accept",
             "LIBRARY.ENCODING.",
         ),
+        filter_section::<CorsMetric>("cors filters", ""),
+        filter_section::<DecompressorMetric>(
+            "decompressor filters, by direction",
+            "LIBRARY.ENCODING.DIRECTION.",
+        ),
+        filter_section::<FaultMetric>("fault filters", ""),
+        filter_section::<LuaMetric>("lua filters", "STAT_PREFIX"),
         filter_section::<CompositeMetric>("Composite filters", ""),
         filter_section::<SetMetadataMetric>("set_metadata filters", SetMetadataMetric::OF_FILTER),
         filter_section::<HeaderToMetadataMetric>("header_to_metadata filters", "STAT_PREFIX"),

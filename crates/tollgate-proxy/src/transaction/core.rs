@@ -71,6 +71,25 @@ impl Core {
         }
     }
 
+    /// What stands in the place of this while somebody else has it.
+    pub(super) fn stand_in(&self) -> Self {
+        let info = &self.info;
+        Self {
+            configuration: self.configuration.clone(),
+            worker: self.worker.clone(),
+            messages: Messages {
+                request: no_request(),
+                request_trailers: None,
+                response: None,
+                response_trailers: None,
+            },
+            info: StreamInfo::new(info.connection.clone(), info.chain.clone(), info.protocol, info.start),
+            decision: Decision::new(0),
+            upgrade: Upgrade::None,
+            limited_by_route: false,
+        }
+    }
+
     pub(super) fn http(&self) -> &HttpConnectionManager {
         self.configuration.http()
     }

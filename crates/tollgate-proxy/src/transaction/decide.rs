@@ -180,6 +180,7 @@ impl Core {
             authority: None,
             metadata: Some(&self.info.metadata),
             original_destination: self.info.connection.original_destination,
+            named: self.decision.named,
             picked: Some(&self.decision.picked),
             hashed: Some(self),
             routed: Some(self),

@@ -13,7 +13,7 @@ use tollgate_model::route::{Action, ClusterSpecifier, Route, RouteAction, Weight
 use crate::{
     configuration::WorkerRoute,
     session::Session,
-    upstream::{ClusterCounts, ClusterManager, PickedHosts},
+    upstream::{ClusterCounts, ClusterManager, NamedHost, PickedHosts},
 };
 
 /// Where a request goes, and how long that may take.
@@ -27,6 +27,8 @@ pub(super) struct Decision {
     drawn: u64,
     /// The client's session, if the route has such.
     pub(super) session: Option<Session>,
+    /// The host that a filter wants, whatever the policy of the cluster.
+    pub(super) named: Option<NamedHost>,
     /// The hosts that filters have picked.
     pub(super) picked: PickedHosts,
     /// What the client is told to keep, for its requests to go to the same host.
@@ -43,6 +45,7 @@ impl Decision {
             random: drawn,
             drawn,
             session: None,
+            named: None,
             picked: PickedHosts::default(),
             cookies: RefCell::default(),
             timeout: None,

@@ -59,7 +59,7 @@ impl Mirrors {
         for policy in policies.iter().filter(|policy| policy.fraction.includes(fastrand::u64(..))) {
             let Some(cluster) = cluster_of(policy, core) else { continue };
             // A copy belongs to no session, nobody has picked a host for it, and nothing of it is hashed.
-            let choice = Choice { session: None, picked: None, hashed: None, ..core.choice() };
+            let choice = Choice { session: None, named: None, picked: None, hashed: None, ..core.choice() };
             let Ok(upstream) = UpstreamRequest::start(&cluster, &choice, 1, now) else { continue };
             let mut head = core.messages.request.clone();
             match &policy.host_rewrite_literal {

@@ -12,7 +12,9 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cluster::choice::{Choice, HashedRequest, HostsTried, PickedHosts, RoutedRequest, Tried};
+pub(crate) use cluster::choice::{
+    Choice, HashedRequest, HostsTried, NamedHost, PickedHosts, RoutedRequest, Tried,
+};
 pub(crate) use cluster::circuit_breaker::Permit as RetryPermit;
 pub(crate) use cluster::consistent_hash::xx_hash;
 pub use cluster::dns::{NameLookup, NameLookups};

@@ -183,7 +183,7 @@ fn what_is_wrong_is_refused_and_the_last_good_one_is_served() {
     // Routes that do not fit the listener that they are for are refused, too.
     let strange = direct("two").replace(
         "direct_response:",
-        "typed_per_filter_config: {nobody: {'@type': type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute}}, direct_response:",
+        "typed_per_filter_config: {nobody: {'@type': type.googleapis.com/envoy.extensions.filters.http.oauth2.v3.OAuth2}}, direct_response:",
     );
     server.put(Kind::Routes, "routes", &strange);
     let reason = server.push_and_wait(Kind::Routes).expect("it is refused");

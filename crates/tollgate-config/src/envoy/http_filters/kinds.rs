@@ -3,8 +3,8 @@
 use tollgate_ir::{FilterConfig, Override};
 
 use super::{
-    buffer, compressor, ext_authz, header_mutation, header_to_metadata, health_check, host_lookup, jwt_authn,
-    local_ratelimit, matched, ratelimit, rbac, set_metadata,
+    buffer, compressor, cors, decompressor, ext_authz, fault, header_mutation, header_to_metadata,
+    health_check, host_lookup, jwt_authn, local_ratelimit, lua, matched, ratelimit, rbac, set_metadata,
 };
 use crate::{
     envoy::{Scope, ext_proc::EXTERNAL_PROCESSOR},
@@ -30,12 +30,16 @@ pub(in crate::envoy) struct PerRoute {
 }
 
 /// Every kind.
-static KINDS: [Kind; 13] = [
+static KINDS: [Kind; 17] = [
     health_check::KIND,
     host_lookup::KIND,
     buffer::KIND,
     compressor::KIND,
+    cors::KIND,
+    decompressor::KIND,
+    fault::KIND,
     local_ratelimit::KIND,
+    lua::KIND,
     jwt_authn::KIND,
     ratelimit::KIND,
     ext_authz::KIND,
@@ -47,12 +51,16 @@ static KINDS: [Kind; 13] = [
 ];
 
 /// The schemas of the kinds, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 13] = [
+pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 17] = [
     &health_check::SCHEMAS,
     &host_lookup::SCHEMAS,
     &buffer::SCHEMAS,
     &compressor::SCHEMAS,
+    &cors::SCHEMAS,
+    &decompressor::SCHEMAS,
+    &fault::SCHEMAS,
     &local_ratelimit::SCHEMAS,
+    &lua::SCHEMAS,
     &jwt_authn::schema::SCHEMAS,
     &ratelimit::SCHEMAS,
     &ext_authz::SCHEMAS,

@@ -113,21 +113,23 @@ fn the_router_comes_last_and_once() {
     );
     let without = Gateway::default().to_string().replace(&format!(", {ROUTER}"), "");
     assert_eq!(said(&without), ["error: the last HTTP filter has to be the router"]);
-    let unknown = "{name: lua, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua}}";
+    let unknown = "{name: wasm, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm}}";
     assert_eq!(
         filters(unknown),
-        ["error: unsupported HTTP filter \"envoy.extensions.filters.http.lua.v3.Lua\" \
+        ["error: unsupported HTTP filter \"envoy.extensions.filters.http.wasm.v3.Wasm\" \
           [supported: envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor, \
           envoy.extensions.filters.http.router.v3.Router]"]
     );
     // EN-3
     let optional = |type_name: &str| {
-        let filter = unknown.replace("name: lua,", "name: lua, is_optional: true,");
-        filters(&filter.replace("envoy.extensions.filters.http.lua.v3.Lua", type_name))
+        let filter = unknown.replace("name: wasm,", "name: wasm, is_optional: true,");
+        filters(&filter.replace("envoy.extensions.filters.http.wasm.v3.Wasm", type_name))
     };
     assert_eq!(
         optional("envoy.extensions.filters.http.tap.v3.Tap"),
-        ["warning: the HTTP filter \"lua\" is left out: its type is not supported [is_optional allows this]"]
+        [
+            "warning: the HTTP filter \"wasm\" is left out: its type is not supported [is_optional allows this]"
+        ]
     );
     // Envoy knows its own filters, so that the flag leaves none of them out; what it does not know may protect something, too.
     for protecting in [
@@ -137,7 +139,6 @@ fn the_router_comes_last_and_once() {
         "csrf.v3.CsrfPolicy",
         "ip_tagging.v3.IPTagging",
         "composite.v3.Composite",
-        "lua.v3.Lua",
         "wasm.v3.Wasm",
     ] {
         let said = optional(&format!("envoy.extensions.filters.http.{protecting}"));

@@ -1,11 +1,14 @@
 //! Settings of the kinds of filters that are written as they are.
 
 pub(super) mod compressor;
+mod decompressor;
 pub(super) mod ext_authz;
+mod fault;
 pub(super) mod header_mutation;
 mod health_check;
 pub(super) mod jwt_authn;
 mod local_ratelimit;
+pub(super) mod lua;
 mod metadata;
 pub(super) mod ratelimit;
 mod rbac;
@@ -42,12 +45,15 @@ pub(super) fn filter_settings(settings: &FilterSettings) -> Value {
             out.any()
         }
         FilterSettings::Compressor(settings) => compressor::written(settings),
+        FilterSettings::Decompressor(settings) => decompressor::written(settings),
+        FilterSettings::Fault(settings) => fault::written(settings),
         FilterSettings::ExtAuthz(settings) => ext_authz::written(settings),
         FilterSettings::HeaderMutation(settings) => header_mutation::written(settings),
         FilterSettings::HeaderToMetadata(settings) => metadata::header_to_metadata(settings),
         FilterSettings::HostLookup(settings) => forward_proxy::filter(settings),
         FilterSettings::JwtAuthn(settings) => jwt_authn::written(settings),
         FilterSettings::LocalRateLimit(settings) => local_ratelimit::written(settings),
+        FilterSettings::Lua(settings) => lua::written(settings),
         FilterSettings::RateLimit(settings) => ratelimit::written(settings),
         FilterSettings::Rbac(settings) => rbac::written(settings),
         FilterSettings::SetMetadata(settings) => metadata::set_metadata(settings),

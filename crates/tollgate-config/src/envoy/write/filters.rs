@@ -20,7 +20,7 @@ use super::{
     access_log::fractional_percent,
     ext_proc::{external_processor, overrides},
     filter_settings::{
-        compressor, ext_authz, filter_settings, header_mutation, jwt_authn, of_level, ratelimit,
+        compressor, ext_authz, filter_settings, header_mutation, jwt_authn, lua, of_level, ratelimit,
     },
     matcher::matcher,
     matchers::{pattern, string_matcher},
@@ -229,6 +229,7 @@ impl<'w> Filters<'w> {
             }
             Override::ExtAuthz(level) => return ext_authz::per_route(level),
             Override::Compressor(level) => return compressor::per_route(*level),
+            Override::Lua(level) => return lua::per_route(level),
             Override::RateLimit(level) => return ratelimit::per_route(level),
             Override::JwtAuthn(route) => return jwt_authn::per_route(route),
             Override::HeaderMutation(level) => return header_mutation::per_route(level),
@@ -264,8 +265,19 @@ fn cors(policy: &CorsPolicy) -> Value {
     if let Some(seconds) = &policy.max_age {
         fields.insert("max_age".to_owned(), Value::from(&**seconds));
     }
-    fields.insert("allow_credentials".to_owned(), Value::from(policy.allow_credentials));
-    let forward = Value::from(policy.forward_not_matching_preflights);
-    fields.insert("forward_not_matching_preflights".to_owned(), forward);
+    for (name, said) in [
+        ("allow_credentials", policy.allow_credentials),
+        ("forward_not_matching_preflights", policy.forward_not_matching_preflights),
+        ("allow_private_network_access", policy.allow_private_network),
+    ] {
+        fields.extend(said.map(|said| (name.to_owned(), Value::from(said))));
+    }
+    for (name, share, usual) in
+        [("filter_enabled", policy.enabled, Fraction::ALL), ("shadow_enabled", policy.shadow, Fraction::NONE)]
+    {
+        if share != usual {
+            fields.insert(name.to_owned(), json!({ "default_value": fractional_percent(share) }));
+        }
+    }
     foreign("envoy.extensions.filters.http.cors.v3.CorsPolicy", &Value::Object(fields))
 }

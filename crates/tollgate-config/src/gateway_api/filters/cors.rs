@@ -44,8 +44,9 @@ pub(super) fn read_cors(value: &Value<'_>) -> Option<Arc<CorsPolicy>> {
         allow_headers: list("allowHeaders", 64),
         expose_headers: texts(&message, "exposeHeaders", 64).join(", "),
         max_age: Some(max_age.to_string()),
-        allow_credentials,
-        forward_not_matching_preflights: false,
+        allow_credentials: Some(allow_credentials),
+        forward_not_matching_preflights: Some(false),
+        ..CorsPolicy::default()
     }))
 }
 

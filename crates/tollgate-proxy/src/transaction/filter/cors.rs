@@ -16,8 +16,12 @@ use tollgate_model::cors::{AllowList, CorsPolicy};
 use super::{Action, Context, Filter, FilterPlace};
 use crate::{
     local_reply::LocalReply,
+    stats::CorsMetric as Metric,
     transaction::{chain::Part, core::Core},
 };
+
+const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
+const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
 /// What the filter does for one request.
 #[derive(Debug)]
@@ -37,13 +41,23 @@ impl Cors {
     }
 
     /// Looks at the head of the request; gives the answer to a preflight request.
-    fn request(&mut self, request: &RequestHeaders) -> Option<LocalReply> {
+    fn request(&mut self, request: &RequestHeaders, count: impl Fn(Metric)) -> Option<LocalReply> {
+        let counts = self.policy.enabled.includes(fastrand::u64(..));
+        if !counts && !self.policy.shadow.includes(fastrand::u64(..)) {
+            return None;
+        }
         let origin = request.fields.get(ORIGIN).filter(|origin| !origin.is_empty())?;
         let preflight =
             request.method == Method::OPTIONS && request.fields.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         if !self.policy.allows(origin.as_bytes()) {
-            let answered = preflight && !self.policy.forward_not_matching_preflights;
+            count(Metric::OriginInvalid);
+            let forwards = self.policy.forward_not_matching_preflights.unwrap_or(true);
+            let answered = counts && preflight && !forwards;
             return answered.then(|| LocalReply::preflight(HeaderMap::new()));
+        }
+        count(Metric::OriginValid);
+        if !counts {
+            return None;
         }
         self.origin = Some(origin.clone());
         preflight.then(|| LocalReply::preflight(self.permissions(&request.fields)))
@@ -53,7 +67,7 @@ impl Cors {
     fn response(&self, fields: &mut HeaderMap) {
         let Some(origin) = &self.origin else { return };
         fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        if self.policy.allow_credentials {
+        if self.policy.allow_credentials == Some(true) {
             fields.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
         insert_text(fields, ACCESS_CONTROL_EXPOSE_HEADERS, &self.policy.expose_headers);
@@ -78,6 +92,10 @@ impl Cors {
         if let Some(max_age) = &self.policy.max_age {
             insert_text(&mut fields, ACCESS_CONTROL_MAX_AGE, max_age);
         }
+        let asks = request.get(REQUEST_PRIVATE_NETWORK).is_some_and(|asked| asked == "true");
+        if asks && self.policy.allow_private_network == Some(true) {
+            fields.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
+        }
         fields
     }
 }
@@ -86,7 +104,9 @@ impl Filter for Cors {
     fn headers(&mut self, direction: Direction, end_stream: bool, cx: &mut Context<'_>) -> Option<Action> {
         match direction {
             Direction::Request => {
-                if let Some(reply) = self.request(&cx.core.messages.request) {
+                let stats = &cx.core.configuration.stats;
+                let count = |metric| stats.count_filter("", metric, 1);
+                if let Some(reply) = self.request(&cx.core.messages.request, count) {
                     return Some(Action::Reply(Box::new(reply)));
                 }
             }
@@ -154,10 +174,10 @@ mod tests {
             allow_headers: AllowList::AsRequested,
             expose_headers: "x-b".into(),
             max_age: Some("5".into()),
-            allow_credentials: true,
+            allow_credentials: Some(true),
             ..CorsPolicy::default()
         });
-        let reply = cors.request(&preflight("https://b.a.test")).unwrap();
+        let reply = cors.request(&preflight("https://b.a.test"), |_| {}).unwrap();
         assert_eq!((reply.status, &*reply.details), (StatusCode::OK, "cors_response"));
         let mut fields = reply.fields;
         cors.response(&mut fields);
@@ -173,10 +193,10 @@ mod tests {
     fn other_origins_are_told_nothing() {
         // The request goes on in Envoy's way, or is answered in that of the Gateway API.
         let mut forwarding = cors(CorsPolicy::default());
-        assert_eq!(forwarding.request(&preflight("https://b.test")), None);
+        assert_eq!(forwarding.request(&preflight("https://b.test"), |_| {}), None);
         let mut answering =
-            cors(CorsPolicy { forward_not_matching_preflights: false, ..CorsPolicy::default() });
-        assert!(answering.request(&preflight("https://b.test")).unwrap().fields.is_empty());
+            cors(CorsPolicy { forward_not_matching_preflights: Some(false), ..CorsPolicy::default() });
+        assert!(answering.request(&preflight("https://b.test"), |_| {}).unwrap().fields.is_empty());
         let mut fields = HeaderMap::new();
         answering.response(&mut fields);
         forwarding.response(&mut fields);
@@ -191,7 +211,7 @@ mod tests {
             request(Method::GET, &[]),
         ] {
             let mut cors = cors(CorsPolicy::default());
-            assert_eq!(cors.request(&request), None);
+            assert_eq!(cors.request(&request, |_| {}), None);
             let mut fields = HeaderMap::new();
             cors.response(&mut fields);
             assert_eq!(fields.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN), request.fields.contains_key(ORIGIN));

@@ -19,8 +19,10 @@
 mod buffer;
 mod compressor;
 mod cors;
+mod decompressor;
 mod ext_authz;
 mod ext_proc;
+mod fault;
 mod header_mutation;
 mod header_to_metadata;
 mod health_check;
@@ -28,6 +30,7 @@ mod held;
 mod host_lookup;
 mod jwt_authn;
 mod local_ratelimit;
+mod lua;
 mod matched;
 mod rate_limit;
 mod rbac;

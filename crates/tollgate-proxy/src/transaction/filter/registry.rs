@@ -10,10 +10,10 @@ use tollgate_model::filter::{FilterOverride, FilterSettings};
 
 use super::{
     Action, Context, Filter, FilterPlace, Room, Slot, buffer::Buffer, compressor::Compressor, cors::Cors,
-    ext_authz::ExtAuthz, ext_proc::ExtProc, header_mutation::HeaderMutation,
-    header_to_metadata::HeaderToMetadata, health_check::HealthCheck, host_lookup::HostLookup,
-    jwt_authn::JwtAuthn, local_ratelimit::LocalRateLimit, matched, rate_limit::RateLimit, rbac::Rbac,
-    set_metadata::SetMetadata,
+    decompressor::Decompressor, ext_authz::ExtAuthz, ext_proc::ExtProc, fault::Fault,
+    header_mutation::HeaderMutation, header_to_metadata::HeaderToMetadata, health_check::HealthCheck,
+    host_lookup::HostLookup, jwt_authn::JwtAuthn, local_ratelimit::LocalRateLimit, lua::Lua, matched,
+    rate_limit::RateLimit, rbac::Rbac, set_metadata::SetMetadata,
 };
 use crate::{format::FilterLog, transaction::core::Core};
 
@@ -68,12 +68,15 @@ registry! {
         HealthCheck(HealthCheck),
         Buffer(Buffer),
         Compressor(Compressor),
+        Decompressor(Decompressor),
+        Fault(Fault),
         ExtAuthz(ExtAuthz),
         HeaderMutation(HeaderMutation),
         HeaderToMetadata(HeaderToMetadata),
         HostLookup(HostLookup),
         JwtAuthn(JwtAuthn),
         LocalRateLimit(LocalRateLimit),
+        Lua(Lua),
         RateLimit(RateLimit),
         Rbac(Rbac),
         SetMetadata(SetMetadata),

@@ -21,6 +21,8 @@ use crate::upstream::cluster::{host::Host, priorities::Pick};
 pub(crate) struct Choice<'a> {
     /// Address of the host of the client's session, which comes before everything.
     pub(crate) session: Option<&'a str>,
+    /// The host that a filter wants, which comes before the policy.
+    pub(crate) named: Option<NamedHost>,
     /// The head, as it goes upstream.
     pub(crate) request: Option<&'a RequestHeaders>,
     /// The authority, as it goes upstream, where that is not the one of the head.
@@ -39,6 +41,14 @@ pub(crate) struct Choice<'a> {
     pub(crate) tried: Option<Tried<'a>>,
     /// The priority, and which of its hosts, if an aggregate has decided that.
     pub(crate) of: Option<(u32, Pick)>,
+}
+
+/// A host that a filter wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NamedHost {
+    pub(crate) address: SocketAddr,
+    /// It is that one or none.
+    pub(crate) strict: bool,
 }
 
 /// A request that can be hashed.

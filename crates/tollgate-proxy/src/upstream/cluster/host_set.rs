@@ -77,8 +77,10 @@ impl HostSet {
         let wanted = wanted.filter(|index| {
             matches!(self.hosts[*index].condition(), Condition::Healthy | Condition::Degraded)
         });
-        match wanted.or_else(|| self.picked(choice)) {
+        let named = || choice.named.and_then(|named| self.index_of(&named.address.to_string()));
+        match wanted.or_else(named).or_else(|| self.picked(choice)) {
             Some(index) => self.hosts.get(index),
+            None if choice.named.is_some_and(|named| named.strict) => None,
             None => self.balanced(choice),
         }
     }
