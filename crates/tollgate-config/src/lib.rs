@@ -41,6 +41,7 @@ mod gateway_api;
 mod golden;
 mod guard;
 mod htnn;
+mod inference;
 mod istio;
 mod kgateway;
 mod kubernetes;

@@ -12,13 +12,15 @@ use crate::{
     gateway_api::{self, EXPERIMENTAL_GROUP, GROUP},
     guard::Guard,
     htnn::HTNN,
+    inference::INFERENCE,
     istio::ISTIO,
     kgateway::KGATEWAY,
     translation::{PolicyKind, System, Systems},
 };
 
 /// All of them, in the order in which their dialects are asked.
-static SYSTEMS: [&System; 7] = [&GATEWAY_API, &HTNN, &KGATEWAY, &ENVOY_GATEWAY, &GUARD, &ISTIO, &TOLLGATE];
+static SYSTEMS: [&System; 8] =
+    [&GATEWAY_API, &INFERENCE, &HTNN, &KGATEWAY, &ENVOY_GATEWAY, &GUARD, &ISTIO, &TOLLGATE];
 
 /// All systems.
 pub(crate) fn all() -> &'static Systems {
