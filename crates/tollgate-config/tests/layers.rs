@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The rooms of this crate, those that know nothing of the others first.
-const ROOMS: [&str; 24] = [
+const ROOMS: [&str; 26] = [
     "suggestion",
     "files",
     "source",
@@ -22,9 +22,11 @@ const ROOMS: [&str; 24] = [
     "kubernetes",
     "routing",
     "gateway_api",
+    "patching",
     "translation",
     "policies",
     "guard",
+    "inference",
     "istio",
     "envoy_gateway",
     "kgateway",
