@@ -85,11 +85,11 @@ pub(super) fn read_pod(pod: &Message<'_>) -> Option<Pod> {
         parsed
     });
     let conditions = status.list("conditions");
-    let ready = conditions.iter().filter_map(|condition| {
+    let mut ready = conditions.iter().filter_map(|condition| {
         let condition = condition.message(&CONDITION)?;
         let (kind, status) = (condition.string("type"), condition.string("status"));
         (kind == "Ready").then_some(status == "True")
     });
-    let ready = ready.last().unwrap_or(true);
+    let ready = ready.next_back().unwrap_or(true);
     Some(Pod { address, ready })
 }

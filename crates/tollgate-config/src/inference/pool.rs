@@ -107,7 +107,7 @@ pub(super) fn read_pool(value: &Value<'_>) -> Option<Pool> {
     let selector = spec.required("selector")?.message(&SELECTOR)?;
     let selector = read_labels(&selector.required("matchLabels")?);
     let listed = spec.required("targetPorts")?;
-    let ports = listed
+    let ports: Vec<u16> = listed
         .list()
         .iter()
         .filter_map(|port| port_number(&port.message(&PORT)?.required("number")?))
@@ -135,7 +135,7 @@ pub(super) fn read_old_pool(value: &Value<'_>) -> Option<Pool> {
     Some(Pool { selector, ports: vec![port], app_protocol: None, picker })
 }
 
-fn check_ports(listed: &Value<'_>, ports: &Vec<u16>) {
+fn check_ports(listed: &Value<'_>, ports: &[u16]) {
     if !(1..=MOST_PORTS).contains(&ports.len()) {
         listed.error(format!("a pool has 1 to {MOST_PORTS} ports"));
     }
