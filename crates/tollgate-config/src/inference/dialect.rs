@@ -135,7 +135,7 @@ fn picker(pool: &Object<Pool>, translator: &Translator<'_>, controller: &str) ->
     let protocol = UpstreamProtocol::Http2(Http2Options::default());
     let name = format!("inferencepool/{}/endpoint-picker", pool.meta.key);
     let built = tollgate_ir::Cluster { tls, ..cluster(name.clone(), found.endpoints.to_vec(), protocol) };
-    let origin = pool.meta.place.origin(Some(&reference));
+    let origin = pool.meta.place.origin(Some(reference.object_name()));
     let cluster_name = translator.add_cluster(built, "inference", origin);
     let domain = &translator.options.cluster_domain;
     let grpc_service = GrpcService {
