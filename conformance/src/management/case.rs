@@ -24,6 +24,9 @@ pub(super) struct Case {
     /// What a second server has, which resources name as the cluster `own`. It has one stream.
     #[serde(default)]
     pub(super) own_resources: Vec<Resource>,
+    /// Files that are there at first.
+    #[serde(default)]
+    pub(super) files: Vec<Written>,
     /// Laid over the bootstrap.
     #[serde(default)]
     pub(super) bootstrap: Value,
@@ -83,7 +86,7 @@ impl KindName {
 }
 
 /// A resource, with its message in the JSON form of protobuf. `"$listener_port"`, `"$other_port"`, `"$one_port"` and
-/// `"$two_port"` are ports.
+/// `"$two_port"` are ports, `$directory` is where the files of a case are.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Resource {
@@ -97,6 +100,14 @@ pub(super) struct Resource {
 pub(super) struct Named {
     pub(super) kind: KindName,
     pub(super) name: String,
+}
+
+/// A file that resources name, as `$directory/NAME`. It takes the place of the one before in one step.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Written {
+    pub(super) name: String,
+    pub(super) text: String,
 }
 
 /// What a gateway says to what was pushed last.
@@ -140,6 +151,8 @@ pub(super) enum Step {
     Remove(Named),
     /// The server sends the changes of these kinds, in this order.
     Push(Vec<KindName>),
+    /// A file in the directory of the case has another content from now on.
+    File(Written),
     /// The second server has another resource, and sends it.
     PushOwn(Resource),
     /// The gateway has sent this in its header `authorization`.

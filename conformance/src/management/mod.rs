@@ -6,7 +6,10 @@ mod case;
 mod client;
 mod upstream;
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::Value;
 use tokio::time::Instant;
@@ -94,6 +97,7 @@ struct Play {
     /// The ports of the names in a case.
     ports: [(&'static str, u16); 4],
     own: Option<Management>,
+    directory: PathBuf,
     admin: u16,
     load: Option<Load>,
     nonce: Option<(Kind, String)>,
@@ -127,8 +131,11 @@ impl Play {
             [] => None,
             _ => Some(Management::start(variant, None).map_err(|error| error.to_string())?),
         };
+        for written in &case.files {
+            write(directory, written)?;
+        }
         for resource in &case.own_resources {
-            let (kind, name, body) = encode(resource.kind, &resource.resource, &ports)?;
+            let (kind, name, body) = encode(resource.kind, &resource.resource, &ports, directory)?;
             own.iter().for_each(|own| own.put(kind, &name, body.clone().into()));
         }
         let own_port = own.as_ref().map(|own| own.address().port());
@@ -143,7 +150,7 @@ impl Play {
         server.set_answers(case.answers);
         let mut having = Vec::new();
         for resource in &case.resources {
-            let (kind, name, body) = encode(resource.kind, &resource.resource, &ports)?;
+            let (kind, name, body) = encode(resource.kind, &resource.resource, &ports, directory)?;
             server.put(kind, &name, body.clone().into());
             having.push((kind, name, body));
         }
@@ -154,6 +161,7 @@ impl Play {
         Ok(Self {
             server: Some(server),
             own,
+            directory: directory.to_owned(),
             variant,
             running,
             ports,
@@ -171,7 +179,8 @@ impl Play {
     async fn step(&mut self, step: &Step) -> Result<(), String> {
         match step {
             Step::Put(resource) => {
-                let (kind, name, body) = encode(resource.kind, &resource.resource, &self.ports)?;
+                let (kind, name, body) =
+                    encode(resource.kind, &resource.resource, &self.ports, &self.directory)?;
                 self.server()?.put(kind, &name, body.clone().into());
                 self.having.retain(|(other, known, _)| (*other, known) != (kind, &name));
                 self.having.push((kind, name, body));
@@ -189,9 +198,11 @@ impl Play {
                 }
                 Ok(())
             }
+            Step::File(written) => write(&self.directory, written),
             Step::PushOwn(resource) => {
                 let own = self.own.as_ref().ok_or("there is no second server")?;
-                let (kind, name, body) = encode(resource.kind, &resource.resource, &self.ports)?;
+                let (kind, name, body) =
+                    encode(resource.kind, &resource.resource, &self.ports, &self.directory)?;
                 own.put(kind, &name, body.into());
                 own.push_kind(kind);
                 Ok(())
@@ -313,13 +324,21 @@ impl Play {
     }
 }
 
+/// Writes a file beside its place, and puts it there.
+fn write(directory: &Path, case::Written { name, text }: &case::Written) -> Result<(), String> {
+    let beside = directory.join(format!("{name}.new"));
+    let written = std::fs::write(&beside, text);
+    written.and_then(|()| std::fs::rename(&beside, directory.join(name))).map_err(|error| error.to_string())
+}
+
 /// A resource with its name, as bytes.
 fn encode(
     kind: KindName,
     resource: &Value,
     ports: &[(&str, u16)],
+    directory: &Path,
 ) -> Result<(Kind, String, Vec<u8>), String> {
-    let mut text = resource.to_string();
+    let mut text = resource.to_string().replace("$directory", &directory.display().to_string());
     for (name, port) in ports {
         text = text.replace(&format!("\"{name}\""), &port.to_string());
     }

@@ -16,7 +16,7 @@ use crate::{header::FieldName, route::split_parameter};
 pub use self::{
     metadata::{MetadataMatcher, ValueMatcher},
     substitution::Substitution,
-    unified::{Conditions, MatchInput, Matcher, OnMatch, Predicate},
+    unified::{Conditions, MatchFacts, MatchInput, Matcher, OnMatch, Predicate},
 };
 pub use extproc::matching::{FullRegex, StringMatcher};
 

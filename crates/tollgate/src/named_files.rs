@@ -17,7 +17,7 @@ use tollgate_config::{FileSystem, Files};
 pub(crate) struct RecordedFiles(RefCell<BTreeMap<PathBuf, Content>>);
 
 /// A digest, because keys need not be in memory twice; `None` = it cannot be read.
-type Content = Option<u64>;
+pub(crate) type Content = Option<u64>;
 
 /// Files and what was in them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,9 +29,41 @@ impl NamedFiles {
         self.0.iter().all(|(path, content)| digest(&FileSystem.read(path)) == *content)
     }
 
+    /// Whether one of them holds something else. What was looked at is in `seen`, and not read again.
+    pub(crate) fn have_changed(&self, seen: &mut BTreeMap<PathBuf, Content>) -> bool {
+        self.0.iter().any(|(path, content)| {
+            let now = match seen.get(path) {
+                Some(now) => *now,
+                None => {
+                    let now = digest(&FileSystem.read(path));
+                    seen.insert(path.clone(), now);
+                    now
+                }
+            };
+            now != *content
+        })
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// These as well, as they are there.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// Their paths.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.0.keys().map(PathBuf::as_path)
+    }
+}
+
+impl RecordedFiles {
+    /// What was asked for since this was called last.
+    pub(crate) fn take(&self) -> NamedFiles {
+        NamedFiles(self.0.take())
     }
 }
 

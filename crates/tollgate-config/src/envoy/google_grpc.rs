@@ -39,7 +39,11 @@ pub(super) static GOOGLE_GRPC: Schema = Schema {
         ),
         read("stat_prefix", "", "Any name. Required."),
         read("channel_credentials", "cleartext", "TLS."),
-        read("call_credentials", "[]", "Tokens sent with each call; only with TLS."),
+        read(
+            "call_credentials",
+            "[]",
+            "Tokens sent with each call; only with TLS, or on a Unix socket with local_credentials.",
+        ),
         unimplemented("per_stream_buffer_limit_bytes", "streams are bounded by HTTP/2 windows"),
         read("channel_args", "{}", "Settings of the gRPC library."),
         refused("channel_credentials_plugin", "use channel_credentials"),
@@ -74,8 +78,15 @@ pub(super) static CHANNEL_CREDENTIALS: Schema = Schema {
     fields: &[
         read("ssl_credentials", "", "TLS; the certificate has to be for the host of the target."),
         refused("google_default", "use ssl_credentials"),
-        refused("local_credentials", "leave channel_credentials out: the connection is cleartext"),
+        read("local_credentials", "", "Cleartext to a Unix socket or an address of the loopback interface."),
     ],
+    unsupported: &[],
+};
+
+pub(super) static LOCAL_CREDENTIALS: Schema = Schema {
+    name: "envoy.config.core.v3.GrpcService.GoogleGrpc.GoogleLocalCredentials",
+    title: "",
+    fields: &[],
     unsupported: &[],
 };
 
@@ -106,8 +117,15 @@ pub(super) static CALL_CREDENTIALS: Schema = Schema {
 };
 
 /// The schemas of this module.
-pub(super) static SCHEMAS: [&Schema; 6] =
-    [&GOOGLE_GRPC, &CHANNEL_ARGS, &CHANNEL_ARG, &CHANNEL_CREDENTIALS, &SSL_CREDENTIALS, &CALL_CREDENTIALS];
+pub(super) static SCHEMAS: [&Schema; 7] = [
+    &GOOGLE_GRPC,
+    &CHANNEL_ARGS,
+    &CHANNEL_ARG,
+    &CHANNEL_CREDENTIALS,
+    &LOCAL_CREDENTIALS,
+    &SSL_CREDENTIALS,
+    &CALL_CREDENTIALS,
+];
 
 /// How long a PING may be unanswered, as in the gRPC library.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -132,14 +150,20 @@ pub(super) fn read_google_grpc(value: &Value<'_>) -> Option<GrpcService> {
     });
     let stat_prefix = message.required_string("stat_prefix");
     let keepalive = message.get("channel_args").and_then(|arguments| read_channel_args(&arguments));
-    let credentials = message.message("channel_credentials", &CHANNEL_CREDENTIALS).and_then(|credentials| {
-        let (_, value) = credentials.required_one_of(&["ssl_credentials"])?;
-        Some(value)
-    });
-    let tls = credentials.as_ref().and_then(|credentials| {
+    let credentials = message
+        .message("channel_credentials", &CHANNEL_CREDENTIALS)
+        .and_then(|credentials| credentials.required_one_of(&["ssl_credentials", "local_credentials"]));
+    let addresses = target.as_ref().map(|target| &*target.addresses).unwrap_or_default();
+    let mut is_private = false;
+    let tls = credentials.as_ref().and_then(|(kind, credentials)| {
+        if *kind == "local_credentials" {
+            is_private = read_local_credentials(credentials, addresses);
+            return None;
+        }
+        is_private = true;
         read_ssl_credentials(credentials, target.as_ref().map_or("", |target| target.host.as_str()))
     });
-    let initial_metadata = read_call_credentials(&message, credentials.is_some());
+    let initial_metadata = read_call_credentials(&message, is_private);
     let target = target?;
     let is_name = matches!(target.addresses.first(), Some(EndpointAddress::Dns { .. }));
     let dns = Dns {
@@ -213,6 +237,24 @@ fn read_channel_args(value: &Value<'_>) -> Option<Http2Keepalive> {
     Some(Http2Keepalive { interval, timeout, interval_jitter: 0.0, connection_idle_interval: None })
 }
 
+/// Reads `local_credentials`: they are for connections that do not leave the machine. Whether nobody else can read what is sent:
+/// on a Unix socket.
+fn read_local_credentials(value: &Value<'_>, addresses: &[EndpointAddress]) -> bool {
+    value.message(&LOCAL_CREDENTIALS);
+    let is_local = |address: &EndpointAddress| match address {
+        EndpointAddress::Pipe(_) => true,
+        EndpointAddress::Socket(address) => address.ip().is_loopback(),
+        EndpointAddress::Dns { .. } => false,
+    };
+    if !addresses.iter().all(is_local) {
+        value.error_with_help(
+            "local_credentials are for a Unix socket or an address of the loopback interface",
+            "use ssl_credentials",
+        );
+    }
+    addresses.iter().all(|address| matches!(address, EndpointAddress::Pipe(_)))
+}
+
 fn read_ssl_credentials(value: &Value<'_>, host: &str) -> Option<UpstreamTlsSettings> {
     let message = value.message(&SSL_CREDENTIALS)?;
     let trusted_ca = match message.get("root_certs") {
@@ -237,18 +279,18 @@ fn read_ssl_credentials(value: &Value<'_>, host: &str) -> Option<UpstreamTlsSett
     })
 }
 
-/// Tokens become metadata; without TLS the gRPC library would not send them.
-fn read_call_credentials(message: &Message<'_>, with_tls: bool) -> Vec<(String, Format)> {
+/// Tokens become metadata; where others could read them the gRPC library would not send them.
+fn read_call_credentials(message: &Message<'_>, is_private: bool) -> Vec<(String, Format)> {
     message
         .list("call_credentials")
         .iter()
         .filter_map(|value| {
             let (_, token) = value.message(&CALL_CREDENTIALS)?.required_one_of(&["access_token"])?;
             let token = token.non_empty_string()?;
-            if !with_tls {
+            if !is_private {
                 value.error_with_help(
-                    "call credentials are only sent over TLS",
-                    "add channel_credentials.ssl_credentials",
+                    "call credentials are only sent over TLS or a Unix socket",
+                    "add channel_credentials.ssl_credentials, or local_credentials for a Unix socket",
                 );
             }
             Some(("authorization".to_owned(), Format::literal(&format!("Bearer {token}"))))

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use tollgate_model::matching::{Conditions, MatchInput, Matcher, OnMatch, Predicate, StringMatcher};
+use tollgate_model::{
+    matching::{Conditions, MatchInput, Matcher, MetadataMatcher, OnMatch, Predicate, StringMatcher},
+    route::DynamicMetadataCondition,
+};
 
 use super::{
     cluster::TYPED_EXTENSION_CONFIG,
     matchers::{read_matched_header, read_string_matcher},
+    metadata_matcher::read_value_matcher,
 };
 use crate::schema::{Any, Schema, Value, read, refused};
 
@@ -65,13 +69,21 @@ pub(super) static SINGLE_PREDICATE: Schema = Schema {
     name: "xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate",
     title: "",
     fields: &[
-        read("input", "", "HttpRequestHeaderMatchInput or HttpRequestQueryParamMatchInput. Required."),
+        read(
+            "input",
+            "",
+            "HttpRequestHeaderMatchInput, HttpRequestQueryParamMatchInput or DynamicMetadataInput. Required.",
+        ),
         read(
             "value_match",
             "",
             "What the value must be. Required; without a value the condition does not hold.",
         ),
-        refused("custom_match", "use value_match"),
+        read(
+            "custom_match",
+            "",
+            "For DynamicMetadataInput: Metadata, what the value must be; no value meets nothing but `invert`.",
+        ),
     ],
     unsupported: &[],
 };
@@ -116,8 +128,35 @@ pub(super) static QUERY_PARAMETER_INPUT: Schema = Schema {
     unsupported: &[],
 };
 
+pub(super) static METADATA_INPUT: Schema = Schema {
+    name: "envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput",
+    title: "",
+    fields: &[
+        read("filter", "", "The namespace of the metadata. Required."),
+        read("path", "", "Keys from outside in. Required."),
+    ],
+    unsupported: &[],
+};
+
+pub(super) static METADATA_INPUT_SEGMENT: Schema = Schema {
+    name: "envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput.PathSegment",
+    title: "",
+    fields: &[read("key", "", "A key. Required.")],
+    unsupported: &[],
+};
+
+pub(super) static METADATA_VALUE: Schema = Schema {
+    name: "envoy.extensions.matching.input_matchers.metadata.v3.Metadata",
+    title: "",
+    fields: &[
+        read("value", "", "What the value must be. Required."),
+        read("invert", "false", "Holds where there is no such value."),
+    ],
+    unsupported: &[],
+};
+
 /// The schemas of this module.
-pub(super) static SCHEMAS: [&Schema; 11] = [
+pub(super) static SCHEMAS: [&Schema; 14] = [
     &MATCHER,
     &ON_MATCH,
     &MATCHER_LIST,
@@ -129,6 +168,9 @@ pub(super) static SCHEMAS: [&Schema; 11] = [
     &MATCH_MAP,
     &REQUEST_HEADER_INPUT,
     &QUERY_PARAMETER_INPUT,
+    &METADATA_INPUT,
+    &METADATA_INPUT_SEGMENT,
+    &METADATA_VALUE,
 ];
 
 /// Reads actions.
@@ -183,10 +225,20 @@ fn read_predicate(value: &Value<'_>) -> Option<Predicate> {
     Some(match kind {
         "single_predicate" => {
             let message = value.message(&SINGLE_PREDICATE)?;
-            let input = message.required("input").and_then(|input| read_input(&input));
-            let (_, matcher) = message.required_one_of(&["value_match"])?;
-            let matcher: StringMatcher = read_string_matcher(&matcher)?;
-            Predicate::Single(input?, matcher)
+            let input = message.required("input").and_then(|input| read_any_input(&input));
+            match message.required_one_of(&["value_match", "custom_match"])? {
+                ("value_match", matcher) => {
+                    let matcher: StringMatcher = read_string_matcher(&matcher)?;
+                    match input? {
+                        Input::Text(input) => Predicate::Single(input, matcher),
+                        Input::Metadata { .. } => {
+                            value.error_with_help("metadata are no text", "use custom_match with Metadata");
+                            return None;
+                        }
+                    }
+                }
+                (_, matcher) => read_custom_match(&matcher, input?)?,
+            }
         }
         "not_matcher" => Predicate::Not(Box::new(read_predicate(&value)?)),
         kind => {
@@ -220,16 +272,64 @@ fn read_tree<A>(value: &Value<'_>, action: ReadAction<'_, A>) -> Option<Conditio
     })
 }
 
+/// What a condition looks at.
+enum Input {
+    Text(MatchInput),
+    Metadata { namespace: String, path: Vec<String> },
+}
+
+/// Reads what a value of metadata must be.
+fn read_custom_match(value: &Value<'_>, input: Input) -> Option<Predicate> {
+    let config = value.message(&TYPED_EXTENSION_CONFIG)?.required("typed_config")?.any()?;
+    if config.type_name != METADATA_VALUE.name {
+        config.unsupported("matcher", &[METADATA_VALUE.name]);
+        return None;
+    }
+    let message = config.value.message(&METADATA_VALUE)?;
+    let matched = read_value_matcher(&message.required("value")?)?;
+    let invert = message.boolean("invert", false);
+    let Input::Metadata { namespace, path } = input else {
+        value.error_with_help("a header or a parameter is no metadata", "use value_match");
+        return None;
+    };
+    let matcher = MetadataMatcher { namespace, path, value: matched };
+    Some(Predicate::Metadata(DynamicMetadataCondition { matcher, invert }))
+}
+
 fn read_input(value: &Value<'_>) -> Option<MatchInput> {
+    match read_any_input(value)? {
+        Input::Text(input) => Some(input),
+        Input::Metadata { .. } => {
+            value.error("a tree is by headers and parameters only");
+            None
+        }
+    }
+}
+
+fn read_any_input(value: &Value<'_>) -> Option<Input> {
     let config = value.message(&TYPED_EXTENSION_CONFIG)?.required("typed_config")?.any()?;
     if config.type_name == REQUEST_HEADER_INPUT.name {
         let name = config.value.message(&REQUEST_HEADER_INPUT)?.required("header_name")?;
-        return Some(MatchInput::RequestHeader(read_matched_header(&name)?));
+        return Some(Input::Text(MatchInput::RequestHeader(read_matched_header(&name)?)));
     }
     if config.type_name == QUERY_PARAMETER_INPUT.name {
         let name = config.value.message(&QUERY_PARAMETER_INPUT)?.required("query_param")?;
-        return Some(MatchInput::QueryParameter(name.non_empty_string()?));
+        return Some(Input::Text(MatchInput::QueryParameter(name.non_empty_string()?)));
     }
-    config.unsupported("input", &[REQUEST_HEADER_INPUT.name, QUERY_PARAMETER_INPUT.name]);
+    if config.type_name == METADATA_INPUT.name {
+        let message = config.value.message(&METADATA_INPUT)?;
+        let namespace = message.required("filter")?.non_empty_string()?;
+        let path = message.list("path");
+        if path.is_empty() {
+            value.error("\"path\" is missing: at least one key");
+            return None;
+        }
+        let key = |segment: &Value<'_>| {
+            segment.message(&METADATA_INPUT_SEGMENT)?.required("key")?.non_empty_string()
+        };
+        return Some(Input::Metadata { namespace, path: path.iter().map(key).collect::<Option<_>>()? });
+    }
+    config
+        .unsupported("input", &[REQUEST_HEADER_INPUT.name, QUERY_PARAMETER_INPUT.name, METADATA_INPUT.name]);
     None
 }

@@ -113,7 +113,8 @@ pub(super) fn read_invertible(value: &Value<'_>) -> Option<(MetadataMatcher, boo
     Some((matcher, message.boolean("invert", false)))
 }
 
-fn read_value_matcher(value: &Value<'_>) -> Option<ValueMatcher> {
+/// Reads what a value must be.
+pub(super) fn read_value_matcher(value: &Value<'_>) -> Option<ValueMatcher> {
     let message = value.message(&VALUE_MATCHER)?;
     let kinds = &[
         "null_match",

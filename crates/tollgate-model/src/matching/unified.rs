@@ -2,14 +2,14 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use extproc::RequestHeaders;
+use extproc::{RequestHeaders, metadata::DynamicMetadata};
 use http::HeaderValue;
 use serde::Serialize;
 
 use super::StringMatcher;
 use crate::{
     header::FieldName,
-    route::{split_parameter, split_path},
+    route::{DynamicMetadataCondition, split_parameter, split_path},
 };
 
 /// A tree of conditions with an action at each end.
@@ -54,6 +54,24 @@ pub enum Predicate {
     And(Vec<Self>),
     /// This does not hold.
     Not(Box<Self>),
+    /// About dynamic metadata.
+    Metadata(DynamicMetadataCondition),
+}
+
+/// What conditions are held against.
+#[derive(Debug, Clone, Copy)]
+pub struct MatchFacts<'r> {
+    /// The head of the request.
+    pub request: &'r RequestHeaders,
+    /// What filters have set so far; `None` = nothing.
+    pub metadata: Option<&'r DynamicMetadata>,
+}
+
+impl<'r> From<&'r RequestHeaders> for MatchFacts<'r> {
+    /// Without metadata.
+    fn from(request: &'r RequestHeaders) -> Self {
+        Self { request, metadata: None }
+    }
 }
 
 /// What a condition looks at.
@@ -106,21 +124,24 @@ fn decoded(text: &[u8]) -> Vec<u8> {
 }
 
 impl Predicate {
-    fn holds(&self, request: &RequestHeaders) -> bool {
+    fn holds(&self, facts: MatchFacts<'_>) -> bool {
         match self {
-            Self::Single(input, matcher) => input.value(request).is_some_and(|value| matcher.matches(&value)),
-            Self::Or(any) => any.iter().any(|predicate| predicate.holds(request)),
-            Self::And(all) => all.iter().all(|predicate| predicate.holds(request)),
-            Self::Not(predicate) => !predicate.holds(request),
+            Self::Single(input, matcher) => {
+                input.value(facts.request).is_some_and(|value| matcher.matches(&value))
+            }
+            Self::Or(any) => any.iter().any(|predicate| predicate.holds(facts)),
+            Self::And(all) => all.iter().all(|predicate| predicate.holds(facts)),
+            Self::Not(predicate) => !predicate.holds(facts),
+            Self::Metadata(condition) => condition.holds(facts.metadata),
         }
     }
 }
 
 impl<A> OnMatch<A> {
-    fn find(&self, request: &RequestHeaders) -> Option<&A> {
+    fn find(&self, facts: MatchFacts<'_>) -> Option<&A> {
         match self {
             Self::Action(action) => Some(action),
-            Self::Matcher(matcher) => matcher.find(request),
+            Self::Matcher(matcher) => matcher.find(facts),
         }
     }
 
@@ -141,23 +162,25 @@ impl<A> OnMatch<A> {
 
 impl<A> Matcher<A> {
     /// The action that a request leads to.
-    pub fn find(&self, request: &RequestHeaders) -> Option<&A> {
+    pub fn find<'r>(&self, facts: impl Into<MatchFacts<'r>>) -> Option<&A> {
+        let facts = facts.into();
+        let request = facts.request;
         let found = match &self.conditions {
             Conditions::None => None,
             Conditions::List(list) => {
-                let mut holding = list.iter().filter(|(predicate, _)| predicate.holds(request));
-                holding.find_map(|(_, on_match)| on_match.find(request))
+                let mut holding = list.iter().filter(|(predicate, _)| predicate.holds(facts));
+                holding.find_map(|(_, on_match)| on_match.find(facts))
             }
             Conditions::Exact(input, map) => input
                 .value(request)
                 .and_then(|value| map.get(std::str::from_utf8(&value).ok()?))
-                .and_then(|on_match| on_match.find(request)),
+                .and_then(|on_match| on_match.find(facts)),
             Conditions::Prefix(input, map) => input.value(request).and_then(|value| {
                 let begins = map.iter().filter(|(prefix, _)| value.starts_with(prefix.as_bytes()));
-                begins.max_by_key(|(prefix, _)| prefix.len()).and_then(|(_, on_match)| on_match.find(request))
+                begins.max_by_key(|(prefix, _)| prefix.len()).and_then(|(_, on_match)| on_match.find(facts))
             }),
         };
-        found.or_else(|| self.on_no_match.as_ref()?.find(request))
+        found.or_else(|| self.on_no_match.as_ref()?.find(facts))
     }
 
     /// The same conditions with other actions.
@@ -205,9 +228,11 @@ fn try_map<A, B, E>(
 
 #[cfg(test)]
 mod tests {
+    use extproc::messages::{Struct, Value, value::Kind};
     use http::{HeaderMap, Method};
 
     use super::*;
+    use crate::matching::{MetadataMatcher, ValueMatcher};
 
     fn request(path: &'static str, fields: &[(&'static str, &'static str)]) -> RequestHeaders {
         let mut map = HeaderMap::new();
@@ -265,7 +290,8 @@ mod tests {
 
     #[test]
     fn predicates() {
-        let holds = |predicate: Predicate, fields: &[_]| predicate.holds(&request("/?q=%31&q=2", fields));
+        let holds =
+            |predicate: Predicate, fields: &[_]| predicate.holds((&request("/?q=%31&q=2", fields)).into());
         assert!(!holds(is("x-a", "1"), &[]));
         assert!(holds(Predicate::Not(Box::new(is("x-a", "1"))), &[]));
         assert!(holds(Predicate::Or(vec![is("x-a", "2"), is("x-a", "1")]), &[("x-a", "1")]));
@@ -283,5 +309,26 @@ mod tests {
         mapped.visit(&mut |action| seen.push(*action));
         assert_eq!(seen, [11, 10]);
         assert_eq!(matcher.try_map(&mut |action| Err::<(), _>(*action)).unwrap_err(), 1);
+    }
+
+    #[test]
+    fn metadata_hold_as_they_are_now() {
+        let disabled = |invert| {
+            let matcher = MetadataMatcher {
+                namespace: "off".into(),
+                path: vec!["processor".into()],
+                value: ValueMatcher::Bool(true),
+            };
+            Predicate::Metadata(DynamicMetadataCondition { matcher, invert })
+        };
+        let mut metadata = DynamicMetadata::default();
+        let request = request("/", &[]);
+        let holds = |predicate: Predicate, metadata: &DynamicMetadata| {
+            predicate.holds(MatchFacts { request: &request, metadata: Some(metadata) })
+        };
+        assert!(holds(disabled(true), &metadata) && !holds(disabled(false), &metadata));
+        let on = Value { kind: Some(Kind::BoolValue(true)) };
+        assert!(metadata.set("off", Struct { fields: [("processor".to_owned(), on)].into() }));
+        assert!(!holds(disabled(true), &metadata) && holds(disabled(false), &metadata));
     }
 }

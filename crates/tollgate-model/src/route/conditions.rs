@@ -70,7 +70,7 @@ impl MoreConditions {
             && agrees(self.certificate_presented, facts.certificate_presented)
             && agrees(self.certificate_validated, facts.certificate_validated)
             && self.cookies.iter().all(|matcher| matcher.matches(&request.fields))
-            && self.dynamic_metadata.iter().all(|condition| condition.holds(facts))
+            && self.dynamic_metadata.iter().all(|condition| condition.holds(facts.metadata))
     }
 }
 
@@ -84,8 +84,9 @@ impl CookieMatcher {
 }
 
 impl DynamicMetadataCondition {
-    fn holds(&self, facts: &RequestFacts<'_>) -> bool {
-        let found = facts.metadata.and_then(|metadata| self.matcher.find(|name| metadata.namespace(name)));
+    /// Whether the metadata that filters have set meet it.
+    pub(crate) fn holds(&self, metadata: Option<&DynamicMetadata>) -> bool {
+        let found = metadata.and_then(|metadata| self.matcher.find(|name| metadata.namespace(name)));
         found.is_some_and(|value| self.matcher.matches(value)) != self.invert
     }
 }

@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderValue};
 use tollgate_model::{
     filter::FilterOverride,
     http_connection_manager::HttpConnectionManager,
+    matching::MatchFacts,
     overload::OverloadActionKind,
     route::{
         Action, MatchedRequest, MaxStreamDuration, PathParameters, RequestFacts, Route, RouteAction,
@@ -55,6 +56,11 @@ pub(super) struct Core {
 }
 
 impl Core {
+    /// What the conditions of matchers are held against now.
+    pub(super) fn match_facts(&self) -> MatchFacts<'_> {
+        MatchFacts { request: &self.messages.request, metadata: Some(&self.info.metadata) }
+    }
+
     pub(super) fn new(origin: Origin<'_>, request: RequestHeaders, now: Instant) -> Self {
         let Origin { worker, connection, protocol, configuration } = origin;
         let mut info = StreamInfo::new(connection.clone(), configuration.chain.clone(), protocol, now);

@@ -144,6 +144,14 @@ impl Assembly {
         }
     }
 
+    /// Files have changed that clusters and listeners name: those are read again. False: none has.
+    pub(super) fn look_at_files(&mut self, resources: &Resources, shelf: &mut Shelf) -> bool {
+        let changed = shelf.take_changed_files();
+        let any = !changed.is_empty();
+        changed.into_iter().for_each(|root| self.take_root(root, resources, shelf));
+        any
+    }
+
     fn take_root(&mut self, key: Key, resources: &Resources, shelf: &Shelf) {
         self.left_out.remove(&key);
         let Some(active) = resources.active(key.0, &key.1) else {

@@ -35,6 +35,8 @@ const GATHER: Duration = Duration::from_millis(5);
 const REST: u32 = 10;
 /// The longest time that nothing is composed.
 const LONGEST_REST: Duration = Duration::from_millis(500);
+/// How often the files are looked at that resources name.
+const LOOK_AT_FILES: Duration = Duration::from_secs(2);
 /// Most messages that are taken before what they bring is put in force.
 const MOST_GATHERED: usize = 1000;
 /// Most bytes that wait for a server to take them.
@@ -84,6 +86,8 @@ struct Running {
     rebased: watch::Receiver<Sources>,
     /// Addresses that could not be bound.
     failures: Vec<String>,
+    /// When the files that resources name are looked at.
+    files_at: Instant,
 }
 
 /// What happens next.
@@ -93,6 +97,7 @@ enum Next {
     Compose,
     Updated(Box<Result<Update, UpdateError>>),
     Rebased,
+    Files,
 }
 
 impl Session {
@@ -126,6 +131,7 @@ impl Session {
             composed: self.snapshot,
             rebased: self.rebased,
             failures: Vec::new(),
+            files_at: Instant::now() + LOOK_AT_FILES,
         };
         running.require(Instant::now());
         running.list_streams();
@@ -154,6 +160,7 @@ impl Running {
                 Next::Compose => self.compose(),
                 Next::Updated(outcome) => self.updated(*outcome),
                 Next::Rebased => self.rebase(now),
+                Next::Files => self.look_at_files(now),
             }
         }
     }
@@ -350,10 +357,11 @@ impl Running {
     async fn next(&mut self) -> Next {
         let is_full = self.gathered >= MOST_GATHERED;
         let dirty = self.dirty;
-        let Self { streams, plan, updating, rebased, rested, .. } = self;
+        let Self { streams, plan, updating, rebased, rested, files_at, .. } = self;
         let compose = dirty.filter(|_| updating.is_none()).map(|since| (since + GATHER).max(*rested));
         let must_compose = is_full && compose.is_some();
         let deadline = plan.resources.next_deadline();
+        let files = plan.shelf.borrow().has_files().then_some(*files_at);
         let events = poll_fn(|cx| {
             for (index, stream) in streams.iter_mut().enumerate() {
                 if let Some(stream) = stream
@@ -377,7 +385,18 @@ impl Running {
             () = until(deadline) => Next::Time,
             event = events, if !must_compose => event,
             Ok(()) = rebased.changed() => Next::Rebased,
+            () = until(files) => Next::Files,
             () = until(compose) => Next::Compose,
+        }
+    }
+
+    /// Files that resources name may have changed: what names them is read again, and otherwise nothing.
+    fn look_at_files(&mut self, now: Instant) {
+        self.files_at = now + LOOK_AT_FILES;
+        let Plan { resources, shelf, .. } = &self.plan;
+        if self.assembly.look_at_files(resources, &mut shelf.borrow_mut()) {
+            tracing::info!("files that resources of a management server name have changed");
+            self.dirty.get_or_insert(now);
         }
     }
 

@@ -19,6 +19,7 @@ use super::{
     servers::{Needs, Servers, ready},
     users::Users,
 };
+use crate::named_files::{NamedFiles, RecordedFiles};
 
 /// A resource by its kind and name.
 pub(super) type Key = (Kind, String);
@@ -33,6 +34,10 @@ pub(super) struct Shelf {
     /// Clusters and listeners.
     roots: HashMap<Key, Root>,
     users: Users,
+    /// The files that are read at present.
+    recorded: RecordedFiles,
+    /// The files that clusters and listeners name, those of what they need as well.
+    named: RefCell<BTreeMap<Key, NamedFiles>>,
 }
 
 /// A cluster or a listener, as it was accepted last.
@@ -60,10 +65,46 @@ impl Shelf {
         root.part.clone()
     }
 
+    /// Whether files are named at all.
+    pub(super) fn has_files(&self) -> bool {
+        !self.named.borrow().is_empty()
+    }
+
+    /// The clusters and listeners whose files hold something else than before; what became of them is forgotten.
+    pub(super) fn take_changed_files(&mut self) -> Vec<Key> {
+        let mut seen = BTreeMap::new();
+        let named = self.named.borrow();
+        let changed = named.iter().filter(|(_, files)| files.have_changed(&mut seen));
+        let changed: Vec<Key> = changed.map(|(key, _)| key.clone()).collect();
+        drop(named);
+        for key in &changed {
+            if let Some(root) = self.roots.get_mut(key) {
+                root.part = None;
+            }
+        }
+        changed
+    }
+
+    /// Remembers the files that were read for a cluster or a listener, instead of those before if it was read to the end.
+    fn note_files(&self, key: Key, is_whole: bool) {
+        let files = self.recorded.take();
+        if !matches!(key.0, Kind::Cluster | Kind::Listener) {
+            return;
+        }
+        let mut named = self.named.borrow_mut();
+        if is_whole {
+            named.remove(&key);
+        }
+        if !files.is_empty() {
+            named.entry(key).or_default().extend(files);
+        }
+    }
+
     /// A resource is gone.
     pub(super) fn remove(&mut self, key: &Key) {
         self.needed.remove(key);
         self.roots.remove(key);
+        self.named.borrow_mut().remove(key);
         self.users.link(key, BTreeSet::new());
         for user in self.users.of(key) {
             if let Some(root) = self.roots.get_mut(user) {
@@ -92,7 +133,7 @@ pub(super) struct Everything<'s> {
 
 impl Files for Everything<'_> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        FileSystem.read(path)
+        self.shelf.recorded.read(path)
     }
 
     fn environment_variable(&self, name: &str) -> Option<String> {
@@ -126,12 +167,15 @@ pub(super) fn read(
     body: &Bytes,
     options: &Options,
 ) -> Result<Delivered, String> {
+    files.shelf.recorded.take();
     // Whatever was being worked on is dropped with it.
     let delivered = catch_unwind(AssertUnwindSafe(|| {
         read_delivered(kind.message(), name, body, &files.shelf.surroundings, files, options)
     }))
     .map_err(|_| "it cannot be read because of a bug in Tollgate".to_owned())?;
-    match delivered.refusal() {
+    let refusal = delivered.refusal();
+    files.shelf.note_files((kind, name.to_owned()), refusal.is_none());
+    match refusal {
         Some(reason) => Err(reason),
         None => Ok(delivered),
     }

@@ -27,7 +27,10 @@ fn every_field_of_the_reference_is_read() {
     let own =
         "static_resources: {clusters: [{name: a, type: EDS, eds_cluster_config: {eds_config: {self: {}}}}]}";
     let other_form = "node: {id: a, user_agent_version: b}";
-    for text in [own, other_form] {
+    let local = "dynamic_resources: {ads_config: {api_type: GRPC, transport_api_version: V3, grpc_services: [{google_grpc: \
+        {target_uri: 'unix:/xds', stat_prefix: a, channel_credentials: {local_credentials: {}}, call_credentials: \
+        [{access_token: secret}]}}]}}";
+    for text in [own, other_form, local] {
         let _ = load_with(&source(text), &TestFiles, &Options::default());
     }
     let unread: Vec<String> = schemas()

@@ -187,7 +187,7 @@ fn services_that_cannot_work_are_refused() {
     );
     assert_eq!(
         refused("google_grpc: {target_uri: a, stat_prefix: p, call_credentials: [{access_token: t}]}"),
-        "error: call credentials are only sent over TLS [add channel_credentials.ssl_credentials]"
+        "error: call credentials are only sent over TLS or a Unix socket [add channel_credentials.ssl_credentials, or local_credentials for a Unix socket]"
     );
     assert_eq!(
         refused("envoy_grpc: {cluster_name: processor}, initial_metadata: [{key: a, value: '%FOO%'}]"),

@@ -185,7 +185,8 @@ pub(super) fn metadata_matcher(matcher: &MetadataMatcher) -> Value {
     out.done()
 }
 
-fn value_matcher(matcher: &ValueMatcher) -> Value {
+/// What a value must be.
+pub(super) fn value_matcher(matcher: &ValueMatcher) -> Value {
     let mut out = Out::new(&VALUE_MATCHER);
     match matcher {
         ValueMatcher::Null => out.set("null_match", Out::new(&NULL_MATCH).done()),

@@ -3,17 +3,22 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use tollgate_model::matching::{Conditions, MatchInput, Matcher, OnMatch, Predicate};
+use tollgate_model::{
+    matching::{Conditions, MatchInput, Matcher, OnMatch, Predicate},
+    route::DynamicMetadataCondition,
+};
 
 use super::{
+    access_log::value_matcher,
     matchers::string_matcher,
     out::{Out, extension},
 };
 use crate::envoy::{
     cluster::TYPED_EXTENSION_CONFIG,
     matcher::{
-        FIELD_MATCHER, MATCH_MAP, MATCHER, MATCHER_LIST, MATCHER_TREE, ON_MATCH, PREDICATE, PREDICATE_LIST,
-        QUERY_PARAMETER_INPUT, REQUEST_HEADER_INPUT, SINGLE_PREDICATE,
+        FIELD_MATCHER, MATCH_MAP, MATCHER, MATCHER_LIST, MATCHER_TREE, METADATA_INPUT,
+        METADATA_INPUT_SEGMENT, METADATA_VALUE, ON_MATCH, PREDICATE, PREDICATE_LIST, QUERY_PARAMETER_INPUT,
+        REQUEST_HEADER_INPUT, SINGLE_PREDICATE,
     },
 };
 
@@ -70,8 +75,28 @@ fn predicate(condition: &Predicate) -> Value {
         Predicate::Or(conditions) => out.set("or_matcher", several(conditions)),
         Predicate::And(conditions) => out.set("and_matcher", several(conditions)),
         Predicate::Not(condition) => out.set("not_matcher", predicate(condition)),
+        Predicate::Metadata(condition) => out.set("single_predicate", metadata(condition)),
     }
     out.done()
+}
+
+fn metadata(condition: &DynamicMetadataCondition) -> Value {
+    let DynamicMetadataCondition { matcher, invert } = condition;
+    let segment = |key: &String| {
+        let mut segment = Out::new(&METADATA_INPUT_SEGMENT);
+        segment.set("key", &**key);
+        segment.done()
+    };
+    let mut looked_at = Out::new(&METADATA_INPUT);
+    looked_at.set("filter", &*matcher.namespace);
+    looked_at.list("path", matcher.path.iter().map(segment).collect());
+    let mut wanted = Out::new(&METADATA_VALUE);
+    wanted.set("value", value_matcher(&matcher.value));
+    wanted.unless("invert", *invert, false);
+    let mut single = Out::new(&SINGLE_PREDICATE);
+    single.set("input", extension(&TYPED_EXTENSION_CONFIG, "input", looked_at.any()));
+    single.set("custom_match", extension(&TYPED_EXTENSION_CONFIG, "value", wanted.any()));
+    single.done()
 }
 
 fn tree<A>(

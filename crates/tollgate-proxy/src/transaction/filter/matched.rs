@@ -9,7 +9,7 @@ use crate::{stats::CompositeMetric, transaction::core::Core};
 /// then nothing is chosen, as in Envoy.
 pub(super) fn begin(matched: &Matched<FilterOverride>, place: FilterPlace, core: &Core) -> Option<Slot> {
     let is_request = core.messages.response.is_none();
-    let action = is_request.then(|| matched.matcher.find(&core.messages.request)).flatten();
+    let action = is_request.then(|| matched.matcher.find(core.match_facts())).flatten();
     match (action, &matched.filter) {
         (Some(MatchAction::Execute { sample, filter }), _) if sample.includes(fastrand::u64(..)) => {
             core.configuration.stats.count_filter("", CompositeMetric::FilterDelegationSuccess, 1);

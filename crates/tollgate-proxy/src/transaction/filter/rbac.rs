@@ -124,7 +124,7 @@ fn decide<'a>(rules: &'a RbacRules, core: &Core) -> Decision<'a> {
             let found = policies.iter().find(|(_, policy)| matches(policy, core));
             (*action, found.map(|(name, _)| name.as_str()))
         }
-        RbacEngine::Matcher(matcher) => match matcher.find(&core.messages.request) {
+        RbacEngine::Matcher(matcher) => match matcher.find(core.match_facts()) {
             Some(verdict) => (verdict.action, Some(verdict.name.as_str())),
             None => (RbacAction::Allow, None),
         },
