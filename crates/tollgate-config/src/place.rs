@@ -18,7 +18,7 @@ pub(crate) struct Location {
 }
 
 /// What something is written in.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Whole {
     /// A file, by its name.
     File(Arc<str>),

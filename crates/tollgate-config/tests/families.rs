@@ -65,7 +65,6 @@ fn every_family_is_taken_as_it_is() {
             vec![
                 "warning: \"access_log\" is not implemented",
                 not_verified,
-                "note: \"locality\" has no effect",
             ],
         ),
         ("guardrail", vec![no_runtime]),

@@ -91,7 +91,8 @@ impl Diagnostics {
     /// Everything said, by file and line.
     pub(crate) fn finish(self) -> Vec<Diagnostic> {
         let mut said = self.said.into_inner().into_diagnostics();
-        said.sort_by(|left, right| left.place.spot().cmp(right.place.spot()));
+        // What is at one position stays in the order in which it was said: causes come first.
+        said.sort_by_cached_key(|said| (said.place.whole(), said.place.line(), said.place.column()));
         said.dedup();
         said
     }

@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn other_kinds_are_told_apart() {
-        assert_eq!(named("v1", "Pod"), "built in");
+        assert_eq!(named("v1", "Node"), "built in");
         assert_eq!(named("apps/v1", "Deployment"), "built in");
         assert_eq!(named("networking.istio.io/v1", "DestinationRule"), "not implemented");
         assert_eq!(named("cert-manager.io/v1", "Certificate"), "foreign");

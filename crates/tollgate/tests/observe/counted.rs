@@ -55,6 +55,8 @@ const ELSEWHERE: &[&str] = &[
     "cluster.membership_degraded",
     "cluster.membership_excluded",
     "cluster.original_dst_host_invalid",
+    // So has the choice by subsets.
+    "cluster.lb_subsets_",
 ];
 
 /// A body that breaks off.
