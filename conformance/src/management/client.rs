@@ -20,19 +20,23 @@ pub(super) fn get(port: u16, path: &str) -> Result<(u16, String), String> {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return Ok((0, String::new())) };
     let text = |error: std::io::Error| error.to_string();
     stream.set_read_timeout(Some(PATIENCE)).map_err(text)?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: example.com\r\nconnection: close\r\n\r\n").map_err(text)?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: example.com\r\nconnection: close\r\n\r\n");
     let mut answer = String::new();
-    match stream.read_to_string(&mut answer) {
+    let sent = stream.write_all(request.as_bytes());
+    match sent.and_then(|()| stream.read_to_string(&mut answer)) {
         // It was closed before anything was answered.
-        Err(error) if error.kind() == ErrorKind::ConnectionReset && answer.is_empty() => {
-            return Ok((0, String::new()));
-        }
+        Err(error) if is_closed(&error) && answer.is_empty() => return Ok((0, String::new())),
         Ok(0) => return Ok((0, String::new())),
         read => read.map_err(text)?,
     };
     let (head, body) = answer.split_once("\r\n\r\n").ok_or("no answer")?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or("no status")?;
     Ok((status, body.to_owned()))
+}
+
+/// The peer has closed the connection: before the request was written, or with bytes unread.
+fn is_closed(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
 /// A client that asks again and again.
