@@ -60,13 +60,7 @@ fn every_family_is_taken_as_it_is() {
     let expected: BTreeMap<&str, Vec<String>> = [
         ("ai_router", vec![]),
         ("api_platform", vec![not_verified, "note: \"stats_config\" has no effect"]),
-        (
-            "endpoint_picker",
-            vec![
-                "warning: \"access_log\" is not implemented",
-                not_verified,
-            ],
-        ),
+        ("endpoint_picker", vec!["warning: \"access_log\" is not implemented", not_verified]),
         ("guardrail", vec![no_runtime]),
         (
             "waf",
