@@ -89,6 +89,16 @@ pub enum TlsContextError {
 }
 
 impl Secrets {
+    /// Takes over those of `others` whose names none of the same kind has.
+    pub fn add_missing(&mut self, others: Self) {
+        for (name, secret) in others.tls_certificates {
+            self.tls_certificates.entry(name).or_insert(secret);
+        }
+        for (name, secret) in others.validation_contexts {
+            self.validation_contexts.entry(name).or_insert(secret);
+        }
+    }
+
     /// Adds a certificate, and returns its name: `name`, or a longer one where another certificate has that.
     pub fn add_certificate(&mut self, name: &str, identity: Identity, origin: Arc<Origin>) -> String {
         add(&mut self.tls_certificates, name, TlsCertificate { identity }, origin)

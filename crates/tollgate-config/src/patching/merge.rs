@@ -25,13 +25,7 @@ pub(super) fn merge(
         };
     }
     // Those that were there stay.
-    let secrets = std::mem::take(&mut read.secrets);
-    for (name, secret) in secrets.tls_certificates {
-        resources.secrets.tls_certificates.entry(name).or_insert(secret);
-    }
-    for (name, secret) in secrets.validation_contexts {
-        resources.secrets.validation_contexts.entry(name).or_insert(secret);
-    }
+    resources.secrets.add_missing(std::mem::take(&mut read.secrets));
     for (name, by) in &touched.listeners {
         let Some(new) = read.listeners.iter().find(|one| one.name == *name) else { continue };
         let mut new = new.value.clone();

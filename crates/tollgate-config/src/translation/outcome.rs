@@ -29,12 +29,7 @@ pub(crate) fn translate(translator: Translator<'_>) -> Translated {
     let resources = &mut translated.resources;
     // What patches have changed is there already.
     let patched = std::mem::replace(&mut resources.secrets, secrets);
-    for (name, secret) in patched.tls_certificates {
-        resources.secrets.tls_certificates.entry(name).or_insert(secret);
-    }
-    for (name, secret) in patched.validation_contexts {
-        resources.secrets.validation_contexts.entry(name).or_insert(secret);
-    }
+    resources.secrets.add_missing(patched);
     for (name, Added { cluster, endpoints, origin }) in clusters {
         if !resources.clusters.contains_key(&name) {
             resources.endpoints.insert(name.clone(), endpoints);
