@@ -117,11 +117,14 @@ pub(super) fn handle_delta(
         Some(body(kind, &any).map(|body| Incoming { name, version, body }))
     });
     let outcome = read.collect::<Result<Vec<_>, String>>().and_then(|resources| {
-        let wanted = |name: &str| state.wants(name);
-        let resources: Vec<Incoming> = resources.into_iter().filter(|one| wanted(&one.name)).collect();
+        let (resources, left_out): (Vec<Incoming>, Vec<Incoming>) =
+            resources.into_iter().partition(|one| state.wants(&one.name));
         let removed = response.removed_resources;
         let update = Update { kind, is_complete: false, resources, removed };
         check(&update)?;
+        for one in left_out {
+            state.left_out(one.name);
+        }
         let refusals = take(&update);
         Ok((update, refusals))
     });

@@ -22,6 +22,8 @@ pub(crate) struct Delta {
 struct Stream {
     /// The names that the server was asked for, none for all; `None` before the first request.
     asked: Option<BTreeSet<String>>,
+    /// What came while it was not wanted, though the server was still asked for it.
+    left_out: BTreeSet<String>,
     answers: VecDeque<Answer>,
 }
 
@@ -71,6 +73,14 @@ impl Delta {
         }
     }
 
+    /// Notes that a resource was left out because it is not wanted. If it is wanted again before the server learns that, it has to
+    /// be asked for anew.
+    pub(crate) fn left_out(&mut self, name: String) {
+        if self.stream.asked.as_ref().is_some_and(|asked| asked.contains(&name)) {
+            self.stream.left_out.insert(name);
+        }
+    }
+
     /// Notes that a resource is gone.
     pub(crate) fn removed(&mut self, name: &str) {
         self.versions.remove(name);
@@ -98,7 +108,9 @@ impl Delta {
         let answer = self.stream.answers.pop_front();
         if std::mem::take(&mut self.changed) {
             let wanted: BTreeSet<String> = self.wanted.names().into_iter().collect();
-            request.resource_names_subscribe = wanted.difference(asked).cloned().collect();
+            let left_out = std::mem::take(&mut self.stream.left_out);
+            let is_new = |name: &&String| !asked.contains(*name) || left_out.contains(*name);
+            request.resource_names_subscribe = wanted.iter().filter(is_new).cloned().collect();
             request.resource_names_unsubscribe = asked.difference(&wanted).cloned().collect();
             for name in &request.resource_names_unsubscribe {
                 self.versions.remove(name);

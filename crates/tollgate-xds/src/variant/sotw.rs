@@ -23,6 +23,10 @@ struct Stream {
     /// Of the last response.
     nonce: String,
     answer: Option<Answer>,
+    /// What was wanted when the last response came, if that has changed before or since. It is what the answer says, even if the
+    /// server knows better things already: what was not wanted then was left out of the response, and a server sends it again to
+    /// those only who ask anew.
+    wanted_then: Option<Vec<String>>,
 }
 
 /// The answer that is due.
@@ -50,6 +54,9 @@ impl Sotw {
 
     /// What is wanted, to be changed.
     pub(crate) fn wanted_mut(&mut self) -> &mut Wanted {
+        if self.stream.answer.is_some() && self.stream.wanted_then.is_none() {
+            self.stream.wanted_then = Some(self.wanted.names());
+        }
         self.changed = true;
         &mut self.wanted
     }
@@ -72,6 +79,7 @@ impl Sotw {
     /// the next request says that with the version before.
     pub(crate) fn answer(&mut self, version: String, nonce: String, refused: Option<String>) {
         self.stream.nonce = nonce;
+        self.stream.wanted_then = self.changed.then(|| self.wanted.names());
         self.stream.answer = Some(match refused {
             Some(reason) => Answer::Refused(reason),
             None => {
@@ -86,9 +94,10 @@ impl Sotw {
         if self.stream.asked.is_none() && self.wanted.is_nothing() {
             return None;
         }
-        let changed = std::mem::take(&mut self.changed) || self.stream.asked.is_none();
-        let other =
-            changed.then(|| self.wanted.names()).filter(|names| self.stream.asked.as_ref() != Some(names));
+        let other = self.stream.wanted_then.take().or_else(|| {
+            let changed = std::mem::take(&mut self.changed) || self.stream.asked.is_none();
+            changed.then(|| self.wanted.names()).filter(|names| self.stream.asked.as_ref() != Some(names))
+        });
         if other.is_none() && self.stream.answer.is_none() {
             return None;
         }

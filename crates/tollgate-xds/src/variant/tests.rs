@@ -42,6 +42,39 @@ fn a_state_of_the_world_is_accepted_with_its_version_and_refused_with_the_one_be
 }
 
 #[test]
+fn what_a_response_brought_while_it_was_not_wanted_is_asked_for_anew() {
+    let mut state = Sotw::new(Kind::Secret);
+    *state.wanted_mut() = set(&["a"]);
+    state.opened();
+    assert_eq!(state.next_request().unwrap().resource_names, ["a"]);
+    // The response comes while nothing is wanted; what is in it is left out.
+    *state.wanted_mut() = set(&[]);
+    state.answer("1".into(), "x".into(), None);
+    *state.wanted_mut() = set(&["a"]);
+    // With the names that the server knows already, it would take the request for a mere answer.
+    let answer = state.next_request().unwrap();
+    assert_eq!((answer.resource_names, &*answer.response_nonce), (names(&[]), "x"));
+    let request = state.next_request().unwrap();
+    assert_eq!((request.resource_names, &*request.response_nonce), (names(&["a"]), "x"));
+    assert_eq!(state.next_request(), None);
+}
+
+#[test]
+fn a_change_that_came_while_it_was_not_wanted_is_asked_for_anew() {
+    let mut state = Delta::new(Kind::Secret);
+    *state.wanted_mut() = set(&["a"]);
+    state.opened();
+    assert_eq!(state.next_request().unwrap().resource_names_subscribe, ["a"]);
+    *state.wanted_mut() = set(&[]);
+    state.left_out("a".into());
+    state.answer("x".into(), None);
+    *state.wanted_mut() = set(&["a"]);
+    let request = state.next_request().unwrap();
+    assert_eq!((request.resource_names_subscribe, &*request.response_nonce), (names(&["a"]), "x"));
+    assert_eq!(state.next_request(), None);
+}
+
+#[test]
 fn other_names_are_asked_for_with_the_last_nonce() {
     let mut state = Sotw::new(Kind::Routes);
     *state.wanted_mut() = set(&["a"]);
@@ -49,7 +82,8 @@ fn other_names_are_asked_for_with_the_last_nonce() {
     assert_eq!(state.next_request().unwrap().resource_names, ["a"]);
     state.answer("1".into(), "x".into(), None);
     *state.wanted_mut() = set(&["a", "b"]);
-    // One request says both.
+    // The answer says what was wanted when the response came.
+    assert_eq!(state.next_request().unwrap().resource_names, ["a"]);
     let request = state.next_request().unwrap();
     assert_eq!((&*request.version_info, &*request.response_nonce), ("1", "x"));
     assert_eq!(request.resource_names, ["a", "b"]);
