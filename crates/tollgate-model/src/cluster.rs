@@ -30,7 +30,7 @@ pub use self::{
 };
 use crate::{http_connection_manager::Http2Options, socket::TcpOptions, tls::UpstreamTls};
 
-/// A group of endpoints. Defaults are Envoy's (dialects 5.6).
+/// A group of endpoints. Defaults are Envoy's.
 ///
 /// `T` is TLS, ready for connections or as written. `E` are the endpoints, or nothing where they stand elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize)]

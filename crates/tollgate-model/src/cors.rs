@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{matching::StringMatcher, route::Fraction};
 
-/// Which origins may do what on a route (dialects 9.6).
+/// Which origins may do what on a route.
 ///
 /// Responses to an origin that is allowed get its `access-control-*` headers; preflight requests of it are answered
 /// with them.

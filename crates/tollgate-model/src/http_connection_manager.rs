@@ -11,7 +11,7 @@ use crate::{
     route::RouteConfiguration,
 };
 
-/// How HTTP is spoken with clients, and what happens to their requests. Defaults are Envoy's (dialects 5.4).
+/// How HTTP is spoken with clients, and what happens to their requests. Defaults are Envoy's.
 ///
 /// `R` is the route table and `F` a filter: compiled ones, or the name of a table and a filter as written.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -21,7 +21,7 @@ pub struct Listener<C = FilterChain> {
     pub name: String,
     /// Every address it is bound to (`address` and `additional_addresses`); never empty.
     pub addresses: Vec<BindAddress>,
-    /// Candidate filter chains; the most specific match wins (dialects 5.3).
+    /// Candidate filter chains; the most specific match wins.
     pub filter_chains: Vec<C>,
     /// Used when no filter chain matches; without it such connections are closed.
     pub default_filter_chain: Option<C>,

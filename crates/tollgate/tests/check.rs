@@ -1,6 +1,6 @@
 //! `tollgate check`.
 
-mod support;
+use tollgate_testing as support;
 
 use std::{fs, io::Write};
 

@@ -1,6 +1,6 @@
 //! `tollgate convert`.
 
-mod support;
+use tollgate_testing as support;
 
 use std::fs;
 

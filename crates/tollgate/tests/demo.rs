@@ -1,6 +1,6 @@
 //! `tollgate demo`: what it prints works.
 
-mod support;
+use tollgate_testing as support;
 
 use std::net::TcpListener;
 

@@ -1,6 +1,6 @@
 //! The examples of kgateway and HTNN, served by the binary before processors in processes of their own.
 
-mod support;
+use tollgate_testing as support;
 
 use std::{
     fs,

@@ -1,6 +1,6 @@
 //! The examples of Envoy Gateway, served by the binary: a processor in a process of its own marks what passes.
 
-mod support;
+use tollgate_testing as support;
 
 use std::{
     fs,

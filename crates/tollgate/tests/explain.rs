@@ -1,6 +1,6 @@
 //! `tollgate explain` as people and machines call it.
 
-mod support;
+use tollgate_testing as support;
 
 use serde_json::{Value, json};
 use support::{root, scratch, texts, tollgate};

@@ -1,6 +1,6 @@
 //! A VirtualService of Istio's, behind a Gateway of Istio's, with HTNN's policies on it (3.7).
 
-mod support;
+use tollgate_testing as support;
 
 use std::{fs, net::TcpListener};
 

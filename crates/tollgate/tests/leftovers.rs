@@ -5,7 +5,7 @@
 #![allow(clippy::print_stdout, reason = "figures for whoever runs it with --nocapture")]
 #![allow(clippy::unwrap_used, reason = "what a test sets up works or ends the test")]
 
-mod support;
+use tollgate_testing as support;
 
 use std::{
     fs,

@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "figures for whoever runs it with --nocapture")]
 
-mod support;
+use tollgate_testing as support;
 
 use std::time::Instant;
 

@@ -1,6 +1,6 @@
 //! The log: what peers can do to it, and what the admin server can.
 
-mod support;
+use tollgate_testing as support;
 
 use std::{
     fs,

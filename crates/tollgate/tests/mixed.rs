@@ -1,7 +1,7 @@
 //! Processors of every dialect on one route of one Gateway: requests pass them in the documented order, responses in its reverse
 //! (CF-31).
 
-mod support;
+use tollgate_testing as support;
 
 use std::{fs, net::TcpListener};
 

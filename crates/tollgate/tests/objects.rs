@@ -1,6 +1,6 @@
 //! Kubernetes objects in force: beside listeners of an Envoy configuration (CF-30), and with their generations (CF-10).
 
-mod support;
+use tollgate_testing as support;
 
 use std::{fs, net::TcpListener, path::Path};
 

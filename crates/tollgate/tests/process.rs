@@ -1,6 +1,6 @@
 //! The process: signals, draining, limits, its admin server, and peers that are gone.
 
-mod support;
+use tollgate_testing as support;
 
 use std::{
     fs,

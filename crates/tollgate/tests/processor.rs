@@ -1,6 +1,6 @@
 //! `tollgate processor`.
 
-mod support;
+use tollgate_testing as support;
 
 use std::{
     net::TcpStream,

@@ -1,6 +1,6 @@
 //! `tollgate record`, and `tollgate try --replay`.
 
-mod support;
+use tollgate_testing as support;
 
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path};
 

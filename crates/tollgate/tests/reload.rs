@@ -1,6 +1,6 @@
 //! `tollgate run` when its files change.
 
-mod support;
+use tollgate_testing as support;
 
 use std::{
     fs,

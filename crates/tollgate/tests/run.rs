@@ -1,6 +1,6 @@
 //! `tollgate run`: from the file to the exit status.
 
-mod support;
+use tollgate_testing as support;
 
 use std::{
     fs,

@@ -1,6 +1,6 @@
 //! `tollgate try` and `tollgate echo`.
 
-mod support;
+use tollgate_testing as support;
 
 use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 

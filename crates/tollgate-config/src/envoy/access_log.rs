@@ -1,4 +1,4 @@
-//! Access logs (dialects 5.4): to a file, standard output or standard error, as text or JSON.
+//! Access logs: to a file, standard output or standard error, as text or JSON.
 
 use std::{path::Path, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Clusters (dialects 5.6).
+//! Clusters.
 
 pub(super) mod consistent_hash;
 pub(super) mod discovery;

@@ -1,4 +1,4 @@
-//! The external processing filter (dialects 5.7, protocol rules section 1).
+//! The external processing filter.
 
 pub(super) mod metadata;
 pub(super) mod modes;

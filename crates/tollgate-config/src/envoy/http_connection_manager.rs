@@ -1,4 +1,4 @@
-//! The HTTP connection manager (dialects 5.4).
+//! The HTTP connection manager.
 
 use std::{sync::Arc, time::Duration};
 

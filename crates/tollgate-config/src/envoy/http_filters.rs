@@ -1,4 +1,4 @@
-//! The chain of HTTP filters (dialects 5.4): external processing, the [kinds] that stand beside it, and the router.
+//! The chain of HTTP filters: external processing, the [kinds] that stand beside it, and the router.
 
 pub(in crate::envoy) mod buffer;
 pub(in crate::envoy) mod compressor;

@@ -1,4 +1,4 @@
-//! Listeners and filter chains (dialects 5.3).
+//! Listeners and filter chains.
 
 mod matching;
 pub(super) mod schema;

@@ -1,4 +1,4 @@
-//! Route tables (dialects 5.5).
+//! Route tables.
 
 pub(super) mod action;
 pub(super) mod hash_policy;

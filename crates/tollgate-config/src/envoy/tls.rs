@@ -1,4 +1,4 @@
-//! Transport sockets: TLS contexts and cleartext (dialects 5.6).
+//! Transport sockets: TLS contexts and cleartext.
 
 mod certificate;
 pub(super) mod schema;

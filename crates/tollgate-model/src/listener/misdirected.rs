@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 pub type HostTable = HashMap<String, u32>;
 
 /// Whose requests a filter chain must not answer, because their authority belongs to another one of the same port: they
-/// are answered with 421 (dialects 9.3). The most specific name of the table decides about a host; a host without any is served
+/// are answered with 421. The most specific name of the table decides about a host; a host without any is served
 /// here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MisdirectedRequests {

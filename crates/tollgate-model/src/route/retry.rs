@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::matching::HeaderMatcher;
 
-/// What is tried again, how often, and how long one try may take (dialects 5.5).
+/// What is tried again, how often, and how long one try may take.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RetryPolicy {
     /// What is tried again. Nothing by default, so that a policy may only limit the time of the one try.

@@ -31,7 +31,7 @@ pub(super) fn needs_first_bytes(listener: &Listener) -> bool {
 
 /// The index of the filter chain that serves the connection; `Some(None)` is the default one, `None` no chain.
 ///
-/// Steps in Envoy's order (dialects 5.3), each keeping the most specific candidates only. There is no way back: chains
+/// Steps in Envoy's order, each keeping the most specific candidates only. There is no way back: chains
 /// for the right port hide those for any port even if a later step leaves none of them.
 #[must_use]
 pub fn choose(listener: &Listener, facts: &ConnectionFacts<'_>) -> Option<Option<usize>> {

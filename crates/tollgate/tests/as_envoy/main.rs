@@ -1,7 +1,6 @@
 //! The program under the name `envoy`: its flags, and what it says.
 
-#[path = "../support/mod.rs"]
-mod support;
+use tollgate_testing as support;
 
 mod admin;
 mod delivered;

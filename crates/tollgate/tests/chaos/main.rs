@@ -10,8 +10,7 @@ mod client;
 mod configuration;
 mod floods;
 mod link;
-#[path = "../support/mod.rs"]
-mod support;
+use tollgate_testing as support;
 
 use std::{
     convert::Infallible,

@@ -10,7 +10,6 @@ mod frames;
 mod limits;
 mod memory;
 mod pace;
-#[path = "../support/mod.rs"]
-mod support;
+use tollgate_testing as support;
 mod tls;
 mod world;

@@ -1,7 +1,6 @@
 //! What a gateway says about what goes wrong, in its log and in its metrics.
 
-#[path = "../support/mod.rs"]
-mod support;
+use tollgate_testing as support;
 
 mod connections;
 mod counted;

@@ -4,8 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "figures for whoever runs it with --nocapture")]
 
-#[path = "../support/mod.rs"]
-mod support;
+use tollgate_testing as support;
 
 mod bootstrap;
 mod cases;

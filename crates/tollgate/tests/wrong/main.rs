@@ -1,7 +1,6 @@
 //! Processors that are wrong on purpose, in Rust and in Python: `tollgate try` names each mistake, and nothing else.
 
-#[path = "../support/mod.rs"]
-mod support;
+use tollgate_testing as support;
 
 mod processor;
 

@@ -1,7 +1,6 @@
 //! `tollgate run` with a management server.
 
-#[path = "../support/mod.rs"]
-mod support;
+use tollgate_testing as support;
 
 use std::{fs, net::SocketAddr};
 

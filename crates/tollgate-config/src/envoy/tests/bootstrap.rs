@@ -1,4 +1,4 @@
-//! The bootstrap itself (dialects 5.2).
+//! The bootstrap itself.
 
 use super::*;
 

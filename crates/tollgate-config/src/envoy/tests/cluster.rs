@@ -1,4 +1,4 @@
-//! Clusters (dialects 5.6).
+//! Clusters.
 
 use std::time::Duration;
 

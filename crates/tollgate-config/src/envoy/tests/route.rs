@@ -1,4 +1,4 @@
-//! Route tables (dialects 5.5).
+//! Route tables.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! TLS contexts (dialects 5.6).
+//! TLS contexts.
 
 use super::*;
 

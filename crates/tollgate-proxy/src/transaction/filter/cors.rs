@@ -1,4 +1,4 @@
-//! The CORS filter: it answers preflight requests and marks responses to other ones (dialects 9.6).
+//! The CORS filter: it answers preflight requests and marks responses to other ones.
 
 use std::sync::Arc;
 

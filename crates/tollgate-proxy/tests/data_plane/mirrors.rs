@@ -1,9 +1,5 @@
 //! A copy of a request holds the request up only as long as it gets on.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod support;
-
 use std::{
     io::{BufRead, BufReader, Read, Write, copy, sink},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -12,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use support::{Running, cluster_at, snapshot, to};
+use crate::support::{Running, cluster_at, snapshot, to};
 use tollgate_model::route::{RequestMirrorPolicy, RouteAction};
 
 /// More than sockets and buffers hold.

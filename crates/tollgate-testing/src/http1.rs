@@ -11,22 +11,25 @@ use tokio::{
 };
 
 /// Names in lower case, and values.
-pub(crate) type Fields = Vec<(String, String)>;
+pub type Fields = Vec<(String, String)>;
 
 /// What comes before a body.
 #[derive(Debug)]
-pub(crate) struct Head {
-    pub(crate) line: String,
-    pub(crate) fields: Fields,
+pub struct Head {
+    /// The request line or the status line.
+    pub line: String,
+    /// The fields.
+    pub fields: Fields,
 }
 
 impl Head {
     /// The values of all fields of a name.
-    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+    pub fn values(&self, name: &str) -> Vec<&str> {
         self.fields.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
     }
 
-    pub(crate) fn status(&self) -> u16 {
+    /// The status of a response; 0 if there is none.
+    pub fn status(&self) -> u16 {
         self.line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default()
     }
 }
@@ -42,15 +45,15 @@ enum Rest {
 
 /// The side of a connection messages arrive on.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub struct Reader {
     stream: BufReader<OwnedReadHalf>,
     rest: Rest,
     /// Trailers of the last body.
-    pub(crate) trailers: Fields,
+    pub trailers: Fields,
 }
 
 /// Both sides of a connection.
-pub(crate) fn sides(stream: TcpStream) -> (Reader, OwnedWriteHalf) {
+pub fn sides(stream: TcpStream) -> (Reader, OwnedWriteHalf) {
     stream.set_nodelay(true).expect("a socket option");
     let (reading, writing) = stream.into_split();
     let stream = BufReader::with_capacity(64 << 10, reading);
@@ -59,7 +62,7 @@ pub(crate) fn sides(stream: TcpStream) -> (Reader, OwnedWriteHalf) {
 
 impl Reader {
     /// The next head; nothing at the end of the connection.
-    pub(crate) async fn head(&mut self) -> Result<Option<Head>> {
+    pub async fn head(&mut self) -> Result<Option<Head>> {
         let mut line = String::new();
         if self.stream.read_line(&mut line).await? == 0 {
             return Ok(None);
@@ -75,7 +78,7 @@ impl Reader {
     }
 
     /// Puts the next piece of the body into `piece`; false at its end.
-    pub(crate) async fn piece(&mut self, piece: &mut Vec<u8>) -> Result<bool> {
+    pub async fn piece(&mut self, piece: &mut Vec<u8>) -> Result<bool> {
         piece.clear();
         loop {
             let (length, then): (_, fn(u64) -> Rest) = match self.rest {
@@ -116,7 +119,7 @@ impl Reader {
     }
 
     /// All of the body.
-    pub(crate) async fn body(&mut self) -> Result<Vec<u8>> {
+    pub async fn body(&mut self) -> Result<Vec<u8>> {
         let (mut body, mut piece) = (Vec::new(), Vec::new());
         while self.piece(&mut piece).await? {
             body.extend_from_slice(&piece);
@@ -138,7 +141,7 @@ impl Reader {
 }
 
 /// A chunk; one without bytes is left out, as it would end the body.
-pub(crate) fn chunk(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn chunk(out: &mut Vec<u8>, bytes: &[u8]) {
     if !bytes.is_empty() {
         out.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
         out.extend_from_slice(bytes);
@@ -147,7 +150,7 @@ pub(crate) fn chunk(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// The end of a chunked body.
-pub(crate) fn last_chunk(out: &mut Vec<u8>, trailers: &Fields) {
+pub fn last_chunk(out: &mut Vec<u8>, trailers: &Fields) {
     out.extend_from_slice(b"0\r\n");
     for (name, value) in trailers {
         out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
@@ -157,7 +160,7 @@ pub(crate) fn last_chunk(out: &mut Vec<u8>, trailers: &Fields) {
 
 /// Serves an upstream for ever: it answers with the body, the trailers and the fields `x-...` and `instructions` of the
 /// request. With a field `x-stream` it answers piece by piece, else when it has all of the body.
-pub(crate) async fn echo(listener: TcpListener) {
+pub async fn echo(listener: TcpListener) {
     loop {
         let (stream, _) = listener.accept().await.expect("a connection");
         // A client that leaves ends its connection, and nothing else.

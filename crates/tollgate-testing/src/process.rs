@@ -8,11 +8,11 @@ use std::{
     time::Instant,
 };
 
-use super::DEADLINE;
+use crate::DEADLINE;
 
 /// A process that ends with the test.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub struct Running {
     id: u32,
     lines: Receiver<String>,
     /// What was read already.
@@ -22,7 +22,8 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn spawn(command: &mut Command) -> Self {
+    /// Starts it, and reads what it writes.
+    pub fn spawn(command: &mut Command) -> Self {
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let (sender, lines) = channel();
@@ -36,7 +37,7 @@ impl Running {
 
     /// Waits for a line, on standard output or standard error, that contains `marker`, and gives what follows it up to
     /// the next space.
-    pub(crate) fn wait_for(&mut self, marker: &str) -> String {
+    pub fn wait_for(&mut self, marker: &str) -> String {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -52,18 +53,18 @@ impl Running {
     }
 
     /// Its process id.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.id
     }
 
     /// Sends a signal by its name.
-    pub(crate) fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.id.to_string()]).status();
         assert!(status.expect("kill").success());
     }
 
     /// Waits for the end; gives the status and everything that was written.
-    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+    pub fn wait(mut self) -> (ExitStatus, String) {
         let status =
             self.exit.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("it goes on: {:?}", self.seen));
         self.ended = true;

@@ -5,43 +5,47 @@ use std::{
     net::TcpStream,
 };
 
-use super::DEADLINE;
+use crate::DEADLINE;
 
 /// A response, read to the end of its connection.
 #[derive(Debug)]
-pub(crate) struct Response {
-    pub(crate) status: u16,
+pub struct Response {
+    /// The status.
+    pub status: u16,
     /// Lower-case names.
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: String,
+    pub headers: Vec<(String, String)>,
+    /// The body, without chunks.
+    pub body: String,
 }
 
 impl Response {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// The first value of a field.
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn json(&self) -> serde_json::Value {
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
 /// One request on a connection of its own.
-pub(crate) fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+pub fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> Response {
     let mut stream = connect(address);
     send(&mut stream, address, path, &[headers, &[("connection", "close")]].concat());
     receive(stream)
 }
 
 /// A connection that waits for nothing for ever.
-pub(crate) fn connect(address: &str) -> TcpStream {
+pub fn connect(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).expect("a connection");
     stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
     stream
 }
 
 /// Writes a request without a body.
-pub(crate) fn send(stream: &mut TcpStream, host: &str, path: &str, headers: &[(&str, &str)]) {
+pub fn send(stream: &mut TcpStream, host: &str, path: &str, headers: &[(&str, &str)]) {
     let mut head = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
@@ -51,7 +55,7 @@ pub(crate) fn send(stream: &mut TcpStream, host: &str, path: &str, headers: &[(&
 }
 
 /// Reads a response whose connection is closed after it.
-pub(crate) fn receive(stream: TcpStream) -> Response {
+pub fn receive(stream: TcpStream) -> Response {
     let mut reader = BufReader::new(stream);
     let mut status_line = String::new();
     reader.read_line(&mut status_line).expect("a status line");
@@ -69,7 +73,7 @@ pub(crate) fn receive(stream: TcpStream) -> Response {
 }
 
 /// Reads the head of a request and leaves the connection open.
-pub(crate) fn read_request(stream: &TcpStream) -> (String, Vec<(String, String)>) {
+pub fn read_request(stream: &TcpStream) -> (String, Vec<(String, String)>) {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).expect("a request line");

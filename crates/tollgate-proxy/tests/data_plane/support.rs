@@ -1,19 +1,13 @@
 //! What tests of the whole data plane share: a gateway made of a model, upstreams and a client, on real sockets.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "a test")]
-
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     num::NonZeroUsize,
-    sync::{
-        Arc,
-        atomic::{AtomicU16, AtomicUsize, Ordering::SeqCst},
-    },
+    sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tollgate_model::{
@@ -34,37 +28,19 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// An upstream that answers `GET` requests with its address.
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
-    status: Arc<AtomicU16>,
-    requests: Arc<AtomicUsize>,
 }
 
 impl Upstream {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let upstream = Self {
-            address: listener.local_addr().unwrap(),
-            status: Arc::new(AtomicU16::new(200)),
-            requests: Arc::default(),
-        };
-        let (address, status, requests) =
-            (upstream.address, upstream.status.clone(), upstream.requests.clone());
+        let upstream = Self { address: listener.local_addr().unwrap() };
+        let address = upstream.address;
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (status, requests) = (status.clone(), requests.clone());
-                thread::spawn(move || answer(&stream, address, &status, &requests));
+                thread::spawn(move || answer(&stream, address));
             }
         });
         upstream
-    }
-
-    /// What it answers with from now on.
-    pub(crate) fn set_status(&self, status: u16) {
-        self.status.store(status, SeqCst);
-    }
-
-    /// Requests so far.
-    pub(crate) fn requests(&self) -> usize {
-        self.requests.load(SeqCst)
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {
@@ -72,16 +48,15 @@ impl Upstream {
     }
 }
 
-fn answer(stream: &TcpStream, address: SocketAddr, status: &AtomicU16, requests: &AtomicUsize) {
+fn answer(stream: &TcpStream, address: SocketAddr) {
     let mut writing = stream;
     for line in BufReader::new(stream).lines() {
         let Ok(line) = line else { return };
         if !line.is_empty() {
             continue;
         }
-        requests.fetch_add(1, SeqCst);
         let body = address.to_string();
-        let head = format!("HTTP/1.1 {} x\r\ncontent-length: {}\r\n\r\n", status.load(SeqCst), body.len());
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
         if writing.write_all(format!("{head}{body}").as_bytes()).is_err() {
             return;
         }
@@ -209,13 +184,5 @@ impl Running {
             *bodies.entry(self.get("/", "").body).or_default() += 1;
         }
         bodies
-    }
-
-    /// Sends requests until one is answered as wanted.
-    pub(crate) fn until(&self, what: &str, wanted: impl Fn(&Response) -> bool) {
-        let deadline = Instant::now() + DEADLINE;
-        while !wanted(&self.get("/", "")) {
-            assert!(Instant::now() < deadline, "never: {what}");
-        }
     }
 }

@@ -11,10 +11,11 @@ use extproc_server::{
     },
 };
 
-use super::http::Response;
+use crate::http::Response;
 
 /// Writes its name behind those of the processors before it.
-pub(crate) struct Signature(pub(crate) &'static str);
+#[derive(Debug)]
+pub struct Signature(pub &'static str);
 
 impl Processor for Signature {
     async fn process(&mut self, request: ProcessingRequest) -> Result<ProcessingResponse, Status> {
@@ -31,7 +32,7 @@ impl Processor for Signature {
 }
 
 /// The names in `x-request` (of an upstream that gives requests back) or `x-response`.
-pub(crate) fn written<'r>(response: &'r Response, name: &str) -> Vec<&'r str> {
+pub fn written<'r>(response: &'r Response, name: &str) -> Vec<&'r str> {
     let of_it = response.headers.iter().filter(|(known, _)| known == name);
     of_it.map(|(_, value)| value.as_str()).collect()
 }

@@ -6,29 +6,33 @@ use extproc_server::{ListenAddress, Server, raw::Processor};
 use http::HeaderMap;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::{http1::echo, process::Running, scratch, tollgate};
+use crate::{http1::echo, process::Running, scratch, tollgate};
 
 /// Requests that begin with a path are processed by the processor at an address.
 #[derive(Debug)]
-pub(crate) struct Route {
-    pub(crate) path: &'static str,
-    pub(crate) processor: SocketAddr,
+pub struct Route {
+    /// The beginning of the path.
+    pub path: &'static str,
+    /// Where its processor is.
+    pub processor: SocketAddr,
     /// Fields of `ExtProcOverrides` beside the processor, in flow style: `failure_mode_allow: true`.
-    pub(crate) overrides: String,
+    pub overrides: String,
 }
 
 /// A running gateway.
 #[derive(Debug)]
-pub(crate) struct Gateway {
-    pub(crate) process: Running,
-    pub(crate) address: String,
+pub struct Gateway {
+    /// The process.
+    pub process: Running,
+    /// Where it listens.
+    pub address: String,
     /// Where its admin server is.
-    pub(crate) admin: String,
+    pub admin: String,
 }
 
 impl Gateway {
     /// Starts the echo of [`echo`] and a gateway before it; each answer of a processor may take `message_timeout`.
-    pub(crate) async fn start(test: &str, message_timeout: &str, routes: &[Route]) -> Self {
+    pub async fn start(test: &str, message_timeout: &str, routes: &[Route]) -> Self {
         let upstream = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let text = bootstrap(message_timeout, upstream.local_addr().expect("bound"), routes);
         tokio::spawn(echo(upstream));
@@ -48,7 +52,7 @@ impl Gateway {
 }
 
 /// Serves processors made by `new` until the task is aborted, which cuts its connections.
-pub(crate) async fn processor<P: Processor>(
+pub async fn processor<P: Processor>(
     new: impl Fn(&HeaderMap) -> P + Send + Sync + 'static,
 ) -> (SocketAddr, JoinHandle<()>) {
     let any: ListenAddress = "127.0.0.1:0".parse().expect("an address");

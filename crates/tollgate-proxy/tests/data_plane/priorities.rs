@@ -1,12 +1,8 @@
 //! Endpoints of the lowest priority number are used as long as there are any (EG-33).
 
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod support;
-
 use std::{collections::HashMap, sync::Arc};
 
-use support::{Running, Upstream, cluster, snapshot, to};
+use crate::support::{Running, Upstream, cluster, snapshot, to};
 use tollgate_model::cluster::{Cluster, Endpoint};
 
 fn with_priorities(upstreams: &[&Upstream], priorities: &[u32]) -> Cluster {

@@ -14,13 +14,15 @@ use extproc_server::{
 
 /// Where a message is: before the upstream, or after it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Side {
+pub enum Side {
+    /// Before it.
     Request,
+    /// After it.
     Response,
 }
 
 /// What a body of an exchange is changed with, in one direction.
-pub(crate) fn key(id: u64, side: Side) -> u8 {
+pub fn key(id: u64, side: Side) -> u8 {
     let [low, ..] = (id * 31).to_le_bytes();
     match side {
         Side::Request => low | 1,
@@ -29,7 +31,7 @@ pub(crate) fn key(id: u64, side: Side) -> u8 {
 }
 
 /// What a processor writes into heads and trailers of an exchange, in one direction.
-pub(crate) fn stamp(id: u64, side: Side) -> String {
+pub fn stamp(id: u64, side: Side) -> String {
     match side {
         Side::Request => format!("request {}", id * 3 + 1),
         Side::Response => format!("response {}", id * 5 + 2),
@@ -37,7 +39,7 @@ pub(crate) fn stamp(id: u64, side: Side) -> String {
 }
 
 /// Bytes that no other request has, of a length between 1 byte and 8 KiB.
-pub(crate) fn body_of(id: u64) -> Vec<u8> {
+pub fn body_of(id: u64) -> Vec<u8> {
     let mut state = id;
     let next = |_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -48,7 +50,7 @@ pub(crate) fn body_of(id: u64) -> Vec<u8> {
 
 /// Changes everything it sees by the id of the request.
 #[derive(Debug, Default)]
-pub(crate) struct Stamp {
+pub struct Stamp {
     id: u64,
     duplex: bool,
 }

@@ -1,13 +1,9 @@
-//! Requests of one session go to one endpoint (dialects 9.6).
-
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod support;
+//! Requests of one session go to one endpoint.
 
 use std::{collections::HashSet, time::Duration};
 
+use crate::support::{Running, Upstream, cluster, snapshot, to};
 use http::HeaderName;
-use support::{Running, Upstream, cluster, snapshot, to};
 use tollgate_model::{
     cluster::Cluster,
     filter::FilterOverrides,
