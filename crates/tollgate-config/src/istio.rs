@@ -1,4 +1,4 @@
-//! Istio's own objects (3.7): Gateway, VirtualService and ServiceEntry, which HTNN's policies may be about.
+//! Istio's own objects (3.7): Gateway, VirtualService and ServiceEntry, which HTNN's policies may be about, and EnvoyFilter.
 //!
 //! They become further gateways and routes of the [translation](crate::translation). Routes of a VirtualService are tried in
 //! the order in which they are written.
@@ -6,6 +6,7 @@
 mod attachment;
 mod controller;
 mod dialect;
+mod envoy_filter;
 mod gateway;
 mod host;
 mod http_actions;
@@ -13,12 +14,16 @@ mod http_match;
 mod http_route;
 mod listener;
 mod protecting;
+mod scope;
 mod service_entry;
+#[cfg(test)]
+mod tests;
 mod virtual_service;
 
 use self::{
     attachment::gateways,
     dialect::Istio,
+    envoy_filter::EnvoyFilter,
     gateway::Gateway,
     host::{HOSTNAME, SUBSET},
     service_entry::ServiceEntry,
@@ -28,7 +33,10 @@ pub(crate) use self::{
     controller::{CONTROLLER, speaks_http2},
     host::service_key,
 };
-use self::{gateway::read_gateway, service_entry::read_service_entry, virtual_service::read_virtual_service};
+use self::{
+    envoy_filter::read_envoy_filter, gateway::read_gateway, service_entry::read_service_entry,
+    virtual_service::read_virtual_service,
+};
 use crate::{
     kubernetes::{Kind, Objects as Set, family},
     schema::{Schema, Value, bookkeeping, read},
@@ -59,9 +67,8 @@ pub(crate) static ISTIO: System = System {
     ..System::PLAIN
 };
 
-/// Kinds that put something in front of a gateway. None of them is implemented.
-const PROTECTING: [(&str, &str); 4] = [
-    (GROUP, "EnvoyFilter"),
+/// Kinds that put something in front of a gateway and are not implemented.
+const PROTECTING: [(&str, &str); 3] = [
     ("security.istio.io", "AuthorizationPolicy"),
     ("security.istio.io", "RequestAuthentication"),
     ("extensions.istio.io", "WasmPlugin"),
@@ -100,6 +107,7 @@ pub(crate) struct Objects {
     pub(crate) gateways: Set<Gateway>,
     pub(crate) virtual_services: Set<VirtualService>,
     pub(crate) service_entries: Set<ServiceEntry>,
+    envoy_filters: Set<EnvoyFilter>,
     protecting: Set<()>,
 }
 
@@ -136,7 +144,16 @@ const KINDS: &[Kind] = &[
             candidate.store(|all| &mut all.of_mut::<Objects>().service_entries, read_service_entry)
         },
     },
-    protecting(GROUP, "EnvoyFilter", &["v1alpha3"]),
+    Kind {
+        group: GROUP,
+        kind: "EnvoyFilter",
+        versions: &["v1alpha3"],
+        cluster_scoped: false,
+        default_name: None,
+        take: |candidate| {
+            candidate.store(|all| &mut all.of_mut::<Objects>().envoy_filters, read_envoy_filter)
+        },
+    },
     protecting("security.istio.io", "AuthorizationPolicy", &["v1", "v1beta1"]),
     protecting("security.istio.io", "RequestAuthentication", &["v1", "v1beta1"]),
     protecting("extensions.istio.io", "WasmPlugin", &["v1alpha1"]),

@@ -4,9 +4,11 @@
 //! read. So a patch can do whatever an Envoy configuration can say, and what it cannot say is refused in the same words. What no
 //! patch has changed stays what it was.
 
+mod config_patch;
 mod json_patch;
 mod json_path;
 mod merge;
+mod message;
 mod tree;
 
 use std::{
@@ -17,7 +19,15 @@ use std::{
 use tollgate_ir::Resources;
 
 use self::tree::{Tree, name_of, text_of};
-pub(crate) use self::{json_patch::Operation, tree::ResourceKind};
+pub(crate) use self::{
+    config_patch::{
+        ApplyTo, Called, CalledChain, ClusterKey, ClusterMatch, ConfigPatch, FilterChainMatch, FilterMatch,
+        ListenerMatch, ObjectMatch, Outcome, PatchOperation, PatchSet, RouteMatch, RoutesMatch,
+        VirtualHostMatch, cluster_names,
+    },
+    json_patch::Operation,
+    tree::ResourceKind,
+};
 use crate::{
     Diagnostic, Explanations, Files, Options, Severity, envoy,
     kubernetes::{ObjectRef, Place},
@@ -87,6 +97,8 @@ struct Touched {
     /// Listeners whose route tables were changed, too.
     routes_of: BTreeSet<String>,
     clusters: BTreeSet<String>,
+    /// Listeners that are no more.
+    removed: BTreeSet<String>,
 }
 
 impl<'a> Patching<'a> {
@@ -121,7 +133,8 @@ impl<'a> Patching<'a> {
         if !missing.is_empty() {
             return Err(Failure::NotFound(missing));
         }
-        let (read, said) = self.read(&tree, place)?;
+        let locate = |said: &Diagnostic| if is_written(said) { place_of(said, place) } else { place.clone() };
+        let (read, said) = self.read(&tree, locate)?;
         for filter in filters(&read.0).filter(|filter| !self.filters.contains(filter)) {
             touched.added.entry(filter).or_insert_with(|| by.clone());
         }
@@ -132,19 +145,21 @@ impl<'a> Patching<'a> {
     fn read(
         &self,
         tree: &Tree,
-        place: &Place,
+        locate: impl Fn(&Diagnostic) -> Place,
     ) -> Result<((Resources, Explanations), Vec<Diagnostic>), Failure> {
-        let file = place.file().unwrap_or_default().into();
-        let document = Document { file, node: tree.assemble() };
+        let document = Document { file: "".into(), node: tree.assemble() };
         let (read, said) = envoy::load(&document, self.files, self.options);
         let envoy::Bootstrap { resources, explanations, .. } = read;
         if let Some(error) = said.iter().find(|one| one.severity == Severity::Error) {
-            let written = is_written(error);
-            let at = if written { place_of(error, place) } else { place.clone() };
             let message = error.message_with_path("static_resources");
-            return Err(Failure::Invalid { message, place: at, help: error.help.clone() });
+            return Err(Failure::Invalid { message, place: locate(error), help: error.help.clone() });
         }
-        let said = said.into_iter().filter(is_written).collect();
+        let said = said.into_iter().filter(is_written);
+        let located = |said: Diagnostic| {
+            let place = locate(&said).elsewhere(said.place.location(), said.place.path());
+            Diagnostic { place, ..said }
+        };
+        let said = said.map(located).collect();
         Ok(((resources, explanations), said))
     }
 

@@ -18,14 +18,12 @@ mod scalar;
 mod value;
 pub(crate) mod wire;
 
-#[cfg(test)]
-pub(crate) use self::message::is_spelling;
 pub(crate) use self::{
     any::Any,
     definition::{Field, Schema, Support, bookkeeping, harmless, protects, read, refused, unimplemented},
     enumeration::Enumeration,
     json::{from_json, to_json},
-    message::Message,
+    message::{Message, is_spelling},
     scalar::{is_number_or_boolean, plain_value},
     value::{Json, Value},
 };

@@ -48,7 +48,7 @@ pub(crate) use self::{
     gateway::{AttachedHostname, AttachedRoute, GATEWAY_API, Gateway, Idle, Listener, Route, RouteApi},
     messages::{Message, Validity},
     outcome::{Translated, translate},
-    patchable::Patchable,
+    patchable::{Patchable, ServedListener},
     processor::{Applied, Position, Processor, Zone},
     settings::{GatewaySettings, IpFamily, ListenerSettings},
     system::{PolicyKind, System, Systems},

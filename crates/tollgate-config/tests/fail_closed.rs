@@ -235,7 +235,11 @@ fn what_would_protect_a_route_is_not_left_out() {
         ("eg", eg("BackendTrafficPolicy", "compression: []")),
         (
             "istio",
-            istio("networking.istio.io/v1alpha3", "EnvoyFilter", "configPatches: [{applyTo: CLUSTER}]"),
+            istio(
+                "networking.istio.io/v1alpha3",
+                "EnvoyFilter",
+                "configPatches: [{applyTo: CLUSTER, patch: {operation: MERGE, value: {connect_timeout: 1s}}}]",
+            ),
         ),
         (
             "istio",

@@ -176,7 +176,8 @@ fn read_circuit_breakers(message: &Message<'_>) -> CircuitBreakers {
             continue;
         }
         if seen {
-            value.error("there are two thresholds of the default priority");
+            value.no_effect("a further threshold of the default priority", "the first one counts");
+            continue;
         }
         seen = true;
         let number = |name, default| thresholds.u32(name).unwrap_or(default);

@@ -3,13 +3,13 @@
 use http::StatusCode;
 
 use super::{
-    GROUP, HOSTNAME, SUBSET,
+    GROUP, HOSTNAME, SUBSET, envoy_filter,
     protecting::{Policies, Protected},
 };
 use crate::{
     routing::BackendReference,
     translation::{
-        BackendError, Destination, Dialect, Gateway, Replacement, RuleExtensions, Site, Translator,
+        BackendError, Destination, Dialect, Gateway, Patchable, Replacement, RuleExtensions, Site, Translator,
     },
 };
 
@@ -27,12 +27,13 @@ impl<'a> Istio<'a> {
 
 impl Dialect for Istio<'_> {
     fn extend(&mut self, site: &Site<'_>) -> RuleExtensions {
-        let replaced = self.policies.find(site).map(|Protected { reason, place }| Replacement {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            body: "",
-            reason: reason.clone(),
-            place: place.clone(),
-        });
+        let replaced =
+            self.policies.find(site, self.translator).map(|Protected { reason, place }| Replacement {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                body: "",
+                reason: reason.clone(),
+                place: place.clone(),
+            });
         RuleExtensions { replaced, ..RuleExtensions::default() }
     }
 
@@ -59,5 +60,9 @@ impl Dialect for Istio<'_> {
             }
             _ => None,
         }
+    }
+
+    fn patch(&mut self, patchable: &mut Patchable<'_>) {
+        envoy_filter::apply(self.translator, patchable);
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Server {
     /// What policies call it by `sectionName`.
     pub(super) name: Option<String>,
     pub(super) port: u16,
+    /// What the port is called.
+    pub(super) port_name: String,
     /// `None` = that of the process.
     pub(super) bind: Option<IpAddr>,
     pub(super) hosts: Vec<ServerHost>,
@@ -96,7 +98,7 @@ static PORT: Schema = Schema {
     fields: &[
         read("number", "", "1 to 65535. Required."),
         read("protocol", "", "HTTP, HTTP2, GRPC, GRPC-WEB or HTTPS. Required."),
-        bookkeeping("name"),
+        read("name", "", "What EnvoyFilters call the port of an HTTPS server."),
         harmless("targetPort", "the number counts"),
     ],
     unsupported: &[],
@@ -162,6 +164,7 @@ fn read_server(value: &Value<'_>) -> Option<Server> {
     Some(Server {
         name: Some(message.string("name")).filter(|name| !name.is_empty()),
         port: number,
+        port_name: port.string("name"),
         bind: message.get("bind").and_then(|bind| read_bind(&bind)),
         hosts: hosts.iter().filter_map(read_host).collect(),
         tls: tls.filter(|_| https).and_then(|tls| read_tls(&tls)),

@@ -26,6 +26,7 @@ pub(super) fn merge(
     }
     // Those that were there stay.
     resources.secrets.add_missing(std::mem::take(&mut read.secrets));
+    resources.listeners.retain(|listener| !touched.removed.contains(&listener.name));
     for (name, by) in &touched.listeners {
         let Some(new) = read.listeners.iter().find(|one| one.name == *name) else { continue };
         let mut new = new.value.clone();

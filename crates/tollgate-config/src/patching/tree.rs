@@ -28,9 +28,9 @@ pub(crate) enum ResourceKind {
 pub(super) struct Tree {
     /// Everything else.
     bootstrap: Node,
-    listeners: Vec<Node>,
+    pub(super) listeners: Vec<Node>,
     route_tables: Vec<Node>,
-    clusters: Vec<Node>,
+    pub(super) clusters: Vec<Node>,
     secrets: Vec<Node>,
 }
 
@@ -203,6 +203,25 @@ impl Tree {
         }
     }
 
+    /// Changes the route table of each connection manager of a listener.
+    pub(super) fn each_table<E>(
+        &mut self,
+        listener: &mut Node,
+        mut change: impl FnMut(&mut Node) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for manager in managers_mut(listener) {
+            let named = manager.member("rds").and_then(|rds| rds.member("route_config_name"));
+            let table = match named.and_then(Node::text) {
+                Some(name) => self.route_tables.iter_mut().find(|table| name_of(table) == name),
+                None => member_mut(manager, "route_config"),
+            };
+            if let Some(table) = table {
+                change(table)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The listeners that use one of these route tables.
     pub(super) fn listeners_of(&self, tables: &[String]) -> Vec<String> {
         let uses = |listener: &&Node| {
@@ -225,32 +244,32 @@ pub(super) fn text_of<'n>(node: &'n Node, name: &str) -> &'n str {
     node.member(name).and_then(Node::text).unwrap_or_default()
 }
 
-fn member_mut<'n>(node: &'n mut Node, name: &str) -> Option<&'n mut Node> {
+pub(super) fn member_mut<'n>(node: &'n mut Node, name: &str) -> Option<&'n mut Node> {
     let Content::Mapping(entries) = &mut node.content else { return None };
     entries.iter_mut().find(|entry| entry.key == name).map(|entry| &mut entry.value)
 }
 
-fn items_mut(node: &mut Node) -> &mut [Node] {
+pub(super) fn items_mut(node: &mut Node) -> &mut [Node] {
     match &mut node.content {
         Content::Sequence(items) => items,
         _ => &mut [],
     }
 }
 
-fn take(node: &mut Node, name: &str) -> Option<Node> {
+pub(super) fn take(node: &mut Node, name: &str) -> Option<Node> {
     let Content::Mapping(entries) = &mut node.content else { return None };
     let at = entries.iter().position(|entry| entry.key == name)?;
     Some(entries.remove(at).value)
 }
 
-fn take_list(node: &mut Node, name: &str) -> Vec<Node> {
+pub(super) fn take_list(node: &mut Node, name: &str) -> Vec<Node> {
     match take(node, name).map(|list| list.content) {
         Some(Content::Sequence(items)) => items,
         _ => Vec::new(),
     }
 }
 
-fn set(node: &mut Node, name: &str, value: Node) {
+pub(super) fn set(node: &mut Node, name: &str, value: Node) {
     let Content::Mapping(entries) = &mut node.content else { return };
     match entries.iter_mut().find(|entry| entry.key == name) {
         Some(entry) => entry.value = value,

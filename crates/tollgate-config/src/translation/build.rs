@@ -21,7 +21,10 @@ use tollgate_model::{
 };
 
 use self::chain::{Chain, Hosts};
-use super::{Dialect, Gateway, IpFamily, Listener as GatewayListener, ListenerSettings, Problem, Translator};
+use super::{
+    Dialect, Gateway, IpFamily, Listener as GatewayListener, ListenerSettings, Problem, ServedListener,
+    Translator,
+};
 use crate::{
     Explanations, RouteKey,
     kubernetes::{ObjectRef, status::ParentReference},
@@ -34,8 +37,8 @@ pub(super) struct Built {
     pub(super) resources: Resources,
     pub(super) explanations: Explanations,
     pub(super) outcomes: Outcomes,
-    /// The gateways of each listener, by its name.
-    pub(super) gateways: HashMap<String, Vec<ObjectRef>>,
+    /// What each listener is made of, by its name.
+    pub(super) listeners: HashMap<String, ServedListener>,
 }
 
 /// How routes fare under their parents, as far as their rules decide it.
@@ -145,13 +148,21 @@ impl Builder<'_, '_> {
         };
         let bound = self.bound_port(port);
         let name = self.unique_name(format!("{}/{}", first.owner.key(), first.name), port);
-        let gateways = members.iter().map(|member| member.gateway.object.clone());
-        self.built.gateways.insert(name.clone(), gateways.collect());
         let is_tls = first.tls.is_some();
         let hosts = Hosts::of(members);
         let host_table = is_tls.then(|| host_table(members));
         let mut filter_chains = Vec::new();
-        for (index, group) in groups(members).iter().enumerate() {
+        let groups = groups(members);
+        let own = |member: &Member<'_>| (member.listener.owner.clone(), member.listener.name.clone());
+        let served = ServedListener {
+            gateways: members.iter().map(|member| member.gateway.object.clone()).collect(),
+            controller: gateway.controller,
+            port,
+            tls: is_tls,
+            chains: groups.iter().map(|group| group.iter().map(own).collect()).collect(),
+        };
+        self.built.listeners.insert(name.clone(), served);
+        for (index, group) in groups.iter().enumerate() {
             let chain = Chain { gateway, members: group, hosts: &hosts, port: bound };
             // The name of a table need not be unique.
             let table_name = format!("{name}/{index}");

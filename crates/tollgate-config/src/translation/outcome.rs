@@ -50,7 +50,7 @@ fn everything_but_clusters(translator: &Translator<'_>) -> Translated {
     let others: Vec<Gateway> = others.flat_map(|read| read(translator, gateways)).collect();
     builder.gateways(gateways.iter().chain(&others));
     let Builder { mut dialects, built, .. } = builder;
-    let Built { resources, explanations, outcomes, gateways: by_listener } = built;
+    let Built { resources, explanations, outcomes, listeners: by_listener } = built;
     let mut patchable = Patchable::new(translator, resources, explanations, by_listener);
     for dialect in &mut dialects {
         dialect.patch(&mut patchable);

@@ -1,13 +1,16 @@
 //! What was translated, for policies that patch it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use http::StatusCode;
 use tollgate_ir::{Action, Resources};
 use tollgate_model::route::DirectResponse;
 
-use super::Translator;
+use super::{Controller, Translator};
 use crate::{
     Explanation, Explanations, ReplacedBecause, RouteKey,
     kubernetes::{ObjectRef, Place},
@@ -19,8 +22,21 @@ pub(crate) struct Patchable<'a> {
     translator: &'a Translator<'a>,
     resources: Resources,
     explanations: Explanations,
-    /// The gateways of each listener, by its name.
-    gateways: HashMap<String, Vec<ObjectRef>>,
+    /// By the name of the listener.
+    listeners: HashMap<String, ServedListener>,
+}
+
+/// What a listener of the resources is made of.
+#[derive(Debug)]
+pub(crate) struct ServedListener {
+    pub(crate) gateways: Vec<ObjectRef>,
+    /// Whose rules apply to the first of them.
+    pub(crate) controller: &'static Controller,
+    /// As the gateways say it.
+    pub(crate) port: u16,
+    pub(crate) tls: bool,
+    /// The owners and the names of the listeners that each filter chain serves.
+    pub(crate) chains: Vec<Vec<(ObjectRef, String)>>,
 }
 
 impl<'a> Patchable<'a> {
@@ -28,9 +44,9 @@ impl<'a> Patchable<'a> {
         translator: &'a Translator<'a>,
         resources: Resources,
         explanations: Explanations,
-        gateways: HashMap<String, Vec<ObjectRef>>,
+        listeners: HashMap<String, ServedListener>,
     ) -> Self {
-        Self { translator, resources, explanations, gateways }
+        Self { translator, resources, explanations, listeners }
     }
 
     /// What patches are applied to: everything there is so far.
@@ -44,11 +60,22 @@ impl<'a> Patchable<'a> {
         patching.finish(&mut self.resources, &mut self.explanations);
     }
 
+    /// The listeners, by their names.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = (&str, &ServedListener)> {
+        self.listeners.iter().map(|(name, listener)| (name.as_str(), listener))
+    }
+
     /// Lets all routes of a gateway answer 500: what a patch was to put in front of them is not there.
     pub(crate) fn close(&mut self, gateway: &ObjectRef, reason: &str, place: &Place) {
+        let of_gateway = self.listeners().filter(|(_, listener)| listener.gateways.contains(gateway));
+        let names = of_gateway.map(|(name, _)| name.to_owned()).collect();
+        self.close_listeners(&names, reason, place);
+    }
+
+    /// The same for all routes of some listeners.
+    pub(crate) fn close_listeners(&mut self, names: &BTreeSet<String>, reason: &str, place: &Place) {
         for listener in &self.resources.listeners {
-            let of_gateway = self.gateways.get(&listener.name).is_some_and(|all| all.contains(gateway));
-            if !of_gateway {
+            if !names.contains(&listener.name) {
                 continue;
             }
             let default = listener.default_filter_chain.iter().map(|chain| (None, chain));

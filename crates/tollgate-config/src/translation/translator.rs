@@ -111,6 +111,11 @@ impl<'a> Translator<'a> {
         name
     }
 
+    /// Whether there is a cluster of this name so far.
+    pub(crate) fn has_cluster(&self, name: &str) -> bool {
+        self.clusters.borrow().contains_key(name) || self.native.clusters.contains_key(name)
+    }
+
     /// All resources so far: `resources`, those of an Envoy configuration, and the clusters and secrets that were added.
     pub(super) fn complete(&self, resources: &Ir) -> Ir {
         let mut complete = resources.clone();
