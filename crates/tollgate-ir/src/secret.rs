@@ -39,6 +39,9 @@ pub struct ValidationContext {
     pub trusted_ca: Option<TrustAnchors>,
     /// Conditions on names, one of which must be met; empty = any name.
     pub subject_alt_names: Vec<SubjectAltNameMatcher>,
+    /// Certificates are accepted though they cannot be verified. Default false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub accept_untrusted: bool,
 }
 
 /// How a certificate is verified as written: with a secret, and what the context itself adds to it.
@@ -52,6 +55,9 @@ pub struct Validation {
     /// Further conditions on names: one of these or of the secret's must be met.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub subject_alt_names: Vec<SubjectAltNameMatcher>,
+    /// Certificates are accepted though they cannot be verified. Default false; the secret may say it, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub accept_untrusted: bool,
 }
 
 /// What is asked of the certificates of clients, as written.
@@ -136,6 +142,7 @@ impl Secrets {
         Ok(ValidationContext {
             trusted_ca: own.trusted_ca.as_ref().or(default).cloned(),
             subject_alt_names: names.cloned().collect(),
+            accept_untrusted: own.accept_untrusted || validation.accept_untrusted,
         })
     }
 
@@ -187,14 +194,18 @@ impl Secrets {
             |name| self.certificate(name).cloned(),
             |validation| {
                 let merged = validation.context.as_ref().map(|context| self.merged(context)).transpose()?;
-                let ValidationContext { trusted_ca, subject_alt_names } = merged.unwrap_or_default();
+                let ValidationContext { trusted_ca, subject_alt_names, accept_untrusted } =
+                    merged.unwrap_or_default();
                 let require_client_certificate = validation.require_client_certificate;
-                let asks =
-                    require_client_certificate || trusted_ca.is_some() || !subject_alt_names.is_empty();
+                let asks = require_client_certificate
+                    || trusted_ca.is_some()
+                    || !subject_alt_names.is_empty()
+                    || accept_untrusted;
                 Ok(asks.then_some(tls::ClientValidation {
                     require_client_certificate,
                     trusted_ca,
                     subject_alt_names,
+                    accept_untrusted,
                 }))
             },
         )?;
@@ -212,14 +223,18 @@ impl Secrets {
             |validation| match validation {
                 ServerValidation::Nothing => Ok(tls::ServerValidation::Nothing),
                 ServerValidation::Chain(validation) => match self.merged(validation)? {
-                    ValidationContext { trusted_ca: Some(trusted_ca), subject_alt_names } => {
+                    ValidationContext { accept_untrusted: true, .. } => Ok(tls::ServerValidation::Nothing),
+                    ValidationContext { trusted_ca: Some(trusted_ca), subject_alt_names, .. } => {
                         Ok(tls::ServerValidation::Chain { trusted_ca, subject_alt_names })
                     }
                     without if without.subject_alt_names.is_empty() => Ok(tls::ServerValidation::Nothing),
                     _ => Err(TlsError::NamesWithoutTrust.into()),
                 },
                 ServerValidation::ChainAndServerName(validation) => {
-                    let trusted_ca = self.merged(validation)?.trusted_ca;
+                    let ValidationContext { trusted_ca, accept_untrusted, .. } = self.merged(validation)?;
+                    if accept_untrusted {
+                        return Ok(tls::ServerValidation::Nothing);
+                    }
                     let trusted_ca = trusted_ca.ok_or(TlsError::NamesWithoutTrust)?;
                     Ok(tls::ServerValidation::ChainAndServerName { trusted_ca })
                 }

@@ -69,7 +69,7 @@ pub struct Cluster<T = UpstreamTls, E = Arc<[Endpoint]>> {
     /// What endpoints use instead that ask for it ([`Endpoint::transport_socket`]).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub transport_socket_matches: Vec<TransportSocketMatch<T>>,
-    /// Settings of TCP connections. Default [`TcpOptions::UPSTREAM`], for HTTP/2 [`TcpOptions::HTTP2_UPSTREAM`].
+    /// Settings of TCP connections. Default [`UpstreamProtocol::usual_tcp`].
     pub tcp: TcpOptions,
     /// Read/write buffer limit, bytes. Default 1 MiB.
     pub per_connection_buffer_limit_bytes: usize,
@@ -396,6 +396,71 @@ pub enum UpstreamProtocol {
     },
     /// HTTP/2, with prior knowledge on cleartext.
     Http2(Http2Options),
+    /// What the endpoint chooses by ALPN; HTTP/1.1 where it chooses nothing.
+    Negotiated(EitherVersion),
+    /// What the client spoke; where there is no client HTTP/2 if it has settings, otherwise HTTP/1.1.
+    OfClient(EitherVersion),
+}
+
+/// Settings where both versions of HTTP may be spoken.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EitherVersion {
+    /// Pass trailers on in HTTP/1.1. Default false (T-9).
+    pub enable_trailers: bool,
+    /// Settings of HTTP/2; `None` = the defaults.
+    pub http2: Option<Http2Options>,
+}
+
+impl UpstreamProtocol {
+    /// What TLS offers where its context names nothing, best first. Nothing where that depends on the request.
+    #[must_use]
+    pub fn alpn(&self) -> &'static [&'static str] {
+        match self {
+            Self::Http1 { .. } => &["http/1.1"],
+            Self::Http2(_) => &["h2"],
+            Self::Negotiated(_) => &["h2", "http/1.1"],
+            Self::OfClient(_) => &[],
+        }
+    }
+
+    /// Whether requests that no client has made are HTTP/2, or may be.
+    #[must_use]
+    pub fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Http1 { .. } => false,
+            Self::Http2(_) | Self::Negotiated(_) => true,
+            Self::OfClient(either) => either.http2.is_some(),
+        }
+    }
+
+    /// The settings of HTTP/2, if something is said about them.
+    #[must_use]
+    pub fn http2_options(&self) -> Option<&Http2Options> {
+        match self {
+            Self::Http1 { .. } => None,
+            Self::Http2(options) => Some(options),
+            Self::Negotiated(either) | Self::OfClient(either) => either.http2.as_ref(),
+        }
+    }
+
+    /// Whether trailers are passed on in HTTP/1.1.
+    #[must_use]
+    pub fn enables_trailers(&self) -> bool {
+        match self {
+            Self::Http1 { enable_trailers } => *enable_trailers,
+            Self::Http2(_) => false,
+            Self::Negotiated(either) | Self::OfClient(either) => either.enable_trailers,
+        }
+    }
+
+    /// The settings of TCP connections where nothing is said about them.
+    #[must_use]
+    pub fn usual_tcp(&self) -> TcpOptions {
+        match self {
+            Self::Http1 { .. } => TcpOptions::UPSTREAM,
+            Self::Http2(_) | Self::Negotiated(_) | Self::OfClient(_) => TcpOptions::HTTP2_UPSTREAM,
+        }
+    }
 }
 
 /// Limits of a cluster (per gateway, not per worker, as Envoy's are).

@@ -136,7 +136,7 @@ impl RequestAttributes<'_> {
         match attribute {
             ConnectionAttribute::Id => Some(AttributeValue::Uint(connection.id)),
             ConnectionAttribute::Mtls => {
-                Some(AttributeValue::Bool(tls.is_some_and(|tls| tls.peer_certificate_verified)))
+                Some(AttributeValue::Bool(tls.is_some_and(|tls| tls.peer_certificate.is_some())))
             }
             ConnectionAttribute::RequestedServerName => {
                 Some(text(tls.and_then(|tls| tls.server_name.as_deref()).unwrap_or_default()))

@@ -10,6 +10,8 @@ use crate::certificate;
 pub(crate) struct TlsInfo {
     /// SNI.
     pub(crate) server_name: Option<String>,
+    /// HTTP/2 was chosen by ALPN.
+    pub(crate) http2: bool,
     /// `TLSv1.2` or `TLSv1.3`.
     pub(crate) version: &'static str,
     /// Name of the cipher suite, as OpenSSL writes it; empty = unknown.
@@ -42,6 +44,7 @@ impl TlsInfo {
         let peer_certificate = presented.next();
         Self {
             server_name: None,
+            http2: session.alpn_protocol() == Some(b"h2"),
             version: match session.protocol_version() {
                 Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
                 Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",

@@ -62,10 +62,7 @@ pub(super) fn read_cluster<'a>(
     };
     let Protocol { protocol, idle_timeout, max_requests_per_connection, http_filters, upstream_options } =
         read_protocol(&message);
-    let alpn = match protocol {
-        UpstreamProtocol::Http1 { .. } => "http/1.1",
-        UpstreamProtocol::Http2(_) => "h2",
-    };
+    let alpn = protocol.alpn();
     let health = read_health(&message, alpn);
     check_protocol_of_checks(&message, &health, &protocol);
     let mut tls = message
@@ -73,6 +70,7 @@ pub(super) fn read_cluster<'a>(
         .and_then(|socket| read_upstream_transport_socket(&socket, alpn, secrets));
     message.list("filters").iter().for_each(read_network_filter);
     let transport_socket_matches = read_transport_socket_matches(&message, alpn, secrets);
+    check_alpn(&message, &protocol, tls.is_some(), &transport_socket_matches);
     let endpoints = read_endpoints(&message, discovery.as_ref(), &transport_socket_matches);
     let names_hosts = matches!(discovery, Some(Discovery::DynamicForwardProxy(_)));
     if names_hosts && let Some(tls) = &mut tls {
@@ -125,7 +123,7 @@ fn read_network_filter(value: &Value<'_>) {
 /// Reads what endpoints use that ask for it.
 fn read_transport_socket_matches(
     message: &Message<'_>,
-    alpn: &str,
+    alpn: &[&str],
     secrets: &KnownSecrets,
 ) -> Vec<TransportSocketMatch<UpstreamTlsContext>> {
     let list = message.list("transport_socket_matches");
@@ -141,10 +139,39 @@ fn read_transport_socket_matches(
     read.collect()
 }
 
+/// What is chosen by ALPN needs TLS, on every connection.
+fn check_alpn(
+    cluster: &Message<'_>,
+    protocol: &UpstreamProtocol,
+    tls: bool,
+    matches: &[TransportSocketMatch<UpstreamTlsContext>],
+) {
+    if !matches!(protocol, UpstreamProtocol::Negotiated(_)) {
+        return;
+    }
+    if !tls {
+        let value =
+            cluster.get("transport_socket").or_else(|| cluster.get("typed_extension_protocol_options"));
+        if let Some(value) = value {
+            value.error_with_help(
+                "auto_config needs TLS, which chooses the version of HTTP",
+                "set a transport_socket with an UpstreamTlsContext, or use explicit_http_config",
+            );
+        }
+    } else if matches.iter().any(|one| one.tls.is_none())
+        && let Some(value) = cluster.get("transport_socket_matches")
+    {
+        value.error_with_help(
+            "auto_config needs TLS on every connection",
+            "use an UpstreamTlsContext in every match, or explicit_http_config",
+        );
+    }
+}
+
 /// A gRPC check needs what the cluster speaks, as in Envoy.
 fn check_protocol_of_checks(cluster: &Message<'_>, health: &HealthPolicy, protocol: &UpstreamProtocol) {
     let is_grpc = |check: &HealthCheck| matches!(check.checker, HealthChecker::Grpc(_));
-    if matches!(protocol, UpstreamProtocol::Http1 { .. })
+    if !protocol.speaks_http2()
         && health.health_checks.iter().any(is_grpc)
         && let Some(checks) = cluster.get("health_checks")
     {

@@ -108,6 +108,6 @@ impl ClusterFacts {
             EndpointAddress::Dns { host, port } => Some(format!("{host}:{port}")),
             EndpointAddress::Pipe(_) => None,
         });
-        Self { http2: matches!(protocol, UpstreamProtocol::Http2(_)), first_endpoint, http_filters: false }
+        Self { http2: protocol.speaks_http2(), first_endpoint, http_filters: false }
     }
 }

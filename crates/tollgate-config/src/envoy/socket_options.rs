@@ -162,10 +162,7 @@ fn read_socket_option(value: &Value<'_>, tcp: &mut TcpOptions) {
 
 /// The settings of a cluster's connections.
 pub(super) fn read_upstream_options(cluster: &Message<'_>, protocol: &UpstreamProtocol) -> TcpOptions {
-    let mut tcp = match protocol {
-        UpstreamProtocol::Http1 { .. } => TcpOptions::UPSTREAM,
-        UpstreamProtocol::Http2(_) => TcpOptions::HTTP2_UPSTREAM,
-    };
+    let mut tcp = protocol.usual_tcp();
     if let Some(bind) = cluster.message("upstream_bind_config", &BIND_CONFIG) {
         read_socket_options(&bind.list("socket_options"), &mut tcp);
     }

@@ -72,6 +72,12 @@ pub(super) fn read_downstream_transport_socket(
             "add validation_context.trusted_ca",
         );
     }
+    if validation.as_ref().is_some_and(|validation| validation.accepts_untrusted) {
+        any.value.warning(
+            "certificates of clients are accepted though they cannot be verified",
+            "remove trust_chain_verification; filters see whether a certificate was verified",
+        );
+    }
     let context = validation.map(|validation| validation.context);
     let asks = require_client_certificate || context.is_some();
     let client_validation = asks.then_some(ClientValidation { require_client_certificate, context });
@@ -94,10 +100,10 @@ pub(super) fn read_downstream_transport_socket(
 }
 
 /// Reads the transport socket of a cluster; `None` is cleartext. `alpn` is what is offered when the context names
-/// no protocol: the one that the cluster speaks.
+/// no protocol: what the cluster speaks.
 pub(super) fn read_upstream_transport_socket(
     value: &Value<'_>,
-    alpn: &str,
+    alpn: &[&str],
     secrets: &KnownSecrets,
 ) -> Option<UpstreamTlsContext> {
     let (any, message) = open(value, &UPSTREAM_TLS_CONTEXT)?;
@@ -105,14 +111,16 @@ pub(super) fn read_upstream_transport_socket(
     let common = common.as_ref();
     let by_sni = message.boolean("auto_sni_san_validation", false);
     let validation = match common.and_then(|common| read_validation(common, secrets)) {
-        Some(Validation { context, has_authorities: true }) if by_sni => {
+        Some(Validation { context, has_authorities: true, accepts_untrusted: false }) if by_sni => {
             ServerValidation::ChainAndServerName(tollgate_ir::Validation {
                 subject_alt_names: Vec::new(),
                 ..context
             })
         }
-        Some(Validation { context, has_authorities: true }) => ServerValidation::Chain(context),
-        _ if by_sni => {
+        Some(Validation { context, has_authorities: true, accepts_untrusted: false }) => {
+            ServerValidation::Chain(context)
+        }
+        None | Some(Validation { has_authorities: false, .. }) if by_sni => {
             any.value.error("\"auto_sni_san_validation\" needs a trusted_ca");
             ServerValidation::Nothing
         }
@@ -147,7 +155,7 @@ pub(super) fn read_upstream_transport_socket(
         alpn_protocols: common
             .map(read_alpn)
             .filter(|protocols| !protocols.is_empty())
-            .unwrap_or_else(|| vec![alpn.to_owned()]),
+            .unwrap_or_else(|| alpn.iter().map(|&protocol| protocol.to_owned()).collect()),
         versions: common.map_or_else(
             || versions(TlsVersion::Tls12, UPSTREAM_MAXIMUM),
             |common| read_versions(common, UPSTREAM_MAXIMUM),

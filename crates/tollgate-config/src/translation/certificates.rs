@@ -157,9 +157,9 @@ impl Translator<'_> {
         subject_alt_names: Vec<SubjectAltNameMatcher>,
     ) -> Validation {
         let Authorities { name, anchors, origin } = authorities;
-        let context = ValidationContext { trusted_ca: Some(anchors.clone()), subject_alt_names: Vec::new() };
+        let context = ValidationContext { trusted_ca: Some(anchors.clone()), ..ValidationContext::default() };
         let secret = self.secrets.borrow_mut().add_validation_context(name, context, Arc::clone(origin));
-        Validation { secret, default_trusted_ca: None, subject_alt_names }
+        Validation { secret, default_trusted_ca: None, subject_alt_names, accept_untrusted: false }
     }
 
     /// The certificate and key that a Secret of type `kubernetes.io/tls` holds: the name of the secret that they become.

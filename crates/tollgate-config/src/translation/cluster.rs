@@ -3,10 +3,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use tollgate_ir::{BareCluster, Cluster};
-use tollgate_model::{
-    cluster::{Discovery, Endpoint, UpstreamProtocol},
-    socket::TcpOptions,
-};
+use tollgate_model::cluster::{Discovery, Endpoint, UpstreamProtocol};
 
 use super::backend::dns;
 
@@ -29,9 +26,6 @@ pub(crate) fn bare_cluster(name: String, endpoints: &[Endpoint], protocol: Upstr
     } else {
         Discovery::Static
     };
-    let tcp = match protocol {
-        UpstreamProtocol::Http1 { .. } => TcpOptions::UPSTREAM,
-        UpstreamProtocol::Http2(_) => TcpOptions::HTTP2_UPSTREAM,
-    };
+    let tcp = protocol.usual_tcp();
     BareCluster { protocol, tcp, ..BareCluster::new(name, discovery, ()) }
 }

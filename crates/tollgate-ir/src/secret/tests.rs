@@ -21,7 +21,11 @@ fn authorities() -> TrustAnchors {
 
 fn trusting(trusted_ca: Option<&TrustAnchors>, names: &[&str]) -> ValidationContext {
     let names = names.iter().map(|name| SubjectAltNameMatcher::DnsName((*name).to_owned()));
-    ValidationContext { trusted_ca: trusted_ca.cloned(), subject_alt_names: names.collect() }
+    ValidationContext {
+        trusted_ca: trusted_ca.cloned(),
+        subject_alt_names: names.collect(),
+        accept_untrusted: false,
+    }
 }
 
 #[test]
@@ -53,6 +57,7 @@ fn of_two_authorities_those_of_the_secret_count() {
     add(&mut secrets, "names", trusting(None, &["b.test"]));
     add(&mut secrets, "default", trusting(Some(&default), &["never.test"]));
     let validation = |secret: &str| Validation {
+        accept_untrusted: false,
         secret: secret.to_owned(),
         default_trusted_ca: Some("default".to_owned()),
         subject_alt_names: trusting(None, &["a.test"]).subject_alt_names,
@@ -71,8 +76,12 @@ fn names_are_not_checked_without_authorities() {
         secrets.add_validation_context(name, trusting(None, names), Arc::default());
     }
     let context = |secret: &str, by_server_name: bool| {
-        let validation =
-            Validation { secret: secret.to_owned(), default_trusted_ca: None, subject_alt_names: Vec::new() };
+        let validation = Validation {
+            secret: secret.to_owned(),
+            default_trusted_ca: None,
+            subject_alt_names: Vec::new(),
+            accept_untrusted: false,
+        };
         UpstreamTlsContext {
             sni: ServerNameIndication::Nothing,
             validation: match by_server_name {

@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use rustls::{
     ServerConfig, SignatureScheme,
-    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
+    pki_types::{CertificateDer, UnixTime},
+    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, danger::ClientCertVerifier as _},
     sign::CertifiedKey,
 };
 use serde::Serialize;
@@ -23,6 +24,9 @@ pub struct DownstreamTls {
     /// The same without ALPN.
     #[serde(skip)]
     without_alpn: Arc<ServerConfig>,
+    /// What verifies certificates that are accepted in any case.
+    #[serde(skip)]
+    afterwards: Option<Arc<ClientVerifier>>,
     /// What it was built from.
     #[serde(flatten)]
     settings: DownstreamTlsSettings,
@@ -63,6 +67,9 @@ pub struct ClientValidation {
     pub trusted_ca: Option<TrustAnchors>,
     /// One of these must be met; empty = any name. Needs `trusted_ca`.
     pub subject_alt_names: Vec<SubjectAltNameMatcher>,
+    /// Certificates are accepted though they cannot be verified. Default false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub accept_untrusted: bool,
 }
 
 impl<C, V> DownstreamTlsSettings<C, V> {
@@ -148,13 +155,33 @@ impl DownstreamTls {
         config.ignore_client_order = !settings.prefer_client_ciphers;
         let mut without_alpn = config.clone();
         without_alpn.alpn_protocols = Vec::new();
-        Ok(Self { config: Arc::new(config), without_alpn: Arc::new(without_alpn), settings })
+        let afterwards = match &settings.client_validation {
+            Some(validation) if validation.accept_untrusted => {
+                let strict = ClientValidation { accept_untrusted: false, ..validation.clone() };
+                Some(Arc::new(ClientVerifier::new(strict)?))
+            }
+            _ => None,
+        };
+        Ok(Self { config: Arc::new(config), without_alpn: Arc::new(without_alpn), afterwards, settings })
     }
 
     /// What the certificates of clients are verified with; `None` when nothing is.
     #[must_use]
     pub fn client_trust(&self) -> Option<&TrustAnchors> {
         self.settings.client_validation.as_ref()?.trusted_ca.as_ref()
+    }
+
+    /// Whether a certificate that was accepted, with those behind it, is verified.
+    #[must_use]
+    pub fn is_verified(&self, chain: &[CertificateDer<'_>]) -> bool {
+        match (&self.afterwards, chain) {
+            (_, []) => false,
+            (None, _) => true,
+            (Some(verifier), [certificate, intermediates @ ..]) => {
+                self.client_trust().is_some()
+                    && verifier.verify_client_cert(certificate, intermediates, UnixTime::now()).is_ok()
+            }
+        }
     }
 
     /// Whether `other` asks the same of clients and tells them the same, but for our own certificates.

@@ -22,7 +22,7 @@ impl AttributeSource for ConnectionEnd<'_> {
             AttributePath::Connection(attribute) => match attribute {
                 ConnectionAttribute::Id => AttributeValue::Uint(self.connection.id),
                 ConnectionAttribute::Mtls => {
-                    AttributeValue::Bool(tls.is_some_and(|tls| tls.peer_certificate_verified))
+                    AttributeValue::Bool(tls.is_some_and(|tls| tls.peer_certificate.is_some()))
                 }
                 ConnectionAttribute::RequestedServerName => text(self.server_name.unwrap_or_default()),
                 ConnectionAttribute::TlsVersion => text(tls?.version),

@@ -280,6 +280,7 @@ async fn try_establish(
         }
     };
     let (tls, limit) = chain.tls().ok_or(EstablishError::TransportMismatch)?;
+    let downstream = tls.clone();
     let trust = tls.client_trust().cloned();
     let config = tls.config_for(&start.client_hello()).clone();
     let own = config.cert_resolver.resolve(start.client_hello());
@@ -295,6 +296,8 @@ async fn try_establish(
     served.metrics.increment(ListenerMetric::SslHandshake);
     let alpn = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
     let mut tls = tls_info(stream.get_ref().1, own.as_deref()).with_issuer(trust.as_ref());
+    tls.peer_certificate_verified =
+        downstream.is_verified(stream.get_ref().1.peer_certificates().unwrap_or_default());
     tls.ja3 = noted.as_ref().filter(|_| fingerprints.ja3).map(ClientHello::ja3);
     tls.ja4 = noted.as_ref().filter(|_| fingerprints.ja4).map(ClientHello::ja4);
     // With TLS 1.3 the id in the ServerHello is the client's own and means nothing.

@@ -176,6 +176,7 @@ impl Core {
     pub(super) fn choice(&self) -> Choice<'_> {
         Choice {
             session: self.decision.session.as_ref().and_then(Session::wanted),
+            protocol: Some(self.info.protocol),
             request: Some(&self.messages.request),
             authority: None,
             metadata: Some(&self.info.metadata),

@@ -26,6 +26,7 @@ use crate::{
     format::{FormatContext, evaluate_header},
     route_headers::change_field,
     stream::{BodyEvent, ResponseEvent},
+    stream_info::Protocol,
     upstream::{Choice, UpstreamFailure, UpstreamRequest, WorkerCluster},
 };
 
@@ -59,7 +60,14 @@ impl Mirrors {
         for policy in policies.iter().filter(|policy| policy.fraction.includes(fastrand::u64(..))) {
             let Some(cluster) = cluster_of(policy, core) else { continue };
             // A copy belongs to no session, nobody has picked a host for it, and nothing of it is hashed.
-            let choice = Choice { session: None, named: None, picked: None, hashed: None, ..core.choice() };
+            let choice = Choice {
+                protocol: Some(Protocol::Http11),
+                session: None,
+                named: None,
+                picked: None,
+                hashed: None,
+                ..core.choice()
+            };
             let Ok(upstream) = UpstreamRequest::start(&cluster, &choice, 1, now) else { continue };
             let mut head = core.messages.request.clone();
             match &policy.host_rewrite_literal {

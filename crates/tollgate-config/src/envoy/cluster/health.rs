@@ -51,7 +51,7 @@ pub(in crate::envoy) static METHOD: Enumeration<i64> = Enumeration {
 };
 
 /// Reads what a cluster says about the health of its endpoints.
-pub(super) fn read_health(cluster: &Message<'_>, alpn: &str) -> HealthPolicy {
+pub(super) fn read_health(cluster: &Message<'_>, alpn: &[&str]) -> HealthPolicy {
     let mut policy = HealthPolicy::default();
     let checks = cluster.list("health_checks");
     let mut names: Vec<String> = Vec::new();
@@ -97,19 +97,19 @@ fn positive(value: &Value<'_>) -> Option<Duration> {
 }
 
 /// Checks offer the protocol of the cluster and no other.
-fn check_alpn(message: &Message<'_>, alpn: &str) {
+fn check_alpn(message: &Message<'_>, alpn: &[&str]) {
     let Some(options) = message.message("tls_options", &TLS_OPTIONS) else { return };
     for protocol in options.list("alpn_protocols") {
-        if !protocol.is_text(alpn) {
+        if !alpn.is_empty() && !alpn.iter().any(|own| protocol.is_text(own)) {
             protocol.error_with_help(
                 "health checks offer the protocol of their cluster",
-                format!("write \"{alpn}\" or leave it out"),
+                format!("write \"{}\" or leave it out", alpn.join("\" or \"")),
             );
         }
     }
 }
 
-fn read_check(message: &Message<'_>, alpn: &str) -> Option<HealthCheck> {
+fn read_check(message: &Message<'_>, alpn: &[&str]) -> Option<HealthCheck> {
     check_alpn(message, alpn);
     let required = |name| message.required(name).and_then(|value| positive(&value));
     let threshold = |name| message.required(name).and_then(|value| value.u32());

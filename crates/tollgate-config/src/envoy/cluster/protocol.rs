@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use tollgate_model::cluster::UpstreamProtocol;
+use tollgate_model::cluster::{EitherVersion, UpstreamProtocol};
 
 use super::schema::{
-    EXPLICIT_HTTP_CONFIG, HTTP_PROTOCOL_OPTIONS, UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS,
-    UPSTREAM_HTTP1_PROTOCOL_OPTIONS,
+    AUTO_HTTP_CONFIG, EXPLICIT_HTTP_CONFIG, HTTP_PROTOCOL_OPTIONS, UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS,
+    UPSTREAM_HTTP1_PROTOCOL_OPTIONS, USE_DOWNSTREAM_HTTP_CONFIG,
 };
 use crate::{
     envoy::protocol_options::read_http2_options,
-    schema::{Message, Value},
+    schema::{Message, Schema, Value},
 };
 
 pub(super) struct Protocol<'a> {
@@ -35,6 +35,8 @@ impl Default for Protocol<'_> {
     }
 }
 
+/// Which version is spoken: one of them.
+const HOW: [&str; 3] = ["explicit_http_config", "auto_config", "use_downstream_protocol_config"];
 const OLD_FIELDS: [&str; 3] =
     ["http2_protocol_options", "http_protocol_options", "common_http_protocol_options"];
 
@@ -76,26 +78,44 @@ fn read_http_protocol_options<'a>(value: &Value<'a>, protocol: &mut Protocol<'a>
     if let Some(common) = message.get("common_http_protocol_options") {
         read_common(&common, protocol);
     }
-    let Some(explicit) = message
-        .required_one_of(&["explicit_http_config"])
-        .and_then(|(_, explicit)| explicit.message(&EXPLICIT_HTTP_CONFIG))
-    else {
-        return;
-    };
-    match explicit.required_one_of(&["http_protocol_options", "http2_protocol_options"]) {
-        Some(("http2_protocol_options", value)) => {
-            protocol.protocol = UpstreamProtocol::Http2(read_http2_options(Some(&value)));
+    let Some((how, value)) = message.required_one_of(&HOW) else { return };
+    let read = match how {
+        "auto_config" => read_either(&value, &AUTO_HTTP_CONFIG).map(UpstreamProtocol::Negotiated),
+        "use_downstream_protocol_config" => {
+            read_either(&value, &USE_DOWNSTREAM_HTTP_CONFIG).map(UpstreamProtocol::OfClient)
         }
-        Some((_, value)) => protocol.protocol = read_http1(&value),
-        None => {}
+        _ => read_explicit(&value),
+    };
+    if let Some(read) = read {
+        protocol.protocol = read;
     }
+}
+
+/// What `explicit_http_config` says.
+fn read_explicit(value: &Value<'_>) -> Option<UpstreamProtocol> {
+    let explicit = value.message(&EXPLICIT_HTTP_CONFIG)?;
+    match explicit.required_one_of(&["http_protocol_options", "http2_protocol_options"])? {
+        ("http2_protocol_options", value) => Some(UpstreamProtocol::Http2(read_http2_options(Some(&value)))),
+        (_, value) => Some(UpstreamProtocol::Http1 { enable_trailers: read_http1(&value) }),
+    }
+}
+
+/// What `auto_config` or `use_downstream_protocol_config` say about both versions.
+fn read_either(value: &Value<'_>, schema: &'static Schema) -> Option<EitherVersion> {
+    let message = value.message(schema)?;
+    Some(EitherVersion {
+        enable_trailers: message.get("http_protocol_options").is_some_and(|value| read_http1(&value)),
+        http2: message.get("http2_protocol_options").map(|value| read_http2_options(Some(&value))),
+    })
 }
 
 fn read_old_fields(cluster: &Message<'_>, protocol: &mut Protocol<'_>) {
     if let Some(common) = cluster.get("common_http_protocol_options") {
         read_common(&common, protocol);
     }
-    let http1 = cluster.get("http_protocol_options").map(|value| read_http1(&value));
+    let http1 = cluster
+        .get("http_protocol_options")
+        .map(|value| UpstreamProtocol::Http1 { enable_trailers: read_http1(&value) });
     match cluster.get("http2_protocol_options") {
         Some(value) => {
             if http1.is_some() {
@@ -116,9 +136,9 @@ fn read_common(value: &Value<'_>, protocol: &mut Protocol<'_>) {
         message.u32("max_requests_per_connection").filter(|requests| *requests > 0);
 }
 
-fn read_http1(value: &Value<'_>) -> UpstreamProtocol {
-    let enable_trailers = value
+/// Whether trailers are passed on.
+fn read_http1(value: &Value<'_>) -> bool {
+    value
         .message(&UPSTREAM_HTTP1_PROTOCOL_OPTIONS)
-        .is_some_and(|message| message.boolean("enable_trailers", false));
-    UpstreamProtocol::Http1 { enable_trailers }
+        .is_some_and(|message| message.boolean("enable_trailers", false))
 }

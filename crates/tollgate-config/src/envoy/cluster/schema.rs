@@ -25,7 +25,7 @@ const NO_LOCAL_CLUSTER: &str = "there is no local cluster";
 const LOCALITY_WEIGHTED: &str = "Localities have the shares that their `load_balancing_weight` says.";
 
 /// The schemas of clusters, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&Schema; 53] = [
+pub(in crate::envoy) static SCHEMAS: [&Schema; 55] = [
     &CLUSTER,
     &CLUSTER_FILTER,
     &TRANSPORT_SOCKET_MATCH,
@@ -77,6 +77,8 @@ pub(in crate::envoy) static SCHEMAS: [&Schema; 53] = [
     &ORIGINAL_DST_LB_CONFIG,
     &HTTP_PROTOCOL_OPTIONS,
     &EXPLICIT_HTTP_CONFIG,
+    &AUTO_HTTP_CONFIG,
+    &USE_DOWNSTREAM_HTTP_CONFIG,
     &UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS,
     &UPSTREAM_HTTP1_PROTOCOL_OPTIONS,
 ];
@@ -643,15 +645,19 @@ pub(in crate::envoy) static HTTP_PROTOCOL_OPTIONS: Schema = Schema {
     name: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
     title: "",
     fields: &[
-        read("explicit_http_config", "", "HTTP/1 or HTTP/2. Required."),
+        read("explicit_http_config", "", "HTTP/1 or HTTP/2. One of the three is required."),
         read("common_http_protocol_options", "{}", "Settings of both versions of HTTP."),
         read(
             "http_filters",
             "the router's",
             "Filters behind the router, for each attempt: they stand instead of upstream_http_filters. UpstreamCodec at the end.",
         ),
-        refused("auto_config", "use explicit_http_config"),
-        refused("use_downstream_protocol_config", "use explicit_http_config"),
+        read(
+            "auto_config",
+            "",
+            "What the endpoint chooses by ALPN, which needs TLS; HTTP/1 if it chooses nothing.",
+        ),
+        read("use_downstream_protocol_config", "", "What the client spoke."),
         read(
             "upstream_http_protocol_options",
             "",
@@ -671,7 +677,37 @@ pub(in crate::envoy) static EXPLICIT_HTTP_CONFIG: Schema = Schema {
     fields: &[
         read("http_protocol_options", "", "HTTP/1 is spoken. One of the two is required."),
         read("http2_protocol_options", "", "HTTP/2 is spoken."),
-        refused("http3_protocol_options", "HTTP/3 is not spoken"),
+        HTTP3,
+    ],
+    unsupported: &[],
+};
+
+const HTTP1_OPTIONS: Field = read("http_protocol_options", "{}", "Settings of HTTP/1.");
+const HTTP3: Field = refused("http3_protocol_options", "HTTP/3 is not spoken");
+
+pub(in crate::envoy) static AUTO_HTTP_CONFIG: Schema = Schema {
+    name: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig",
+    title: "",
+    fields: &[
+        HTTP1_OPTIONS,
+        read("http2_protocol_options", "{}", "Settings of HTTP/2."),
+        HTTP3,
+        harmless("alternate_protocols_cache_options", "it is about HTTP/3"),
+    ],
+    unsupported: &[],
+};
+
+pub(in crate::envoy) static USE_DOWNSTREAM_HTTP_CONFIG: Schema = Schema {
+    name: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig",
+    title: "",
+    fields: &[
+        HTTP1_OPTIONS,
+        read(
+            "http2_protocol_options",
+            "",
+            "Settings of HTTP/2; with them calls that no client has made are HTTP/2, too.",
+        ),
+        HTTP3,
     ],
     unsupported: &[],
 };

@@ -87,7 +87,7 @@ fn http2_is_spoken_by_either_spelling() {
     };
     let streams = |fields: &str| match &read(fields).protocol {
         UpstreamProtocol::Http2(options) => Some(options.max_concurrent_streams),
-        UpstreamProtocol::Http1 { .. } => None,
+        _ => None,
     };
     assert_eq!(
         streams(&format!("{ASSIGNMENT}, http2_protocol_options: {{max_concurrent_streams: 5}}")),
@@ -106,8 +106,18 @@ fn http2_is_spoken_by_either_spelling() {
     );
     assert_eq!(
         refused(&typed(&format!("auto_config: {{}}, {explicit}"))),
-        "error: \"auto_config\" is not supported [use explicit_http_config]"
+        "error: \"explicit_http_config\" and \"auto_config\" cannot be given together"
     );
+    assert_eq!(
+        refused(&typed("auto_config: {}")),
+        "error: auto_config needs TLS, which chooses the version of HTTP [set a transport_socket with an UpstreamTlsContext, or use \
+         explicit_http_config]"
+    );
+    let client =
+        typed("use_downstream_protocol_config: {http2_protocol_options: {max_concurrent_streams: 5}}");
+    let cluster = read(&client);
+    let UpstreamProtocol::OfClient(either) = &cluster.protocol else { panic!() };
+    assert_eq!(either.http2.as_ref().map(|options| options.max_concurrent_streams), Some(5));
     assert_eq!(
         refused(&format!("{ASSIGNMENT}, http_protocol_options: {{}}, http2_protocol_options: {{}}")),
         "error: \"http_protocol_options\" and \"http2_protocol_options\" cannot be given together"

@@ -195,7 +195,11 @@ pub(in crate::envoy) static CERTIFICATE_VALIDATION_CONTEXT: Schema = Schema {
             "any",
             "One of the certificate's names has to match; needs trusted_ca.",
         ),
-        read("trust_chain_verification", "VERIFY_TRUST_CHAIN", "Only VERIFY_TRUST_CHAIN."),
+        read(
+            "trust_chain_verification",
+            "VERIFY_TRUST_CHAIN",
+            "ACCEPT_UNTRUSTED: certificates are accepted though they cannot be verified.",
+        ),
         harmless("watched_directory", "files are watched wherever they are"),
         refused("match_subject_alt_names", "use match_typed_subject_alt_names"),
         refused("verify_certificate_spki", "use trusted_ca; a certificate can be its own"),

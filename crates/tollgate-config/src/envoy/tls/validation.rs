@@ -20,6 +20,8 @@ pub(super) struct Validation {
     pub(super) context: tollgate_ir::Validation,
     /// Whether there are authorities, or there may be: those of a secret that is not there yet.
     pub(super) has_authorities: bool,
+    /// Certificates that cannot be verified are accepted.
+    pub(super) accepts_untrusted: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -40,8 +42,9 @@ static SAN_TYPE: Enumeration<SanType> = Enumeration {
     ],
 };
 
-pub(in crate::envoy) static TRUST_CHAIN_VERIFICATION: Enumeration<()> =
-    Enumeration { values: &[("VERIFY_TRUST_CHAIN", 0, Some(())), ("ACCEPT_UNTRUSTED", 1, None)] };
+/// Whether certificates are accepted that cannot be verified.
+pub(in crate::envoy) static TRUST_CHAIN_VERIFICATION: Enumeration<bool> =
+    Enumeration { values: &[("VERIFY_TRUST_CHAIN", 0, Some(false)), ("ACCEPT_UNTRUSTED", 1, Some(true))] };
 
 pub(in crate::envoy) static SYSTEM_ROOT_CERTS: Schema = Schema {
     name: "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext.SystemRootCerts",
@@ -63,15 +66,17 @@ pub(super) fn read_validation(common: &Message<'_>, secrets: &KnownSecrets) -> O
             secret: secrets.validation_context(&value)?,
             default_trusted_ca: None,
             subject_alt_names: Vec::new(),
+            accept_untrusted: false,
         },
         _ => read_combined(&value, secrets)?,
     };
     let merged = secrets.merged(&context);
     let has_authorities = merged.as_ref().is_none_or(|merged| merged.trusted_ca.is_some());
+    let accepts_untrusted = merged.as_ref().is_some_and(|merged| merged.accept_untrusted);
     if merged.is_some_and(|merged| !has_authorities && !merged.subject_alt_names.is_empty()) {
         value.error("names can only be checked together with a trusted_ca");
     }
-    Some(Validation { context, has_authorities })
+    Some(Validation { context, has_authorities, accepts_untrusted })
 }
 
 /// A secret says more than what is in place; of both, the authorities of the secret count.
@@ -81,33 +86,49 @@ fn read_combined(value: &Value<'_>, secrets: &KnownSecrets) -> Option<tollgate_i
     let default = in_place.as_ref().and_then(read_context);
     let config = message.required("validation_context_sds_secret_config")?;
     let secret = secrets.validation_context(&config)?;
-    let (in_place, ValidationContext { trusted_ca, subject_alt_names }) = (in_place?, default?);
-    let default_trusted_ca = trusted_ca.map(|trusted_ca| add_authorities(trusted_ca, &in_place, secrets));
-    Some(tollgate_ir::Validation { secret, default_trusted_ca, subject_alt_names })
+    let (in_place, ValidationContext { trusted_ca, subject_alt_names, accept_untrusted }) =
+        (in_place?, default?);
+    let default_trusted_ca =
+        trusted_ca.map(|trusted_ca| add_authorities(trusted_ca, false, &in_place, secrets));
+    Some(tollgate_ir::Validation { secret, default_trusted_ca, subject_alt_names, accept_untrusted })
 }
 
 fn read_in_place(value: &Value<'_>, secrets: &KnownSecrets) -> Option<tollgate_ir::Validation> {
-    let ValidationContext { trusted_ca, subject_alt_names } = read_context(value)?;
+    let ValidationContext { trusted_ca, subject_alt_names, accept_untrusted } = read_context(value)?;
     let named = value.member_list("match_typed_subject_alt_names");
     let has_authority = value.member("trusted_ca").or_else(|| value.member("system_root_certs")).is_some();
     if let Some(first) = named.first().filter(|_| !has_authority) {
         first.error("names can only be checked together with a trusted_ca");
     }
-    let secret = add_authorities(trusted_ca?, value, secrets);
-    Some(tollgate_ir::Validation { secret, default_trusted_ca: None, subject_alt_names })
+    let secret = match trusted_ca {
+        // Names of nobody's certificate are not looked at.
+        None if accept_untrusted => {
+            let context = ValidationContext { accept_untrusted, ..ValidationContext::default() };
+            secrets.add_context("accept-untrusted", context, value)
+        }
+        trusted_ca => add_authorities(trusted_ca?, accept_untrusted, value, secrets),
+    };
+    let accept_untrusted = false;
+    Some(tollgate_ir::Validation { secret, default_trusted_ca: None, subject_alt_names, accept_untrusted })
 }
 
 /// The name of authorities that are written in place.
-fn add_authorities(trusted_ca: TrustAnchors, value: &Value<'_>, secrets: &KnownSecrets) -> String {
+fn add_authorities(
+    trusted_ca: TrustAnchors,
+    accept_untrusted: bool,
+    value: &Value<'_>,
+    secrets: &KnownSecrets,
+) -> String {
     let name = trusted_ca.usual_name();
-    let context = ValidationContext { trusted_ca: Some(trusted_ca), subject_alt_names: Vec::new() };
+    let context =
+        ValidationContext { trusted_ca: Some(trusted_ca), subject_alt_names: Vec::new(), accept_untrusted };
     secrets.add_context(&name, context, value)
 }
 
 /// Reads a `CertificateValidationContext` that need not say everything.
 pub(super) fn read_context(value: &Value<'_>) -> Option<ValidationContext> {
     let message = value.message(&CERTIFICATE_VALIDATION_CONTEXT)?;
-    message.enumeration("trust_chain_verification", &TRUST_CHAIN_VERIFICATION, ());
+    let accept_untrusted = message.enumeration("trust_chain_verification", &TRUST_CHAIN_VERIFICATION, false);
     let source = message.one_of(&["trusted_ca", "system_root_certs"]);
     let trusted_ca = source.as_ref().and_then(|(kind, source)| match *kind {
         "trusted_ca" => read_trusted_ca(source),
@@ -118,7 +139,7 @@ pub(super) fn read_context(value: &Value<'_>) -> Option<ValidationContext> {
     });
     let names = message.list("match_typed_subject_alt_names");
     let subject_alt_names = names.iter().filter_map(read_subject_alt_name).collect();
-    Some(ValidationContext { trusted_ca, subject_alt_names })
+    Some(ValidationContext { trusted_ca, subject_alt_names, accept_untrusted })
 }
 
 pub(in crate::envoy) fn read_trusted_ca(source: &Value<'_>) -> Option<TrustAnchors> {

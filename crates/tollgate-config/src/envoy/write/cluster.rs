@@ -8,13 +8,10 @@ use std::{sync::Arc, time::Duration};
 use extproc::messages::Metadata;
 use serde_json::{Map, Value, json};
 use tollgate_ir::{BareCluster, Sourced, UpstreamTlsContext};
-use tollgate_model::{
-    cluster::{
-        CircuitBreakers, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, EndpointStatus,
-        HealthPolicy, LbPolicy, Locality, OriginalDst, OverrideHost, OverrideHostSource,
-        TRANSPORT_SOCKET_MATCH as TRANSPORT_SOCKET_METADATA, TransportSocketMatch, UpstreamProtocol,
-    },
-    socket::TcpOptions,
+use tollgate_model::cluster::{
+    CircuitBreakers, Discovery, Dns, DnsLookupFamily, Endpoint, EndpointAddress, EndpointStatus,
+    HealthPolicy, LbPolicy, Locality, OriginalDst, OverrideHost, OverrideHostSource,
+    TRANSPORT_SOCKET_MATCH as TRANSPORT_SOCKET_METADATA, TransportSocketMatch, UpstreamProtocol,
 };
 
 use super::{
@@ -33,12 +30,13 @@ use crate::envoy::{
         discovery::LOOKUP_FAMILY,
         load_balancing::{LB_POLICY, Named},
         schema::{
-            AGGREGATE_CLUSTER, ASSIGNMENT_POLICY, CIRCUIT_BREAKERS, CLUSTER, CLUSTER_LOAD_ASSIGNMENT,
-            COMMON_LB_CONFIG, CUSTOM_CLUSTER_TYPE, ENDPOINT, EXPLICIT_HTTP_CONFIG, HTTP_PROTOCOL_OPTIONS,
-            LB_ENDPOINT, LOAD_BALANCING_POLICY, LOCALITY, LOCALITY_LB_ENDPOINTS, ORIGINAL_DST_LB_CONFIG,
-            OVERRIDE_HOST, OVERRIDE_HOST_SOURCE, POLICY, REFRESH_RATE, RETRY_BUDGET, THRESHOLDS,
-            TRANSPORT_SOCKET_MATCH, TYPED_EXTENSION_CONFIG, UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS,
-            UPSTREAM_HTTP1_PROTOCOL_OPTIONS,
+            AGGREGATE_CLUSTER, ASSIGNMENT_POLICY, AUTO_HTTP_CONFIG, CIRCUIT_BREAKERS, CLUSTER,
+            CLUSTER_LOAD_ASSIGNMENT, COMMON_LB_CONFIG, CUSTOM_CLUSTER_TYPE, ENDPOINT, EXPLICIT_HTTP_CONFIG,
+            HTTP_PROTOCOL_OPTIONS, LB_ENDPOINT, LOAD_BALANCING_POLICY, LOCALITY, LOCALITY_LB_ENDPOINTS,
+            ORIGINAL_DST_LB_CONFIG, OVERRIDE_HOST, OVERRIDE_HOST_SOURCE, POLICY, REFRESH_RATE, RETRY_BUDGET,
+            THRESHOLDS, TRANSPORT_SOCKET_MATCH, TYPED_EXTENSION_CONFIG,
+            UPSTREAM_COMMON_HTTP_PROTOCOL_OPTIONS, UPSTREAM_HTTP1_PROTOCOL_OPTIONS,
+            USE_DOWNSTREAM_HTTP_CONFIG,
         },
     },
     listener::BUFFER_LIMIT,
@@ -93,12 +91,9 @@ pub(super) fn cluster(writer: &Writer<'_>, cluster: &Sourced<BareCluster>) -> Va
         out.set("circuit_breakers", breakers);
     }
     metadata(&mut out, &cluster.metadata);
-    let (name, tcp) = match &cluster.protocol {
-        UpstreamProtocol::Http1 { .. } => ("http/1.1", TcpOptions::UPSTREAM),
-        UpstreamProtocol::Http2(_) => ("h2", TcpOptions::HTTP2_UPSTREAM),
-    };
+    let tcp = cluster.protocol.usual_tcp();
     let socket = |tls: Option<&Arc<UpstreamTlsContext>>| match tls {
-        Some(tls) => tls::upstream(writer, tls, name),
+        Some(tls) => tls::upstream(writer, tls, cluster.protocol.alpn()),
         None => {
             extension(&TRANSPORT_SOCKET, "envoy.transport_sockets.raw_buffer", Out::new(&RAW_BUFFER).any())
         }
@@ -249,22 +244,30 @@ fn protocol(writer: &Writer<'_>, cluster: &BareCluster, other_limit: impl FnOnce
     let filters = writer.resources.cluster_http_filters.get(&cluster.name);
     let upstream = forward_proxy::server_names(cluster);
     let is_plain = common.is_empty() && filters.is_none() && upstream.is_none();
-    let mut explicit = Out::new(&EXPLICIT_HTTP_CONFIG);
-    match &cluster.protocol {
-        UpstreamProtocol::Http1 { enable_trailers: false } if is_plain => return None,
-        UpstreamProtocol::Http1 { enable_trailers } => {
-            let mut options = Out::new(&UPSTREAM_HTTP1_PROTOCOL_OPTIONS);
-            options.unless("enable_trailers", *enable_trailers, false);
-            explicit.set("http_protocol_options", options.done());
+    if is_plain && matches!(cluster.protocol, UpstreamProtocol::Http1 { enable_trailers: false }) {
+        return None;
+    }
+    let (versions, schema) = match &cluster.protocol {
+        UpstreamProtocol::Http1 { .. } | UpstreamProtocol::Http2(_) => {
+            ("explicit_http_config", &EXPLICIT_HTTP_CONFIG)
         }
-        UpstreamProtocol::Http2(options) => {
-            explicit.set("http2_protocol_options", http2_options(options, |_| other_limit()).done());
-        }
+        UpstreamProtocol::Negotiated(_) => ("auto_config", &AUTO_HTTP_CONFIG),
+        UpstreamProtocol::OfClient(_) => ("use_downstream_protocol_config", &USE_DOWNSTREAM_HTTP_CONFIG),
+    };
+    let mut config = Out::new(schema);
+    let enable_trailers = cluster.protocol.enables_trailers();
+    if enable_trailers || matches!(cluster.protocol, UpstreamProtocol::Http1 { .. }) {
+        let mut options = Out::new(&UPSTREAM_HTTP1_PROTOCOL_OPTIONS);
+        options.unless("enable_trailers", enable_trailers, false);
+        config.set("http_protocol_options", options.done());
+    }
+    if let Some(options) = cluster.protocol.http2_options() {
+        config.set("http2_protocol_options", http2_options(options, |_| other_limit()).done());
     }
     let mut out = Out::new(&HTTP_PROTOCOL_OPTIONS);
     out.unless_empty("common_http_protocol_options", common);
     out.some("upstream_http_protocol_options", upstream);
-    out.set("explicit_http_config", explicit.done());
+    out.set(versions, config.done());
     if let Some(filters) = filters {
         out.list("http_filters", of_cluster(writer, filters));
     }

@@ -10,7 +10,6 @@ use extproc::{
 use serde_json::{Map, Value};
 use tollgate_ir::{ExtProc, ExtProcOverrides, GrpcService, HttpFilter, MetadataOverrides};
 use tollgate_model::{
-    cluster::UpstreamProtocol,
     matching::StringMatcher,
     processor::{GrpcRetryPolicy, GrpcTarget},
     tls::{ServerValidation, TrustSource},
@@ -227,9 +226,7 @@ fn google_grpc(service: &GrpcService, cluster: &Arc<tollgate_ir::GoogleCluster>)
         credentials.set("ssl_credentials", ssl.done());
         out.set("channel_credentials", credentials.done());
     }
-    if let UpstreamProtocol::Http2(options) = &cluster.protocol
-        && let Some(keepalive) = &options.keepalive
-    {
+    if let Some(keepalive) = cluster.protocol.http2_options().and_then(|options| options.keepalive.as_ref()) {
         let milliseconds = |time: Duration| {
             let mut argument = Out::new(&CHANNEL_ARG);
             argument.set("int_value", u32::try_from(time.as_millis()).unwrap_or(u32::MAX));

@@ -28,7 +28,7 @@ use crate::{
                 DOWNSTREAM_TLS_CONTEXT, SDS_SECRET_CONFIG, SECRET, SUBJECT_ALT_NAME_MATCHER, TLS_CERTIFICATE,
                 TLS_PARAMETERS, TRANSPORT_SOCKET, UPSTREAM_TLS_CONTEXT,
             },
-            validation::SYSTEM_ROOT_CERTS,
+            validation::{SYSTEM_ROOT_CERTS, TRUST_CHAIN_VERIFICATION},
         },
     },
     schema::base64,
@@ -104,7 +104,7 @@ pub(super) fn downstream(writer: &Writer<'_>, tls: &DownstreamTlsContext) -> Val
 }
 
 /// The transport socket of a cluster that speaks the protocol of this name.
-pub(super) fn upstream(writer: &Writer<'_>, tls: &UpstreamTlsContext, protocol: &str) -> Value {
+pub(super) fn upstream(writer: &Writer<'_>, tls: &UpstreamTlsContext, protocols: &[&str]) -> Value {
     let mut context = Out::new(&UPSTREAM_TLS_CONTEXT);
     match &tls.sni {
         ServerNameIndication::Nothing => {}
@@ -124,7 +124,7 @@ pub(super) fn upstream(writer: &Writer<'_>, tls: &UpstreamTlsContext, protocol: 
         }
     }
     certificates(&mut common, tls.certificate.as_slice());
-    if tls.alpn_protocols != [protocol] {
+    if tls.alpn_protocols != protocols {
         common.list("alpn_protocols", tls.alpn_protocols.iter().map(|name| Value::from(&**name)).collect());
     }
     versions(&mut common, tls.versions, TlsVersion::Tls12);
@@ -170,7 +170,7 @@ fn secret(name: &str) -> Value {
 fn verification(writer: &Writer<'_>, common: &mut Out, validation: &Validation) {
     let named = secret(&validation.secret);
     let default = validation.default_trusted_ca.as_ref();
-    if default.is_none() && !names_in_place(validation) {
+    if default.is_none() && !names_in_place(validation) && !validation.accept_untrusted {
         common.set("validation_context_sds_secret_config", named);
         return;
     }
@@ -178,6 +178,7 @@ fn verification(writer: &Writer<'_>, common: &mut Out, validation: &Validation) 
     let in_place = ValidationContext {
         trusted_ca: default.and_then(|default| default.trusted_ca.clone()),
         subject_alt_names: validation.subject_alt_names.clone(),
+        accept_untrusted: validation.accept_untrusted,
     };
     let mut out = Out::new(&COMBINED_VALIDATION_CONTEXT);
     out.set("default_validation_context", validation_context(&in_place, names_in_place(validation)));
@@ -188,6 +189,7 @@ fn verification(writer: &Writer<'_>, common: &mut Out, validation: &Validation) 
 /// A validation context; `by_name` = names are checked with its authorities.
 fn validation_context(context: &ValidationContext, by_name: bool) -> Value {
     let mut out = Out::new(&CERTIFICATE_VALIDATION_CONTEXT);
+    out.name("trust_chain_verification", &TRUST_CHAIN_VERIFICATION, &context.accept_untrusted, &false);
     match &context.trusted_ca {
         None => {}
         Some(trusted) => match trusted.source() {

@@ -14,6 +14,7 @@ use crate::{
     format::{FormatContext, evaluate_header},
     stats::ClusterMetric,
     stream::{BodyEvent, ResponseEvent},
+    stream_info::Protocol,
     transaction::core::Core,
     upstream::{Choice, ClusterManager, UpstreamFailure, UpstreamRequest},
 };
@@ -79,8 +80,15 @@ impl SideCall {
         now: Instant,
     ) -> Result<Self, Unanswered> {
         // It belongs to no session, nobody has picked a host for it, and nothing of it is hashed.
-        let choice =
-            Choice { session: None, named: None, picked: None, hashed: None, routed: None, ..core.choice() };
+        let choice = Choice {
+            protocol: Some(Protocol::Http11),
+            session: None,
+            named: None,
+            picked: None,
+            hashed: None,
+            routed: None,
+            ..core.choice()
+        };
         let call = Self::start_on(&core.configuration.clusters, cluster, &choice, head, body, limit, now)?;
         Ok(Self { deadline: (!timeout.is_zero()).then(|| now + timeout), ..call })
     }

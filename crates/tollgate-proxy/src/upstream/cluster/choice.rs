@@ -14,6 +14,7 @@ use tollgate_model::{
     route::OmittedHosts,
 };
 
+use crate::stream_info::Protocol;
 use crate::upstream::cluster::{host::Host, priorities::Pick};
 
 /// What a request says about the host it is to have. Without anything the policy of the cluster decides alone.
@@ -23,6 +24,8 @@ pub(crate) struct Choice<'a> {
     pub(crate) session: Option<&'a str>,
     /// The host that a filter wants, which comes before the policy.
     pub(crate) named: Option<NamedHost>,
+    /// What the client speaks, for clusters that speak the same.
+    pub(crate) protocol: Option<Protocol>,
     /// The head, as it goes upstream.
     pub(crate) request: Option<&'a RequestHeaders>,
     /// The authority, as it goes upstream, where that is not the one of the head.

@@ -16,7 +16,7 @@ use tollgate_model::cluster::{EndpointStatus, HashKey, Locality, TransportSocket
 
 use crate::id::Id;
 use crate::stats::{ClusterMetric, Metrics};
-use crate::stream_info::ConfiguredEndpoint;
+use crate::stream_info::{ConfiguredEndpoint, Protocol};
 use crate::upstream::{
     cluster::{
         address::Address,
@@ -24,13 +24,14 @@ use crate::upstream::{
         load_balancer::Candidate,
         manager::ClusterCounts,
         processor,
-        shared_cluster::{ClusterId, SharedCluster, SharedEndpoint},
+        shared_cluster::{ClusterId, Purpose, SharedCluster, SharedEndpoint},
     },
     health::{ClusterHealth, Condition, HostHealth, Outcome, Window},
     pool::{
         connect::{DialTarget, Dialer},
-        http1::Http1Pool,
+        http1::{Http1Connection, Http1Pool},
         http2::Http2Pool,
+        negotiation::Negotiation,
     },
 };
 
@@ -91,6 +92,72 @@ pub(in crate::upstream) enum Pool {
     Http1(Rc<Http1Pool>),
     /// HTTP/2.
     Http2(Rc<Http2Pool>),
+    /// Either.
+    Either(Box<EitherPool>),
+}
+
+/// Connections where both versions may be spoken.
+#[derive(Debug)]
+pub(in crate::upstream) struct EitherPool {
+    /// HTTP/1.1.
+    pub(in crate::upstream) http1: Rc<Http1Pool>,
+    /// HTTP/2.
+    pub(in crate::upstream) http2: Rc<Http2Pool>,
+    /// The version of requests that no client has made, where the client's version decides.
+    alone_http2: bool,
+}
+
+impl EitherPool {
+    /// Whether a request is sent in HTTP/1.1 whose client spoke this.
+    pub(in crate::upstream) fn is_http1(&self, client: Option<Protocol>) -> bool {
+        match (&self.http2.negotiation, client) {
+            (Some(negotiation), _) => negotiation.is_http1(),
+            (None, Some(client)) => client != Protocol::Http2,
+            (None, None) => !self.alone_http2,
+        }
+    }
+}
+
+impl Pool {
+    fn new(cluster: &Arc<SharedCluster>, dialer: &Dialer, for_http1: impl FnOnce() -> Dialer) -> Self {
+        let protocol = &cluster.cluster.protocol;
+        let either = |http1, negotiation: Option<Rc<Negotiation>>| {
+            let options = protocol.http2_options().cloned().unwrap_or_default();
+            let http2 = Http2Pool::new(cluster, dialer, &options, negotiation.as_ref());
+            Self::Either(Box::new(EitherPool { http1, http2, alone_http2: protocol.speaks_http2() }))
+        };
+        match protocol {
+            UpstreamProtocol::Http1 { .. } => Self::Http1(Http1Pool::new(cluster, dialer)),
+            UpstreamProtocol::Http2(options) => Self::Http2(Http2Pool::new(cluster, dialer, options, None)),
+            UpstreamProtocol::Negotiated(_) => {
+                let http1 = Http1Pool::perhaps(cluster, dialer);
+                let negotiation = Negotiation::new(&http1);
+                either(http1, Some(negotiation))
+            }
+            UpstreamProtocol::OfClient(_) => either(Http1Pool::new(cluster, &for_http1()), None),
+        }
+    }
+
+    /// The pool for a new connection of HTTP/1.1 on which the host wants HTTP/2.
+    pub(in crate::upstream) fn prefers_http2(&self, connection: &Http1Connection) -> Option<&Rc<Http2Pool>> {
+        match self {
+            Self::Either(pools) if pools.http2.negotiation.is_some() && connection.is_http2() => {
+                Some(&pools.http2)
+            }
+            _ => None,
+        }
+    }
+
+    fn drain(&self) {
+        match self {
+            Self::Http1(pool) => pool.drain(),
+            Self::Http2(pool) => pool.drain(),
+            Self::Either(pools) => {
+                pools.http1.drain();
+                pools.http2.drain();
+            }
+        }
+    }
 }
 
 /// What makes a host the same one when addresses change.
@@ -193,11 +260,10 @@ impl Host {
             Place::Address(address) => (DialTarget::Fixed(address.clone()), Some(address.to_string().into())),
             Place::Name(addresses) => (DialTarget::Name(addresses.clone()), None),
         };
-        let dialer = cluster.dialer(target, (endpoint.hostname, endpoint.transport_socket), false, &metrics);
-        let pool = match &cluster.cluster.protocol {
-            UpstreamProtocol::Http1 { .. } => Pool::Http1(Http1Pool::new(cluster, &dialer)),
-            UpstreamProtocol::Http2(options) => Pool::Http2(Http2Pool::new(cluster, &dialer, options)),
-        };
+        let facts = (endpoint.hostname, endpoint.transport_socket);
+        let dialer = cluster.dialer(target.clone(), facts, Purpose::OwnProtocol, &metrics);
+        let for_http1 = || cluster.dialer(target, facts, Purpose::Http1, &metrics);
+        let pool = Pool::new(cluster, &dialer, for_http1);
         Rc::new(Self {
             id: Id::next(),
             cluster: cluster.clone(),
@@ -241,7 +307,7 @@ impl Host {
         self.processor.get_or_init(|| {
             let target = self.dialer.target.clone();
             let endpoint = (self.hostname.as_deref(), self.transport_socket);
-            let dialer = self.cluster.dialer(target, endpoint, true, &self.metrics);
+            let dialer = self.cluster.dialer(target, endpoint, Purpose::Http2, &self.metrics);
             processor::endpoint(&self.cluster.cluster, dialer, self)
         })
     }
@@ -272,10 +338,7 @@ impl Host {
         if let Some(processor) = self.processor.get() {
             processor.retire_all();
         }
-        match &self.pool {
-            Pool::Http1(pool) => pool.drain(),
-            Pool::Http2(pool) => pool.drain(),
-        }
+        self.pool.drain();
     }
 
     /// Its priority; the lowest number comes first.
@@ -324,8 +387,10 @@ impl Host {
 
     /// Closes idle connections that have been idle for too long or were closed by the host.
     pub(in crate::upstream) fn close_expired(&self, now: Instant) {
-        if let Pool::Http1(pool) = &self.pool {
-            pool.close_expired(now);
+        match &self.pool {
+            Pool::Http1(pool) => pool.close_expired(now),
+            Pool::Http2(_) => {}
+            Pool::Either(pools) => pools.http1.close_expired(now),
         }
     }
 

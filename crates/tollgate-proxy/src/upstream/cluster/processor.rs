@@ -12,7 +12,7 @@ use extproc_client::{
 };
 use http2_io::Flood;
 use tollgate_model::{
-    cluster::{Cluster, UpstreamProtocol},
+    cluster::Cluster,
     processor::{ExtProcFilter, GrpcService, GrpcTarget},
 };
 
@@ -58,26 +58,19 @@ pub(in crate::upstream) fn endpoint(cluster: &Cluster, dialer: Dialer, host: &Rc
     let limits = &cluster.circuit_breakers;
     let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
     let defaults = EndpointSettings::default();
+    let http2 = cluster.protocol.http2_options();
     let settings = EndpointSettings {
         address: host.address().as_deref().unwrap_or_default().into(),
         connect_timeout: cluster.connect_timeout,
         idle_timeout: cluster.idle_timeout,
-        keepalive: Some(keepalive::processor(match &cluster.protocol {
-            UpstreamProtocol::Http2(options) => options.keepalive.as_ref(),
-            UpstreamProtocol::Http1 { .. } => None,
-        })),
-        max_concurrent_streams: match &cluster.protocol {
-            UpstreamProtocol::Http2(options) => count(options.max_concurrent_streams),
-            // It is spoken to with HTTP/2 nevertheless (CF-21).
-            UpstreamProtocol::Http1 { .. } => defaults.max_concurrent_streams,
-        },
+        keepalive: Some(keepalive::processor(http2.and_then(|options| options.keepalive.as_ref()))),
+        // Without settings it is spoken to with HTTP/2 nevertheless (CF-21).
+        max_concurrent_streams: http2
+            .map_or(defaults.max_concurrent_streams, |options| count(options.max_concurrent_streams)),
         max_connections: count(limits.max_connections),
         max_pending_requests: count(limits.max_pending_requests),
         max_requests_per_connection: cluster.max_requests_per_connection,
-        frame_limits: match &cluster.protocol {
-            UpstreamProtocol::Http2(options) => options.frame_limits,
-            UpstreamProtocol::Http1 { .. } => defaults.frame_limits,
-        },
+        frame_limits: http2.map_or(defaults.frame_limits, |options| options.frame_limits),
     };
     Endpoint::new(Rc::new(HostConnector { dialer, host: Rc::downgrade(host) }), settings)
 }
@@ -186,7 +179,8 @@ struct HostConnector {
 impl Connector for HostConnector {
     fn connect(&self) -> Connecting {
         let attempt = self.dialer.clone().attempt();
-        let count = OpenConnection::new(&self.dialer.metrics, Protocol::Http2);
+        let count = OpenConnection::new(&self.dialer.metrics);
+        count.speaks(Protocol::Http2);
         let host = self.host.clone();
         Box::pin(async move {
             let outcome = attempt.await;

@@ -82,8 +82,23 @@ pub(in crate::upstream) enum Source {
 /// TLS configurations that differ in what ALPN offers.
 #[derive(Debug, Clone)]
 struct TlsConfigs {
+    /// What the cluster speaks.
     own_protocol: Arc<ClientConfig>,
+    /// HTTP/1.1, where the cluster may speak something else.
+    http1: Option<Arc<ClientConfig>>,
+    /// HTTP/2, whatever the cluster speaks.
     http2: Arc<ClientConfig>,
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::upstream) enum Purpose {
+    /// What the cluster speaks: HTTP/2 if it may be either and ALPN does not choose.
+    OwnProtocol,
+    /// HTTP/1.1, as far as the cluster lets others choose.
+    Http1,
+    /// HTTP/2 in any case (CF-21).
+    Http2,
 }
 
 impl SharedCluster {
@@ -103,11 +118,22 @@ impl SharedCluster {
         });
         let configs = |tls: &Option<Arc<UpstreamTls>>| {
             tls.as_ref().map(|tls| {
-                let own_protocol = match cluster.protocol {
-                    UpstreamProtocol::Http2(_) => offering(&tls.config, ALPN_HTTP2, false),
-                    UpstreamProtocol::Http1 { .. } => offering(&tls.config, ALPN_HTTP1, false),
+                let offered: &[&[u8]] = match cluster.protocol {
+                    UpstreamProtocol::Http2(_) | UpstreamProtocol::OfClient(_) => &[ALPN_HTTP2],
+                    UpstreamProtocol::Http1 { .. } => &[ALPN_HTTP1],
+                    UpstreamProtocol::Negotiated(_) => &[ALPN_HTTP2, ALPN_HTTP1],
                 };
-                TlsConfigs { own_protocol, http2: offering(&tls.config, ALPN_HTTP2, true) }
+                let http1 = match cluster.protocol {
+                    UpstreamProtocol::Http1 { .. } | UpstreamProtocol::Http2(_) => None,
+                    // Who speaks HTTP/1.1 whatever is chosen does not let anything else be chosen.
+                    UpstreamProtocol::Negotiated(_) => Some(only(&tls.config, ALPN_HTTP1)),
+                    UpstreamProtocol::OfClient(_) => Some(offering(&tls.config, &[ALPN_HTTP1], false)),
+                };
+                TlsConfigs {
+                    own_protocol: offering(&tls.config, offered, false),
+                    http1,
+                    http2: offering(&tls.config, &[ALPN_HTTP2], true),
+                }
             })
         };
         Arc::new(Self {
@@ -131,16 +157,16 @@ impl SharedCluster {
         let Some(health) = &self.health else { return };
         let metrics = stats.cluster(&self.name);
         let endpoints = self.cluster.endpoints.iter().zip(&self.endpoints).map(|(configured, shared)| {
-            let tls = |http2| {
+            let tls = |purpose| {
                 let target = DialTarget::Name(Addresses::none());
                 let (name, socket) = (shared.hostname.as_deref(), shared.transport_socket);
-                self.dialer(target, (name, socket), http2, &metrics).tls
+                self.dialer(target, (name, socket), purpose, &metrics).tls
             };
             WatchedEndpoint {
                 source: shared.source.clone(),
                 label: configured.address.to_string(),
                 check: configured.health_check.clone(),
-                tls: tls(false).zip(tls(true)).map(|(own, http2)| [own, http2]),
+                tls: tls(Purpose::Http1).zip(tls(Purpose::Http2)).map(|(own, http2)| [own, http2]),
             }
         });
         let watched = Watched {
@@ -222,12 +248,12 @@ impl SharedCluster {
         }
     }
 
-    /// A dialer for one of the cluster's hosts, with its host name and which TLS it uses instead of the cluster's; `http2` makes TLS insist on HTTP/2 whatever the cluster speaks (CF-21).
+    /// A dialer for one of the cluster's hosts, with its host name and which TLS it uses instead of the cluster's.
     pub(in crate::upstream) fn dialer(
         &self,
         target: DialTarget,
         (hostname, transport_socket): (Option<&str>, Option<usize>),
-        http2: bool,
+        purpose: Purpose,
         metrics: &Metrics<ClusterMetric>,
     ) -> Dialer {
         let (own, configs) = match transport_socket {
@@ -238,11 +264,15 @@ impl SharedCluster {
             ),
         };
         let tls = own.zip(configs).map(|(tls, configs)| {
-            let config = if http2 { &configs.http2 } else { &configs.own_protocol };
+            let config = match purpose {
+                Purpose::OwnProtocol => &configs.own_protocol,
+                Purpose::Http1 => configs.http1.as_ref().unwrap_or(&configs.own_protocol),
+                Purpose::Http2 => &configs.http2,
+            };
             (config.clone(), tls.server_name(hostname.unwrap_or_default()))
         });
         let mut tcp = self.cluster.tcp;
-        if http2 && matches!(self.cluster.protocol, UpstreamProtocol::Http1 { .. }) {
+        if purpose == Purpose::Http2 && matches!(self.cluster.protocol, UpstreamProtocol::Http1 { .. }) {
             tcp.user_timeout = tcp.user_timeout.or(TcpOptions::HTTP2_UPSTREAM.user_timeout);
         }
         Dialer {
@@ -290,12 +320,21 @@ fn hostname(endpoint: &Endpoint) -> Option<Arc<str>> {
     }
 }
 
-/// The configuration with a protocol offered by ALPN: if it offers none or, when the protocol is a must, not this one.
-fn offering(config: &Arc<ClientConfig>, protocol: &[u8], must: bool) -> Arc<ClientConfig> {
+/// The configuration with nothing but that protocol offered by ALPN.
+fn only(config: &Arc<ClientConfig>, protocol: &[u8]) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::clone(config);
+    config.alpn_protocols = vec![protocol.to_vec()];
+    Arc::new(config)
+}
+
+/// The configuration with protocols offered by ALPN: if it offers none or, when the protocols are a must, others.
+fn offering(config: &Arc<ClientConfig>, protocols: &[&[u8]], must: bool) -> Arc<ClientConfig> {
     let offered = &config.alpn_protocols;
-    if offered.is_empty() || (must && !offered.iter().any(|offer| offer == protocol)) {
+    if offered.is_empty()
+        || (must && !protocols.iter().any(|protocol| offered.iter().any(|own| own == protocol)))
+    {
         let mut config = ClientConfig::clone(config);
-        config.alpn_protocols = vec![protocol.to_vec()];
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         return Arc::new(config);
     }
     config.clone()

@@ -8,7 +8,6 @@ use std::{
 
 use extproc::{RequestHeaders, Slices};
 use http::HeaderMap;
-use tollgate_model::cluster::UpstreamProtocol;
 
 use crate::upstream::{
     cluster::{
@@ -103,7 +102,7 @@ impl UpstreamRequest {
         attempt_count: u32,
         now: Instant,
     ) -> Result<Self, UpstreamFailure> {
-        Ok(Self::on_host(&cluster.choose(choice)?, cluster.counts(), attempt_count, now))
+        Ok(Self::on_host(&cluster.choose(choice)?, choice.protocol, cluster.counts(), attempt_count, now))
     }
 
     /// Adds its host to those that were tried.
@@ -111,10 +110,18 @@ impl UpstreamRequest {
         tried.add_host(self.active.host().clone());
     }
 
-    fn on_host(host: &Rc<Host>, counts: &Rc<ClusterCounts>, attempt_count: u32, now: Instant) -> Self {
+    fn on_host(
+        host: &Rc<Host>,
+        client: Option<Protocol>,
+        counts: &Rc<ClusterCounts>,
+        attempt_count: u32,
+        now: Instant,
+    ) -> Self {
         let state = match &host.pool {
             Pool::Http1(pool) => State::Http1Checkout(pool.check_out(now)),
             Pool::Http2(pool) => State::Http2Checkout(pool.check_out()),
+            Pool::Either(pools) if pools.is_http1(client) => State::Http1Checkout(pools.http1.check_out(now)),
+            Pool::Either(pools) => State::Http2Checkout(pools.http2.check_out()),
         };
         let info = UpstreamInfo {
             cluster: Some(counts.name.clone()),
@@ -215,11 +222,18 @@ impl UpstreamRequest {
         loop {
             let host = self.active.host();
             let watermark = host.cluster.watermark();
-            match (&mut self.state, &host.pool) {
-                (State::Http1Checkout(checkout), Pool::Http1(pool)) => {
+            match &mut self.state {
+                State::Http1Checkout(checkout) => {
                     let connection = ready!(checkout.poll(cx)).inspect_err(|failure| {
                         forget_address(failure, &mut self.info);
                     })?;
+                    if let Some(pool) = host.pool.prefers_http2(&connection) {
+                        let (dialed, slot) = connection.into_parts();
+                        pool.adopt(dialed, slot);
+                        self.state = State::Http2Checkout(pool.check_out());
+                        continue;
+                    }
+                    let pool = checkout.pool();
                     self.permit = host.counts.requests.try_acquire();
                     if self.permit.is_none() {
                         // The connection is as good as before.
@@ -227,10 +241,7 @@ impl UpstreamRequest {
                         return Poll::Ready(Err(UpstreamFailure::Overflow));
                     }
                     note_connection(&mut self.info, &connection.facts, Protocol::Http11);
-                    let enable_trailers = matches!(
-                        host.cluster.cluster.protocol,
-                        UpstreamProtocol::Http1 { enable_trailers: true }
-                    );
+                    let enable_trailers = host.cluster.cluster.protocol.enables_trailers();
                     let hold_generic_upgrades = self.hold_generic_upgrades;
                     let settings = Settings { enable_trailers, watermark, hold_generic_upgrades };
                     let meter = self.meter.clone();
@@ -238,7 +249,12 @@ impl UpstreamRequest {
                     self.state = State::Http1(Box::new(exchange));
                     return Poll::Ready(Ok(()));
                 }
-                (State::Http2Checkout(checkout), Pool::Http2(pool)) => {
+                State::Http2Checkout(checkout) => {
+                    let negotiation = checkout.pool().negotiation.as_ref();
+                    if let Some(http1) = negotiation.and_then(|negotiation| negotiation.http1()) {
+                        self.state = State::Http1Checkout(http1.check_out(Instant::now()));
+                        continue;
+                    }
                     let slot = ready!(checkout.poll(cx)).inspect_err(|failure| {
                         forget_address(failure, &mut self.info);
                     })?;
@@ -266,9 +282,9 @@ impl UpstreamRequest {
                     if self.stale_connections > MAX_STALE_CONNECTIONS {
                         return Poll::Ready(Err(UpstreamFailure::RemoteRefused));
                     }
-                    self.state = State::Http2Checkout(pool.check_out());
+                    self.state = State::Http2Checkout(checkout.pool().check_out());
                 }
-                _ => return Poll::Pending,
+                State::Http1(_) | State::Http2(_) | State::Failed => return Poll::Pending,
             }
         }
     }

@@ -70,6 +70,13 @@ pub(in crate::upstream) struct Dialed {
     pub(in crate::upstream) facts: ConnectionFacts,
 }
 
+impl Dialed {
+    /// The host wants HTTP/2.
+    pub(in crate::upstream) fn is_http2(&self) -> bool {
+        self.facts.tls.as_ref().is_some_and(|tls| tls.http2)
+    }
+}
+
 /// What is known about a connection to a host.
 #[derive(Debug, Clone)]
 pub(in crate::upstream) struct ConnectionFacts {

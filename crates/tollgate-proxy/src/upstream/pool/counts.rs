@@ -20,14 +20,18 @@ pub(in crate::upstream) struct OpenConnection(Metrics<ClusterMetric>);
 
 impl OpenConnection {
     /// One more.
-    pub(in crate::upstream) fn new(metrics: &Metrics<ClusterMetric>, protocol: Protocol) -> Self {
+    pub(in crate::upstream) fn new(metrics: &Metrics<ClusterMetric>) -> Self {
         metrics.increment(ClusterMetric::UpstreamCxTotal);
         metrics.increment(ClusterMetric::UpstreamCxActive);
-        metrics.increment(match protocol {
+        Self(metrics.clone())
+    }
+
+    /// What is spoken on it is known.
+    pub(in crate::upstream) fn speaks(&self, protocol: Protocol) {
+        self.0.increment(match protocol {
             Protocol::Http2 => ClusterMetric::UpstreamCxHttp2Total,
             Protocol::Http10 | Protocol::Http11 => ClusterMetric::UpstreamCxHttp1Total,
         });
-        Self(metrics.clone())
     }
 }
 

@@ -60,19 +60,40 @@ pub(in crate::upstream) struct Http1Connection {
     pub(in crate::upstream) facts: ConnectionFacts,
     /// Requests that it has carried, the present one included.
     requests: u32,
-    _slot: ConnectionSlot,
+    slot: ConnectionSlot,
+}
+
+impl Http1Connection {
+    /// The endpoint wants HTTP/2 on it: nothing was sent yet.
+    pub(in crate::upstream) fn is_http2(&self) -> bool {
+        self.facts.tls.as_ref().is_some_and(|tls| tls.http2)
+    }
+
+    /// The connection for another pool.
+    pub(in crate::upstream) fn into_parts(self) -> (Dialed, ConnectionSlot) {
+        (Dialed { transport: self.transport, facts: self.facts }, self.slot)
+    }
 }
 
 impl Http1Pool {
     /// A pool without connections.
     pub(in crate::upstream) fn new(cluster: &Arc<SharedCluster>, dialer: &Dialer) -> Rc<Self> {
+        Self::speaking(cluster, dialer, Some(Protocol::Http11))
+    }
+
+    /// The same for connections on which something else may be spoken.
+    pub(in crate::upstream) fn perhaps(cluster: &Arc<SharedCluster>, dialer: &Dialer) -> Rc<Self> {
+        Self::speaking(cluster, dialer, None)
+    }
+
+    fn speaking(cluster: &Arc<SharedCluster>, dialer: &Dialer, protocol: Option<Protocol>) -> Rc<Self> {
         let metrics = dialer.metrics.clone();
         let waiting = Rc::new(WaitQueue::default());
         Rc::new(Self {
             cluster: cluster.clone(),
             dialer: dialer.clone(),
             idle: RefCell::default(),
-            slots: ConnectionSlots::new(cluster, &waiting, &metrics, Protocol::Http11),
+            slots: ConnectionSlots::new(cluster, &waiting, &metrics, protocol),
             waiting,
             draining: Cell::new(false),
             metrics,
@@ -100,6 +121,17 @@ impl Http1Pool {
         if !self.draining.get() {
             self.keep(connection);
         }
+    }
+
+    /// Takes a connection on which the endpoint wants HTTP/1.1.
+    pub(in crate::upstream) fn adopt(&self, dialed: Dialed, mut slot: ConnectionSlot) {
+        slot.move_to(&self.slots);
+        if self.draining.get() {
+            return;
+        }
+        let mut connection = self.connected(dialed, slot);
+        connection.requests = 0;
+        self.keep(connection);
     }
 
     fn keep(&self, mut connection: Http1Connection) {
@@ -147,13 +179,16 @@ impl Http1Pool {
     }
 
     fn connected(&self, dialed: Dialed, slot: ConnectionSlot) -> Http1Connection {
+        if self.slots.is_undecided() && !dialed.is_http2() {
+            slot.speaks(Protocol::Http11);
+        }
         Http1Connection {
             transport: dialed.transport,
             received: BytesMut::new(),
             queue: WriteQueue::default(),
             facts: dialed.facts,
             requests: 1,
-            _slot: slot,
+            slot,
         }
     }
 }
@@ -202,6 +237,11 @@ impl std::fmt::Debug for CheckoutState {
 }
 
 impl Http1Checkout {
+    /// The pool of the connection.
+    pub(in crate::upstream) fn pool(&self) -> &Rc<Http1Pool> {
+        &self.pool
+    }
+
     /// The connection once there is one. Waiting for one of a limited number has no limit in time of its own: the
     /// request's timeouts bound it.
     ///

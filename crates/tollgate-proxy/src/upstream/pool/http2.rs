@@ -14,9 +14,10 @@ use crate::upstream::{
     cluster::{circuit_breaker::Permit, shared_cluster::SharedCluster},
     exchange::failure::UpstreamFailure,
     pool::{
-        connect::Dialer,
+        connect::{Dialed, Dialer},
         http2_connection::{self, Http2Connection},
-        slot::ConnectionSlots,
+        negotiation::Negotiation,
+        slot::{ConnectionSlot, ConnectionSlots},
         wait_queue::{Ticket, WaitQueue},
     },
 };
@@ -42,6 +43,8 @@ pub(in crate::upstream) struct Http2Pool {
     slots: ConnectionSlots,
     waiting: Rc<WaitQueue>,
     draining: Cell<bool>,
+    /// Where connections go on which the endpoint wants HTTP/1.1, if it may.
+    pub(in crate::upstream) negotiation: Option<Rc<Negotiation>>,
     /// What is counted.
     pub(in crate::upstream) metrics: Metrics<ClusterMetric>,
 }
@@ -52,7 +55,9 @@ impl Http2Pool {
         cluster: &Arc<SharedCluster>,
         dialer: &Dialer,
         options: &Http2Options,
+        negotiation: Option<&Rc<Negotiation>>,
     ) -> Rc<Self> {
+        let protocol = if negotiation.is_some() { None } else { Some(Protocol::Http2) };
         let metrics = dialer.metrics.clone();
         let waiting = Rc::new(WaitQueue::default());
         Rc::new(Self {
@@ -62,9 +67,10 @@ impl Http2Pool {
             connections: RefCell::default(),
             connecting: Cell::new(0),
             expected_streams: Cell::new(usize::MAX),
-            slots: ConnectionSlots::new(cluster, &waiting, &metrics, Protocol::Http2),
+            slots: ConnectionSlots::new(cluster, &waiting, &metrics, protocol),
             waiting,
             draining: Cell::new(false),
+            negotiation: negotiation.cloned(),
             metrics,
         })
     }
@@ -88,6 +94,20 @@ impl Http2Pool {
         self.connecting.set(self.connecting.get() - 1);
         self.connections.borrow_mut().push(connection.clone());
         self.waiting.notify(connection.free());
+    }
+
+    /// The endpoint wants HTTP/1.1: all who wait do so elsewhere.
+    pub(in crate::upstream) fn is_left(&self) {
+        self.connecting.set(self.connecting.get() - 1);
+        self.waiting.notify(self.waiting.len());
+    }
+
+    /// Takes a connection on which the endpoint wants HTTP/2.
+    pub(in crate::upstream) fn adopt(self: &Rc<Self>, dialed: Dialed, mut slot: ConnectionSlot) {
+        slot.move_to(&self.slots);
+        self.connecting.set(self.connecting.get() + 1);
+        let options = self.options.clone();
+        spawn_local(http2_connection::run_made(Rc::downgrade(self), dialed, options, slot));
     }
 
     /// A connection could not be made. All who wait fail with it, as in Envoy.
@@ -179,6 +199,11 @@ pub(in crate::upstream) struct Http2Checkout {
 }
 
 impl Http2Checkout {
+    /// The pool of the connection.
+    pub(in crate::upstream) fn pool(&self) -> &Rc<Http2Pool> {
+        &self.pool
+    }
+
     /// Room for a stream once there is some. Waiting for one of a limited number of connections has no limit in time
     /// of its own: the request's timeouts bound it.
     ///

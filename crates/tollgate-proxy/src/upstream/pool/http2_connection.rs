@@ -217,9 +217,38 @@ pub(in crate::upstream) async fn run(
     options: Http2Options,
     slot: ConnectionSlot,
 ) {
-    let established = establish(&dialer, &options).await;
+    let dialed = dialer.dial().await;
+    let Some(strong) = pool.upgrade() else { return };
+    match dialed {
+        Ok(dialed) if let Some(negotiation) = strong.negotiation.as_ref().filter(|_| !dialed.is_http2()) => {
+            negotiation.chose_http1(dialed, slot);
+            strong.is_left();
+        }
+        Ok(dialed) => {
+            drop(strong);
+            run_made(pool, dialed, options, slot).await;
+        }
+        Err(failure) => {
+            // The next attempt may use the place of this one.
+            drop(slot);
+            strong.connect_failed(&failure);
+        }
+    }
+}
+
+/// Drives a connection that was made until it ends.
+pub(in crate::upstream) async fn run_made(
+    pool: Weak<Http2Pool>,
+    dialed: Dialed,
+    options: Http2Options,
+    slot: ConnectionSlot,
+) {
+    let established = establish(dialed, &options).await;
     // A pool that is gone has nobody waiting.
     let Some(strong) = pool.upgrade() else { return };
+    if let Some(negotiation) = &strong.negotiation {
+        negotiation.chose_http2(&slot);
+    }
     let (connection, driven) = match established {
         Ok(established) => established,
         Err(failure) => {
@@ -269,10 +298,10 @@ pub(in crate::upstream) fn unanswered_ping(metrics: &Metrics<ClusterMetric>, clu
 type Driver = Driven<Connection<Coalesced<Transport>, Bytes>, Transport>;
 
 async fn establish(
-    dialer: &Dialer,
+    dialed: Dialed,
     options: &Http2Options,
 ) -> Result<(Rc<Http2Connection>, Driver), UpstreamFailure> {
-    let Dialed { transport, facts } = dialer.dial().await?;
+    let Dialed { transport, facts } = dialed;
     let (coalesced, flusher) = Coalesced::watched(transport, Role::Client, options.frame_limits);
     let (send_request, connection) = Builder::new()
         .initial_window_size(options.initial_stream_window_size)

@@ -5,6 +5,7 @@ pub(super) mod counts;
 pub(super) mod http1;
 pub(super) mod http2;
 pub(super) mod http2_connection;
+pub(super) mod negotiation;
 pub(super) mod slot;
 pub(super) mod transport;
 pub(super) mod wait_queue;

@@ -18,7 +18,8 @@ pub(in crate::upstream) struct ConnectionSlots {
     open: Rc<Cell<usize>>,
     waiting: Rc<WaitQueue>,
     metrics: Metrics<ClusterMetric>,
-    protocol: Protocol,
+    /// What is spoken; `None`: that is known when the connection is there.
+    protocol: Option<Protocol>,
 }
 
 impl ConnectionSlots {
@@ -27,7 +28,7 @@ impl ConnectionSlots {
         cluster: &Arc<SharedCluster>,
         waiting: &Rc<WaitQueue>,
         metrics: &Metrics<ClusterMetric>,
-        protocol: Protocol,
+        protocol: Option<Protocol>,
     ) -> Self {
         Self {
             cluster: cluster.clone(),
@@ -36,6 +37,11 @@ impl ConnectionSlots {
             metrics: metrics.clone(),
             protocol,
         }
+    }
+
+    /// What is spoken is known when a connection is there.
+    pub(in crate::upstream) fn is_undecided(&self) -> bool {
+        self.protocol.is_none()
     }
 
     /// One more connection, if the cluster's limit allows it. A pool that has none always gets one: otherwise
@@ -51,11 +57,15 @@ impl ConnectionSlots {
             })?
         };
         self.open.set(self.open.get() + 1);
+        let count = OpenConnection::new(&self.metrics);
+        if let Some(protocol) = self.protocol {
+            count.speaks(protocol);
+        }
         Some(ConnectionSlot {
             open: self.open.clone(),
             waiting: self.waiting.clone(),
             _permit: permit,
-            _count: OpenConnection::new(&self.metrics, self.protocol),
+            count,
         })
     }
 }
@@ -66,12 +76,31 @@ pub(in crate::upstream) struct ConnectionSlot {
     open: Rc<Cell<usize>>,
     waiting: Rc<WaitQueue>,
     _permit: Permit,
-    _count: OpenConnection,
+    count: OpenConnection,
+}
+
+impl ConnectionSlot {
+    /// What is spoken on the connection is known.
+    pub(in crate::upstream) fn speaks(&self, protocol: Protocol) {
+        self.count.speaks(protocol);
+    }
+
+    /// The connection is one of another pool from now on.
+    pub(in crate::upstream) fn move_to(&mut self, pool: &ConnectionSlots) {
+        self.leave();
+        pool.open.set(pool.open.get() + 1);
+        self.open = pool.open.clone();
+        self.waiting = pool.waiting.clone();
+    }
+
+    fn leave(&self) {
+        self.open.set(self.open.get() - 1);
+        self.waiting.notify(1);
+    }
 }
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.open.set(self.open.get() - 1);
-        self.waiting.notify(1);
+        self.leave();
     }
 }
