@@ -268,6 +268,7 @@ fn a_self_signed_ca_certificate_that_is_trusted_itself_is_accepted() {
     let mut settings = server(vec![identity.clone()]);
     settings.client_validation = Some(ClientValidation {
         require_client_certificate: true,
+        accept_untrusted: false,
         trusted_ca: Some(trusted_ca),
         subject_alt_names: Vec::new(),
     });
@@ -283,6 +284,7 @@ fn client_certificates_are_asked_for_and_verified() {
         let mut settings = server(vec![authority.identity(&["a.example"])]);
         settings.client_validation = Some(ClientValidation {
             require_client_certificate: require,
+            accept_untrusted: false,
             trusted_ca: trusted.then(|| authority.anchors()),
             subject_alt_names: Vec::new(),
         });
@@ -341,6 +343,7 @@ fn names_of_clients_need_a_root() {
     let mut settings = server(vec![authority.identity(&["a"])]);
     settings.client_validation = Some(ClientValidation {
         require_client_certificate: true,
+        accept_untrusted: false,
         trusted_ca: None,
         subject_alt_names: vec![SubjectAltNameMatcher::DnsName("client".into())],
     });
@@ -358,6 +361,7 @@ fn tls_is_the_same_when_its_settings_and_its_certificates_are() {
     assert!(tls(&settings).is_same_but_for_certificates(&tls(&renewed)));
     let validation = |trusted_ca| ClientValidation {
         require_client_certificate: true,
+        accept_untrusted: false,
         trusted_ca: Some(trusted_ca),
         subject_alt_names: Vec::new(),
     };

@@ -27,6 +27,7 @@ fn clients_of(trusted_ca: TrustAnchors, names: &[&str]) -> ClientValidation {
     let names = names.iter().map(|name| SubjectAltNameMatcher::DnsName((*name).to_owned()));
     ClientValidation {
         require_client_certificate: true,
+        accept_untrusted: false,
         trusted_ca: Some(trusted_ca),
         subject_alt_names: names.collect(),
     }
