@@ -54,8 +54,11 @@ pub struct Flusher<S> {
 struct Shared<S> {
     io: S,
     buffer: BytesMut,
-    /// Bytes of the flush that is under way or was last, which tells how large the buffer has to be.
+    /// Bytes of the flush that is under way.
     recent: usize,
+    /// What a flush has at most as a rule: the buffer gets so much room at once, as growing it step by step copies it again and
+    /// again, and is given up when it is much larger. It follows larger flushes at once and smaller ones slowly.
+    usual: usize,
     /// The stream took bytes after it was last flushed.
     unflushed: bool,
     /// Read and not yet asked for.
@@ -88,6 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Coalesced<S> {
             io,
             buffer: BytesMut::new(),
             recent: 0,
+            usual: 0,
             unflushed: false,
             ahead: BytesMut::new(),
             reads_ahead: false,
@@ -180,7 +184,8 @@ impl<S: AsyncWrite + Unpin> Shared<S> {
             let outcome = ready!(Pin::new(&mut self.io).poll_flush(cx));
             self.note(outcome)?;
             self.unflushed = false;
-            if self.buffer.capacity() > KEEP && self.recent < self.buffer.capacity() / 4 {
+            self.usual = self.recent.max(self.usual - self.usual / 8);
+            if self.buffer.capacity() > KEEP && self.usual < self.buffer.capacity() / 4 {
                 self.buffer = BytesMut::new();
             }
             self.recent = 0;
@@ -231,7 +236,10 @@ impl<S: AsyncWrite + Unpin> Shared<S> {
         let gather = slices.iter().any(|slice| slice.len() >= GATHER);
         loop {
             if !gather && (self.buffer.len() + total <= THRESHOLD || self.buffer.is_empty()) {
-                self.buffer.reserve(total);
+                if self.buffer.capacity() - self.buffer.len() < total {
+                    let usual = self.usual.min(THRESHOLD).saturating_sub(self.buffer.len());
+                    self.buffer.reserve(total.max(usual));
+                }
                 for slice in slices {
                     self.buffer.extend_from_slice(slice);
                 }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderValue;
 use tollgate_lua::Machines;
 use tollgate_model::{filter::LuaScript, overload::OverloadActionKind};
 
@@ -41,6 +42,8 @@ pub(crate) struct Worker {
     pub(crate) access_log: AccessLogger,
     /// The machine's own address, for `x-forwarded-for` (N-2).
     pub(crate) own_address: IpAddr,
+    /// The same as a header has it.
+    pub(crate) own_address_value: HeaderValue,
     /// The `date` header.
     pub(crate) date: DateCache,
     /// Whether the worker is about to stop.
@@ -69,6 +72,7 @@ impl Worker {
         recorder: Recorder,
     ) -> Rc<Self> {
         let stats = WorkerStats::new(stats, index);
+        let own_address = own_address();
         Rc::new(Self {
             memory: Memory::new(memory, index, stats.server()),
             recorder,
@@ -82,7 +86,8 @@ impl Worker {
             index,
             workers,
             connections: Cell::new(0),
-            own_address: own_address(),
+            own_address,
+            own_address_value: address_value(own_address),
             date: DateCache::default(),
             drain: Drain::default(),
             fails_health_checks: Cell::new(false),
@@ -191,6 +196,10 @@ impl Worker {
         self.connections.set(count + 1);
         count * self.workers as u64 + self.index as u64
     }
+}
+
+fn address_value(address: IpAddr) -> HeaderValue {
+    HeaderValue::try_from(address.to_string()).expect("an address is visible ASCII")
 }
 
 /// The address this machine uses towards others; the loopback address if it is alone. Nothing is sent to find out:

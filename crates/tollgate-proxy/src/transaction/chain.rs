@@ -205,12 +205,9 @@ impl<D: Downstream> Transaction<'_, D> {
         let place = self.filter_place(index);
         let Some(filter) = self.slots.get_mut(index) else { return };
         let mut cx = Context { core: &mut self.core, place, now };
-        match filter.next_action(&mut cx) {
-            Some(action) => {
-                self.queue.ask(index);
-                self.carry_out(index, action, now);
-            }
-            None => filter.count(&mut cx),
+        if let Some(action) = filter.next_action(&mut cx) {
+            self.queue.ask(index);
+            self.carry_out(index, action, now);
         }
     }
 

@@ -224,10 +224,24 @@ impl<D: Downstream> Transaction<'_, D> {
                 continue;
             }
             if is_turn_over {
+                self.count_filters(now);
                 return self.turn.end(cx);
             }
             if !self.poll_deadline(cx) {
+                self.count_filters(now);
                 return Poll::Pending;
+            }
+        }
+    }
+
+    /// The metrics of filters are right whenever nothing moves. When a filter ends, it is counted then.
+    fn count_filters(&mut self, now: Instant) {
+        let mut next = 0;
+        while let Some(index) = self.slots.next_active(next) {
+            next = index + 1;
+            let place = self.filter_place(index);
+            if let Some(filter) = self.slots.get_mut(index) {
+                filter.count(&mut FilterContext { core: &mut self.core, place, now });
             }
         }
     }

@@ -143,7 +143,7 @@ pub(super) trait Filter: fmt::Debug {
         None
     }
 
-    /// Adds what it has counted since the last time to its metrics. Called when there is nothing more to do.
+    /// Adds what it has counted since the last time to its metrics. Called when nothing moves any more, and at its end.
     fn count(&mut self, _cx: &mut Context<'_>) {}
 }
 

@@ -197,9 +197,7 @@ pub(super) fn grpc_request(
     }
     if !service.skip_envoy_headers {
         fields.insert("x-envoy-internal", HeaderValue::from_static("true"));
-        if let Ok(own) = HeaderValue::try_from(core.worker.own_address.to_string()) {
-            fields.insert("x-forwarded-for", own);
-        }
+        fields.insert("x-forwarded-for", core.worker.own_address_value.clone());
     }
     let head = RequestHeaders {
         method: Method::POST,

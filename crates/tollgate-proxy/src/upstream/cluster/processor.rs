@@ -10,6 +10,7 @@ use extproc_client::{
     Call, Client, ClientSettings, Close, ConnectError, Connecting, Connector, Endpoint, EndpointSettings,
     Endpoints, GrpcStatus, PickError, RetryPolicy,
 };
+use http::Uri;
 use http2_io::Flood;
 use tollgate_model::{
     cluster::Cluster,
@@ -84,6 +85,8 @@ pub(crate) struct Processor {
     pub(crate) client: Option<ProcessorClient>,
     /// Its name in logs: that of its cluster, which is its target where it has none in the configuration.
     pub(crate) name: Box<str>,
+    /// Where calls go.
+    pub(crate) uri: Uri,
     /// What is counted of it.
     pub(crate) metrics: Metrics<ProcessorMetric>,
     /// What is counted of its cluster.
@@ -104,10 +107,20 @@ impl Processor {
             settings: settings.clone(),
             client,
             name: name.as_str().into(),
+            uri: uri(&settings.grpc_service),
             metrics: stats.processor(name),
             cluster_metrics: stats.cluster(name),
         }
     }
+}
+
+fn uri(service: &GrpcService) -> Uri {
+    Uri::builder()
+        .scheme("http")
+        .authority(service.authority.as_str())
+        .path_and_query("/envoy.service.ext_proc.v3.ExternalProcessor/Process")
+        .build()
+        .unwrap_or_default()
 }
 
 /// Begins calls to a filter's processor.

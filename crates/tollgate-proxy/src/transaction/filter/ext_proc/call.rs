@@ -16,22 +16,16 @@ pub(super) fn open(core: &Core, processor: &Processor) -> Result<ProcessorCall, 
     let Some(client) = &processor.client else {
         return Err(extproc_client::PickError::ClusterNotAvailable.into());
     };
-    client.open(head(core, &processor.settings.grpc_service))
+    client.open(head(core, processor))
 }
 
 /// The head of the side stream (N-2, N-3).
-fn head(core: &Core, service: &GrpcService) -> http::Request<()> {
-    let uri = http::Uri::builder()
-        .scheme("http")
-        .authority(service.authority.as_str())
-        .path_and_query("/envoy.service.ext_proc.v3.ExternalProcessor/Process")
-        .build()
-        .unwrap_or_default();
+fn head(core: &Core, processor: &Processor) -> http::Request<()> {
     let mut request = http::Request::new(());
     *request.method_mut() = Method::POST;
     *request.version_mut() = http::Version::HTTP_2;
-    *request.uri_mut() = uri;
-    *request.headers_mut() = fields(core, service);
+    *request.uri_mut() = processor.uri.clone();
+    *request.headers_mut() = fields(core, &processor.settings.grpc_service);
     request
 }
 
@@ -50,12 +44,12 @@ fn fields(core: &Core, service: &GrpcService) -> HeaderMap {
     fields.insert("content-type", HeaderValue::from_static("application/grpc"));
     if !service.skip_envoy_headers {
         fields.insert("x-envoy-internal", HeaderValue::from_static("true"));
-        let own = core.worker.own_address.to_string();
-        let list = match fields.get("x-forwarded-for").and_then(|list| list.to_str().ok()) {
-            Some(list) => format!("{list},{own}"),
-            None => own,
+        let own = &core.worker.own_address_value;
+        let list = match fields.get("x-forwarded-for") {
+            Some(list) => HeaderValue::from_bytes(&[list.as_bytes(), b",", own.as_bytes()].concat()).ok(),
+            None => Some(own.clone()),
         };
-        if let Ok(list) = HeaderValue::try_from(list) {
+        if let Some(list) = list {
             fields.insert("x-forwarded-for", list);
         }
     }

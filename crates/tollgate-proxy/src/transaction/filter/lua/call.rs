@@ -190,10 +190,8 @@ fn request(headers: &Table, body: Option<&Bytes>, options: &Options, core: &Core
     }
     let names = EnvoyHeaders::of(&core.http().header_prefix);
     fields.insert(names.internal.clone(), HeaderValue::from_static("true"));
-    if options.send_xff
-        && let Ok(own) = HeaderValue::try_from(core.worker.own_address.to_string())
-    {
-        fields.append("x-forwarded-for", own);
+    if options.send_xff {
+        fields.append("x-forwarded-for", core.worker.own_address_value.clone());
     }
     if let Ok(timeout) = u64::try_from(options.timeout.as_millis())
         && timeout > 0
