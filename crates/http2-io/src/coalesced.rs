@@ -130,6 +130,11 @@ impl<S: AsyncWrite + Unpin> Flusher<S> {
         self.shared.borrow().received
     }
 
+    #[cfg(test)]
+    pub(crate) fn room(&self) -> usize {
+        self.shared.borrow().buffer.capacity()
+    }
+
     /// Whether nothing is waiting to be written.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -284,3 +284,26 @@ fn many_bytes_are_read_ahead() {
         assert!(reads.get() <= expected, "{} reads of at most {most}", reads.get());
     }
 }
+
+#[test]
+fn the_buffer_is_as_large_as_flushes_usually_are() {
+    let (mut stream, flusher) = Coalesced::new(roomy());
+    let mut flush_of = |pieces: usize| {
+        for _ in 0..pieces {
+            assert!(matches!(write(&mut stream, &[0; 1000]), Poll::Ready(Ok(1000))));
+        }
+        let room = flusher.room();
+        assert!(flusher.poll_flush(&mut context()).is_ready());
+        room
+    };
+    let large = flush_of(100);
+    // A few smaller flushes between larger ones do not change it.
+    for _ in 0..4 {
+        assert_eq!(flush_of(1), large);
+    }
+    assert_eq!(flush_of(100), large);
+    for _ in 0..40 {
+        flush_of(1);
+    }
+    assert!(flusher.room() <= 16 * 1024, "{}", flusher.room());
+}
