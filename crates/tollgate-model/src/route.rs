@@ -235,6 +235,10 @@ pub struct RouteAction<F = FilterOverrides> {
     /// `None`: as the connection manager says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_stream_duration: Option<MaxStreamDuration>,
+    /// For gRPC requests the timeout is what they ask for in `grpc-timeout`, up to this, or this; zero: whatever they ask for, or
+    /// none. Has no effect beside `max_stream_duration`. Default `None`: the header does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_grpc_timeout: Option<Duration>,
     /// What is tried again, and how long one try may take. `None` = nothing, unless the request asks for it. A route
     /// without one has that of its virtual host, which is for the maker of the snapshot to put here.
     pub retry_policy: Option<Arc<RetryPolicy>>,
@@ -295,6 +299,7 @@ impl<F> RouteAction<F> {
             append_x_forwarded_host: self.append_x_forwarded_host,
             timeout: self.timeout,
             max_stream_duration: self.max_stream_duration,
+            max_grpc_timeout: self.max_grpc_timeout,
             retry_policy: self.retry_policy,
             request_mirror_policies: self.request_mirror_policies,
             idle_timeout: self.idle_timeout,
@@ -317,6 +322,7 @@ impl<F> RouteAction<F> {
             append_x_forwarded_host: false,
             timeout: Some(Duration::from_secs(15)),
             max_stream_duration: None,
+            max_grpc_timeout: None,
             retry_policy: None,
             request_mirror_policies: Vec::new(),
             idle_timeout: None,

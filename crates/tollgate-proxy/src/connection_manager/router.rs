@@ -9,12 +9,13 @@ use extproc::{RequestHeaders, has_any, remove_fields};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
-    route::{RetryPolicy, RouteAction},
+    route::{RetryPolicy, RouteAction, is_grpc, read_grpc_timeout, write_grpc_timeout},
 };
 
 use super::{envoy_headers::EnvoyHeaders, fields::append_to_list};
 use crate::retry::policy_of_request;
 
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -48,7 +49,10 @@ pub(crate) fn router_request(
     let policy = route.retry_policy.as_ref();
     let mut limits = Limits {
         // With a limit of the stream there is none, as in Envoy.
-        timeout: route.timeout.filter(|_| route.max_stream_duration.is_none()),
+        timeout: match grpc_maximum(route, request) {
+            Some(maximum) => grpc_timeout(request, maximum),
+            None => route.timeout.filter(|_| route.max_stream_duration.is_none()),
+        },
         per_try_timeout: policy.and_then(|policy| policy.per_try_timeout),
         retry_policy: None,
     };
@@ -67,8 +71,23 @@ pub(crate) fn router_request(
     }
     limits.per_try_timeout =
         limits.per_try_timeout.filter(|per_try| limits.timeout.is_none_or(|timeout| *per_try < timeout));
-    tell_timeout(request, http, limits.timeout, limits.per_try_timeout, Duration::ZERO);
+    tell_timeout(request, http, route, (limits.timeout, limits.per_try_timeout), Duration::ZERO);
     limits
+}
+
+/// The route's `max_grpc_timeout`, where it is in force for this request.
+fn grpc_maximum(route: &RouteAction, request: &RequestHeaders) -> Option<Duration> {
+    route.max_grpc_timeout.filter(|_| route.max_stream_duration.is_none() && is_grpc(request))
+}
+
+/// What a gRPC request asks for, up to `maximum` (zero: whatever it asks for). `None` = no limit.
+fn grpc_timeout(request: &RequestHeaders, maximum: Duration) -> Option<Duration> {
+    let limit = |time: Duration| Some(time).filter(|time| !time.is_zero());
+    let asked = request.fields.get(GRPC_TIMEOUT).and_then(|value| read_grpc_timeout(value.as_bytes()));
+    match (asked.and_then(limit), limit(maximum)) {
+        (Some(asked), Some(maximum)) => Some(asked.min(maximum)),
+        (asked, maximum) => asked.or(maximum),
+    }
 }
 
 /// Milliseconds that a request asks for; 0 = none.
@@ -77,19 +96,27 @@ fn asked(fields: &HeaderMap, name: &HeaderName) -> Option<Option<Duration>> {
     Some(Some(Duration::from_millis(milliseconds)).filter(|timeout| !timeout.is_zero()))
 }
 
-/// Tells the upstream how long this try may take, when so much of the request's time is over.
+/// Tells the upstream how long this try may take, when so much of the request's time is over. The limits are those of the request
+/// and of a try.
 pub(crate) fn tell_timeout(
     request: &mut RequestHeaders,
     http: &HttpConnectionManager,
-    timeout: Option<Duration>,
-    per_try_timeout: Option<Duration>,
+    route: &RouteAction,
+    (timeout, per_try_timeout): (Option<Duration>, Option<Duration>),
     elapsed: Duration,
 ) {
-    if http.suppress_envoy_headers {
+    let tell_grpc = grpc_maximum(route, request).is_some();
+    if http.suppress_envoy_headers && !tell_grpc {
         return;
     }
     let rest = timeout.map(|timeout| timeout.saturating_sub(elapsed).max(Duration::from_millis(1)));
     let Some(expected) = [per_try_timeout, rest].into_iter().flatten().min() else { return };
+    if tell_grpc && let Ok(told) = HeaderValue::from_str(&write_grpc_timeout(expected)) {
+        request.fields.insert(GRPC_TIMEOUT, told);
+    }
+    if http.suppress_envoy_headers {
+        return;
+    }
     let milliseconds = u64::try_from(expected.as_millis()).unwrap_or(u64::MAX);
     let name = EnvoyHeaders::of(&http.header_prefix).expected_rq_timeout_ms.clone();
     request.fields.insert(name, HeaderValue::from(milliseconds));

@@ -212,8 +212,11 @@ impl Core {
         let http = configuration.http();
         let elapsed = self.info.last_upstream_tx.map(|end| now.saturating_duration_since(end));
         let request = &mut self.messages.request;
-        tell_timeout(request, http, self.decision.timeout, per_try_timeout, elapsed.unwrap_or_default());
         let Some(selected) = &self.info.route else { return };
+        if let Action::Route(action) = &selected.route.action {
+            let limits = (self.decision.timeout, per_try_timeout);
+            tell_timeout(request, http, action, limits, elapsed.unwrap_or_default());
+        }
         if selected.virtual_host.include_request_attempt_count {
             tell_attempt(request, http, upstream.info().attempt_count);
         }

@@ -78,6 +78,7 @@ pub(super) fn read_route_action(
                 grpc_timeout_header_offset: limits.duration("grpc_timeout_header_offset"),
             }
         }),
+        max_grpc_timeout: message.duration("max_grpc_timeout"),
         idle_timeout,
         upgrade_configs: read_upgrade_configs(&message),
         hash_policies: read_hash_policies(&message),

@@ -297,6 +297,11 @@ pub(in crate::envoy) static ROUTE_ACTION: Schema = Schema {
             "the connection manager's",
             "How long the stream may live, from the head of the request on. Then there is no timeout.",
         ),
+        read(
+            "max_grpc_timeout",
+            "",
+            "The timeout of gRPC requests is what `grpc-timeout` says, up to this; 0 = whatever it says. Without the header it is the maximum.",
+        ),
         refused("cluster_specifier_plugin", "name the cluster"),
         refused("inline_cluster_specifier_plugin", "name the cluster"),
         refused("internal_redirect_policy", "redirects of upstreams go to the client"),
@@ -307,7 +312,6 @@ pub(in crate::envoy) static ROUTE_ACTION: Schema = Schema {
     ],
     unsupported: &[
         "retry_policy_typed_config",
-        "max_grpc_timeout",
         "grpc_timeout_offset",
         "internal_redirect_action",
         "max_internal_redirects",

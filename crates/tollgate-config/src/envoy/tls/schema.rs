@@ -201,7 +201,11 @@ pub(in crate::envoy) static CERTIFICATE_VALIDATION_CONTEXT: Schema = Schema {
             "ACCEPT_UNTRUSTED: certificates are accepted though they cannot be verified.",
         ),
         harmless("watched_directory", "files are watched wherever they are"),
-        refused("match_subject_alt_names", "use match_typed_subject_alt_names"),
+        read(
+            "match_subject_alt_names",
+            "any",
+            "The same for names of DNS, URIs and addresses; not read beside match_typed_subject_alt_names.",
+        ),
         refused("verify_certificate_spki", "use trusted_ca; a certificate can be its own"),
         refused("verify_certificate_hash", "use trusted_ca; a certificate can be its own"),
         refused("crl", "revocation lists are not read"),

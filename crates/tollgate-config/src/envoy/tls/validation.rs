@@ -95,7 +95,8 @@ fn read_combined(value: &Value<'_>, secrets: &KnownSecrets) -> Option<tollgate_i
 
 fn read_in_place(value: &Value<'_>, secrets: &KnownSecrets) -> Option<tollgate_ir::Validation> {
     let ValidationContext { trusted_ca, subject_alt_names, accept_untrusted } = read_context(value)?;
-    let named = value.member_list("match_typed_subject_alt_names");
+    let mut named = value.member_list("match_typed_subject_alt_names");
+    named.extend(value.member_list("match_subject_alt_names"));
     let has_authority = value.member("trusted_ca").or_else(|| value.member("system_root_certs")).is_some();
     if let Some(first) = named.first().filter(|_| !has_authority) {
         first.error("names can only be checked together with a trusted_ca");
@@ -138,7 +139,11 @@ pub(super) fn read_context(value: &Value<'_>) -> Option<ValidationContext> {
         }
     });
     let names = message.list("match_typed_subject_alt_names");
-    let subject_alt_names = names.iter().filter_map(read_subject_alt_name).collect();
+    let mut subject_alt_names: Vec<_> = names.iter().filter_map(read_subject_alt_name).collect();
+    let untyped = message.list("match_subject_alt_names");
+    if names.is_empty() {
+        subject_alt_names = untyped.iter().filter_map(read_string_matcher).flat_map(of_any_type).collect();
+    }
     Some(ValidationContext { trusted_ca, subject_alt_names, accept_untrusted })
 }
 
@@ -160,6 +165,20 @@ pub(in crate::envoy) fn system_roots(value: &Value<'_>) -> Option<TrustAnchors> 
         value.error_with_help("the system has no trusted certificates", "name a file with them");
     }
     anchors.map(|anchors| anchors.with_source(TrustSource::System))
+}
+
+/// A name of which it is not said what it is.
+fn of_any_type(matcher: StringMatcher) -> Vec<SubjectAltNameMatcher> {
+    let mut names = Vec::new();
+    match &matcher {
+        StringMatcher::Exact(name) | StringMatcher::ExactIgnoreCase(name) => {
+            names.push(SubjectAltNameMatcher::DnsName(name.to_ascii_lowercase()));
+            names.extend(name.parse().ok().map(SubjectAltNameMatcher::IpAddress));
+        }
+        _ => names.push(SubjectAltNameMatcher::Dns(matcher.clone())),
+    }
+    names.push(SubjectAltNameMatcher::Uri(matcher));
+    names
 }
 
 fn read_subject_alt_name(value: &Value<'_>) -> Option<SubjectAltNameMatcher> {

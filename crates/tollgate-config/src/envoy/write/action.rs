@@ -141,6 +141,7 @@ fn route_action(context: &Context<'_>, route: &Route, action: &RouteAction, acti
         message.some("grpc_timeout_header_offset", limits.grpc_timeout_header_offset.map(duration));
         out.set("max_stream_duration", message.done());
     }
+    out.some("max_grpc_timeout", action.max_grpc_timeout.map(duration));
     out.some("idle_timeout", action.idle_timeout.map(|limit| duration(limit.unwrap_or_default())));
     out.some("retry_policy", action.retry_policy.as_ref().map(|policy| retry_policy(policy)));
     let mirrors = action.request_mirror_policies.iter().map(|policy| {

@@ -120,7 +120,13 @@ fn retries_have_less_time() {
     let told = |elapsed| {
         let mut request = request("/", &[("x-envoy-expected-rq-timeout-ms", "15000")]);
         let seconds = |seconds| Some(Duration::from_secs(seconds));
-        tell_timeout(&mut request, &http(|_| ()), seconds(15), seconds(10), Duration::from_millis(elapsed));
+        tell_timeout(
+            &mut request,
+            &http(|_| ()),
+            &route(),
+            (seconds(15), seconds(10)),
+            Duration::from_millis(elapsed),
+        );
         shown(&request.fields).join("; ")
     };
     assert_eq!(told(4999), "x-envoy-expected-rq-timeout-ms: 10000");
