@@ -42,6 +42,7 @@ mod scope;
 mod socket_options;
 mod status;
 mod surroundings;
+mod tcp_proxy;
 mod tls;
 mod watchdog;
 mod write;

@@ -169,6 +169,7 @@ impl Compiler<'_> {
             tls: tls.transpose()?,
             transport_socket_connect_timeout: chain.transport_socket_connect_timeout,
             http,
+            tcp_proxy: chain.tcp_proxy.clone(),
             misdirected_requests: chain.misdirected_requests.clone(),
         })
     }

@@ -33,6 +33,7 @@ pub mod route;
 pub mod shared;
 pub mod snapshot;
 pub mod socket;
+pub mod tcp_proxy;
 pub mod tls;
 pub mod update;
 pub mod watchdog;

@@ -11,7 +11,7 @@ use serde::Serialize;
 pub use self::misdirected::{HostTable, MisdirectedRequests, ServedBy};
 use crate::{
     access_log::AccessLog, http_connection_manager::HttpConnectionManager, socket::TcpOptions,
-    tls::DownstreamTls,
+    tcp_proxy::TcpProxy, tls::DownstreamTls,
 };
 
 /// One listener: where to accept connections and what to do with them. `C` is a filter chain, compiled or as written.
@@ -119,8 +119,11 @@ pub struct FilterChain<T = DownstreamTls, H = HttpConnectionManager> {
     pub tls: Option<Arc<T>>,
     /// `transport_socket_connect_timeout`: how long the TLS handshake may take; `None` = no limit of its own.
     pub transport_socket_connect_timeout: Option<Duration>,
-    /// The HTTP side.
+    /// The HTTP side. Nothing but defaults where connections are passed on as they are.
     pub http: Arc<H>,
+    /// Connections are passed on as they are: no HTTP is spoken. Default `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp_proxy: Option<Arc<TcpProxy>>,
     /// Requests on TLS connections that are not for this filter chain. Default none.
     pub misdirected_requests: MisdirectedRequests,
 }

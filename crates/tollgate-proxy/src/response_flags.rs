@@ -95,6 +95,13 @@ impl ResponseFlags {
         self.names(|(_, long, _)| long)
     }
 
+    /// Names of what happened to a connection that is passed on: there an attempt fails before there were enough of them.
+    pub(crate) fn names_of_connection(self, long: bool) -> String {
+        let order = (1..NAMES.len()).chain([0]).filter(|bit| self.0 & (1 << bit) != 0);
+        let name = |bit: usize| if long { NAMES[bit].1 } else { NAMES[bit].0 };
+        order.map(name).collect::<Vec<_>>().join(",")
+    }
+
     /// The set as attributes show it: Envoy's numbering.
     pub(crate) fn bits(self) -> u64 {
         let set = NAMES.iter().enumerate().filter(|(bit, _)| self.0 & (1 << bit) != 0);

@@ -42,7 +42,7 @@ pub(crate) use self::{
     metrics::{
         ClusterMetric, ControlPlaneMetric, DiscoveryMetric, ExtProcMetric, Http2Metric, HttpMetric,
         ListenerMetric, LoadShedPointMetric, MetricSet, OverloadActionMetric, OverloadResourceMetric,
-        ProcessorMetric, ResponseClasses, RouteMetric, ServerMetric, WorkersMetric,
+        ProcessorMetric, ResponseClasses, RouteMetric, ServerMetric, TcpMetric, WorkersMetric,
     },
     snapshot::{ConnectionStats, route_name},
 };
@@ -199,7 +199,18 @@ impl WorkerStats {
 
     /// Of the connection managers with this prefix: `http.<stat_prefix>.`
     pub(crate) fn http(&self, stat_prefix: &str) -> Metrics<HttpMetric> {
+        if stat_prefix.is_empty() {
+            // No HTTP is spoken, and no report shows it.
+            let (values, histograms) = cells(HttpMetric::DESCRIPTION, false);
+            let block = Arc::new(Block { values, histograms });
+            return Metrics { block, endpoint: None, incidents: Arc::default(), set: PhantomData };
+        }
         self.metrics(Scope::Http { stat_prefix: stat_prefix.to_owned() })
+    }
+
+    /// Of connections that are passed on as they are: `tcp.<stat_prefix>.`
+    pub(crate) fn tcp(&self, stat_prefix: &str) -> Metrics<TcpMetric> {
+        self.metrics(Scope::Tcp { stat_prefix: stat_prefix.to_owned() })
     }
 
     /// Of a listener: `listener.<name>.`
@@ -272,17 +283,23 @@ impl WorkerStats {
         let incidents = entry.incidents.clone();
         let known = entry.workers.iter().find(|(worker, _)| *worker == self.worker);
         let block = known.map(|(_, block)| block.clone()).unwrap_or_else(|| {
-            let values = description.metrics.iter().map(|_| Counter::default()).collect();
-            let histograms = match is_endpoint {
-                true => Box::default(),
-                false => description.histograms.iter().map(|_| Histogram::default()).collect(),
-            };
+            let (values, histograms) = cells(description, is_endpoint);
             let block = Arc::new(Block { values, histograms });
             entry.workers.push((self.worker, block.clone()));
             block
         });
         (block, incidents)
     }
+}
+
+/// Zeros for what is described. Endpoints have no histograms.
+fn cells(description: &Description, is_endpoint: bool) -> (Box<[Counter]>, Box<[Histogram]>) {
+    let values = description.metrics.iter().map(|_| Counter::default()).collect();
+    let histograms = match is_endpoint {
+        true => Box::default(),
+        false => description.histograms.iter().map(|_| Histogram::default()).collect(),
+    };
+    (values, histograms)
 }
 
 /// The metrics of one thing as its worker counts them.

@@ -12,6 +12,7 @@ use tollgate_model::{
         TrafficDirection,
     },
     socket::TcpOptions,
+    tcp_proxy::TcpProxy,
 };
 
 pub(super) use self::{matching::read_cidr_range, schema::SCHEMAS};
@@ -30,6 +31,7 @@ use super::{
     metadata::read_metadata,
     route::TableOrigins,
     socket_options::{read_socket_options, read_tcp_keepalive},
+    tcp_proxy::{TCP_PROXY, read_tcp_proxy},
     tls::read_downstream_transport_socket,
 };
 use crate::schema::{Enumeration, Value};
@@ -107,17 +109,18 @@ pub(super) fn read_listener(
     for chain in &chains {
         // The name of a table need not be unique, and it may have none.
         let key = format!("{name}/{}", filter_chains.len());
-        let Some((chain, table, origins)) = read_filter_chain(chain, false, key.clone(), scope) else {
+        let Some((chain, table)) = read_filter_chain(chain, false, key.clone(), scope) else {
             continue;
         };
-        tables.push(ChainTable { chain: Some(filter_chains.len()), key, table, origins });
+        let index = Some(filter_chains.len());
+        tables.extend(table.map(|(table, origins)| ChainTable { chain: index, key, table, origins }));
         filter_chains.push(chain);
     }
     check_overlap(&chains, &filter_chains);
     let key = format!("{name}/default");
     let default = default.and_then(|chain| read_filter_chain(&chain, true, key.clone(), scope));
-    let default_filter_chain = default.map(|(chain, table, origins)| {
-        tables.push(ChainTable { chain: None, key, table, origins });
+    let default_filter_chain = default.map(|(chain, table)| {
+        tables.extend(table.map(|(table, origins)| ChainTable { chain: None, key, table, origins }));
         chain
     });
     let mut tcp = TcpOptions::DOWNSTREAM;
@@ -213,7 +216,7 @@ fn read_filter_chain(
     is_default: bool,
     table: String,
     scope: &Scope,
-) -> Option<(FilterChain, RouteTable, TableOrigins)> {
+) -> Option<(FilterChain, Option<(RouteTable, TableOrigins)>)> {
     let message = value.message(&FILTER_CHAIN)?;
     let filter_chain_match = match message.get("filter_chain_match") {
         Some(matching) if is_default => {
@@ -228,15 +231,21 @@ fn read_filter_chain(
     };
     let filters = message.list("filters");
     if let Some(second) = filters.get(1) {
-        second.error("a filter chain has exactly one filter, the HTTP connection manager");
+        second.error("a filter chain has exactly one filter, the HTTP connection manager or tcp_proxy");
     } else if filters.is_empty() {
-        value.error("\"filters\" is missing: the HTTP connection manager");
+        value.error("\"filters\" is missing: the HTTP connection manager or tcp_proxy");
     }
-    let http = filters.first().and_then(|filter| read_network_filter(filter, table, scope));
+    let served = filters.first().and_then(|filter| read_network_filter(filter, table, scope));
     let tls = message
         .get("transport_socket")
         .and_then(|socket| read_downstream_transport_socket(&socket, &scope.secrets));
-    let (http, table, origins) = http?;
+    let (http, table, tcp_proxy) = match served? {
+        NetworkFilter::Http(http, table, origins) => (*http, Some((table, origins)), None),
+        NetworkFilter::TcpProxy(proxy) => {
+            let nothing = HttpConnectionManager::new(String::new(), String::new(), Vec::new());
+            (nothing, None, Some(Arc::new(proxy)))
+        }
+    };
     let chain = FilterChain {
         name: message.string("name"),
         metadata: read_metadata(&message),
@@ -245,23 +254,30 @@ fn read_filter_chain(
         transport_socket_connect_timeout: message
             .timeout("transport_socket_connect_timeout", Some(HANDSHAKE_TIMEOUT)),
         http: Arc::new(http),
+        tcp_proxy,
         misdirected_requests: MisdirectedRequests::default(),
     };
-    Some((chain, table, origins))
+    Some((chain, table))
 }
 
-fn read_network_filter(
-    value: &Value<'_>,
-    table: String,
-    scope: &Scope,
-) -> Option<(HttpConnectionManager, RouteTable, TableOrigins)> {
+/// What serves the connections of a filter chain.
+enum NetworkFilter {
+    Http(Box<HttpConnectionManager>, RouteTable, TableOrigins),
+    TcpProxy(TcpProxy),
+}
+
+fn read_network_filter(value: &Value<'_>, table: String, scope: &Scope) -> Option<NetworkFilter> {
     let message = value.message(&FILTER)?;
     message.required_string("name");
     let any = message.required("typed_config")?.any()?;
     let name = http_connection_manager::HTTP_CONNECTION_MANAGER.name;
+    if any.type_name == TCP_PROXY.name {
+        return read_tcp_proxy(&any.value).map(NetworkFilter::TcpProxy);
+    }
     if any.type_name != name {
-        any.unsupported("network filter", &[name]);
+        any.unsupported("network filter", &[name, TCP_PROXY.name]);
         return None;
     }
-    read_http_connection_manager(&any.value, table, scope)
+    let (http, table, origins) = read_http_connection_manager(&any.value, table, scope)?;
+    Some(NetworkFilter::Http(Box::new(http), table, origins))
 }

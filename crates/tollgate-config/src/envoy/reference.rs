@@ -8,7 +8,8 @@ use super::{
     access_log, access_log_filter, address, bootstrap, cel, cluster, config_source, data_source, ext_proc,
     format, google_grpc, grpc_service, header, http_connection_manager, http_filters, ip_detection, listener,
     local_reply, management, matcher, matchers, metadata, metadata_key, metadata_matcher, overload,
-    per_route, protocol_options, rate_limits, route, runtime, socket_options, status, tls, watchdog,
+    per_route, protocol_options, rate_limits, route, runtime, socket_options, status, tcp_proxy, tls,
+    watchdog,
 };
 use crate::schema::{Field, Schema, Support};
 
@@ -35,7 +36,7 @@ fn sections() -> Vec<Section> {
             ]
             .concat(),
         ),
-        section("Listeners", listener::SCHEMAS.to_vec()),
+        section("Listeners", [&listener::SCHEMAS[..], &tcp_proxy::SCHEMAS[..]].concat()),
         section(
             "HTTP connection manager",
             [

@@ -24,6 +24,7 @@ mod rate_limits;
 mod retry;
 mod rewrite;
 mod route;
+mod tcp_proxy;
 mod tls;
 
 use std::{cell::RefCell, sync::Arc};

@@ -185,6 +185,7 @@ impl Builder<'_, '_> {
                 tls: own.tls.clone(),
                 transport_socket_connect_timeout: settings.handshake_timeout.filter(|_| is_tls),
                 http: Arc::new(http),
+                tcp_proxy: None,
                 misdirected_requests: match &host_table {
                     Some(names) if gateway.settings.tells_misdirected && members.len() > 1 => {
                         MisdirectedRequests::new(Arc::clone(names), group[0].number)

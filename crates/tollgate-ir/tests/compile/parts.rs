@@ -73,6 +73,7 @@ pub(crate) fn chain(table: &str) -> FilterChain {
         tls: None,
         transport_socket_connect_timeout: None,
         http: Arc::new(http),
+        tcp_proxy: None,
         misdirected_requests: MisdirectedRequests::default(),
         metadata: Metadata::default(),
     }

@@ -58,7 +58,9 @@ pub(crate) struct Shown {
 impl Shown {
     /// What requests and connections of this chain need.
     pub(crate) fn by(chain: &FilterChainInfo) -> Self {
-        let logs = || chain.filter_chain().http.access_log.iter().chain(&chain.listener.access_log);
+        let own = chain.filter_chain();
+        let of_proxy = || own.tcp_proxy.iter().flat_map(|proxy| &proxy.access_log);
+        let logs = || own.http.access_log.iter().chain(of_proxy()).chain(&chain.listener.access_log);
         let any = |test: fn(&Operator) -> bool| logs().any(|log| log.format.any(&test));
         Self {
             upstream_bytes: any(|operator| {
@@ -109,7 +111,10 @@ impl Adoption {
             .listeners
             .iter()
             .flat_map(|listener| listener.filter_chains.iter().chain(&listener.default_filter_chain));
-        let of_requests = chains.flat_map(|chain| &chain.http.access_log);
+        let of_requests = chains.flat_map(|chain| {
+            let of_proxy = chain.tcp_proxy.iter().flat_map(|proxy| &proxy.access_log);
+            chain.http.access_log.iter().chain(of_proxy)
+        });
         let of_connections = snapshot.listeners.iter().flat_map(|listener| &listener.access_log);
         let sinks = of_requests.chain(of_connections).map(|log| log.sink.clone()).collect();
         Self { snapshot, shared, addresses, sinks, overload }

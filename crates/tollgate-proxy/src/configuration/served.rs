@@ -130,6 +130,11 @@ impl ServedChain {
         })
     }
 
+    /// Whether no HTTP is spoken on its connections.
+    pub(crate) fn passes_bytes_on(&self) -> bool {
+        self.with(|configuration| configuration.chain.filter_chain().tcp_proxy.is_some())
+    }
+
     /// A look at its present configuration that must not outlast the moment.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&ChainConfiguration) -> T) -> T {
         look(&self.current.borrow())
@@ -318,9 +323,8 @@ impl Renewal<'_> {
             Some(known) => (known.chain.clone(), known.routes.clone(), known.stats.clone()),
             None => {
                 let listener = self.stats.listener(&chain.listener.name);
-                let http = &chain.filter_chain().http;
-                let routes = WorkerRoutes::new(http, self.stats);
-                let stats = ConnectionStats::new(self.stats, &listener, http);
+                let routes = WorkerRoutes::new(&chain.filter_chain().http, self.stats);
+                let stats = ConnectionStats::new(self.stats, &listener, chain.filter_chain());
                 (Rc::new(chain), Rc::new(routes), Rc::new(stats))
             }
         };
@@ -355,5 +359,6 @@ fn goes_on(known: &ServedChain, new: &FilterChain) -> bool {
         same_tls
             && old.filter_chain_match == new.filter_chain_match
             && old.http.codec_type == new.http.codec_type
+            && old.tcp_proxy.is_some() == new.tcp_proxy.is_some()
     })
 }

@@ -43,6 +43,7 @@ pub(crate) fn chain() -> Rc<FilterChainInfo> {
         tls: None,
         transport_socket_connect_timeout: None,
         http: Arc::new(http(|_| ())),
+        tcp_proxy: None,
         misdirected_requests: MisdirectedRequests::default(),
     };
     let listener = Listener {

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::BytesMut;
 use rustls::sign::CertifiedKey;
 use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
@@ -47,7 +48,8 @@ pub(super) struct Established {
     pub(super) first: ReadBuffer,
     pub(super) connection: Rc<ConnectionInfo>,
     pub(super) chain: Rc<ServedChain>,
-    pub(super) version: HttpVersion,
+    /// `None`: the bytes are passed on as they are.
+    pub(super) version: Option<HttpVersion>,
 }
 
 /// What is known of a connection as soon as it is accepted.
@@ -249,13 +251,16 @@ async fn try_establish(
     let handshake_began = std::time::Instant::now();
     let mut rewound = Noted::new(Rewind::new(first.bytes.freeze(), socket));
     let fingerprints = served.current().listener.tls_fingerprints;
-    if fingerprints.any() {
+    // What is read is given again where TLS is passed on as it is.
+    let may_pass_on = inspect && filter_chain::may_pass_tls_on(&served.current().listener);
+    if fingerprints.any() || may_pass_on {
         rewound.note_read();
     }
     let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), rewound);
     let hello = within(listener_filters_timeout, EstablishError::ListenerFiltersTimeout, hello);
     let mut start = until_drain(worker, hello).await?.map_err(EstablishError::Tls)?;
-    let noted = start.io.take_read().and_then(|records| ClientHello::parse(&records));
+    let records = start.io.take_read();
+    let noted = records.as_deref().filter(|_| fingerprints.any()).and_then(ClientHello::parse);
     let chain = match chosen_before_hello {
         Some(chain) => chain,
         None => {
@@ -279,7 +284,16 @@ async fn try_establish(
             choose(served, &facts, record)?
         }
     };
-    let (tls, limit) = chain.tls().ok_or(EstablishError::TransportMismatch)?;
+    let Some((tls, limit)) = chain.tls() else {
+        let (Some(records), true) = (records, chain.passes_bytes_on()) else {
+            return Err(EstablishError::TransportMismatch);
+        };
+        let (unread, socket) = start.io.into_inner().into_parts();
+        let mut first = BytesMut::from(&*records);
+        first.extend_from_slice(&unread);
+        let stream = ClientStream::new(Transport::Plain(socket), record.cloned());
+        return finish(worker, stream, first.into(), accepted.info(), chain, None).await;
+    };
     let downstream = tls.clone();
     let trust = tls.client_trust().cloned();
     let config = tls.config_for(&start.client_hello()).clone();
@@ -336,6 +350,9 @@ async fn finish(
     chain: Rc<ServedChain>,
     alpn: Option<Vec<u8>>,
 ) -> Result<Established, EstablishError> {
+    if chain.passes_bytes_on() {
+        return Ok(Established { stream, first, connection: Rc::new(connection), chain, version: None });
+    }
     // A connection that waits keeps no configuration alive.
     let codec_type = chain.with(|configuration| configuration.http().codec_type);
     let version = match (codec_type, alpn.as_deref()) {
@@ -363,7 +380,7 @@ async fn finish(
             until_drain(worker, sniffed).await?.map_err(EstablishError::Io)?
         }
     };
-    Ok(Established { stream, first, connection: Rc::new(connection), chain, version })
+    Ok(Established { stream, first, connection: Rc::new(connection), chain, version: Some(version) })
 }
 
 /// When a connection closes on which nothing has arrived, as things are at the moment.

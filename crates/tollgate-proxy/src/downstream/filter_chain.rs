@@ -29,6 +29,12 @@ pub(super) fn needs_first_bytes(listener: &Listener) -> bool {
     })
 }
 
+/// Whether TLS may be passed on as it is.
+pub(super) fn may_pass_tls_on(listener: &Listener) -> bool {
+    let mut chains = listener.filter_chains.iter().chain(&listener.default_filter_chain);
+    chains.any(|chain| chain.tls.is_none() && chain.tcp_proxy.is_some())
+}
+
 /// The index of the filter chain that serves the connection; `Some(None)` is the default one, `None` no chain.
 ///
 /// Steps in Envoy's order, each keeping the most specific candidates only. There is no way back: chains

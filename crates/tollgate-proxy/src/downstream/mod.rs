@@ -10,6 +10,7 @@ mod http2;
 mod noted;
 mod proxy_protocol;
 mod record;
+mod tcp;
 #[cfg(test)]
 mod tests;
 
@@ -100,6 +101,16 @@ pub(crate) async fn serve<H: Handler>(
     let Established { stream, first, connection, chain, version } = established;
     let _known = task.get().map(|task| chain.connected(connection.id, task.clone()));
     drop(task);
+    let Some(version) = version else {
+        let configuration = chain.current();
+        let Some(served) = tcp::Proxied::new(&configuration, connection, stream, first, &worker, &mut logged)
+        else {
+            return;
+        };
+        Box::pin(tcp::serve(configuration, served)).await;
+        logged.iter().for_each(LoggedConnection::over);
+        return;
+    };
     if let Some(logged) = &mut logged {
         logged.established(&connection);
     }

@@ -30,6 +30,11 @@ impl<T> Noted<T> {
         &self.inner
     }
 
+    /// The stream itself, for good.
+    pub(super) fn into_inner(self) -> T {
+        self.inner
+    }
+
     /// From now on notes what is read.
     pub(super) fn note_read(&mut self) {
         self.read = Some(Vec::new());

@@ -7,11 +7,12 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use tollgate_model::listener::Listener;
+use tollgate_model::{listener::Listener, tcp_proxy::TcpProxy};
 
 use crate::{
+    configuration::ChainConfiguration,
     format::{CloseType, ConnectionEnd},
-    stream_info::{ConnectionInfo, FilterChainInfo, Protocol, ResponseFlags},
+    stream_info::{ConnectionInfo, FilterChainInfo, Protocol, ResponseFlags, UpstreamInfo},
     worker::Worker,
 };
 
@@ -39,6 +40,8 @@ pub(crate) struct ConnectionRecord {
     details: Cell<Option<&'static str>>,
     termination_details: Cell<Option<&'static str>>,
     texts: RefCell<Texts>,
+    /// Where it was passed on to.
+    upstream: RefCell<Option<Box<UpstreamInfo>>>,
     chain: RefCell<Option<Rc<FilterChainInfo>>>,
     /// It has ended otherwise than by being given up.
     over: Cell<bool>,
@@ -64,6 +67,7 @@ impl ConnectionRecord {
             details: Cell::default(),
             termination_details: Cell::default(),
             texts: RefCell::default(),
+            upstream: RefCell::default(),
             chain: RefCell::default(),
             over: Cell::default(),
         }
@@ -127,7 +131,13 @@ impl ConnectionRecord {
         self.texts.borrow_mut().local_close_reason.get_or_insert_with(|| reason.to_owned());
     }
 
-    fn flag(&self, flag: ResponseFlags) {
+    /// It goes to a host, or should.
+    pub(super) fn upstream(&self, upstream: UpstreamInfo) {
+        *self.upstream.borrow_mut() = Some(Box::new(upstream));
+    }
+
+    /// Something went wrong with it.
+    pub(super) fn flag(&self, flag: ResponseFlags) {
         let mut flags = self.flags.get();
         flags.insert(flag);
         self.flags.set(flags);
@@ -140,6 +150,8 @@ pub(super) struct LoggedConnection {
     record: Rc<ConnectionRecord>,
     /// What is known of it; at first what its socket says.
     connection: Rc<ConnectionInfo>,
+    /// What passes it on, with logs of its own.
+    proxy: Option<Arc<TcpProxy>>,
 }
 
 impl LoggedConnection {
@@ -153,7 +165,34 @@ impl LoggedConnection {
             worker: worker.clone(),
             record: Rc::new(ConnectionRecord::new(listener.clone())),
             connection: Rc::new(connection()),
+            proxy: None,
         })
+    }
+
+    /// A connection that is logged by what passes it on, whatever its listener does.
+    pub(super) fn proxied(
+        worker: &Rc<Worker>,
+        configuration: &ChainConfiguration,
+        proxy: &Arc<TcpProxy>,
+        connection: &Rc<ConnectionInfo>,
+    ) -> Option<Self> {
+        (!proxy.access_log.is_empty()).then(|| {
+            let mut record = ConnectionRecord::new(configuration.chain.listener.clone());
+            let age = Instant::now().saturating_duration_since(connection.accepted);
+            record.start_time = SystemTime::now().checked_sub(age).unwrap_or(record.start_time);
+            record.served_by(&configuration.chain);
+            Self {
+                worker: worker.clone(),
+                record: Rc::new(record),
+                connection: connection.clone(),
+                proxy: Some(proxy.clone()),
+            }
+        })
+    }
+
+    /// It is passed on as it is.
+    pub(super) fn is_proxied(&mut self, proxy: &Arc<TcpProxy>) {
+        self.proxy = Some(proxy.clone());
     }
 
     /// What becomes known is noted here.
@@ -180,6 +219,7 @@ impl Drop for LoggedConnection {
         }
         let texts = record.texts.borrow();
         let chain = record.chain.borrow();
+        let upstream = record.upstream.borrow();
         let tls = self.connection.tls.as_ref();
         let end = ConnectionEnd {
             connection: &self.connection,
@@ -197,8 +237,14 @@ impl Drop for LoggedConnection {
             local_close_reason: texts.local_close_reason.as_deref(),
             termination_details: record.termination_details.get(),
             transport_failure: texts.transport_failure.as_deref(),
+            upstream: upstream.as_deref(),
+            by_proxy: false,
         };
-        let dropped = self.worker.access_log.log(&record.listener.access_log, &end);
+        let mut dropped = self.worker.access_log.log(&record.listener.access_log, &end);
+        if let Some(proxy) = &self.proxy {
+            let end = ConnectionEnd { by_proxy: true, ..end };
+            dropped += self.worker.access_log.log(&proxy.access_log, &end);
+        }
         self.worker.count_dropped_log_lines(dropped);
     }
 }

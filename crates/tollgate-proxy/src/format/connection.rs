@@ -9,11 +9,11 @@ use tollgate_model::{
 
 use super::{
     Facts, Value, address, cel, certificate,
-    operator::{fingerprint, hostname, metadata, milliseconds, saturate, time, tls_text},
+    operator::{fingerprint, hostname, metadata, milliseconds, of_upstream, saturate, time, tls_text},
 };
 use crate::{
     connection_manager::unique_id,
-    stream_info::{ConnectionInfo, Protocol, ResponseFlags},
+    stream_info::{ConnectionInfo, Protocol, ResponseFlags, UpstreamInfo},
 };
 
 /// A connection of a client that has ended.
@@ -49,6 +49,10 @@ pub(crate) struct ConnectionEnd<'a> {
     pub(crate) termination_details: Option<&'static str>,
     /// Why TLS failed.
     pub(crate) transport_failure: Option<&'a str>,
+    /// Where it was passed on to, if it was.
+    pub(crate) upstream: Option<&'a UpstreamInfo>,
+    /// What passes it on writes the line, not its listener.
+    pub(crate) by_proxy: bool,
 }
 
 /// How a client ended its connection, if it did.
@@ -75,14 +79,12 @@ impl Facts for ConnectionEnd<'_> {
             | Operator::ResponseHeadersBytes
             | Operator::ResponseTrailersBytes
             | Operator::ResponseCode
-            | Operator::UpstreamConnectionId
-            | Operator::UpstreamRequestAttemptCount
             | Operator::StreamBytes(_)
             | Operator::Zero => Some(Value::Number(0)),
             Operator::Empty | Operator::LocalReplyBody => Some(Value::text("")),
             Operator::ResponseCodeDetails { .. } => self.details.map(Value::text),
             Operator::ResponseFlags { long } => {
-                let names = if *long { self.flags.long_names() } else { self.flags.short_names() };
+                let names = self.flags.names_of_connection(*long);
                 Some(if names.is_empty() { Value::text("-") } else { Value::owned(names) })
             }
             Operator::Duration => milliseconds(self.end.checked_duration_since(connection.accepted)),
@@ -129,7 +131,9 @@ impl Facts for ConnectionEnd<'_> {
                 .map(|chain| chain.name.as_str())
                 .filter(|name| !name.is_empty())
                 .map(Value::text),
-            Operator::AccessLogType => Some(Value::text("NotSet")),
+            Operator::AccessLogType => {
+                Some(Value::text(if self.by_proxy { "TcpConnectionEnd" } else { "NotSet" }))
+            }
             Operator::StaticMetadata { owner, namespace, path, max_length } => {
                 let owned = match owner {
                     MetadataOwner::Listener => &self.listener.metadata,
@@ -146,8 +150,13 @@ impl Facts for ConnectionEnd<'_> {
             }
             Operator::TlsFingerprint(kind) => fingerprint(tls, *kind),
             Operator::TlsSessionId { upstream: false } => tls?.session_id.as_deref().map(Value::text),
-            // What is about a request or an upstream.
-            _ => None,
+            Operator::UpstreamConnectionId | Operator::UpstreamRequestAttemptCount
+                if self.upstream.is_none() =>
+            {
+                Some(Value::Number(0))
+            }
+            // What is about a request has no value.
+            _ => of_upstream(operator, self.upstream?),
         }
     }
 }

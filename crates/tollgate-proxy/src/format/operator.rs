@@ -59,7 +59,6 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
         Operator::BytesReceived => Some(Value::Number(info.bytes_received)),
         Operator::BytesSent => Some(Value::Number(info.bytes_sent)),
         Operator::Protocol => Some(Value::text(info.protocol.as_str())),
-        Operator::UpstreamProtocol => upstream.protocol.map(|protocol| Value::text(protocol.as_str())),
         Operator::ResponseCode => {
             Some(Value::Number(info.response_code.map_or(0, |code| code.as_u16().into())))
         }
@@ -85,36 +84,6 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
                 DurationPrecision::Nanoseconds => duration.as_nanos(),
             })))
         }
-        Operator::UpstreamHost => upstream.address.as_deref().map(Value::text),
-        Operator::UpstreamRemoteAddress(part) => address::of_text(remote_address(upstream)?, *part),
-        Operator::UpstreamEndpointId => remote_address(upstream).map(|_| Value::text("")),
-        Operator::UpstreamHostName { without_port } => host_name(upstream, *without_port),
-        Operator::UpstreamAttempts(part) => {
-            let address = remote_address(upstream)?;
-            match *part {
-                AttemptPart::Address { without_port: false } => Some(Value::text(address)),
-                AttemptPart::Address { without_port: true } => {
-                    address::of_text(address, AddressPart::WithoutPort)
-                }
-                AttemptPart::HostName { without_port } => host_name(upstream, without_port),
-                AttemptPart::ConnectionId => Some(Value::owned(upstream.connection_id.to_string())),
-            }
-        }
-        Operator::UpstreamCluster { raw: false } => {
-            upstream.stat_name.as_deref().or(upstream.cluster.as_deref()).map(Value::text)
-        }
-        Operator::UpstreamCluster { raw: true } => upstream.cluster.as_deref().map(Value::text),
-        Operator::UpstreamConnectionPoolReadyDuration => milliseconds(upstream.pool_ready_duration),
-        Operator::UpstreamDetectedCloseType => upstream.endpoint.as_ref().map(|_| Value::text("Normal")),
-        Operator::UpstreamServerName => upstream.tls.as_ref()?.server_name.as_deref().map(Value::text),
-        Operator::UpstreamTlsGroup => tls_text(upstream.tls.as_deref(), |tls| tls.group),
-        Operator::UpstreamLocalAddress(part) => Some(address::of_socket(upstream.local_address?, *part)),
-        Operator::UpstreamConnectionId => Some(Value::Number(upstream.connection_id)),
-        Operator::UpstreamRequestAttemptCount => Some(Value::Number(upstream.attempt_count.into())),
-        Operator::UpstreamTransportFailureReason => {
-            let reason = upstream.transport_failure_reason.as_deref().filter(|reason| !reason.is_empty())?;
-            Some(Value::owned(reason.replace(|letter: char| letter.is_ascii_whitespace(), "_")))
-        }
         Operator::DownstreamRemoteAddress(part) => Some(address::of_socket(info.remote_address?, *part)),
         Operator::DownstreamDirectRemoteAddress(part) => {
             Some(address::of_socket(connection.direct_remote_address?, *part))
@@ -123,8 +92,6 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
         Operator::DownstreamTlsVersion => tls_text(connection.tls.as_ref(), |tls| tls.version),
         Operator::DownstreamTlsCipher => tls_text(connection.tls.as_ref(), |tls| tls.cipher),
         Operator::DownstreamTlsGroup => tls_text(connection.tls.as_ref(), |tls| tls.group),
-        Operator::UpstreamTlsVersion => tls_text(upstream.tls.as_deref(), |tls| tls.version),
-        Operator::UpstreamTlsCipher => tls_text(upstream.tls.as_deref(), |tls| tls.cipher),
         Operator::Certificate { owner, fact } => {
             certificate::evaluate(connection.tls.as_ref(), upstream.tls.as_deref(), *owner, fact)
         }
@@ -144,6 +111,23 @@ pub(super) fn evaluate<'a>(operator: &Operator, context: &FormatContext<'a>) -> 
         | Operator::DownstreamLocalCloseReason
         | Operator::DownstreamTransportFailureReason
         | Operator::Absent => None,
+        Operator::UpstreamProtocol
+        | Operator::UpstreamHost
+        | Operator::UpstreamRemoteAddress(_)
+        | Operator::UpstreamEndpointId
+        | Operator::UpstreamHostName { .. }
+        | Operator::UpstreamAttempts(_)
+        | Operator::UpstreamCluster { .. }
+        | Operator::UpstreamConnectionPoolReadyDuration
+        | Operator::UpstreamDetectedCloseType
+        | Operator::UpstreamServerName
+        | Operator::UpstreamTlsGroup
+        | Operator::UpstreamLocalAddress(_)
+        | Operator::UpstreamConnectionId
+        | Operator::UpstreamRequestAttemptCount
+        | Operator::UpstreamTransportFailureReason
+        | Operator::UpstreamTlsVersion
+        | Operator::UpstreamTlsCipher => of_upstream(operator, upstream),
         Operator::Zero => Some(Value::Number(0)),
         Operator::Empty => Some(Value::text("")),
         Operator::Coalesce { operators, max_length } => {
@@ -317,6 +301,46 @@ fn moment(info: &StreamInfo, point: TimePoint) -> Option<Instant> {
 }
 
 /// When the last byte of the request went upstream, if any did.
+/// What an operator shows of an upstream; `None` for operators about something else, too.
+pub(super) fn of_upstream<'a>(operator: &Operator, upstream: &'a UpstreamInfo) -> Option<Value<'a>> {
+    match operator {
+        Operator::UpstreamProtocol => upstream.protocol.map(|protocol| Value::text(protocol.as_str())),
+        Operator::UpstreamHost => upstream.address.as_deref().map(Value::text),
+        Operator::UpstreamRemoteAddress(part) => address::of_text(remote_address(upstream)?, *part),
+        Operator::UpstreamEndpointId => remote_address(upstream).map(|_| Value::text("")),
+        Operator::UpstreamHostName { without_port } => host_name(upstream, *without_port),
+        Operator::UpstreamAttempts(part) => {
+            let address = remote_address(upstream)?;
+            match *part {
+                AttemptPart::Address { without_port: false } => Some(Value::text(address)),
+                AttemptPart::Address { without_port: true } => {
+                    address::of_text(address, AddressPart::WithoutPort)
+                }
+                AttemptPart::HostName { without_port } => host_name(upstream, without_port),
+                AttemptPart::ConnectionId => Some(Value::owned(upstream.connection_id.to_string())),
+            }
+        }
+        Operator::UpstreamCluster { raw: false } => {
+            upstream.stat_name.as_deref().or(upstream.cluster.as_deref()).map(Value::text)
+        }
+        Operator::UpstreamCluster { raw: true } => upstream.cluster.as_deref().map(Value::text),
+        Operator::UpstreamConnectionPoolReadyDuration => milliseconds(upstream.pool_ready_duration),
+        Operator::UpstreamDetectedCloseType => upstream.endpoint.as_ref().map(|_| Value::text("Normal")),
+        Operator::UpstreamServerName => upstream.tls.as_ref()?.server_name.as_deref().map(Value::text),
+        Operator::UpstreamTlsGroup => tls_text(upstream.tls.as_deref(), |tls| tls.group),
+        Operator::UpstreamLocalAddress(part) => Some(address::of_socket(upstream.local_address?, *part)),
+        Operator::UpstreamConnectionId => Some(Value::Number(upstream.connection_id)),
+        Operator::UpstreamRequestAttemptCount => Some(Value::Number(upstream.attempt_count.into())),
+        Operator::UpstreamTransportFailureReason => {
+            let reason = upstream.transport_failure_reason.as_deref().filter(|reason| !reason.is_empty())?;
+            Some(Value::owned(reason.replace(|letter: char| letter.is_ascii_whitespace(), "_")))
+        }
+        Operator::UpstreamTlsVersion => tls_text(upstream.tls.as_deref(), |tls| tls.version),
+        Operator::UpstreamTlsCipher => tls_text(upstream.tls.as_deref(), |tls| tls.cipher),
+        _ => None,
+    }
+}
+
 fn sent_upstream(info: &StreamInfo) -> Option<Instant> {
     info.first_upstream_tx?;
     info.last_upstream_tx

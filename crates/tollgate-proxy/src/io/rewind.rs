@@ -21,6 +21,11 @@ impl<T> Rewind<T> {
         Self { first, rest }
     }
 
+    /// What is still to be given again, and the stream itself.
+    pub(crate) fn into_parts(self) -> (Bytes, T) {
+        (self.first, self.rest)
+    }
+
     /// The stream itself.
     pub(crate) fn get_ref(&self) -> &T {
         &self.rest

@@ -207,6 +207,25 @@ metrics! {
 }
 
 metrics! {
+    /// Of connections that are passed on as they are.
+    TcpMetric, histograms: [], bounds: REQUEST_BOUNDS,
+    quiet: false {
+        /// Connections.
+        DownstreamCxTotal: Counter = "downstream_cx_total",
+        /// Connections whose cluster does not exist.
+        DownstreamCxNoRoute: Counter = "downstream_cx_no_route",
+        /// Bytes from clients.
+        DownstreamCxRxBytesTotal: Counter = "downstream_cx_rx_bytes_total",
+        /// Bytes to clients.
+        DownstreamCxTxBytesTotal: Counter = "downstream_cx_tx_bytes_total",
+        /// Connections on which nothing has moved for too long.
+        IdleTimeout: Counter = "idle_timeout",
+        /// Connections that were there for too long.
+        MaxDownstreamConnectionDuration: Counter = "max_downstream_connection_duration",
+    }
+}
+
+metrics! {
     /// Of a listener.
     ListenerMetric, histograms: ["downstream_rq_time": " Time from the head of a request to the end of its response."],
     bounds: REQUEST_BOUNDS,
@@ -431,6 +450,8 @@ metrics! {
         UpstreamCxConnectTimeout: Counter = "upstream_cx_connect_timeout",
         /// Connections not made because of the circuit breaker.
         UpstreamCxOverflow: Counter = "upstream_cx_overflow",
+        /// Connections of clients that were turned away after enough attempts to reach an endpoint.
+        UpstreamCxConnectAttemptsExceeded: Counter = "upstream_cx_connect_attempts_exceeded",
         /// Connections whose upstream broke the protocol.
         UpstreamCxProtocolError: Counter = "upstream_cx_protocol_error",
         /// Idle connections closed.

@@ -87,6 +87,11 @@ fn sections() -> Vec<(&'static str, Scope, &'static Description)> {
         filter_section::<SetMetadataMetric>("set_metadata filters", SetMetadataMetric::OF_FILTER),
         filter_section::<HeaderToMetadataMetric>("header_to_metadata filters", "STAT_PREFIX"),
         ("Connection managers", Scope::Http { stat_prefix: name("PREFIX") }, HttpMetric::DESCRIPTION),
+        (
+            "Connections that are passed on as they are",
+            Scope::Tcp { stat_prefix: name("PREFIX") },
+            TcpMetric::DESCRIPTION,
+        ),
         ("Listeners", Scope::Listener { name: name("NAME") }, ListenerMetric::DESCRIPTION),
         ("Clusters", Scope::Cluster { name: name("NAME") }, ClusterMetric::DESCRIPTION),
         (

@@ -12,6 +12,10 @@ pub(super) enum Scope {
     Http {
         stat_prefix: String,
     },
+    /// Connections that are passed on as they are.
+    Tcp {
+        stat_prefix: String,
+    },
     /// HTTP/2 with clients.
     Http2,
     Route {
@@ -92,6 +96,7 @@ impl Scope {
             Self::Filter { prefix, .. } => prefix.clone(),
             Self::Listener { name } => format!("listener.{}.", name.replace(':', "_")),
             Self::Http { stat_prefix } => format!("http.{stat_prefix}."),
+            Self::Tcp { stat_prefix } => format!("tcp.{stat_prefix}."),
             Self::Http2 => "http2.".to_owned(),
             Self::Workers => "workers.".to_owned(),
             Self::ControlPlane => "control_plane.".to_owned(),
@@ -130,6 +135,7 @@ impl Scope {
             Self::Filter { family, .. } => family,
             Self::Listener { .. } => "tollgate_listener_",
             Self::Http { .. } => "tollgate_http_",
+            Self::Tcp { .. } => "tollgate_tcp_",
             Self::Http2 => "tollgate_http2_",
             Self::Workers => "tollgate_workers_",
             Self::ControlPlane => "tollgate_control_plane_",
@@ -153,6 +159,7 @@ impl Scope {
             Self::Listener { name } => vec![("listener_name", name)],
             Self::Filter { prefix, .. } => vec![("prefix", prefix.trim_end_matches('.'))],
             Self::Http { stat_prefix } => vec![("http_conn_manager_prefix", stat_prefix)],
+            Self::Tcp { stat_prefix } => vec![("tcp_prefix", stat_prefix)],
             Self::Route { virtual_host, route } => vec![("virtual_host", virtual_host), ("route", route)],
             Self::Cluster { name } => vec![("cluster_name", name)],
             Self::Endpoint { cluster, address } => vec![("cluster_name", cluster), ("endpoint", address)],

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use tollgate_model::{Snapshot, http_connection_manager::HttpConnectionManager, route::Route};
+use tollgate_model::{Snapshot, listener::FilterChain, route::Route};
 
 use super::{
-    ExtProcMetric, FilterMetrics, HttpMetric, ListenerMetric, Metrics, WorkerStats, filters::OtherFilters,
-    scope::Scope,
+    ExtProcMetric, FilterMetrics, HttpMetric, ListenerMetric, Metrics, TcpMetric, WorkerStats,
+    filters::OtherFilters, scope::Scope,
 };
 use crate::upstream::for_each_target;
 
@@ -47,17 +47,16 @@ pub(crate) struct ConnectionStats {
     pub(crate) http: Metrics<HttpMetric>,
     /// Of its external processing filters, at their places among all filters, those behind the router last.
     pub(crate) filters: Vec<Option<Metrics<ExtProcMetric>>>,
+    /// Of its connections, if they are passed on as they are.
+    pub(crate) tcp: Option<Metrics<TcpMetric>>,
     /// Of its other filters.
     other_filters: OtherFilters,
 }
 
 impl ConnectionStats {
     /// The metrics of a filter chain.
-    pub(crate) fn new(
-        worker: &WorkerStats,
-        listener: &Metrics<ListenerMetric>,
-        http: &HttpConnectionManager,
-    ) -> Self {
+    pub(crate) fn new(worker: &WorkerStats, listener: &Metrics<ListenerMetric>, chain: &FilterChain) -> Self {
+        let http = &*chain.http;
         let filters = http.filters().map(|filter| {
             let prefix = &*filter.stat_prefix;
             (!prefix.is_empty()).then(|| worker.ext_proc(&http.stat_prefix, prefix))
@@ -66,6 +65,7 @@ impl ConnectionStats {
             listener: listener.clone(),
             http: worker.http(&http.stat_prefix),
             filters: filters.collect(),
+            tcp: chain.tcp_proxy.as_ref().map(|proxy| worker.tcp(&proxy.stat_prefix)),
             other_filters: OtherFilters::new(worker, http),
         }
     }

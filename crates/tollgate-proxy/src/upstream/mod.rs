@@ -25,4 +25,5 @@ pub(crate) use cluster::shared::SharedClusters;
 pub(crate) use cluster::targets::for_each_target;
 pub(crate) use exchange::failure::UpstreamFailure;
 pub(crate) use exchange::request::UpstreamRequest;
+pub(crate) use exchange::tcp::{TcpAttempt, TcpUpstream};
 pub use health::{HealthFlags, HealthReports};

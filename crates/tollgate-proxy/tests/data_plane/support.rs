@@ -95,6 +95,7 @@ pub(crate) fn snapshot(action: RouteAction, clusters: Vec<Cluster>) -> Snapshot 
         filter_chain_match: FilterChainMatch::default(),
         tls: None,
         transport_socket_connect_timeout: None,
+        tcp_proxy: None,
         misdirected_requests: Default::default(),
         http: Arc::new(http),
     };

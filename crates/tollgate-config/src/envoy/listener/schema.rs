@@ -159,7 +159,7 @@ pub(in crate::envoy) static FILTER_CHAIN: Schema = Schema {
     fields: &[
         read("name", "", "Name of the chain."),
         read("filter_chain_match", "{}", "Which connections it serves."),
-        read("filters", "", "Exactly one: the HTTP connection manager. Required."),
+        read("filters", "", "Exactly one: the HTTP connection manager or tcp_proxy. Required."),
         read("transport_socket", "raw_buffer", "TLS (DownstreamTlsContext) or raw_buffer."),
         read("transport_socket_connect_timeout", "15s", "How long the TLS handshake may take; 0 = no limit."),
         read("metadata", "{}", "Metadata (`%METADATA(LISTENER_FILTER_CHAIN:...)%`)."),
@@ -200,7 +200,7 @@ pub(in crate::envoy) static FILTER: Schema = Schema {
     title: "",
     fields: &[
         read("name", "", "Any name. Required."),
-        read("typed_config", "", "HttpConnectionManager. Required."),
+        read("typed_config", "", "HttpConnectionManager or TcpProxy. Required."),
         refused("config_discovery", "write the filter itself"),
     ],
     unsupported: &[],

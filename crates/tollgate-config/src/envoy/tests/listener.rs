@@ -156,14 +156,15 @@ fn other_settings_are_refused_or_have_no_effect() {
 }
 
 #[test]
-fn only_the_http_connection_manager_is_a_network_filter() {
+fn other_network_filters_are_refused() {
     let text = Gateway::default().to_string().replace(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "envoy.extensions.filters.network.redis_proxy.v3.RedisProxy",
     );
     let said = said(&text);
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(
-        said[0].starts_with("error: unsupported network filter \"envoy.extensions.filters.network.tcp_proxy")
+        said[0]
+            .starts_with("error: unsupported network filter \"envoy.extensions.filters.network.redis_proxy")
     );
 }

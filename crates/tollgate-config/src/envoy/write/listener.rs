@@ -16,6 +16,7 @@ use super::{
     manager::manager,
     matchers::metadata,
     out::{Out, extension},
+    tcp_proxy::tcp_proxy,
     tls,
 };
 use crate::envoy::{
@@ -154,8 +155,14 @@ fn filter_chain(writer: &Writer<'_>, chain: &FilterChain, origin: &std::sync::Ar
         out.timeout("transport_socket_connect_timeout", timeout, Some(HANDSHAKE_TIMEOUT));
     }
     metadata(&mut out, &chain.metadata);
-    let manager = manager(writer, chain, origin);
-    out.list("filters", vec![extension(&FILTER, "envoy.filters.network.http_connection_manager", manager)]);
+    let filter = match &chain.tcp_proxy {
+        Some(proxy) => extension(&FILTER, "envoy.filters.network.tcp_proxy", tcp_proxy(proxy)),
+        None => {
+            let manager = manager(writer, chain, origin);
+            extension(&FILTER, "envoy.filters.network.http_connection_manager", manager)
+        }
+    };
+    out.list("filters", vec![filter]);
     out.done()
 }
 

@@ -295,6 +295,7 @@ fn chain(http: HttpConnectionManager) -> FilterChain {
         tls: None,
         transport_socket_connect_timeout: None,
         http: Arc::new(http),
+        tcp_proxy: None,
         misdirected_requests: Default::default(),
     }
 }

@@ -312,6 +312,12 @@ impl Host {
         })
     }
 
+    /// Makes connections on which no HTTP is spoken.
+    pub(in crate::upstream) fn tcp_dialer(&self) -> Dialer {
+        let endpoint = (self.hostname.as_deref(), self.transport_socket);
+        self.cluster.dialer(self.dialer.target.clone(), endpoint, Purpose::Bytes, &self.metrics)
+    }
+
     /// Whether it is what the endpoint of that index of a later cluster needs, which has other endpoints at most.
     pub(in crate::upstream) fn can_serve(
         &self,

@@ -1,6 +1,6 @@
 //! One cluster as all workers share it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::ClientConfig;
 use tokio::runtime::Handle;
@@ -88,6 +88,8 @@ struct TlsConfigs {
     http1: Option<Arc<ClientConfig>>,
     /// HTTP/2, whatever the cluster speaks.
     http2: Arc<ClientConfig>,
+    /// No HTTP: nothing but what the context names itself. Made when it is needed.
+    bytes: OnceLock<Arc<ClientConfig>>,
 }
 
 /// What a connection is for.
@@ -99,6 +101,8 @@ pub(in crate::upstream) enum Purpose {
     Http1,
     /// HTTP/2 in any case (CF-21).
     Http2,
+    /// Bytes that nobody looks at.
+    Bytes,
 }
 
 impl SharedCluster {
@@ -133,6 +137,7 @@ impl SharedCluster {
                     own_protocol: offering(&tls.config, offered, false),
                     http1,
                     http2: offering(&tls.config, &[ALPN_HTTP2], true),
+                    bytes: OnceLock::new(),
                 }
             })
         };
@@ -268,6 +273,15 @@ impl SharedCluster {
                 Purpose::OwnProtocol => &configs.own_protocol,
                 Purpose::Http1 => configs.http1.as_ref().unwrap_or(&configs.own_protocol),
                 Purpose::Http2 => &configs.http2,
+                Purpose::Bytes => configs.bytes.get_or_init(|| {
+                    // What the reader adds where the context names nothing.
+                    if tls.settings().alpn_protocols == self.cluster.protocol.alpn() {
+                        let mut config = ClientConfig::clone(&tls.config);
+                        config.alpn_protocols = Vec::new();
+                        return Arc::new(config);
+                    }
+                    tls.config.clone()
+                }),
             };
             (config.clone(), tls.server_name(hostname.unwrap_or_default()))
         });

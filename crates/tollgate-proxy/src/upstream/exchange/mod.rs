@@ -5,3 +5,4 @@ pub(super) mod held;
 pub(super) mod http1;
 pub(super) mod http2;
 pub(super) mod request;
+pub(super) mod tcp;

@@ -138,6 +138,7 @@ fn listener(http: HttpConnectionManager) -> Listener {
             tls: None,
             transport_socket_connect_timeout: None,
             http: Arc::new(http),
+            tcp_proxy: None,
             misdirected_requests: Default::default(),
         }],
         default_filter_chain: None,
