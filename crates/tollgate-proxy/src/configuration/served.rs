@@ -323,8 +323,9 @@ impl Renewal<'_> {
             Some(known) => (known.chain.clone(), known.routes.clone(), known.stats.clone()),
             None => {
                 let listener = self.stats.listener(&chain.listener.name);
-                let routes = WorkerRoutes::new(&chain.filter_chain().http, self.stats);
-                let stats = ConnectionStats::new(self.stats, &listener, chain.filter_chain());
+                let own = chain.filter_chain();
+                let routes = WorkerRoutes::new(&own.http, self.stats);
+                let stats = ConnectionStats::new(self.stats, &listener, &own.http, own.tcp_proxy.as_deref());
                 (Rc::new(chain), Rc::new(routes), Rc::new(stats))
             }
         };

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use tollgate_model::{Snapshot, listener::FilterChain, route::Route};
+use tollgate_model::{
+    Snapshot, http_connection_manager::HttpConnectionManager, route::Route, tcp_proxy::TcpProxy,
+};
 
 use super::{
     ExtProcMetric, FilterMetrics, HttpMetric, ListenerMetric, Metrics, TcpMetric, WorkerStats,
@@ -55,8 +57,12 @@ pub(crate) struct ConnectionStats {
 
 impl ConnectionStats {
     /// The metrics of a filter chain.
-    pub(crate) fn new(worker: &WorkerStats, listener: &Metrics<ListenerMetric>, chain: &FilterChain) -> Self {
-        let http = &*chain.http;
+    pub(crate) fn new(
+        worker: &WorkerStats,
+        listener: &Metrics<ListenerMetric>,
+        http: &HttpConnectionManager,
+        tcp_proxy: Option<&TcpProxy>,
+    ) -> Self {
         let filters = http.filters().map(|filter| {
             let prefix = &*filter.stat_prefix;
             (!prefix.is_empty()).then(|| worker.ext_proc(&http.stat_prefix, prefix))
@@ -65,7 +71,7 @@ impl ConnectionStats {
             listener: listener.clone(),
             http: worker.http(&http.stat_prefix),
             filters: filters.collect(),
-            tcp: chain.tcp_proxy.as_ref().map(|proxy| worker.tcp(&proxy.stat_prefix)),
+            tcp: tcp_proxy.map(|proxy| worker.tcp(&proxy.stat_prefix)),
             other_filters: OtherFilters::new(worker, http),
         }
     }

@@ -27,7 +27,7 @@ fn filters_without_a_prefix_have_no_counters() {
     };
     let filters = vec![filter("cors", ""), filter("ext_proc", "http.my.ext_proc.")];
     let http = HttpConnectionManager::new("my".to_owned(), Arc::default(), filters);
-    let of_chain = ConnectionStats::new(&workers[0], &workers[0].listener("l"), &http);
+    let of_chain = ConnectionStats::new(&workers[0], &workers[0].listener("l"), &http, None);
     let has_any: Vec<_> = of_chain.filters.iter().map(Option::is_some).collect();
     assert_eq!(has_any, [false, true]);
     let text = stats.envoy_text(None);
