@@ -120,7 +120,7 @@
 //!
 //! # Layers, and other servers
 //!
-//! With feature `tower`, [`Next`] is a `tower::Service`, and [any layer is a handler](crate::layer). [`Server::into_service`] makes a
+//! With feature `tower`, [`Next`] is a `tower::Service`, and [any layer is a handler][layer]. [`Server::into_service`] makes a
 //! service that other servers can mount: axum and tonic with that feature, hyper always.
 //!
 #![cfg_attr(feature = "tower", doc = "```")]
@@ -145,6 +145,9 @@
 //! * `test`: the gateway for tests.
 //!
 //! The messages of the protocol itself are in [`raw`].
+//!
+#![cfg_attr(feature = "tower", doc = "[layer]: crate::layer")]
+#![cfg_attr(not(feature = "tower"), doc = "[layer]: https://docs.rs/extproc-server/latest/extproc_server/fn.layer.html")]
 
 mod address;
 mod body;

@@ -15,7 +15,7 @@ use std::{
 pub(crate) use self::{
     lifecycle::Lifecycle,
     record::Record,
-    try_processor::{PeerTls, Try, TryMode, TryOutput},
+    try_processor::{Attribute, Metadata, PeerTls, Try, TryMode, TryOutput},
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use extproc_server::ListenAddress;

@@ -56,6 +56,67 @@ async fn an_exchange_is_shown() {
     assert!(out.contains("\"HELLO\"") && out.contains("0 problems"), "{out}");
 }
 
+/// Says whose request it is, as a filter before it and the route have said.
+async fn whose(mut request: Request, next: Next) -> extproc_server::Result<Response> {
+    let exchange = next.exchange();
+    let user = exchange.metadata("com.example.auth").ok_or("no metadata")?["user"].to_string();
+    let route = exchange.attribute("xds.route_name").ok_or("no attribute")?.to_string();
+    let whose = format!("{user} {route} {:?}", request.uri().host());
+    request.headers_mut().insert("x-whose", whose.parse()?);
+    request.headers_mut().remove("x-b");
+    next.run(request).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_attributes_and_hosts_are_sent() {
+    let address = served(Server::new(whose)).await;
+    let more = [
+        "http://shop.example/a?b",
+        "-H",
+        "x-a: 1",
+        "-H",
+        "x-b: 2",
+        "--metadata",
+        r#"com.example.auth={"user":"ann"}"#,
+        "--attribute",
+        "xds.route_name=main",
+    ];
+    let (status, out, errors) = tried(arguments(&address, &more)).await;
+    assert_eq!(status, Some(0), "{out}{errors}");
+    for line in [
+        "  GET /a?b\n  host: shop.example\n  x-a: 1\n- x-b: 2\n+ x-whose: \"ann\" \"main\" Some(\"shop.example\")\n",
+        "metadata com.example.auth {\"user\":\"ann\"}, attributes {\"xds.route_name\":\"main\"}",
+    ] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    let all = [&more[..], &["--mode", "all"]].concat();
+    let (status, out, errors) = tried(arguments(&address, &all)).await;
+    assert_eq!(status, Some(0), "{out}{errors}");
+    for (option, value, expected) in [
+        ("--metadata", "a", "NAMESPACE=JSON is expected"),
+        ("--metadata", "a=1", "a: the values of a namespace are a JSON object"),
+        ("--attribute", "nothing.known=1", "nothing.known"),
+        ("--attribute", "a", "NAME=VALUE is expected"),
+    ] {
+        let (status, _, errors) = tried(arguments(&address, &[option, value])).await;
+        assert_eq!(status, Some(2), "{errors}");
+        assert!(errors.contains(expected), "{expected}: {errors}");
+    }
+    let (status, _, errors) = tried(arguments(&address, &["shop.example/a"])).await;
+    assert_eq!(status, Some(2), "{errors}");
+    assert!(errors.contains("a path that begins with /"), "{errors}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_says_nothing_is_given_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound").to_string();
+    let more = ["--tls", "--tls-name", "processor", "--timeout", "0.3"];
+    let (status, _, errors) = tried(arguments(&address, &more)).await;
+    assert_eq!(status, Some(2), "{errors}");
+    assert!(errors.contains("no connection within 300ms (--timeout)"), "{errors}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_right_processor_is_right_in_every_mode() {
     let address = served(Server::new(async |request: Request, next: Next| next.run(request).await)).await;

@@ -11,6 +11,8 @@ use http::{HeaderMap, Method, StatusCode};
 pub struct Message {
     /// Of a request.
     pub method: Option<Method>,
+    /// The host of a request, as its `:authority` says.
+    pub authority: String,
     /// Of a request.
     pub path: String,
     /// Of a response.
@@ -69,30 +71,78 @@ pub(super) fn excerpt(body: &[u8]) -> String {
 }
 
 fn joined(fields: &HeaderMap, name: &str) -> String {
-    let values: Vec<_> =
-        fields.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-    values.join(", ")
+    texts(fields, name).join(", ")
 }
 
+fn texts(fields: &HeaderMap, name: &str) -> Vec<String> {
+    fields.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+}
+
+/// A message beside the one that it was made of: `-` is before a line that is not there any more, `+` before a new one. Without an
+/// original: each line is as it is.
+pub(super) struct Difference<'m> {
+    pub(super) original: Option<&'m Message>,
+    pub(super) message: &'m Message,
+}
+
+impl Message {
+    fn first_line(&self) -> String {
+        match (&self.method, self.status) {
+            (Some(method), _) => format!("{method} {}", self.path),
+            (None, Some(status)) => status.to_string(),
+            (None, None) => "nothing".to_owned(),
+        }
+    }
+
+    fn host_line(&self) -> Vec<String> {
+        if self.authority.is_empty() { Vec::new() } else { vec![format!("host: {}", self.authority)] }
+    }
+
+    fn body_line(&self) -> Vec<String> {
+        if self.body.is_empty() { Vec::new() } else { vec![excerpt(&self.body)] }
+    }
+}
+
+impl fmt::Display for Difference<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { original, message } = self;
+        let original = original.unwrap_or(message);
+        lines(formatter, &[original.first_line()], &[message.first_line()])?;
+        lines(formatter, &original.host_line(), &message.host_line())?;
+        fields(formatter, &original.headers, &message.headers)?;
+        lines(formatter, &original.body_line(), &message.body_line())?;
+        let none = HeaderMap::new();
+        let trailers = |message: &Message| message.trailers.clone().unwrap_or_else(|| none.clone());
+        fields(formatter, &trailers(original), &trailers(message))?;
+        if message.complete { Ok(()) } else { writeln!(formatter, "  (no end)") }
+    }
+}
+
+/// Those of the original in their order, then new ones.
+fn fields(formatter: &mut fmt::Formatter<'_>, original: &HeaderMap, new: &HeaderMap) -> fmt::Result {
+    let of = |fields: &HeaderMap, name: &str| -> Vec<_> {
+        texts(fields, name).into_iter().map(|value| format!("{name}: {value}")).collect()
+    };
+    for name in original.keys().chain(new.keys().filter(|name| !original.contains_key(*name))) {
+        lines(formatter, &of(original, name.as_str()), &of(new, name.as_str()))?;
+    }
+    Ok(())
+}
+
+fn lines(formatter: &mut fmt::Formatter<'_>, original: &[String], new: &[String]) -> fmt::Result {
+    let mut write = |sign: char, lines: &[String]| {
+        lines.iter().try_for_each(|line| writeln!(formatter, "{sign} {line}"))
+    };
+    if original == new {
+        return write(' ', new);
+    }
+    write('-', original)?;
+    write('+', new)
+}
+
+/// The whole message.
 impl fmt::Display for Message {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.method, self.status) {
-            (Some(method), _) => writeln!(formatter, "  {method} {}", self.path)?,
-            (None, Some(status)) => writeln!(formatter, "  {status}")?,
-            (None, None) => writeln!(formatter, "  nothing")?,
-        }
-        let fields = |formatter: &mut fmt::Formatter<'_>, fields: &HeaderMap| {
-            fields.iter().try_for_each(|(name, value)| {
-                writeln!(formatter, "  {name}: {}", String::from_utf8_lossy(value.as_bytes()))
-            })
-        };
-        fields(formatter, &self.headers)?;
-        if !self.body.is_empty() {
-            writeln!(formatter, "  {}", excerpt(&self.body))?;
-        }
-        if let Some(trailers) = &self.trailers {
-            fields(formatter, trailers)?;
-        }
-        if self.complete { Ok(()) } else { writeln!(formatter, "  (no end)") }
+        Difference { original: None, message: self }.fmt(formatter)
     }
 }

@@ -204,23 +204,24 @@ impl TestGateway {
         self
     }
 
-    /// The request: `GET`, without a body.
+    /// The request: `GET`, without a body. Its target is a path, or a URL with another host than `example.com`.
     #[must_use]
-    pub fn get(self, path: &str) -> Self {
-        self.method(Method::GET, path)
+    pub fn get(self, target: &str) -> Self {
+        self.method(Method::GET, target)
     }
 
     /// The request: `POST` with a body.
     #[must_use]
-    pub fn post(mut self, path: &str, body: impl Into<Bytes>) -> Self {
+    pub fn post(mut self, target: &str, body: impl Into<Bytes>) -> Self {
         self.script.request.body = Some(body.into());
-        self.method(Method::POST, path)
+        self.method(Method::POST, target)
     }
 
     /// The request: this method; with a body, if it was given one.
     #[must_use]
-    pub fn method(mut self, method: Method, path: &str) -> Self {
-        (self.script.method, self.script.path) = (method, path.to_owned());
+    pub fn method(mut self, method: Method, target: &str) -> Self {
+        self.script.method = method;
+        self.script.set_target(target);
         self
     }
 

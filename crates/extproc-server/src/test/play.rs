@@ -19,7 +19,7 @@ use super::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::service::Exchanger;
+use crate::{exchange::from_struct, service::Exchanger};
 
 /// How long a processor has to end a stream that the gateway has ended.
 const LINGER: Duration = Duration::from_secs(1);
@@ -67,6 +67,8 @@ pub(super) async fn play(
         mode: plan.processing_mode,
         cut,
         eager,
+        request: script.request_message(),
+        response: script.response_message(),
         client: Message::default(),
         upstream: None,
         metadata: Default::default(),
@@ -74,6 +76,7 @@ pub(super) async fn play(
         status: None,
         details: None,
         failed: false,
+        passed: false,
         hangs: false,
         steps: Vec::new(),
         took: Duration::ZERO,
@@ -310,6 +313,7 @@ impl Play<'_> {
             let head = &messages.request;
             self.played.upstream = Some(Message {
                 method: Some(head.method.clone()),
+                authority: String::from_utf8_lossy(head.authority.as_bytes()).into_owned(),
                 path: String::from_utf8_lossy(head.path.as_bytes()).into_owned(),
                 headers: head.fields.clone(),
                 ..Message::default()
@@ -356,6 +360,7 @@ impl Play<'_> {
             client.body = body(&world.streamed);
             client.complete = world.streamed.last().is_some_and(Out::ends);
         } else {
+            played.passed = client.status.is_some();
             client.body = world.body(Direction::Response).into();
             client.complete = world.reply.is_none() && world.response.last().is_some_and(Out::ends);
             client.trailers =
@@ -384,7 +389,7 @@ fn trailers(parts: &[Out], trailers: Option<&http::HeaderMap>) -> Option<http::H
 /// A message in a line.
 fn shown(message: &ProcessingRequest) -> String {
     let kind = kind_of(message.request.as_ref());
-    match &message.request {
+    let mut line = match &message.request {
         Some(Request::RequestHeaders(head) | Request::ResponseHeaders(head)) => {
             let headers = head.headers.iter().flat_map(|map| &map.headers);
             let headers: Vec<_> = headers
@@ -398,5 +403,12 @@ fn shown(message: &ProcessingRequest) -> String {
             format!("{kind} {}{end}", excerpt(&body.body))
         }
         _ => kind.to_owned(),
+    };
+    for (namespace, values) in message.metadata_context.iter().flat_map(|context| &context.filter_metadata) {
+        line += &format!(", metadata {namespace} {}", from_struct(values));
     }
+    for values in message.attributes.values() {
+        line += &format!(", attributes {}", from_struct(values));
+    }
+    line
 }

@@ -13,7 +13,11 @@ use extproc::{
 };
 use serde_json::Value;
 
-use super::{Message, message::excerpt, script::Cut};
+use super::{
+    Message,
+    message::{Difference, excerpt},
+    script::Cut,
+};
 use crate::{Status, exchange::from_struct};
 
 /// A message of the gateway's that was answered.
@@ -26,12 +30,17 @@ pub struct Step {
     pub time: Duration,
 }
 
-/// What has come of a play. Shown, it is the whole exchange.
+/// What has come of a play. Shown, it is the whole exchange; `+` and `-` mark what upstream and client see otherwise than it was
+/// sent.
 #[derive(Debug)]
 pub struct Played {
     pub(super) mode: ProcessingMode,
     pub(super) cut: Cut,
     pub(super) eager: bool,
+    /// As the client sent it.
+    pub(super) request: Message,
+    /// As the upstream sent it.
+    pub(super) response: Message,
     pub(super) client: Message,
     pub(super) upstream: Option<Message>,
     pub(super) metadata: DynamicMetadata,
@@ -39,6 +48,8 @@ pub struct Played {
     pub(super) status: Option<Status>,
     pub(super) details: Option<String>,
     pub(super) failed: bool,
+    /// What the client sees is the upstream's response.
+    pub(super) passed: bool,
     pub(super) hangs: bool,
     pub(super) steps: Vec<Step>,
     /// From when it was due to its end.
@@ -144,10 +155,15 @@ impl fmt::Display for Played {
             writeln!(formatter, "  {:>6.1} ms  {line}", time.as_secs_f64() * 1000.0)?;
         }
         match &self.upstream {
-            Some(upstream) => write!(formatter, "the upstream sees\n{upstream}")?,
+            Some(message) => {
+                let seen = Difference { original: Some(&self.request), message };
+                write!(formatter, "the upstream sees\n{seen}")?;
+            }
             None => writeln!(formatter, "the upstream sees nothing")?,
         }
-        write!(formatter, "the client sees\n{}", self.client)?;
+        // What the processor says itself is not made of the upstream's response.
+        let original = self.passed.then_some(&self.response);
+        write!(formatter, "the client sees\n{}", Difference { original, message: &self.client })?;
         self.problems().iter().try_for_each(|problem| writeln!(formatter, "{problem}"))
     }
 }

@@ -2,12 +2,17 @@
 
 use bytes::Bytes;
 use extproc::{Direction, RequestHeaders, ResponseHeaders, messages::Struct, sim::World};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, uri::PathAndQuery};
+
+use super::Message;
 
 /// A request and the response to it.
 #[derive(Debug, Clone)]
 pub(super) struct Script {
     pub(super) method: Method,
+    pub(super) scheme: HeaderValue,
+    /// If the request has no `host`.
+    pub(super) authority: HeaderValue,
     pub(super) path: String,
     pub(super) status: StatusCode,
     pub(super) request: Part,
@@ -29,6 +34,8 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             method: Method::GET,
+            scheme: HeaderValue::from_static("http"),
+            authority: HeaderValue::from_static("example.com"),
             path: "/".to_owned(),
             status: StatusCode::OK,
             request: Part::default(),
@@ -41,6 +48,18 @@ impl Default for Script {
 }
 
 impl Script {
+    /// A path, or a URL, which says scheme and host, too.
+    pub(super) fn set_target(&mut self, target: &str) {
+        let value = |text: &str| HeaderValue::from_str(text).expect("a part of a URL");
+        let uri: Uri = target.parse().expect("a path or a URL");
+        if let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) {
+            (self.scheme, self.authority) = (value(scheme), value(authority.as_str()));
+            self.path = uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
+        } else {
+            self.path = target.to_owned();
+        }
+    }
+
     pub(super) fn has_trailers(&self) -> bool {
         self.request.trailers.is_some() || self.response.trailers.is_some()
     }
@@ -51,15 +70,32 @@ impl Script {
 
     pub(super) fn request_headers(&self) -> RequestHeaders {
         let mut fields = self.request.fields.clone();
-        let authority = fields.remove("host").unwrap_or(HeaderValue::from_static("example.com"));
+        let authority = fields.remove("host").unwrap_or_else(|| self.authority.clone());
         self.request.announce(&mut fields);
         RequestHeaders {
             method: self.method.clone(),
-            scheme: HeaderValue::from_static("http"),
+            scheme: self.scheme.clone(),
             authority,
             path: self.path.parse().expect("a path"),
             fields,
         }
+    }
+
+    /// The request as the client sends it.
+    pub(super) fn request_message(&self) -> Message {
+        let head = self.request_headers();
+        Message {
+            method: Some(head.method),
+            authority: String::from_utf8_lossy(head.authority.as_bytes()).into_owned(),
+            path: self.path.clone(),
+            ..self.request.message(head.fields)
+        }
+    }
+
+    /// The response as the upstream sends it.
+    pub(super) fn response_message(&self) -> Message {
+        let head = self.response_headers();
+        Message { status: Some(head.status), ..self.response.message(head.fields) }
     }
 
     pub(super) fn response_headers(&self) -> ResponseHeaders {
@@ -70,6 +106,11 @@ impl Script {
 }
 
 impl Part {
+    fn message(&self, headers: HeaderMap) -> Message {
+        let (body, trailers) = (self.body.clone().unwrap_or_default(), self.trailers.clone());
+        Message { headers, body, trailers, complete: true, ..Message::default() }
+    }
+
     /// Says how long the body is, as senders do that know it.
     fn announce(&self, fields: &mut HeaderMap) {
         if let (Some(body), None) = (&self.body, &self.trailers) {

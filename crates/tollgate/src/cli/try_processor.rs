@@ -9,7 +9,8 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use extproc_server::ListenAddress;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, Uri};
+use serde_json::Value;
 
 /// Arguments of `try`.
 #[derive(Debug, Args)]
@@ -17,9 +18,9 @@ pub(crate) struct Try {
     /// Where the processor listens: an IP address and a port, or unix:PATH.
     #[arg(value_name = "ADDRESS")]
     pub(crate) address: ListenAddress,
-    /// Path and query of the request.
-    #[arg(value_name = "PATH", default_value = "/")]
-    pub(crate) path: String,
+    /// URL of the request, or only its path and query.
+    #[arg(value_name = "URL", default_value = "/", value_parser = target)]
+    pub(crate) target: String,
     /// Method of the request [default: GET, or POST with a body].
     #[arg(short = 'X', long, value_name = "METHOD")]
     pub(crate) method: Option<Method>,
@@ -44,17 +45,24 @@ pub(crate) struct Try {
     /// A trailer of the upstream's response; may be repeated.
     #[arg(long = "upstream-trailer", value_name = "NAME: VALUE", value_parser = field)]
     pub(crate) upstream_trailers: Vec<Field>,
+    /// Dynamic metadata of the request, as other filters of the gateway would have set it: a namespace, and its values as a JSON
+    /// object, for example 'envoy.filters.http.ext_authz={"user": "ann"}'; may be repeated.
+    #[arg(long = "metadata", value_name = "NAMESPACE=JSON", value_parser = metadata)]
+    pub(crate) metadata: Vec<Metadata>,
+    /// An attribute that the gateway sends, with a value in JSON; what is none is text: xds.route_name=main; may be repeated.
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
+    pub(crate) attributes: Vec<Attribute>,
     /// How bodies are sent; may be repeated. `all` plays every mode, with empty bodies, trailers, bodies cut at every
     /// place, a client that leaves, a gateway that reads slowly, and 50 exchanges at a time.
     #[arg(long = "mode", value_enum, value_name = "MODE", default_values = ["headers"])]
     pub(crate) modes: Vec<TryMode>,
-    /// Seconds without an answer after which an exchange hangs.
+    /// Seconds without an answer after which an exchange hangs, and after which a connection is given up.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) timeout: Duration,
     /// Plays what `tollgate record` has written instead, and shows where the answers differ from those recorded. The exit
     /// status is 1 if they do.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "method", "headers", "data", "trailers", "upstream_status",
-        "upstream_headers", "upstream_body", "upstream_trailers", "modes", "load"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "method", "headers", "data", "trailers", "upstream_status",
+        "upstream_headers", "upstream_body", "upstream_trailers", "metadata", "attributes", "modes", "load"])]
     pub(crate) replay: Option<PathBuf>,
     /// Plays so many exchanges in the first mode, and reports how long answers take. An exchange begins when it is due,
     /// whatever has become of those before, and its time counts from then.
@@ -100,6 +108,20 @@ pub(crate) struct Field {
     pub(crate) value: String,
 }
 
+/// Values of one namespace.
+#[derive(Debug, Clone)]
+pub(crate) struct Metadata {
+    pub(crate) namespace: String,
+    pub(crate) values: Value,
+}
+
+/// An attribute and its value.
+#[derive(Debug, Clone)]
+pub(crate) struct Attribute {
+    pub(crate) name: String,
+    pub(crate) value: Value,
+}
+
 /// The bytes of a body.
 #[derive(Debug, Clone)]
 pub(crate) struct Bytes(pub(crate) Vec<u8>);
@@ -141,6 +163,30 @@ fn field(text: &str) -> Result<Field, String> {
     HeaderName::try_from(name).map_err(|error| error.to_string())?;
     HeaderValue::try_from(value).map_err(|error| error.to_string())?;
     Ok(Field { name: name.to_owned(), value: value.to_owned() })
+}
+
+fn target(text: &str) -> Result<String, String> {
+    let is_path = |target: &Uri| target.scheme().is_some() || text.starts_with('/');
+    match text.parse::<Uri>() {
+        Ok(target) if is_path(&target) => Ok(text.to_owned()),
+        _ => Err("a URL such as http://example.com/a is expected, or a path that begins with /".to_owned()),
+    }
+}
+
+fn metadata(text: &str) -> Result<Metadata, String> {
+    let (namespace, values) = text.split_once('=').ok_or("NAMESPACE=JSON is expected")?;
+    let values: Value = serde_json::from_str(values).map_err(|error| format!("{namespace}: {error}"))?;
+    if !values.is_object() {
+        return Err(format!("{namespace}: the values of a namespace are a JSON object"));
+    }
+    Ok(Metadata { namespace: namespace.to_owned(), values })
+}
+
+fn attribute(text: &str) -> Result<Attribute, String> {
+    let (name, value) = text.split_once('=').ok_or("NAME=VALUE is expected")?;
+    extproc::Attributes::parse([name]).map_err(|error| error.to_string())?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    Ok(Attribute { name: name.to_owned(), value })
 }
 
 fn body(text: &str) -> Result<Bytes, String> {

@@ -21,7 +21,7 @@ use self::{
     connect::Connector,
     report::{Case, Cases},
 };
-use crate::cli::{Try, TryMode, TryOutput};
+use crate::cli::{Attribute, Metadata, Try, TryMode, TryOutput};
 
 /// Exchanges that are played at a time.
 const AT_ONCE: usize = 50;
@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &Try) -> ExitCode {
 }
 
 async fn play(arguments: &Try) -> io::Result<Box<dyn Outcome>> {
-    let connector = Connector::new(&arguments.address, &arguments.tls)?;
+    let connector = Connector::new(&arguments.address, &arguments.tls, arguments.timeout)?;
     if let Some(path) = &arguments.replay {
         return Ok(Box::new(replay::replay(path, &connector, arguments.timeout).await?));
     }
@@ -102,14 +102,14 @@ async fn every_case(
     let mut case = async |name, gateway: TestGateway| {
         cases.push(Case::new(mode, name, in_mode(gateway, mode).report().await));
     };
-    case("without bodies", plain().await?.get(&arguments.path)).await;
-    case("empty bodies", plain().await?.post(&arguments.path, "").upstream("")).await;
+    case("without bodies", plain().await?.get(&arguments.target)).await;
+    case("empty bodies", plain().await?.post(&arguments.target, "").upstream("")).await;
     case("bodies cut inside letters", with_bodies().await?).await;
     let gateway = with_bodies().await?.trailer("x-trailer", "1").upstream_trailer("x-trailer", "2");
     case("trailers", gateway).await;
     case("the client leaves", with_bodies().await?.client_leaves_after(1)).await;
     let body = "a line of a long body\n".repeat(LONG_LINES);
-    let gateway = plain().await?.post(&arguments.path, body.clone()).upstream(body);
+    let gateway = plain().await?.post(&arguments.target, body.clone()).upstream(body);
     case("a slow reader", gateway.pieces(PIECE).reads_slowly(PAUSE)).await;
     let played = at_once(arguments, connector, mode).await?;
     cases.push(Case::new(mode, "50 at a time", played));
@@ -131,18 +131,25 @@ async fn at_once(arguments: &Try, connector: &Connector<'_>, mode: TryMode) -> i
 }
 
 fn plain(arguments: &Try, connection: &Connection) -> TestGateway {
-    TestGateway::through(connection).patience(arguments.timeout)
+    let mut gateway = TestGateway::through(connection).patience(arguments.timeout);
+    for Metadata { namespace, values } in &arguments.metadata {
+        gateway = gateway.metadata(namespace, values.clone());
+    }
+    for Attribute { name, value } in &arguments.attributes {
+        gateway = gateway.attribute(name, value.clone());
+    }
+    gateway
 }
 
 /// The request and the response that were asked for.
 fn given(arguments: &Try, connection: &Connection) -> TestGateway {
     let mut gateway = plain(arguments, connection);
     if let Some(body) = &arguments.data {
-        gateway = gateway.post(&arguments.path, body.0.clone());
+        gateway = gateway.post(&arguments.target, body.0.clone());
     }
     let method = arguments.method.clone();
     let default = if arguments.data.is_some() { Method::POST } else { Method::GET };
-    gateway = gateway.method(method.unwrap_or(default), &arguments.path);
+    gateway = gateway.method(method.unwrap_or(default), &arguments.target);
     for field in &arguments.headers {
         gateway = gateway.header(&field.name, &field.value);
     }
@@ -170,7 +177,7 @@ fn with_trailers(mut gateway: TestGateway, arguments: &Try) -> TestGateway {
 fn bodies(arguments: &Try, connection: &Connection) -> TestGateway {
     let mut gateway = given(arguments, connection);
     if arguments.data.is_none() {
-        gateway = gateway.post(&arguments.path, "größer als 1 €");
+        gateway = gateway.post(&arguments.target, "größer als 1 €");
     }
     if arguments.upstream_body.is_none() {
         gateway = gateway.upstream("kleiner als 2 €");

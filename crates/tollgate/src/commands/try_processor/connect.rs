@@ -1,6 +1,6 @@
 //! Connections to the processor.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use extproc_server::{ListenAddress, test::Connection};
 use rustls::{
@@ -10,6 +10,7 @@ use rustls::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
+    time::timeout,
 };
 use tokio_rustls::TlsConnector;
 
@@ -19,16 +20,25 @@ use crate::cli::PeerTls;
 pub(super) struct Connector<'a> {
     address: &'a ListenAddress,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    patience: Duration,
 }
 
 impl<'a> Connector<'a> {
-    pub(super) fn new(address: &'a ListenAddress, tls: &PeerTls) -> io::Result<Self> {
+    /// `patience`: how long a connection may take.
+    pub(super) fn new(address: &'a ListenAddress, tls: &PeerTls, patience: Duration) -> io::Result<Self> {
         let tls = tls.tls.then(|| Ok::<_, io::Error>((config(tls)?.into(), name(address, tls)?)));
-        Ok(Self { address, tls: tls.transpose()? })
+        Ok(Self { address, tls: tls.transpose()?, patience })
     }
 
     /// A new connection.
     pub(super) async fn connect(&self) -> io::Result<Connection> {
+        timeout(self.patience, self.connected()).await.unwrap_or_else(|_| {
+            let text = format!("no connection within {:?} (--timeout)", self.patience);
+            Err(io::Error::new(io::ErrorKind::TimedOut, text))
+        })
+    }
+
+    async fn connected(&self) -> io::Result<Connection> {
         match (&self.tls, self.address) {
             (None, address) => Connection::to(address).await,
             (Some(tls), ListenAddress::Tcp(address)) => {
