@@ -135,7 +135,8 @@
 //! # Logs and traces
 //!
 //! Each exchange has a span `exchange` of `tracing`, in which the handler and its bodies run, with `method`, `path`, and `trace_id`
-//! and `parent_id` of the request's `traceparent`: a subscriber that exports spans can join them to the trace by these fields.
+//! and `parent_id` of the request's `traceparent`, so that lines of a log can be found by the trace. For spans that are exported as
+//! children of the gateway's, make [a span of your own](Server::span) with a parent, as OpenTelemetry knows it.
 //! Nothing of this costs anything without a subscriber.
 //!
 //! # Features
@@ -147,7 +148,10 @@
 //! The messages of the protocol itself are in [`raw`].
 //!
 #![cfg_attr(feature = "tower", doc = "[layer]: crate::layer")]
-#![cfg_attr(not(feature = "tower"), doc = "[layer]: https://docs.rs/extproc-server/latest/extproc_server/fn.layer.html")]
+#![cfg_attr(
+    not(feature = "tower"),
+    doc = "[layer]: https://docs.rs/extproc-server/latest/extproc_server/fn.layer.html"
+)]
 
 mod address;
 mod body;

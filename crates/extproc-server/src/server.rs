@@ -5,12 +5,13 @@ mod stop;
 
 use std::{fmt, io, pin::pin, sync::Arc, time::Duration};
 
-use http::HeaderMap;
+use http::{HeaderMap, request};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
     time::{sleep, timeout},
 };
+use tracing::Span;
 
 use self::connection::{Connecting, serve_connection};
 #[cfg(feature = "tls")]
@@ -26,6 +27,7 @@ use crate::{
     raw::{Raw, RawDriver},
     service::{Exchanger, Inner},
     throttle::Throttle,
+    trace::MakeSpan,
 };
 
 /// Most connections at a time; more wait to be accepted.
@@ -66,6 +68,7 @@ struct Settings {
     max_buffered: usize,
     handler_timeout: Duration,
     on_error: OnError,
+    span: MakeSpan,
     counters: Arc<Counters>,
     health: Health,
 }
@@ -84,6 +87,7 @@ impl Default for Settings {
             max_buffered: 256 << 20,
             handler_timeout: Duration::from_secs(60),
             on_error: OnError::default(),
+            span: MakeSpan::default(),
             counters: Arc::default(),
             health: Health::default(),
         }
@@ -204,6 +208,26 @@ impl Server {
         self
     }
 
+    /// Makes the span of `tracing` in which the handler of an exchange and its bodies run, from the head of the request. Default:
+    /// one with the name `exchange`, with method, path, and the ids of `traceparent` as fields. A span of your own becomes a
+    /// child of the gateway's where the head is at hand; with the crates `tracing-opentelemetry` and `opentelemetry-http`:
+    ///
+    /// ```text
+    /// Server::new(handler).span(|head| {
+    ///     let span = tracing::info_span!("exchange", path = head.uri.path());
+    ///     let parent = global::get_text_map_propagator(|it| it.extract(&HeaderExtractor(&head.headers)));
+    ///     let _ = span.set_parent(parent);
+    ///     span
+    /// })
+    /// ```
+    ///
+    /// [Raw](crate::raw) processors make their own.
+    #[must_use]
+    pub fn span(mut self, make: impl Fn(&request::Parts) -> Span + Send + Sync + 'static) -> Self {
+        self.settings.span = MakeSpan::new(make);
+        self
+    }
+
     /// How long a new connection may take to send the first bytes of HTTP/2, after the TLS handshake if there is one.
     /// Default 10 s. It is closed then.
     #[must_use]
@@ -252,6 +276,7 @@ impl Server {
         let driver_settings = Arc::new(DriverSettings {
             handler_timeout: settings.handler_timeout,
             on_error: std::mem::take(&mut settings.on_error),
+            span: std::mem::take(&mut settings.span),
             counters: settings.counters.clone(),
             warnings: Throttle::default(),
         });

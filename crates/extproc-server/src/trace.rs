@@ -1,10 +1,39 @@
 //! Spans that belong to the traces of the requests.
 
+use std::fmt;
+
 use http::request;
 use tracing::Span;
 
+/// Makes the span of an exchange.
+pub(crate) struct MakeSpan(Box<Make>);
+
+type Make = dyn Fn(&request::Parts) -> Span + Send + Sync;
+
+impl MakeSpan {
+    pub(crate) fn new(make: impl Fn(&request::Parts) -> Span + Send + Sync + 'static) -> Self {
+        Self(Box::new(make))
+    }
+
+    pub(crate) fn of(&self, head: &request::Parts) -> Span {
+        (self.0)(head)
+    }
+}
+
+impl Default for MakeSpan {
+    fn default() -> Self {
+        Self::new(span)
+    }
+}
+
+impl fmt::Debug for MakeSpan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("MakeSpan")
+    }
+}
+
 /// A span for an exchange, with the ids of the trace that the request belongs to (W3C `traceparent`).
-pub(crate) fn span(head: &request::Parts) -> Span {
+fn span(head: &request::Parts) -> Span {
     if !tracing::enabled!(tracing::Level::INFO) {
         return Span::none();
     }

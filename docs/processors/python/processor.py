@@ -2,23 +2,19 @@
 import sys
 from concurrent import futures
 import grpc
-from envoy.extensions.filters.http.ext_proc.v3.processing_mode_pb2 import ProcessingMode
 from envoy.service.ext_proc.v3 import external_processor_pb2 as ext_proc, external_processor_pb2_grpc as services
 
 class Processor(services.ExternalProcessorServicer):
     def Process(self, requests, context):
-        duplex = set()
+        config = None
         for request in requests:
-            for kind in ("request_body", "response_body"):  # only the first message says the modes
-                if getattr(request.protocol_config, kind + "_mode") == ProcessingMode.FULL_DUPLEX_STREAMED:
-                    duplex.add(kind)
-            kind = request.WhichOneof("request")
-            reply = ext_proc.ProcessingResponse()
+            config = config or request.protocol_config  # only the first message has it
+            kind, reply = request.WhichOneof("request"), ext_proc.ProcessingResponse()
             getattr(reply, kind).SetInParent()  # each message is answered by one of its kind
-            if kind in ("request_headers", "response_headers"):
-                option = getattr(reply, kind).response.header_mutation.set_headers.add()
-                option.header.key, option.header.raw_value = "x-seen", b"yes"  # not `value`: gateways ignore it
-            elif kind in duplex:  # the gateway has passed the body on to the processor, which gives it back
+            if kind.endswith("headers"):  # not `value`: gateways ignore it
+                mark = {"key": "x-seen", "raw_value": b"yes"}
+                getattr(reply, kind).response.header_mutation.set_headers.add(header=mark)
+            elif getattr(config, kind + "_mode", None) == 4:  # FULL_DUPLEX_STREAMED: the body has to be given back
                 body, piece = getattr(request, kind), getattr(reply, kind).response.body_mutation.streamed_response
                 piece.body, piece.end_of_stream = body.body, body.end_of_stream
             if not request.observability_mode:

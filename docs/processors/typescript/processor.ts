@@ -9,16 +9,14 @@ function Process(stream: grpc.ServerDuplexStream<any, any>) {
   let config: any = {};
   stream.on("data", (request) => {
     config = request.protocol_config ?? config; // only the first message has it
-    const kind: string = request.request;
+    const kind: string = request.request; // each message is answered by one of its kind
     const response: any = {};
-    if (kind === "request_headers" || kind === "response_headers") {
+    if (kind.endsWith("headers")) {
       const header = { key: "x-seen", raw_value: Buffer.from("yes") }; // not `value`: gateways ignore it
       response.header_mutation = { set_headers: [{ header }] };
     } else if (config[`${kind}_mode`] === "FULL_DUPLEX_STREAMED") {
-      // The gateway has passed the body on to the processor, which gives it back.
-      response.body_mutation = { streamed_response: request[kind] };
+      response.body_mutation = { streamed_response: request[kind] }; // the body has to be given back
     }
-    // Each message is answered by one of its kind.
     if (!request.observability_mode) stream.write({ [kind]: kind.endsWith("trailers") ? {} : { response } });
   });
   stream.on("end", () => stream.end());
@@ -27,6 +25,4 @@ function Process(stream: grpc.ServerDuplexStream<any, any>) {
 
 const server = new grpc.Server();
 server.addService(ExternalProcessor.service, { Process });
-server.bindAsync(process.argv[2], grpc.ServerCredentials.createInsecure(), (error) => {
-  if (error) throw error;
-});
+server.bindAsync(process.argv[2], grpc.ServerCredentials.createInsecure(), (error) => { if (error) throw error; });

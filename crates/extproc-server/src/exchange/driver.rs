@@ -31,7 +31,7 @@ use crate::{
     handler::{BoxHandler, HandlerFuture},
     service::{Exchanger, decoded},
     throttle::Throttle,
-    trace,
+    trace::MakeSpan,
 };
 
 /// Bytes of bodies that may lie here unread before no more is read for the exchange.
@@ -42,6 +42,7 @@ const QUEUE: usize = 64 << 10;
 pub(crate) struct DriverSettings {
     pub(crate) handler_timeout: Duration,
     pub(crate) on_error: OnError,
+    pub(crate) span: MakeSpan,
     pub(crate) counters: Arc<Counters>,
     pub(crate) warnings: Throttle,
 }
@@ -185,7 +186,13 @@ impl Driver {
                 return true;
             }
         };
-        self.span = trace::span(&parts);
+        match caught(|| self.settings.span.of(&parts)) {
+            Ok(span) => self.span = span,
+            Err(failure) => {
+                self.fail(&failure);
+                return true;
+            }
+        }
         let reader = Reader::new(self.shared.clone(), Direction::Request);
         let mut request = Request::from_parts(parts, Kind::Reader(reader).into());
         request.extensions_mut().insert(Exchange { shared: self.shared.clone() });

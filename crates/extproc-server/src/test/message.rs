@@ -130,9 +130,8 @@ fn fields(formatter: &mut fmt::Formatter<'_>, original: &HeaderMap, new: &Header
 }
 
 fn lines(formatter: &mut fmt::Formatter<'_>, original: &[String], new: &[String]) -> fmt::Result {
-    let mut write = |sign: char, lines: &[String]| {
-        lines.iter().try_for_each(|line| writeln!(formatter, "{sign} {line}"))
-    };
+    let mut write =
+        |sign: char, lines: &[String]| lines.iter().try_for_each(|line| writeln!(formatter, "{sign} {line}"));
     if original == new {
         return write(' ', new);
     }

@@ -33,6 +33,7 @@ pub use extproc::{Plan, ProcessingMode, lint::Rule};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::Value;
 use tokio::time::Instant;
+use tracing::Span;
 
 pub use self::{
     message::Message,
@@ -51,6 +52,7 @@ use crate::{
     raw::{Raw, RawDriver},
     service::Exchanger,
     throttle::Throttle,
+    trace::MakeSpan,
 };
 
 type New = dyn Fn(&Arc<DriverSettings>) -> Box<dyn Exchanger> + Send + Sync;
@@ -116,6 +118,7 @@ impl TestGateway {
         let settings = DriverSettings {
             handler_timeout: Duration::from_secs(60),
             on_error: OnError::default(),
+            span: MakeSpan::default(),
             counters: Arc::default(),
             warnings: Throttle::default(),
         };
@@ -201,6 +204,13 @@ impl TestGateway {
     #[must_use]
     pub fn on_error(mut self, decide: impl Fn(&Failure) -> Outcome + Send + Sync + 'static) -> Self {
         self.settings().on_error = OnError::new(decide);
+        self
+    }
+
+    /// As [`Server::span`](crate::Server::span).
+    #[must_use]
+    pub fn span(mut self, make: impl Fn(&http::request::Parts) -> Span + Send + Sync + 'static) -> Self {
+        self.settings().span = MakeSpan::new(make);
         self
     }
 

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use extproc::messages::{CommonResponse, ProcessingResponse};
+use futures_util::FutureExt;
 use http::header::CONTENT_TYPE;
 
 use super::*;
@@ -315,6 +316,59 @@ async fn failures_have_the_outcome_that_the_author_wants() {
     }
     for played in TestGateway::new(fail).every_mode().post("/large", "body").play().await {
         assert_eq!(played.client().status(), 413, "{played}");
+    }
+}
+
+/// Waits for the gateway, gives up, and then for something that nobody wakes it for.
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_nothing_is_given_up() {
+    async fn body(request: Request, _: Next) -> Result<Response> {
+        let _ = request.into_body().text().now_or_never();
+        std::future::pending().await
+    }
+    async fn next(request: Request, next: Next) -> Result<Response> {
+        let _ = next.run(request).now_or_never();
+        std::future::pending().await
+    }
+    async fn both(request: Request, next: Next) -> Result<Response> {
+        let (head, body) = request.into_parts();
+        let _ = body.text().now_or_never();
+        let _ = next.run(Request::from_parts(head, Body::default())).now_or_never();
+        std::future::pending().await
+    }
+    let limit = Duration::from_millis(50);
+    let gateway = |gateway: TestGateway| {
+        gateway.every_mode().handler_timeout(limit).post("/", "a body").upstream("another")
+    };
+    let played = [
+        gateway(TestGateway::new(body)).play().await,
+        gateway(TestGateway::new(next)).play().await,
+        gateway(TestGateway::new(both)).play().await,
+    ];
+    for played in played.iter().flatten() {
+        assert!(played.status().is_some_and(|status| status.code() == Code::DeadlineExceeded), "{played}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_author_makes_the_span() {
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    async fn handler(request: Request, next: Next) -> Result<Response> {
+        let name = Span::current().metadata().unwrap().name();
+        assert_eq!(name, request.uri().path().trim_start_matches('/'));
+        next.run(request).await
+    }
+    let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry());
+    let gateway = TestGateway::new(handler).header("traceparent", TRACE);
+    gateway.get("/exchange").play().await;
+    let gateway = TestGateway::new(handler).header("traceparent", TRACE).span(|head| {
+        assert_eq!(head.headers["traceparent"], TRACE);
+        tracing::info_span!("mine")
+    });
+    gateway.get("/mine").play().await;
+    let gateway = TestGateway::new(pass).span(|_| panic!("no span"));
+    for played in gateway.get("/").play().await {
+        assert_eq!(played.status().unwrap().message(), "the handler panicked", "{played}");
     }
 }
 
