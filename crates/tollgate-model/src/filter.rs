@@ -103,6 +103,8 @@ pub enum FilterSettings {
     Decompressor(Arc<Decompressor>),
     /// Lets requests wait or fail.
     Fault(Arc<Fault>),
+    /// Lets browsers call gRPC services.
+    GrpcWeb(()),
     /// Asks an authorization service.
     ExtAuthz(Arc<ExtAuthz>),
     /// Waits for the address of the host of a request.

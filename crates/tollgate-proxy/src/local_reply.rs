@@ -34,6 +34,22 @@ pub(crate) struct LocalReply {
     pub(crate) flags: ResponseFlags,
 }
 
+/// Who is to see a reply.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AskedBy<'a> {
+    /// The request, as it is now.
+    pub(crate) request: &'a RequestHeaders,
+    /// The client speaks gRPC-Web: that the request is gRPC now is the work of a filter, which makes what the client
+    /// understands of the reply.
+    pub(crate) grpc_web: bool,
+}
+
+impl AskedBy<'_> {
+    fn is_grpc(self) -> bool {
+        !self.grpc_web && is_grpc(self.request)
+    }
+}
+
 impl LocalReply {
     fn new(status: StatusCode, body: &'static str, details: &'static str, flags: ResponseFlags) -> Self {
         Self {
@@ -245,16 +261,16 @@ impl LocalReply {
 
     /// Head and body as the client of `request` is to see them: gRPC clients get a gRPC status (I-6), HEAD requests no
     /// body but its headers (I-3).
-    pub(crate) fn into_response(mut self, request: &RequestHeaders) -> (ResponseHeaders, Bytes) {
-        if !is_grpc(request) && !self.body.is_empty() {
+    pub(crate) fn into_response(mut self, client: AskedBy<'_>) -> (ResponseHeaders, Bytes) {
+        if !client.is_grpc() && !self.body.is_empty() {
             self.fields.entry(CONTENT_TYPE).or_insert_with(|| HeaderValue::from_static("text/plain"));
         }
-        self.into_response_as_it_is(request)
+        self.into_response_as_it_is(client)
     }
 
     /// The same without a content type of its own.
-    pub(crate) fn into_response_as_it_is(self, request: &RequestHeaders) -> (ResponseHeaders, Bytes) {
-        if is_grpc(request) {
+    pub(crate) fn into_response_as_it_is(self, client: AskedBy<'_>) -> (ResponseHeaders, Bytes) {
+        if client.is_grpc() {
             return (self.into_grpc(), Bytes::new());
         }
         let mut fields = self.fields;
@@ -263,7 +279,7 @@ impl LocalReply {
         } else {
             fields.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
         }
-        let body = if request.method == Method::HEAD { Bytes::new() } else { self.body };
+        let body = if client.request.method == Method::HEAD { Bytes::new() } else { self.body };
         (ResponseHeaders { status: self.status, fields }, body)
     }
 
@@ -284,7 +300,7 @@ impl LocalReply {
 }
 
 /// The gRPC status of an HTTP status (I-6).
-fn grpc_status_of(status: StatusCode) -> u32 {
+pub(crate) fn grpc_status_of(status: StatusCode) -> u32 {
     match status.as_u16() {
         400 => 13,
         401 => 16,
@@ -296,7 +312,7 @@ fn grpc_status_of(status: StatusCode) -> u32 {
 }
 
 /// gRPC's percent-encoding of messages: everything but printable ASCII without `%`.
-fn percent_encode(message: &[u8]) -> String {
+pub(crate) fn percent_encode(message: &[u8]) -> String {
     use std::fmt::Write;
 
     let mut encoded = String::with_capacity(message.len());
@@ -328,6 +344,10 @@ mod tests {
         }
     }
 
+    fn asked(request: &RequestHeaders) -> AskedBy<'_> {
+        AskedBy { request, grpc_web: false }
+    }
+
     fn field<'a>(head: &'a ResponseHeaders, name: &str) -> Option<&'a str> {
         head.fields.get(name).and_then(|value| value.to_str().ok())
     }
@@ -337,14 +357,14 @@ mod tests {
     fn plain() {
         for method in [Method::GET, Method::HEAD] {
             let head_request = method == Method::HEAD;
-            let (head, body) =
-                LocalReply::payload_too_large(Direction::Request).into_response(&request(method, None));
+            let (head, body) = LocalReply::payload_too_large(Direction::Request)
+                .into_response(asked(&request(method, None)));
             assert_eq!(head.status, 413);
             assert_eq!(field(&head, "content-length"), Some("17"));
             assert_eq!(field(&head, "content-type"), Some("text/plain"));
             assert_eq!(body.is_empty(), head_request);
         }
-        let (head, body) = LocalReply::route_not_found().into_response(&request(Method::GET, None));
+        let (head, body) = LocalReply::route_not_found().into_response(asked(&request(Method::GET, None)));
         assert_eq!((head.status.as_u16(), head.fields.len(), body.len()), (404, 0, 0));
     }
 
@@ -352,7 +372,7 @@ mod tests {
     #[test]
     fn grpc() {
         let reply = LocalReply::new(StatusCode::FORBIDDEN, "50% \u{e9}", "", ResponseFlags::default());
-        let (head, body) = reply.into_response(&request(Method::POST, Some("application/grpc+proto")));
+        let (head, body) = reply.into_response(asked(&request(Method::POST, Some("application/grpc+proto"))));
         assert_eq!((head.status.as_u16(), body.len()), (200, 0));
         assert_eq!(field(&head, "grpc-status"), Some("7"));
         assert_eq!(field(&head, "grpc-message"), Some("50%25 %C3%A9"));

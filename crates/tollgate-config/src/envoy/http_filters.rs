@@ -6,6 +6,7 @@ mod cors;
 pub(in crate::envoy) mod decompressor;
 pub(in crate::envoy) mod ext_authz;
 pub(in crate::envoy) mod fault;
+pub(in crate::envoy) mod grpc_web;
 pub(in crate::envoy) mod header_mutation;
 pub(in crate::envoy) mod header_to_metadata;
 mod health_check;
@@ -272,7 +273,7 @@ fn read_http_filter<'a>(
 
 /// Packages of filters that requests can do without: whatever they do, none of it lets in who should be kept out, and nothing
 /// that another filter reads comes from them. Everything else may protect something, filters that nobody here knows above all.
-const HARMLESS: [&str; 15] = [
+const HARMLESS: [&str; 14] = [
     "envoy.extensions.filters.http.alternate_protocols_cache.",
     "envoy.extensions.filters.http.cache.",
     "envoy.extensions.filters.http.cache_v2.",
@@ -282,7 +283,6 @@ const HARMLESS: [&str; 15] = [
     "envoy.extensions.filters.http.grpc_http1_bridge.",
     "envoy.extensions.filters.http.grpc_http1_reverse_bridge.",
     "envoy.extensions.filters.http.grpc_json_transcoder.",
-    "envoy.extensions.filters.http.grpc_web.",
     "envoy.extensions.filters.http.kill_request.",
     "envoy.extensions.filters.http.on_demand.",
     "envoy.extensions.filters.http.stateful_session.",

@@ -488,6 +488,7 @@ impl OtherFilters {
         match settings {
             FilterSettings::HealthCheck(_)
             | FilterSettings::Buffer(_)
+            | FilterSettings::GrpcWeb(())
             | FilterSettings::RateLimit(_)
             | FilterSettings::HeaderMutation(_) => {}
             FilterSettings::LocalRateLimit(settings) => {

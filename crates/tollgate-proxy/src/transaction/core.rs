@@ -32,6 +32,7 @@ use crate::{
     attributes::RequestAttributes,
     configuration::{ChainConfiguration, WorkerRoute},
     handler::Origin,
+    local_reply::AskedBy,
     meter::SharedMeter,
     overload::Overload,
     stream_info::{Protocol, StreamInfo},
@@ -51,6 +52,8 @@ pub(super) struct Core {
     pub(super) decision: Decision,
     /// The upgrade that the request asks for, if that is allowed.
     pub(super) upgrade: Upgrade,
+    /// A filter has made a gRPC request of what the client speaks.
+    pub(super) speaks_grpc_web: bool,
     /// A route said how long the stream may live.
     limited_by_route: bool,
 }
@@ -73,8 +76,14 @@ impl Core {
             info,
             decision: Decision::new(fastrand::u64(..)),
             upgrade: Upgrade::None,
+            speaks_grpc_web: false,
             limited_by_route: false,
         }
+    }
+
+    /// Who is to see a reply of the gateway.
+    pub(super) fn asked_by(&self) -> AskedBy<'_> {
+        AskedBy { request: &self.messages.request, grpc_web: self.speaks_grpc_web }
     }
 
     /// What stands in the place of this while somebody else has it.
@@ -92,6 +101,7 @@ impl Core {
             info: StreamInfo::new(info.connection.clone(), info.chain.clone(), info.protocol, info.start),
             decision: Decision::new(0),
             upgrade: Upgrade::None,
+            speaks_grpc_web: false,
             limited_by_route: false,
         }
     }

@@ -373,7 +373,7 @@ impl Core {
         if let Some(replies) = self.http().local_replies.clone() {
             return self.mapped_response(reply, &replies);
         }
-        let (head, body) = reply.into_response(&self.messages.request);
+        let (head, body) = reply.into_response(self.asked_by());
         let replaced = self.messages.response.replace(head.clone());
         self.change_headers(Direction::Response);
         let head = std::mem::replace(&mut self.messages.response, replaced).unwrap_or(head);

@@ -94,7 +94,7 @@ impl Core {
         {
             reply.fields.insert(CONTENT_TYPE, content_type);
         }
-        reply.into_response_as_it_is(&self.messages.request)
+        reply.into_response_as_it_is(self.asked_by())
     }
 }
 

@@ -3,7 +3,7 @@
 use tollgate_ir::{FilterConfig, Override};
 
 use super::{
-    buffer, compressor, cors, decompressor, ext_authz, fault, header_mutation, header_to_metadata,
+    buffer, compressor, cors, decompressor, ext_authz, fault, grpc_web, header_mutation, header_to_metadata,
     health_check, host_lookup, jwt_authn, local_ratelimit, lua, matched, ratelimit, rbac, set_metadata,
 };
 use crate::{
@@ -30,7 +30,7 @@ pub(in crate::envoy) struct PerRoute {
 }
 
 /// Every kind.
-static KINDS: [Kind; 17] = [
+static KINDS: [Kind; 18] = [
     health_check::KIND,
     host_lookup::KIND,
     buffer::KIND,
@@ -38,6 +38,7 @@ static KINDS: [Kind; 17] = [
     cors::KIND,
     decompressor::KIND,
     fault::KIND,
+    grpc_web::KIND,
     local_ratelimit::KIND,
     lua::KIND,
     jwt_authn::KIND,
@@ -51,7 +52,7 @@ static KINDS: [Kind; 17] = [
 ];
 
 /// The schemas of the kinds, for the documentation.
-pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 17] = [
+pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 18] = [
     &health_check::SCHEMAS,
     &host_lookup::SCHEMAS,
     &buffer::SCHEMAS,
@@ -59,6 +60,7 @@ pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 17] = [
     &cors::SCHEMAS,
     &decompressor::SCHEMAS,
     &fault::SCHEMAS,
+    &grpc_web::SCHEMAS,
     &local_ratelimit::SCHEMAS,
     &lua::SCHEMAS,
     &jwt_authn::schema::SCHEMAS,

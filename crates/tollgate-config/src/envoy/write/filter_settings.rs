@@ -17,7 +17,10 @@ use serde_json::Value;
 use tollgate_model::filter::FilterSettings;
 
 use super::{forward_proxy, out::Out};
-use crate::envoy::http_filters::buffer::{BUFFER, BUFFER_PER_ROUTE};
+use crate::envoy::http_filters::{
+    buffer::{BUFFER, BUFFER_PER_ROUTE},
+    grpc_web::GRPC_WEB,
+};
 
 /// Settings that a level has instead.
 pub(super) fn of_level(settings: &FilterSettings) -> Value {
@@ -48,6 +51,7 @@ pub(super) fn filter_settings(settings: &FilterSettings) -> Value {
         FilterSettings::Decompressor(settings) => decompressor::written(settings),
         FilterSettings::Fault(settings) => fault::written(settings),
         FilterSettings::ExtAuthz(settings) => ext_authz::written(settings),
+        FilterSettings::GrpcWeb(()) => Out::new(&GRPC_WEB).any(),
         FilterSettings::HeaderMutation(settings) => header_mutation::written(settings),
         FilterSettings::HeaderToMetadata(settings) => metadata::header_to_metadata(settings),
         FilterSettings::HostLookup(settings) => forward_proxy::filter(settings),

@@ -23,6 +23,7 @@ mod decompressor;
 mod ext_authz;
 mod ext_proc;
 mod fault;
+mod grpc_web;
 mod header_mutation;
 mod header_to_metadata;
 mod health_check;

@@ -10,7 +10,7 @@ use tollgate_model::filter::{FilterOverride, FilterSettings};
 
 use super::{
     Action, Context, Filter, FilterPlace, Room, Slot, buffer::Buffer, compressor::Compressor, cors::Cors,
-    decompressor::Decompressor, ext_authz::ExtAuthz, ext_proc::ExtProc, fault::Fault,
+    decompressor::Decompressor, ext_authz::ExtAuthz, ext_proc::ExtProc, fault::Fault, grpc_web::GrpcWeb,
     header_mutation::HeaderMutation, header_to_metadata::HeaderToMetadata, health_check::HealthCheck,
     host_lookup::HostLookup, jwt_authn::JwtAuthn, local_ratelimit::LocalRateLimit, lua::Lua, matched,
     rate_limit::RateLimit, rbac::Rbac, set_metadata::SetMetadata,
@@ -70,6 +70,7 @@ registry! {
         Compressor(Compressor),
         Decompressor(Decompressor),
         Fault(Fault),
+        GrpcWeb(GrpcWeb),
         ExtAuthz(ExtAuthz),
         HeaderMutation(HeaderMutation),
         HeaderToMetadata(HeaderToMetadata),
