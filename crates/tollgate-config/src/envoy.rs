@@ -40,6 +40,7 @@ mod route;
 mod runtime;
 mod scope;
 mod socket_options;
+mod standalone;
 mod status;
 mod surroundings;
 mod tcp_proxy;
@@ -59,6 +60,7 @@ pub(crate) use self::{
     reference::reference,
     route::read_regex_rewrite,
     scope::ClusterFacts,
+    standalone::{read_filter, read_override},
 };
 #[cfg(test)]
 pub(crate) use self::{

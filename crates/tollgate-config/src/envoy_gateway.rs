@@ -24,6 +24,8 @@ mod patches;
 mod processors;
 mod proxy;
 mod route_backend;
+mod security;
+mod security_policy;
 mod settings;
 mod status;
 mod targets;
@@ -39,9 +41,10 @@ use self::{
     dialect::EnvoyGateway,
     extension_policy::ExtensionPolicy,
     gateway_settings::ProxySettings,
-    others::{BackendTrafficPolicy, SecurityPolicy, Unimplemented},
+    others::{BackendTrafficPolicy, Unimplemented},
     patch_policy::PatchPolicy,
     proxy::EnvoyProxy,
+    security_policy::SecurityPolicy,
 };
 use crate::{
     kubernetes::{Kind, Objects as Set, family},
@@ -136,8 +139,10 @@ const KINDS: &[Kind] = &[
         cluster_scoped: false,
         default_name: None,
         take: |candidate| {
-            candidate
-                .store(|all| &mut all.of_mut::<Objects>().security_policies, others::read_security_policy)
+            candidate.store(
+                |all| &mut all.of_mut::<Objects>().security_policies,
+                security_policy::read_security_policy,
+            )
         },
     },
     Kind {

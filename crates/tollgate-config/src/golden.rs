@@ -16,7 +16,8 @@ use tollgate_model::{
 
 use crate::{
     Diagnostic, Explanation, Explanations, ObjectReport, Options, ProcessorOrigin, RouteKey, Source,
-    files::FileSystem, gateway_api::GROUP, laws::is_written_once_and_for_all, read_with,
+    envoy::write_bootstrap, files::FileSystem, gateway_api::GROUP, laws::is_written_once_and_for_all,
+    read_with,
 };
 
 /// The processors of every route, the clusters, the statuses and what is said.
@@ -296,4 +297,39 @@ fn diagnostics(shown: &mut String, diagnostics: &[Diagnostic]) {
 /// A policy that has nothing but defaults by its name alone.
 fn balancing(policy: LbPolicy) -> String {
     if policy == LbPolicy::LEAST_REQUEST { "LeastRequest".to_owned() } else { format!("{policy:?}") }
+}
+
+/// The listeners and clusters of what one text adds to another one, as Envoy would get them, and what is said.
+pub(crate) fn written_with_base(base: &str, text: &str) -> String {
+    let sources = [("base.yaml", base), ("input.yaml", text)];
+    let sources = sources.map(|(path, text)| Source { path: path.to_owned(), text: text.to_owned() });
+    let reading = read_with(&sources, &FileSystem, &Options::default());
+    let resources = reading.resources.as_ref().expect("resources");
+    let mut written = write_bootstrap(resources).bootstrap["static_resources"].take();
+    let mut shown = String::new();
+    for (kind, names) in [("listeners", &["access_log"][..]), ("clusters", &[])] {
+        for resource in written[kind].as_array_mut().into_iter().flatten() {
+            leave_out(resource, names);
+            let _ = writeln!(shown, "{kind}: {}", serde_json::to_string_pretty(resource).unwrap());
+        }
+    }
+    for said in reading.compile(None).diagnostics {
+        let _ = writeln!(shown, "{:?} at {}: {}", said.severity, said.place, said.message);
+        if let Some(help) = said.help {
+            let _ = writeln!(shown, "  {help}");
+        }
+    }
+    shown
+}
+
+/// Leaves out what is of no interest.
+fn leave_out(value: &mut Value, names: &[&str]) {
+    match value {
+        Value::Object(members) => {
+            names.iter().for_each(|name| drop(members.remove(*name)));
+            members.values_mut().for_each(|value| leave_out(value, names));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| leave_out(item, names)),
+        _ => {}
+    }
 }

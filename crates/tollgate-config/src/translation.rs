@@ -49,7 +49,7 @@ pub(crate) use self::{
     messages::{Message, Validity},
     outcome::{Translated, translate},
     patchable::{Patchable, ServedListener},
-    processor::{Applied, Position, Processor, Zone},
+    processor::{Applied, AppliedFilter, Position, Processor, Zone},
     settings::{GatewaySettings, IpFamily, ListenerSettings},
     system::{PolicyKind, System, Systems},
     translator::Translator,

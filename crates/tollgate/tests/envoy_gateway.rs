@@ -264,3 +264,140 @@ fn names_of_routes_and_metadata_travel_with_what_passes() {
     assert_eq!(response.header("x-request-xds-route-name"), Some(route));
     assert_eq!(response.header("x-response-request-path"), Some("/myapp"));
 }
+
+const SECURED: &str = r#"
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: eg}
+spec: {controllerName: gateway.envoyproxy.io/gatewayclass-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {gatewayClassName: eg, listeners: [{name: http, protocol: HTTP, port: PORT}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: tokens}
+spec:
+  parentRefs: [{name: edge}]
+  rules: [{matches: [{path: {value: /tokens}}], backendRefs: [{name: web, port: 80}]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: asked}
+spec:
+  parentRefs: [{name: edge}]
+  rules: [{matches: [{path: {value: /asked}}], backendRefs: [{name: web, port: 80}]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: open}
+spec:
+  parentRefs: [{name: edge}]
+  rules: [{matches: [{path: {value: /open}}], backendRefs: [{name: web, port: 80}]}]
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: SecurityPolicy
+metadata: {name: tokens}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: tokens}]
+  jwt:
+    providers:
+    - name: test
+      issuer: test
+      localJWKS:
+        type: Inline
+        inline: '{"keys": [{"kty": "oct", "alg": "HS256", "kid": "one", "k": "aGVsbG8gd29ybGQsIHRoaXMgaXMgbG9uZyBlbm91Z2g"}]}'
+      claimToHeaders: [{header: x-sub, claim: sub}]
+  authorization:
+    defaultAction: Deny
+    rules:
+    - {action: Allow, principal: {jwt: {provider: test, claims: [{name: roles, valueType: StringArray, values: [admin]}]}}}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: SecurityPolicy
+metadata: {name: asked}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: asked}]
+  extAuth:
+    http: {backendRefs: [{name: authority, port: 80}], headersToBackend: [x-user]}
+    headersToExtAuth: [x-pass]
+  cors: {allowOrigins: ["https://*.example.com"], allowMethods: [GET]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: authority}
+spec: {ports: [{port: 80}]}
+"#;
+
+/// Lets those pass who say that they may.
+fn authority(runtime: &tokio::runtime::Runtime) -> SocketAddr {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
+    let address = listener.local_addr().expect("bound");
+    runtime.spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (mut head, mut piece) = (Vec::new(), [0; 1024]);
+            while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                match stream.read(&mut piece).await {
+                    Ok(read @ 1..) => head.extend_from_slice(&piece[..read]),
+                    _ => break,
+                }
+            }
+            let passes = String::from_utf8_lossy(&head).to_lowercase().contains("x-pass: yes");
+            let answer: &[u8] = match passes {
+                true => b"HTTP/1.1 200 OK\r\nx-user: alice\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+                false => b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            };
+            let _ = stream.write_all(answer).await;
+        }
+    });
+    address
+}
+
+/// Tokens of alice, an admin, and of bob, a user.
+const TOKENS: [&str; 2] = [
+    "eyJhbGciOiJIUzI1NiIsImtpZCI6Im9uZSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJ0ZXN0Iiwic3ViIjoiYWxpY2UiLCJyb2xlcyI6WyJhZG1pbiJdfQ.\
+     esKgPkpxOCxP8uQK8dPQ7LrLf1szV6954QMeOFrIvdw",
+    "eyJhbGciOiJIUzI1NiIsImtpZCI6Im9uZSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJ0ZXN0Iiwic3ViIjoiYm9iIiwicm9sZXMiOlsidXNlciJdfQ.\
+     lKs6oFY5JOrXqi0a2_tLTwN006F2yY-yiJfaQ79P97k",
+];
+
+#[test]
+fn a_security_policy_lets_pass_who_may() {
+    let (runtime, web) = backend();
+    let authority = authority(&runtime);
+    let (directory, port) = (scratch("security_policy"), free_port());
+    fs::write(directory.join("all.yaml"), SECURED.replace("PORT", &port.to_string())).expect("it is written");
+    let mut command = tollgate();
+    command.args(["run", "--admin-address", "127.0.0.1:0"]);
+    command.arg(format!("--resolve=default/web:80={web}"));
+    command.arg(format!("--resolve=default/authority:80={authority}")).arg(&directory);
+    let mut gateway = Running::spawn(&mut command);
+    gateway.wait_for("serving");
+    let get = |path: &str, headers: &[(&str, &str)]| {
+        let mut stream = http::connect(&format!("127.0.0.1:{port}"));
+        let headers: Vec<_> = headers.iter().copied().chain([("connection", "close")]).collect();
+        http::send(&mut stream, "web.example", path, &headers);
+        http::receive(stream)
+    };
+
+    assert_eq!(get("/open", &[]).status, 200);
+    assert_eq!(get("/tokens", &[]).status, 401);
+    assert_eq!(get("/tokens", &[("authorization", "Bearer nonsense")]).status, 401);
+    let [alice, bob] = TOKENS.map(|token| format!("Bearer {token}"));
+    let admin = get("/tokens", &[("authorization", &alice)]);
+    assert_eq!((admin.status, admin.header("x-sub")), (200, Some("alice")), "{admin:?}");
+    assert_eq!(get("/tokens", &[("authorization", &bob)]).status, 403);
+
+    assert_eq!(get("/asked", &[]).status, 403);
+    let passed = get("/asked", &[("x-pass", "yes"), ("origin", "https://a.example.com")]);
+    assert_eq!((passed.status, passed.header("x-user")), (200, Some("alice")), "{passed:?}");
+    assert_eq!(passed.header("access-control-allow-origin"), Some("https://a.example.com"), "{passed:?}");
+}

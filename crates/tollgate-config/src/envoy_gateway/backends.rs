@@ -14,7 +14,8 @@ use self::shares::{Share, combine};
 use super::{
     Backend, Configuration, GROUP, ProxySettings,
     backend::BackendEndpoint,
-    ext_proc::{BackendRef, Entry},
+    ext_proc::BackendRef,
+    settings::BackendSettings,
     tls::{self, Peer},
 };
 use crate::{
@@ -40,6 +41,15 @@ pub(super) struct Backends<'a> {
     pub(super) gateway: &'a ProxySettings,
 }
 
+/// A server that something is asked of.
+pub(super) struct Server<'a> {
+    pub(super) backends: &'a [BackendRef],
+    pub(super) settings: &'a BackendSettings,
+    /// HTTP/2 is spoken with it, else HTTP/1.1.
+    pub(super) http2: bool,
+    pub(super) place: &'a Place,
+}
+
 /// What one reference leads to.
 struct Resolved {
     share: Share,
@@ -55,13 +65,13 @@ enum Destination<'a> {
 }
 
 impl Backends<'_> {
-    /// The cluster of a processor.
-    pub(super) fn cluster(&self, name: String, entry: &Entry) -> Result<Cluster, Vec<Problem>> {
+    /// The cluster of a processor or another service.
+    pub(super) fn cluster(&self, name: String, server: &Server<'_>) -> Result<Cluster, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut found = Vec::new();
         // EG-33
-        for reference in entry.backends.iter().filter(|reference| reference.weight > 0) {
-            match self.resolve(reference) {
+        for reference in server.backends.iter().filter(|reference| reference.weight > 0) {
+            match self.resolve(reference, server.http2) {
                 Ok(resolved) => found.push(resolved),
                 Err(problem) => problems.push(problem),
             }
@@ -70,18 +80,21 @@ impl Backends<'_> {
             return Err(problems);
         }
         if let Some(message) = incompatible(&found) {
-            return Err(vec![Problem { message, help: None, place: entry.place.clone() }]);
+            return Err(vec![Problem { message, help: None, place: server.place.clone() }]);
         }
         let tls = found[0].tls.take();
-        let protocol = UpstreamProtocol::Http2(entry.settings.http2.clone());
+        let protocol = match server.http2 {
+            true => UpstreamProtocol::Http2(server.settings.http2.clone()),
+            false => UpstreamProtocol::Http1 { enable_trailers: false },
+        };
         let mut cluster =
             cluster(name, combine(found.into_iter().map(|resolved| resolved.share).collect()), protocol);
-        entry.settings.apply(&mut cluster, self.gateway.ip_family);
+        server.settings.apply(&mut cluster, self.gateway.ip_family);
         cluster.tls = tls;
         Ok(cluster)
     }
 
-    fn resolve(&self, reference: &BackendRef) -> Result<Resolved, Problem> {
+    fn resolve(&self, reference: &BackendRef, http2: bool) -> Result<Resolved, Problem> {
         let problem = |message: String| Problem { message, help: None, place: reference.place.clone() };
         let namespace = reference.namespace.as_deref().unwrap_or(&self.policy.key.namespace);
         let key = ObjectKey::new(namespace, &*reference.name);
@@ -100,7 +113,7 @@ impl Backends<'_> {
             Destination::Service { .. } => None,
             Destination::Backend(backend) => Some(&backend.spec),
         };
-        let tls = self.tls(&object, section.as_deref(), spec).map_err(problem)?;
+        let tls = self.tls(&object, section.as_deref(), spec, http2).map_err(problem)?;
         let endpoints = match destination {
             Destination::Service { endpoints, .. } => {
                 if endpoints.is_empty() {
@@ -190,6 +203,7 @@ impl Backends<'_> {
         object: &ObjectRef,
         section: Option<&str>,
         backend: Option<&Backend>,
+        http2: bool,
     ) -> Result<Option<Arc<UpstreamTlsContext>>, String> {
         let section = section.filter(|section| !section.is_empty());
         let ancestor = ParentReference::to(&ObjectRef::new(GROUP, &self.policy.kind, &self.policy.key));
@@ -205,7 +219,7 @@ impl Backends<'_> {
         let of_backend = of_backend.map(|tls| (tls, object));
         let mut settings = tls::settings(peer, of_backend, self.gateway, self.translator)?;
         // EG-66
-        settings.alpn_protocols = vec!["h2".to_owned()];
+        settings.alpn_protocols = if http2 { vec!["h2".to_owned()] } else { Vec::new() };
         Ok(Some(Arc::new(settings)))
     }
 }

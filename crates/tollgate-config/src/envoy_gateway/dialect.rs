@@ -1,6 +1,6 @@
 //! What policies of Envoy Gateway mean for rules.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use http::StatusCode;
 use tollgate_ir::{BareCluster, ServerValidation, UpstreamTlsContext};
@@ -13,6 +13,7 @@ use super::{
     patches,
     processors::{Processors, Scope},
     route_backend::destination,
+    security::Security,
     settings::BackendSettings,
     status,
     tls::{self, Peer},
@@ -21,7 +22,7 @@ use crate::{
     gateway_api,
     kubernetes::{Metadata, ObjectRef, Place, status::ObjectStatus},
     policies::{Attachments, Target, Targets, World, levels},
-    routing::BackendReference,
+    routing::{BackendReference, Rule},
     translation::{
         BackendError, Destination, Dialect, Gateway, Listener, ListenerSettings, Patchable, Referring,
         Replacement, RuleExtensions, Site, Translator,
@@ -39,6 +40,7 @@ pub(super) struct EnvoyGateway<'a> {
     attached: Attached,
     protected: Protected,
     clients: Clients,
+    security: Security,
     processors: Processors,
     /// What became of patches.
     patches: Vec<ObjectStatus>,
@@ -66,6 +68,7 @@ impl<'a> EnvoyGateway<'a> {
             attached: Attached::new(translator, gateways, &world),
             protected,
             clients,
+            security: Security::new(translator, &world),
             processors: Processors::default(),
             patches: Vec::new(),
         }
@@ -131,13 +134,14 @@ fn protected(translator: &Translator<'_>, world: &World) -> Protected {
             protected.add(target, reason.clone(), meta.place.clone());
         }
     };
-    for policy in objects.security_policies.iter() {
-        let reason = format!("{} is not implemented and must not be left out", policy.reference());
-        protect(&policy.spec.targets, &policy.meta, reason);
-    }
     let invalid = |policy: &ObjectRef, errors: &[String]| {
         errors.first().map(|error| format!("{policy} is invalid: {error}"))
     };
+    for policy in objects.security_policies.iter() {
+        if let Some(reason) = invalid(&policy.reference(), &policy.errors) {
+            protect(&policy.spec.targets, &policy.meta, reason);
+        }
+    }
     for policy in objects.client_traffic_policies.iter() {
         if let Some(reason) = invalid(&policy.reference(), &policy.errors) {
             protect(&policy.spec.targets, &policy.meta, reason);
@@ -152,13 +156,29 @@ fn protected(translator: &Translator<'_>, world: &World) -> Protected {
 }
 
 impl Dialect for EnvoyGateway<'_> {
+    fn rule(&self, site: &Site<'_>, rule: &mut Cow<'_, Rule>) {
+        if rule.filters.cors.is_none()
+            && let Some(cors) = self.security.cors(site)
+        {
+            rule.to_mut().filters.cors = Some(cors);
+        }
+    }
+
     fn extend(&mut self, site: &Site<'_>) -> RuleExtensions {
         let mut extensions = RuleExtensions { replaced: self.unprotected(site), ..RuleExtensions::default() };
         if extensions.replaced.is_some() {
             return extensions;
         }
-        let Some(chosen) = self.attached.choose(site) else { return extensions };
         let Some(&gateway) = self.indices.get(&site.gateway.object) else { return extensions };
+        let settings = &self.settings[gateway];
+        match self.security.filters(site, gateway, settings, &self.configuration, self.translator) {
+            Ok(filters) => extensions.filters = filters,
+            Err(replaced) => {
+                extensions.replaced = Some(replaced);
+                return extensions;
+            }
+        }
+        let Some(chosen) = self.attached.choose(site) else { return extensions };
         let scope = Scope {
             translator: self.translator,
             configuration: &self.configuration,
@@ -216,10 +236,20 @@ impl Dialect for EnvoyGateway<'_> {
     }
 
     fn statuses(self: Box<Self>) -> Vec<ObjectStatus> {
-        let Self { translator, configuration, settings, gateways, attached, mut processors, patches, .. } =
-            *self;
+        let Self {
+            translator,
+            configuration,
+            settings,
+            gateways,
+            attached,
+            security,
+            mut processors,
+            patches,
+            ..
+        } = *self;
         let mut statuses = status::backends(translator, &configuration);
         statuses.extend(patches);
+        statuses.extend(security.statuses(&configuration));
         statuses.extend(status::extension_policies(&attached, &configuration, |index, chosen, on_route| {
             let gateway = &gateways[index].object;
             let scope = Scope {

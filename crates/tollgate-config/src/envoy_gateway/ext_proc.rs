@@ -117,7 +117,7 @@ pub(super) fn read_entry(value: &Value<'_>, index: usize) -> Option<Entry> {
     })
 }
 
-fn read_backends(message: &Message<'_>) -> Vec<BackendRef> {
+pub(super) fn read_backends(message: &Message<'_>) -> Vec<BackendRef> {
     let mut backends: Vec<_> = message.list("backendRefs").iter().filter_map(read_backend_ref).collect();
     if let Some(value) = message.get("backendRefs")
         && backends.len() > MOST_BACKENDS

@@ -102,6 +102,11 @@ fn read_move(value: &Value<'_>) -> Option<FilterMove> {
 
 /// The number of a processor: less is earlier on requests.
 pub(super) fn position(index: usize, moves: &[FilterMove]) -> i64 {
+    position_of(EXT_PROC, index, moves)
+}
+
+/// The same of a filter of a type that the table has.
+pub(super) fn position_of(kind: &str, index: usize, moves: &[FilterMove]) -> i64 {
     let mut ranges: HashMap<&str, (i64, i64)> =
         ORDER.iter().map(|(name, first, last)| (*name, (first * SCALE, last * SCALE))).collect();
     let mut step = SCALE - WIDTH;
@@ -125,7 +130,7 @@ pub(super) fn position(index: usize, moves: &[FilterMove]) -> i64 {
             ranges.insert(name, moved);
         }
     }
-    let (first, last) = ranges[EXT_PROC];
+    let (first, last) = ranges.get(kind).copied().unwrap_or_default();
     let index = i64::try_from(index).unwrap_or(i64::MAX);
     // Untouched ones are whole numbers apart; moved ones stand close together.
     if last - first >= SCALE { first + index * SCALE } else { first + index }

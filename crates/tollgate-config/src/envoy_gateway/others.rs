@@ -76,39 +76,3 @@ pub(super) fn read_backend_traffic_policy(value: &Value<'_>) -> Option<BackendTr
     spec.refuse_protections(NOT_LEFT_OUT);
     Some(BackendTrafficPolicy { targets: read_targets(&spec) })
 }
-
-/// What should protect routes and cannot: they are not served.
-#[derive(Debug)]
-pub(crate) struct SecurityPolicy {
-    pub(super) targets: Targets,
-}
-
-/// The targets; everything else would not be done.
-static SECURITY_POLICY: Schema = Schema {
-    name: "SecurityPolicySpec",
-    title: "",
-    fields: &[
-        read("targetRef", "", "Deprecated: one target."),
-        read("targetRefs", "[]", "What the policy is attached to."),
-        read("targetSelectors", "[]", "The same, by labels."),
-        read("mergeType", "", "How policies are combined."),
-        read("apiKeyAuth", "", "Not implemented."),
-        read("authorization", "", "Not implemented."),
-        read("basicAuth", "", "Not implemented."),
-        read("cors", "", "Not implemented."),
-        read("csrf", "", "Not implemented."),
-        read("extAuth", "", "Not implemented."),
-        read("jwt", "", "Not implemented."),
-        read("oidc", "", "Not implemented."),
-    ],
-    unsupported: &[],
-};
-
-pub(super) fn read_security_policy(value: &Value<'_>) -> Option<SecurityPolicy> {
-    let spec = value.message(&SECURITY_POLICY)?;
-    value.warning(
-        "SecurityPolicy is not implemented: requests to what it protects are answered with status 500",
-        "remove the policy if its targets may be reached without it",
-    );
-    Some(SecurityPolicy { targets: read_targets(&spec) })
-}

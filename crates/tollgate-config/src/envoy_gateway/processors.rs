@@ -9,8 +9,8 @@ use tollgate_model::processor::GrpcTarget;
 
 use super::{
     Configuration, ENVOY_GATEWAY, ExtensionPolicy, ProxySettings,
-    backends::{Backends, Problem},
-    ext_proc::Entry,
+    backends::{Backends, Problem, Server},
+    ext_proc::{BackendRef, Entry},
     extension_policy::{ExtensionKind, OtherExtension},
     filter_order::position,
 };
@@ -148,7 +148,9 @@ impl Scope<'_> {
             policy: &giver.meta,
             gateway: self.gateway,
         };
-        let cluster = backends.cluster(cluster_name, entry).inspect_err(|problems| {
+        let server =
+            Server { backends: &entry.backends, settings: &entry.settings, http2: true, place: &entry.place };
+        let cluster = backends.cluster(cluster_name, &server).inspect_err(|problems| {
             for problem in problems {
                 let Problem { place, message, help } = problem.clone();
                 self.translator.diagnostics.error(&place, message, help);
@@ -165,7 +167,7 @@ impl Scope<'_> {
         let grpc_service = GrpcService {
             target: GrpcTarget::EnvoyGrpc(cluster_name),
             target_uri: None,
-            authority: authority(entry, &giver.meta.key.namespace),
+            authority: authority(&entry.backends, &giver.meta.key.namespace),
             initial_metadata: Vec::new(),
             max_receive_message_length: MAX_RECEIVE_MESSAGE_LENGTH,
             skip_envoy_headers: false,
@@ -197,8 +199,8 @@ fn has(policy: &ExtensionPolicy, kind: ExtensionKind) -> bool {
 }
 
 /// `<name>.<namespace>:<port>` of the first backend (EG-31).
-fn authority(entry: &Entry, namespace: &str) -> String {
-    let Some(first) = entry.backends.first() else { return String::new() };
+pub(super) fn authority(backends: &[BackendRef], namespace: &str) -> String {
+    let Some(first) = backends.first() else { return String::new() };
     let namespace = first.namespace.as_deref().unwrap_or(namespace);
     match first.port {
         Some(port) => format!("{}.{namespace}:{port}", first.name),

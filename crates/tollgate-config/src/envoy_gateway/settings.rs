@@ -134,6 +134,14 @@ pub(super) fn read_settings(value: &Value<'_>) -> Option<BackendSettings> {
     Some(settings)
 }
 
+/// The same of a server that is asked with plain requests.
+pub(super) fn read_settings_without_retry(value: &Value<'_>) -> Option<BackendSettings> {
+    if let Some(retry) = value.member("retry") {
+        retry.error_with_help("retry is not implemented here", "leave it out: each question is asked once");
+    }
+    read_settings(value)
+}
+
 /// A duration of Gateway API or of Kubernetes: fields differ in which one they ask for, and both are accepted.
 pub(super) fn duration(value: &Value<'_>) -> Option<Duration> {
     let text = value.string()?;

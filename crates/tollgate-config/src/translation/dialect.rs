@@ -6,8 +6,8 @@ use http::StatusCode;
 use tollgate_ir::{BareCluster, UpstreamTlsContext};
 
 use super::{
-    Applied, AttachedRoute, BackendError, BackendReference, Destination, ExtensionRef, Gateway, Listener,
-    ListenerSettings, Patchable, Referring, Rule,
+    Applied, AppliedFilter, AttachedRoute, BackendError, BackendReference, Destination, ExtensionRef,
+    Gateway, Listener, ListenerSettings, Patchable, Referring, Rule,
 };
 use crate::kubernetes::{Place, status::ObjectStatus};
 
@@ -113,6 +113,8 @@ pub(crate) struct RuleExtensions {
     pub(crate) processors: Vec<Applied>,
     /// Those of requests to one backend, by its index: instead of [`processors`](Self::processors), not in addition.
     pub(crate) backends: BTreeMap<usize, Vec<Applied>>,
+    /// Filters of other kinds, in any order.
+    pub(crate) filters: Vec<AppliedFilter>,
     /// Nothing of the rule is served; this is answered instead. The first dialect that says so wins.
     pub(crate) replaced: Option<Replacement>,
 }

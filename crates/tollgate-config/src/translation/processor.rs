@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tollgate_ir::ExtProc;
+use tollgate_ir::{ExtProc, FilterConfig, Override};
 
 use crate::kubernetes::{ObjectRef, Place};
 
@@ -70,4 +70,20 @@ pub(crate) struct Applied {
     /// Where each setting comes from, by its name in Envoy's `ExternalProcessor` (`failure_mode_allow`,
     /// `processing_mode`, `message_timeout`, ...); those that are not named have the default of the dialect.
     pub(crate) sources: BTreeMap<&'static str, Place>,
+}
+
+/// A filter of another kind as it applies to the requests of a rule: off elsewhere.
+#[derive(Debug, Clone)]
+pub(crate) struct AppliedFilter {
+    /// Unique name of the filter.
+    pub(crate) name: Arc<str>,
+    /// Where it stands among the others.
+    pub(crate) position: Position,
+    /// What it is configured with in the chain. Filters of one name have the same.
+    pub(crate) settings: FilterConfig,
+    /// What is said about it here.
+    pub(crate) said: Override,
+    /// The object that asks for it, and where.
+    pub(crate) object: ObjectRef,
+    pub(crate) place: Place,
 }

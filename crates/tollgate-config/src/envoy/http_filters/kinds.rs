@@ -75,7 +75,7 @@ pub(in crate::envoy) static SCHEMAS: [&[&Schema]; 18] = [
 
 impl Kind {
     /// The kind whose settings in a chain have this type.
-    pub(super) fn find(type_name: &str) -> Option<&'static Self> {
+    pub(in crate::envoy) fn find(type_name: &str) -> Option<&'static Self> {
         KINDS.iter().find(|kind| kind.settings.name == type_name)
     }
 
@@ -91,7 +91,7 @@ impl Kind {
     }
 
     /// Reads settings of a chain.
-    pub(super) fn read(&self, value: &Value<'_>, scope: &Scope) -> Option<FilterConfig> {
+    pub(in crate::envoy) fn read(&self, value: &Value<'_>, scope: &Scope) -> Option<FilterConfig> {
         (self.read)(value, scope)
     }
 }

@@ -130,7 +130,7 @@ impl Builder<'_, '_> {
             })),
         };
         Prepared {
-            filters: filters.overrides(rule.filters.cors.as_ref(), &site.processors),
+            filters: filters.overrides(rule.filters.cors.as_ref(), &site.processors, &site.filters),
             does,
             changes: Changes::of(&rule.filters, controller),
         }

@@ -1,12 +1,16 @@
 //! The filters of a chain, and what routes say about them.
 
-use std::{cell::RefCell, collections::HashMap, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use tollgate_ir::{ExtProc, ExtProcOverrides, FilterConfig, HttpFilter, Override, PerFilter};
 use tollgate_model::cors::CorsPolicy;
 
 use super::rules::{RuleSite, key};
-use crate::translation::{Applied, Processor};
+use crate::translation::{Applied, AppliedFilter, Position, Processor};
 
 /// The filters of a chain.
 pub(super) struct Filters {
@@ -14,6 +18,8 @@ pub(super) struct Filters {
     cors: Option<Arc<tollgate_ir::Origin>>,
     /// Those of processors in their order, with the ones behind the router last.
     processors: Vec<Arc<Processor>>,
+    /// Filters of other kinds, in their order.
+    others: Vec<AppliedFilter>,
     /// The settings of each filter: those of the first rule that it was found at. The others say what is different.
     base: HashMap<String, (Arc<str>, Arc<ExtProc>)>,
     /// What was found to be different, by settings.
@@ -26,9 +32,13 @@ impl Filters {
     pub(super) fn of(sites: &[RuleSite<'_>]) -> Self {
         let mut cors = None;
         let mut processors: HashMap<&str, &Applied> = HashMap::new();
+        let mut others: BTreeMap<(Position, &str), &AppliedFilter> = BTreeMap::new();
         for site in sites {
             if site.rule.filters.cors.is_some() {
                 cors.get_or_insert(&site.origin);
+            }
+            for filter in &site.filters {
+                others.entry((filter.position, &filter.name)).or_insert(filter);
             }
             for applied in site.processors.iter().chain(site.backends.values().flatten()) {
                 processors.entry(&applied.processor.name).or_insert(applied);
@@ -47,6 +57,7 @@ impl Filters {
         Self {
             cors: cors.cloned(),
             processors: downstream.into_iter().chain(upstream).collect(),
+            others: others.into_values().cloned().collect(),
             base,
             different: RefCell::default(),
         }
@@ -62,7 +73,20 @@ impl Filters {
             config: FilterConfig::Cors,
             origin: Arc::clone(origin),
         }));
+        let mut others = self.others.iter().peekable();
+        let other = |filter: &AppliedFilter| HttpFilter {
+            name: Arc::clone(&filter.name),
+            stat_prefix: String::new(),
+            disabled: true,
+            config: filter.settings.clone(),
+            origin: filter.place.origin(Some(filter.object.object_name())),
+        };
         for processor in &self.processors {
+            while let Some(filter) =
+                others.next_if(|filter| (filter.position, &*filter.name) < key(processor))
+            {
+                downstream.push(other(filter));
+            }
             let Some((name, settings)) = self.base.get(&processor.name) else { continue };
             let list = if processor.position.is_upstream() { &mut upstream } else { &mut downstream };
             list.push(HttpFilter {
@@ -73,14 +97,24 @@ impl Filters {
                 origin: processor.place.origin(Some(processor.object.object_name())),
             });
         }
+        downstream.extend(others.map(other));
         (downstream, upstream)
     }
 
     /// What a route says about the filters.
-    pub(super) fn overrides(&self, cors: Option<&Arc<CorsPolicy>>, processors: &[Applied]) -> PerFilter {
+    pub(super) fn overrides(
+        &self,
+        cors: Option<&Arc<CorsPolicy>>,
+        processors: &[Applied],
+        others: &[AppliedFilter],
+    ) -> PerFilter {
         let cors = cors.map(|policy| (Arc::from(CORS_FILTER), Override::Cors(Arc::clone(policy))));
+        let others = others.iter().map(|filter| (Arc::clone(&filter.name), filter.said.clone()));
         // Of two with one name the last one counts.
-        cors.into_iter().chain(processors.iter().rev().filter_map(|applied| self.applied(applied))).collect()
+        cors.into_iter()
+            .chain(others)
+            .chain(processors.iter().rev().filter_map(|applied| self.applied(applied)))
+            .collect()
     }
 
     /// What a share of a route says where these processors take the place of those of the route.

@@ -14,7 +14,8 @@ use crate::{
     kubernetes::{ObjectRef, Place},
     routing::{ExtensionRef, Rule},
     translation::{
-        Applied, AttachedRoute, Gateway, Listener, Position, Problem, Processor, Replacement, Site,
+        Applied, AppliedFilter, AttachedRoute, Gateway, Listener, Position, Problem, Processor, Replacement,
+        Site,
     },
 };
 
@@ -30,6 +31,8 @@ pub(super) struct RuleSite<'g> {
     pub(super) origin: Arc<tollgate_ir::Origin>,
     /// In the order of requests.
     pub(super) processors: Vec<Applied>,
+    /// Filters of other kinds.
+    pub(super) filters: Vec<AppliedFilter>,
     /// Of requests to a backend, instead of the others.
     pub(super) backends: BTreeMap<usize, Vec<Applied>>,
     pub(super) replaced: Option<Replacement>,
@@ -61,6 +64,7 @@ impl Builder<'_, '_> {
             rule: Cow::Borrowed(written.rule),
             origin: site.rule().place.origin(Some(attached.route.object.object_name())),
             processors: Vec::new(),
+            filters: Vec::new(),
             backends: BTreeMap::new(),
             replaced: None,
             unresolved: None,
@@ -81,6 +85,7 @@ impl Builder<'_, '_> {
                 found.backends.entry(*index).or_default().extend(own.iter().cloned());
             }
             found.processors.extend(extensions.processors);
+            found.filters.extend(extensions.filters);
             found.replaced = found.replaced.or(extensions.replaced);
         }
         sort(&mut found.processors);
