@@ -13,8 +13,8 @@ use crate::{
 
 /// Namespace whose policies are for everything.
 pub(super) const ROOT_NAMESPACE: &str = "istio-system";
-/// The label that the pods of a Gateway of Gateway API have.
-const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+/// Labels that the pods of a Gateway of Gateway API have, and had in Istio before 1.19.
+const GATEWAY_NAMES: [&str; 2] = ["gateway.networking.k8s.io/gateway-name", "istio.io/gateway-name"];
 /// Labels of the gateways that Istio installs.
 const USUAL_LABELS: [(&str, &str); 4] = [
     ("istio", "ingressgateway"),
@@ -92,7 +92,9 @@ impl Scope {
             }
             Wanted::Pods(labels) => {
                 self.namespace == gateway.namespace
-                    && labels.iter().any(|(name, value)| name == GATEWAY_NAME && *value == gateway.name)
+                    && labels
+                        .iter()
+                        .any(|(name, value)| GATEWAY_NAMES.contains(&&**name) && *value == gateway.name)
             }
             Wanted::Namespace => {
                 self.namespace == ROOT_NAMESPACE || (!of_istio && self.namespace == gateway.namespace)

@@ -158,7 +158,7 @@ fn read_rule(value: &Value<'_>, index: usize, providers: &[&str]) -> Option<Json
         let methods = operation
             .strings("methods")
             .into_iter()
-            .map(|method| header(":method", json!({"exact": method})));
+            .map(|method| header(":method", &json!({"exact": method})));
         all.extend(any_of(methods.collect()));
         all.extend(operation.get("path").and_then(|path| read_path(&path)));
     }
@@ -170,7 +170,7 @@ fn read_rule(value: &Value<'_>, index: usize, providers: &[&str]) -> Option<Json
         for one in principal.list("headers").iter().filter_map(|one| one.message(&HEADER)) {
             let name = one.required_string("name").to_ascii_lowercase();
             let values =
-                one.strings("values").into_iter().map(|value| header(&name, json!({"exact": value})));
+                one.strings("values").into_iter().map(|value| header(&name, &json!({"exact": value})));
             all.extend(any_of(values.collect()));
         }
     }
@@ -198,7 +198,7 @@ fn any_of(mut conditions: Vec<Json>) -> Option<Json> {
     }
 }
 
-fn header(name: &str, value: Json) -> Json {
+fn header(name: &str, value: &Json) -> Json {
     let input = json!({
         "@type": "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
         "header_name": name,
@@ -214,14 +214,14 @@ fn read_path(value: &Value<'_>) -> Option<Json> {
     const END: &str = "(\\?.*|#.*|;.*|$)";
     let expression = match message.enumeration("type", &PATH_TYPE, PathType::Prefix) {
         PathType::Exact => format!("^{}{END}", regex::escape(&path)),
-        PathType::Prefix if path == "/" => return Some(header(":path", json!({"prefix": "/"}))),
+        PathType::Prefix if path == "/" => return Some(header(":path", &json!({"prefix": "/"}))),
         PathType::Prefix => {
             let path = path.strip_suffix('/').unwrap_or(&path);
             format!("^{}(/.*|\\?.*|#.*|;.*|$)", regex::escape(path))
         }
         PathType::Regex => path,
     };
-    Some(header(":path", json!({"safe_regex": {"regex": expression}})))
+    Some(header(":path", &json!({"safe_regex": {"regex": expression}})))
 }
 
 fn read_jwt(message: &Message<'_>, providers: &[&str]) -> Vec<Json> {
