@@ -132,7 +132,7 @@ fn filter_chain(
             effects.note(one);
         }
     }
-    let mut done = Vec::new();
+    let (mut done, mut present) = (Vec::new(), Vec::new());
     for filter in &mut filters {
         for one in of(&of_chain, ApplyTo::NetworkFilter) {
             let is_meant = one.patch.filter().is_none_or(|found| found.name == name_of(filter));
@@ -144,12 +144,15 @@ fn filter_chain(
         if name_of(filter) == CONNECTION_MANAGER
             && let Some(manager) = member_mut(filter, "typed_config")
         {
-            http_filters(manager, listener, &of_chain, effects, &mut done)?;
+            http_filters(manager, listener, &of_chain, effects, &mut done, &mut present)?;
         }
     }
     set(chain, "filters", list(filters));
     for one in of(&of_chain, ApplyTo::HttpFilter).filter(|one| one.patch.puts_http_filter()) {
-        if !done.contains(&one.key()) {
+        // One of several variants of a patch may have put it there.
+        let is_there =
+            one.patch.value.as_ref().is_some_and(|value| present.iter().any(|name| name == name_of(value)));
+        if !done.contains(&one.key()) && !is_there {
             let what = one.patch.filter().map_or_else(String::new, |found| {
                 format!(" {}", found.sub_filter.as_deref().unwrap_or(&found.name))
             });
@@ -189,6 +192,7 @@ fn http_filters(
     patches: &[Numbered<'_>],
     effects: &mut Effects,
     done: &mut Vec<(usize, usize)>,
+    present: &mut Vec<String>,
 ) -> Result<(), Problem> {
     let of_manager: Vec<Numbered<'_>> = of(patches, ApplyTo::HttpFilter)
         .filter(|one| one.patch.filter().is_none_or(|found| found.name == CONNECTION_MANAGER))
@@ -221,6 +225,7 @@ fn http_filters(
     for filter in &mut filters {
         extension_config(filter, patches, effects);
     }
+    present.extend(filters.iter().map(|filter| name_of(filter).to_owned()));
     set(manager, "http_filters", list(filters));
     Ok(())
 }
