@@ -26,6 +26,7 @@ golden! {
     order_of_filters,
     processor_before_the_router,
     routes_and_virtual_hosts,
+    variants_of_one_filter,
     what_cannot_be_applied,
     what_is_for_others,
 }

@@ -69,7 +69,12 @@ fn predicate(condition: &Predicate) -> Value {
         Predicate::Single(looked_at, matcher) => {
             let mut single = Out::new(&SINGLE_PREDICATE);
             single.set("input", input(looked_at));
-            single.set("value_match", string_matcher(matcher));
+            let mut wanted = string_matcher(matcher);
+            if let Some(Value::Object(expression)) = wanted.get_mut("safe_regex") {
+                // Required in this form of the message.
+                expression.insert("google_re2".to_owned(), Value::Object(Map::new()));
+            }
+            single.set("value_match", wanted);
             out.set("single_predicate", single.done());
         }
         Predicate::Or(conditions) => out.set("or_matcher", several(conditions)),
