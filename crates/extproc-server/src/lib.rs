@@ -201,3 +201,8 @@ pub use self::{
 pub type Request = http::Request<Body>;
 /// A response on its way to the client.
 pub type Response = http::Response<Body>;
+
+/// Compiles the example of the readme.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

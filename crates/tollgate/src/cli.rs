@@ -127,7 +127,7 @@ pub(crate) enum Command {
     /// and no upstream are needed. The exit status is 0 without problems, 1 with some, and 2 if the processor cannot be
     /// reached.
     #[command(after_help = TRY)]
-    Try(Try),
+    Try(Box<Try>),
     /// Run an upstream that answers with the request it got.
     Echo(Echo),
     /// Record the exchanges of a running gateway with its processors.
