@@ -55,7 +55,14 @@ impl RequestReader {
         limits: &HeadLimits,
         accept_http10: bool,
     ) -> Result<Option<RequestHead>, CodecError> {
-        match self.scan.scan(buffer, limits, LineEnds::Strict)? {
+        let found = self.scan.scan(buffer, limits, LineEnds::Strict).map_err(|error| match error {
+            // Of several mistakes the first counts, however the bytes come.
+            CodecError::Malformed => {
+                check(self.scan.before_mistake(buffer), limits).err().unwrap_or(CodecError::Malformed)
+            }
+            other => other,
+        })?;
+        match found {
             Found::Complete(length) => {
                 let head = buffer.split_to(length).freeze();
                 parse(&head, limits, accept_http10).map(Some)

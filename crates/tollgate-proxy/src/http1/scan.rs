@@ -66,14 +66,23 @@ impl HeadScan {
         }
     }
 
+    /// The part without the end of a line that is wrong, when that was found.
+    pub(super) fn before_mistake<'b>(&self, buffer: &'b [u8]) -> &'b [u8] {
+        &buffer[..self.scanned]
+    }
+
     fn find(&mut self, buffer: &[u8], ends: LineEnds) -> Result<Option<usize>, CodecError> {
         while let Some(offset) = memchr::memchr(b'\n', &buffer[self.scanned..]) {
             let line_end = self.scanned + offset;
             if ends == LineEnds::Strict && !buffer[..line_end].ends_with(b"\r") {
+                self.scanned = line_end;
                 return Err(CodecError::Malformed);
             }
             match buffer.get(line_end + 1) {
-                Some(b'\n') if ends == LineEnds::Strict => return Err(CodecError::Malformed),
+                Some(b'\n') if ends == LineEnds::Strict => {
+                    self.scanned = line_end + 1;
+                    return Err(CodecError::Malformed);
+                }
                 Some(b'\n') => return Ok(Some(line_end + 2)),
                 Some(b'\r') => match buffer.get(line_end + 2) {
                     Some(b'\n') => return Ok(Some(line_end + 3)),

@@ -55,8 +55,10 @@ const ELSEWHERE: &[&str] = &[
     "cluster.membership_degraded",
     "cluster.membership_excluded",
     "cluster.original_dst_host_invalid",
-    // So has the choice by subsets.
+    // So has the choice by subsets,
     "cluster.lb_subsets_",
+    // and what passes connections on as they are.
+    "cluster.upstream_cx_connect_attempts_exceeded",
 ];
 
 /// A body that breaks off.
