@@ -6,7 +6,7 @@
 //! the old ones. Most updates have only the first.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -30,6 +30,11 @@ use crate::{
 
 /// How long an update waits for the first addresses of new names.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
+
+/// After an update, metrics that nobody counts on any more are looked for: first so much later, then less and less often.
+const FIRST_FORGET: Duration = Duration::from_secs(1);
+/// And at last so often.
+const LAST_FORGET: Duration = Duration::from_secs(60);
 
 /// Tells the workers what to serve.
 #[derive(Debug)]
@@ -152,6 +157,7 @@ impl Publisher {
         // Only now, when no worker uses it for new requests: freeing a large configuration takes time.
         drop(before);
         self.stats.forget_all_but(&adoption.snapshot);
+        self.control.spawn(forget_later(Arc::downgrade(&self.stats), Arc::downgrade(&adoption)));
         Update { difference, failures: plan.failures }
     }
 
@@ -167,5 +173,17 @@ impl Publisher {
         for answer in answers {
             let _ = answer.await;
         }
+    }
+}
+
+/// Forgets what connections of earlier configurations counted on, which may take long to end, until the configuration is in force no
+/// longer.
+async fn forget_later(stats: Weak<Stats>, adoption: Weak<Adoption>) {
+    let mut wait = FIRST_FORGET;
+    loop {
+        tokio::time::sleep(wait).await;
+        let (Some(stats), Some(adoption)) = (stats.upgrade(), adoption.upgrade()) else { return };
+        stats.forget_all_but(&adoption.snapshot);
+        wait = (wait * 2).min(LAST_FORGET);
     }
 }
