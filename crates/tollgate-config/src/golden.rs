@@ -299,6 +299,20 @@ fn balancing(policy: LbPolicy) -> String {
     if policy == LbPolicy::LEAST_REQUEST { "LeastRequest".to_owned() } else { format!("{policy:?}") }
 }
 
+/// Goldens of inputs beside a test: what one adds to a base, as Envoy would get it.
+macro_rules! written_goldens {
+    ($base:expr; $($name:ident),* $(,)?) => {$(
+        #[test]
+        fn $name() {
+            let text = include_str!(concat!("tests/inputs/", stringify!($name), ".yaml"));
+            insta::with_settings!({ snapshot_path => "tests/snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+                insta::assert_snapshot!(stringify!($name), $crate::golden::written_with_base($base, text));
+            });
+        }
+    )*};
+}
+pub(crate) use written_goldens;
+
 /// The listeners and clusters of what one text adds to another one, as Envoy would get them, and what is said.
 pub(crate) fn written_with_base(base: &str, text: &str) -> String {
     let sources = [("base.yaml", base), ("input.yaml", text)];

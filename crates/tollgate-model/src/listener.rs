@@ -128,6 +128,14 @@ pub struct FilterChain<T = DownstreamTls, H = HttpConnectionManager> {
     pub misdirected_requests: MisdirectedRequests,
 }
 
+impl FilterChain {
+    /// Its access logs: those of requests, and of connections that are passed on as they are.
+    pub fn access_logs(&self) -> impl Iterator<Item = &Arc<AccessLog>> {
+        let of_proxy = self.tcp_proxy.iter().flat_map(|proxy| &proxy.access_log);
+        self.http.access_log.iter().chain(of_proxy)
+    }
+}
+
 /// Conditions on a connection; empty lists match everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct FilterChainMatch {

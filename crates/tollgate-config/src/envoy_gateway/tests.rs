@@ -12,7 +12,7 @@ use tollgate_model::{
 use crate::{
     Options, Severity, Source,
     files::FileSystem,
-    golden::{translate, translate_with_base, written_with_base},
+    golden::{translate, translate_with_base, written_goldens},
     load_with,
     schema::coverage,
 };
@@ -324,20 +324,8 @@ golden! {
     eg_43_refused_parent,
 }
 
-/// What Envoy would get.
-macro_rules! written {
-    ($($name:ident),* $(,)?) => {$(
-        #[test]
-        fn $name() {
-            let text = include_str!(concat!("tests/inputs/", stringify!($name), ".yaml"));
-            insta::with_settings!({ snapshot_path => "tests/snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
-                insta::assert_snapshot!(stringify!($name), written_with_base(BASE, text));
-            });
-        }
-    )*};
-}
-
-written! {
+written_goldens! {
+    BASE;
     security_origins,
     security_service_of_grpc,
     security_service_of_http,

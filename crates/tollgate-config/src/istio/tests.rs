@@ -1,22 +1,11 @@
 //! What EnvoyFilters make of gateways: for each input the listeners and clusters as Envoy would get them, and what is said.
 
-use crate::golden::written_with_base;
+use crate::golden::written_goldens;
 
 const BASE: &str = include_str!("tests/base.yaml");
 
-macro_rules! golden {
-    ($($name:ident),* $(,)?) => {$(
-        #[test]
-        fn $name() {
-            let text = include_str!(concat!("tests/inputs/", stringify!($name), ".yaml"));
-            insta::with_settings!({ snapshot_path => "tests/snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
-                insta::assert_snapshot!(stringify!($name), written_with_base(BASE, text));
-            });
-        }
-    )*};
-}
-
-golden! {
+written_goldens! {
+    BASE;
     clusters_are_merged_and_added,
     delivered_settings,
     every_operation_on_http_filters,

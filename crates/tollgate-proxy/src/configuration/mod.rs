@@ -15,6 +15,7 @@ use tollgate_model::{
     access_log::LogSink,
     format::{ByteCount, Operator},
     http_connection_manager::HttpConnectionManager,
+    listener::FilterChain,
 };
 
 pub(crate) use routes::{WorkerRoute, WorkerRoutes};
@@ -58,9 +59,7 @@ pub(crate) struct Shown {
 impl Shown {
     /// What requests and connections of this chain need.
     pub(crate) fn by(chain: &FilterChainInfo) -> Self {
-        let own = chain.filter_chain();
-        let of_proxy = || own.tcp_proxy.iter().flat_map(|proxy| &proxy.access_log);
-        let logs = || own.http.access_log.iter().chain(of_proxy()).chain(&chain.listener.access_log);
+        let logs = || chain.filter_chain().access_logs().chain(&chain.listener.access_log);
         let any = |test: fn(&Operator) -> bool| logs().any(|log| log.format.any(&test));
         Self {
             upstream_bytes: any(|operator| {
@@ -111,10 +110,7 @@ impl Adoption {
             .listeners
             .iter()
             .flat_map(|listener| listener.filter_chains.iter().chain(&listener.default_filter_chain));
-        let of_requests = chains.flat_map(|chain| {
-            let of_proxy = chain.tcp_proxy.iter().flat_map(|proxy| &proxy.access_log);
-            chain.http.access_log.iter().chain(of_proxy)
-        });
+        let of_requests = chains.flat_map(FilterChain::access_logs);
         let of_connections = snapshot.listeners.iter().flat_map(|listener| &listener.access_log);
         let sinks = of_requests.chain(of_connections).map(|log| log.sink.clone()).collect();
         Self { snapshot, shared, addresses, sinks, overload }

@@ -3,6 +3,8 @@
 use extproc::mutation::{Side, is_single_entry};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::forwarded::X_FORWARDED_FOR;
+
 /// Joins repeated fields that Envoy keeps as one (`user-agent: a`, `user-agent: b` become `a,b`).
 pub(super) fn join_single_entries(fields: &mut HeaderMap, side: Side, header_prefix: &str) {
     if fields.len() == fields.keys_len() {
@@ -28,6 +30,11 @@ pub(super) fn join_single_entries(fields: &mut HeaderMap, side: Side, header_pre
             fields.insert(name, value);
         }
     }
+}
+
+/// Adds an address to `x-forwarded-for`.
+pub(crate) fn append_to_forwarded_for(fields: &mut HeaderMap, address: &HeaderValue) {
+    append_to_list(fields, &X_FORWARDED_FOR, ",", address.as_bytes());
 }
 
 /// Adds an element to a comma-separated list in one field.

@@ -12,6 +12,7 @@ mod client_cert;
 mod envoy_headers;
 mod fields;
 mod forwarded;
+mod grpc_timeout;
 mod hop_by_hop;
 mod ip_detection;
 mod path;
@@ -25,6 +26,8 @@ mod upgrade;
 
 pub(crate) use self::{
     envoy_headers::EnvoyHeaders,
+    fields::append_to_forwarded_for,
+    grpc_timeout::{asked_grpc_timeout, tell_grpc_timeout},
     request::{Prepared, prepare_request},
     request_id::unique_id,
     response::{finish_response, router_response},

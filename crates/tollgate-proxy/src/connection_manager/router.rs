@@ -3,21 +3,23 @@
 #[cfg(test)]
 mod tests;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use extproc::{RequestHeaders, has_any, remove_fields};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_model::{
     http_connection_manager::HttpConnectionManager,
-    route::{RetryPolicy, RouteAction, is_grpc, read_grpc_timeout, write_grpc_timeout},
+    route::{RetryPolicy, RouteAction, is_grpc},
 };
 
-use super::{envoy_headers::EnvoyHeaders, fields::append_to_list};
+use super::{
+    envoy_headers::EnvoyHeaders,
+    fields::{append_to_forwarded_for, append_to_list},
+    grpc_timeout::{asked_grpc_timeout, tell_grpc_timeout},
+};
 use crate::retry::policy_of_request;
 
-const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// How long a request may take, and what of it is tried again.
 #[derive(Debug)]
@@ -31,10 +33,10 @@ pub(crate) struct Limits {
 }
 
 /// Marks a request as one of the proxy's own: it comes from inside, and from this machine.
-pub(crate) fn tell_internal(fields: &mut HeaderMap, http: &HttpConnectionManager, own_address: IpAddr) {
+pub(crate) fn tell_internal(fields: &mut HeaderMap, http: &HttpConnectionManager, own_address: &HeaderValue) {
     let names = EnvoyHeaders::of(&http.header_prefix);
     fields.insert(names.internal.clone(), HeaderValue::from_static("true"));
-    append_to_list(fields, &X_FORWARDED_FOR, ",", own_address.to_string().as_bytes());
+    append_to_forwarded_for(fields, own_address);
 }
 
 /// Takes the headers that control the router from a request, and tells the upstream how long it has. Gives the limits
@@ -83,8 +85,7 @@ fn grpc_maximum(route: &RouteAction, request: &RequestHeaders) -> Option<Duratio
 /// What a gRPC request asks for, up to `maximum` (zero: whatever it asks for). `None` = no limit.
 fn grpc_timeout(request: &RequestHeaders, maximum: Duration) -> Option<Duration> {
     let limit = |time: Duration| Some(time).filter(|time| !time.is_zero());
-    let asked = request.fields.get(GRPC_TIMEOUT).and_then(|value| read_grpc_timeout(value.as_bytes()));
-    match (asked.and_then(limit), limit(maximum)) {
+    match (asked_grpc_timeout(&request.fields).and_then(limit), limit(maximum)) {
         (Some(asked), Some(maximum)) => Some(asked.min(maximum)),
         (asked, maximum) => asked.or(maximum),
     }
@@ -111,8 +112,8 @@ pub(crate) fn tell_timeout(
     }
     let rest = timeout.map(|timeout| timeout.saturating_sub(elapsed).max(Duration::from_millis(1)));
     let Some(expected) = [per_try_timeout, rest].into_iter().flatten().min() else { return };
-    if tell_grpc && let Ok(told) = HeaderValue::from_str(&write_grpc_timeout(expected)) {
-        request.fields.insert(GRPC_TIMEOUT, told);
+    if tell_grpc {
+        tell_grpc_timeout(&mut request.fields, expected);
     }
     if http.suppress_envoy_headers {
         return;

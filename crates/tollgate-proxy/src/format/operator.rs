@@ -300,7 +300,6 @@ fn moment(info: &StreamInfo, point: TimePoint) -> Option<Instant> {
     }
 }
 
-/// When the last byte of the request went upstream, if any did.
 /// What an operator shows of an upstream; `None` for operators about something else, too.
 pub(super) fn of_upstream<'a>(operator: &Operator, upstream: &'a UpstreamInfo) -> Option<Value<'a>> {
     match operator {
@@ -341,6 +340,7 @@ pub(super) fn of_upstream<'a>(operator: &Operator, upstream: &'a UpstreamInfo) -
     }
 }
 
+/// When the last byte of the request went upstream, if any did.
 fn sent_upstream(info: &StreamInfo) -> Option<Instant> {
     info.first_upstream_tx?;
     info.last_upstream_tx

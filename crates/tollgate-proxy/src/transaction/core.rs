@@ -22,15 +22,16 @@ use tollgate_model::{
     overload::OverloadActionKind,
     route::{
         Action, MatchedRequest, MaxStreamDuration, PathParameters, RequestFacts, Route, RouteAction,
-        StreamLimit, read_grpc_timeout,
+        StreamLimit,
     },
 };
 
-use super::{deadline::GRPC_TIMEOUT, decision::Decision, upgrade::Upgrade};
+use super::{decision::Decision, upgrade::Upgrade};
 use crate::{
     arrival::{body_buffer_limit, request_facts},
     attributes::RequestAttributes,
     configuration::{ChainConfiguration, WorkerRoute},
+    connection_manager::asked_grpc_timeout,
     handler::Origin,
     local_reply::AskedBy,
     meter::SharedMeter,
@@ -202,8 +203,7 @@ impl Core {
             None if was_limited => MaxStreamDuration::default(),
             None => return None,
         };
-        let asked = self.messages.request.fields.get(GRPC_TIMEOUT);
-        let asked = asked.and_then(|value| read_grpc_timeout(value.as_bytes()));
+        let asked = asked_grpc_timeout(&self.messages.request.fields);
         Some(limits.limit(asked, self.http().max_stream_duration))
     }
 

@@ -5,11 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderName, HeaderValue};
 use tollgate_model::{
-    http_connection_manager::HttpConnectionManager,
-    overload::ClientTimeout,
-    route::{StreamLimit, write_grpc_timeout},
+    http_connection_manager::HttpConnectionManager, overload::ClientTimeout, route::StreamLimit,
 };
 
 use super::{
@@ -18,9 +15,7 @@ use super::{
     router::Router,
     tries::TryDeadline,
 };
-use crate::stream::Downstream;
-
-pub(super) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+use crate::{connection_manager::tell_grpc_timeout, stream::Downstream};
 
 /// The deadlines that are the transaction's own.
 #[derive(Debug)]
@@ -84,9 +79,7 @@ impl<D: Downstream> Transaction<'_, D> {
             StreamLimit::Of(limit) => self.deadlines.set_stream_limit(Some(limit), start),
             StreamLimit::Told(limit) => {
                 self.deadlines.set_stream_limit(Some(limit), start);
-                if let Ok(told) = HeaderValue::from_str(&write_grpc_timeout(limit)) {
-                    self.core.messages.request.fields.insert(GRPC_TIMEOUT, told);
-                }
+                tell_grpc_timeout(&mut self.core.messages.request.fields, limit);
             }
         }
     }

@@ -55,7 +55,6 @@ impl Mirrors {
             return None;
         }
         let timeout = core.route_timeout().unwrap_or(LONGEST);
-        let own_address = core.worker.own_address;
         let mut feeds = SmallVec::new();
         for policy in policies.iter().filter(|policy| policy.fraction.includes(fastrand::u64(..))) {
             let Some(cluster) = cluster_of(policy, core) else { continue };
@@ -76,7 +75,7 @@ impl Mirrors {
                 None => head.authority = shadow_host(&head.authority),
             }
             change(&mut head.fields, &policy.mutations, core);
-            tell_internal(&mut head.fields, core.http(), own_address);
+            tell_internal(&mut head.fields, core.http(), &core.worker.own_address_value);
             let feed = Rc::new(Feed::new(core.body_buffer_limit(), end_stream));
             if !end_stream {
                 feeds.push(feed.clone());

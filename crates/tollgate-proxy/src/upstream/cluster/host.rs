@@ -16,7 +16,7 @@ use tollgate_model::cluster::{EndpointStatus, HashKey, Locality, TransportSocket
 
 use crate::id::Id;
 use crate::stats::{ClusterMetric, Metrics};
-use crate::stream_info::{ConfiguredEndpoint, Protocol};
+use crate::stream_info::{ConfiguredEndpoint, Protocol, UpstreamInfo};
 use crate::upstream::{
     cluster::{
         address::Address,
@@ -310,6 +310,23 @@ impl Host {
             let dialer = self.cluster.dialer(target, endpoint, Purpose::Http2, &self.metrics);
             processor::endpoint(&self.cluster.cluster, dialer, self)
         })
+    }
+
+    /// What is known of it before there is a connection, for the attempt of that number.
+    pub(in crate::upstream) fn upstream_info(
+        &self,
+        counts: &ClusterCounts,
+        attempt_count: u32,
+    ) -> UpstreamInfo {
+        UpstreamInfo {
+            cluster: Some(counts.name.clone()),
+            stat_name: counts.stat_name.clone(),
+            address: self.address(),
+            host_name: self.hostname.clone(),
+            endpoint: self.configured.clone(),
+            attempt_count,
+            ..UpstreamInfo::default()
+        }
     }
 
     /// Makes connections on which no HTTP is spoken.

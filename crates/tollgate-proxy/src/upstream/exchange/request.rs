@@ -123,17 +123,8 @@ impl UpstreamRequest {
             Pool::Either(pools) if pools.is_http1(client) => State::Http1Checkout(pools.http1.check_out(now)),
             Pool::Either(pools) => State::Http2Checkout(pools.http2.check_out()),
         };
-        let info = UpstreamInfo {
-            cluster: Some(counts.name.clone()),
-            stat_name: counts.stat_name.clone(),
-            address: host.address(),
-            host_name: host.hostname.clone(),
-            endpoint: host.configured.clone(),
-            attempt_count,
-            ..UpstreamInfo::default()
-        };
         Self {
-            info,
+            info: host.upstream_info(counts, attempt_count),
             state,
             permit: None,
             stale_connections: 0,
@@ -507,11 +498,7 @@ fn size_of_request(head: &RequestHeaders) -> usize {
 }
 
 fn note_connection(info: &mut UpstreamInfo, facts: &ConnectionFacts, protocol: Protocol) {
-    info.address = Some(facts.address.clone());
-    info.local_address = facts.local_address;
-    info.connection_id = facts.id;
-    info.tls.clone_from(&facts.tls);
-    info.connect = Some(facts.times);
+    facts.note_in(info);
     info.protocol = Some(protocol);
 }
 

@@ -60,15 +60,7 @@ impl TcpAttempt {
             counts.metrics.increment(ClusterMetric::UpstreamCxOverflow);
             return Err(UpstreamFailure::Overflow);
         };
-        let info = UpstreamInfo {
-            cluster: Some(counts.name.clone()),
-            stat_name: counts.stat_name.clone(),
-            address: host.address(),
-            host_name: host.hostname.clone(),
-            endpoint: host.configured.clone(),
-            attempt_count,
-            ..UpstreamInfo::default()
-        };
+        let info = host.upstream_info(counts, attempt_count);
         Ok(Self { active: host.begin_request(), permit, info })
     }
 
@@ -90,11 +82,7 @@ impl TcpAttempt {
             }
         };
         host.note(Outcome::Connected);
-        info.address = Some(dialed.facts.address.clone());
-        info.local_address = dialed.facts.local_address;
-        info.connection_id = dialed.facts.id;
-        info.tls.clone_from(&dialed.facts.tls);
-        info.connect = Some(dialed.facts.times);
+        dialed.facts.note_in(&mut info);
         host.metrics.increment(ClusterMetric::UpstreamRqTotal);
         host.metrics.increment(ClusterMetric::UpstreamRqActive);
         let guards = Guards { active, _count: count, _permit: permit };

@@ -31,7 +31,7 @@ use crate::{
     incident::Incident,
     io::{Socket, keepalive},
     stats::{ClusterMetric, Metrics},
-    stream_info::ConnectTimes,
+    stream_info::{ConnectTimes, UpstreamInfo},
     tls_info::TlsInfo,
 };
 
@@ -90,6 +90,17 @@ pub(in crate::upstream) struct ConnectionFacts {
     pub(in crate::upstream) tls: Option<Rc<TlsInfo>>,
     /// How long it took to make.
     pub(in crate::upstream) times: ConnectTimes,
+}
+
+impl ConnectionFacts {
+    /// Adds them to what is known of an upstream.
+    pub(in crate::upstream) fn note_in(&self, info: &mut UpstreamInfo) {
+        info.address = Some(self.address.clone());
+        info.local_address = self.local_address;
+        info.connection_id = self.id;
+        info.tls.clone_from(&self.tls);
+        info.connect = Some(self.times);
+    }
 }
 
 impl ConnectionFacts {

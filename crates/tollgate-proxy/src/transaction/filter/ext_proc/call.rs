@@ -6,6 +6,7 @@ use tollgate_model::processor::{GrpcService, GrpcTarget};
 
 use crate::{
     base64,
+    connection_manager::append_to_forwarded_for,
     format::{FormatContext, evaluate_header},
     transaction::core::Core,
     upstream::{Processor, ProcessorCall},
@@ -44,14 +45,7 @@ fn fields(core: &Core, service: &GrpcService) -> HeaderMap {
     fields.insert("content-type", HeaderValue::from_static("application/grpc"));
     if !service.skip_envoy_headers {
         fields.insert("x-envoy-internal", HeaderValue::from_static("true"));
-        let own = &core.worker.own_address_value;
-        let list = match fields.get("x-forwarded-for") {
-            Some(list) => HeaderValue::from_bytes(&[list.as_bytes(), b",", own.as_bytes()].concat()).ok(),
-            None => Some(own.clone()),
-        };
-        if let Some(list) = list {
-            fields.insert("x-forwarded-for", list);
-        }
+        append_to_forwarded_for(&mut fields, &core.worker.own_address_value);
     }
     fields
 }

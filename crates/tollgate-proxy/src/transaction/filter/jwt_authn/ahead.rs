@@ -76,7 +76,7 @@ impl Watch {
         let provider = self.provider.upgrade()?;
         let pause = remote(&provider)?.refetch_after().max(SHORTEST_PAUSE);
         let worker = self.worker.upgrade()?;
-        let own_address = worker.own_address;
+        let own_address = worker.own_address_value.clone();
         let mut fetch = Fetch::start(provider, &worker.clusters(), own_address, Instant::now());
         drop(worker);
         let keys = loop {

@@ -1,7 +1,6 @@
 //! Fetches the keys of a provider.
 
 use std::{
-    net::IpAddr,
     sync::Arc,
     task::{self, Poll, ready},
     time::Instant,
@@ -25,7 +24,7 @@ const LONGEST_ANSWER: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Fetch {
     provider: Arc<JwtProvider>,
-    own_address: IpAddr,
+    own_address: HeaderValue,
     state: State,
     /// Tries so far.
     tries: u32,
@@ -47,7 +46,7 @@ impl Fetch {
     pub(super) fn start(
         provider: Arc<JwtProvider>,
         clusters: &ClusterManager,
-        own_address: IpAddr,
+        own_address: HeaderValue,
         now: Instant,
     ) -> Self {
         let timeout = remote(&provider).map(|remote| remote.timeout).unwrap_or_default();
@@ -67,7 +66,7 @@ impl Fetch {
     fn ask(&mut self, clusters: &ClusterManager, now: Instant) {
         self.tries += 1;
         let Some(remote) = remote(&self.provider) else { return };
-        let head = head(remote, self.own_address);
+        let head = head(remote, &self.own_address);
         let call = SideCall::start_on(
             clusters,
             &remote.cluster,
@@ -172,16 +171,14 @@ pub(super) fn remote(provider: &JwtProvider) -> Option<&RemoteJwks> {
     }
 }
 
-fn head(remote: &RemoteJwks, own_address: IpAddr) -> RequestHeaders {
+fn head(remote: &RemoteJwks, own_address: &HeaderValue) -> RequestHeaders {
     // Reading has seen that it is one.
     let uri: Uri = remote.uri.parse().unwrap_or_default();
     let text = |text: &str| HeaderValue::try_from(text).ok();
     let mut fields = HeaderMap::new();
     fields.insert(header::USER_AGENT, HeaderValue::from_static("Go-browser"));
     fields.insert("x-envoy-internal", HeaderValue::from_static("true"));
-    if let Some(address) = text(&own_address.to_string()) {
-        fields.insert("x-forwarded-for", address);
-    }
+    fields.insert("x-forwarded-for", own_address.clone());
     if !remote.timeout.is_zero() {
         let milliseconds = u64::try_from(remote.timeout.as_millis()).unwrap_or(u64::MAX);
         fields.insert("x-envoy-expected-rq-timeout-ms", HeaderValue::from(milliseconds));

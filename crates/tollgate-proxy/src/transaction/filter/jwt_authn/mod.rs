@@ -143,7 +143,7 @@ impl JwtAuthn {
                 Some(Fetch::start(
                     Arc::clone(provider),
                     &cx.core.configuration.clusters,
-                    worker.own_address,
+                    worker.own_address_value.clone(),
                     cx.now,
                 ))
             }
